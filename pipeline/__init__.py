@@ -1,0 +1,1 @@
+"""Melisma: a reproducible bench for variational autoencoders of music audio."""

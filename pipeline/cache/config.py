@@ -1,0 +1,50 @@
+"""Schema of the `representations` section: what a model sees of a window."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from pipeline.params import Strict
+
+
+class MelConfig(Strict):
+    """Log-mel spectrogram in dB below the window's peak."""
+
+    kind: Literal["mel"] = "mel"
+    sample_rate: int = Field(22050, ge=1000, le=192000)
+    n_fft: int = Field(2048, ge=16)
+    hop_length: int = Field(512, ge=1)
+    bands: int = Field(128, ge=1)
+
+    @model_validator(mode="after")
+    def _fits(self) -> "MelConfig":
+        if self.hop_length > self.n_fft:
+            raise ValueError(
+                f"hop_length {self.hop_length} is longer than n_fft {self.n_fft}: samples would be skipped"
+            )
+        if self.bands > self.n_fft // 2:
+            raise ValueError(f"{self.bands} bands need n_fft of at least {2 * self.bands}, not {self.n_fft}")
+        return self
+
+    def shape(self, seconds: float) -> tuple[int, int]:
+        """(bands, frames) of a window of `seconds`."""
+        return self.bands, 1 + samples(seconds, self.sample_rate) // self.hop_length
+
+
+class WaveformConfig(Strict):
+    """Samples in [-1, 1]."""
+
+    kind: Literal["waveform"] = "waveform"
+    sample_rate: int = Field(3000, ge=1000, le=192000)
+
+    def shape(self, seconds: float) -> tuple[int]:
+        """(samples,) of a window of `seconds`."""
+        return (samples(seconds, self.sample_rate),)
+
+
+RepresentationConfig = Annotated[MelConfig | WaveformConfig, Field(discriminator="kind")]
+
+
+def samples(seconds: float, rate: int) -> int:
+    """Whole samples in `seconds` at `rate`."""
+    return round(seconds * rate)

@@ -1,0 +1,193 @@
+"""The `melisma` command. Whatever is slow to import (torch, MLflow, DVC) is imported by the command that needs it."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from pipeline import workspace
+from pipeline.errors import MelismaError
+
+HOST = "127.0.0.1"
+PORT = 5000  # MLflow's usual one
+PATIENCE = 60.0  # seconds that the MLflow server may take to answer
+
+
+class Commands(TyperGroup):
+    """Ends a command that raises MelismaError as a stage ends: one line on standard error and its exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that `ctx` asks for."""
+        try:
+            return super().invoke(ctx)
+        except MelismaError as error:
+            workspace.fail(str(error), error.exit_code)
+
+
+# Plain text: it needs no colour, and saves the import of rich.
+app = typer.Typer(
+    cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
+)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.callback()
+def main(debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False) -> None:
+    """A reproducible bench for variational autoencoders of music audio. `dvc repro` builds everything."""
+    if debug:
+        os.environ["MELISMA_DEBUG"] = "1"
+
+
+@app.command()
+def params(
+    as_json: AsJson = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Only check, print nothing.")] = False,
+) -> None:
+    """Check params.yaml, and print it with all defaults filled in.
+
+    Exit code 2, and the first key that is wrong, if it does not hold.
+    """
+    import yaml
+
+    from pipeline import schema
+
+    os.chdir(workspace.root())
+    values = schema.load().model_dump(mode="json")
+    if as_json:
+        typer.echo(json.dumps(values, indent=2))
+    elif not quiet:
+        typer.echo(yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=120), nl=False)
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Check this machine, and say what to do where something is missing.
+
+    Exit code 1 if any check failed.
+    """
+    from pipeline import doctor as checks
+
+    os.chdir(workspace.root())
+    done = []
+    for check in checks.run():
+        done.append(check)
+        if not as_json:
+            typer.echo(f"{'ok' if check.ok else 'FAILED':8}{check.name:8}{check.detail}")
+            if check.fix:
+                typer.echo(f"{'':16}-> {check.fix}")
+    passed = all(check.ok for check in done)
+    if as_json:
+        typer.echo(json.dumps({"ok": passed, "checks": [asdict(check) for check in done]}, indent=2))
+    raise typer.Exit(0 if passed else 1)
+
+
+@app.command()
+def ui(
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help=f"Port to listen on; {PORT}, or a free one, by default.")
+    ] = None,
+) -> None:
+    """Serve the MLflow UI until Ctrl-C, and print its address.
+
+    It listens on 127.0.0.1 only. Where MLFLOW_TRACKING_URI names a server, that one's address is printed instead.
+    """
+    from pipeline.tracking import store
+
+    os.chdir(workspace.root())
+    uri = store.tracking_uri()
+    if uri.startswith(("http://", "https://")):
+        typer.echo(f"MLflow runs at {uri} (MLFLOW_TRACKING_URI)")
+        return
+    port = _port(port)
+    typer.echo("starting MLflow, which takes some seconds ...")
+    store.prepare()
+    address = f"http://{HOST}:{port}"
+    try:
+        with _server(port, uri, store.artifact_root()) as (server, log):
+            _await(server, address, log)
+            typer.echo(f"MLflow UI: {address} (Ctrl-C stops it)")
+            server.wait()
+            raise MelismaError(f"the MLflow server ended by itself; {log} says why")
+    except KeyboardInterrupt:
+        typer.echo("stopped")
+
+
+def _port(asked: int | None) -> int:
+    """The port to serve on: the one asked for, else the usual one, else any that is free."""
+    port = asked or PORT
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        taken = probe.connect_ex((HOST, port)) == 0
+    if taken and asked:
+        raise MelismaError(f"port {port} of {HOST} is taken by another program; choose another one with --port")
+    if taken:
+        with socket.socket() as probe:
+            probe.bind((HOST, 0))
+            port = probe.getsockname()[1]
+    return port
+
+
+@contextlib.contextmanager
+def _server(port: int, uri: str, artifacts: str) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+    """An MLflow server and the file it logs to; no process of the server outlives the block, which Ctrl-C ends."""
+    command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", uri, "--default-artifact-root", artifacts, "--artifacts-destination", artifacts]
+    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    log = workspace.state() / "ui.log"
+    # A closed terminal ends it as Ctrl-C does, and that also works where a script started it in the background.
+    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(name, signal.default_int_handler)
+    with log.open("wb") as file:
+        # In a group of its own, so that its workers can be ended with it, and Ctrl-C reaches it once, from here.
+        server = subprocess.Popen(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True
+        )
+    try:
+        yield server, log
+    finally:
+        for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(name, signal.SIG_IGN)  # a second Ctrl-C must not leave the job half done
+        _end(server)
+
+
+def _end(server: subprocess.Popen[bytes]) -> None:
+    """End every process of the server's group, in peace if it can be done in 10 seconds."""
+    gone = (ProcessLookupError, PermissionError)  # macOS gives the second for a group of zombies
+    with contextlib.suppress(*gone, subprocess.TimeoutExpired):
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(timeout=10)
+    with contextlib.suppress(*gone):
+        os.killpg(server.pid, signal.SIGKILL)
+    server.wait()
+
+
+def _await(server: subprocess.Popen[bytes], address: str, log: Path) -> None:
+    """Return when the server answers.
+
+    Raises:
+        MelismaError: it ended, or did not answer in time.
+    """
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never through a proxy
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        if server.poll() is not None:
+            lines = log.read_text(errors="replace").split("\n")
+            last = next((line for line in reversed(lines) if line.strip()), "it said nothing")
+            raise MelismaError(f"the MLflow server did not start: {last}; {log} says more")
+        with contextlib.suppress(OSError), opener.open(f"{address}/health", timeout=5):
+            return
+        time.sleep(0.2)
+    raise MelismaError(f"the MLflow server did not answer within {PATIENCE:.0f} s; {log} may say why")

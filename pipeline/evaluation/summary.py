@@ -1,0 +1,76 @@
+"""From metrics per window to one row per variant."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+METRICS = ("mse", "cosine_similarity", "kl", "elbo")
+
+
+def per_track(windows: pd.DataFrame, metrics: list[str]) -> pd.DataFrame:
+    """Mean of each metric over a track's windows, then over seeds: a row per track, so that long ones weigh no more."""
+    by_seed = windows.groupby(["track_id", "seed"], sort=True)[metrics].mean()
+    return by_seed.groupby("track_id", sort=True).mean()
+
+
+def interval(values: np.ndarray, resamples: int) -> tuple[float, float]:
+    """95 % percentile bootstrap interval of the mean of (tracks,) values; the draw is fixed."""
+    picks = np.random.default_rng(0).integers(0, len(values), (resamples, len(values)))
+    low, high = np.percentile(values[picks].mean(axis=1), [2.5, 97.5])
+    return float(low), float(high)
+
+
+def summarise(windows: pd.DataFrame, resamples: int) -> dict[str, float]:
+    """Each metric's mean over tracks and seeds, with `_low` and `_high`; the two baselines' mean.
+
+    Args:
+        windows: windows.parquet of a variant, with mse_mean and mse_zero.
+        resamples: of the bootstrap over tracks.
+    """
+    tracks = per_track(windows, [*METRICS, "mse_mean", "mse_zero"])
+    result = {str(name): float(column.mean()) for name, column in tracks.items()}
+    for name in METRICS:
+        result[f"{name}_low"], result[f"{name}_high"] = interval(tracks[name].to_numpy(), resamples)
+    return result
+
+
+def collapse(active_units: float, latent_dims: int, variance_ratio: float, nats: float) -> str | None:
+    """Why a variant counts as collapsed, or None.
+
+    Thresholds: active units under 5 % of the latent, variance of the reconstructions under 0.2 of the data's, KL
+    under 1 nat.
+    """
+    signs = {
+        f"{active_units:g} of {latent_dims} units active": active_units < 0.05 * latent_dims,
+        f"reconstructions vary {variance_ratio:.2f} times as much as the data": variance_ratio < 0.2,
+        f"KL {nats:.2f} nats": nats < 1,
+    }
+    return "; ".join(sign for sign, true in signs.items() if true) or None
+
+
+def metrics(
+    windows: pd.DataFrame, seeds: list[dict[str, Any]], latent_dims: int, parameters: int, resamples: int
+) -> dict[str, Any]:
+    """metrics.json of a variant.
+
+    Args:
+        windows: all seeds' rows of windows.parquet.
+        seeds: for each seed "seed", "active_units" and "variance_ratio".
+        latent_dims: of the model.
+        parameters: of the model.
+        resamples: of the bootstrap.
+    """
+    result: dict[str, Any] = summarise(windows, resamples)
+    for name in ("active_units", "variance_ratio"):
+        result[name] = float(np.mean([s[name] for s in seeds]))
+    reason = collapse(result["active_units"], latent_dims, result["variance_ratio"], result["kl"])
+    return result | {
+        "latent_dims": latent_dims,
+        "parameters": parameters,
+        "collapsed": reason is not None,
+        "collapse_reason": reason,
+        "tracks": int(windows["track_id"].nunique()),
+        "windows": int(windows["window_id"].nunique()),
+        "seeds": [s["seed"] for s in seeds],
+    }

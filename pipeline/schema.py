@@ -1,0 +1,65 @@
+"""The whole of params.yaml: every section's schema, and what must hold between sections."""
+
+from typing import Any
+
+from pydantic import Field
+
+from pipeline.cache.config import RepresentationConfig
+from pipeline.errors import ParamsError
+from pipeline.evaluation.config import EvaluateConfig
+from pipeline.figures.config import FiguresConfig
+from pipeline.params import FILE, Strict, parse, read, suggest
+from pipeline.runtime import RuntimeConfig
+from pipeline.sources.config import SourceConfig
+from pipeline.tracking.config import TrackingConfig
+from pipeline.training.config import TrainConfig, VariantConfig, variant
+from pipeline.windows.config import WindowsConfig
+
+
+class Params(Strict):
+    """params.yaml."""
+
+    seeds: list[int] = Field([0], min_length=1)
+    source: SourceConfig = SourceConfig()
+    windows: WindowsConfig = WindowsConfig()
+    representations: dict[str, RepresentationConfig] = Field(min_length=1)
+    models: dict[str, VariantConfig] = Field(min_length=1)
+    train: TrainConfig = TrainConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+    figures: FiguresConfig = FiguresConfig()
+    runtime: RuntimeConfig = RuntimeConfig()
+    tracking: TrackingConfig = TrackingConfig()
+
+
+def load(raw: dict[str, Any] | None = None) -> Params:
+    """Read and check everything.
+
+    Raises:
+        ParamsError: the first thing that is wrong, by its full key.
+    """
+    raw = read() if raw is None else raw
+    params = parse(Params, raw, "")
+    if len(set(params.seeds)) < len(params.seeds):
+        raise ParamsError(f"{FILE}: seeds: each seed may stand there once (they are {params.seeds})")
+    for name, model in params.models.items():
+        if model.representation not in params.representations:
+            hint = suggest(model.representation, params.representations)
+            raise ParamsError(f"{FILE}: models.{name}.representation: there is no '{model.representation}'; {hint}")
+        kind = params.representations[model.representation].kind
+        _compatible(name, model, kind)
+        variant(raw, name)
+    return params
+
+
+def _compatible(name: str, model: VariantConfig, kind: str) -> None:
+    """Refuse pairs of input, network and loss that cannot work."""
+    expected = {"conv2d": "mel", "resnet1d": "waveform"}[model.network.type]
+    if kind != expected:
+        raise ParamsError(
+            f"{FILE}: models.{name}.network.type: {model.network.type} takes a {expected}, "
+            f"but representation {model.representation} is a {kind}"
+        )
+    if model.loss.reconstruction.type == "bce" and model.network.head != "sigmoid":
+        raise ParamsError(
+            f"{FILE}: models.{name}.loss.reconstruction.type: bce needs network.head sigmoid, not {model.network.head}"
+        )

@@ -1,0 +1,88 @@
+"""The table of recordings, and where their files are."""
+
+import sys
+from collections.abc import Iterable
+from concurrent.futures import Executor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pandas as pd
+import soundfile
+
+from pipeline import workspace
+from pipeline.sources.config import SourceConfig
+
+
+@dataclass(frozen=True)
+class Track:
+    """One recording: a row of tracks.parquet. A file whose header cannot be read has no rate, channels and frames."""
+
+    track_id: str
+    path: str
+    label: str
+    group: str
+    split: str | None
+    sample_rate: int | None
+    channels: int | None
+    frames: int | None
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file as a source names it, before anyone has opened it."""
+
+    path: str
+    label: str
+    group: str
+    split: str | None = None
+
+
+def root(source: SourceConfig) -> Path:
+    """The folder that `path` in tracks.parquet is relative to."""
+    return Path(source.path) if source.name == "folder" else workspace.RAW / "audio"
+
+
+def inspect(entry: Entry, folder: Path) -> Track:
+    """Read a file's header and hash its bytes."""
+    file = folder / entry.path
+    rate = channels = frames = None
+    try:
+        info = soundfile.info(file)
+        rate, channels, frames = info.samplerate, info.channels, info.frames
+    except (soundfile.SoundFileError, RuntimeError, TypeError, OSError):
+        pass  # stage windows rejects it with the reason that decoding gives
+    try:
+        digest = workspace.sha256(file)
+    except OSError:
+        digest = ""
+    return Track(
+        track_id=entry.path.rsplit(".", 1)[0],
+        path=entry.path,
+        label=entry.label,
+        group=entry.group,
+        split=entry.split,
+        sample_rate=rate,
+        channels=channels,
+        frames=frames,
+        sha256=digest,
+    )
+
+
+def table(tracks: Iterable[Track]) -> pd.DataFrame:
+    """tracks.parquet, in order of path. Two files that differ in their suffix alone keep it in their id."""
+    frame = pd.DataFrame([asdict(t) for t in tracks]).sort_values("path", ignore_index=True)
+    twice = frame["track_id"].duplicated(keep=False)
+    frame.loc[twice, "track_id"] = frame.loc[twice, "path"]
+    for column in ("sample_rate", "channels", "frames"):
+        frame[column] = frame[column].astype("Int64")
+    return frame
+
+
+def inspect_all(entries: list[Entry], folder: Path, pool: Executor) -> pd.DataFrame:
+    """`inspect` each entry in the pool, in order, with progress."""
+    from tqdm import tqdm
+
+    found = pool.map(inspect, entries, [folder] * len(entries), chunksize=8)
+    quiet = not sys.stderr.isatty()
+    return table(tqdm(found, total=len(entries), desc="reading headers", unit="file", disable=quiet))

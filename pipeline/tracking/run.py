@@ -1,0 +1,178 @@
+"""One MLflow run per variant and seed: opened by train, continued by evaluate and figures.
+
+A store that fails never stops a stage: it is said once, and the stage goes on without. Files hold everything that
+MLflow shows.
+"""
+
+import os
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline import workspace
+from pipeline.tracking import store
+from pipeline.tracking.config import TrackingConfig
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+Identity = dict[str, Any]  # run.json: variant, seed, fingerprint, and run_id (None where nothing was recorded)
+
+
+class Run:
+    """An open run, or nothing where tracking is off or its store has failed."""
+
+    def __init__(self, identity: Identity) -> None:
+        self.identity = identity
+        self._client: MlflowClient | None = None
+
+    def _try(self, what: Callable[["MlflowClient", str], Any]) -> None:
+        if self._client is None:
+            return
+        try:
+            what(self._client, self.identity["run_id"])
+        except Exception as error:  # any failure of a database or a server
+            self._client = None
+            _warn(error)
+
+    def params(self, values: Mapping[str, Any]) -> None:
+        """Log nested settings under dotted keys; MLflow takes each key once."""
+        from mlflow.entities import Param
+
+        flat = [Param(key, str(value)) for key, value in _flatten(values)]
+        self._try(lambda client, run_id: client.log_batch(run_id, params=flat))
+
+    def metrics(self, values: Mapping[str, float | None], step: int = 0) -> None:
+        """Log numbers at a step; None is left out."""
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        batch = [Metric(key, float(value), now, step) for key, value in values.items() if value is not None]
+        self._try(lambda client, run_id: client.log_batch(run_id, metrics=batch))
+
+    def tag(self, key: str, value: str) -> None:
+        """Set a tag."""
+        self._try(lambda client, run_id: client.set_tag(run_id, key, value))
+
+    def folder(self, path: Path, name: str) -> None:
+        """Log every file below `path` as an artifact below `name`."""
+        self._try(lambda client, run_id: client.log_artifacts(run_id, str(path), name))
+
+
+@contextmanager
+def record(config: TrackingConfig, stage: str, identity: Identity, evaluation: str | None = None) -> Iterator[Run]:
+    """The run of `identity`, found again or opened, FINISHED when the block ends well and else FAILED or KILLED.
+
+    An identity with a run_id continues that run; where the store has it not (another machine's, restored from DVC's
+    cache), the newest run with the same fingerprint; else a new one. Without a run_id a new one is opened.
+
+    Args:
+        config: the `tracking` section.
+        stage: as a tag.
+        identity: variant, seed, fingerprint and perhaps run_id; `Run.identity` holds the run_id that was used.
+        evaluation: fingerprint of the evaluation's settings. A run that holds another evaluation is left as it is,
+            since MLflow's parameters cannot change: a new run, linked to it by the tag model_run, takes the results.
+    """
+    run = Run({**identity, "run_id": identity.get("run_id")})
+    if config.enabled:
+        try:
+            client = store.client()
+            run.identity["run_id"] = _open(client, config.experiment, run.identity, stage, evaluation)
+            run._client = client
+        except Exception as error:  # as above
+            _warn(error)
+    else:
+        run.identity["run_id"] = None
+    status = "FINISHED"
+    try:
+        yield run
+    except (KeyboardInterrupt, SystemExit):
+        status = "KILLED"
+        raise
+    except BaseException as error:
+        status = "FAILED"
+        trace = "".join(traceback.format_exception(error))
+        run.tag("error", str(error)[:500])
+        run._try(lambda client, run_id: client.log_text(run_id, trace, "error.txt"))
+        raise
+    finally:
+        run._try(lambda client, run_id: client.set_terminated(run_id, status))
+
+
+def _open(client: "MlflowClient", experiment: str, identity: Identity, stage: str, evaluation: str | None) -> str:
+    number = store.experiment(client, experiment)
+    found = _find(client, number, identity) if "run_id" in identity and stage != "train" else None
+    before = found.data.tags.get("evaluation") if found else None
+    if found and (evaluation is None or before in (None, evaluation)):
+        client.update_run(found.info.run_id, status="RUNNING")
+        run_id = str(found.info.run_id)
+    else:
+        tags = _tags(identity, stage)
+        if found:
+            tags["model_run"] = found.info.run_id
+        name = f"{identity['variant']}-seed{identity['seed']}"
+        if tags["dvc.exp_name"]:
+            name += f"-{tags['dvc.exp_name']}"
+        run_id = str(client.create_run(number, tags=tags, run_name=name).info.run_id)
+    client.set_tag(run_id, "dvc.stage", stage)
+    if evaluation:
+        client.set_tag(run_id, "evaluation", evaluation)
+    return run_id
+
+
+def _find(client: "MlflowClient", experiment: str, identity: Identity) -> Any:
+    """The run of run.json, else the newest finished one with its fingerprint, else None."""
+    from mlflow.exceptions import MlflowException
+
+    if identity["run_id"]:
+        try:
+            return client.get_run(identity["run_id"])
+        except MlflowException:
+            pass  # made on another machine, or deleted
+    query = f"tags.fingerprint = '{identity['fingerprint']}'"
+    runs = client.search_runs([experiment], query, max_results=1, order_by=["attributes.start_time DESC"])
+    return runs[0] if runs else None
+
+
+def _tags(identity: Identity, stage: str) -> dict[str, str]:
+    commit = _git("rev-parse", "HEAD")
+    return {
+        "variant": identity["variant"],
+        "seed": str(identity["seed"]),
+        "fingerprint": identity["fingerprint"],
+        "data": identity.get("data", ""),
+        "dvc.stage": stage,
+        "dvc.exp_name": os.environ.get("DVC_EXP_NAME", ""),
+        "dvc.exp_baseline_rev": os.environ.get("DVC_EXP_BASELINE_REV", ""),
+        "mlflow.source.name": f"stages/{stage}.py",
+        "mlflow.source.git.commit": commit,
+        "git.commit": commit,
+        "git.dirty": str(bool(_git("status", "--porcelain", "--untracked-files=no"))).lower(),
+        "mlflow.note.content": f"Variant `{identity['variant']}`, seed {identity['seed']}.",
+    }
+
+
+def _git(*arguments: str) -> str:
+    try:
+        result = subprocess.run(["git", *arguments], cwd=workspace.root(), capture_output=True, text=True, timeout=30)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return result.stdout.strip()
+
+
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _warn(error: Exception) -> None:
+    reason = " ".join(str(error).split())[:200]
+    print(f"warning: MLflow at {store.tracking_uri()} failed ({reason}); going on without it", file=sys.stderr)

@@ -1,0 +1,54 @@
+"""Where MLflow keeps runs: SQLite and a folder in the project, or what MLFLOW_TRACKING_URI says."""
+
+import logging
+import os
+from typing import TYPE_CHECKING
+
+from filelock import FileLock
+
+from pipeline import workspace
+from pipeline.params import section
+from pipeline.tracking.config import TrackingConfig
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+
+def tracking_uri() -> str:
+    """MLFLOW_TRACKING_URI, or a database in the project (not in a temporary workspace, which DVC deletes)."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{workspace.project() / 'mlflow.db'}"
+
+
+def artifact_root() -> str:
+    """Where a local store puts artifacts; a server has a place of its own."""
+    return (workspace.project() / "mlartifacts").as_uri()
+
+
+def prepare() -> None:
+    """Create the database and the experiment, where they are missing."""
+    experiment(client(), section(TrackingConfig, "tracking").experiment)
+
+
+def client() -> "MlflowClient":
+    """A client of the store, which exists when this returns: creating it from two processes at once fails in MLflow."""
+    # An unreachable server should cost seconds, not MLflow's default of minutes.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+    from mlflow import MlflowClient
+
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    with FileLock(workspace.state() / "mlflow.lock"):
+        made = MlflowClient(tracking_uri())
+        made.search_experiments(max_results=1)
+    return made
+
+
+def experiment(made: "MlflowClient", name: str) -> str:
+    """The id of the experiment `name`, created with its artifacts beside the database where it is missing."""
+    local = tracking_uri().startswith("sqlite:")
+    with FileLock(workspace.state() / "mlflow.lock"):
+        found = made.get_experiment_by_name(name)
+        if found is not None:
+            return str(found.experiment_id)
+        return str(made.create_experiment(name, artifact_location=f"{artifact_root()}/{name}" if local else None))

@@ -1,0 +1,38 @@
+"""Schema of the `windows` section."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from pipeline.params import Strict
+
+
+class SplitConfig(Strict):
+    """Shares of the windows; they sum to 1."""
+
+    train: float = Field(0.7, gt=0, lt=1)
+    valid: float = Field(0.15, gt=0, lt=1)
+    test: float = Field(0.15, gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _whole(self) -> "SplitConfig":
+        if abs(self.train + self.valid + self.test - 1) > 1e-6:
+            raise ValueError(f"train + valid + test must be 1, not {self.train + self.valid + self.test:g}")
+        return self
+
+
+class WindowsConfig(Strict):
+    """How recordings are cut."""
+
+    seconds: float = Field(5.0, gt=0.1)
+    hop_seconds: float | None = Field(None, gt=0, description="start to start; null is the window's own length")
+    partial: Literal["drop", "pad"] = Field("drop", description="a last window that is less than 95 % full")
+    splits: SplitConfig = SplitConfig()
+    seed: int = Field(0, ge=0)
+    silence_db: float = Field(-60.0, lt=0, description="RMS below which a window counts as silent, in dB of full scale")
+    max_rejected: float = Field(0.2, ge=0, le=1, description="share of unusable windows above which the stage fails")
+
+    @property
+    def hop(self) -> float:
+        """Seconds from one window's start to the next one's."""
+        return self.hop_seconds or self.seconds

@@ -1,0 +1,43 @@
+"""Find or render the recordings: data/raw/tracks.parquet, and data/raw/audio where they are rendered here."""
+
+from functools import partial
+from pathlib import Path
+
+import soundfile
+from tqdm import tqdm
+
+from pipeline import workspace
+from pipeline.params import section
+from pipeline.runtime import RuntimeConfig, ordered, pool
+from pipeline.sources import folder, synth
+from pipeline.sources.config import SourceConfig, SynthConfig
+from pipeline.sources.tracks import Entry, inspect_all, root
+
+
+def render(clip: synth.Clip, config: SynthConfig, audio: Path) -> Entry:
+    """Render one clip of the synthetic source to a 16-bit WAV below `audio`."""
+    path = audio / f"{clip.track_id}.wav"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, synth.render(clip, config), config.sample_rate, subtype="PCM_16")
+    return Entry(path.relative_to(audio).as_posix(), clip.label, clip.group)
+
+
+def main() -> None:
+    """Write data/raw."""
+    source = section(SourceConfig, "source")
+    workers = section(RuntimeConfig, "runtime").workers
+    entries = folder.entries(source) if source.name == "folder" else []
+    with workspace.output(workspace.RAW) as out, pool(workers) as executor:
+        recordings = root(source)
+        if source.name == "synth":
+            recordings = out / "audio"
+            clips = synth.plan(source.synth)
+            task = partial(render, config=source.synth, audio=recordings)
+            entries = list(tqdm(ordered(executor, task, clips), total=len(clips), desc="rendering", disable=None))
+        tracks = inspect_all(entries, recordings, executor)
+        tracks.to_parquet(out / "tracks.parquet", index=False)
+    workspace.say(f"{len(tracks)} recordings of {tracks['label'].nunique()} labels from source {source.name}")
+
+
+if __name__ == "__main__":
+    workspace.run(main)

@@ -1,0 +1,76 @@
+"""Score a variant on the test split: data/evaluation/<variant>/."""
+
+import sys
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline import workspace
+from pipeline.cache import arrays
+from pipeline.cache.reader import read_split
+from pipeline.evaluation import examples, protocol, summary
+from pipeline.evaluation.config import EvaluateConfig
+from pipeline.models import store
+from pipeline.params import entry, read, section
+from pipeline.runtime import RuntimeConfig
+from pipeline.tracking.config import TrackingConfig
+from pipeline.tracking.run import record
+from pipeline.training.device import pick
+
+
+def main(name: str) -> None:
+    """Write data/evaluation/<name>."""
+    raw = read()
+    representation = entry(raw, "models", name)["representation"]
+    settings = section(EvaluateConfig, "evaluate")
+    device = pick(section(RuntimeConfig, "runtime").device)
+    data = workspace.CACHE / representation
+    train, valid, test = (read_split(data, split) for split in ("train", "valid", "test"))
+    plain = {"window_id": test.window_ids, "track_id": test.track_ids, "label": test.labels}
+    reference = protocol.baselines(train, test, settings.batch_size)
+    rows, latents, seeds, runs = [], [], [], {}
+    with workspace.output(workspace.EVALUATION / name) as out:
+        for seed in raw.get("seeds") or [0]:
+            model, described = store.load(workspace.MODELS / name / f"seed-{seed}")
+            scores = protocol.score(model.to(device), test, valid, settings.batch_size, device)
+            frame = pd.DataFrame({"seed": seed, **plain, **scores.windows, **reference})
+            rows.append(frame)
+            latents.append(scores.latents)
+            seeds.append({"seed": seed, "active_units": scores.active_units, "variance_ratio": scores.variance_ratio})
+            if len(seeds) == 1:  # what is shown is the first seed's
+                level = None if train.peak_db is None else float(np.median(train.peak_db))
+                number = settings.examples, settings.samples
+                examples.save(out / "examples.parquet", model.cpu(), test, level, *number, seed)
+                workspace.write_json(out / "config.json", described)
+            sizes = described["latent_dims"], described["parameters"]
+            alone = summary.metrics(frame, seeds[-1:], *sizes, settings.bootstrap)
+            runs[str(seed)] = _track(name, seed, alone, settings)
+        whole = pd.concat(rows, ignore_index=True)
+        result = summary.metrics(whole, seeds, *sizes, settings.bootstrap)
+        whole.drop(columns=list(reference)).to_parquet(out / "windows.parquet", index=False)
+        keys = {key: whole[key].to_numpy() for key in ("seed", *plain)}
+        arrays.write(out / "latents.parquet", keys, {"latent": np.concatenate(latents)})
+        workspace.write_json(out / "metrics.json", result)
+        workspace.write_json(out / "run.json", runs)
+    workspace.say(
+        f"{name}: test mse {result['mse']:.5f} (train mean {result['mse_mean']:.5f}, zero {result['mse_zero']:.5f}), "
+        f"cosine {result['cosine_similarity']:.3f}, kl {result['kl']:.1f} nats, "
+        f"{result['active_units']:g} of {result['latent_dims']} units active"
+        + (f"; COLLAPSED: {result['collapse_reason']}" if result["collapsed"] else "")
+    )
+
+
+def _track(name: str, seed: int, result: dict[str, Any], settings: EvaluateConfig) -> dict[str, Any]:
+    """Continue the run that trained this seed."""
+    identity = workspace.read_json(workspace.MODELS / name / f"seed-{seed}" / "run.json")
+    chosen = workspace.fingerprint(settings.model_dump())
+    with record(section(TrackingConfig, "tracking"), "evaluate", identity, chosen) as run:
+        run.params({"evaluate": settings.model_dump()})
+        run.metrics({f"test.{k}": v for k, v in result.items() if isinstance(v, int | float)})
+        run.tag("collapsed", str(result["collapse_reason"] or "no"))
+    return run.identity
+
+
+if __name__ == "__main__":
+    workspace.run(main, *sys.argv[1:])

@@ -1,0 +1,21 @@
+"""Draw what people look at and listen to, from files and without a model: data/figures/<variant>/."""
+
+import sys
+
+from pipeline import workspace
+from pipeline.figures.config import FiguresConfig
+from pipeline.figures.draw import draw
+from pipeline.params import section
+
+
+def main(variant: str) -> None:
+    """Write data/figures/<variant>."""
+    config = section(FiguresConfig, "figures")
+    with workspace.output(workspace.FIGURES / variant) as out:
+        entries = draw(variant, workspace.MODELS, workspace.EVALUATION, out, config)
+    images = sum(entry["kind"] == "image" for entry in entries)
+    workspace.say(f"{variant}: {images} images and {len(entries) - images} audio files")
+
+
+if __name__ == "__main__":
+    workspace.run(main, *sys.argv[1:])

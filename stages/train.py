@@ -1,0 +1,95 @@
+"""Train a variant, once per seed: data/models/<variant>/seed-<n>/."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from pipeline import workspace
+from pipeline.cache.reader import Split, read_split, read_stats
+from pipeline.errors import TrainingError
+from pipeline.models import store
+from pipeline.models.vae import build
+from pipeline.params import read, section
+from pipeline.runtime import RuntimeConfig
+from pipeline.tracking.config import TrackingConfig
+from pipeline.tracking.run import record
+from pipeline.training import work
+from pipeline.training.config import TrainConfig, VariantConfig, variant
+from pipeline.training.device import pick
+from pipeline.training.loop import fit
+from pipeline.training.records import save_history, save_snapshots
+
+# What decides the weights: a seed that was finished with the same data, settings and code is not trained again.
+CODE = ("pipeline/audio/scale.py", "pipeline/cache", "pipeline/losses", "pipeline/models", "pipeline/training")
+
+
+def train_seed(
+    name: str, seed: int, config: VariantConfig, settings: TrainConfig, splits: list[Split], data: Path, out: Path
+) -> None:
+    """Train one seed into the folder `out`, or copy it from the finished ones."""
+    stats, device = read_stats(data), pick(section(RuntimeConfig, "runtime").device)
+    described: dict[str, Any] = {
+        "variant": name,
+        "seed": seed,
+        **config.model_dump(include={"network", "bottleneck", "loss"}),
+        "train": settings.model_dump(),
+        "input": config.representation,
+        "representation": stats["representation"],
+        "seconds": stats["seconds"],
+        "kind": splits[0].kind,
+        "shape": splits[0].shape,
+    }
+    hashed = workspace.fingerprint(stats["shards"])
+    fingerprint = workspace.fingerprint([described, hashed, torch.__version__, device.type], CODE)
+    if work.restore(fingerprint, out):
+        workspace.say(f"{name} seed {seed}: finished before with the same data, settings and code; taken from there")
+        return
+    identity = {"variant": name, "seed": seed, "fingerprint": fingerprint, "data": hashed}
+    out.mkdir()
+    with record(section(TrackingConfig, "tracking"), "train", identity) as run:
+        run.params(described)
+        torch.manual_seed(seed)
+        model = build(config.network, config.bottleneck, splits[0].shape, stats).to(device)
+        parameters = sum(p.numel() for p in model.parameters())
+        workspace.say(f"{name} seed {seed}: {parameters:,} parameters, {model.latent_dims} latent dims, on {device}")
+        with tqdm(total=settings.epochs, desc=name, unit="epoch", disable=None) as bar:
+
+            def on_epoch(row: dict[str, float]) -> None:
+                run.metrics({k: v for k, v in row.items() if k != "epoch"}, step=int(row["epoch"]))
+                shown = {k: f"{row[k]:.4g}" for k in ("valid_loss", "valid_mse", "valid_kl", "beta")}
+                bar.update()
+                bar.set_postfix(shown)
+                if bar.disable and (row["epoch"] % 5 == 0 or row["epoch"] == 1):
+                    workspace.say(f"  epoch {row['epoch']:.0f}: " + ", ".join(f"{k} {v}" for k, v in shown.items()))
+
+            train, valid = splits
+            try:
+                history, snapshots = fit(model, train, valid, settings, config.loss, seed, device, on_epoch)
+            except TrainingError as error:
+                raise TrainingError(f"{name} seed {seed}: {error}") from error
+        scale = {"mean": stats["mean"], "std": stats["std"]}
+        store.save(
+            out, model, {**described, "stats": scale, "parameters": parameters, "latent_dims": model.latent_dims}
+        )
+        save_history(out / "history.csv", history)
+        save_snapshots(out / "snapshots.parquet", snapshots)
+        workspace.write_json(out / "run.json", run.identity)
+    work.keep(fingerprint, out)
+
+
+def main(name: str) -> None:
+    """Write data/models/<name>."""
+    raw = read()
+    config, settings = variant(raw, name)
+    data = workspace.CACHE / config.representation
+    splits = [read_split(data, "train"), read_split(data, "valid")]
+    with workspace.output(workspace.MODELS / name) as out:
+        for seed in raw.get("seeds") or [0]:
+            train_seed(name, int(seed), config, settings, splits, data, out / f"seed-{seed}")
+
+
+if __name__ == "__main__":
+    workspace.run(main, *sys.argv[1:])

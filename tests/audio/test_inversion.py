@@ -1,0 +1,79 @@
+"""Mel to audio: it sounds like what the mel says, at its level, and the same each time."""
+
+import librosa
+import numpy as np
+import pytest
+
+from pipeline.audio.inversion import mel_to_audio
+from pipeline.cache.config import MelConfig
+from pipeline.errors import DataError
+
+MEL = MelConfig()
+SECONDS = 2
+SAMPLES = SECONDS * MEL.sample_rate
+
+
+def to_mel(audio: np.ndarray, config: MelConfig = MEL) -> tuple[np.ndarray, float]:
+    """librosa's log-mel of the audio in [0, 1] below its peak, and the peak in dB."""
+    power = librosa.feature.melspectrogram(
+        y=audio,
+        sr=config.sample_rate,
+        n_fft=config.n_fft,
+        hop_length=config.hop_length,
+        n_mels=config.bands,
+        pad_mode="constant",
+    )
+    db = 10 * np.log10(np.maximum(power, 1e-12))
+    return np.clip(1 + (db - db.max()) / 80, 0, 1), float(db.max())
+
+
+def notes(*frequencies: float) -> np.ndarray:
+    """Decaying sines at half-second intervals over a little noise."""
+    seconds = np.arange(SAMPLES) / MEL.sample_rate
+    mix = sum(np.sin(2 * np.pi * f * seconds) / (1 + i) for i, f in enumerate(frequencies))
+    noise = np.random.default_rng(0).standard_normal(SAMPLES)
+    return (0.2 * mix * np.exp(-4 * (seconds % 0.5)) + 0.002 * noise).astype(np.float32)
+
+
+def test_mel_of_the_audio_is_within_2_db_of_the_mel_it_was_made_from() -> None:
+    mel, peak = to_mel(notes(220, 277, 330, 1320, 3000))
+    audio = mel_to_audio(mel, peak, MEL, SAMPLES, 32)
+    power = 10 ** (np.array(to_mel(audio)[0] * 80 - 80 + to_mel(audio)[1]) / 10)
+    heard = np.maximum(10 * np.log10(power) - peak, -80)
+    distance = np.sqrt(np.mean((heard - (mel * 80 - 80)) ** 2, axis=0)).mean()  # log-spectral distance, dB
+    assert distance < 2
+    assert audio.shape == (SAMPLES,) and audio.dtype == np.float32
+
+
+def test_a_pure_tone_comes_back_at_its_frequency_and_level() -> None:
+    tone = 0.3 * np.sin(2 * np.pi * 1000 * np.arange(SAMPLES) / MEL.sample_rate)
+    audio = mel_to_audio(*to_mel(tone), MEL, SAMPLES, 32)
+    strongest = np.fft.rfftfreq(SAMPLES, 1 / MEL.sample_rate)[np.abs(np.fft.rfft(audio)).argmax()]
+    assert strongest == pytest.approx(1000, abs=20)
+    assert 20 * np.log10(audio.std() / tone.std()) == pytest.approx(0, abs=1.5)
+
+
+def test_level_follows_the_peak_and_bytes_are_reproducible() -> None:
+    mel, peak = to_mel(notes(440))
+    loud, again, quiet = (mel_to_audio(mel, p, MEL, SAMPLES, 4) for p in (peak, peak, peak - 20))
+    assert loud.tobytes() == again.tobytes()
+    assert loud.std() / quiet.std() == pytest.approx(10, rel=0.01)
+
+
+def test_other_settings_and_a_length_between_frames() -> None:
+    config = MelConfig(sample_rate=8000, n_fft=512, hop_length=160, bands=40)
+    mel, peak = to_mel(notes(440)[:12345], config)
+    assert mel_to_audio(mel, peak, config, 12345, 2).shape == (12345,)
+
+
+def test_values_beyond_the_range_are_clipped_not_exploded() -> None:
+    mel, peak = to_mel(notes(440))
+    wild = mel.copy()
+    wild[10] = 5.0
+    assert np.abs(mel_to_audio(wild, peak, MEL, SAMPLES, 2)).max() < 20
+
+
+@pytest.mark.parametrize("mel", [np.full((128, 9), np.nan), np.zeros(128)])
+def test_what_is_not_a_finite_mel_is_refused(mel: np.ndarray) -> None:
+    with pytest.raises(DataError, match="cannot become audio"):
+        mel_to_audio(mel, 0.0, MEL, 4096, 2)
