@@ -12,6 +12,7 @@ from typing import Protocol
 import librosa
 import numpy as np
 from sklearn.decomposition import non_negative_factorization
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped] # of scikit-learn
 
 from pipeline.audio.scale import to_db
 from pipeline.errors import DataError
@@ -65,16 +66,18 @@ def mel_to_audio(
         basis = librosa.filters.mel(
             sr=representation.sample_rate, n_fft=representation.n_fft, n_mels=len(power), dtype=np.float32
         )
-    spectrum = non_negative_factorization(
-        np.ascontiguousarray(power.T),
-        H=np.ascontiguousarray(basis.T),
-        n_components=basis.shape[1],
-        update_H=False,
-        solver="mu",
-        beta_loss="kullback-leibler",
-        tol=0,  # a fixed number of updates: the same work for every window
-        max_iter=UPDATES,
-    )[0].T
+    # One thread: these products are too small to share, and the sums then do not depend on the number of cores.
+    with threadpool_limits(1, "blas"):
+        spectrum = non_negative_factorization(
+            np.ascontiguousarray(power.T),
+            H=np.ascontiguousarray(basis.T),
+            n_components=basis.shape[1],
+            update_H=False,
+            solver="mu",
+            beta_loss="kullback-leibler",
+            tol=0,  # a fixed number of updates: the same work for every window
+            max_iter=UPDATES,
+        )[0].T
     audio = librosa.griffinlim(
         np.sqrt(spectrum * np.float32(10 ** (peak_db / 10))),
         n_iter=iterations,

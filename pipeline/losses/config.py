@@ -1,6 +1,6 @@
 """Schema of a variant's `loss` block."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -11,7 +11,7 @@ class ReconstructionConfig(Strict):
     """How the distance of a reconstruction from its original becomes nats per window."""
 
     type: Literal["gaussian", "mse", "l1", "bce"] = "gaussian"
-    sigma: float | Literal["optimal"] = Field(
+    sigma: Annotated[float, Field(gt=0)] | Literal["optimal"] = Field(
         "optimal", description="gaussian only: its scale, or fitted to each batch"
     )
 

@@ -29,7 +29,8 @@ class Conv2dEncoder(nn.Module):
         layers: list[nn.Module] = []
         width = 1
         for channels in config.channels:
-            layers += [nn.Conv2d(width, channels, 5, stride=2, padding=2), NORMS[config.norm](channels), nn.SiLU()]
+            convolution = nn.Conv2d(width, channels, 5, stride=2, padding=2, bias=config.norm == "none")
+            layers += [convolution, NORMS[config.norm](channels), nn.SiLU()]
             width = channels
         self.layers = nn.Sequential(*layers)
         self.shape = (width, *_grid(config, shape)[-1])
@@ -50,7 +51,7 @@ class Conv2dDecoder(nn.Module):
         self.stages = nn.ModuleList()
         for i, (width, channels) in enumerate(itertools.pairwise(widths)):
             last = i == len(widths) - 2
-            up = nn.ConvTranspose2d(width, channels, 4, stride=2, padding=1)
+            up = nn.ConvTranspose2d(width, channels, 4, stride=2, padding=1, bias=last or config.norm == "none")
             self.stages.append(up if last else nn.Sequential(up, NORMS[config.norm](channels), nn.SiLU()))
         self.head = Head(config.head, stats["mean"], stats["std"])
 

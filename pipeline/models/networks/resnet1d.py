@@ -23,7 +23,7 @@ class Residual(nn.Module):
         self.layers = nn.Sequential(
             norm(channels),
             nn.LeakyReLU(SLOPE),
-            nn.Conv1d(channels, channels, 3, padding=3, dilation=3),
+            nn.Conv1d(channels, channels, 3, padding=3, dilation=3, bias=False),  # the norm takes a bias out again
             norm(channels),
             nn.LeakyReLU(SLOPE),
             nn.Conv1d(channels, channels, 3, padding=1),

@@ -1,0 +1,62 @@
+"""From windows to one row."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.evaluation.summary import collapse, interval, metrics, per_track, summarise
+
+
+def windows(seeds=(0,), tracks=(("a", 3), ("b", 1))) -> pd.DataFrame:
+    rows = []
+    for seed in seeds:
+        number = 0
+        for track, count in tracks:
+            for _ in range(count):
+                rows.append({"seed": seed, "window_id": number, "track_id": track, "label": "x"})
+                number += 1
+    frame = pd.DataFrame(rows)
+    for name in ("mse", "cosine_similarity", "kl", "elbo", "mse_mean", "mse_zero"):
+        frame[name] = np.where(frame["track_id"] == "a", 1.0, 3.0) + 10.0 * frame["seed"]
+    return frame
+
+
+def test_tracks_weigh_the_same_however_long_and_seeds_are_averaged():
+    assert summarise(windows(), 100)["mse"] == 2.0  # a mean over windows would be 1.5
+    assert summarise(windows(seeds=(0, 1)), 100)["mse"] == 7.0
+    assert len(per_track(windows(seeds=(0, 1)), ["mse"])) == 2
+
+
+def test_interval_covers_the_true_mean_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    covered = 0
+    for _ in range(300):
+        low, high = interval(rng.normal(5.0, 2.0, 40), 400)
+        covered += low <= 5.0 <= high
+    assert 0.90 <= covered / 300 <= 0.98
+
+
+def test_interval_of_equal_values_is_a_point_and_draws_are_fixed():
+    assert interval(np.full(10, 2.5), 100) == (2.5, 2.5)
+    values = np.arange(20.0)
+    assert interval(values, 100) == interval(values, 100)
+
+
+@pytest.mark.parametrize(
+    ("active", "ratio", "nats", "said"),
+    [(60, 0.7, 80, None), (2, 0.7, 80, "2 of 64 units"), (60, 0.1, 80, "0.10 times"), (60, 0.7, 0.5, "KL 0.50")],
+)
+def test_each_sign_of_collapse_is_named(active, ratio, nats, said):
+    reason = collapse(active, 64, ratio, nats)
+    assert reason is None if said is None else said in reason
+
+
+def test_metrics_json_has_its_keys():
+    seeds = [{"seed": s, "active_units": 4 + s, "variance_ratio": 0.5} for s in (0, 1)]
+    result = metrics(windows(seeds=(0, 1)), seeds, latent_dims=8, parameters=10, resamples=50)
+    assert result["active_units"] == 4.5 and result["seeds"] == [0, 1] and result["collapsed"] is False
+    assert (result["tracks"], result["windows"]) == (2, 4)
+    assert result["mse_low"] <= result["mse"] <= result["mse_high"]
+    assert {"mse", "cosine_similarity", "kl", "elbo", "parameters", "latent_dims", "mse_mean", "mse_zero"} <= set(
+        result
+    )

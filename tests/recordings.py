@@ -1,0 +1,28 @@
+"""A small labelled folder of recordings for tests."""
+
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+
+def chord(seed: int, seconds: float, rate: int) -> np.ndarray:
+    """(samples,) float32: a few decaying notes over quiet noise, so that windows differ."""
+    rng = np.random.default_rng(seed)
+    time = np.arange(round(seconds * rate)) / rate
+    audio = 0.01 * rng.standard_normal(len(time))
+    for begin in np.arange(0, seconds, 0.5):
+        hertz = 55.0 * 2 ** (rng.integers(0, 36) / 12)
+        since = np.clip(time - begin, 0, None)
+        audio += 0.3 * (time >= begin) * np.exp(-3 * since) * np.sin(2 * np.pi * hertz * since)
+    return (0.7 * audio / np.abs(audio).max()).astype(np.float32)
+
+
+def make_folder(folder: Path, labels: int = 2, tracks: int = 6, seconds: float = 10.0, rate: int = 11025) -> Path:
+    """Write `labels` folders of `tracks` WAV files each; every file is a group of its own."""
+    for label in range(labels):
+        for track in range(tracks):
+            path = folder / f"label{label}" / f"track{track}.wav"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            soundfile.write(path, chord(100 * label + track, seconds, rate), rate)
+    return folder

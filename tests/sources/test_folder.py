@@ -1,0 +1,87 @@
+"""Recordings of one's own."""
+
+import pytest
+
+from pipeline.errors import DataError, ParamsError
+from pipeline.sources import folder
+from pipeline.sources.config import FolderConfig, SourceConfig
+from pipeline.sources.tracks import Entry, inspect, table
+from tests.recordings import make_folder
+
+
+def source(path, **settings) -> SourceConfig:
+    return SourceConfig(name="folder", path=str(path), folder=FolderConfig(**settings))
+
+
+def touch(root, *paths: str) -> None:
+    for path in paths:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_bytes(b"x")
+
+
+def test_label_is_the_first_level_and_group_the_folder_below(tmp_path):
+    touch(
+        tmp_path, "jazz/miles/a.wav", "jazz/miles/live/b.FLAC", "jazz/c.ogg", "d.mp3", "jazz/notes.txt", "jazz/._c.ogg"
+    )
+    assert folder.entries(source(tmp_path)) == [
+        Entry("d.mp3", "unlabelled", "d.mp3"),
+        Entry("jazz/c.ogg", "jazz", "jazz/c.ogg"),
+        Entry("jazz/miles/a.wav", "jazz", "jazz/miles"),
+        Entry("jazz/miles/live/b.FLAC", "jazz", "jazz/miles"),
+    ]
+    assert {e.group for e in folder.entries(source(tmp_path, group="file"))} == {
+        "d.mp3",
+        "jazz/c.ogg",
+        "jazz/miles/a.wav",
+        "jazz/miles/live/b.FLAC",
+    }
+
+
+def test_csv_says_what_it_knows(tmp_path):
+    touch(tmp_path, "a/x.wav", "a/y.wav", "b/z.wav")
+    (tmp_path / "t.csv").write_text("path,label,group,split\nb/z.wav,,,test\na/x.wav,rock,band one,\n")
+    assert folder.entries(source(tmp_path, csv=str(tmp_path / "t.csv"))) == [
+        Entry("a/x.wav", "rock", "band one", None),
+        Entry("b/z.wav", "b", "b/z.wav", "test"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("file\na.wav\n", "needs a column 'path'"),
+        ("path\nnone.wav\n", r"line 2: there is no file .*none\.wav"),
+        ("path,split\na.wav,dev\n", "line 2: split is 'dev'"),
+        ("path\na.wav\na.wav\n", "more than once"),
+        ("", "not a readable CSV"),
+    ],
+)
+def test_bad_csv_is_named_with_its_line(tmp_path, content, message):
+    touch(tmp_path, "a.wav")
+    (tmp_path / "t.csv").write_text(content)
+    with pytest.raises(DataError, match=message):
+        folder.entries(source(tmp_path, csv=str(tmp_path / "t.csv")))
+
+
+def test_missing_folder_and_missing_csv_name_their_key(tmp_path):
+    with pytest.raises(ParamsError, match=r"source\.path: there is no folder"):
+        folder.entries(source(tmp_path / "gone"))
+    with pytest.raises(ParamsError, match=r"source\.folder\.csv"):
+        folder.entries(source(tmp_path, csv=str(tmp_path / "gone.csv")))
+
+
+def test_folder_without_audio(tmp_path):
+    touch(tmp_path, "readme.md")
+    with pytest.raises(DataError, match="no audio files"):
+        folder.entries(source(tmp_path))
+
+
+def test_tracks_table(tmp_path):
+    make_folder(tmp_path, labels=1, tracks=1, seconds=2.0)
+    touch(tmp_path, "label0/track0.ogg")
+    entries = folder.entries(source(tmp_path))
+    frame = table(inspect(e, tmp_path) for e in entries)
+    assert frame["track_id"].tolist() == ["label0/track0.ogg", "label0/track0.wav"]  # the stem would stand for two
+    assert frame["frames"].isna().tolist() == [True, False]
+    good = frame.iloc[1]
+    assert (good.sample_rate, good.channels, good.frames, len(good.sha256)) == (11025, 1, 22050, 64)

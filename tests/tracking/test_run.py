@@ -1,0 +1,143 @@
+"""Runs in a real MLflow store."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import TrainingError
+from pipeline.tracking import store
+from pipeline.tracking.config import TrackingConfig
+from pipeline.tracking.run import record
+
+CONFIG = TrackingConfig(experiment="tests")
+IDENTITY = {"variant": "mel_conv", "seed": 3, "fingerprint": "abc", "data": "def"}
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory):
+    """One database for the module: creating one takes seconds."""
+    return tmp_path_factory.mktemp("project")
+
+
+@pytest.fixture(autouse=True)
+def project(database, monkeypatch):
+    monkeypatch.setenv("DVC_ROOT", str(database))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return database
+
+
+def get(run_id: str):
+    return store.client().get_run(run_id)
+
+
+def test_train_evaluate_and_figures_share_a_run(project, tmp_path):
+    with record(CONFIG, "train", IDENTITY) as run:
+        run.params({"network": {"type": "conv2d"}, "seed": 3})
+        for step in (1, 2):
+            run.metrics({"train_loss": 1.0 / step, "absent": None}, step)
+    (tmp_path / "a.png").write_bytes(b"png")
+    with record(CONFIG, "evaluate", run.identity, evaluation="e1") as second:
+        second.metrics({"test.mse": 0.5})
+    with record(CONFIG, "figures", second.identity) as third:
+        third.folder(tmp_path, "figures")
+    assert run.identity["run_id"] == second.identity["run_id"] == third.identity["run_id"]
+    found = get(run.identity["run_id"])
+    assert found.info.status == "FINISHED"
+    assert found.data.params == {"network.type": "conv2d", "seed": "3"}
+    assert found.data.metrics == {"train_loss": 0.5, "test.mse": 0.5}
+    history = store.client().get_metric_history(run.identity["run_id"], "train_loss")
+    assert [(m.step, m.value) for m in history] == [(1, 1.0), (2, 0.5)]
+    tags = found.data.tags
+    assert (tags["variant"], tags["seed"], tags["fingerprint"], tags["data"]) == ("mel_conv", "3", "abc", "def")
+    assert tags["dvc.stage"] == "figures" and len(tags["git.commit"]) == 40 and tags["git.dirty"] in ("true", "false")
+    artifact = project / "mlartifacts" / "tests" / run.identity["run_id"] / "artifacts" / "figures" / "a.png"
+    assert artifact.read_bytes() == b"png"
+
+
+def test_another_evaluation_takes_a_run_of_its_own_and_a_repeated_one_does_not():
+    with record(CONFIG, "train", IDENTITY) as run:
+        pass
+    with record(CONFIG, "evaluate", run.identity, evaluation="e1") as first:
+        pass
+    with record(CONFIG, "evaluate", run.identity, evaluation="e1") as same:
+        pass
+    with record(CONFIG, "evaluate", run.identity, evaluation="e2") as other:
+        pass
+    assert first.identity == same.identity == run.identity
+    assert other.identity["run_id"] != run.identity["run_id"]
+    assert get(other.identity["run_id"]).data.tags["model_run"] == run.identity["run_id"]
+
+
+def test_a_run_of_another_database_is_found_by_its_fingerprint_or_made():
+    with record(CONFIG, "train", IDENTITY | {"fingerprint": "shared"}) as here:
+        pass
+    with record(CONFIG, "evaluate", IDENTITY | {"fingerprint": "shared", "run_id": "0" * 32}) as found:
+        pass
+    assert found.identity["run_id"] == here.identity["run_id"]
+    with record(CONFIG, "evaluate", IDENTITY | {"fingerprint": "unseen", "run_id": "0" * 32}) as made:
+        pass
+    assert get(made.identity["run_id"]).data.tags["fingerprint"] == "unseen"
+
+
+def test_failure_and_interruption_are_seen_in_the_store(project):
+    with pytest.raises(TrainingError), record(CONFIG, "train", IDENTITY) as failed:
+        raise TrainingError("kl not finite in epoch 2")
+    with pytest.raises(KeyboardInterrupt), record(CONFIG, "train", IDENTITY) as killed:
+        raise KeyboardInterrupt
+    run = get(failed.identity["run_id"])
+    assert run.info.status == "FAILED" and run.data.tags["error"] == "kl not finite in epoch 2"
+    trace = project / "mlartifacts" / "tests" / run.info.run_id / "artifacts" / "error.txt"
+    assert "TrainingError" in trace.read_text()
+    assert get(killed.identity["run_id"]).info.status == "KILLED"
+
+
+def test_experiment_name_of_dvc_is_in_tags_and_name(monkeypatch):
+    monkeypatch.setenv("DVC_EXP_NAME", "brave-cat")
+    with record(CONFIG, "train", IDENTITY) as run:
+        pass
+    found = get(run.identity["run_id"])
+    assert found.data.tags["dvc.exp_name"] == "brave-cat" and found.info.run_name == "mel_conv-seed3-brave-cat"
+
+
+def test_a_store_that_is_down_warns_once_and_stops_nothing(monkeypatch, capsys):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with record(CONFIG, "train", IDENTITY) as run:
+        run.metrics({"a": 1.0})
+        run.params({"b": 2})
+    assert run.identity["run_id"] is None
+    assert capsys.readouterr().err.count("warning: MLflow") == 1
+
+
+def test_tracking_can_be_off():
+    with record(TrackingConfig(enabled=False), "train", IDENTITY) as run:
+        run.metrics({"a": 1.0})
+    assert run.identity == IDENTITY | {"run_id": None}
+
+
+def test_six_processes_may_be_first_at_once(tmp_path):
+    code = """
+import json, sys
+from pipeline.tracking.config import TrackingConfig
+from pipeline.tracking.run import record
+with record(TrackingConfig(), "train", {"variant": "v", "seed": int(sys.argv[1]), "fingerprint": "f"}) as run:
+    run.metrics({"a": 1.0})
+print(json.dumps(run.identity))
+"""
+    environment = os.environ | {"DVC_ROOT": str(tmp_path)}
+    here = Path(__file__).parents[2]
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(n)], env=environment, cwd=here, stdout=-1, stderr=-1, text=True
+        )
+        for n in range(6)
+    ]
+    ended = [process.communicate(timeout=180) for process in running]
+    assert [process.returncode for process in running] == [0] * 6, ended
+    ids = {json.loads(out.splitlines()[-1])["run_id"] for out, _ in ended}
+    assert len(ids) == 6 and None not in ids, ended
+    assert (tmp_path / "mlflow.db").exists()

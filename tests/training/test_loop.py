@@ -1,0 +1,105 @@
+"""The loop learns, chooses its best epoch, and says when it cannot go on."""
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.cache.reader import Split
+from pipeline.errors import TrainingError
+from pipeline.losses.config import KLConfig, LossConfig
+from pipeline.models.config import Conv2dConfig, GaussianConfig
+from pipeline.models.vae import build
+from pipeline.training.config import TrainConfig
+from pipeline.training.data import Resident
+from pipeline.training.loop import fit, validate
+
+CPU = torch.device("cpu")
+SHAPE = (16, 20)
+
+
+def split(number: int, seed: int) -> Split:
+    """Mels of one bump whose place and width differ."""
+    rng = np.random.default_rng(seed)
+    bands, frames = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    centre, width = rng.uniform(2, 14, (number, 2)), rng.uniform(2, 5, (number, 1, 1))
+    far = (bands - centre[:, :1, None]) ** 2 + (frames - centre[:, 1:, None]) ** 2
+    values = (-80 * (1 - np.exp(-far / width**2))).astype(np.float16)
+    ids = np.arange(number)
+    return Split("mel", values, ids, ids.astype(str), np.repeat("a", number), np.zeros(number, np.float32))
+
+
+TRAIN, VALID = split(96, 0), split(24, 1)
+
+
+def model(seed: int = 0):
+    torch.manual_seed(seed)
+    stats = {"mean": [0.2] * SHAPE[0], "std": [0.3] * SHAPE[0]}
+    network = Conv2dConfig(type="conv2d", channels=[8, 16])
+    return build(network, GaussianConfig(type="gaussian", latent=6), SHAPE, stats)
+
+
+def train(made=None, seed: int = 0, loss: LossConfig | None = None, **settings):
+    made = made or model(seed)
+    config = TrainConfig(**{"epochs": 12, "warmup_steps": 4, "learning_rate": 3e-3, "snapshots": 3, **settings})
+    rows = []
+    history, snapshots = fit(made, TRAIN, VALID, config, loss or LossConfig(), seed, CPU, rows.append)
+    assert rows == history
+    return made, history, snapshots
+
+
+def test_loss_goes_down_and_errors_fall_well_below_the_mean_predictor():
+    made, history, _ = train()
+    assert history[-1]["train_loss"] < history[0]["train_loss"]
+    x = Resident(VALID, CPU).batch(torch.arange(24))
+    flat = (x - Resident(TRAIN, CPU).batch(torch.arange(96)).mean(0)).square().mean()
+    assert validate(made, Resident(VALID, CPU), LossConfig(), 8)["valid_mse"] < 0.5 * float(flat)
+
+
+def test_same_seed_same_weights_and_another_seed_others():
+    first, again, other = (train(seed=s, epochs=2)[0].state_dict() for s in (0, 0, 1))
+    assert all(torch.equal(first[k], again[k]) for k in first)
+    assert not all(torch.equal(first[k], other[k]) for k in first)
+
+
+def test_the_best_epoch_is_kept_not_the_last():
+    made, history, _ = train(learning_rate=0.05, schedule="constant", epochs=10)
+    best = min(row["valid_loss"] for row in history)
+    assert best < history[-1]["valid_loss"]  # or this would prove nothing
+    assert validate(made, Resident(VALID, CPU), LossConfig(), 16)["valid_loss"] == pytest.approx(best, rel=1e-4)
+
+
+def test_patience_stops_early():
+    _, history, _ = train(learning_rate=0.05, schedule="constant", epochs=200, patience=3)
+    losses = [row["valid_loss"] for row in history]
+    assert len(history) < 200 and len(history) - 1 - losses.index(min(losses)) == 3
+
+
+def test_validation_is_taken_at_the_final_beta_and_does_not_depend_on_the_batch_size():
+    made, history, _ = train(loss=LossConfig(kl=KLConfig(beta=2.0, warmup=1.0)), epochs=3)
+    row = history[0]
+    assert row["beta"] < 2.0
+    assert row["valid_loss"] == pytest.approx(row["valid_reconstruction"] + 2.0 * row["valid_kl"], rel=1e-6)
+    loss = LossConfig()
+    small, large = (validate(made, Resident(VALID, CPU), loss, size) for size in (5, 24))
+    assert small == pytest.approx(large, rel=1e-4)
+
+
+def test_learning_rate_warms_up_and_falls():
+    rates = [row["learning_rate"] for row in train(epochs=10, warmup_steps=12)[1]]
+    assert rates[0] < rates[1] and rates[-1] < 0.1 * max(rates)
+
+
+def test_snapshots_hold_the_first_and_last_epoch():
+    _, _, snapshots = train(epochs=7)
+    assert snapshots.epochs == [1, 4, 7]
+    assert snapshots.originals.shape == (4, 1, *SHAPE)
+    assert {s.shape for s in snapshots.reconstructions + snapshots.samples} == {(4, 1, *SHAPE)}
+    assert not torch.equal(snapshots.reconstructions[0], snapshots.reconstructions[-1])
+
+
+def test_a_loss_that_is_not_finite_stops_with_its_name():
+    made = model()
+    with torch.no_grad():
+        next(made.decoder.parameters()).fill_(float("nan"))
+    with pytest.raises(TrainingError, match=r"train_reconstruction.*epoch 1"):
+        train(made)

@@ -1,0 +1,21 @@
+"""Finished seeds come back whole."""
+
+import pytest
+
+from pipeline.training import work
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path, monkeypatch):
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+
+
+def test_kept_seed_is_restored_and_others_are_not(tmp_path):
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "weights").write_text("w")
+    assert not work.restore("abc", tmp_path / "first")
+    work.keep("abc", tmp_path / "made")
+    assert work.restore("abc", tmp_path / "second")
+    assert (tmp_path / "second" / "weights").read_text() == "w"
+    assert not work.restore("abd", tmp_path / "third")
+    assert not (tmp_path / "third").exists()
