@@ -29,7 +29,7 @@ def main(name: str) -> None:
     train, valid, test = (read_split(data, split) for split in ("train", "valid", "test"))
     plain = {"window_id": test.window_ids, "track_id": test.track_ids, "label": test.labels}
     reference = protocol.baselines(train, test, settings.batch_size)
-    rows, latents, seeds, runs = [], [], [], {}
+    rows, latents, seeds, runs = [], [], [], []
     with workspace.output(workspace.EVALUATION / name) as out:
         for seed in raw.get("seeds") or [0]:
             model, described = store.load(workspace.MODELS / name / f"seed-{seed}")
@@ -45,7 +45,7 @@ def main(name: str) -> None:
                 workspace.write_json(out / "config.json", described)
             sizes = described["latent_dims"], described["parameters"]
             alone = summary.metrics(frame, seeds[-1:], *sizes, settings.bootstrap)
-            runs[str(seed)] = _track(name, seed, alone, settings)
+            runs.append(_track(name, seed, alone, settings))
         whole = pd.concat(rows, ignore_index=True)
         result = summary.metrics(whole, seeds, *sizes, settings.bootstrap)
         whole.drop(columns=list(reference)).to_parquet(out / "windows.parquet", index=False)

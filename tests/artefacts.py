@@ -114,6 +114,9 @@ def make_variant(
         {"variant": variant, "kind": kind, "seconds": seconds, "shape": stack[0].shape, "representation": settings},
     )
     write_json(folder / "metrics.json", {**_metrics(amount, seeds), **(metrics or {})})
+    write_json(
+        folder / "run.json", [{"variant": variant, "seed": s, "fingerprint": "0", "run_id": None} for s in seeds]
+    )
     for seed in seeds:
         place = root / "models" / variant / f"seed-{seed}"
         place.mkdir(parents=True)

@@ -1,0 +1,104 @@
+"""params.yaml and its errors: each names the key and says what to do."""
+
+import copy
+import re
+
+import pytest
+import yaml
+
+from pipeline import params, schema
+from pipeline.errors import ParamsError
+from pipeline.training.config import variant
+
+RAW = params.read()
+
+
+def changed(key: str, value: object) -> dict:
+    """The committed params with one key set."""
+    raw = copy.deepcopy(RAW)
+    *path, last = key.split(".")
+    place = raw
+    for step in path:
+        place = place[step]
+    place[last] = value
+    return raw
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("windws", {}, "unknown key 'windws'; did you mean 'windows'?"),
+        ("windows.second", 5, "windows: unknown key 'second'; did you mean 'seconds'?"),
+        ("windows.seconds", "five", "windows.seconds: .*number.*'five'"),
+        ("windows.splits.train", 0.9, r"windows.splits: train \+ valid \+ test must be 1"),
+        ("source.name", "gtzn", "source.name: .*'synth' or 'folder'"),
+        ("source.synth.styles", 13, "source.synth.styles: .*12"),
+        ("representations.mel128.band", 64, "representations.mel128: unknown key 'band'; did you mean 'bands'?"),
+        ("representations.mel128.kind", "mell", "representations.mel128: .*'mel'"),
+        ("representations.mel128.bands", 1500, "representations.mel128: .*n_fft of at least 3000"),
+        ("models.mel_conv.network.chanels", [1], "models.mel_conv.network: unknown key 'chanels'"),
+        ("models.mel_conv.network.type", "conv3d", "models.mel_conv.network: .*'conv2d'"),
+        ("models.mel_conv.network.type", "resnet1d", "models.mel_conv.network: unknown key 'norm'"),
+        ("models.mel_conv.bottleneck.latent", 0, "models.mel_conv.bottleneck.latent: .*(it is 0)"),
+        ("models.mel_conv.representation", "mel12", "models.mel_conv.representation: .*did you mean 'mel128'"),
+        ("models.mel_conv.representation", "wave3k", "models.mel_conv.network.type: conv2d takes a mel"),
+        ("models.mel_conv.loss.reconstruction.type", "bce", "bce needs network.head sigmoid, not linear"),
+        ("models.mel_conv.loss.reconstruction.sigma", -1, "models.mel_conv.loss.reconstruction.sigma"),
+        ("models.mel_conv.train", {"epoch": 3}, "models.mel_conv.train: unknown key 'epoch'; did you mean 'epochs'?"),
+        ("models", {}, "models: .*at least 1"),
+        ("seeds", [0, 0], "seeds: each seed may stand there once"),
+        ("seeds", [], "seeds"),
+        ("runtime.device", "gpu", "runtime.device"),
+    ],
+)
+def test_errors_name_the_key(key, value, message):
+    with pytest.raises(ParamsError) as caught:
+        schema.load(changed(key, value))
+    assert re.search(message, str(caught.value)), str(caught.value)
+    assert str(caught.value).startswith("params.yaml: ") and "\n" not in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("a: [1", r"line \d: not valid YAML"), ("- 1\n", "sections such as 'source:'"), (None, "No such file")],
+)
+def test_unreadable_file(tmp_path, monkeypatch, content, message):
+    monkeypatch.chdir(tmp_path)
+    if content is not None:
+        (tmp_path / "params.yaml").write_text(content)
+    with pytest.raises(ParamsError, match=message):
+        params.read()
+
+
+def test_dvc_may_turn_numbers_into_others_of_the_same_value():
+    loaded = schema.load(changed("windows.seconds", 5))
+    assert loaded.windows.seconds == 5.0 and isinstance(loaded.windows.seconds, float)
+    assert schema.load(changed("train.epochs", 30.0)).train.epochs == 30
+
+
+def test_variants_override_the_defaults_of_training():
+    raw = changed("models.mel_conv.train", {"epochs": 3})
+    _, settings = variant(raw, "mel_conv")
+    assert settings.epochs == 3 and settings.batch_size == RAW["train"]["batch_size"]
+    with pytest.raises(ParamsError, match=r"models\.mel_con: no such entry; did you mean 'mel_conv'"):
+        variant(raw, "mel_con")
+
+
+def test_no_anchors_or_aliases():
+    """`dvc exp run -S` loses or spreads an override there."""
+    tokens = [type(token) for token in yaml.scan(params.FILE.read_text(encoding="utf-8"))]
+    assert not {yaml.AnchorToken, yaml.AliasToken} & set(tokens)
+
+
+def test_the_file_says_every_default():
+    """What params.yaml leaves out would be hidden from its reader."""
+
+    def missing(full: object, given: object, where: str = "") -> list[str]:
+        if not isinstance(full, dict) or not isinstance(given, dict):
+            return []
+        gone = [f"{where}{key}" for key in full if key not in given and full[key] is not None]
+        return gone + [m for key in given for m in missing(full.get(key), given[key], f"{where}{key}.")]
+
+    optional = {f"models.{name}.train" for name in RAW["models"]}
+    assert set(missing(schema.load(RAW).model_dump(), RAW)) <= optional
