@@ -24,8 +24,22 @@ class Resident:
         """Windows at `index` (B,) as (B, 1, *shape) float32 on the data's scale."""
         return to_unit(self.stored.index_select(0, index).float(), self.kind).unsqueeze(1)
 
-    def batches(self, size: int, order: Tensor | None = None) -> Iterator[Tensor]:
-        """All windows once, in `order` (a permutation) or as they are stored."""
-        order = torch.arange(len(self)) if order is None else order
-        for index in order.to(self.stored.device).split(size):
+    def shifted(self, index: Tensor, by: Tensor) -> Tensor:
+        """As `batch`, each window rotated along time by `by` (B,) frames or samples: what leaves comes in again."""
+        x = self.batch(index)
+        length = x.shape[-1]
+        place = (torch.arange(length, device=x.device) - by[:, None]) % length
+        return x.gather(-1, place.reshape(len(x), *[1] * (x.dim() - 2), length).expand_as(x))
+
+    def batches(self, size: int) -> Iterator[Tensor]:
+        """All windows once, in the order in which they are stored."""
+        for index in torch.arange(len(self), device=self.stored.device).split(size):
             yield self.batch(index)
+
+    def epoch(self, size: int, generator: torch.Generator, shift: bool) -> Iterator[Tensor]:
+        """All windows once in an order drawn from `generator` (of the CPU), and rotated if `shift`."""
+        order = torch.randperm(len(self), generator=generator)
+        by = torch.randint(self.stored.shape[-1], (len(self),), generator=generator)
+        parts = zip(*(whole.to(self.stored.device).split(size) for whole in (order, by)), strict=True)
+        for index, amount in parts:
+            yield self.shifted(index, amount) if shift else self.batch(index)

@@ -29,7 +29,7 @@ class Conv2dEncoder(nn.Module):
         layers: list[nn.Module] = []
         width = 1
         for channels in config.channels:
-            convolution = nn.Conv2d(width, channels, 5, stride=2, padding=2, bias=config.norm == "none")
+            convolution = nn.Conv2d(width, channels, 3, stride=2, padding=1, bias=config.norm == "none")
             layers += [convolution, NORMS[config.norm](channels), nn.SiLU()]
             width = channels
         self.layers = nn.Sequential(*layers)

@@ -1,0 +1,1 @@
+"""Speed, always as a ratio against a named reference that is measured in turn in the same run."""
