@@ -4,7 +4,6 @@
 `project()` is the user's own checkout, which outlives it: MLflow's database and kept work belong there.
 """
 
-import errno
 import hashlib
 import importlib
 import inspect
@@ -107,6 +106,7 @@ def run(main: Callable[..., None], *arguments: str) -> None:
 
     The whole of params.yaml is checked first, so that a slip in the last section does not show after an hour.
     """
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what it starts in the background
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # unwinds, so that nothing half-written stays
     try:
         inspect.signature(main).bind(*arguments)
@@ -121,12 +121,8 @@ def run(main: Callable[..., None], *arguments: str) -> None:
         fail("interrupted; nothing half-written was left", 130)
     except MelismaError as error:
         fail(str(error), error.exit_code)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM):
-            raise
-        fail(
-            f"{error.filename or Path.cwd()}: {error.strerror}; free some space or check permissions, then run again", 1
-        )
+    except OSError as error:  # a full or read-only disk, a file that may not be read
+        fail(f"{error.filename or Path.cwd()}: {error.strerror or error}; nothing half-written was left", 1)
 
 
 def fail(message: str, code: int) -> None:

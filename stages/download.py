@@ -3,10 +3,10 @@
 from functools import partial
 from pathlib import Path
 
-import soundfile
 from tqdm import tqdm
 
 from pipeline import workspace
+from pipeline.audio.wav import write_wav
 from pipeline.params import section
 from pipeline.runtime import RuntimeConfig, ordered, pool
 from pipeline.sources import folder, synth
@@ -18,7 +18,7 @@ def render(clip: synth.Clip, config: SynthConfig, audio: Path) -> Entry:
     """Render one clip of the synthetic source to a 16-bit WAV below `audio`."""
     path = audio / f"{clip.track_id}.wav"
     path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, synth.render(clip, config), config.sample_rate, subtype="PCM_16")
+    write_wav(path, synth.render(clip, config), config.sample_rate)
     return Entry(path.relative_to(audio).as_posix(), clip.label, clip.group)
 
 

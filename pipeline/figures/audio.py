@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import numpy as np
-import soundfile
-import soxr
 
+from pipeline.audio.decode import resample
 from pipeline.audio.inversion import mel_to_audio
+from pipeline.audio.wav import write_wav
 from pipeline.cache.config import MelConfig, WaveformConfig, samples
 from pipeline.figures.inputs import Window
 
@@ -31,11 +31,9 @@ def playable(audio: np.ndarray, rate: int) -> tuple[np.ndarray, int]:
     """The audio and its rate; below 8,000 Hz resampled to that, of the same duration."""
     if rate >= LOWEST_RATE:
         return audio, rate
-    length = round(len(audio) * LOWEST_RATE / rate)
-    resampled = soxr.resample(audio, rate, LOWEST_RATE, quality="HQ")[:length]
-    return np.pad(resampled, (0, length - len(resampled))), LOWEST_RATE
+    return resample(audio, rate, LOWEST_RATE), LOWEST_RATE
 
 
 def write(path: Path, audio: np.ndarray, rate: int, gain: float) -> None:
     """Write (samples,) times `gain` as 16-bit mono WAV."""
-    soundfile.write(path, audio * np.float32(gain), rate, subtype="PCM_16")
+    write_wav(path, audio * np.float32(gain), rate)

@@ -5,7 +5,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
 
 from pipeline import workspace
 from pipeline.errors import DataError
@@ -19,7 +20,7 @@ def save(folder: Path, model: VAE, description: dict[str, Any]) -> None:
     """Write the three parts and `description`, which must hold network, bottleneck, shape and stats."""
     for part in PARTS:
         state = {name: tensor.detach().cpu().contiguous() for name, tensor in getattr(model, part).state_dict().items()}
-        save_file(state, folder / f"{part}.safetensors")
+        (folder / f"{part}.safetensors").write_bytes(to_bytes(state))
     workspace.write_json(folder / "config.json", description)
 
 

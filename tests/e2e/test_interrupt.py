@@ -1,0 +1,93 @@
+"""A stage that is stopped, however, leaves nothing half-written and no process behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from tests.e2e.conftest import clone, environ
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture
+def slow(tmp_path):
+    """A project whose download would take a minute."""
+    return clone(tmp_path, {"source": {"synth": {"clips": 400, "seconds": 10.0}}, "runtime": {"workers": 2}})
+
+
+def begun(project) -> tuple[subprocess.Popen, list[psutil.Process]]:
+    """The download stage when it has begun to write, and its worker processes."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "stages.download"], cwd=project.path, env=environ(), stdout=-1, stderr=-1, text=True
+    )
+    audio = project.path / "data" / ".raw.partial" / "audio"
+    for _ in range(600):
+        if list(audio.rglob("*.wav")):
+            return process, psutil.Process(process.pid).children(recursive=True)
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    raise AssertionError("nothing was written in 30 s")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_it_cleanly(slow, number, code):
+    process, workers = begun(slow)
+    assert len(workers) >= 2
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == code, errors
+    assert "Traceback" not in errors
+    assert [p.name for p in (slow.path / "data").iterdir() if "raw" in p.name] == []
+    assert psutil.wait_procs(workers, timeout=5)[1] == []
+
+
+def test_after_kill_9_no_worker_stays_and_the_next_run_starts_afresh(slow):
+    process, workers = begun(slow)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate(timeout=30)
+    assert psutil.wait_procs(workers, timeout=10)[1] == []
+    assert not (slow.path / "data" / "raw").exists()
+    slow.set({"source": {"synth": {"clips": 3, "seconds": 2.0}}})
+    slow.run("python", "-m", "stages.download")
+    assert len(list((slow.path / "data" / "raw" / "audio").rglob("*.wav"))) == 9
+    assert not (slow.path / "data" / ".raw.partial").exists()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write into a read-only folder")
+def test_a_read_only_folder_is_one_line(tmp_path):
+    project = clone(tmp_path, {})
+    (project.path / "data").chmod(0o555)
+    try:
+        printed = project.run("python", "-m", "stages.download", expect=1)
+    finally:
+        (project.path / "data").chmod(0o755)
+    assert "Permission denied" in printed and "Traceback" not in printed
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path):
+    """Linux lets a process limit the size of the files that it writes, and reports it much as it does a full disk."""
+    resource = pytest.importorskip("resource")
+    project = clone(tmp_path, {})
+    project.run("python", "-m", "stages.download")
+    project.run("python", "-m", "stages.windows")
+
+    def limit() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+
+    done = subprocess.run(
+        [sys.executable, "-m", "stages.cache", "mel128"],
+        cwd=project.path,
+        env=environ(),
+        preexec_fn=limit,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
+    assert sum(line.startswith("error: ") for line in done.stderr.splitlines()) == 1
+    assert list((project.path / "data" / "cache").iterdir()) == []
