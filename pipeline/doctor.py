@@ -113,8 +113,9 @@ def dvc_cache() -> str:
             p for p in (Path(cache.path), *Path(cache.path).parents) if p.is_dir()
         )  # none before the first run
         links = generic.test_links(cache.cache_types, cache.fs, str(there), repo.fs, str(workspace.root() / "data"))
-    cost = "every artefact is stored twice" if links[0] == "copy" else "no artefact is stored twice"
-    return f"links by {links[0]}, so {cost}"
+    if links[0] == "copy":
+        return "copies, so every artefact is stored twice"
+    return f"links by {links[0]}; `dvc checkout --relink` does so for what a run has just written"
 
 
 def mlflow_store() -> str:
