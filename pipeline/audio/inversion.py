@@ -12,7 +12,7 @@ from typing import Protocol
 import librosa
 import numpy as np
 from sklearn.decomposition import non_negative_factorization
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped] # of scikit-learn
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from pipeline.audio.scale import to_db
 from pipeline.errors import DataError
