@@ -109,7 +109,7 @@ def ui(
     os.chdir(workspace.root())
     uri = store.tracking_uri()
     if uri.startswith(("http://", "https://")):
-        typer.echo(f"MLflow runs at {uri} (MLFLOW_TRACKING_URI)")
+        typer.echo(f"MLflow runs at {store.without_password(uri)} (MLFLOW_TRACKING_URI)")
         return
     port = _port(port)
     typer.echo("starting MLflow, which takes some seconds ...")

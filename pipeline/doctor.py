@@ -1,7 +1,6 @@
 """What Melisma needs of a machine, checked by trying it."""
 
 import os
-import re
 import shutil
 import sys
 import warnings
@@ -133,13 +132,8 @@ def mlflow_store() -> str:
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         remote = uri.startswith(("http://", "https://"))
         fix = "start that server, or unset MLFLOW_TRACKING_URI" if remote else FIXES["mlflow"]
-        raise CheckError(_without_password(f"{uri}: {first}"), fix) from error
-    return _without_password(uri)
-
-
-def _without_password(text: str) -> str:
-    """Take `user:password@` out of every address in `text`."""
-    return re.sub(r"//[^/@\s]*@", "//", text)
+        raise CheckError(store.without_password(f"{uri}: {first}"), fix) from error
+    return store.without_password(uri)
 
 
 def disk() -> str:

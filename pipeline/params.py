@@ -49,6 +49,8 @@ def read(path: Path = FILE) -> dict[str, Any]:
     """
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise ParamsError(f"{path}: not UTF-8 text (byte {error.start}); save it as UTF-8") from error
     except OSError as error:
         raise ParamsError(f"{path}: {error.strerror}; run this from the project's folder") from error
     except yaml.YAMLError as error:

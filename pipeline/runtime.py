@@ -8,11 +8,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import TypeVar
 
 from pydantic import Field
 
+from pipeline.errors import MelismaError
 from pipeline.params import Strict
 
 Item = TypeVar("Item")
@@ -20,7 +22,7 @@ Result = TypeVar("Result")
 
 
 class RuntimeConfig(Strict):
-    """Where the work runs. Never part of a result, so no stage is run again for it."""
+    """Where the work runs. No result depends on it."""
 
     device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
     workers: int | None = Field(None, ge=1, description="processes that decode audio; null: one per core")
@@ -30,16 +32,27 @@ class RuntimeConfig(Strict):
 def pool(workers: int | None) -> Iterator[Executor]:
     """`workers` processes (one per core by default); an error or Ctrl-C in the block drops what has not begun."""
     context = multiprocessing.get_context("spawn")  # forking a process that runs threads can hang
-    executor = ProcessPoolExecutor(workers or os.cpu_count(), context, initializer=_start, initargs=(os.getpid(),))
+    count = workers or cores()
+    executor = ProcessPoolExecutor(count, context, initializer=_end_with, initargs=(os.getpid(),))
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # workers inherit it: Ctrl-C is the parent's to handle
+    for _ in range(count):
+        executor.submit(int)  # starts a worker
+    signal.signal(signal.SIGINT, before)
     try:
         yield executor
+    except BrokenProcessPool as error:
+        raise MelismaError("a worker process died, perhaps for want of memory; try a lower runtime.workers") from error
     finally:
         executor.shutdown(cancel_futures=True)
 
 
-def _start(parent: int) -> None:
-    """In a worker: leave Ctrl-C to the parent, and end when the parent is gone, even by `kill -9`."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _end_with(parent: int) -> None:
+    """In a worker: end when the parent is gone, even by `kill -9`."""
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -49,10 +62,9 @@ def _start(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def ordered(
-    executor: Executor, function: Callable[[Item], Result], items: Iterable[Item], ahead: int = 8
-) -> Iterator[Result]:
-    """Results in the items' order, with at most `ahead` of them begun or waiting, so that memory stays bounded."""
+def ordered(executor: Executor, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Results in the items' order, with a bounded number of them begun or waiting, so that memory stays bounded."""
+    ahead = 4 * cores()
     waiting: deque[Future[Result]] = deque()
     for item in items:
         waiting.append(executor.submit(function, item))

@@ -1,19 +1,24 @@
 """The whole of params.yaml: every section's schema, and what must hold between sections."""
 
-from typing import Any
+from math import prod
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from pipeline.cache.config import RepresentationConfig
 from pipeline.errors import ParamsError
 from pipeline.evaluation.config import EvaluateConfig
 from pipeline.figures.config import FiguresConfig
+from pipeline.models.config import shrink
 from pipeline.params import FILE, Strict, parse, read, suggest
 from pipeline.runtime import RuntimeConfig
 from pipeline.sources.config import SourceConfig
 from pipeline.tracking.config import TrackingConfig
 from pipeline.training.config import TrainConfig, VariantConfig, variant
 from pipeline.windows.config import WindowsConfig
+
+# Names become those of stages and folders, and DVC reads a dot in one as a level.
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$")]
 
 
 class Params(Strict):
@@ -22,8 +27,8 @@ class Params(Strict):
     seeds: list[int] = Field([0], min_length=1)
     source: SourceConfig = SourceConfig()
     windows: WindowsConfig = WindowsConfig()
-    representations: dict[str, RepresentationConfig] = Field(min_length=1)
-    models: dict[str, VariantConfig] = Field(min_length=1)
+    representations: dict[Name, RepresentationConfig] = Field(min_length=1)
+    models: dict[Name, VariantConfig] = Field(min_length=1)
     train: TrainConfig = TrainConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     figures: FiguresConfig = FiguresConfig()
@@ -45,19 +50,26 @@ def load(raw: dict[str, Any] | None = None) -> Params:
         if model.representation not in params.representations:
             hint = suggest(model.representation, params.representations)
             raise ParamsError(f"{FILE}: models.{name}.representation: there is no '{model.representation}'; {hint}")
-        kind = params.representations[model.representation].kind
-        _compatible(name, model, kind)
+        _compatible(name, model, params.representations[model.representation], params.windows.seconds)
         variant(raw, name)
     return params
 
 
-def _compatible(name: str, model: VariantConfig, kind: str) -> None:
+def _compatible(name: str, model: VariantConfig, representation: RepresentationConfig, seconds: float) -> None:
     """Refuse pairs of input, network and loss that cannot work."""
+    kind = representation.kind
     expected = {"conv2d": "mel", "resnet1d": "waveform"}[model.network.type]
     if kind != expected:
         raise ParamsError(
             f"{FILE}: models.{name}.network.type: {model.network.type} takes a {expected}, "
             f"but representation {model.representation} is a {kind}"
+        )
+    shape = representation.shape(seconds)
+    left = prod(shrink(size, model.network.stride, len(model.network.channels))[-1] for size in shape)
+    if left < 2:
+        raise ParamsError(
+            f"{FILE}: models.{name}.network.channels: {len(model.network.channels)} stages leave one position of a "
+            f"window of {' x '.join(map(str, shape))}, too little for its norms; use fewer, or longer windows"
         )
     if model.loss.reconstruction.type == "bce" and model.network.head != "sigmoid":
         raise ParamsError(

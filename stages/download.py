@@ -11,7 +11,7 @@ from pipeline.params import section
 from pipeline.runtime import RuntimeConfig, ordered, pool
 from pipeline.sources import folder, synth
 from pipeline.sources.config import SourceConfig, SynthConfig
-from pipeline.sources.tracks import Entry, inspect_all, root
+from pipeline.sources.tracks import Entry, inspect, root, table
 
 
 def render(clip: synth.Clip, config: SynthConfig, audio: Path) -> Entry:
@@ -34,7 +34,8 @@ def main() -> None:
             clips = synth.plan(source.synth)
             task = partial(render, config=source.synth, audio=recordings)
             entries = list(tqdm(ordered(executor, task, clips), total=len(clips), desc="rendering", disable=None))
-        tracks = inspect_all(entries, recordings, executor)
+        headers = ordered(executor, partial(inspect, folder=recordings), entries)
+        tracks = table(tqdm(headers, total=len(entries), desc="reading headers", disable=None))
         tracks.to_parquet(out / "tracks.parquet", index=False)
     workspace.say(f"{len(tracks)} recordings of {tracks['label'].nunique()} labels from source {source.name}")
 

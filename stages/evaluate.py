@@ -1,7 +1,6 @@
 """Score a variant on the test split: data/evaluation/<variant>/."""
 
 import sys
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +15,7 @@ from pipeline.params import entry, read, section
 from pipeline.runtime import RuntimeConfig
 from pipeline.tracking.config import TrackingConfig
 from pipeline.tracking.run import record
+from pipeline.training.config import seeds
 from pipeline.training.device import pick
 
 
@@ -29,25 +29,34 @@ def main(name: str) -> None:
     train, valid, test = (read_split(data, split) for split in ("train", "valid", "test"))
     plain = {"window_id": test.window_ids, "track_id": test.track_ids, "label": test.labels}
     reference = protocol.baselines(train, test, settings.batch_size)
-    rows, latents, seeds, runs = [], [], [], []
+    chosen = workspace.fingerprint(settings.model_dump())
+    rows: list[pd.DataFrame] = []
+    latents, found, runs = [], [], []
     with workspace.output(workspace.EVALUATION / name) as out:
-        for seed in raw.get("seeds") or [0]:
-            model, described = store.load(workspace.MODELS / name / f"seed-{seed}")
-            scores = protocol.score(model.to(device), test, valid, settings.batch_size, device)
-            frame = pd.DataFrame({"seed": seed, **plain, **scores.windows, **reference})
+        for seed in seeds(raw):
+            trained = workspace.MODELS / name / f"seed-{seed}"
+            identity = workspace.read_json(trained / "run.json")
+            with record(section(TrackingConfig, "tracking"), "evaluate", identity, chosen) as run:
+                model, described = store.load(trained)
+                scores = protocol.score(model.to(device), test, valid, settings.batch_size, device)
+                frame = pd.DataFrame({"seed": seed, **plain, **scores.windows, **reference})
+                if not rows:  # what is shown is the first seed's
+                    level = None if train.peak_db is None else float(np.median(train.peak_db))
+                    number = settings.examples, settings.samples
+                    examples.save(out / "examples.parquet", model.cpu(), test, level, *number, seed)
+                    workspace.write_json(out / "config.json", described)
+                units = {"active_units": scores.active_units, "variance_ratio": scores.variance_ratio}
+                sizes = described["latent_dims"], described["parameters"]
+                alone = summary.metrics(frame, [{"seed": seed, **units}], *sizes, settings.bootstrap)
+                run.params({"evaluate": settings.model_dump()})
+                run.metrics({f"test.{k}": v for k, v in alone.items() if isinstance(v, int | float)})
+                run.tag("collapsed", alone["collapse_reason"] or "no")
             rows.append(frame)
             latents.append(scores.latents)
-            seeds.append({"seed": seed, "active_units": scores.active_units, "variance_ratio": scores.variance_ratio})
-            if len(seeds) == 1:  # what is shown is the first seed's
-                level = None if train.peak_db is None else float(np.median(train.peak_db))
-                number = settings.examples, settings.samples
-                examples.save(out / "examples.parquet", model.cpu(), test, level, *number, seed)
-                workspace.write_json(out / "config.json", described)
-            sizes = described["latent_dims"], described["parameters"]
-            alone = summary.metrics(frame, seeds[-1:], *sizes, settings.bootstrap)
-            runs.append(_track(name, seed, alone, settings))
+            found.append({"seed": seed, **units})
+            runs.append(run.identity)
         whole = pd.concat(rows, ignore_index=True)
-        result = summary.metrics(whole, seeds, *sizes, settings.bootstrap)
+        result = summary.metrics(whole, found, *sizes, settings.bootstrap)
         whole.drop(columns=list(reference)).to_parquet(out / "windows.parquet", index=False)
         keys = {key: whole[key].to_numpy() for key in ("seed", *plain)}
         arrays.write(out / "latents.parquet", keys, {"latent": np.concatenate(latents)})
@@ -59,17 +68,6 @@ def main(name: str) -> None:
         f"{result['active_units']:g} of {result['latent_dims']} units active"
         + (f"; COLLAPSED: {result['collapse_reason']}" if result["collapsed"] else "")
     )
-
-
-def _track(name: str, seed: int, result: dict[str, Any], settings: EvaluateConfig) -> dict[str, Any]:
-    """Continue the run that trained this seed."""
-    identity = workspace.read_json(workspace.MODELS / name / f"seed-{seed}" / "run.json")
-    chosen = workspace.fingerprint(settings.model_dump())
-    with record(section(TrackingConfig, "tracking"), "evaluate", identity, chosen) as run:
-        run.params({"evaluate": settings.model_dump()})
-        run.metrics({f"test.{k}": v for k, v in result.items() if isinstance(v, int | float)})
-        run.tag("collapsed", str(result["collapse_reason"] or "no"))
-    return run.identity
 
 
 if __name__ == "__main__":

@@ -14,9 +14,9 @@ def main(variant: str) -> None:
     """Write data/figures/<variant>."""
     config = section(FiguresConfig, "figures")
     with workspace.output(workspace.FIGURES / variant) as out:
-        entries = draw(variant, workspace.MODELS, workspace.EVALUATION, out, config)
         runs = workspace.read_json(workspace.EVALUATION / variant / "run.json")
         with record(section(TrackingConfig, "tracking"), "figures", runs[0]) as run:  # of the seed that is drawn
+            entries = draw(variant, workspace.MODELS, workspace.EVALUATION, out, config)
             run.folder(out, "figures")
     images = sum(entry["kind"] == "image" for entry in entries)
     workspace.say(f"{variant}: {images} images and {len(entries) - images} audio files")

@@ -17,7 +17,7 @@ from pipeline.runtime import RuntimeConfig
 from pipeline.tracking.config import TrackingConfig
 from pipeline.tracking.run import record
 from pipeline.training import work
-from pipeline.training.config import TrainConfig, VariantConfig, variant
+from pipeline.training.config import TrainConfig, VariantConfig, seeds, variant
 from pipeline.training.device import pick
 from pipeline.training.loop import fit
 from pipeline.training.records import save_history, save_snapshots
@@ -45,7 +45,8 @@ def train_seed(
     hashed = workspace.fingerprint(stats["shards"])
     fingerprint = workspace.fingerprint([described, hashed, torch.__version__, device.type], CODE)
     if work.restore(fingerprint, out):
-        workspace.say(f"{name} seed {seed}: finished before with the same data, settings and code; taken from there")
+        kept = f"kept in .melisma/seeds/{fingerprint}; delete it to train again"
+        workspace.say(f"{name} seed {seed}: finished before with the same data, settings and code ({kept})")
         return
     identity = {"variant": name, "seed": seed, "fingerprint": fingerprint, "data": hashed}
     out.mkdir()
@@ -70,6 +71,9 @@ def train_seed(
                 history, snapshots = fit(model, train, valid, settings, config.loss, seed, device, on_epoch)
             except TrainingError as error:
                 raise TrainingError(f"{name} seed {seed}: {error}") from error
+            except torch.OutOfMemoryError as error:
+                hint = "lower train.batch_size or the network's channels, or set runtime.device to cpu"
+                raise TrainingError(f"{name} seed {seed}: {device} has too little memory; {hint}") from error
         scale = {"mean": stats["mean"], "std": stats["std"]}
         store.save(
             out, model, {**described, "stats": scale, "parameters": parameters, "latent_dims": model.latent_dims}
@@ -87,8 +91,8 @@ def main(name: str) -> None:
     data = workspace.CACHE / config.representation
     splits = [read_split(data, "train"), read_split(data, "valid")]
     with workspace.output(workspace.MODELS / name) as out:
-        for seed in raw.get("seeds") or [0]:
-            train_seed(name, int(seed), config, settings, splits, data, out / f"seed-{seed}")
+        for seed in seeds(raw):
+            train_seed(name, seed, config, settings, splits, data, out / f"seed-{seed}")
 
 
 if __name__ == "__main__":

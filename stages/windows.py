@@ -8,10 +8,11 @@ from tqdm import tqdm
 from pipeline import workspace
 from pipeline.params import section
 from pipeline.runtime import RuntimeConfig, ordered, pool
-from pipeline.sources.config import SourceConfig
+from pipeline.sources.config import SPLITS, SourceConfig
 from pipeline.sources.tracks import root
 from pipeline.windows import table
 from pipeline.windows.config import WindowsConfig
+from pipeline.windows.plan import inspect
 
 
 def main() -> None:
@@ -19,16 +20,17 @@ def main() -> None:
     source = section(SourceConfig, "source")
     config = section(WindowsConfig, "windows")
     tracks = table.select(pd.read_parquet(workspace.RAW / "tracks.parquet"), source.labels)
-    task = partial(table.inspect, root=root(source), config=config)
+    frames = [None if pd.isna(n) else int(n) for n in tracks["frames"]]
+    task = partial(inspect, root=root(source), config=config)
     with pool(section(RuntimeConfig, "runtime").workers) as executor:
-        found = ordered(executor, task, zip(tracks["path"], tracks["frames"], strict=True))
+        found = ordered(executor, task, zip(tracks["path"], frames, strict=True))
         inspected = list(tqdm(found, total=len(tracks), desc="inspecting", unit="file", disable=None))
     windows, rejected = table.build(tracks, inspected, config)
     with workspace.output(workspace.WINDOWS) as out:
         windows.to_parquet(out / "windows.parquet", index=False)
         rejected.to_parquet(out / "rejected.parquet", index=False)
     counts = windows["split"].value_counts()
-    workspace.say(", ".join(f"{counts[s]} {s}" for s in table.SPLITS) + f" windows, {len(rejected)} rejected")
+    workspace.say(", ".join(f"{counts[s]} {s}" for s in SPLITS) + f" windows, {len(rejected)} rejected")
     for reason, number in rejected["reason"].value_counts().items():
         workspace.say(f"  rejected as {reason}: {number}")
     whole = table.unsplit(windows)

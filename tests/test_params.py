@@ -45,6 +45,8 @@ def changed(key: str, value: object) -> dict:
         ("models.mel_conv.loss.reconstruction.type", "bce", "bce needs network.head sigmoid, not linear"),
         ("models.mel_conv.loss.reconstruction.sigma", -1, "models.mel_conv.loss.reconstruction.sigma"),
         ("models.mel_conv.train", {"epoch": 3}, "models.mel_conv.train: unknown key 'epoch'; did you mean 'epochs'?"),
+        ("models.mel_conv.network.channels", [4] * 8, "models.mel_conv.network.channels: 8 stages leave one position"),
+        ("models", {"mel.conv": RAW["models"]["mel_conv"]}, "models.mel.conv"),
         ("models", {}, "models: .*at least 1"),
         ("seeds", [0, 0], "seeds: each seed may stand there once"),
         ("seeds", [], "seeds"),
@@ -61,12 +63,17 @@ def test_errors_name_the_key(key, value, message):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("a: [1", r"line \d: not valid YAML"), ("- 1\n", "sections such as 'source:'"), (None, "No such file")],
+    [
+        ("é".encode("latin-1"), "not UTF-8"),
+        ("a: [1", r"line \d: not valid YAML"),
+        ("- 1\n", "sections such as 'source:'"),
+        (None, "No such file"),
+    ],
 )
 def test_unreadable_file(tmp_path, monkeypatch, content, message):
     monkeypatch.chdir(tmp_path)
     if content is not None:
-        (tmp_path / "params.yaml").write_text(content)
+        (tmp_path / "params.yaml").write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(ParamsError, match=message):
         params.read()
 

@@ -19,6 +19,7 @@ from pipeline.cache import arrays
 from pipeline.cache.config import MelConfig, RepresentationConfig, samples
 from pipeline.errors import DataError
 from pipeline.runtime import ordered
+from pipeline.sources.config import SPLITS
 
 SHARD_BYTES = 128 * 2**20
 
@@ -107,7 +108,7 @@ def build(
         and std of the train split.
     """
     statistics = Statistics((0, 2) if config.kind == "mel" else (0, 1))
-    shards, counts = {}, dict.fromkeys(("train", "valid", "test"), 0)
+    shards, counts = {}, dict.fromkeys(SPLITS, 0)
     rows = max(1, SHARD_BYTES // (2 * int(np.prod(config.shape(seconds)))))
     task = partial(represent, config=config, seconds=seconds)
     number = 0

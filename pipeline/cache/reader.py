@@ -46,7 +46,7 @@ def read_stats(folder: Path) -> dict[str, Any]:
 
 
 def read_split(folder: Path, split: str) -> Split:
-    """All shards of a split; without a copy where there is one shard.
+    """All shards of a split, in memory.
 
     Raises:
         DataError: a shard is missing or damaged.

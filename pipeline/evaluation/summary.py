@@ -64,7 +64,10 @@ def metrics(
     result: dict[str, Any] = summarise(windows, resamples)
     for name in ("active_units", "variance_ratio"):
         result[name] = float(np.mean([s[name] for s in seeds]))
-    reason = collapse(result["active_units"], latent_dims, result["variance_ratio"], result["kl"])
+    nats = windows.groupby("seed")["kl"].mean()
+    reasons = {s["seed"]: collapse(s["active_units"], latent_dims, s["variance_ratio"], nats[s["seed"]]) for s in seeds}
+    dead = [f"seed {seed}: {why}" if len(seeds) > 1 else why for seed, why in reasons.items() if why]
+    reason = "; ".join(dead) or None
     return result | {
         "latent_dims": latent_dims,
         "parameters": parameters,

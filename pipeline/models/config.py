@@ -15,6 +15,11 @@ class Conv2dConfig(Strict):
     norm: Literal["batch", "instance", "none"] = "batch"
     head: Literal["linear", "sigmoid", "softplus"] = "linear"
 
+    @property
+    def stride(self) -> int:
+        """By which each stage shortens both axes."""
+        return 2
+
 
 class ResNet1dConfig(Strict):
     """Strided 1-D residual convolutions over a waveform (system B)."""
@@ -33,6 +38,14 @@ class GaussianConfig(Strict):
     layout: Literal["vector", "sequence"] = Field(
         "vector", description="one latent vector for the window, or one for each position of the encoder's output"
     )
+
+
+def shrink(size: int, stride: int, stages: int) -> list[int]:
+    """Lengths along one axis before and after each strided stage: the input's first, each ceil(previous / stride)."""
+    sizes = [size]
+    for _ in range(stages):
+        sizes.append(-(-sizes[-1] // stride))
+    return sizes
 
 
 NetworkConfig = Annotated[Conv2dConfig | ResNet1dConfig, Field(discriminator="type")]

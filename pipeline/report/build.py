@@ -12,8 +12,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pipeline.errors import DataError
 from pipeline.report import chart, table
-from pipeline.report.card import SPLITS, card
+from pipeline.report.card import card
 from pipeline.report.table import Row
+from pipeline.sources.config import SPLITS
 from pipeline.workspace import read_json
 
 PACKAGES = (

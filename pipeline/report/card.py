@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 
 from pipeline.errors import DataError
+from pipeline.sources.config import SPLITS
 
-SPLITS = ("train", "valid", "test")
 SHOWN = 50  # rejected items that the page lists
 
 
@@ -34,13 +34,16 @@ def card(windows: Path, raw_tracks: Path, params: dict[str, Any]) -> Card:
     """
     cut, lost = _table(windows / "windows.parquet"), _table(windows / "rejected.parquet")
     tracks = _table(raw_tracks)
+    source = params.get("source") or {}
+    if source.get("labels"):
+        tracks = tracks[tracks["label"].isin(source["labels"])]
     reasons = lost["reason"].value_counts().sort_index().sort_values(ascending=False, kind="stable")
     per_label = pd.crosstab(cut["label"], cut["split"]).reindex(columns=list(SPLITS), fill_value=0)
     by_split = [cut[cut["split"] == split] for split in SPLITS] + [cut]
     seconds = (tracks["frames"] / tracks["sample_rate"]).sum()
     length = cut["seconds"].median() if len(cut) else 0.0
     facts = [
-        ("Source", str((params.get("source") or {}).get("name", "synth"))),
+        ("Source", str(source.get("name", "synth"))),
         ("Recordings", f"{len(tracks):,}, {hours(seconds)}"),
         ("Groups", f"{cut['group'].nunique():,}, none on two sides of the split"),
         ("Labels", f"{cut['label'].nunique():,}"),

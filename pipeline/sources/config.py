@@ -6,6 +6,8 @@ from pydantic import Field
 
 from pipeline.params import Strict
 
+SPLITS = ("train", "valid", "test")
+
 
 class SynthConfig(Strict):
     """Music-like clips, composed and rendered from a seed."""
@@ -21,7 +23,9 @@ class SynthConfig(Strict):
 class FolderConfig(Strict):
     """Any tree of audio files."""
 
-    csv: str | None = Field(None, description="table with a column path, and any of label, group, split")
+    csv: str | None = Field(
+        None, description="table below the source's path, with a column path and any of label, group, split"
+    )
     group: Literal["folder", "file"] = Field(
         "folder", description="what is never split: the folder below the label's (where there is one), or each file"
     )

@@ -6,7 +6,7 @@ import pandas as pd
 
 from pipeline.errors import DataError, ParamsError
 from pipeline.params import FILE
-from pipeline.sources.config import SourceConfig
+from pipeline.sources.config import SPLITS, SourceConfig
 from pipeline.sources.tracks import Entry
 
 SUFFIXES = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".aifc", ".au", ".snd"}
@@ -49,8 +49,10 @@ def _entry(path: str, group_by: str) -> Entry:
 
 def _from_csv(source: SourceConfig, folder: Path) -> list[Entry]:
     """What the CSV lists: only those files, each with the columns that it has and the folder's rule for the others."""
-    file = Path(str(source.folder.csv))
+    file = folder / str(source.folder.csv)  # inside, so that DVC sees a change of it
     try:
+        if not file.resolve().is_relative_to(folder.resolve()):
+            raise ParamsError(f"{FILE}: source.folder.csv: {file} is not inside source.path; move it there")
         frame = pd.read_csv(file, dtype=str, keep_default_na=False)
     except OSError as error:
         raise ParamsError(f"{FILE}: source.folder.csv: {file.absolute()}: {error.strerror}") from error
@@ -66,7 +68,7 @@ def _from_csv(source: SourceConfig, folder: Path) -> list[Entry]:
         if not (folder / row["path"]).is_file():
             raise DataError(f"{file} line {number}: there is no file {folder / row['path']}")
         split = row.get("split") or None
-        if split not in (None, "train", "valid", "test"):
+        if split not in (None, *SPLITS):
             raise DataError(f"{file} line {number}: split is '{split}', but must be train, valid or test (or empty)")
         default = _entry(row["path"], source.folder.group)
         found.append(Entry(row["path"], row.get("label") or default.label, row.get("group") or default.group, split))

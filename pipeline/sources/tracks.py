@@ -1,8 +1,6 @@
 """The table of recordings, and where their files are."""
 
-import sys
 from collections.abc import Iterable
-from concurrent.futures import Executor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -72,17 +70,8 @@ def inspect(entry: Entry, folder: Path) -> Track:
 def table(tracks: Iterable[Track]) -> pd.DataFrame:
     """tracks.parquet, in order of path. Two files that differ in their suffix alone keep it in their id."""
     frame = pd.DataFrame([asdict(t) for t in tracks]).sort_values("path", ignore_index=True)
-    twice = frame["track_id"].duplicated(keep=False)
-    frame.loc[twice, "track_id"] = frame.loc[twice, "path"]
+    while (twice := frame["track_id"].duplicated(keep=False)).any():  # a path may be the stem of another: again
+        frame.loc[twice, "track_id"] = frame.loc[twice, "path"]
     for column in ("sample_rate", "channels", "frames"):
         frame[column] = frame[column].astype("Int64")
     return frame
-
-
-def inspect_all(entries: list[Entry], folder: Path, pool: Executor) -> pd.DataFrame:
-    """`inspect` each entry in the pool, in order, with progress."""
-    from tqdm import tqdm
-
-    found = pool.map(inspect, entries, [folder] * len(entries), chunksize=8)
-    quiet = not sys.stderr.isatty()
-    return table(tqdm(found, total=len(entries), desc="reading headers", unit="file", disable=quiet))

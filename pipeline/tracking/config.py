@@ -4,7 +4,7 @@ from pipeline.params import Strict
 
 
 class TrackingConfig(Strict):
-    """What goes to MLflow. Never part of a result, so no stage is run again for it."""
+    """What goes to MLflow. No result depends on it."""
 
     enabled: bool = True
     experiment: str = "melisma"

@@ -42,6 +42,8 @@ class Run:
 
     def params(self, values: Mapping[str, Any]) -> None:
         """Log nested settings under dotted keys; MLflow takes each key once."""
+        if self._client is None:
+            return
         from mlflow.entities import Param
 
         flat = [Param(key, str(value)) for key, value in _flatten(values)]
@@ -49,6 +51,8 @@ class Run:
 
     def metrics(self, values: Mapping[str, float | None], step: int = 0) -> None:
         """Log numbers at a step; None is left out."""
+        if self._client is None:
+            return
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
@@ -68,13 +72,13 @@ class Run:
 def record(config: TrackingConfig, stage: str, identity: Identity, evaluation: str | None = None) -> Iterator[Run]:
     """The run of `identity`, found again or opened, FINISHED when the block ends well and else FAILED or KILLED.
 
-    An identity with a run_id continues that run; where the store has it not (another machine's, restored from DVC's
-    cache), the newest run with the same fingerprint; else a new one. Without a run_id a new one is opened.
+    Stage train opens a new run. The others continue the one of `identity`; where the store has it not (it is another
+    machine's, or DVC's cache restored the model), the newest finished one with its fingerprint; else they open one.
 
     Args:
         config: the `tracking` section.
         stage: as a tag.
-        identity: variant, seed, fingerprint and perhaps run_id; `Run.identity` holds the run_id that was used.
+        identity: variant, seed, fingerprint and, from run.json, run_id; `Run.identity` holds the one that was used.
         evaluation: fingerprint of the evaluation's settings. A run that holds another evaluation is left as it is,
             since MLflow's parameters cannot change: a new run, linked to it by the tag model_run, takes the results.
     """
@@ -106,7 +110,7 @@ def record(config: TrackingConfig, stage: str, identity: Identity, evaluation: s
 
 def _open(client: "MlflowClient", experiment: str, identity: Identity, stage: str, evaluation: str | None) -> str:
     number = store.experiment(client, experiment)
-    found = _find(client, number, identity) if "run_id" in identity and stage != "train" else None
+    found = None if stage == "train" else _find(client, number, identity)
     before = found.data.tags.get("evaluation") if found else None
     if found and (evaluation is None or before in (None, evaluation)):
         client.update_run(found.info.run_id, status="RUNNING")
@@ -134,9 +138,9 @@ def _find(client: "MlflowClient", experiment: str, identity: Identity) -> Any:
             return client.get_run(identity["run_id"])
         except MlflowException:
             pass  # made on another machine, or deleted
-    query = f"tags.fingerprint = '{identity['fingerprint']}'"
-    runs = client.search_runs([experiment], query, max_results=1, order_by=["attributes.start_time DESC"])
-    return runs[0] if runs else None
+    query = f"tags.fingerprint = '{identity['fingerprint']}' and attributes.status = 'FINISHED'"
+    runs = client.search_runs([experiment], query, order_by=["attributes.start_time DESC"])
+    return next((run for run in runs if "model_run" not in run.data.tags), None)
 
 
 def _tags(identity: Identity, stage: str) -> dict[str, str]:
@@ -174,5 +178,6 @@ def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
 
 
 def _warn(error: Exception) -> None:
-    reason = " ".join(str(error).split())[:200]
-    print(f"warning: MLflow at {store.tracking_uri()} failed ({reason}); going on without it", file=sys.stderr)
+    reason = store.without_password(" ".join(str(error).split())[:200])
+    place = store.without_password(store.tracking_uri())
+    print(f"warning: MLflow at {place} failed ({reason}); going on without it", file=sys.stderr)

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from typing import TYPE_CHECKING
 
 from filelock import FileLock
@@ -22,6 +23,11 @@ def tracking_uri() -> str:
 def artifact_root() -> str:
     """Where a local store puts artifacts; a server has a place of its own."""
     return (workspace.project() / "mlartifacts").as_uri()
+
+
+def without_password(text: str) -> str:
+    """`text` with `user:password@` taken out of every address in it."""
+    return re.sub(r"//[^/@\s]*@", "//", text)
 
 
 def prepare() -> None:
@@ -51,4 +57,6 @@ def experiment(made: "MlflowClient", name: str) -> str:
         found = made.get_experiment_by_name(name)
         if found is not None:
             return str(found.experiment_id)
-        return str(made.create_experiment(name, artifact_location=f"{artifact_root()}/{name}" if local else None))
+        location = f"{artifact_root()}/{name}" if local else None
+        kind = {"mlflow.experimentKind": "custom_model_development"}  # opens the UI on runs rather than on prompts
+        return str(made.create_experiment(name, artifact_location=location, tags=kind))

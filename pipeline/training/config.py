@@ -1,4 +1,4 @@
-"""Schemas of the `train` section, of the `models` entries, and of `runtime`."""
+"""Schemas of the `train` section and of the `models` entries."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -35,6 +35,11 @@ class VariantConfig(Strict):
     bottleneck: BottleneckConfig
     loss: LossConfig = LossConfig()
     train: dict[str, Any] = {}
+
+
+def seeds(raw: Mapping[str, Any]) -> list[int]:
+    """The `seeds` of raw params, which DVC may have written as 0.0."""
+    return [int(seed) for seed in raw.get("seeds") or [0]]
 
 
 def variant(raw: Mapping[str, Any], name: str) -> tuple[VariantConfig, TrainConfig]:

@@ -9,6 +9,11 @@ from pipeline.audio.scale import to_unit
 from pipeline.cache.reader import Split
 
 
+def fixed_noise(rows: int, dims: int) -> Tensor:
+    """(rows, dims) standard normal, the same every time and on every device: what held-out windows are scored with."""
+    return torch.randn(rows, dims, generator=torch.Generator().manual_seed(0))
+
+
 class Resident:
     """A whole split on the device, as stored (2 bytes a value); a batch is gathered and brought to scale there."""
 

@@ -14,10 +14,10 @@ from pipeline.cache.reader import Split
 from pipeline.errors import TrainingError
 from pipeline.losses import kl
 from pipeline.losses.config import LossConfig
-from pipeline.losses.reconstruction import make
+from pipeline.losses.reconstruction import make, mse
 from pipeline.models.vae import VAE
 from pipeline.training.config import TrainConfig
-from pipeline.training.data import Resident
+from pipeline.training.data import Resident, fixed_noise
 
 History = list[dict[str, float]]
 
@@ -78,7 +78,7 @@ def fit(
     for epoch in range(1, config.epochs + 1):
         began = time.perf_counter()
         model.train()
-        sums = torch.zeros(3, device=device)  # reconstruction, KL, gradient norm
+        sums = torch.zeros(5, device=device)  # loss, reconstruction, KL, effective beta, gradient norm
         for x in data.epoch(config.batch_size, shuffle, config.shift):
             noise = torch.randn(len(x), model.latent_dims, generator=generator, device=device)
             reconstruction, code = model(x, noise)
@@ -87,23 +87,25 @@ def fit(
             divergence = estimate(code).sum(1).mean()
             beta = kl.weight(loss.kl, step / steps)
             optimiser.zero_grad(set_to_none=True)
-            ((nats + beta * divergence) / values).backward()
+            total = nats + beta * divergence
+            (total / values).backward()
             norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
             optimiser.step()
             scheduler.step()
-            sums += torch.stack((nats.detach(), divergence.detach(), norm)) * len(x)
+            effective = beta * term.variance(distance)
+            sums += torch.stack((total.detach(), nats.detach(), divergence.detach(), effective, norm)) * len(x)
             step += 1
-        mean_nats, mean_kl, mean_norm = (sums / len(data)).tolist()  # the only wait for the device in an epoch
+        means = (sums / len(data)).tolist()  # the only wait for the device in an epoch
         row = {
             "epoch": epoch,
-            "train_loss": mean_nats + beta * mean_kl,
-            "train_reconstruction": mean_nats,
-            "train_kl": mean_kl,
+            "train_loss": means[0],
+            "train_reconstruction": means[1],
+            "train_kl": means[2],
             **validate(model, held_out, loss, config.batch_size),
             "beta": beta,
-            "beta_effective": beta * float(term.variance(distance)),
+            "beta_effective": means[3],
             "learning_rate": optimiser.param_groups[0]["lr"],
-            "grad_norm": mean_norm,
+            "grad_norm": means[4],
             "seconds": time.perf_counter() - began,
         }
         bad = [name for name, value in row.items() if not math.isfinite(value)]
@@ -113,10 +115,11 @@ def fit(
         on_epoch(row)
         if row["valid_loss"] < best:
             best, best_state = row["valid_loss"], copy.deepcopy(model.state_dict())
-        if epoch in marks:
-            _keep(snapshots, epoch, model, fixed_noise)
         since = epoch - min(history, key=lambda r: r["valid_loss"])["epoch"]
-        if config.patience is not None and since >= config.patience:
+        stop = config.patience is not None and since >= config.patience
+        if epoch in marks or stop:
+            _keep(snapshots, epoch, model, fixed_noise)
+        if stop:
             break
     model.load_state_dict(best_state)
     return history, snapshots
@@ -124,14 +127,18 @@ def fit(
 
 @torch.no_grad()
 def validate(model: VAE, data: Resident, loss: LossConfig, batch_size: int) -> dict[str, float]:
-    """The objective on held-out windows, at the final KL weight and the posterior's mean, in nats per window."""
+    """The training's objective on held-out windows, at the final KL weight and with the same draws every time.
+
+    In nats per window; valid_mse alone is of the reconstruction from the posterior's mean.
+    """
     model.eval()
+    noise = fixed_noise(len(data), model.latent_dims).to(data.stored.device)
     term = make(loss.reconstruction, data.kind, data.stored[0].numel())
     distances, errors, divergences, means = [], [], [], []
-    for x in data.batches(batch_size):
-        reconstruction, code = model(x)
+    for x, draw in zip(data.batches(batch_size), noise.split(batch_size), strict=True):
+        reconstruction, code = model(x, draw)
         distances.append(term.distance(reconstruction, x))
-        errors.append((reconstruction - x).square().flatten(1).mean(1))
+        errors.append(mse(model.decode(code.mean), x))
         divergences.append(kl.analytic(code).sum(1))
         means.append(code.mean)
     nats, divergence = float(term.nats(torch.cat(distances)).mean()), float(torch.cat(divergences).mean())

@@ -4,8 +4,10 @@ DVC deletes a stage's output before it runs the stage again; what stands here le
 two seeds, or that was given one more seed, train just the missing ones.
 """
 
+import contextlib
 import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from pipeline import workspace
 
@@ -20,5 +22,9 @@ def restore(fingerprint: str, to: Path) -> bool:
 
 def keep(fingerprint: str, folder: Path) -> None:
     """Keep a copy of the finished seed in `folder`; it appears whole or not at all."""
-    with workspace.output(workspace.state() / "seeds" / fingerprint) as out:
-        shutil.copytree(folder, out, dirs_exist_ok=True)
+    place = workspace.state() / "seeds"
+    place.mkdir(exist_ok=True)
+    with TemporaryDirectory(prefix=".", dir=place) as partial:
+        whole = shutil.copytree(folder, Path(partial) / fingerprint)
+        with contextlib.suppress(OSError):  # another process has just kept the same
+            whole.rename(place / fingerprint)

@@ -39,18 +39,19 @@ def starts(frames: int, rate: int, config: WindowsConfig) -> Iterator[float]:
         start = round(number * config.hop * rate)
 
 
-def inspect(path: str, root: Path, frames: int | None, config: WindowsConfig) -> tuple[list[float], list[Rejected]]:
-    """Decode the recording at `root / path` and sort its windows.
+def inspect(recording: tuple[str, int | None], root: Path, config: WindowsConfig) -> tuple[list[float], list[Rejected]]:
+    """Decode a recording and sort its windows.
 
     Args:
-        path: of the file below `root`, as rejects name it.
+        recording: path below `root`, as rejects name it, and the frames that the file's header promised (None where it
+            could not be read).
         root: folder of the recordings.
-        frames: what the file's header promised; None where it could not be read.
         config: length, hop and limits of the windows.
 
     Returns:
         Start times of the usable windows, and what was rejected.
     """
+    path, frames = recording
     try:
         audio, rate = decode(root / path)
     except UndecodableError as error:

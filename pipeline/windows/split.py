@@ -5,9 +5,8 @@ import hashlib
 import pandas as pd
 
 from pipeline.errors import DataError
+from pipeline.sources.config import SPLITS
 from pipeline.windows.config import WindowsConfig
-
-SPLITS = ("train", "valid", "test")
 
 
 def assign(windows: pd.DataFrame, config: WindowsConfig) -> dict[str, str]:
@@ -31,11 +30,13 @@ def assign(windows: pd.DataFrame, config: WindowsConfig) -> dict[str, str]:
         raise DataError(f"group '{torn.index[0]}' is in {' and '.join(torn.iloc[0])}; a group must be in one split")
     result = {str(group): where[0] for group, where in placed.items() if where}
     table = pd.DataFrame({"size": groups.size(), "label": groups["label"].agg(lambda s: s.mode().iloc[0])})
-    free = table.drop(index=list(result))
-    for _, members in free.groupby("label", sort=True):
+    for _, members in table.groupby("label", sort=True):
         sizes = {str(g): int(n) for g, n in members["size"].items()}
-        order = sorted(sizes, key=lambda g: hashlib.sha256(f"{config.seed}:{g}".encode()).digest())
-        result |= _spread(order, sizes, config) if len(order) >= len(SPLITS) else dict.fromkeys(order, "train")
+        have = {s: sum(n for g, n in sizes.items() if result.get(g) == s) for s in SPLITS}
+        free = [g for g in sizes if g not in result]
+        free.sort(key=lambda g: hashlib.sha256(f"{config.seed}:{g}".encode()).digest())
+        enough = len(free) >= sum(n == 0 for n in have.values())
+        result |= _spread(free, sizes, have, config) if enough else dict.fromkeys(free, "train")
     empty = [s for s in SPLITS if s not in result.values()]
     if empty:
         raise DataError(
@@ -45,13 +46,13 @@ def assign(windows: pd.DataFrame, config: WindowsConfig) -> dict[str, str]:
     return result
 
 
-def _spread(order: list[str], sizes: dict[str, int], config: WindowsConfig) -> dict[str, str]:
+def _spread(order: list[str], sizes: dict[str, int], have: dict[str, int], config: WindowsConfig) -> dict[str, str]:
+    """Share out the groups in `order`, given the windows that each split already has (updated in place)."""
     targets = {s: getattr(config.splits, s) for s in SPLITS}
     total = sum(sizes.values())
-    have = dict.fromkeys(SPLITS, 0)
     result: dict[str, str] = {}
     for left, group in zip(range(len(order), 0, -1), order, strict=True):
-        empty = [s for s in SPLITS if s not in result.values()]
+        empty = [s for s in SPLITS if not have[s]]
 
         def miss(split: str, size: int = sizes[group]) -> float:
             return sum(((have[s] + size * (s == split)) / total - targets[s]) ** 2 for s in SPLITS)

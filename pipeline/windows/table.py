@@ -1,7 +1,6 @@
 """The tables of stage windows."""
 
 from dataclasses import asdict
-from pathlib import Path
 
 import pandas as pd
 
@@ -9,9 +8,7 @@ from pipeline.errors import DataError, ParamsError
 from pipeline.params import FILE, suggest
 from pipeline.windows import plan
 from pipeline.windows.config import WindowsConfig
-from pipeline.windows.split import SPLITS, assign
-
-__all__ = ["SPLITS", "build", "inspect", "select", "unsplit"]
+from pipeline.windows.split import assign
 
 Inspected = tuple[list[float], list[plan.Rejected]]
 
@@ -29,12 +26,6 @@ def select(tracks: pd.DataFrame, labels: list[str]) -> pd.DataFrame:
     return tracks[tracks["label"].isin(labels)].reset_index(drop=True) if labels else tracks
 
 
-def inspect(row: tuple[str, int | None], root: Path, config: WindowsConfig) -> Inspected:
-    """`plan.inspect` of one (path, frames) pair of tracks.parquet."""
-    path, frames = row
-    return plan.inspect(path, root, None if pd.isna(frames) else int(frames), config)
-
-
 def build(tracks: pd.DataFrame, inspected: list[Inspected], config: WindowsConfig) -> tuple[pd.DataFrame, pd.DataFrame]:
     """windows.parquet and rejected.parquet from what `inspect` found in each track.
 
@@ -50,12 +41,14 @@ def build(tracks: pd.DataFrame, inspected: list[Inspected], config: WindowsConfi
         for start in good
     ]
     windows = pd.DataFrame(rows, columns=["track_id", "label", "group", "split", "start_seconds"])
-    share = len(rejected) / max(1, len(rejected) + len(windows))
+    unusable = sum(not good for good, _ in inspected) / len(inspected)  # a whole recording is more than one window
+    share = max(unusable, len(rejected) / (len(rejected) + len(windows)))
     if windows.empty or share > config.max_rejected:
         reasons = ", ".join(f"{n} {r}" for r, n in rejected["reason"].value_counts().items())
         example = f"; e.g. {rejects[0]['path']}: {rejects[0]['detail']}" if rejects else ""
+        what = "recordings" if share == unusable else "windows"
         limit = f"windows.max_rejected allows {config.max_rejected:.0%}" if len(windows) else "no window is usable"
-        raise DataError(f"{share:.0%} of the windows were rejected ({reasons}) and {limit}{example}")
+        raise DataError(f"{share:.0%} of the {what} were rejected ({reasons}) and {limit}{example}")
     windows["split"] = windows["group"].map(assign(windows, config))
     windows["seconds"] = config.seconds
     windows.insert(0, "window_id", range(len(windows)))

@@ -1,6 +1,6 @@
 """Shards hold what the recordings say, whoever computed them."""
 
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import librosa
@@ -15,6 +15,7 @@ from pipeline.cache.build import build, recordings
 from pipeline.cache.config import MelConfig, WaveformConfig
 from pipeline.cache.reader import read_split, read_stats
 from pipeline.errors import DataError
+from pipeline.runtime import pool
 from tests.recordings import make_folder
 
 SECONDS = 1.0
@@ -37,7 +38,7 @@ def chosen(tmp_path_factory):
 
 def cache(chosen, config, out: Path, workers: int = 0):
     out.mkdir()
-    with ProcessPoolExecutor(workers) if workers else ThreadPoolExecutor(1) as executor:
+    with pool(workers) if workers else ThreadPoolExecutor(1) as executor:
         return build(chosen, config, SECONDS, out, executor)
 
 

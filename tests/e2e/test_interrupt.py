@@ -34,6 +34,25 @@ def begun(project) -> tuple[subprocess.Popen, list[psutil.Process]]:
     raise AssertionError("nothing was written in 30 s")
 
 
+@pytest.mark.parametrize("after", [0.3, 1.0, 2.0, 3.0])
+def test_ctrl_c_at_any_time_is_one_line(slow, after):
+    """The terminal sends it to the whole group: also while libraries are imported and workers start."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "stages.download"],
+        cwd=slow.path,
+        env=environ(),
+        stdout=-1,
+        stderr=-1,
+        text=True,
+        start_new_session=True,
+    )
+    time.sleep(after)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130 and "Traceback" not in errors, errors
+    assert not (slow.path / "data" / "raw").exists() and not (slow.path / "data" / ".raw.partial").exists()
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_it_cleanly(slow, number, code):
     process, workers = begun(slow)
@@ -83,7 +102,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "stages.cache", "mel128"],
         cwd=project.path,
-        env=environ(),
+        env=environ() | {"PYTHONDONTWRITEBYTECODE": "1"},  # which the limit would truncate, for good
         preexec_fn=limit,
         capture_output=True,
         text=True,

@@ -1,6 +1,7 @@
 """`dvc repro` from a fresh clone: builds everything once, and then only what a change touches."""
 
 import json
+import time
 
 import mlflow
 import pandas as pd
@@ -68,6 +69,30 @@ def test_a_change_of_figures_trains_nothing(project):
 def test_a_change_of_runtime_or_tracking_makes_only_the_report_again(project):
     project.set({"runtime": {"workers": 1}, "tracking": {"experiment": "other"}})
     assert project.repro() == ["report"]
+
+
+def test_experiments_in_a_temporary_workspace_leave_their_runs_here(project):
+    """Also from the queue: DVC deletes the workspace, so nothing may point into it."""
+    project.set({"tracking": {"experiment": "melisma"}})
+    project.run("git", "commit", "-qam", "as it stands")
+    one = ("-S", "models.mel_conv.loss.kl.beta=0.1")
+    project.run("dvc", "exp", "run", "--temp", "-n", "aside", *one)
+    project.run("dvc", "exp", "run", "--queue", "-n", "queued", "-S", "models.mel_conv.loss.kl.beta=0.2")
+    project.run("dvc", "queue", "start")
+    for _ in range(240):
+        status = project.run("dvc", "queue", "status")
+        if "Success" in status or "Failed" in status:
+            break
+        time.sleep(0.5)
+    assert "Success" in status, status
+    assert {"aside", "queued"} <= set(project.run("dvc", "exp", "list", "--name-only").split())
+    client = mlflow.MlflowClient(f"sqlite:///{project.path}/mlflow.db")
+    experiment = client.get_experiment_by_name("melisma")
+    runs = {r.data.tags["dvc.exp_name"]: r for r in client.search_runs([experiment.experiment_id])}
+    for name in ("aside", "queued"):
+        assert runs[name].info.status == "FINISHED" and "test.mse" in runs[name].data.metrics
+        assert runs[name].info.artifact_uri.startswith((project.path / "mlartifacts").as_uri())
+        assert [a.path for a in client.list_artifacts(runs[name].info.run_id, "figures")]
 
 
 def test_one_more_seed_trains_that_seed_alone(project):

@@ -51,6 +51,15 @@ def test_each_sign_of_collapse_is_named(active, ratio, nats, said):
     assert reason is None if said is None else said in reason
 
 
+def test_one_collapsed_seed_is_not_hidden_by_the_others():
+    seeds = [
+        {"seed": 0, "active_units": 8, "variance_ratio": 0.5},
+        {"seed": 1, "active_units": 0, "variance_ratio": 0.0},
+    ]
+    result = metrics(windows(seeds=(0, 1)), seeds, latent_dims=8, parameters=10, resamples=50)
+    assert result["collapsed"] and result["collapse_reason"].startswith("seed 1: 0 of 8")
+
+
 def test_metrics_json_has_its_keys():
     seeds = [{"seed": s, "active_units": 4 + s, "variance_ratio": 0.5} for s in (0, 1)]
     result = metrics(windows(seeds=(0, 1)), seeds, latent_dims=8, parameters=10, resamples=50)

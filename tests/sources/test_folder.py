@@ -5,7 +5,7 @@ import pytest
 from pipeline.errors import DataError, ParamsError
 from pipeline.sources import folder
 from pipeline.sources.config import FolderConfig, SourceConfig
-from pipeline.sources.tracks import Entry, inspect, table
+from pipeline.sources.tracks import Entry, Track, inspect, table
 from tests.recordings import make_folder
 
 
@@ -40,7 +40,7 @@ def test_label_is_the_first_level_and_group_the_folder_below(tmp_path):
 def test_csv_says_what_it_knows(tmp_path):
     touch(tmp_path, "a/x.wav", "a/y.wav", "b/z.wav")
     (tmp_path / "t.csv").write_text("path,label,group,split\nb/z.wav,,,test\na/x.wav,rock,band one,\n")
-    assert folder.entries(source(tmp_path, csv=str(tmp_path / "t.csv"))) == [
+    assert folder.entries(source(tmp_path, csv="t.csv")) == [
         Entry("a/x.wav", "rock", "band one", None),
         Entry("b/z.wav", "b", "b/z.wav", "test"),
     ]
@@ -60,20 +60,39 @@ def test_bad_csv_is_named_with_its_line(tmp_path, content, message):
     touch(tmp_path, "a.wav")
     (tmp_path / "t.csv").write_text(content)
     with pytest.raises(DataError, match=message):
-        folder.entries(source(tmp_path, csv=str(tmp_path / "t.csv")))
+        folder.entries(source(tmp_path, csv="t.csv"))
 
 
 def test_missing_folder_and_missing_csv_name_their_key(tmp_path):
     with pytest.raises(ParamsError, match=r"source\.path: there is no folder"):
         folder.entries(source(tmp_path / "gone"))
     with pytest.raises(ParamsError, match=r"source\.folder\.csv"):
-        folder.entries(source(tmp_path, csv=str(tmp_path / "gone.csv")))
+        folder.entries(source(tmp_path, csv="gone.csv"))
+
+
+def test_csv_outside_the_folder_is_refused_since_dvc_would_not_see_it_change(tmp_path):
+    touch(tmp_path / "music", "a.wav")
+    (tmp_path / "t.csv").write_text("path\na.wav\n")
+    for place in ("../t.csv", str(tmp_path / "t.csv")):
+        with pytest.raises(ParamsError, match=r"source\.folder\.csv: .* is not inside source\.path"):
+            folder.entries(source(tmp_path / "music", csv=place))
 
 
 def test_folder_without_audio(tmp_path):
     touch(tmp_path, "readme.md")
     with pytest.raises(DataError, match="no audio files"):
         folder.entries(source(tmp_path))
+
+
+def test_track_ids_are_unique_whatever_the_names():
+    names = ["a.wav", "a.mp3", "a.wav.flac", "b.ogg"]
+    frame = table(Track(n.rsplit(".", 1)[0], n, "l", n, None, 1, 1, 1, "") for n in names)
+    assert dict(zip(frame["path"], frame["track_id"], strict=True)) == {
+        "a.wav": "a.wav",
+        "a.mp3": "a.mp3",
+        "a.wav.flac": "a.wav.flac",
+        "b.ogg": "b",
+    }
 
 
 def test_tracks_table(tmp_path):

@@ -83,6 +83,17 @@ def test_a_run_of_another_database_is_found_by_its_fingerprint_or_made():
     assert get(made.identity["run_id"]).data.tags["fingerprint"] == "unseen"
 
 
+def test_a_failed_run_is_not_continued_in_the_place_of_a_finished_one():
+    identity = IDENTITY | {"fingerprint": "twice"}
+    with record(CONFIG, "train", identity) as good:
+        pass
+    with pytest.raises(TrainingError), record(CONFIG, "train", identity):
+        raise TrainingError("no")
+    with record(CONFIG, "evaluate", identity | {"run_id": "0" * 32}) as found:
+        pass
+    assert found.identity["run_id"] == good.identity["run_id"]
+
+
 def test_failure_and_interruption_are_seen_in_the_store(project):
     with pytest.raises(TrainingError), record(CONFIG, "train", IDENTITY) as failed:
         raise TrainingError("kl not finite in epoch 2")
@@ -111,6 +122,14 @@ def test_a_store_that_is_down_warns_once_and_stops_nothing(monkeypatch, capsys):
         run.params({"b": 2})
     assert run.identity["run_id"] is None
     assert capsys.readouterr().err.count("warning: MLflow") == 1
+
+
+def test_a_password_is_not_shown(monkeypatch, capsys):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://bob:s3cret@127.0.0.1:9/mlflow")
+    with record(CONFIG, "train", IDENTITY):
+        pass
+    said = capsys.readouterr().err
+    assert "postgresql://127.0.0.1:9/mlflow failed" in said and "s3cret" not in said
 
 
 def test_tracking_can_be_off():

@@ -15,6 +15,8 @@ def test_kept_seed_is_restored_and_others_are_not(tmp_path):
     (tmp_path / "made" / "weights").write_text("w")
     assert not work.restore("abc", tmp_path / "first")
     work.keep("abc", tmp_path / "made")
+    work.keep("abc", tmp_path / "made")  # as another process may have done in the meantime
+    assert [p.name for p in (tmp_path / ".melisma" / "seeds").iterdir()] == ["abc"]
     assert work.restore("abc", tmp_path / "second")
     assert (tmp_path / "second" / "weights").read_text() == "w"
     assert not work.restore("abd", tmp_path / "third")

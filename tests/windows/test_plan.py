@@ -40,7 +40,7 @@ def test_number_of_windows(seconds, length, settings, expected):
 
 def check(tmp_path, audio, name="a.wav", frames=None, **settings):
     soundfile.write(tmp_path / name, audio, RATE, subtype="FLOAT")
-    return inspect(name, tmp_path, len(audio) if frames is None else frames, WindowsConfig(**settings))
+    return inspect((name, len(audio) if frames is None else frames), tmp_path, WindowsConfig(**settings))
 
 
 def test_good_recording_is_used_whole(tmp_path):
@@ -69,7 +69,7 @@ def test_file_that_ends_before_its_header_says_loses_the_missing_windows(tmp_pat
     soundfile.write(tmp_path / "a.wav", music(20), RATE, subtype="PCM_16")
     whole = (tmp_path / "a.wav").read_bytes()
     (tmp_path / "a.wav").write_bytes(whole[: len(whole) * 6 // 10])
-    good, bad = inspect("a.wav", tmp_path, 20 * RATE, WindowsConfig())
+    good, bad = inspect(("a.wav", 20 * RATE), tmp_path, WindowsConfig())
     assert good == [0, 5]
     assert [(r.start_seconds, r.reason) for r in bad] == [(10, "truncated"), (15, "truncated")]
 
@@ -78,7 +78,7 @@ def test_short_empty_and_broken_files_are_named(tmp_path):
     _, short = check(tmp_path, music(2))
     (tmp_path / "b.wav").write_bytes(b"")
     (tmp_path / "c.wav").write_bytes(b"junk" * 50)
-    _, empty = inspect("b.wav", tmp_path, None, WindowsConfig())
-    _, broken = inspect("c.wav", tmp_path, None, WindowsConfig())
+    _, empty = inspect(("b.wav", None), tmp_path, WindowsConfig())
+    _, broken = inspect(("c.wav", None), tmp_path, WindowsConfig())
     assert [r[0].reason for r in (short, empty, broken)] == ["too_short", "empty", "undecodable"]
     assert all(r[0].start_seconds is None and r[0].reason in REASONS for r in (short, empty, broken))

@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import DataError
+from pipeline.sources.config import SPLITS
 from pipeline.windows.config import SplitConfig, WindowsConfig
-from pipeline.windows.split import SPLITS, assign
+from pipeline.windows.split import assign
 
 
 def table(sizes: dict[str, list[int]], split: dict[str, str] | None = None) -> pd.DataFrame:
@@ -67,6 +68,13 @@ def test_source_has_the_last_word():
     frame = table({"a": [3] * 8}, {"a/0": "test", "a/1": "valid"})
     result = assign(frame, WindowsConfig())
     assert (result["a/0"], result["a/1"]) == ("test", "valid")
+
+
+def test_what_the_source_has_placed_counts_towards_the_shares():
+    frame = table({"a": [6] * 20}, {f"a/{g}": "test" for g in range(10)})
+    result = assign(frame, WindowsConfig())
+    rest = [result[f"a/{g}"] for g in range(10, 20)]
+    assert "test" not in rest and rest.count("train") > rest.count("valid") > 0
 
 
 def test_group_on_two_sides_is_refused():

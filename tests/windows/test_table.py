@@ -28,10 +28,24 @@ def test_ids_are_dense_and_rejects_are_kept():
 
 def test_too_many_rejects_stop_the_stage_with_an_example():
     bad = ([], [Rejected("a/0.wav", None, "undecodable", "no known format")])
-    with pytest.raises(DataError, match=r"40%.*2 undecodable.*max_rejected allows 20%.*a/0.wav: no known format"):
+    with pytest.raises(
+        DataError, match=r"40% of the recordings.*2 undecodable.*max_rejected allows 20%.*a/0.wav: no known format"
+    ):
         build(tracks(5), [bad, bad, ([0.0], []), ([0.0], []), ([0.0], [])], WindowsConfig())
     windows, _ = build(tracks(5), [bad, bad, *[([0.0], [])] * 3], WindowsConfig(max_rejected=0.5))
     assert len(windows) == 3
+
+
+def test_an_unusable_recording_is_not_outweighed_by_the_windows_of_a_long_one():
+    bad = ([], [Rejected("a/0.wav", None, "undecodable", "no known format")])
+    with pytest.raises(DataError, match="60% of the recordings"):
+        build(tracks(5), [bad, bad, bad, ([5.0 * n for n in range(100)], []), ([0.0], [])], WindowsConfig())
+
+
+def test_many_rejected_windows_of_good_recordings_stop_the_stage():
+    silent = [Rejected("a/0.wav", 5.0 * n, "silent", "-90 dB") for n in range(6)]
+    with pytest.raises(DataError, match="50% of the windows"):
+        build(tracks(3), [([0.0, 5.0], silent[:2])] * 3, WindowsConfig())
 
 
 def test_nothing_usable_is_an_error_even_when_every_reject_is_allowed():

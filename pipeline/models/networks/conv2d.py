@@ -9,15 +9,15 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from pipeline.models.config import Conv2dConfig
-from pipeline.models.networks.heads import Head, Standardise, shrink
+from pipeline.models.config import Conv2dConfig, shrink
+from pipeline.models.networks.heads import Head, Standardise
 
 NORMS: dict[str, type[nn.Module]] = {"batch": nn.BatchNorm2d, "instance": nn.InstanceNorm2d, "none": nn.Identity}
 
 
 def _grid(config: Conv2dConfig, shape: tuple[int, ...]) -> list[tuple[int, int]]:
-    stages = len(config.channels)
-    return list(zip(shrink(shape[0], 2, stages), shrink(shape[1], 2, stages), strict=True))
+    bands, frames = (shrink(size, config.stride, len(config.channels)) for size in shape)
+    return list(zip(bands, frames, strict=True))
 
 
 class Conv2dEncoder(nn.Module):
@@ -53,7 +53,7 @@ class Conv2dDecoder(nn.Module):
             last = i == len(widths) - 2
             up = nn.ConvTranspose2d(width, channels, 4, stride=2, padding=1, bias=last or config.norm == "none")
             self.stages.append(up if last else nn.Sequential(up, NORMS[config.norm](channels), nn.SiLU()))
-        self.head = Head(config.head, stats["mean"], stats["std"])
+        self.head = Head(config.head, stats["mean"], stats["std"], low=0.0)
 
     def forward(self, x: Tensor) -> Tensor:
         """Reconstruction on the data's scale."""

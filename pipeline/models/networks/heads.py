@@ -40,25 +40,21 @@ class Standardise(nn.Module):
 class Head(Standardise):
     """What a decoder's last layer gives, on the data's scale: standardisation undone, or a bounded activation.
 
-    A sigmoid covers [0, 1]; for a waveform, whose scale is [-1, 1], it is stretched.
+    Args:
+        head: linear, or the name of an activation.
+        mean: as in Standardise.
+        std: likewise.
+        low: end of the data's scale, 0 for mels and -1 for waveforms: a sigmoid is stretched from [0, 1] to [low, 1].
     """
 
-    def __init__(self, head: str, mean: float | list[float], std: float | list[float]) -> None:
+    def __init__(self, head: str, mean: float | list[float], std: float | list[float], low: float) -> None:
         super().__init__(mean, std)
         self.head = head
-        self.waveform = self.mean.numel() == 1
+        self.low = low
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 1, *shape) of any range."""
         if self.head == "linear":
             return x * self.std + self.mean
         y = HEADS[self.head](x)
-        return 2 * y - 1 if self.waveform and self.head == "sigmoid" else y
-
-
-def shrink(size: int, stride: int, stages: int) -> list[int]:
-    """Lengths along one axis before and after each strided stage: the input's first, each ceil(previous / stride)."""
-    sizes = [size]
-    for _ in range(stages):
-        sizes.append(-(-sizes[-1] // stride))
-    return sizes
+        return self.low + (1 - self.low) * y if self.head == "sigmoid" else y

@@ -9,8 +9,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from pipeline.models.config import ResNet1dConfig
-from pipeline.models.networks.heads import Head, Standardise, shrink
+from pipeline.models.config import ResNet1dConfig, shrink
+from pipeline.models.networks.heads import Head, Standardise
 
 SLOPE = 0.4
 
@@ -78,7 +78,7 @@ class ResNet1dDecoder(nn.Module):
             for width, channels in itertools.pairwise(widths)
         )
         self.last = nn.Sequential(nn.LeakyReLU(SLOPE), nn.Conv1d(widths[-1], 1, 7, padding=3))
-        self.head = Head(config.head, stats["mean"], stats["std"])
+        self.head = Head(config.head, stats["mean"], stats["std"], low=-1.0)
 
     def forward(self, x: Tensor) -> Tensor:
         """Reconstruction on the data's scale."""
