@@ -18,8 +18,10 @@ def choose(split: Split, number: int) -> np.ndarray:
     spread = np.linspace(0, len(by_label) - 1, min(number, len(by_label))).round().astype(int)
     for rows in (by_label[i] for i in spread):
         chosen.append(int(rows[len(rows) // 2]))
-    rest = [i for i in range(len(split)) if i not in chosen]
-    return np.array(sorted(chosen + rest[: max(0, number - len(chosen))]))
+    rest = np.setdiff1d(np.arange(len(split)), chosen)
+    more = min(max(0, number - len(chosen)), len(rest))
+    between = ((np.arange(more) + 0.5) * len(rest) / max(1, more)).astype(int)  # evenly spread
+    return np.sort(np.concatenate([chosen, rest[between]])).astype(int)
 
 
 @torch.no_grad()
