@@ -52,7 +52,7 @@ class Reconstruction:
     sigma: float | str | None
 
     def variance(self, distance: Tensor) -> Tensor:
-        """Of the likelihood, as a constant: 1/2 makes squared errors count once, which is also said of the others."""
+        """Of the likelihood, without a gradient. At 1/2 a squared error counts once; other distances take it too."""
         if self.sigma == "optimal":
             return distance.mean().detach().clamp_min(1e-8)
         return torch.as_tensor(0.5 if self.sigma is None else float(self.sigma) ** 2, device=distance.device)
