@@ -21,6 +21,10 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
+class WorkerDiedError(MelismaError):
+    """A worker process was killed."""
+
+
 class RuntimeConfig(Strict):
     """Where the work runs. No result depends on it."""
 
@@ -41,7 +45,8 @@ def pool(workers: int | None) -> Iterator[Executor]:
     try:
         yield executor
     except BrokenProcessPool as error:
-        raise MelismaError("a worker process died, perhaps for want of memory; try a lower runtime.workers") from error
+        hint = "perhaps for want of memory; try a lower runtime.workers"
+        raise WorkerDiedError(f"a worker process died, {hint}") from error
     finally:
         executor.shutdown(cancel_futures=True)
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
-from pipeline.cache.config import RepresentationConfig
+from pipeline.cache.config import CacheConfig, RepresentationConfig
 from pipeline.errors import ParamsError
 from pipeline.evaluation.config import EvaluateConfig
 from pipeline.figures.config import FiguresConfig
@@ -33,6 +33,7 @@ class Params(Strict):
     evaluate: EvaluateConfig = EvaluateConfig()
     figures: FiguresConfig = FiguresConfig()
     runtime: RuntimeConfig = RuntimeConfig()
+    cache: CacheConfig = CacheConfig()
     tracking: TrackingConfig = TrackingConfig()
 
 
@@ -46,6 +47,13 @@ def load(raw: dict[str, Any] | None = None) -> Params:
     params = parse(Params, raw, "")
     if len(set(params.seeds)) < len(params.seeds):
         raise ParamsError(f"{FILE}: seeds: each seed may stand there once (they are {params.seeds})")
+    for name, representation in params.representations.items():
+        span = representation.train_span_seconds
+        if span is not None and span < params.windows.seconds:
+            where = f"{FILE}: representations.{name}.train_span_seconds"
+            raise ParamsError(
+                f"{where}: {span:g} s is shorter than a window (windows.seconds {params.windows.seconds:g})"
+            )
     for name, model in params.models.items():
         if model.representation not in params.representations:
             hint = suggest(model.representation, params.representations)

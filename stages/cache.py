@@ -1,15 +1,20 @@
 """Compute one representation of every window: data/cache/<representation>/<split>-NNNNN.parquet and stats.json."""
 
+import shutil
 import sys
+from functools import partial
 
 import pandas as pd
+from filelock import FileLock
 from pydantic import TypeAdapter
 
 from pipeline import workspace
-from pipeline.cache.build import build, recordings
-from pipeline.cache.config import RepresentationConfig
+from pipeline.cache import build
+from pipeline.cache.config import CacheConfig, RepresentationConfig
+from pipeline.cache.engine import executor
+from pipeline.cache.plan import plan
 from pipeline.params import entry, read, section
-from pipeline.runtime import RuntimeConfig, pool
+from pipeline.runtime import RuntimeConfig
 from pipeline.sources.config import SourceConfig
 from pipeline.sources.tracks import root
 
@@ -19,11 +24,21 @@ def main(name: str) -> None:
     config = TypeAdapter(RepresentationConfig).validate_python(entry(read(), "representations", name))
     windows = pd.read_parquet(workspace.WINDOWS / "windows.parquet")
     tracks = pd.read_parquet(workspace.RAW / "tracks.parquet")
-    chosen = recordings(windows, tracks, root(section(SourceConfig, "source")))
-    with workspace.output(workspace.CACHE / name) as out, pool(section(RuntimeConfig, "runtime").workers) as executor:
-        stats = build(chosen, config, float(windows["seconds"].iloc[0]), out, executor)
-    shape = " x ".join(map(str, config.shape(float(windows["seconds"].iloc[0]))))
-    workspace.say(f"{name}: {sum(stats['windows'].values())} windows of {shape} in {len(stats['shards'])} shards")
+    seconds = float(windows["seconds"].iloc[0])
+    planned = plan(windows, tracks, config)
+    # Outside of DVC's outputs, which are deleted before a stage runs: a stage that was killed goes on from there.
+    place = workspace.state() / "cache"
+    place.mkdir(exist_ok=True)
+    kept = place / f"{name}-{build.fingerprint(planned, config, tracks)}"
+    with FileLock(place / f"{name}.lock"), workspace.output(workspace.CACHE / name) as out:
+        kept.mkdir(exist_ok=True)
+        recordings = root(section(SourceConfig, "source")).absolute()
+        workers = partial(executor, section(CacheConfig, "cache"), section(RuntimeConfig, "runtime"), kept)
+        build.compute(planned, config, seconds, recordings, kept, workers)
+        stats = build.collect(planned, config, seconds, kept, out)
+        shutil.rmtree(kept)
+    shape = " x ".join(map(str, stats["shape"]))
+    workspace.say(f"{name}: {sum(stats['windows'].values())} windows of {shape} in {len(planned)} shards")
 
 
 if __name__ == "__main__":

@@ -19,20 +19,24 @@ def main() -> None:
     """Write data/windows."""
     source = section(SourceConfig, "source")
     config = section(WindowsConfig, "windows")
-    tracks = table.select(pd.read_parquet(workspace.RAW / "tracks.parquet"), source.labels)
+    chosen = table.select(pd.read_parquet(workspace.RAW / "tracks.parquet"), source.labels)
+    tracks, excluded = table.leave_out(chosen)
     frames = [None if pd.isna(n) else int(n) for n in tracks["frames"]]
     task = partial(inspect, root=root(source), config=config)
     with pool(section(RuntimeConfig, "runtime").workers) as executor:
         found = ordered(executor, task, zip(tracks["path"], frames, strict=True))
         inspected = list(tqdm(found, total=len(tracks), desc="inspecting", unit="file", disable=None))
     windows, rejected = table.build(tracks, inspected, config)
+    rejected = pd.concat([rejected, table.frame(excluded)], ignore_index=True)
     with workspace.output(workspace.WINDOWS) as out:
         windows.to_parquet(out / "windows.parquet", index=False)
         rejected.to_parquet(out / "rejected.parquet", index=False)
     counts = windows["split"].value_counts()
-    workspace.say(", ".join(f"{counts[s]} {s}" for s in SPLITS) + f" windows, {len(rejected)} rejected")
+    workspace.say(
+        ", ".join(f"{counts[s]} {s}" for s in SPLITS) + f" windows, {len(rejected)} files or windows left out"
+    )
     for reason, number in rejected["reason"].value_counts().items():
-        workspace.say(f"  rejected as {reason}: {number}")
+        workspace.say(f"  {reason}: {number}")
     whole = table.unsplit(windows)
     if whole:
         workspace.say(f"  fewer than 3 groups, so wholly in train: {', '.join(whole)}")

@@ -1,10 +1,14 @@
-"""Audio files to mono float32 at a chosen rate."""
+"""Audio files to mono float32, a block at a time: memory does not grow with a recording's length."""
 
+import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import soundfile
-import soxr
+
+BLOCK_SAMPLES = 2**20  # of all channels: 4 MiB
+LOWEST_RATE, HIGHEST_RATE = 1000, 768_000  # Hz; what lies outside is a broken header
 
 
 class UndecodableError(Exception):
@@ -16,44 +20,77 @@ class UndecodableError(Exception):
         self.detail = detail
 
 
-def decode(path: Path) -> tuple[np.ndarray, int]:
-    """Decode a whole file and mix it to mono.
+class Recording:
+    """An open audio file.
 
-    Returns:
-        ((samples,) float32, sample rate). A file that ends before its header says gives what is there, and NaN and
-        infinity come through: the caller decides.
+    Attributes:
+        rate: samples per second.
+        frames: samples per channel that the header promises; the file may hold fewer.
 
     Raises:
-        UndecodableError: reason "empty" for a file without samples, else "undecodable".
+        UndecodableError: reason "unreadable" (absent, no permission, not a regular file), "empty" (no bytes) or
+            "undecodable".
     """
-    try:
-        if path.stat().st_size == 0:
-            raise UndecodableError("empty", "the file has no bytes")
-        audio, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except (soundfile.SoundFileError, RuntimeError, TypeError, ValueError, MemoryError, OSError) as error:
-        raise UndecodableError(
-            "undecodable", f"{type(error).__name__}: {error}".replace(str(path), path.name)
-        ) from error
-    if len(audio) == 0:
-        raise UndecodableError("empty", "the file has a header but no samples")
-    mono = audio[:, 0] if audio.shape[1] == 1 else audio.mean(axis=1)
-    return np.ascontiguousarray(mono), rate
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._state = _state(path)
+            if not self._state[0]:
+                raise UndecodableError("empty", "the file has no bytes")
+            self._file = soundfile.SoundFile(path)
+        except (soundfile.SoundFileError, RuntimeError, TypeError, ValueError, OSError) as error:
+            raise self._undecodable(error) from error
+        self.rate, self.frames = self._file.samplerate, self._file.frames
+        if not LOWEST_RATE <= self.rate <= HIGHEST_RATE:
+            self._file.close()
+            raise UndecodableError("undecodable", f"the header gives a sample rate of {self.rate} Hz")
+
+    def __enter__(self) -> "Recording":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """All samples from the start, mixed to mono: (n,) float32 blocks, n > 0.
+
+        They are as decoded: values may lie beyond [-1, 1] or be NaN or infinite, and a file that ends before its header
+        says gives what is there. `limited` makes them fit for use.
+
+        Raises:
+            UndecodableError: reason "undecodable", "empty" for a file without samples, or "changed" for one that was
+                written to in the meantime.
+        """
+        channels = self._file.channels
+        frames, given = max(1, BLOCK_SAMPLES // channels), 0
+        try:
+            while len(block := self._file.read(frames, dtype="float32", always_2d=channels > 1)):
+                given += len(block)
+                yield block if channels == 1 else block @ np.full(channels, 1 / channels, np.float32)
+            if _state(self._path) != self._state:
+                raise UndecodableError("changed", "the file was written to while it was read")
+        except (soundfile.SoundFileError, RuntimeError, TypeError, ValueError, MemoryError, OSError) as error:
+            raise self._undecodable(error) from error
+        if not given:
+            raise UndecodableError("empty", "the file has a header but no samples")
+
+    def _undecodable(self, error: Exception) -> UndecodableError:
+        if isinstance(error, OSError):
+            return UndecodableError("unreadable", error.strerror or str(error))
+        return UndecodableError("undecodable", f"{type(error).__name__}: {error}".replace(str(self._path), "the file"))
 
 
-def resample(audio: np.ndarray, rate: int, target: int) -> np.ndarray:
-    """(samples,) at `rate` to exactly round(samples * target / rate) samples at `target`, with soxr HQ.
-
-    Non-finite samples count as 0: a filter would spread them over their neighbours.
-    """
-    audio = np.nan_to_num(audio, nan=0.0, posinf=0.0, neginf=0.0)
-    if rate == target:
-        return audio
-    length = round(len(audio) * target / rate)
-    result = soxr.resample(audio, rate, target, quality="HQ")[:length]
-    return np.pad(result, (0, length - len(result)))
+def _state(path: Path) -> tuple[int, int]:
+    """Size and time of the last change; a pipe or a device, which might never end, is refused."""
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(None, "not a regular file")
+    return found.st_size, found.st_mtime_ns
 
 
-def cut(audio: np.ndarray, start: int, length: int) -> np.ndarray:
-    """`length` samples from `start`, with zeros where the recording has ended."""
-    part = audio[start : start + length]
-    return part if len(part) == length else np.pad(part, (0, length - len(part)))
+def limited(block: np.ndarray) -> np.ndarray:
+    """Samples in [-1, 1]: what lies beyond is limited to them, and NaN and infinity count as 0."""
+    if max(block.max(), -block.min()) <= 1:  # false where there is a NaN
+        return block
+    return np.nan_to_num(block, nan=0.0, posinf=0.0, neginf=0.0).clip(-1, 1)

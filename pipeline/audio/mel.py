@@ -3,53 +3,50 @@
 import librosa
 import numpy as np
 import torch
-
-from pipeline.audio.scale import FLOOR_DB
+from torch import Tensor
 
 AMIN = 1e-10
-BANDS_PER_GROUP = 32
+BANDS_PER_GROUP = 16
+FRAMES_PER_BATCH = 256  # larger ones fall out of the processor's cache
 
 
 class LogMel:
-    """Windows of audio to dB below each window's own peak.
+    """Audio to the power of mel bands in dB.
 
     Slaney mel scale and norm, Hann window, power 2, frames centred with zero padding, as librosa does; the parameters
     are those of `librosa.feature.melspectrogram`.
     """
 
     def __init__(self, sample_rate: int, n_fft: int, hop_length: int, bands: int) -> None:
-        self.n_fft, self.hop_length = n_fft, hop_length
+        self.n_fft, self.hop_length, self.bands = n_fft, hop_length, bands
         self.hann = torch.hann_window(n_fft)
         filters = librosa.filters.mel(sr=sample_rate, n_fft=n_fft, n_mels=bands)
         # A filter touches few bins: multiplying each group of bands over its own bins alone saves most of the product.
+        # Each weight stands twice, for the real and the imaginary part, so that the product also adds their squares.
         self.groups = []
         for first in range(0, bands, BANDS_PER_GROUP):
             rows = filters[first : first + BANDS_PER_GROUP]
             used = np.flatnonzero(rows.any(axis=0))
             low, high = (int(used[0]), int(used[-1]) + 1) if len(used) else (0, 1)
-            self.groups.append((low, high, torch.from_numpy(np.ascontiguousarray(rows[:, low:high]))))
+            twice = np.repeat(rows[:, low:high].T, 2, axis=0)
+            self.groups.append((2 * low, 2 * high, torch.from_numpy(np.ascontiguousarray(twice))))
 
-    def __call__(self, audio: np.ndarray) -> tuple[np.ndarray, float]:
-        """One window.
+    def __call__(self, audio: np.ndarray) -> Tensor:
+        """Power in dB, not below -100.
 
         Args:
             audio: (samples,) float32.
 
         Returns:
-            (bands, frames) float32 in dB, in [-80, 0] with 0 at the window's peak, and that peak's own level: the
-            power in dB of the loudest mel value.
+            (bands, 1 + samples // hop_length) float32.
         """
-        spectrum = torch.stft(
-            torch.from_numpy(audio),
-            self.n_fft,
-            self.hop_length,
-            window=self.hann,
-            center=True,
-            pad_mode="constant",
-            return_complex=True,
-        )
-        power = spectrum.real.square() + spectrum.imag.square()
-        mel = torch.cat([weights @ power[low:high] for low, high, weights in self.groups])
-        db = 10 * torch.log10(mel.clamp_min(AMIN))
-        peak = float(db.max())
-        return (db - peak).clamp_min(-FLOOR_DB).numpy(), peak
+        padded = torch.nn.functional.pad(torch.from_numpy(audio), (self.n_fft // 2, self.n_fft // 2))
+        frames = padded.unfold(0, self.n_fft, self.hop_length)
+        mel = torch.cat([self._power(batch) for batch in frames.split(FRAMES_PER_BATCH)])
+        return mel.clamp_min_(AMIN).log10_().mul_(10).T.contiguous()
+
+    def _power(self, frames: Tensor) -> Tensor:
+        """(n, n_fft) frames to (n, bands)."""
+        spectrum = torch.view_as_real(torch.fft.rfft(frames * self.hann))
+        squares = spectrum.square_().flatten(1)
+        return torch.cat([squares[:, low:high] @ weights for low, high, weights in self.groups], dim=1)

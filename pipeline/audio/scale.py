@@ -18,3 +18,8 @@ def to_unit(stored: Values, kind: str) -> Values:
 def to_db(unit: Values) -> Values:
     """Mel values in [0, 1] to dB below the window's peak, in [-80, 0]."""
     return (unit - 1) * FLOOR_DB
+
+
+def below_peak(db: Values) -> Values:
+    """Tensor (..., bands, frames) of levels in dB to dB below each window's own peak, in [-80, 0]."""
+    return (db - db.amax(dim=(-2, -1), keepdim=True)).clamp_min(-FLOOR_DB)

@@ -4,7 +4,9 @@ Parquet shreds nested lists value by value; a binary value is copied whole, whic
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.errors import DataError
+from pipeline.runtime import cores
 
-ROWS_PER_GROUP = 128
+GROUP_BYTES = 8 * 2**20  # what a writer holds; a few hundred windows of a mel
 
 
 def field(name: str, dtype: np.dtype | type, shape: Sequence[int]) -> pa.Field:
@@ -32,16 +35,25 @@ def pack(values: np.ndarray) -> pa.Array:
     return pa.Array.from_buffers(pa.binary(size), len(values), [None, pa.py_buffer(values)])
 
 
+def described(schema: pa.Schema, name: str) -> tuple[np.dtype, tuple[int, ...]]:
+    """dtype and shape of the values of an array column.
+
+    Raises:
+        DataError: the column is absent or holds no arrays.
+    """
+    if name not in schema.names or b"array" not in (schema.field(name).metadata or {}):
+        raise DataError(f"no array column '{name}' among {', '.join(schema.names)}")
+    found = json.loads(schema.field(name).metadata[b"array"])
+    return np.dtype(found["dtype"]), tuple(found["shape"])
+
+
 def unpack(table: pa.Table, name: str) -> np.ndarray:
     """The column as (rows, *shape); read-only and without a copy where the table has it in one piece.
 
     Raises:
         DataError: the column is absent or holds no arrays.
     """
-    if name not in table.column_names or b"array" not in (table.schema.field(name).metadata or {}):
-        raise DataError(f"no array column '{name}' among {', '.join(table.column_names)}")
-    described = json.loads(table.schema.field(name).metadata[b"array"])
-    dtype, shape = np.dtype(described["dtype"]), described["shape"]
+    dtype, shape = described(table.schema, name)
     size = int(np.prod(shape))
     parts = []
     for chunk in table.column(name).chunks:
@@ -50,13 +62,95 @@ def unpack(table: pa.Table, name: str) -> np.ndarray:
     return parts[0] if len(parts) == 1 else np.concatenate(parts) if parts else np.empty((0, *shape), dtype)
 
 
-def write(path: Path, columns: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-    """A table of plain `columns` (sequences) and `arrays` ((rows, *shape) each), uncompressed, in row groups."""
+def gather(paths: Sequence[Path], name: str) -> np.ndarray:
+    """The array column of several tables as one (rows, *shape), each row group copied to its place by a thread.
+
+    Raises:
+        DataError: a table is damaged, or they do not hold arrays of one dtype and shape.
+    """
+    tasks, rows, kinds = [], 0, set()
+    for path in paths:
+        with _opened(path) as file:
+            kinds.add(described(file.schema_arrow, name))
+            for group in range(file.num_row_groups):
+                tasks.append((path, group, rows))
+                rows += file.metadata.row_group(group).num_rows
+    if len(kinds) != 1:
+        raise DataError(f"{paths[0].parent}: its tables differ in shape; run `dvc repro` to make them again")
+    dtype, shape = kinds.pop()
+    result = np.empty((rows, *shape), dtype)
+
+    def copy(task: tuple[Path, int, int]) -> None:
+        path, group, first = task
+        with _opened(path) as file:
+            values = unpack(file.read_row_group(group, columns=[name], use_threads=False), name)
+        result[first : first + len(values)] = values
+
+    with ThreadPoolExecutor(cores()) as pool:
+        list(pool.map(copy, tasks))
+    return result
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[pq.ParquetFile]:
+    try:
+        with pq.ParquetFile(path, memory_map=True) as file:
+            yield file
+    except (OSError, pa.ArrowInvalid) as error:
+        raise DataError(f"{path}: cannot be read as Parquet ({error}); run `dvc repro` to make it again") from error
+
+
+class Writer:
+    """A table that is written row by row, uncompressed, in row groups of some `GROUP_BYTES`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._rows: list[Mapping[str, Any]] = []
+        self._held = 0
+        self._file: pq.ParquetWriter | None = None
+
+    def __enter__(self) -> "Writer":
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if self._rows and kind is None:
+            self._flush()
+        if self._file:
+            self._file.close()
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """One row: arrays, all of one shape in a column, and plain values."""
+        self._rows.append(row)
+        self._held += sum(value.nbytes for value in row.values() if isinstance(value, np.ndarray))
+        if self._held >= GROUP_BYTES:
+            self._flush()
+
+    def note(self, key: str, text: str) -> None:
+        """Put `text` into the table's metadata."""
+        if self._rows:
+            self._flush()
+        assert self._file
+        self._file.add_key_value_metadata({key: text})
+
+    def _flush(self) -> None:
+        columns = {name: [row[name] for row in self._rows] for name in self._rows[0]}
+        arrays = {name: np.stack(values) for name, values in columns.items() if isinstance(values[0], np.ndarray)}
+        group = table({name: values for name, values in columns.items() if name not in arrays}, arrays)
+        self._file = self._file or pq.ParquetWriter(self._path, group.schema, compression="none", use_dictionary=False)
+        self._file.write_table(group)
+        self._rows, self._held = [], 0
+
+
+def table(columns: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> pa.Table:
+    """A table of plain `columns` (sequences) and `arrays` ((rows, *shape) each)."""
     plain = pa.table(columns)
     fields = list(plain.schema) + [field(name, a.dtype, a.shape[1:]) for name, a in arrays.items()]
-    data = plain.columns + [pack(a) for a in arrays.values()]
-    table = pa.Table.from_arrays(data, schema=pa.schema(fields))
-    pq.write_table(table, path, row_group_size=ROWS_PER_GROUP, compression="none", use_dictionary=False)
+    return pa.Table.from_arrays(plain.columns + [pack(a) for a in arrays.values()], schema=pa.schema(fields))
+
+
+def write(path: Path, columns: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+    """Write `table(columns, arrays)`, uncompressed."""
+    pq.write_table(table(columns, arrays), path, row_group_size=128, compression="none", use_dictionary=False)
 
 
 def read(path: Path, columns: list[str] | None = None) -> pa.Table:
@@ -65,7 +159,5 @@ def read(path: Path, columns: list[str] | None = None) -> pa.Table:
     Raises:
         DataError: there is no such table, or it is damaged.
     """
-    try:
-        return pq.read_table(path, columns=columns, memory_map=True)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise DataError(f"{path}: cannot be read as Parquet ({error}); run `dvc repro` to make it again") from error
+    with _opened(path) as file:
+        return file.read(columns=columns)

@@ -1,4 +1,4 @@
-"""Schema of the `representations` section: what a model sees of a window."""
+"""Schemas of the `cache` and `representations` sections: how the cache is made, and what a model sees of a window."""
 
 from typing import Annotated, Literal
 
@@ -7,7 +7,23 @@ from pydantic import Field, model_validator
 from pipeline.params import Strict
 
 
-class MelConfig(Strict):
+class CacheConfig(Strict):
+    """Where the cache is made. No result depends on it."""
+
+    engine: Literal["local", "dask"] = Field(
+        "local", description="processes here (runtime.workers), or the workers of the Dask scheduler that is configured"
+    )
+
+
+class _Representation(Strict):
+    """What all kinds share."""
+
+    train_span_seconds: float | None = Field(
+        None, gt=0, description="longest stretch of a train recording in one row, for random crops; null: one window"
+    )
+
+
+class MelConfig(_Representation):
     """Log-mel spectrogram in dB below the window's peak."""
 
     kind: Literal["mel"] = "mel"
@@ -27,18 +43,18 @@ class MelConfig(Strict):
         return self
 
     def shape(self, seconds: float) -> tuple[int, int]:
-        """(bands, frames) of a window of `seconds`."""
+        """(bands, frames) of `seconds`."""
         return self.bands, 1 + samples(seconds, self.sample_rate) // self.hop_length
 
 
-class WaveformConfig(Strict):
+class WaveformConfig(_Representation):
     """Samples in [-1, 1]."""
 
     kind: Literal["waveform"] = "waveform"
     sample_rate: int = Field(3000, ge=1000, le=192000)
 
     def shape(self, seconds: float) -> tuple[int]:
-        """(samples,) of a window of `seconds`."""
+        """(samples,) of `seconds`."""
         return (samples(seconds, self.sample_rate),)
 
 

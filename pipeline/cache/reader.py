@@ -11,25 +11,30 @@ from pipeline import workspace
 from pipeline.cache import arrays
 from pipeline.errors import DataError
 
+PLAIN = ["window_id", "track_id", "label", "peak_db", "length", "windows"]  # the last three where a shard has them
+
 
 @dataclass(frozen=True)
 class Split:
-    """Rows in order of window_id. `values` is (rows, *shape) as stored: float16 dB (mel) or int16 (waveform)."""
+    """Rows in order of window_id. `values` is (rows, *row shape) as stored: float16 dB (mel) or int16 (waveform).
+
+    A row is a window; or, in a train split of spans, `windows[i]` windows that lie within the first `lengths[i]` frames
+    or samples of row i.
+    """
 
     kind: str
+    shape: tuple[int, ...]  # of one window
     values: np.ndarray
     window_ids: np.ndarray
     track_ids: np.ndarray
     labels: np.ndarray
-    peak_db: np.ndarray | None
+    peak_db: np.ndarray | None = None
+    lengths: np.ndarray | None = None
+    windows: np.ndarray | None = None
 
     def __len__(self) -> int:
-        return len(self.values)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Of one window."""
-        return tuple(self.values.shape[1:])
+        """Windows."""
+        return len(self.values) if self.windows is None else int(self.windows.sum())
 
 
 def read_stats(folder: Path) -> dict[str, Any]:
@@ -51,16 +56,21 @@ def read_split(folder: Path, split: str) -> Split:
     Raises:
         DataError: a shard is missing or damaged.
     """
-    names = sorted(name for name in read_stats(folder)["shards"] if name.startswith(f"{split}-"))
-    if not names:
+    stats = read_stats(folder)
+    files = [folder / name for name in sorted(stats["shards"]) if name.startswith(f"{split}-")]
+    if not files:
         raise DataError(f"{folder}: the cache holds no split '{split}'")
-    table = pa.concat_tables(arrays.read(folder / name) for name in names)
-    kind = "mel" if "mel" in table.column_names else "waveform"
+    kind = stats["representation"]["kind"]
+    table = pa.concat_tables(arrays.read(file, PLAIN) for file in files)
+    known = {name: table[name].to_numpy() for name in table.column_names}
     return Split(
         kind=kind,
-        values=arrays.unpack(table, kind),
-        window_ids=table["window_id"].to_numpy(),
-        track_ids=table["track_id"].to_numpy(),
-        labels=table["label"].to_numpy(),
-        peak_db=table["peak_db"].to_numpy() if "peak_db" in table.column_names else None,
+        shape=tuple(stats["shape"]),
+        values=arrays.gather(files, kind),
+        window_ids=known["window_id"],
+        track_ids=known["track_id"],
+        labels=known["label"],
+        peak_db=known.get("peak_db"),
+        lengths=known.get("length"),
+        windows=known.get("windows"),
     )

@@ -64,7 +64,7 @@ def score(model: VAE, test: Split, valid: Split, batch_size: int, device: torch.
 
 def _drawn_errors(model: VAE, data: Resident, batch_size: int) -> Tensor:
     """(windows,) mean squared error of one draw from each window's posterior."""
-    noise = fixed_noise(len(data), model.latent_dims).to(data.stored.device).split(batch_size)
+    noise = fixed_noise(len(data), model.latent_dims).to(data.device).split(batch_size)
     return torch.cat([mse(model(x, n)[0], x) for x, n in zip(data.batches(batch_size), noise, strict=True)])
 
 

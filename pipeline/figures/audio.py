@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.audio.decode import resample
 from pipeline.audio.inversion import mel_to_audio
+from pipeline.audio.resample import resample
 from pipeline.audio.wav import write_wav
 from pipeline.cache.config import MelConfig, WaveformConfig, samples
 from pipeline.figures.inputs import Window

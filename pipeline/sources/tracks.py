@@ -20,6 +20,7 @@ class Track:
     label: str
     group: str
     split: str | None
+    excluded: str | None
     sample_rate: int | None
     channels: int | None
     frames: int | None
@@ -34,6 +35,7 @@ class Entry:
     label: str
     group: str
     split: str | None = None
+    excluded: str | None = None  # why the source leaves it out; None where it is used
 
 
 def root(source: SourceConfig) -> Path:
@@ -60,6 +62,7 @@ def inspect(entry: Entry, folder: Path) -> Track:
         label=entry.label,
         group=entry.group,
         split=entry.split,
+        excluded=entry.excluded,
         sample_rate=rate,
         channels=channels,
         frames=frames,

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from pipeline.audio.scale import to_unit
+from pipeline.audio.scale import below_peak, to_unit
 from pipeline.cache.reader import Split
 
 
@@ -15,36 +15,63 @@ def fixed_noise(rows: int, dims: int) -> Tensor:
 
 
 class Resident:
-    """A whole split on the device, as stored (2 bytes a value); a batch is gathered and brought to scale there."""
+    """A whole split on the device, as stored (2 bytes a value); a batch is gathered and brought to scale there.
+
+    It is a list of windows. Where a row holds a span of several, they lie evenly in it, and an epoch of training sees
+    as many at other places.
+    """
 
     def __init__(self, split: Split, device: torch.device) -> None:
-        self.kind = split.kind
-        # The table is mapped read-only; from_numpy on it would warn, and the copy is what lands on the device.
-        self.stored = torch.tensor(split.values, device=device)
+        self.kind, self.shape, self.device = split.kind, split.shape, device
+        self.stored = torch.from_numpy(split.values).to(device)
+        rows = torch.arange(len(split.values))
+        self.row, self.start = rows, torch.zeros_like(rows)
+        self.room = torch.zeros_like(rows)  # from the first to the last place where a window can begin in its row
+        if split.windows is not None and split.lengths is not None:
+            windows = torch.from_numpy(split.windows).long()
+            self.row = rows.repeat_interleave(windows)
+            self.room = (torch.from_numpy(split.lengths).long() - self.shape[-1])[self.row]
+            number = torch.cat([torch.linspace(0, 1, n) for n in windows.tolist()])
+            self.start = (number * self.room).round().long()
 
     def __len__(self) -> int:
-        return len(self.stored)
+        return len(self.row)
 
     def batch(self, index: Tensor) -> Tensor:
         """Windows at `index` (B,) as (B, 1, *shape) float32 on the data's scale."""
-        return to_unit(self.stored.index_select(0, index).float(), self.kind).unsqueeze(1)
-
-    def shifted(self, index: Tensor, by: Tensor) -> Tensor:
-        """As `batch`, each window rotated along time by `by` (B,) frames or samples: what leaves comes in again."""
-        x = self.batch(index)
-        length = x.shape[-1]
-        place = (torch.arange(length, device=x.device) - by[:, None]) % length
-        return x.gather(-1, place.reshape(len(x), *[1] * (x.dim() - 2), length).expand_as(x))
+        return self._crop(self.row[index], self.start[index])
 
     def batches(self, size: int) -> Iterator[Tensor]:
         """All windows once, in the order in which they are stored."""
-        for index in torch.arange(len(self), device=self.stored.device).split(size):
+        for index in torch.arange(len(self)).split(size):
             yield self.batch(index)
 
     def epoch(self, size: int, generator: torch.Generator, shift: bool) -> Iterator[Tensor]:
-        """All windows once in an order drawn from `generator` (of the CPU), and rotated if `shift`."""
+        """As many windows as there are, in an order drawn from `generator` (of the CPU).
+
+        Where its row has room a window begins anywhere in it; with `shift` it is also rotated in time.
+        """
         order = torch.randperm(len(self), generator=generator)
-        by = torch.randint(self.stored.shape[-1], (len(self),), generator=generator)
-        parts = zip(*(whole.to(self.stored.device).split(size) for whole in (order, by)), strict=True)
-        for index, amount in parts:
-            yield self.shifted(index, amount) if shift else self.batch(index)
+        start = (torch.rand(len(self), generator=generator) * (self.room[order] + 1)).long()
+        by = torch.randint(self.shape[-1], (len(self),), generator=generator)
+        for rows, first, amount in zip(*(whole.split(size) for whole in (self.row[order], start, by)), strict=True):
+            x = self._crop(rows, first)
+            yield rotate(x, amount.to(self.device)) if shift else x
+
+    def _crop(self, row: Tensor, start: Tensor) -> Tensor:
+        row, start = row.to(self.device), start.to(self.device)
+        if self.stored.shape[1:] == self.shape:
+            return to_unit(self.stored.index_select(0, row).float(), self.kind).unsqueeze(1)
+        time = start[:, None] + torch.arange(self.shape[-1], device=self.device)
+        if self.kind == "waveform":
+            return to_unit(self.stored[row[:, None], time].float(), self.kind).unsqueeze(1)
+        bands = torch.arange(self.shape[0], device=self.device)
+        cropped = self.stored[row[:, None, None], bands[:, None], time[:, None, :]].float()
+        return to_unit(below_peak(cropped), self.kind).unsqueeze(1)  # the floor is 80 dB below the crop's own peak
+
+
+def rotate(x: Tensor, by: Tensor) -> Tensor:
+    """(B, 1, *shape), each rotated along time by `by` (B,) frames or samples: what leaves comes in again."""
+    length = x.shape[-1]
+    place = (torch.arange(length, device=x.device) - by[:, None]) % length
+    return x.gather(-1, place.reshape(len(x), *[1] * (x.dim() - 2), length).expand_as(x))

@@ -69,7 +69,7 @@ def fit(
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, steps, config))
     generator = torch.Generator(device).manual_seed(seed)
     shuffle = torch.Generator().manual_seed(seed)
-    snapshots = Snapshots(held_out.batch(_spread(len(held_out), 4, device)))
+    snapshots = Snapshots(held_out.batch(_spread(len(held_out), 4)))
     fixed_noise = torch.randn(4, model.latent_dims, generator=generator, device=device)
     marks = {round(e) for e in torch.linspace(1, config.epochs, config.snapshots).tolist()}
     history: History = []
@@ -132,8 +132,8 @@ def validate(model: VAE, data: Resident, loss: LossConfig, batch_size: int) -> d
     In nats per window; valid_mse alone is of the reconstruction from the posterior's mean.
     """
     model.eval()
-    noise = fixed_noise(len(data), model.latent_dims).to(data.stored.device)
-    term = make(loss.reconstruction, data.kind, data.stored[0].numel())
+    noise = fixed_noise(len(data), model.latent_dims).to(data.device)
+    term = make(loss.reconstruction, data.kind, prod(data.shape))
     distances, errors, divergences, means = [], [], [], []
     for x, draw in zip(data.batches(batch_size), noise.split(batch_size), strict=True):
         reconstruction, code = model(x, draw)
@@ -161,9 +161,9 @@ def _rate(step: int, steps: int, config: TrainConfig) -> float:
     return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
-def _spread(length: int, number: int, device: torch.device) -> Tensor:
+def _spread(length: int, number: int) -> Tensor:
     """`number` indices over a split: windows lie in it by label, so these are of different ones."""
-    return torch.linspace(0, length - 1, min(number, length), device=device).round().long()
+    return torch.linspace(0, length - 1, min(number, length)).round().long()
 
 
 @torch.no_grad()

@@ -27,6 +27,9 @@ class WindowsConfig(Strict):
     seconds: float = Field(5.0, gt=0.1)
     hop_seconds: float | None = Field(None, gt=0, description="start to start; null is the window's own length")
     partial: Literal["drop", "pad"] = Field("drop", description="a last window that is less than 95 % full")
+    duplicates: Literal["keep", "drop"] = Field(
+        "keep", description="recordings with equal decoded audio: keep them in one split, or drop all but one"
+    )
     splits: SplitConfig = SplitConfig()
     seed: int = Field(0, ge=0)
     silence_db: float = Field(-60.0, lt=0, description="RMS below which a window counts as silent, in dB of full scale")

@@ -13,8 +13,9 @@ def assign(windows: pd.DataFrame, config: WindowsConfig) -> dict[str, str]:
     """The split of each group, so that no group is on two sides.
 
     Within a label, groups come in an order drawn from the seed and each goes where it brings the shares of windows
-    closest to `config.splits`; every split gets a group of each label that has three or more. A label with fewer is
-    wholly in train. Groups that the source has placed (column split) stay there.
+    closest to `config.splits`; every split gets a group of each label that has enough of them. A label with fewer is
+    wholly in train. Groups that the source has placed (column split) stay there, and where it has filled valid or test
+    (as MusicNet does with test) no other group joins them.
 
     Args:
         windows: one row per usable window with columns label, group and split (None where the source has no say).
@@ -29,14 +30,15 @@ def assign(windows: pd.DataFrame, config: WindowsConfig) -> dict[str, str]:
     if len(torn):
         raise DataError(f"group '{torn.index[0]}' is in {' and '.join(torn.iloc[0])}; a group must be in one split")
     result = {str(group): where[0] for group, where in placed.items() if where}
+    splits = [s for s in SPLITS if s == "train" or s not in result.values()]  # where the others may go
     table = pd.DataFrame({"size": groups.size(), "label": groups["label"].agg(lambda s: s.mode().iloc[0])})
     for _, members in table.groupby("label", sort=True):
         sizes = {str(g): int(n) for g, n in members["size"].items()}
         have = {s: sum(n for g, n in sizes.items() if result.get(g) == s) for s in SPLITS}
         free = [g for g in sizes if g not in result]
         free.sort(key=lambda g: hashlib.sha256(f"{config.seed}:{g}".encode()).digest())
-        enough = len(free) >= sum(n == 0 for n in have.values())
-        result |= _spread(free, sizes, have, config) if enough else dict.fromkeys(free, "train")
+        enough = len(free) >= sum(have[s] == 0 for s in splits)
+        result |= _spread(free, sizes, have, splits, config) if enough else dict.fromkeys(free, "train")
     empty = [s for s in SPLITS if s not in result.values()]
     if empty:
         raise DataError(
@@ -46,17 +48,19 @@ def assign(windows: pd.DataFrame, config: WindowsConfig) -> dict[str, str]:
     return result
 
 
-def _spread(order: list[str], sizes: dict[str, int], have: dict[str, int], config: WindowsConfig) -> dict[str, str]:
-    """Share out the groups in `order`, given the windows that each split already has (updated in place)."""
+def _spread(
+    order: list[str], sizes: dict[str, int], have: dict[str, int], splits: list[str], config: WindowsConfig
+) -> dict[str, str]:
+    """Share out the groups in `order` among `splits`, given the windows that each already has (updated in place)."""
     targets = {s: getattr(config.splits, s) for s in SPLITS}
     total = sum(sizes.values())
     result: dict[str, str] = {}
     for left, group in zip(range(len(order), 0, -1), order, strict=True):
-        empty = [s for s in SPLITS if not have[s]]
+        empty = [s for s in splits if not have[s]]
 
         def miss(split: str, size: int = sizes[group]) -> float:
             return sum(((have[s] + size * (s == split)) / total - targets[s]) ** 2 for s in SPLITS)
 
-        result[group] = min(empty if left == len(empty) else SPLITS, key=miss)
+        result[group] = min(empty if left == len(empty) else splits, key=miss)
         have[result[group]] += sizes[group]
     return result

@@ -1,0 +1,93 @@
+"""Who computes the shards: processes here, or the workers of a Dask cluster."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipeline.cache.config import CacheConfig
+from pipeline.errors import MelismaError, ParamsError
+from pipeline.params import FILE
+from pipeline.runtime import RuntimeConfig, pool
+
+PATIENCE = 60  # seconds until the scheduler must have answered
+
+
+@contextmanager
+def executor(config: CacheConfig, runtime: RuntimeConfig, shared: Path) -> Iterator[Executor]:
+    """An executor for functions of this package.
+
+    Args:
+        config: which engine.
+        runtime: number of processes of the local one.
+        shared: folder that every worker must see.
+
+    Raises:
+        ParamsError: Dask is chosen, and no scheduler is configured.
+        MelismaError: the scheduler or a worker cannot be used, or a local worker died.
+    """
+    with pool(runtime.workers) if config.engine == "local" else _cluster(shared) as found:
+        yield found
+
+
+@contextmanager
+def _cluster(shared: Path) -> Iterator[Executor]:
+    try:
+        import dask
+        import distributed
+    except ImportError as error:
+        raise MelismaError("cache.engine is dask, which is not installed: run `uv sync --extra cluster`") from error
+    address = dask.config.get("scheduler-address", None)
+    if not address:
+        raise ParamsError(
+            f"{FILE}: cache.engine is dask, but no scheduler is known: set DASK_SCHEDULER_ADDRESS (docs/cluster.md)"
+        )
+    try:
+        client = distributed.Client(address, timeout=PATIENCE)
+    except (OSError, ValueError) as error:
+        raise MelismaError(f"no Dask scheduler answers at {address} (DASK_SCHEDULER_ADDRESS): {error}") from error
+    with client:
+        _check(client, shared)
+        workers = client.get_executor()
+        try:
+            yield workers
+        except (distributed.KilledWorker, distributed.CancelledError) as error:
+            hint = "perhaps for want of memory; finished shards are kept, so that `dvc repro` goes on from there"
+            raise MelismaError(f"the Dask cluster at {address} lost its workers or its scheduler, {hint}") from error
+        finally:
+            workers.shutdown(wait=False, cancel_futures=True)
+
+
+def _check(client: "distributed.Client", shared: Path) -> None:  # type: ignore[name-defined]  # noqa: F821
+    """Refuse workers that would compute something else, or elsewhere."""
+    client.wait_for_workers(1)
+    probe = shared / f".seen-by-workers.{os.getpid()}"
+    probe.touch()
+    try:
+        for worker, (seen, code) in client.run(_report, str(probe)).items():
+            if not seen:
+                raise MelismaError(f"the Dask worker {worker} does not see {shared}: it needs the same storage there")
+            if code != code_version():
+                raise MelismaError(
+                    f"the Dask worker {worker} has other code of Melisma: start it again in this project"
+                )
+    except (ImportError, AttributeError) as error:
+        hint = "start it in this project's environment"
+        raise MelismaError(f"a Dask worker cannot import Melisma ({error}): {hint}") from error
+    finally:
+        probe.unlink(missing_ok=True)
+
+
+def _report(probe: str) -> tuple[bool, str]:
+    return Path(probe).exists(), code_version()
+
+
+def code_version() -> str:
+    """Digest of the code that makes a shard, as this process has it."""
+    package = Path(__file__).parents[1]
+    digest = hashlib.sha256()
+    for file in sorted([*package.glob("audio/*.py"), *package.glob("cache/*.py")]):
+        digest.update(file.name.encode() + file.read_bytes())
+    return digest.hexdigest()

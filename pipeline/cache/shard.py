@@ -1,0 +1,118 @@
+"""One shard of the cache, from audio files to Parquet: the unit of work of a worker, here or on a cluster."""
+
+import os
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from pipeline.audio.cut import cuts, padded
+from pipeline.audio.decode import Recording, UndecodableError, limited
+from pipeline.audio.mel import LogMel
+from pipeline.audio.resample import resampled
+from pipeline.audio.scale import INT16_PEAK, below_peak, to_unit
+from pipeline.cache import arrays
+from pipeline.cache.config import MelConfig, RepresentationConfig, samples
+from pipeline.cache.plan import Piece, Row, Shard
+from pipeline.cache.statistics import Statistics
+from pipeline.errors import DataError
+
+STATISTICS = "statistics"
+NOTHING_DB = -200.0  # after the end of a mel span that is shorter than its row
+
+
+def write(shard: Shard, config: RepresentationConfig, seconds: float, recordings: Path, folder: Path) -> None:
+    """Make `folder / shard.name`; it appears whole or not at all.
+
+    Its columns: window_id, track_id, label and the array; for mel also peak_db; for spans also `length`, the frames or
+    samples of the array that are filled, and `windows`, the number of windows that these are.
+
+    Args:
+        shard: what stands in it.
+        config: the representation.
+        seconds: of a window.
+        recordings: folder of the audio files.
+        folder: where finished shards lie.
+
+    Raises:
+        DataError: a file is not what stage windows saw.
+    """
+    torch.set_num_threads(1)  # there is a process for each core
+    rows = Rows(shard, config, seconds)
+    partial = folder / f".{shard.name}.{os.getpid()}"
+    try:
+        with arrays.Writer(partial) as writer:
+            for piece in shard.pieces:
+                for row, audio in zip(piece.rows, heard(piece, config.sample_rate, recordings), strict=True):
+                    writer.add(rows.represent(piece, row, audio))
+            if shard.split == "train":
+                writer.note(STATISTICS, rows.statistics.dump())
+        partial.rename(folder / shard.name)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def heard(piece: Piece, rate: int, recordings: Path) -> Iterator[np.ndarray]:
+    """The audio of each row at `rate`: (samples,) float32 in [-1, 1], with zeros where the recording has ended.
+
+    Raises:
+        DataError: the file is not what stage windows saw.
+    """
+    again = "it changed since stage windows; run `dvc repro` again, or `dvc repro -f download` for a published data set"
+    starts = [samples(row.start, rate) for row in piece.rows]
+    lengths = [samples(row.seconds, rate) for row in piece.rows]
+    given = 0
+    try:
+        with Recording(recordings / piece.path) as recording:
+            blocks = resampled(map(limited, recording.blocks()), recording.rate, rate)
+            for length, audio in zip(lengths, cuts(blocks, starts, max(lengths)), strict=False):
+                given += 1
+                yield padded(audio[:length], length)
+    except UndecodableError as error:
+        raise DataError(f"{recordings / piece.path}: {error}; {again}") from error
+    if given < len(starts):
+        raise DataError(f"{recordings / piece.path}: ends before {piece.rows[given].start:g} s; {again}")
+
+
+class Rows:
+    """Audio to rows of the table; `statistics` gathers what a shard of the train split says of the windows in it."""
+
+    def __init__(self, shard: Shard, config: RepresentationConfig, seconds: float) -> None:
+        self.config = config
+        self.spans = shard.split == "train" and config.train_span_seconds is not None
+        self.room = config.shape(shard.seconds)[-1]
+        self.window = config.shape(seconds)[-1]
+        self.statistics = Statistics(config.bands if config.kind == "mel" else 1)
+
+    def represent(self, piece: Piece, row: Row, audio: np.ndarray) -> dict[str, Any]:
+        """A row of the table.
+
+        Returns:
+            "mel": (bands, frames) float16, dB below the window's peak, not below -80, and "peak_db" (a span: below
+            the span's peak, without that limit, since a crop has a peak of its own); or "waveform": (samples,) int16.
+        """
+        result: dict[str, Any] = {"window_id": row.window_id, "track_id": piece.track_id, "label": piece.label}
+        nothing = 0.0
+        if self.config.kind == "mel":
+            db = _log_mel(self.config)(audio)
+            result["peak_db"] = np.float32(db.max())
+            values = (db - db.max() if self.spans else below_peak(db)).half()
+            nothing = NOTHING_DB
+        else:  # resampling may overshoot
+            values = torch.from_numpy(np.rint(limited(audio) * INT16_PEAK).astype(np.int16))
+        for start in np.linspace(0, values.shape[-1] - self.window, row.windows).round().astype(int):
+            part = values[..., start : start + self.window].float()
+            part = below_peak(part) if self.spans and self.config.kind == "mel" else part
+            self.statistics.add(to_unit(part, self.config.kind))
+        if self.spans:
+            result |= {"length": np.int32(values.shape[-1]), "windows": np.int32(row.windows)}
+            values = torch.nn.functional.pad(values, (0, self.room - values.shape[-1]), value=nothing)
+        return result | {self.config.kind: values.numpy()}
+
+
+@cache
+def _log_mel(config: MelConfig) -> LogMel:
+    return LogMel(config.sample_rate, config.n_fft, config.hop_length, config.bands)

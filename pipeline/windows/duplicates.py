@@ -1,0 +1,46 @@
+"""Recordings that are the same, sample by sample."""
+
+import pandas as pd
+
+from pipeline.windows.plan import Inspected, Rejected
+
+HELD_OUT_FIRST = ("test", "valid", "train", None)  # the copy that stays is in the first of these splits
+
+
+def settle(tracks: pd.DataFrame, inspected: list[Inspected], keep: bool) -> tuple[pd.Series, list[Rejected]]:
+    """Bring equal recordings into one group, or drop all but one of them.
+
+    A copy of a recording which the source has placed in another split is dropped in any case, so that published test
+    recordings are neither trained on nor joined by others.
+
+    Args:
+        tracks: columns path, group and split (None where the source has no say).
+        inspected: what is in each of them.
+        keep: whether copies stay.
+
+    Returns:
+        The group of each track, and the copies that are dropped.
+    """
+    equal: dict[str, list[int]] = {}
+    for row, found in enumerate(inspected):
+        if found.digest:
+            equal.setdefault(found.digest, []).append(row)
+    paths, groups = tracks["path"].tolist(), tracks["group"].tolist()
+    splits = [split if isinstance(split, str) else None for split in tracks["split"]]
+    same: dict[str, str] = {}  # a group, and one that it is joined to
+    dropped = []
+
+    def first_of(group: str) -> str:
+        while group in same:
+            group = same[group]
+        return group
+
+    for rows in equal.values():
+        stays, *copies = sorted(rows, key=lambda row: (HELD_OUT_FIRST.index(splits[row]), paths[row]))
+        for copy in copies:
+            if keep and splits[copy] == splits[stays]:
+                one, other = sorted((first_of(groups[stays]), first_of(groups[copy])))
+                same |= {other: one} if one != other else {}
+            else:
+                dropped.append(Rejected(paths[copy], None, "duplicate", f"the same audio as {paths[stays]}"))
+    return pd.Series([first_of(group) for group in groups], index=tracks.index), dropped
