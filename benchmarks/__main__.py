@@ -1,14 +1,21 @@
-"""`make bench`: every benchmark, as one table (or with --json as JSON)."""
+"""`make bench`: every benchmark, or those that are named, as one table (or with --json as JSON)."""
 
+import argparse
 import json
-import sys
 from dataclasses import asdict
 
-from benchmarks import mel, startup
+from benchmarks import caching, memory, reading, startup
 from benchmarks.measure import table
 
-rows = [*startup.rows(), *mel.rows()]
-if "--json" in sys.argv[1:]:
-    print(json.dumps([asdict(row) | {"ratio": row.ratio} for row in rows], indent=2))
-else:
-    print(table(rows))
+PARTS = {"startup": startup, "caching": caching, "reading": reading, "memory": memory}
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="part", help=f"any of {', '.join(PARTS)}; without one, all")
+    parser.add_argument("--json", action="store_true", help="print JSON in place of a table")
+    chosen = parser.parse_args()
+    unknown = set(chosen.parts) - set(PARTS)
+    if unknown:
+        parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    rows = [row for name in chosen.parts or PARTS for row in PARTS[name].rows()]
+    print(json.dumps([asdict(row) | {"ratio": row.ratio} for row in rows], indent=2) if chosen.json else table(rows))

@@ -8,17 +8,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Row:
-    """One comparison: seconds of ours and of the reference, medians over the rounds."""
+    """One comparison: what ours and the reference take (of seconds, medians over the rounds)."""
 
     what: str
     ours: float
     reference: str
-    reference_seconds: float
+    theirs: float
+    unit: str = "s"
 
     @property
     def ratio(self) -> float:
-        """How many times as fast ours is."""
-        return self.reference_seconds / self.ours
+        """How many times as much the reference takes."""
+        return self.theirs / self.ours
 
 
 def compare(
@@ -37,6 +38,9 @@ def compare(
 
 def table(rows: list[Row]) -> str:
     """A Markdown table."""
-    lines = ["| what | ours, s | reference | reference, s | ratio |", "|---|---:|---|---:|---:|"]
-    lines += [f"| {r.what} | {r.ours:.3f} | {r.reference} | {r.reference_seconds:.3f} | {r.ratio:.2f} |" for r in rows]
+    lines = ["| what | ours | reference | its value | ratio |", "|---|---:|---|---:|---:|"]
+    for row in rows:
+        digits = 3 if row.unit == "s" else 0
+        ours, theirs = (f"{value:,.{digits}f} {row.unit}" for value in (row.ours, row.theirs))
+        lines.append(f"| {row.what} | {ours} | {row.reference} | {theirs} | {row.ratio:.2f} |")
     return "\n".join(lines)

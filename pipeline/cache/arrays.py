@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from pipeline.errors import DataError
 from pipeline.runtime import cores
 
-GROUP_BYTES = 8 * 2**20  # what a writer holds; a few hundred windows of a mel
+GROUP_BYTES = 4 * 2**20  # what a writer holds: some 75 windows of a mel
 
 
 def field(name: str, dtype: np.dtype | type, shape: Sequence[int]) -> pa.Field:

@@ -1,0 +1,55 @@
+"""Recordings to a mel cache: on one core against librosa, and on two cores against one."""
+
+import tempfile
+from functools import partial
+from pathlib import Path
+
+import librosa
+import numpy as np
+import torch
+from threadpoolctl import threadpool_limits
+
+from benchmarks.corpus import RATE, corpus
+from benchmarks.measure import Row, compare
+from pipeline.cache import shard
+from pipeline.cache.config import MelConfig
+from pipeline.cache.plan import plan
+from pipeline.runtime import pool
+
+CLIPS = 200
+
+
+def librosa_loop(folder: Path) -> None:
+    """Load each clip, and compute each of its six windows by librosa's two calls."""
+    for path in folder.glob("*.wav"):
+        audio, _ = librosa.load(path, sr=RATE)
+        for window in audio.reshape(6, -1):
+            librosa.power_to_db(librosa.feature.melspectrogram(y=window, sr=RATE), ref=np.max)
+
+
+def rows() -> list[Row]:
+    """200 clips of 30 s. Ours also writes the shards; the reference keeps nothing."""
+    with tempfile.TemporaryDirectory() as name:
+        audio, out = Path(name) / "audio", Path(name) / "shards"
+        audio.mkdir()
+        out.mkdir()
+        planned = plan(*corpus(audio, CLIPS), MelConfig())
+        task = partial(shard.write, config=MelConfig(), seconds=5.0, recordings=audio, folder=out)
+        torch.set_num_threads(1)
+        with threadpool_limits(1):
+            single = compare(
+                f"mel cache of {CLIPS} clips of 30 s, one core, decoding and writing included",
+                lambda: [*map(task, planned)],
+                "librosa.load, melspectrogram and power_to_db per window",
+                partial(librosa_loop, audio),
+                rounds=3,
+            )
+        with pool(1) as one, pool(2) as two:
+            double = compare(
+                "the same by two worker processes that are already running",
+                lambda: [*two.map(task, planned)],
+                "by one",
+                lambda: [*one.map(task, planned)],
+                rounds=3,
+            )
+    return [single, double]

@@ -1,0 +1,37 @@
+"""Recordings to measure with: made here, decoded by nobody before."""
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pipeline.audio.wav import write_wav
+from pipeline.sources import synth, tracks
+from pipeline.sources.config import SynthConfig
+from pipeline.sources.tracks import Entry
+from pipeline.windows import table
+from pipeline.windows.config import WindowsConfig
+from pipeline.windows.plan import inspect
+
+RATE = 22050
+
+
+def corpus(folder: Path, clips: int, seconds: float = 30.0) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Write 16-bit WAV files below `folder`: clips of the synthetic source, each rotated so that no two are equal.
+
+    Returns:
+        windows.parquet and tracks.parquet, as the stages make them.
+    """
+    config = SynthConfig(clips=1, clips_per_group=1)
+    audio = [synth.render(clip, config) for clip in synth.plan(config)]
+    entries = []
+    for number in range(clips):
+        clip = np.roll(audio[number % len(audio)], 1000 * number)
+        whole = np.tile(clip, int(np.ceil(seconds * RATE / len(clip))))[: round(seconds * RATE)]
+        write_wav(folder / f"{number}.wav", whole, RATE)
+        entries.append(Entry(f"{number}.wav", f"label{number % 2}", str(number)))
+    found = tracks.table(tracks.inspect(entry, folder) for entry in entries)
+    recordings = zip(found["path"], found["frames"].astype(int), strict=True)
+    inspected = [*map(partial(inspect, root=folder, config=WindowsConfig()), recordings)]
+    return table.build(found, inspected, WindowsConfig())[0], found

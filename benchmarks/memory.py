@@ -1,0 +1,50 @@
+"""Peak memory of caching, which must follow neither the number of recordings nor their length."""
+
+import resource
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks.corpus import corpus
+from benchmarks.measure import Row
+
+ROOT = Path(__file__).parents[1]
+
+
+def peak(clips: int, seconds: float) -> float:
+    """MB that a process needs at most to cache the mels of such a corpus."""
+    with tempfile.TemporaryDirectory() as name:
+        windows, tracks = corpus(Path(name), clips, seconds)
+        windows.to_parquet(Path(name) / "windows.parquet")
+        tracks.to_parquet(Path(name) / "tracks.parquet")
+        ran = subprocess.run(
+            [sys.executable, "-m", "benchmarks.memory", name], cwd=ROOT, check=True, capture_output=True, text=True
+        )
+    return float(ran.stdout)
+
+
+def rows() -> list[Row]:
+    """Eight times as many clips, and clips forty times as long."""
+    small = peak(25, 30.0)
+    return [
+        Row("peak memory of caching 200 clips of 30 s", peak(200, 30.0), "25 clips of 30 s", small, "MB"),
+        Row("peak memory of caching 5 recordings of 20 min", peak(5, 1200.0), "25 clips of 30 s", small, "MB"),
+    ]
+
+
+if __name__ == "__main__":
+    import pandas as pd
+
+    from pipeline.cache import build, shard
+    from pipeline.cache.config import MelConfig
+    from pipeline.cache.plan import plan
+
+    folder = Path(sys.argv[1])
+    out = folder / "out"
+    out.mkdir()
+    planned = plan(pd.read_parquet(folder / "windows.parquet"), pd.read_parquet(folder / "tracks.parquet"), MelConfig())
+    for item in planned:
+        shard.write(item, MelConfig(), 5.0, folder, out)
+    build.collect(planned, MelConfig(), 5.0, out, folder)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform != "darwin" else 2**20))
