@@ -1,10 +1,12 @@
 """Who computes the shards: processes here, or the workers of a Dask cluster."""
 
 import hashlib
+import logging
 import os
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from pipeline.cache.config import CacheConfig
@@ -12,7 +14,7 @@ from pipeline.errors import MelismaError, ParamsError
 from pipeline.params import FILE
 from pipeline.runtime import RuntimeConfig, pool
 
-PATIENCE = 60  # seconds until the scheduler must have answered
+PATIENCE = 20  # seconds until the scheduler must have answered
 
 
 @contextmanager
@@ -44,6 +46,7 @@ def _cluster(shared: Path) -> Iterator[Executor]:
         raise ParamsError(
             f"{FILE}: cache.engine is dask, but no scheduler is known: set DASK_SCHEDULER_ADDRESS (docs/cluster.md)"
         )
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what goes wrong is said here, in one line
     try:
         client = distributed.Client(address, timeout=PATIENCE)
     except (OSError, ValueError) as error:
@@ -57,7 +60,7 @@ def _cluster(shared: Path) -> Iterator[Executor]:
             hint = "perhaps for want of memory; finished shards are kept, so that `dvc repro` goes on from there"
             raise MelismaError(f"the Dask cluster at {address} lost its workers or its scheduler, {hint}") from error
         finally:
-            workers.shutdown(wait=False, cancel_futures=True)
+            workers.shutdown(wait=False)  # cancels what has not begun
 
 
 def _check(client: "distributed.Client", shared: Path) -> None:  # type: ignore[name-defined]  # noqa: F821
@@ -84,8 +87,9 @@ def _report(probe: str) -> tuple[bool, str]:
     return Path(probe).exists(), code_version()
 
 
+@cache
 def code_version() -> str:
-    """Digest of the code that makes a shard, as this process has it."""
+    """Digest of the code that makes a shard, as it was when this process first asked: a worker may be older."""
     package = Path(__file__).parents[1]
     digest = hashlib.sha256()
     for file in sorted([*package.glob("audio/*.py"), *package.glob("cache/*.py")]):
