@@ -43,6 +43,7 @@ def write(shard: Shard, config: RepresentationConfig, seconds: float, recordings
     torch.set_num_threads(1)  # there is a process for each core
     rows = Rows(shard, config, seconds)
     partial = folder / f".{shard.name}.{os.getpid()}"
+    partial.touch()  # so that one sees what is being worked on
     try:
         with arrays.Writer(partial) as writer:
             for piece in shard.pieces:
