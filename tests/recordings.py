@@ -18,6 +18,11 @@ def chord(seed: int, seconds: float, rate: int) -> np.ndarray:
     return (0.7 * audio / np.abs(audio).max()).astype(np.float32)
 
 
+def tone(seconds: float, rate: int = 22050, hertz: float = 440.0) -> np.ndarray:
+    """(samples,) float32: a sine of amplitude 0.5."""
+    return (0.5 * np.sin(2 * np.pi * hertz * np.arange(round(seconds * rate)) / rate)).astype(np.float32)
+
+
 def make_folder(folder: Path, labels: int = 2, tracks: int = 6, seconds: float = 10.0, rate: int = 11025) -> Path:
     """Write `labels` folders of `tracks` WAV files each; every file is a group of its own."""
     for label in range(labels):

@@ -1,5 +1,6 @@
 """Audio files to mono float32, a block at a time: memory does not grow with a recording's length."""
 
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,7 +42,8 @@ class Recording:
             self._file = soundfile.SoundFile(path)
         except (soundfile.SoundFileError, RuntimeError, TypeError, ValueError, OSError) as error:
             raise self._undecodable(error) from error
-        self.rate, self.frames = self._file.samplerate, self._file.frames
+        self.rate = self._file.samplerate
+        self.frames = _promised(self._file.frames, self._file.extra_info)
         if not LOWEST_RATE <= self.rate <= HIGHEST_RATE:
             self._file.close()
             raise UndecodableError("undecodable", f"the header gives a sample rate of {self.rate} Hz")
@@ -82,6 +84,16 @@ class Recording:
         if isinstance(error, OSError):
             return UndecodableError("unreadable", error.strerror or str(error))
         return UndecodableError("undecodable", f"{type(error).__name__}: {error}".replace(str(self._path), "the file"))
+
+
+def _promised(frames: int, log: str) -> int:
+    """The frames that the header says, where libsndfile has cut them down to what is there (WAV, AIFF, AU).
+
+    Its log alone has both sizes. A program that could not know the length has written the largest one: that is none.
+    """
+    sizes = re.search(r"^\s*(?:data|SSND|Data Size)\s*: (\d+) \(should be ([1-9]\d*)\)", log, re.MULTILINE)
+    said, there = map(int, sizes.groups()) if sizes else (1, 1)
+    return frames if said % 2**31 > 2**31 - 2**16 else frames * said // there
 
 
 def _state(path: Path) -> tuple[int, int]:

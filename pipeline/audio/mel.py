@@ -36,7 +36,7 @@ class LogMel:
             audio: (samples,) float32.
 
         Returns:
-            (bands, 1 + samples // hop_length) float32.
+            (bands, frames) float32: 1 + samples // hop_length frames where n_fft is even.
         """
         padded = torch.nn.functional.pad(torch.from_numpy(audio), (self.n_fft // 2, self.n_fft // 2))
         frames = padded.unfold(0, self.n_fft, self.hop_length)

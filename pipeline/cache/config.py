@@ -44,7 +44,7 @@ class MelConfig(_Representation):
 
     def shape(self, seconds: float) -> tuple[int, int]:
         """(bands, frames) of `seconds`."""
-        return self.bands, 1 + samples(seconds, self.sample_rate) // self.hop_length
+        return self.bands, 1 + (samples(seconds, self.sample_rate) - self.n_fft % 2) // self.hop_length
 
 
 class WaveformConfig(_Representation):

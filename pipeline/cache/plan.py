@@ -57,11 +57,12 @@ def plan(windows: pd.DataFrame, tracks: pd.DataFrame, config: RepresentationConf
         config: kind and rate, which decide how much fits a shard, and the span of train rows.
     """
     paths = tracks.set_index("track_id")["path"]
+    hop = float(windows.groupby("track_id")["start_seconds"].diff().abs().min())  # NaN where no recording has two
     pieces: dict[str, list[Piece]] = {}
     for _, group in windows.sort_values("window_id").groupby(["split", "track_id"], sort=False):
         split, track_id, label = (str(group[name].iloc[0]) for name in ("split", "track_id", "label"))
         limit = config.train_span_seconds if split == "train" else None
-        pieces.setdefault(split, []).append(Piece(paths[track_id], track_id, label, tuple(spans(group, limit))))
+        pieces.setdefault(split, []).append(Piece(paths[track_id], track_id, label, tuple(spans(group, limit, hop))))
     longest = {split: max(row.seconds for piece in found for row in piece.rows) for split, found in pieces.items()}
     row_bytes = {split: 2 * prod(config.shape(seconds)) for split, seconds in longest.items()}
     total = sum(row_bytes[split] * len(piece.rows) for split, found in pieces.items() for piece in found)
@@ -73,22 +74,27 @@ def plan(windows: pd.DataFrame, tracks: pd.DataFrame, config: RepresentationConf
     ]
 
 
-def spans(windows: pd.DataFrame, limit: float | None) -> Iterator[Row]:
-    """Rows of one recording: each window by itself, or joined with those that adjoin it up to `limit` seconds.
+def spans(windows: pd.DataFrame, limit: float | None, hop: float) -> Iterator[Row]:
+    """Rows of one recording: each window by itself, or joined with those that follow it up to `limit` seconds.
 
-    A rejected window, or a gap between windows, ends a span: what it holds has been inspected.
+    A rejected window, or a gap between windows, ends a span: every crop of it lies where windows were usable.
+
+    Args:
+        windows: of the recording, in order.
+        limit: None for rows of one window.
+        hop: seconds from a window's start to the next one's, where none was rejected.
     """
     slack = 1e-6
     rows: list[Row] = []
+    before = 0.0
     for window_id, start, seconds in windows[["window_id", "start_seconds", "seconds"]].itertuples(index=False):
         row = Row(int(window_id), float(start), float(seconds), 1)
-        if rows and limit is not None:
-            last = rows[-1]
-            length = row.start + row.seconds - last.start
-            if row.start <= last.start + last.seconds + slack and length <= limit + slack:
-                rows[-1] = Row(last.window_id, last.start, length, last.windows + 1)
-                continue
-        rows.append(row)
+        last = rows[-1] if rows and limit is not None and row.start - before <= min(hop, seconds) + slack else None
+        before = row.start
+        if last and limit and row.start + row.seconds - last.start <= limit + slack:
+            rows[-1] = Row(last.window_id, last.start, row.start + row.seconds - last.start, last.windows + 1)
+        else:
+            rows.append(row)
     yield from rows
 
 

@@ -1,5 +1,6 @@
 """A folder of one's own recordings: any tree of audio files."""
 
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -16,6 +17,9 @@ UNLABELLED = "unlabelled"
 def entries(source: SourceConfig) -> list[Entry]:
     """Every audio file below `source.path` in order of its path, with label and group.
 
+    What has the suffix of one is listed whatever it is (a broken link, a pipe), so that stage windows can name it. In a
+    name that is not UTF-8, which no table can hold, the bytes at fault stand as \\xNN.
+
     Raises:
         ParamsError: the folder or the CSV does not exist, or the CSV lacks what is needed.
         DataError: there is no audio in it.
@@ -26,7 +30,7 @@ def entries(source: SourceConfig) -> list[Entry]:
     if source.folder.csv is not None:
         found = _from_csv(source, folder)
     else:
-        files = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if _is_audio(p, folder))
+        files = sorted({_written(p.relative_to(folder)) for p in folder.rglob("*") if _is_audio(p, folder)})
         found = [_entry(path, source.folder.group) for path in files]
     if not found:
         hint = "put recordings there or set source.path (an absolute path where DVC runs in a temporary workspace)"
@@ -35,9 +39,13 @@ def entries(source: SourceConfig) -> list[Entry]:
 
 
 def _is_audio(path: Path, folder: Path) -> bool:
-    """A regular file with a known suffix, not hidden (such as the `._name` files that macOS leaves)."""
+    """No folder, with a known suffix, and not hidden (such as the `._name` files that macOS leaves)."""
     hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-    return path.suffix.lower() in SUFFIXES and path.is_file() and not hidden
+    return path.suffix.lower() in SUFFIXES and not path.is_dir() and not hidden
+
+
+def _written(path: Path) -> str:
+    return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
 
 
 def _entry(path: str, group_by: str) -> Entry:

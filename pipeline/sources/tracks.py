@@ -1,6 +1,7 @@
 """The table of recordings, and where their files are."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -44,18 +45,16 @@ def root(source: SourceConfig) -> Path:
 
 
 def inspect(entry: Entry, folder: Path) -> Track:
-    """Read a file's header and hash its bytes."""
+    """Read a file's header and hash its bytes; what gives none is rejected by stage windows, with the reason."""
     file = folder / entry.path
     rate = channels = frames = None
-    try:
-        info = soundfile.info(file)
-        rate, channels, frames = info.samplerate, info.channels, info.frames
-    except (soundfile.SoundFileError, RuntimeError, TypeError, OSError):
-        pass  # stage windows rejects it with the reason that decoding gives
-    try:
-        digest = workspace.sha256(file)
-    except OSError:
-        digest = ""
+    digest = ""
+    if file.is_file():  # to open a pipe would wait for ever
+        with suppress(soundfile.SoundFileError, RuntimeError, TypeError, ValueError, OSError):
+            info = soundfile.info(file)
+            rate, channels, frames = info.samplerate, info.channels, info.frames
+        with suppress(OSError):
+            digest = workspace.sha256(file)
     return Track(
         track_id=entry.path.rsplit(".", 1)[0],
         path=entry.path,

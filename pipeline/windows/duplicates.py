@@ -26,7 +26,8 @@ def settle(tracks: pd.DataFrame, inspected: list[Inspected], keep: bool) -> tupl
         if found.digest:
             equal.setdefault(found.digest, []).append(row)
     paths, groups = tracks["path"].tolist(), tracks["group"].tolist()
-    splits = [split if isinstance(split, str) else None for split in tracks["split"]]
+    placed = {group: split for group, split in zip(groups, tracks["split"], strict=True) if isinstance(split, str)}
+    splits = [placed.get(group) for group in groups]  # where one recording of a group is, all of it is
     same: dict[str, str] = {}  # a group, and one that it is joined to
     dropped = []
 

@@ -1,6 +1,7 @@
 """Where a recording's windows start, and which of them can be used."""
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
@@ -55,17 +56,19 @@ def inspect(recording: tuple[str, int | None], root: Path, config: WindowsConfig
     windows of 5 s), or when `partial` is pad. Where windows overlap, none starts after one that reached the end.
 
     Args:
-        recording: path below `root`, as rejects name it, and the frames that the file's header promised (None where it
-            could not be read).
+        recording: path below `root`, as rejects name it, and the frames that stage download found (None where there
+            were none).
         root: folder of the recordings.
         config: length, hop and limits of the windows.
     """
     path, promised = recording
     try:
         with Recording(root / path) as opened:
-            return _inspect(path, opened.blocks(), opened.rate, promised or 0, config)
+            return _inspect(path, opened.blocks(), opened.rate, max(promised or 0, opened.frames), config)
     except UndecodableError as error:
-        return Inspected(bad=[Rejected(path, None, error.reason, error.detail)])
+        escaped = error.reason == "unreadable" and re.search(r"\\x[0-9a-f]{2}", path)
+        detail = "its name is not UTF-8; rename the file" if escaped else error.detail
+        return Inspected(bad=[Rejected(path, None, error.reason, detail)])
 
 
 def _inspect(path: str, blocks: Iterable[np.ndarray], rate: int, promised: int, config: WindowsConfig) -> Inspected:

@@ -1,82 +1,160 @@
-"""Decoding and resampling."""
+"""Decoding block by block, and the samples that come out."""
+
+import os
 
 import numpy as np
 import pytest
 import soundfile
 
-from pipeline.audio.decode import UndecodableError, cut, decode, resample
+from pipeline.audio import decode
+from pipeline.audio.decode import Recording, UndecodableError, limited
+from tests.recordings import tone
 
 RATE = 22050
 
 
-def tone(seconds: float, rate: int = RATE, hertz: float = 440.0) -> np.ndarray:
-    return (0.5 * np.sin(2 * np.pi * hertz * np.arange(round(seconds * rate)) / rate)).astype(np.float32)
+def whole(path) -> np.ndarray:
+    with Recording(path) as recording:
+        return np.concatenate(list(recording.blocks()))
+
+
+def reason(path) -> UndecodableError:
+    with pytest.raises(UndecodableError) as caught:
+        whole(path)
+    return caught.value
 
 
 @pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3", "aiff", "au"])
 def test_every_format_decodes_to_the_same_tone(tmp_path, suffix):
     path = tmp_path / f"a.{suffix}"
     soundfile.write(path, tone(1.0), RATE)
-    audio, rate = decode(path)
+    with Recording(path) as recording:
+        assert recording.rate == RATE
+        audio = np.concatenate(list(recording.blocks()))
+        assert len(audio) == recording.frames
     spectrum = np.abs(np.fft.rfft(audio[:RATE]))
-    assert rate == RATE and audio.dtype == np.float32
+    assert audio.dtype == np.float32
     assert abs(len(audio) - RATE) < 2500  # mp3 pads
     assert abs(int(spectrum.argmax()) - 440) <= 2
 
 
-def test_channels_are_averaged(tmp_path):
-    left, right = tone(0.5), tone(0.5, hertz=880)
-    soundfile.write(tmp_path / "a.wav", np.stack([left, right], 1), RATE, subtype="FLOAT")
-    audio, _ = decode(tmp_path / "a.wav")
-    np.testing.assert_allclose(audio, (left + right) / 2, atol=1e-7)
+@pytest.mark.parametrize("channels", [1, 2, 3])
+@pytest.mark.parametrize(
+    ("suffix", "subtype"),
+    [("wav", "PCM_U8"), ("wav", "PCM_16"), ("wav", "PCM_24"), ("wav", "PCM_32"), ("wav", "FLOAT"), ("wav", "DOUBLE"),
+     ("flac", "PCM_S8"), ("aiff", "PCM_16"), ("au", "PCM_24")],
+)  # fmt: skip
+def test_blocks_are_the_whole_file(tmp_path, monkeypatch, channels, suffix, subtype):
+    monkeypatch.setattr(decode, "BLOCK_SAMPLES", 1000)
+    path = tmp_path / f"a.{suffix}"
+    soundfile.write(path, np.random.default_rng(0).uniform(-1, 1, (12_345, channels)), RATE, subtype=subtype)
+    expected = soundfile.read(path, dtype="float32", always_2d=True)[0]
+    with Recording(path) as recording:
+        blocks = list(recording.blocks())
+    assert {len(block) for block in blocks[:-1]} == {1000 // channels} and 0 < len(blocks[-1]) <= 1000 // channels
+    result = np.concatenate(blocks)
+    assert len(result) == 12_345
+    if channels == 1:
+        np.testing.assert_array_equal(result, expected[:, 0])
+    np.testing.assert_allclose(result, expected.astype(np.float64).mean(axis=1), atol=1e-7)
+
+
+def test_more_channels_than_a_block_holds_samples(tmp_path, monkeypatch):
+    monkeypatch.setattr(decode, "BLOCK_SAMPLES", 4)
+    soundfile.write(tmp_path / "a.wav", np.tile(np.linspace(-0.5, 0.5, 9)[:, None], 8), RATE, subtype="FLOAT")
+    np.testing.assert_allclose(whole(tmp_path / "a.wav"), np.linspace(-0.5, 0.5, 9), atol=1e-7)
+
+
+def test_channels_in_opposite_phase_cancel(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.stack([tone(0.5), -tone(0.5)], 1), RATE, subtype="FLOAT")
+    assert np.abs(whole(tmp_path / "a.wav")).max() == 0
 
 
 @pytest.mark.parametrize(
-    ("content", "reason"), [(b"", "empty"), (b"not audio at all" * 100, "undecodable"), (b"RIFF\0\0", "undecodable")]
+    ("content", "expected"), [(b"", "empty"), (b"not audio at all" * 100, "undecodable"), (b"RIFF\0\0", "undecodable")]
 )
-def test_unusable_files_name_their_reason(tmp_path, content, reason):
+def test_unusable_files_name_their_reason(tmp_path, content, expected):
     (tmp_path / "a.wav").write_bytes(content)
-    with pytest.raises(UndecodableError) as caught:
-        decode(tmp_path / "a.wav")
-    assert caught.value.reason == reason
-    assert str(tmp_path) not in caught.value.detail  # rejects are compared between machines
+    error = reason(tmp_path / "a.wav")
+    assert error.reason == expected
+    assert str(tmp_path) not in error.detail  # rejects are compared between machines
 
 
 def test_header_without_samples_is_empty(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.zeros(0, np.float32), RATE)
-    with pytest.raises(UndecodableError) as caught:
-        decode(tmp_path / "a.wav")
-    assert caught.value.reason == "empty"
+    assert reason(tmp_path / "a.wav").reason == "empty"
 
 
-def test_missing_file_is_undecodable(tmp_path):
-    with pytest.raises(UndecodableError):
-        decode(tmp_path / "gone.wav")
+@pytest.mark.parametrize("rate", [1, 999, 768_001, 2_000_000_000])
+def test_a_sample_rate_that_no_recording_has_is_a_broken_header(tmp_path, rate):
+    soundfile.write(tmp_path / "a.wav", tone(0.1), RATE)
+    content = bytearray((tmp_path / "a.wav").read_bytes())
+    content[24:28] = rate.to_bytes(4, "little")
+    (tmp_path / "a.wav").write_bytes(content)
+    error = reason(tmp_path / "a.wav")
+    assert error.reason == "undecodable" and f"{rate} Hz" in error.detail
 
 
 @pytest.mark.parametrize(
-    ("rate", "target"), [(44100, 22050), (22050, 3000), (8000, 22050), (48000, 3000), (22050, 22050)]
+    ("suffix", "subtype"),
+    [("wav", "PCM_16"), ("wav", "PCM_24"), ("wav", "FLOAT"), ("aiff", "PCM_16"), ("au", "PCM_16")],
 )
-def test_resampling_gives_the_exact_length_and_keeps_a_tone(rate, target):
-    audio = resample(tone(2.0, rate), rate, target)
-    assert len(audio) == 2 * target
-    expected = tone(2.0, target)
-    middle = slice(target // 2, -target // 2)  # a filter rings at the ends
-    assert np.abs(audio[middle] - expected[middle]).max() < 2e-3
+def test_a_file_that_was_cut_off_still_tells_what_its_header_promised(tmp_path, suffix, subtype):
+    path = tmp_path / f"a.{suffix}"
+    soundfile.write(path, np.stack([tone(2.0)] * 2, 1), RATE, subtype=subtype)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 3])
+    with Recording(path) as recording:
+        assert recording.frames == pytest.approx(2 * RATE, abs=10)
+        assert sum(map(len, recording.blocks())) == pytest.approx(2 * RATE / 3, abs=10)
 
 
-def test_resampling_does_not_alias():
-    audio = resample(tone(2.0, hertz=2500), RATE, 3000)  # above the new Nyquist of 1,500 Hz
-    assert np.abs(audio[300:-300]).max() < 1e-3
+@pytest.mark.parametrize("size", [2**32 - 1, 2**31 - 1, 2**31 - 1 - 36, 2**32 - 4096])
+def test_a_length_that_was_not_known_when_it_was_written_is_no_promise(tmp_path, size):
+    soundfile.write(tmp_path / "a.wav", tone(0.1), RATE)
+    content = bytearray((tmp_path / "a.wav").read_bytes())
+    content[40:44] = size.to_bytes(4, "little")
+    (tmp_path / "a.wav").write_bytes(content)
+    with Recording(tmp_path / "a.wav") as recording:
+        assert recording.frames == 2205
 
 
-def test_one_bad_sample_does_not_spread():
-    audio = tone(1.0)
-    audio[5000] = np.nan
-    result = resample(audio, RATE, 3000)
-    assert np.isfinite(result).all()
+def test_a_file_that_grows_while_it_is_read_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(decode, "BLOCK_SAMPLES", 1000)
+    soundfile.write(tmp_path / "a.wav", tone(0.5), RATE)
+    with Recording(tmp_path / "a.wav") as recording, pytest.raises(UndecodableError) as caught:
+        for number, _ in enumerate(recording.blocks()):
+            if number == 2:
+                with (tmp_path / "a.wav").open("ab") as file:
+                    file.write(b"\0" * 100)
+    assert caught.value.reason == "changed"
+    assert len(whole(tmp_path / "a.wav")) == 11025  # the header decides, once nobody writes
 
 
-def test_cut_pads_after_the_end():
-    np.testing.assert_array_equal(cut(np.ones(5, np.float32), 3, 4), [1, 1, 0, 0])
-    np.testing.assert_array_equal(cut(np.arange(5, dtype=np.float32), 1, 2), [1, 2])
+def test_what_is_no_regular_file_is_unreadable(tmp_path):
+    os.mkfifo(tmp_path / "pipe.wav")  # opening it would wait for a writer
+    (tmp_path / "gone.wav").symlink_to("nowhere.wav")
+    (tmp_path / "loop.wav").symlink_to("loop.wav")
+    (tmp_path / "folder.wav").mkdir()
+    found = {path.name: reason(path) for path in sorted(tmp_path.iterdir())}
+    assert {error.reason for error in found.values()} == {"unreadable"}
+    assert {name: error.detail for name, error in found.items()} == {
+        "folder.wav": "not a regular file",
+        "gone.wav": "No such file or directory",
+        "loop.wav": "Too many levels of symbolic links",
+        "pipe.wav": "not a regular file",
+    }
+
+
+def test_a_link_to_a_recording_is_read(tmp_path):
+    soundfile.write(tmp_path / "a.wav", tone(0.5), RATE)
+    (tmp_path / "b.wav").symlink_to("a.wav")
+    np.testing.assert_array_equal(whole(tmp_path / "b.wav"), whole(tmp_path / "a.wav"))
+
+
+def test_limited_brings_every_sample_into_range_and_leaves_good_ones_alone():
+    good = np.array([-1, -0.3, 0, 0.7, 1], np.float32)
+    assert limited(good) is good
+    bad = np.array([-1.5, -1, 0.25, 3e38, np.nan, np.inf, -np.inf], np.float32)
+    np.testing.assert_array_equal(limited(bad), np.array([-1, -1, 0.25, 1, 0, 0, 0], np.float32))
+    np.testing.assert_array_equal(limited(np.array([0.5, np.nan], np.float32)), np.array([0.5, 0], np.float32))
