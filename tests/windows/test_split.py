@@ -70,11 +70,20 @@ def test_source_has_the_last_word():
     assert (result["a/0"], result["a/1"]) == ("test", "valid")
 
 
-def test_what_the_source_has_placed_counts_towards_the_shares():
-    frame = table({"a": [6] * 20}, {f"a/{g}": "test" for g in range(10)})
+def test_a_held_out_split_that_the_source_has_filled_is_left_as_it_is():
+    frame = table({"a": [6] * 20, "b": [6] * 10}, {f"a/{g}": "test" for g in range(2)})
+    result = assign(frame, WindowsConfig())
+    rest = [where for group, where in result.items() if group not in ("a/0", "a/1")]
+    assert "test" not in rest and rest.count("train") > rest.count("valid") > 0
+    both = assign(table({"a": [6] * 20}, {"a/0": "test", "a/1": "valid"}), WindowsConfig())
+    assert [both[f"a/{g}"] for g in range(2, 20)] == ["train"] * 18
+
+
+def test_a_train_split_of_the_source_is_still_joined_by_others():
+    frame = table({"a": [6] * 20}, {f"a/{g}": "train" for g in range(10)})
     result = assign(frame, WindowsConfig())
     rest = [result[f"a/{g}"] for g in range(10, 20)]
-    assert "test" not in rest and rest.count("train") > rest.count("valid") > 0
+    assert set(rest) == {"train", "valid", "test"}
 
 
 def test_group_on_two_sides_is_refused():
