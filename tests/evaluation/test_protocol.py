@@ -22,7 +22,9 @@ def split(number: int, seed: int) -> Split:
     values = np.random.default_rng(seed).uniform(-80, 0, (number, *SHAPE)).astype(np.float16)
     ids = np.arange(number)
     labels = np.array([f"l{i * 3 // number}" for i in range(number)])
-    return Split("mel", values, ids + 100, ids.astype(str), labels, np.linspace(-10, 10, number).astype(np.float32))
+    return Split(
+        "mel", SHAPE, values, ids + 100, ids.astype(str), labels, np.linspace(-10, 10, number).astype(np.float32)
+    )
 
 
 TRAIN, VALID, TEST = split(20, 0), split(10, 1), split(11, 2)

@@ -1,11 +1,15 @@
 """Batches from a split on the device."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 import torch
 
 from pipeline.cache.reader import Split
-from pipeline.training.data import Resident
+from pipeline.training.data import Resident, fixed_noise, rotate
+
+CPU = torch.device("cpu")
 
 
 def resident(kind: str, shape: tuple[int, ...], number: int = 7) -> Resident:
@@ -14,7 +18,7 @@ def resident(kind: str, shape: tuple[int, ...], number: int = 7) -> Resident:
     if kind == "waveform":
         values = rng.integers(-32767, 32767, (number, *shape)).astype(np.int16)
     ids = np.arange(number)
-    return Resident(Split(kind, values, ids, ids, ids, None), torch.device("cpu"))
+    return Resident(Split(kind, shape, values, ids, ids, ids), CPU)
 
 
 @pytest.mark.parametrize(("kind", "shape", "low"), [("mel", (4, 10), 0.0), ("waveform", (50,), -1.0)])
@@ -32,8 +36,72 @@ def test_an_epoch_shows_every_window_once_on_its_scale(kind, shape, low):
 
 
 @pytest.mark.parametrize(("kind", "shape"), [("mel", (4, 10)), ("waveform", (50,))])
-def test_a_shift_rotates_each_window_by_its_own_amount(kind, shape):
-    data = resident(kind, shape)
-    index, by = torch.tensor([2, 5]), torch.tensor([3, 0])
-    plain, shifted = data.batch(index), data.shifted(index, by)
-    assert torch.equal(shifted[0], plain[0].roll(3, -1)) and torch.equal(shifted[1], plain[1])
+def test_each_window_is_rotated_by_its_own_amount(kind, shape):
+    plain = resident(kind, shape).batch(torch.tensor([2, 5]))
+    turned = rotate(plain, torch.tensor([3, 0]))
+    assert torch.equal(turned[0], plain[0].roll(3, -1)) and torch.equal(turned[1], plain[1])
+
+
+def test_fixed_noise_is_the_same_for_the_same_rows():
+    assert torch.equal(fixed_noise(5, 3), fixed_noise(5, 3)) and fixed_noise(5, 3).unique().numel() == 15
+
+
+WINDOW, WINDOWS, LENGTHS = 10, [1, 3, 4], [10, 30, 33]
+
+
+def spans() -> Resident:
+    """Three rows of 1, 3 and 4 windows of 10 samples; each value tells row and place, and 0 is after the end."""
+    values = np.zeros((3, 40), np.int16)
+    for row, length in enumerate(LENGTHS):
+        values[row, :length] = 1000 * (row + 1) + np.arange(length)
+    ids = np.arange(3)
+    lengths, windows = np.array(LENGTHS, np.int32), np.array(WINDOWS, np.int32)
+    return Resident(Split("waveform", (WINDOW,), values, ids, ids, ids, None, lengths, windows), CPU)
+
+
+def places(batches: list[torch.Tensor]) -> list[tuple[int, int]]:
+    """Row and first place of each crop; every crop must be in one piece and within what is filled."""
+    found = []
+    for crop in torch.cat(batches):
+        values = torch.round(crop[0] * 32767).long()
+        row, first = int(values[0]) // 1000 - 1, int(values[0]) % 1000
+        assert values.tolist() == list(range(int(values[0]), int(values[0]) + WINDOW))
+        assert 0 <= row < 3 and first + WINDOW <= LENGTHS[row]
+        found.append((row, first))
+    return found
+
+
+def test_fixed_crops_of_spans_lie_evenly_from_start_to_end():
+    data = spans()
+    assert len(data) == sum(WINDOWS)
+    assert places(list(data.batches(3))) == [
+        *[(0, 0), (1, 0), (1, 10), (1, 20)],
+        *[(2, 0), (2, 8), (2, 15), (2, 23)],
+    ]
+
+
+@pytest.mark.parametrize("size", [3, 100])
+def test_an_epoch_of_spans_has_as_many_crops_as_windows_at_other_places_each_time(size):
+    data = spans()
+
+    def epoch(seed: int, generator: torch.Generator | None = None) -> list[tuple[int, int]]:
+        generator = generator or torch.Generator().manual_seed(seed)
+        return places(list(data.epoch(size, generator, shift=False)))
+
+    assert Counter(row for row, _ in epoch(0)) == dict(enumerate(WINDOWS))
+    assert epoch(0) == epoch(0) != epoch(1)
+    generator = torch.Generator().manual_seed(0)
+    many = [place for _ in range(300) for place in epoch(0, generator)]
+    for row, length in enumerate(LENGTHS):  # also the first and the last place
+        assert {first for r, first in many if r == row} == set(range(length - WINDOW + 1))
+
+
+def test_a_crop_of_a_mel_span_is_measured_from_its_own_peak():
+    values = np.full((1, 2, 30), -200.0, np.float16)
+    values[0, 0] = -np.arange(30) * 2.0  # the span's peak is at its start
+    data = Resident(
+        Split("mel", (2, 10), values, *[np.arange(1)] * 3, None, np.array([30], np.int32), np.array([3], np.int32)), CPU
+    )
+    for number, crop in enumerate(torch.cat(list(data.batches(8)))):
+        np.testing.assert_allclose(crop[0, 0], 1 - np.arange(10) * 2 / 80, atol=1e-6, err_msg=str(number))
+        assert (crop[0, 1] == 0).all()  # 80 dB below it

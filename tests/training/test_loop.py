@@ -25,7 +25,7 @@ def split(number: int, seed: int) -> Split:
     far = (bands - centre[:, :1, None]) ** 2 + (frames - centre[:, 1:, None]) ** 2
     values = (-80 * (1 - np.exp(-far / width**2))).astype(np.float16)
     ids = np.arange(number)
-    return Split("mel", values, ids, ids.astype(str), np.repeat("a", number), np.zeros(number, np.float32))
+    return Split("mel", SHAPE, values, ids, ids.astype(str), np.repeat("a", number), np.zeros(number, np.float32))
 
 
 TRAIN, VALID = split(96, 0), split(24, 1)
@@ -63,7 +63,7 @@ def test_same_seed_same_weights_and_another_seed_others():
 
 
 def test_the_best_epoch_is_kept_not_the_last():
-    made, history, _ = train(learning_rate=0.05, schedule="constant", epochs=10)
+    made, history, _ = train(learning_rate=0.05, schedule="constant", epochs=16)
     best = min(row["valid_loss"] for row in history)
     assert best < history[-1]["valid_loss"]  # or this would prove nothing
     assert validate(made, Resident(VALID, CPU), LossConfig(), 16)["valid_loss"] == pytest.approx(best, rel=1e-4)
