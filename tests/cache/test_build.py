@@ -1,54 +1,57 @@
-"""Shards hold what the recordings say, whoever computed them."""
+"""Shards hold what the recordings say, whoever computed them and whoever died over it."""
 
-from concurrent.futures import ThreadPoolExecutor
+import os
+import signal
+import time
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 
 import librosa
 import numpy as np
-import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import soundfile
 
 from pipeline.audio.scale import to_unit
-from pipeline.cache import build as module
-from pipeline.cache.build import build, recordings
+from pipeline.cache import plan as planning
+from pipeline.cache.build import ATTEMPTS
 from pipeline.cache.config import MelConfig, WaveformConfig
+from pipeline.cache.plan import Piece, Row
 from pipeline.cache.reader import read_split, read_stats
+from pipeline.cache.shard import heard
 from pipeline.errors import DataError
-from pipeline.runtime import pool
+from pipeline.runtime import WorkerDiedError, pool
+from tests.cache.dataset import cache, content, tables
 from tests.recordings import make_folder
 
-SECONDS = 1.0
 MEL = MelConfig(sample_rate=11025, n_fft=512, hop_length=256, bands=32)
+WAVE = WaveformConfig(sample_rate=11025)
+LOW = WaveformConfig(sample_rate=3000)
 
 
 @pytest.fixture(scope="module")
-def chosen(tmp_path_factory):
-    root = make_folder(tmp_path_factory.mktemp("music"), tracks=3, seconds=3.0)
-    files = sorted(root.rglob("*.wav"))
-    ids = [f.relative_to(root).with_suffix("").as_posix() for f in files]
-    tracks = pd.DataFrame({"track_id": ids, "path": [f"{i}.wav" for i in ids]})
-    rows = [(i, s) for i in ids for s in (0.0, 1.0, 2.0)]
-    windows = pd.DataFrame(rows, columns=["track_id", "start_seconds"])
-    windows["window_id"] = range(len(windows))
-    windows["label"] = windows["track_id"].str.split("/").str[0]
-    windows["split"] = windows["track_id"].map(dict(zip(ids, ["train", "test", "valid"] * 2, strict=True)))
-    return root, recordings(windows, tracks, root), windows
+def music(tmp_path_factory):
+    root = make_folder(tmp_path_factory.mktemp("music"), tracks=5, seconds=3.0)
+    return root, *tables(root)
 
 
-def cache(chosen, config, out: Path, workers: int = 0):
-    out.mkdir()
-    with pool(workers) if workers else ThreadPoolExecutor(1) as executor:
-        return build(chosen, config, SECONDS, out, executor)
+@pytest.fixture
+def small_shards(monkeypatch):
+    """A recording each."""
+    monkeypatch.setattr(planning, "SMALLEST", 1)
+    monkeypatch.setattr(planning, "AT_LEAST", 1000)
 
 
-def test_windows_come_from_their_place_in_the_recording(chosen, tmp_path):
-    root, tracks, windows = chosen
-    cache(tracks, WaveformConfig(sample_rate=11025), tmp_path / "wave")
-    cache(tracks, MEL, tmp_path / "mel")
+def test_windows_come_from_their_place_in_the_recording(music, tmp_path):
+    root, windows, _ = music
+    cache(*music, WAVE, tmp_path / "wave")
+    cache(*music, MEL, tmp_path / "mel")
     seen = []
     for name in ("train", "valid", "test"):
         wave, mel = read_split(tmp_path / "wave", name), read_split(tmp_path / "mel", name)
+        assert (wave.kind, wave.shape, mel.kind, mel.shape) == ("waveform", (11025,), "mel", (32, 44))
+        assert len(wave) == len(mel) == len(wave.values)
         np.testing.assert_array_equal(wave.window_ids, mel.window_ids)
         seen += wave.window_ids.tolist()
         for i, window_id in enumerate(wave.window_ids):
@@ -61,32 +64,144 @@ def test_windows_come_from_their_place_in_the_recording(chosen, tmp_path):
             db = librosa.power_to_db(power, ref=np.max, top_db=80)
             np.testing.assert_allclose(mel.values[i].astype(np.float32), db, atol=0.04)
             assert mel.peak_db[i] == pytest.approx(10 * np.log10(power.max()), abs=1e-3)
-    assert sorted(seen) == list(range(18))
+    assert sorted(seen) == list(range(30))
 
 
-@pytest.mark.parametrize("config", [MEL, WaveformConfig(sample_rate=3000)])
-def test_bytes_do_not_depend_on_the_number_of_workers(chosen, tmp_path, config, monkeypatch):
-    monkeypatch.setattr(module, "SHARD_BYTES", 2 * 2 * int(np.prod(config.shape(SECONDS))))  # two windows
-    _, tracks, _ = chosen
-    one = cache(tracks, config, tmp_path / "one")
-    two = cache(tracks, config, tmp_path / "two", workers=2)
-    assert one == two
-    assert len(one["shards"]) > 3
-    for name in one["shards"]:
-        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+def test_a_click_at_a_windows_first_sample_is_its_first_sample_and_nowhere_else(tmp_path):
+    root = make_folder(tmp_path / "music", labels=1, tracks=3, seconds=1.0)
+    quiet = np.zeros(10 * 11025, np.float32)
+    quiet[::50] = 1e-3  # above the limit of silence
+    for k in range(10):
+        audio = quiet.copy()
+        audio[k * 11025] = 1.0
+        soundfile.write(root / "label0" / f"click{k}.wav", audio, 11025, subtype="FLOAT")
+    windows, tracks = tables(root, silence_db=-100.0)
+    cache(root, windows, tracks, WAVE, tmp_path / "wave")
+    found = {}
+    for name in ("train", "valid", "test"):
+        split = read_split(tmp_path / "wave", name)
+        for track, window_id, values in zip(split.track_ids, split.window_ids, split.values, strict=True):
+            if "click" in track:
+                start = windows.set_index("window_id").loc[window_id, "start_seconds"]
+                found[track[-1], int(start)] = np.flatnonzero(values > 1000).tolist()
+    assert found == {(str(k), w): [0] if w == k else [] for k in range(10) for w in range(10)}
 
 
-def test_statistics_are_of_the_train_split_alone(chosen, tmp_path):
-    _, tracks, _ = chosen
-    cache(tracks, MEL, tmp_path / "mel")
-    stats = read_stats(tmp_path / "mel")
-    train = to_unit(read_split(tmp_path / "mel", "train").values.astype(np.float64), "mel")
-    np.testing.assert_allclose(stats["mean"], train.mean(axis=(0, 2)))
-    np.testing.assert_allclose(stats["std"], train.std(axis=(0, 2)))
-    assert stats["windows"] == {"train": 6, "valid": 6, "test": 6}
+def test_a_recording_is_resampled_as_a_whole_so_that_windows_meet(tmp_path):
+    """A window that is resampled by itself would ring at its ends."""
+    root = make_folder(tmp_path / "music", labels=1, tracks=4, seconds=6.0, rate=22050)
+    windows, tracks = tables(root)
+    cache(root, windows, tracks, LOW, tmp_path / "wave")
+    split = read_split(tmp_path / "wave", "test")
+    whole = soundfile.read(root / f"{split.track_ids[0]}.wav", dtype="float32")[0]
+    expected = librosa.resample(whole, orig_sr=22050, target_sr=3000, res_type="soxr_hq")
+    one = split.values[split.track_ids == split.track_ids[0]]
+    np.testing.assert_allclose(to_unit(np.concatenate(one).astype(np.float64), "waveform"), expected, atol=2e-5)
 
 
-def test_a_recording_that_vanished_says_so(tmp_path):
-    gone = [module.Recording(tmp_path / "gone.wav", "gone", "a", "train", (0,), (0.0,))]
-    with pytest.raises(DataError, match=r"gone\.wav.*changed since"):
-        cache(gone, MEL, tmp_path / "mel")
+def test_bytes_do_not_depend_on_the_number_of_workers(music, tmp_path, small_shards):
+    configs = {"mel": MEL, "wave": LOW, "spans": MEL.model_copy(update={"train_span_seconds": 2.0})}
+    for name, config in configs.items():
+        assert len(cache(*music, config, tmp_path / f"0{name}")["shards"]) == 10
+    for number in (1, 2, 3):
+        with pool(number) as executor:
+            for name, config in configs.items():
+                made = tmp_path / f"{number}{name}"
+                cache(*music, config, made, workers=partial(nullcontext, executor))
+                assert content(made) == content(tmp_path / f"0{name}")
+
+
+def test_a_shard_whose_worker_is_killed_is_done_again(music, tmp_path, small_shards, capsys):
+    pools = []
+
+    @contextmanager
+    def deadly():
+        """The first pool loses a worker once something is finished."""
+        with pool(2) as executor:
+            pools.append(executor)
+            if len(pools) == 1:
+                kept = tmp_path / "killed.kept"
+                executor.submit(_wait_for_a_shard, str(kept)).add_done_callback(
+                    lambda _: os.kill(next(iter(executor._processes)), signal.SIGKILL)
+                )
+            yield executor
+
+    killed = cache(*music, MEL, tmp_path / "killed", workers=deadly)
+    assert len(pools) == 2
+    assert "a worker died; " in capsys.readouterr().out
+    assert killed == cache(*music, MEL, tmp_path / "whole")
+    assert content(tmp_path / "killed") == content(tmp_path / "whole")
+
+
+def _wait_for_a_shard(folder: str) -> None:
+    while not list(Path(folder).glob("*.parquet")):
+        time.sleep(0.005)
+
+
+def test_workers_that_die_again_and_again_end_it(music, tmp_path, capsys):
+    pools = []
+
+    @contextmanager
+    def hopeless():
+        with pool(1) as executor:
+            pools.append(executor)
+            executor.submit(os._exit, 1)
+            yield executor
+
+    with pytest.raises(WorkerDiedError, match="a worker process died"):
+        cache(*music, MEL, tmp_path / "mel", workers=hopeless)
+    assert len(pools) == ATTEMPTS
+
+
+def test_finished_shards_are_kept_and_a_cut_one_is_made_again(music, tmp_path, small_shards, capsys):
+    whole = cache(*music, MEL, tmp_path / "whole")
+    expected = content(tmp_path / "whole")
+    kept = tmp_path / "whole.kept"
+    first, second, *_ = sorted(kept.iterdir())
+    part = first.read_bytes()[:-100]  # after a power failure
+    first.unlink()  # `whole` has a link to it
+    first.write_bytes(part)
+    second.unlink()
+    before = {path.name: path.stat().st_ino for path in kept.iterdir() if path != first}
+    kept.rename(tmp_path / "again.kept")
+    assert cache(*music, MEL, tmp_path / "again") == whole
+    assert "8 of 10 shards were finished before" in capsys.readouterr().out
+    after = {path.name: path.stat().st_ino for path in (tmp_path / "again").iterdir()}
+    assert before.items() <= after.items()
+    assert content(tmp_path / "again") == expected
+
+
+@pytest.mark.parametrize("span", [None, 2.0])
+@pytest.mark.parametrize("kind", ["mel", "waveform"])
+def test_statistics_are_of_the_windows_of_the_train_split_alone(music, tmp_path, kind, span, small_shards):
+    config = (MEL if kind == "mel" else LOW).model_copy(update={"train_span_seconds": span})
+    cache(*music, config, tmp_path / "some")
+    stats = read_stats(tmp_path / "some")
+    assert stats["windows"] == music[1]["split"].value_counts().to_dict()
+    cache(*music, config.model_copy(update={"train_span_seconds": None}), tmp_path / "single")
+    train = to_unit(read_split(tmp_path / "single", "train").values.astype(np.float64), kind)
+    axis = (0, 2) if kind == "mel" else None
+    # Crops of a mel span have the neighbours of their window at their edges, and peaks of their own.
+    tolerance = {"rtol": 1e-6} if kind == "waveform" or not span else {"atol": 0.005}
+    np.testing.assert_allclose(stats["mean"], train.mean(axis=axis), **tolerance)
+    np.testing.assert_allclose(stats["std"], train.std(axis=axis), **tolerance)
+
+
+def test_statistics_of_one_window_are_its_own(music, tmp_path):
+    root, windows, tracks = music
+    split = {window_id: "train" if not window_id else "test" for window_id in windows["window_id"]}
+    cache(root, windows.assign(split=windows["window_id"].map(split)), tracks, MEL, tmp_path / "mel")
+    values = to_unit(read_split(tmp_path / "mel", "train").values[0].astype(np.float64), "mel")
+    np.testing.assert_allclose(read_stats(tmp_path / "mel")["mean"], values.mean(axis=1), rtol=1e-6)
+    names = [pq.read_schema(path).names for path in sorted((tmp_path / "mel").glob("*.parquet"))]
+    assert {tuple(n) for n in names} == {("window_id", "track_id", "label", "peak_db", "mel")}
+
+
+def test_a_recording_that_changed_says_so(music, tmp_path):
+    root, windows, tracks = music
+    with pytest.raises(DataError, match=r"gone.*track0\.wav.*No such file.*it changed since stage windows"):
+        cache(tmp_path / "gone", windows, tracks, MEL, tmp_path / "mel")
+    assert list((tmp_path / "mel.kept").iterdir()) == []
+    piece = Piece("label0/track0.wav", "label0/track0", "label0", (Row(0, 2.0, 1.0, 1), Row(1, 3.0, 1.0, 1)))
+    with pytest.raises(DataError, match=r"track0\.wav: ends before 3 s; it changed since"):
+        list(heard(piece, 11025, root))

@@ -1,0 +1,110 @@
+"""Which rows stand in which shard."""
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.cache import plan as module
+from pipeline.cache.config import MelConfig, WaveformConfig
+from pipeline.cache.plan import plan, spans
+
+MEL = MelConfig(sample_rate=8000, n_fft=512, hop_length=256, bands=32)
+
+
+def recording(starts: list[float], seconds: float = 5.0, first_id: int = 0) -> pd.DataFrame:
+    return pd.DataFrame({"window_id": range(first_id, first_id + len(starts)), "start_seconds": starts}).assign(
+        seconds=seconds
+    )
+
+
+def joined(starts: list[float], limit: float | None, hop: float = 5.0) -> list[tuple[int, float, float, int]]:
+    return [(row.window_id, row.start, row.seconds, row.windows) for row in spans(recording(starts), limit, hop)]
+
+
+def test_without_a_limit_every_window_is_a_row():
+    assert joined([0, 5, 10], None) == [(0, 0, 5, 1), (1, 5, 5, 1), (2, 10, 5, 1)]
+
+
+@pytest.mark.parametrize(
+    ("starts", "hop", "limit", "expected"),
+    [
+        ([0, 5, 10, 15], 5, 60, [(0, 0, 20, 4)]),
+        ([0, 5, 10, 15], 5, 10, [(0, 0, 10, 2), (2, 10, 10, 2)]),
+        ([0, 5, 10, 15], 5, 14.9, [(0, 0, 10, 2), (2, 10, 10, 2)]),
+        ([0, 5, 10, 15], 5, 5, [(0, 0, 5, 1), (1, 5, 5, 1), (2, 10, 5, 1), (3, 15, 5, 1)]),
+        ([0, 5, 10, 15], 5, 1, [(0, 0, 5, 1), (1, 5, 5, 1), (2, 10, 5, 1), (3, 15, 5, 1)]),
+        ([0, 5, 15, 20], 5, 60, [(0, 0, 10, 2), (2, 15, 10, 2)]),  # the window at 10 s was rejected
+        ([0, 7, 14], 7, 60, [(0, 0, 5, 1), (1, 7, 5, 1), (2, 14, 5, 1)]),  # gaps
+        ([0, 2.5, 5], 2.5, 60, [(0, 0, 10, 3)]),
+        ([0, 5, 7.5], 2.5, 60, [(0, 0, 5, 1), (1, 5, 7.5, 2)]),  # that at 2.5 s was rejected, although 0 and 5 adjoin
+    ],
+)
+def test_windows_that_adjoin_are_joined_up_to_the_limit(starts, hop, limit, expected):
+    assert joined(starts, limit, hop) == expected
+
+
+def dataset(sizes: list[int], splits: list[str], seconds: float = 1.0) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Recordings of so many windows, in table order."""
+    parts = []
+    for number, (size, split) in enumerate(zip(sizes, splits, strict=True)):
+        frame = recording([seconds * n for n in range(size)], seconds, sum(sizes[:number]))
+        parts.append(frame.assign(track_id=f"t{number}", label=f"l{number % 2}", split=split))
+    tracks = pd.DataFrame({"track_id": [f"t{n}" for n in range(len(sizes))]})
+    return pd.concat(parts), tracks.assign(path=tracks["track_id"] + ".wav")
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(
+    st.lists(st.tuples(st.integers(1, 40), st.sampled_from(["train", "valid", "test"])), min_size=1, max_size=20),
+    st.sampled_from([None, 3.0, 1000.0]),
+    st.integers(1, 30),
+    st.integers(1, 30),
+)
+def test_every_window_is_in_exactly_one_row_in_order(recordings, limit, smallest, largest):
+    config = MEL.model_copy(update={"train_span_seconds": limit})
+    size = 2 * 32 * config.shape(1.0)[1]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "SMALLEST", smallest * size)
+        patch.setattr(module, "LARGEST", largest * size)
+        windows, tracks = dataset(*map(list, zip(*recordings, strict=True)))
+        planned = plan(windows.sample(frac=1, random_state=0), tracks, config)
+    known = windows.set_index("window_id")
+    seen = []
+    for split in ("train", "valid", "test"):
+        shards = [shard for shard in planned if shard.split == split]
+        assert [shard.name for shard in shards] == [f"{split}-{n:05d}.parquet" for n in range(len(shards))]
+        in_split = [(piece, row) for shard in shards for piece in shard.pieces for row in piece.rows]
+        for piece, row in in_split:
+            covered = known.loc[row.window_id : row.window_id + row.windows - 1]
+            assert (covered["track_id"] == piece.track_id).all() and (covered["split"] == split).all()
+            assert piece.path == f"{piece.track_id}.wav" and piece.label == covered["label"].iloc[0]
+            assert row.start == covered["start_seconds"].iloc[0] and row.seconds == len(covered) == row.windows
+            assert row.seconds <= max(limit or 1.0, 1.0) and (split == "train" or row.windows == 1)
+            seen += covered.index.tolist()
+        ids = [row.window_id for _, row in in_split]
+        assert ids == sorted(ids)
+        assert {shard.seconds for shard in shards} <= {max((row.seconds for _, row in in_split), default=0)}
+    assert sorted(seen) == sorted(known.index)
+
+
+def test_a_long_recording_is_cut_only_where_it_fills_the_largest_shard(monkeypatch):
+    size = 2 * 8000
+    monkeypatch.setattr(module, "SMALLEST", size)
+    monkeypatch.setattr(module, "AT_LEAST", 1)
+    monkeypatch.setattr(module, "LARGEST", 10 * size)
+    planned = plan(*dataset([25, 9, 3], ["train"] * 3), WaveformConfig(sample_rate=8000))
+    assert [[(piece.track_id, len(piece.rows)) for piece in shard.pieces] for shard in planned] == [
+        [("t0", 10)],
+        [("t0", 10)],
+        [("t0", 5), ("t1", 9)],
+        [("t2", 3)],
+    ]
+    assert [shard.size for shard in planned] == [10, 10, 14, 3]
+
+
+def test_shards_are_of_a_size_to_share_out():
+    windows, tracks = dataset([60] * 600, ["train"] * 600)
+    planned = plan(windows, tracks, WaveformConfig(sample_rate=22050))  # 1.6 GB
+    sizes = [shard.size * 2 * 22050 for shard in planned]
+    assert len(planned) >= 60 and min(sizes[:-1]) > 20 * 2**20 and max(sizes) < module.LARGEST
