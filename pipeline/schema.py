@@ -47,13 +47,6 @@ def load(raw: dict[str, Any] | None = None) -> Params:
     params = parse(Params, raw, "")
     if len(set(params.seeds)) < len(params.seeds):
         raise ParamsError(f"{FILE}: seeds: each seed may stand there once (they are {params.seeds})")
-    for name, representation in params.representations.items():
-        span = representation.train_span_seconds
-        if span is not None and span < params.windows.seconds:
-            where = f"{FILE}: representations.{name}.train_span_seconds"
-            raise ParamsError(
-                f"{where}: {span:g} s is shorter than a window (windows.seconds {params.windows.seconds:g})"
-            )
     for name, model in params.models.items():
         if model.representation not in params.representations:
             hint = suggest(model.representation, params.representations)

@@ -20,7 +20,6 @@ class TrainConfig(Strict):
     schedule: Literal["constant", "cosine"] = "cosine"
     warmup_steps: int = Field(50, ge=0)
     clip_norm: float = Field(1.0, gt=0)
-    shift: bool = Field(True, description="rotate each training window in time, by another amount in each epoch")
     patience: int | None = Field(
         None, ge=1, description="epochs without a better validation objective; null: never stop"
     )

@@ -46,17 +46,12 @@ class Resident:
         for index in torch.arange(len(self)).split(size):
             yield self.batch(index)
 
-    def epoch(self, size: int, generator: torch.Generator, shift: bool) -> Iterator[Tensor]:
-        """As many windows as there are, in an order drawn from `generator` (of the CPU).
-
-        Where its row has room a window begins anywhere in it; with `shift` it is also rotated in time.
-        """
+    def epoch(self, size: int, generator: torch.Generator) -> Iterator[Tensor]:
+        """As many windows as there are, in an order drawn from `generator` (of the CPU), each anywhere in its row."""
         order = torch.randperm(len(self), generator=generator)
         start = (torch.rand(len(self), generator=generator) * (self.room[order] + 1)).long()
-        by = torch.randint(self.shape[-1], (len(self),), generator=generator)
-        for rows, first, amount in zip(*(whole.split(size) for whole in (self.row[order], start, by)), strict=True):
-            x = self._crop(rows, first)
-            yield rotate(x, amount.to(self.device)) if shift else x
+        for rows, starts in zip(self.row[order].split(size), start.split(size), strict=True):
+            yield self._crop(rows, starts)
 
     def _crop(self, row: Tensor, start: Tensor) -> Tensor:
         row, start = row.to(self.device), start.to(self.device)
@@ -68,10 +63,3 @@ class Resident:
         bands = torch.arange(self.shape[0], device=self.device)
         cropped = self.stored[row[:, None, None], bands[:, None], time[:, None, :]].float()
         return to_unit(below_peak(cropped), self.kind).unsqueeze(1)  # the floor is 80 dB below the crop's own peak
-
-
-def rotate(x: Tensor, by: Tensor) -> Tensor:
-    """(B, 1, *shape), each rotated along time by `by` (B,) frames or samples: what leaves comes in again."""
-    length = x.shape[-1]
-    place = (torch.arange(length, device=x.device) - by[:, None]) % length
-    return x.gather(-1, place.reshape(len(x), *[1] * (x.dim() - 2), length).expand_as(x))

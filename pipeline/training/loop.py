@@ -51,7 +51,7 @@ def fit(
         config: optimiser, schedule, length.
         loss: what is minimised, in nats per window; its gradient is taken per value, so that clipping and learning
             rate mean the same for any size of window.
-        seed: of the order of windows, their shifts and the noise.
+        seed: of the order of windows, their places in their rows and the noise.
         device: where batches are made.
         on_epoch: called with each epoch's row of history.
 
@@ -79,7 +79,7 @@ def fit(
         began = time.perf_counter()
         model.train()
         sums = torch.zeros(5, device=device)  # loss, reconstruction, KL, effective beta, gradient norm
-        for x in data.epoch(config.batch_size, shuffle, config.shift):
+        for x in data.epoch(config.batch_size, shuffle):
             noise = torch.randn(len(x), model.latent_dims, generator=generator, device=device)
             reconstruction, code = model(x, noise)
             distance = term.distance(reconstruction, x)

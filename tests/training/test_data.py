@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pipeline.cache.reader import Split
-from pipeline.training.data import Resident, fixed_noise, rotate
+from pipeline.training.data import Resident, fixed_noise
 
 CPU = torch.device("cpu")
 
@@ -27,19 +27,9 @@ def test_an_epoch_shows_every_window_once_on_its_scale(kind, shape, low):
     plain = torch.cat(list(data.batches(3)))
     assert plain.shape == (7, 1, *shape) and plain.dtype == torch.float32
     assert low <= plain.min() < low + 0.2 and 0.8 < plain.max() <= 1
-    for shift in (False, True):
-        first, again, other = (
-            torch.cat(list(data.epoch(3, torch.Generator().manual_seed(s), shift))) for s in (0, 0, 1)
-        )
-        assert torch.equal(first, again) and not torch.equal(first, other)
-        np.testing.assert_allclose(sorted(first.flatten(1).sum(1)), sorted(plain.flatten(1).sum(1)), rtol=1e-4)
-
-
-@pytest.mark.parametrize(("kind", "shape"), [("mel", (4, 10)), ("waveform", (50,))])
-def test_each_window_is_rotated_by_its_own_amount(kind, shape):
-    plain = resident(kind, shape).batch(torch.tensor([2, 5]))
-    turned = rotate(plain, torch.tensor([3, 0]))
-    assert torch.equal(turned[0], plain[0].roll(3, -1)) and torch.equal(turned[1], plain[1])
+    first, again, other = (torch.cat(list(data.epoch(3, torch.Generator().manual_seed(s)))) for s in (0, 0, 1))
+    assert torch.equal(first, again) and not torch.equal(first, other)
+    np.testing.assert_allclose(sorted(first.flatten(1).sum(1)), sorted(plain.flatten(1).sum(1)), rtol=1e-4)
 
 
 def test_fixed_noise_is_the_same_for_the_same_rows():
@@ -86,7 +76,7 @@ def test_an_epoch_of_spans_has_as_many_crops_as_windows_at_other_places_each_tim
 
     def epoch(seed: int, generator: torch.Generator | None = None) -> list[tuple[int, int]]:
         generator = generator or torch.Generator().manual_seed(seed)
-        return places(list(data.epoch(size, generator, shift=False)))
+        return places(list(data.epoch(size, generator)))
 
     assert Counter(row for row, _ in epoch(0)) == dict(enumerate(WINDOWS))
     assert epoch(0) == epoch(0) != epoch(1)

@@ -40,7 +40,7 @@ def model(seed: int = 0):
 
 def train(made=None, seed: int = 0, loss: LossConfig | None = None, **settings):
     made = made or model(seed)
-    fixed = {"epochs": 12, "warmup_steps": 4, "learning_rate": 3e-3, "snapshots": 3, "shift": False}
+    fixed = {"epochs": 12, "warmup_steps": 4, "learning_rate": 3e-3, "snapshots": 3}
     config = TrainConfig(**(fixed | settings))
     rows = []
     history, snapshots = fit(made, TRAIN, VALID, config, loss or LossConfig(), seed, CPU, rows.append)
