@@ -1,4 +1,4 @@
-"""Find or render the recordings: data/raw/tracks.parquet, and data/raw/audio where they are rendered here."""
+"""Find, download or render the recordings: data/raw/tracks.parquet, and data/raw/audio unless read in place."""
 
 from functools import partial
 from pathlib import Path
@@ -9,7 +9,7 @@ from pipeline import workspace
 from pipeline.audio.wav import write_wav
 from pipeline.params import section
 from pipeline.runtime import RuntimeConfig, ordered, pool
-from pipeline.sources import folder, synth
+from pipeline.sources import folder, gtzan, musicnet, synth
 from pipeline.sources.config import SourceConfig, SynthConfig
 from pipeline.sources.tracks import Entry, inspect, root, table
 
@@ -22,22 +22,37 @@ def render(clip: synth.Clip, config: SynthConfig, audio: Path) -> Entry:
     return Entry(path.relative_to(audio).as_posix(), clip.label, clip.group)
 
 
+def found(source: SourceConfig, audio: Path) -> list[Entry]:
+    """The recordings of a source that has files; those that are not read in place are put into `audio`."""
+    match source.name:
+        case "folder":
+            return folder.entries(source)
+        case "gtzan":
+            return gtzan.entries(source.gtzan, audio)
+        case "musicnet":
+            return musicnet.entries(source.musicnet, audio)
+    return []
+
+
 def main() -> None:
     """Write data/raw."""
     source = section(SourceConfig, "source")
     workers = section(RuntimeConfig, "runtime").workers
-    entries = folder.entries(source) if source.name == "folder" else []
-    with workspace.output(workspace.RAW) as out, pool(workers) as executor:
-        recordings = root(source)
-        if source.name == "synth":
-            recordings = out / "audio"
-            clips = synth.plan(source.synth)
-            task = partial(render, config=source.synth, audio=recordings)
-            entries = list(tqdm(ordered(executor, task, clips), total=len(clips), desc="rendering", disable=None))
-        headers = ordered(executor, partial(inspect, folder=recordings), entries)
-        tracks = table(tqdm(headers, total=len(entries), desc="reading headers", disable=None))
+    with workspace.output(workspace.RAW) as out:
+        audio = out / "audio"
+        entries = found(source, audio)
+        with pool(workers) as executor:
+            if source.name == "synth":
+                clips = synth.plan(source.synth)
+                task = partial(render, config=source.synth, audio=audio)
+                entries = list(tqdm(ordered(executor, task, clips), total=len(clips), desc="rendering", disable=None))
+            recordings = audio if audio.exists() else root(source)
+            headers = ordered(executor, partial(inspect, folder=recordings), entries)
+            tracks = table(tqdm(headers, total=len(entries), desc="reading headers", disable=None))
         tracks.to_parquet(out / "tracks.parquet", index=False)
     workspace.say(f"{len(tracks)} recordings of {tracks['label'].nunique()} labels from source {source.name}")
+    for reason, number in tracks["excluded"].value_counts().items():
+        workspace.say(f"  excluded: {number}, {reason}")
 
 
 if __name__ == "__main__":

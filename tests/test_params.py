@@ -31,7 +31,7 @@ def changed(key: str, value: object) -> dict:
         ("windows.second", 5, "windows: unknown key 'second'; did you mean 'seconds'?"),
         ("windows.seconds", "five", "windows.seconds: .*number.*'five'"),
         ("windows.splits.train", 0.9, r"windows.splits: train \+ valid \+ test must be 1"),
-        ("source.name", "gtzn", "source.name: .*'synth' or 'folder'"),
+        ("source.name", "gtzn", "source.name: .*'folder', 'gtzan' or 'musicnet'"),
         ("source.synth.styles", 13, "source.synth.styles: .*12"),
         ("representations.mel128.band", 64, "representations.mel128: unknown key 'band'; did you mean 'bands'?"),
         ("representations.mel128.kind", "mell", "representations.mel128: .*'mel'"),

@@ -2,11 +2,12 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pipeline.params import Strict
 
 SPLITS = ("train", "valid", "test")
+CHECKSUM = r"^(sha256:[0-9a-f]{64}|md5:[0-9a-f]{32})$"
 
 
 class SynthConfig(Strict):
@@ -31,11 +32,61 @@ class FolderConfig(Strict):
     )
 
 
+class PublishedConfig(Strict):
+    """A published data set: downloaded, unless one of `path`, `archive` and `kaggle` says where else it is."""
+
+    path: str | None = Field(None, description="an unpacked folder, read in place")
+    archive: str | None = Field(None, description="a tar or zip file, unpacked into data/raw")
+    kaggle: bool = Field(False, description="the copy on Kaggle, with one's own credentials")
+    mirrors: list[str] = Field(min_length=1, description="URLs of one archive, tried in turn")
+    checksum: str = Field(pattern=CHECKSUM, description="of that archive")
+
+    @model_validator(mode="after")
+    def _one_place(self) -> "PublishedConfig":
+        places = {"path": self.path is not None, "archive": self.archive is not None, "kaggle": self.kaggle}
+        if sum(places.values()) > 1:
+            raise ValueError(f"{' and '.join(k for k, v in places.items() if v)} exclude each other; set only one")
+        return self
+
+
+class GtzanConfig(PublishedConfig):
+    """Ten genres of a hundred clips of 30 s (Tzanetakis and Cook, 2002)."""
+
+    mirrors: list[str] = Field(
+        [
+            "https://huggingface.co/datasets/marsyas/gtzan/resolve/main/data/genres.tar.gz",
+            "https://web.archive.org/web/20220328223413/http://opihi.cs.uvic.ca/sound/genres.tar.gz",
+            "http://opihi.cs.uvic.ca/sound/genres.tar.gz",
+        ],
+        min_length=1,
+    )
+    checksum: str = Field("sha256:24347e0223d2ba798e0a558c4c172d9d4a19c00bb7963fe055d183dadb4ef2c6", pattern=CHECKSUM)
+    split: Literal["filtered", "all", "random"] = Field(
+        "filtered",
+        description="the fault-filtered lists alone | the other clips too, not in valid and test | no lists",
+    )
+
+
+class MusicnetConfig(PublishedConfig):
+    """330 recordings of chamber music by ten composers (Thickstun, Harchaoui and Kakade, 2017)."""
+
+    mirrors: list[str] = Field(["https://zenodo.org/records/5120004/files/musicnet.tar.gz"], min_length=1)
+    checksum: str = Field("md5:844764911fa0d5b97c97da944a057590", pattern=CHECKSUM)
+    metadata: str | None = Field(None, description="a CSV of one's own; null: the one beside the audio, or downloaded")
+    metadata_mirrors: list[str] = Field(
+        ["https://zenodo.org/records/5120004/files/musicnet_metadata.csv"], min_length=1
+    )
+    metadata_checksum: str = Field("md5:1caef62cee9c875235e62aac368b49d8", pattern=CHECKSUM)
+    split: Literal["published", "random"] = Field("published", description="its own test recordings | by composition")
+
+
 class SourceConfig(Strict):
     """Where recordings come from."""
 
-    name: Literal["synth", "folder"] = "synth"
+    name: Literal["synth", "folder", "gtzan", "musicnet"] = "synth"
     path: str = "data/music"
     labels: list[str] = Field([], description="keep only these; empty keeps all")
     synth: SynthConfig = SynthConfig()
     folder: FolderConfig = FolderConfig()
+    gtzan: GtzanConfig = GtzanConfig()
+    musicnet: MusicnetConfig = MusicnetConfig()

@@ -14,7 +14,11 @@ from pipeline.sources.config import SourceConfig
 
 @dataclass(frozen=True)
 class Track:
-    """One recording: a row of tracks.parquet. A file whose header cannot be read has no rate, channels and frames."""
+    """One recording: a row of tracks.parquet.
+
+    A file whose header cannot be read has no rate, channels and frames. `excluded` says why the source leaves a
+    recording out, None that it is used.
+    """
 
     track_id: str
     path: str
@@ -41,7 +45,8 @@ class Entry:
 
 def root(source: SourceConfig) -> Path:
     """The folder that `path` in tracks.parquet is relative to."""
-    return Path(source.path) if source.name == "folder" else workspace.RAW / "audio"
+    own = {"folder": source.path, "gtzan": source.gtzan.path, "musicnet": source.musicnet.path}.get(source.name)
+    return workspace.RAW / "audio" if own is None else Path(own)
 
 
 def inspect(entry: Entry, folder: Path) -> Track:
