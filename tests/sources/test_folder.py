@@ -86,7 +86,7 @@ def test_folder_without_audio(tmp_path):
 
 def test_track_ids_are_unique_whatever_the_names():
     names = ["a.wav", "a.mp3", "a.wav.flac", "b.ogg"]
-    frame = table(Track(n.rsplit(".", 1)[0], n, "l", n, None, 1, 1, 1, "") for n in names)
+    frame = table(Track(n.rsplit(".", 1)[0], n, "l", n, None, None, 1, 1, 1, "") for n in names)
     assert dict(zip(frame["path"], frame["track_id"], strict=True)) == {
         "a.wav": "a.wav",
         "a.mp3": "a.mp3",

@@ -1,0 +1,81 @@
+"""Small data sets of the right layout, made of chords."""
+
+import csv
+import hashlib
+import tarfile
+import zipfile
+from pathlib import Path
+
+import soundfile
+
+from tests.recordings import chord
+
+COLUMNS = ["id", "composer", "composition", "movement", "ensemble", "source", "transcriber", "catalog_name", "seconds"]
+# (id, side, composer, composition, catalogue): the test side holds a movement of O1, which is also trained on, and all
+# of O4. Two sonatas share their title.
+MUSICNET = [
+    ("1001", "train", "Alpha", "Sonata in A", "O1"),
+    ("1002", "test", "Alpha", "Sonata in A", "O1"),
+    ("1003", "train", "Alpha", "Sonata in A", "O2"),
+    ("1004", "train", "Alpha", "Trio, for winds", "O3"),
+    ("1005", "train", "Alpha", "Trio, for winds", "O3"),
+    ("1006", "train", "Alpha", "Octet", "O5"),
+    ("2001", "test", "Beta", "Quartet", "O4"),
+    ("2002", "train", "Beta", "Quintet", "O6"),
+    ("2003", "train", "Beta", "Suite", "O7"),
+    ("2004", "train", "Beta", "Partita", "O8"),
+]
+
+
+def make_gtzan(folder: Path, clips: list[str], layout: str = "genres/{genre}/{clip}.wav", seconds: float = 2.0) -> Path:
+    """Clips such as "blues.00029", 16 bit, 22,050 Hz, mono."""
+    for number, clip in enumerate(clips):
+        path = folder / layout.format(genre=clip.split(".")[0], clip=clip)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, chord(number, seconds, 22050), 22050, subtype="PCM_16")
+    return folder
+
+
+def make_musicnet(folder: Path, top: str = "musicnet/", metadata: str | None = None, seconds: float = 2.0) -> Path:
+    """The recordings of MUSICNET, 32-bit float, 44,100 Hz, mono, of different lengths; `metadata` is the CSV's path."""
+    for number, (name, side, *_) in enumerate(MUSICNET):
+        path = folder / f"{top}{side}_data/{name}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, chord(number, seconds + 0.3 * number, 44100), 44100, subtype="FLOAT")
+        labels = folder / f"{top}{side}_labels/{name}.csv"
+        labels.parent.mkdir(parents=True, exist_ok=True)
+        labels.write_text("start_time,end_time\n")
+    if metadata is not None:
+        write_metadata(folder / metadata)
+    return folder
+
+
+def write_metadata(file: Path, skip: tuple[str, ...] = ()) -> Path:
+    """The table of MUSICNET, without the recordings to skip."""
+    with file.open("w", newline="", encoding="utf-8") as opened:
+        writer = csv.DictWriter(opened, COLUMNS, restval="x")
+        writer.writeheader()
+        for name, _, composer, composition, catalogue in MUSICNET:
+            if name not in skip:
+                row = {"id": name, "composer": composer, "composition": composition, "catalog_name": catalogue}
+                writer.writerow(row)
+    return file
+
+
+def pack(folder: Path, archive: Path) -> Path:
+    """All files of `folder` as a zip or a tar.gz, by the archive's name."""
+    files = [(p, p.relative_to(folder).as_posix()) for p in sorted(folder.rglob("*")) if p.is_file()]
+    if archive.suffix == ".zip":
+        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as opened:
+            for path, name in files:
+                opened.write(path, name)
+    else:
+        with tarfile.open(archive, "w:gz") as tar:
+            for path, name in files:
+                tar.add(path, name)
+    return archive
+
+
+def checksum(content: bytes, kind: str = "sha256") -> str:
+    """As params.yaml has it."""
+    return f"{kind}:{hashlib.new(kind, content).hexdigest()}"
