@@ -18,6 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from pipeline.errors import MelismaError
 
 DATA = Path("data")
@@ -59,15 +61,31 @@ def state() -> Path:
 def output(path: Path) -> Iterator[Path]:
     """A new folder that takes the place of `path` when the block ends well, and vanishes when it does not."""
     partial = path.with_name(f".{path.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)  # left by a run that was killed
-    partial.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = state() / "locks" / fingerprint(str(path.absolute()))  # not beside it, where DVC would see it
+    lock.parent.mkdir(exist_ok=True)
+    with alone(lock, f"writing {path}"):
+        shutil.rmtree(partial, ignore_errors=True)  # left by a run that was killed
+        partial.mkdir()
+        try:
+            yield partial
+            if path.exists():
+                shutil.rmtree(path)
+            partial.rename(path)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextmanager
+def alone(lock: Path, doing: str) -> Iterator[None]:
+    """Keep other processes out, and say so while one has to wait; the system lifts the lock of one that dies."""
     try:
-        yield partial
-        if path.exists():
-            shutil.rmtree(path)
-        partial.rename(path)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        held = FileLock(lock).acquire(timeout=0)
+    except Timeout:
+        say(f"another process is {doing}; waiting for it")
+        held = FileLock(lock).acquire()
+    with held:
+        yield
 
 
 def write_json(path: Path, value: Any) -> None:

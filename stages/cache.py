@@ -5,7 +5,6 @@ import sys
 from functools import partial
 
 import pandas as pd
-from filelock import FileLock
 from pydantic import TypeAdapter
 
 from pipeline import workspace
@@ -30,7 +29,7 @@ def main(name: str) -> None:
     place = workspace.state() / "cache"
     place.mkdir(exist_ok=True)
     kept = place / f"{name}-{build.fingerprint(planned, config, tracks)}"
-    with FileLock(place / f"{name}.lock"), workspace.output(workspace.CACHE / name) as out:
+    with workspace.alone(place / f"{name}.lock", f"caching {name}"), workspace.output(workspace.CACHE / name) as out:
         kept.mkdir(exist_ok=True)
         recordings = root(section(SourceConfig, "source")).absolute()
         workers = partial(executor, section(CacheConfig, "cache"), section(RuntimeConfig, "runtime"), kept)

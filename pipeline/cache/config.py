@@ -19,7 +19,9 @@ class _Representation(Strict):
     """What all kinds share."""
 
     train_span_seconds: float | None = Field(
-        None, gt=0, description="longest stretch of a train recording in one row, for random crops; at least a window is"
+        None,
+        gt=0,
+        description="longest stretch of a train recording in one row, for random crops; at least a window is",
     )
 
 

@@ -4,12 +4,10 @@ import hashlib
 import re
 import shutil
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import requests
-from filelock import FileLock, Timeout
 from urllib3.exceptions import HTTPError
 
 from pipeline import workspace
@@ -53,7 +51,7 @@ def fetch(urls: Sequence[str], checksum: str, name: str, instead: str) -> Path:
     folder = workspace.state() / "downloads"
     folder.mkdir(exist_ok=True)
     file, part = folder / name, folder / f"{name}.part"
-    with _alone(folder / f".{name}.lock", name):
+    with workspace.alone(folder / f".{name}.lock", f"downloading {name}"):
         if file.exists():
             if _digest(file, checksum) == checksum:
                 return file
@@ -73,18 +71,6 @@ def fetch(urls: Sequence[str], checksum: str, name: str, instead: str) -> Path:
             else:
                 return part.rename(file)
     raise DataError(f"no mirror gave {name}: {'; '.join(failures)}; try again later, or name a copy in {instead}")
-
-
-@contextmanager
-def _alone(lock: Path, name: str) -> Iterator[None]:
-    """Keep other processes out; the system lifts the lock of one that dies."""
-    try:
-        held = FileLock(lock).acquire(timeout=0)
-    except Timeout:
-        workspace.say(f"another process is downloading {name}; waiting for it")
-        held = FileLock(lock).acquire()
-    with held:
-        yield
 
 
 def _download(url: str, part: Path, checksum: str) -> None:
