@@ -132,10 +132,12 @@ def make_data(root: Path, rejected: list[dict[str, Any]], labels: list[str] = LA
     for label in labels:
         for t, split in enumerate(["train", "train", "valid", "test"]):
             track = {"track_id": f"{label}/{t}", "label": label, "group": f"{label}/{max(t, 1)}"}
-            tracks.append({**track, "path": f"{label}/{t}.wav", "sample_rate": 22050, "frames": 22050 * 30})
+            heard = {"sample_rate": 22050, "channels": 1, "frames": 22050 * 30}
+            tracks.append({**track, "path": f"{label}/{t}.wav", **heard})
             for w in range(6):
                 times = {"start_seconds": 5.0 * w, "seconds": 5.0}
-                windows.append({"window_id": len(windows), **track, "split": split, **times})
+                odd = {"repair": None, "copy_of": None}
+                windows.append({"window_id": len(windows), **track, "split": split, **times, **odd})
     pd.DataFrame(tracks).to_parquet(root / "raw" / "tracks.parquet")
     pd.DataFrame(windows).to_parquet(root / "windows" / "windows.parquet")
     columns = ["path", "start_seconds", "reason", "detail"]

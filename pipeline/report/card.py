@@ -1,4 +1,4 @@
-"""The data card: what the recordings are, how they are split, and what was rejected and why."""
+"""The data card: what the recordings are, how they are split, what was done to them, and what was left out."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,9 +7,8 @@ from typing import Any
 import pandas as pd
 
 from pipeline.errors import DataError
+from pipeline.report import treatment
 from pipeline.sources.config import SPLITS
-
-SHOWN = 50  # rejected items that the page lists
 
 
 @dataclass(frozen=True)
@@ -18,12 +17,15 @@ class Card:
 
     facts: list[tuple[str, str]]
     labels: list[tuple[str, list[int]]]  # label, windows in each of SPLITS and in all
+    unsplit: list[str]  # labels of which only train has windows
     totals: list[int]
     groups: list[int]  # in each of SPLITS and in all
     hours: list[str]  # of windows, in each of SPLITS and in all
-    reasons: list[tuple[str, int]]  # most frequent first
-    rejected: list[dict[str, str]]  # path, start, reason, detail; at most SHOWN
-    rejected_count: int
+    treatments: list[tuple[str, str]]  # how many, and what was done to them
+    treated: list[tuple[str, str]]  # path, what was done to it
+    faults: list[tuple[str, int]]  # reason and how often, most frequent first
+    on_purpose: list[tuple[str, int]]  # the same of what could have been used
+    rejected: list[dict[str, str]]  # path, part, reason, detail: all of them
 
 
 def card(windows: Path, raw_tracks: Path, params: dict[str, Any]) -> Card:
@@ -37,47 +39,42 @@ def card(windows: Path, raw_tracks: Path, params: dict[str, Any]) -> Card:
     source = params.get("source") or {}
     if source.get("labels"):
         tracks = tracks[tracks["label"].isin(source["labels"])]
-    reasons = lost["reason"].value_counts().sort_index().sort_values(ascending=False, kind="stable")
+    used = tracks[tracks["track_id"].isin(cut["track_id"])]
     per_label = pd.crosstab(cut["label"], cut["split"]).reindex(columns=list(SPLITS), fill_value=0)
+    labels = [(str(label), [*map(int, row), int(row.sum())]) for label, row in per_label.iterrows()]
     by_split = [cut[cut["split"] == split] for split in SPLITS] + [cut]
-    seconds = (tracks["frames"] / tracks["sample_rate"]).sum()
+    purpose = lost["reason"].isin(list(treatment.ON_PURPOSE))
+    shared = cut.groupby("group")["split"].nunique().gt(1).sum()
+    sides = f"of which {shared:,} lie on two sides of the split" if shared else "none on two sides of the split"
+    number = f"{len(used):,}" if len(used) == len(tracks) else f"{len(used):,} of {len(tracks):,} used"
     length = cut["seconds"].median() if len(cut) else 0.0
     facts = [
         ("Source", str(source.get("name", "synth"))),
-        ("Recordings", f"{len(tracks):,}, {hours(seconds)}"),
-        ("Groups", f"{cut['group'].nunique():,}, none on two sides of the split"),
+        ("Recordings", f"{number}, {hours((used['frames'] / used['sample_rate']).sum())}"),
+        ("Sample rates", treatment.rates(used["sample_rate"])),
+        ("Groups", f"{cut['group'].nunique():,}, {sides}"),
         ("Labels", f"{cut['label'].nunique():,}"),
         ("Windows", f"{len(cut):,} of {length:g} s"),
-        ("Rejected", f"{len(lost):,}"),
+        ("Could not be used", treatment.extent(lost[~purpose])),
     ]
-    shared = cut.groupby("group")["split"].nunique().gt(1).sum()
-    if shared:
-        facts[2] = ("Groups", f"{cut['group'].nunique():,}, of which {shared:,} lie on two sides of the split")
     return Card(
         facts=facts,
-        labels=[(str(label), [*map(int, row), int(row.sum())]) for label, row in per_label.iterrows()],
+        labels=labels,
+        unsplit=[label for label, counts in labels if counts[0] == counts[-1]],
         totals=[len(part) for part in by_split],
         groups=[int(part["group"].nunique()) for part in by_split],
         hours=[hours(part["seconds"].sum()) for part in by_split],
-        reasons=[(str(reason), int(n)) for reason, n in reasons.items()],
-        rejected=[_rejected(item) for item in lost.head(SHOWN).to_dict("records")],
-        rejected_count=len(lost),
+        treatments=treatment.treatments(cut, used),
+        treated=treatment.treated(cut, used),
+        faults=treatment.reasons(lost[~purpose]),
+        on_purpose=[(treatment.ON_PURPOSE[reason], n) for reason, n in treatment.reasons(lost[purpose])],
+        rejected=treatment.rejected(lost),
     )
 
 
 def hours(seconds: float) -> str:
     """A duration: 2.5 h, and minutes below an hour."""
     return f"{seconds / 3600:,.1f} h" if seconds >= 3600 else f"{seconds / 60:.1f} min"
-
-
-def _rejected(item: dict[Any, Any]) -> dict[str, str]:
-    start = item["start_seconds"]
-    return {
-        "path": str(item["path"]),
-        "start": "whole file" if pd.isna(start) else f"from {start:g} s",
-        "reason": str(item["reason"]),
-        "detail": "" if pd.isna(item["detail"]) else str(item["detail"]),
-    }
 
 
 def _table(path: Path) -> pd.DataFrame:

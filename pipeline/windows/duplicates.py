@@ -7,7 +7,7 @@ from pipeline.windows.plan import Inspected, Rejected
 HELD_OUT_FIRST = ("test", "valid", "train", None)  # the copy that stays is in the first of these splits
 
 
-def settle(tracks: pd.DataFrame, inspected: list[Inspected], keep: bool) -> tuple[pd.Series, list[Rejected]]:
+def settle(tracks: pd.DataFrame, inspected: list[Inspected], keep: bool) -> tuple[pd.DataFrame, list[Rejected]]:
     """Bring equal recordings into one group, or drop all but one of them.
 
     A copy of a recording which the source has placed in another split is dropped in any case, so that published test
@@ -19,7 +19,8 @@ def settle(tracks: pd.DataFrame, inspected: list[Inspected], keep: bool) -> tupl
         keep: whether copies stay.
 
     Returns:
-        The group of each track, and the copies that are dropped.
+        For each track its `group` and, as `copy_of`, the path of the recording that it equals; the copies that are
+        dropped.
     """
     equal: dict[str, list[int]] = {}
     for row, found in enumerate(inspected):
@@ -29,6 +30,7 @@ def settle(tracks: pd.DataFrame, inspected: list[Inspected], keep: bool) -> tupl
     placed = {group: split for group, split in zip(groups, tracks["split"], strict=True) if isinstance(split, str)}
     splits = [placed.get(group) for group in groups]  # where one recording of a group is, all of it is
     same: dict[str, str] = {}  # a group, and one that it is joined to
+    copy_of: list[str | None] = [None] * len(paths)
     dropped = []
 
     def first_of(group: str) -> str:
@@ -39,9 +41,11 @@ def settle(tracks: pd.DataFrame, inspected: list[Inspected], keep: bool) -> tupl
     for rows in equal.values():
         stays, *copies = sorted(rows, key=lambda row: (HELD_OUT_FIRST.index(splits[row]), paths[row]))
         for copy in copies:
+            copy_of[copy] = paths[stays]
             if keep and splits[copy] == splits[stays]:
                 one, other = sorted((first_of(groups[stays]), first_of(groups[copy])))
                 same |= {other: one} if one != other else {}
             else:
                 dropped.append(Rejected(paths[copy], None, "duplicate", f"the same audio as {paths[stays]}"))
-    return pd.Series([first_of(group) for group in groups], index=tracks.index), dropped
+    joined = [first_of(group) for group in groups]
+    return pd.DataFrame({"group": joined, "copy_of": copy_of}, index=tracks.index), dropped

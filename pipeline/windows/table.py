@@ -40,16 +40,25 @@ def build(
     Raises:
         DataError: nothing is usable, too much was rejected, or a split would be empty.
     """
-    groups, copies = settle(tracks, inspected, config.duplicates == "keep")
+    settled, copies = settle(tracks, inspected, config.duplicates == "keep")
     rejected = frame([bad for found in inspected for bad in found.bad])
     dropped = {copy.path for copy in copies}
     rows = [
-        (track.track_id, track.label, group, track.split, window.start_seconds, config.seconds, window.repair)
-        for track, group, found in zip(tracks.itertuples(), groups, inspected, strict=True)
+        (
+            track.track_id,
+            track.label,
+            now.group,
+            track.split,
+            window.start_seconds,
+            config.seconds,
+            window.repair,
+            now.copy_of,
+        )
+        for track, now, found in zip(tracks.itertuples(), settled.itertuples(), inspected, strict=True)
         for window in found.good
         if track.path not in dropped
     ]
-    columns = ["track_id", "label", "group", "split", "start_seconds", "seconds", "repair"]
+    columns = ["track_id", "label", "group", "split", "start_seconds", "seconds", "repair", "copy_of"]
     windows = pd.DataFrame(rows, columns=columns)
     # A whole recording is more than one window; copies and what a source excludes are not faults.
     unusable = sum(not found.good for found in inspected) / max(1, len(inspected))

@@ -106,14 +106,61 @@ def test_names_from_files_are_escaped(page: Page, root: Path) -> None:
 
 
 def test_rejected_files_are_counted_and_listed_with_their_reasons(page: Page) -> None:
-    assert "3 files or windows could not be used: silent (2), unreadable (1)." in page.text
-    assert "jig/02.wav from 10 s silent RMS -71 dB" in page.text
+    assert "Could not be used: silent (2), unreadable (1)" in page.text
+    assert "Could not be used 1 file and 2 windows" in page.text
+    assert "jig/02.wav 1 window from 10 s silent RMS -71 dB" in page.text
     assert "jig/<i>.wav whole file unreadable not a recording" in page.text
 
 
-def test_many_rejected_are_cut_off_with_a_count(root: Path, tmp_path: Path) -> None:
-    artefacts.make_data(tmp_path, [{**REJECTED[1], "start_seconds": float(i)} for i in range(80)])
-    assert "And 30 more" in write(tmp_path, params("mel_absent")).text
+def test_every_rejected_file_is_listed_and_its_windows_are_one_line(tmp_path: Path) -> None:
+    many = [{**REJECTED[1], "path": f"{i}.wav", "start_seconds": 5.0 * w} for i in range(120) for w in range(3)]
+    artefacts.make_data(tmp_path, many)
+    text = write(tmp_path, params("mel_absent")).text
+    assert all(f" {i}.wav 3 windows from 0 s silent RMS -71 dB" in text for i in range(120))
+    assert "silent (360)" in text
+
+
+def test_what_is_left_out_on_purpose_is_no_fault(tmp_path: Path) -> None:
+    excluded = {"path": "a.wav", "start_seconds": None, "reason": "excluded", "detail": "not in the lists"}
+    copy = {"path": "b.wav", "start_seconds": None, "reason": "duplicate", "detail": "the same audio as c.wav"}
+    artefacts.make_data(tmp_path, [excluded, copy, {**excluded, "path": "d.wav"}])
+    text = write(tmp_path, params("mel_absent")).text
+    assert "On purpose: excluded by the source (2), copies of others (1)" in text
+    assert "Could not be used:" not in text and "Could not be used nothing" in text
+    assert "a.wav whole file excluded not in the lists" in text
+
+
+def test_treatments_are_counted_and_listed(tmp_path: Path) -> None:
+    artefacts.make_data(tmp_path, [])
+    assert "Treated Nothing: every recording is mono" in write(tmp_path, params("mel_absent"), "plain").text
+    windows, tracks = tmp_path / "windows" / "windows.parquet", tmp_path / "raw" / "tracks.parquet"
+    frame = pd.read_parquet(windows)
+    frame["repair"] = pd.Series(["limited", "limited", None, None, None, "limited, padded"])
+    frame["copy_of"] = pd.Series([None] * 6 + ["ballad/0.wav"] * 6)
+    frame.to_parquet(windows)
+    heard = pd.read_parquet(tracks)
+    heard.loc[:2, "channels"] = 2
+    heard.loc[0, ["sample_rate", "frames"]] = 48000, 30 * 48000
+    unused = {**heard.iloc[0].to_dict(), "track_id": "bad", "path": "bad.wav", "frames": 2**60, "channels": 1000}
+    pd.concat([heard, pd.DataFrame([unused])]).to_parquet(tracks)
+    text = write(tmp_path, params("mel_absent")).text
+    assert "Recordings 16 of 17 used, 8.0 min Sample rates 22.05 kHz (15), 48 kHz (1)" in text
+    assert "3 recordings mixed to mono" in text and "1 recording kept on one side of the split with another" in text
+    assert "3 windows limited to [-1, 1]" in text and "1 window padded with zeros" in text
+    assert "ballad/0.wav 2 windows limited; 1 window limited, padded" in text
+    assert "ballad/1.wav the same audio as ballad/0.wav" in text
+
+
+def test_labels_that_only_train_has_are_named(tmp_path: Path) -> None:
+    artefacts.make_data(tmp_path, [])
+    path = tmp_path / "windows" / "windows.parquet"
+    windows = pd.read_parquet(path)
+    assert "Only in train" not in write(tmp_path, params("mel_absent"), "before").text
+    windows.loc[windows["label"].isin(["ballad", "march"]), "split"] = "train"
+    windows.to_parquet(path)
+    assert (
+        "Only in train, for want of groups to share out: ballad, march." in write(tmp_path, params("mel_absent")).text
+    )
 
 
 def test_counts_hours_and_groups(page: Page) -> None:
@@ -129,7 +176,7 @@ def test_a_group_on_two_sides_of_the_split_is_not_hidden(tmp_path: Path) -> None
     windows.loc[windows["split"] == "test", "group"] = "ballad/1"
     windows.to_parquet(path)
     text = write(tmp_path, params("mel_absent")).text
-    assert "of which 1 lie on two sides of the split" in text and "Nothing was rejected." in text
+    assert "of which 1 lie on two sides of the split" in text and "Nothing: every recording is used." in text
 
 
 def test_what_is_missing_is_said(page: Page) -> None:

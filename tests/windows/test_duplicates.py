@@ -15,15 +15,16 @@ def given_(rows: list[tuple[str, str | None, str | None]]) -> tuple[pd.DataFrame
 
 
 def test_kept_copies_join_their_groups_also_over_others():
-    groups, dropped = settle(
+    settled, dropped = settle(
         *given_([("d", None, "x"), ("c", None, "x"), ("c", None, "y"), ("b", None, "y"), ("a", None, "z")]), keep=True
     )
-    assert groups.tolist() == ["b", "b", "b", "b", "a"] and dropped == []
+    assert settled["group"].tolist() == ["b", "b", "b", "b", "a"] and dropped == []
 
 
 def test_dropped_copies_leave_groups_as_they_are():
-    groups, dropped = settle(*given_([("d", None, "x"), ("c", None, "x"), ("b", None, "x")]), keep=False)
-    assert groups.tolist() == ["d", "c", "b"]
+    settled, dropped = settle(*given_([("d", None, "x"), ("c", None, "x"), ("b", None, "x")]), keep=False)
+    assert settled["group"].tolist() == ["d", "c", "b"]
+    assert settled["copy_of"].fillna("").tolist() == ["", "0.wav", "0.wav"]
     assert [(bad.path, bad.reason, bad.detail) for bad in dropped] == [
         ("1.wav", "duplicate", "the same audio as 0.wav"),
         ("2.wav", "duplicate", "the same audio as 0.wav"),
@@ -31,15 +32,15 @@ def test_dropped_copies_leave_groups_as_they_are():
 
 
 def test_recordings_without_a_usable_window_are_no_copies():
-    groups, dropped = settle(*given_([("a", None, None), ("b", None, None)]), keep=False)
-    assert groups.tolist() == ["a", "b"] and dropped == []
+    settled, dropped = settle(*given_([("a", None, None), ("b", None, None)]), keep=False)
+    assert settled["group"].tolist() == ["a", "b"] and dropped == []
 
 
 def test_a_copy_of_a_held_out_recording_never_joins_it_from_another_split():
     rows = [("a", "train", "x"), ("b", "test", "x"), ("c", "valid", "x"), ("d", None, "x"), ("e", "test", "x")]
-    groups, dropped = settle(*given_(rows), keep=True)
+    settled, dropped = settle(*given_(rows), keep=True)
     assert [bad.path for bad in dropped] == ["2.wav", "0.wav", "3.wav"]
-    assert groups.tolist() == ["a", "b", "c", "d", "b"]  # 1 and 4 are both published as test
+    assert settled["group"].tolist() == ["a", "b", "c", "d", "b"]  # 1 and 4 are both published as test
 
 
 def test_a_recording_is_where_its_group_is():
@@ -51,8 +52,8 @@ def test_a_recording_is_where_its_group_is():
         ("c", None, "y"),
         ("c", "train", "2"),
     ]
-    groups, dropped = settle(*given_(rows), keep=True)
-    assert groups.tolist() == ["a", "a", "b", "b", "c", "c"]  # joined, they would be in test and in train
+    settled, dropped = settle(*given_(rows), keep=True)
+    assert settled["group"].tolist() == ["a", "a", "b", "b", "c", "c"]  # joined, they would be in test and in train
     assert [bad.path for bad in dropped] == ["2.wav", "3.wav"]
 
 
@@ -64,9 +65,9 @@ def test_a_recording_is_where_its_group_is():
 )
 def test_no_audio_is_left_in_two_groups_or_two_splits(rows, placed, keep):
     frame, inspected = given_([(group, placed.get(group), digest) for group, digest in rows])
-    groups, dropped = settle(frame, inspected, keep)
+    settled, dropped = settle(frame, inspected, keep)
     gone = {bad.path for bad in dropped}
-    left = frame.assign(now=groups, digest=[found.digest for found in inspected])[~frame["path"].isin(gone)]
+    left = frame.assign(now=settled["group"], digest=[found.digest for found in inspected])[~frame["path"].isin(gone)]
     assert (left.groupby("digest")["now"].nunique() == 1).all()
     assert (left.groupby("now")["split"].nunique(dropna=False) == 1).all()
     assert set(left["digest"]) == {digest for _, digest in rows}  # one of each stays

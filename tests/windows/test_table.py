@@ -36,7 +36,7 @@ def test_ids_are_dense_and_rejects_and_repairs_are_kept():
     windows, rejected = build(tracks(5), [first] + [good(0.0)] * 4, WindowsConfig())
     assert windows["window_id"].tolist() == list(range(6))
     assert windows.columns.tolist() == [
-        *("window_id", "track_id", "label", "group", "split", "start_seconds", "seconds", "repair")
+        *("window_id", "track_id", "label", "group", "split", "start_seconds", "seconds", "repair", "copy_of")
     ]
     assert windows["repair"].dropna().to_dict() == {1: "limited"}
     assert rejected.to_dict("records") == [

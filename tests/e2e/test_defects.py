@@ -1,0 +1,109 @@
+"""A folder with every defect goes through the real pipeline, and the report lists what was not used, and why."""
+
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.cache.reader import read_split
+from pipeline.windows.plan import REASONS
+from tests.defects import COPIES, SECONDS, UNSEEN_BY_DVC, make_defects
+from tests.e2e.conftest import clone
+
+pytestmark = pytest.mark.e2e
+CHANGES = {
+    "source": {"name": "folder"},
+    "windows": {"seconds": SECONDS, "max_rejected": 0.9},
+    "train": {"epochs": 1},
+    "models": {"wave_resnet": {"train": {"epochs": 1}}},
+}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    made = clone(tmp_path_factory.mktemp("project"), CHANGES)
+    made.fates = make_defects(made.path / "data" / "music")
+    with (made.path / ".dvcignore").open("a") as file:
+        file.writelines(f"/data/music/**/{pattern}\n" for pattern in UNSEEN_BY_DVC)
+    assert made.repro("report")[-1] == "report"
+    return made
+
+
+@pytest.fixture(scope="module")
+def windows(project):
+    return pd.read_parquet(project.path / "data/windows/windows.parquet")
+
+
+@pytest.fixture(scope="module")
+def rejected(project):
+    return pd.read_parquet(project.path / "data/windows/rejected.parquet")
+
+
+def test_every_file_is_used_repaired_or_rejected_as_it_should(project, windows, rejected):
+    tracks = pd.read_parquet(project.path / "data/raw/tracks.parquet")
+    assert sorted(tracks["path"]) == sorted(project.fates)
+    assert tracks["track_id"].is_unique and set(rejected["reason"]) < set(REASONS)
+    paths = tracks.set_index("track_id")["path"]
+    for name, fate in project.fates.items():
+        mine = windows[windows["track_id"].map(paths) == name]
+        assert len(mine) == fate.used, name
+        assert set(mine["repair"].dropna()) == ({fate.repair} if fate.repair else set()), name
+        bad = rejected[rejected["path"] == name]
+        found = [(None if pd.isna(row.start_seconds) else row.start_seconds, row.reason) for row in bad.itertuples()]
+        assert found == list(fate.rejected), name
+        assert all(fate.says in detail for detail in bad["detail"]), name
+
+
+def test_copies_are_on_one_side_of_the_split(project, windows):
+    tracks = pd.read_parquet(project.path / "data/raw/tracks.parquet").set_index("path")["track_id"]
+    groups = windows.groupby("track_id")["group"].first()
+    for copy, original in COPIES.items():
+        assert groups[tracks[copy]] == groups[tracks[original]]
+    assert (windows.groupby("group")["split"].nunique() == 1).all()
+    assert groups.nunique() == len(groups) - len(COPIES)
+
+
+def test_what_is_cached_is_finite_and_in_range_for_every_window(project, windows):
+    for representation, low, high in (("mel128", -80, 0), ("wave3k", -32767, 32767)):
+        splits = [
+            read_split(project.path / "data/cache" / representation, split) for split in ("train", "valid", "test")
+        ]
+        assert sorted(np.concatenate([s.window_ids for s in splits])) == windows["window_id"].tolist()
+        for split in splits:
+            assert np.isfinite(split.values).all()
+            assert low <= split.values.min() < split.values.max() <= high
+
+
+class Texts(HTMLParser):
+    """The cells of each row of the page's tables."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.rows: list[list[str]] = []
+        self.feed(source)
+
+    def handle_starttag(self, tag, attrs):
+        if tag == "tr":
+            self.rows.append([])
+        elif tag in ("td", "th") and self.rows:
+            self.rows[-1].append("")
+
+    def handle_data(self, data):
+        if self.rows and self.rows[-1]:
+            self.rows[-1][-1] += data
+
+
+def test_the_report_lists_every_rejected_file_with_its_reason(project, rejected):
+    source = (project.path / "data/report/index.html").read_text(encoding="utf-8")
+    rows = [row for row in Texts(source).rows if len(row) == 4]
+    for (path, reason), part in rejected.groupby(["path", "reason"]):
+        (row,) = [row for row in rows if row[0] == path and row[2] == reason]
+        assert part["detail"].iloc[0] in row[3]
+    assert "<b>%20" not in source
+    assert not re.search(r"[\ud800-\udfff]", source)
+
+
+def test_nothing_is_run_again_because_of_them(project):
+    assert project.repro("report") == []
