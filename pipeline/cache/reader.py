@@ -62,7 +62,7 @@ def read_split(folder: Path, split: str) -> Split:
         raise DataError(f"{folder}: the cache holds no split '{split}'")
     kind = stats["representation"]["kind"]
     table = pa.concat_tables(arrays.read(file, PLAIN) for file in files)
-    known = {name: table[name].to_numpy() for name in table.column_names}
+    known = {name: table[name].to_numpy().copy() for name in table.column_names}  # Arrow's own are read-only
     return Split(
         kind=kind,
         shape=tuple(stats["shape"]),

@@ -70,7 +70,9 @@ def extent(lost: pd.DataFrame) -> str:
 def rates(sample_rates: pd.Series) -> str:
     """Most frequent first, with their counts where there are several: 44.1 kHz (12), 8 kHz (3)."""
     counts = sample_rates.value_counts().sort_index().sort_values(ascending=False, kind="stable")
-    return ", ".join(f"{rate / 1000:g} kHz" + (f" ({n:,})" if len(counts) > 1 else "") for rate, n in counts.items())
+    several = len(counts) > 1
+    found = zip(counts.index.tolist(), counts.tolist(), strict=True)
+    return ", ".join(f"{rate / 1000:g} kHz" + (f" ({n:,})" if several else "") for rate, n in found)
 
 
 def number(n: int, name: str) -> str:
