@@ -72,7 +72,7 @@ class Recording:
             while len(block := self._file.read(frames, dtype="int16" if short else "float32")):
                 given += len(block)
                 block = block * np.float32(1 / 32768) if short else block
-                yield block if channels == 1 else block @ np.full(channels, 1 / channels, np.float32)
+                yield block if channels == 1 else _mono(block)
             if _state(self._path) != self._state:
                 raise UndecodableError("changed", "the file was written to while it was read")
         except (soundfile.SoundFileError, RuntimeError, TypeError, ValueError, MemoryError, OSError) as error:
@@ -84,6 +84,12 @@ class Recording:
         if isinstance(error, OSError):
             return UndecodableError("unreadable", error.strerror or str(error))
         return UndecodableError("undecodable", f"{type(error).__name__}: {error}".replace(str(self._path), "the file"))
+
+
+def _mono(block: np.ndarray) -> np.ndarray:
+    """(n, channels) to their mean (n,), by a product, which is several times as fast as `mean`."""
+    with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is found in its window
+        return block @ np.full(block.shape[1], 1 / block.shape[1], np.float32)
 
 
 def _promised(frames: int, log: str) -> int:

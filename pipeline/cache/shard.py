@@ -57,7 +57,9 @@ def write(shard: Shard, config: RepresentationConfig, seconds: float, recordings
 
 
 def heard(piece: Piece, rate: int, recordings: Path) -> Iterator[np.ndarray]:
-    """The audio of each row at `rate`: (samples,) float32 in [-1, 1], with zeros where the recording has ended.
+    """The audio of each row at `rate`: (samples,) finite float32, with zeros where the recording has ended.
+
+    It lies in [-1, 1], but for what resampling overshoots.
 
     Raises:
         DataError: the file is not what stage windows saw.

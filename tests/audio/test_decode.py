@@ -152,6 +152,12 @@ def test_a_link_to_a_recording_is_read(tmp_path):
     np.testing.assert_array_equal(whole(tmp_path / "b.wav"), whole(tmp_path / "a.wav"))
 
 
+@pytest.mark.filterwarnings("error")
+def test_infinities_that_cancel_are_not_a_number_and_no_warning(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.array([[np.inf, -np.inf], [3e38, 3e38], [0.5, 0.25]]), RATE, subtype="FLOAT")
+    np.testing.assert_array_equal(whole(tmp_path / "a.wav"), np.array([np.nan, 3e38, 0.375], np.float32))
+
+
 def test_limited_brings_every_sample_into_range_and_leaves_good_ones_alone():
     good = np.array([-1, -0.3, 0, 0.7, 1], np.float32)
     assert limited(good) is good

@@ -43,19 +43,6 @@ def test_an_added_a_changed_and_a_removed_file_are_noticed(project, music):
     assert "label0/new" not in set(pd.read_parquet(project.path / "data/raw/tracks.parquet")["track_id"])
 
 
-def test_defects_are_recorded_and_not_fatal(project, music):
-    (music / "label0" / "empty.wav").write_bytes(b"")
-    (music / "label1" / "junk – naïve name.ogg").write_bytes(b"junk" * 100)
-    project.repro("windows")
-    rejected = pd.read_parquet(project.path / "data/windows/rejected.parquet")
-    assert dict(zip(rejected["path"], rejected["reason"], strict=True)) == {
-        "label0/empty.wav": "empty",
-        "label1/junk – naïve name.ogg": "undecodable",
-    }
-    (music / "label0" / "empty.wav").unlink()
-    (music / "label1" / "junk – naïve name.ogg").unlink()
-
-
 @pytest.mark.parametrize(
     ("changes", "stage", "code", "message"),
     [
