@@ -39,7 +39,7 @@ def main() -> None:
         workspace.say(f"  {reason}: {number}")
     whole = table.unsplit(windows)
     if whole:
-        workspace.say(f"  fewer than 3 groups, so wholly in train: {', '.join(whole)}")
+        workspace.say(f"  too few groups to share out, so wholly in train: {', '.join(whole)}")
 
 
 if __name__ == "__main__":

@@ -83,7 +83,7 @@ class Recording:
     def _undecodable(self, error: Exception) -> UndecodableError:
         if isinstance(error, OSError):
             return UndecodableError("unreadable", error.strerror or str(error))
-        return UndecodableError("undecodable", f"{type(error).__name__}: {error}".replace(str(self._path), "the file"))
+        return UndecodableError("undecodable", str(error).replace(f"Error opening {str(self._path)!r}: ", ""))
 
 
 def _mono(block: np.ndarray) -> np.ndarray:
