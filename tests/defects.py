@@ -75,7 +75,12 @@ def make_defects(folder: Path) -> dict[str, Fate]:
     for name, value in (("nan", np.nan), ("inf", np.inf)):
         audio = music()
         audio[25000] = value
-        wav(name, Fate(1, None, ((2.5, "non_finite"),), "1 samples are NaN or infinite"), audio, subtype="FLOAT")
+        wav(
+            name,
+            Fate(1, None, ((2.5, "non_finite"),), "NaN or infinite in 1 of 20,000 samples"),
+            audio,
+            subtype="FLOAT",
+        )
     loud = music()
     loud[100:105] = 1.3
     wav("a little loud", Fate(2, "limited"), loud, subtype="FLOAT")

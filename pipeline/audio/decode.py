@@ -83,7 +83,10 @@ class Recording:
     def _undecodable(self, error: Exception) -> UndecodableError:
         if isinstance(error, OSError):
             return UndecodableError("unreadable", error.strerror or str(error))
-        return UndecodableError("undecodable", str(error).replace(f"Error opening {str(self._path)!r}: ", ""))
+        said = str(error).replace(repr(str(self._path)), "the file").removeprefix("Error opening the file: ")
+        if "possibly a pipe" in said:  # what libsndfile says of an MP3 without a frame
+            said = "Format not recognised."
+        return UndecodableError("undecodable", said or type(error).__name__)
 
 
 def _mono(block: np.ndarray) -> np.ndarray:

@@ -53,8 +53,7 @@ def card(windows: Path, raw_tracks: Path, params: dict[str, Any]) -> Card:
         ("Recordings", f"{number}, {hours((used['frames'] / used['sample_rate']).sum())}"),
         ("Sample rates", treatment.rates(used["sample_rate"])),
         ("Groups", f"{cut['group'].nunique():,}, {sides}"),
-        ("Labels", f"{cut['label'].nunique():,}"),
-        ("Windows", f"{len(cut):,} of {length:g} s"),
+        ("Windows", f"{len(cut):,} of {length:g} s, {treatment.number(cut['label'].nunique(), 'label')}"),
         ("Could not be used", treatment.extent(lost[~purpose])),
     ]
     return Card(

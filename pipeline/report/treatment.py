@@ -6,8 +6,8 @@ import pandas as pd
 
 ON_PURPOSE = {"excluded": "excluded by the source", "duplicate": "copies of others"}  # these are no faults
 REPAIRS = {
-    "limited": "limited to [-1, 1], beyond which a few of their samples lay",
-    "padded": "padded with zeros, since the recording ends within them",
+    "limited": "limited to [-1, 1]: a few samples lay beyond",
+    "padded": "padded with zeros: the recording ends before the window does",
 }
 
 
@@ -72,7 +72,9 @@ def rates(sample_rates: pd.Series) -> str:
     counts = sample_rates.value_counts().sort_index().sort_values(ascending=False, kind="stable")
     several = len(counts) > 1
     found = zip(counts.index.tolist(), counts.tolist(), strict=True)
-    return ", ".join(f"{rate / 1000:g} kHz" + (f" ({n:,})" if several else "") for rate, n in found)
+    return ", ".join(
+        f"{rate / 1000:g}\N{NO-BREAK SPACE}kHz" + f"\N{NO-BREAK SPACE}({n:,})" * several for rate, n in found
+    )
 
 
 def number(n: int, name: str) -> str:

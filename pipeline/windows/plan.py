@@ -128,7 +128,7 @@ def _problem(window: np.ndarray, silence_db: float) -> tuple[str, str] | None:
     """Reason and detail, or None for a usable window."""
     finite = np.isfinite(window)
     if not finite.all():
-        return "non_finite", f"{np.count_nonzero(~finite)} samples are NaN or infinite"
+        return "non_finite", f"NaN or infinite in {np.count_nonzero(~finite):,} of {len(window):,} samples"
     beyond = np.count_nonzero(np.abs(window) > 1) / len(window)
     if beyond > MOST_BEYOND:
         return "out_of_range", f"{beyond:.0%} of the samples are beyond -1 and 1, up to {np.abs(window).max():.3g}"
@@ -136,8 +136,8 @@ def _problem(window: np.ndarray, silence_db: float) -> tuple[str, str] | None:
     if level >= silence_db:
         return None
     offset = float(window.mean(dtype=np.float64))
-    if level <= -200 and offset:
-        return "constant", f"every sample is {offset:.3g}"
+    if level <= -200:
+        return "constant" if offset else "silent", f"every sample is {offset:.3g}"
     return "silent", f"{level:.0f} dB, the limit is {silence_db:g} dB"
 
 

@@ -146,7 +146,7 @@ def test_treatments_are_counted_and_listed(tmp_path: Path) -> None:
     text = write(tmp_path, params("mel_absent")).text
     assert "Recordings 16 of 17 used, 8.0 min Sample rates 22.05 kHz (15), 48 kHz (1)" in text
     assert "3 recordings mixed to mono" in text and "1 recording kept on one side of the split with another" in text
-    assert "3 windows limited to [-1, 1]" in text and "1 window padded with zeros" in text
+    assert "3 windows limited to [-1, 1]" in text and "1 window padded with zeros: the" in text
     assert "ballad/0.wav 2 windows limited; 1 window limited, padded" in text
     assert "ballad/1.wav the same audio as ballad/0.wav" in text
 
