@@ -73,7 +73,8 @@ def card(windows: Path, raw_tracks: Path, params: dict[str, Any]) -> Card:
 
 def hours(seconds: float) -> str:
     """A duration: 2.5 h, and minutes below an hour."""
-    return f"{seconds / 3600:,.1f} h" if seconds >= 3600 else f"{seconds / 60:.1f} min"
+    value, unit = (f"{seconds / 3600:,.1f}", "h") if seconds >= 3600 else (f"{seconds / 60:.1f}", "min")
+    return f"{value}\N{NO-BREAK SPACE}{unit}"
 
 
 def _table(path: Path) -> pd.DataFrame:

@@ -131,7 +131,7 @@ def _problem(window: np.ndarray, silence_db: float) -> tuple[str, str] | None:
         return "non_finite", f"NaN or infinite in {np.count_nonzero(~finite):,} of {len(window):,} samples"
     beyond = np.count_nonzero(np.abs(window) > 1) / len(window)
     if beyond > MOST_BEYOND:
-        return "out_of_range", f"{beyond:.0%} of the samples are beyond -1 and 1, up to {np.abs(window).max():.3g}"
+        return "out_of_range", f"{beyond:.0%} of the samples are beyond -1 and 1, up to {np.abs(window).max():,.1f}"
     level = 20 * np.log10(max(float(window.std(dtype=np.float64)), 1e-10))
     if level >= silence_db:
         return None

@@ -1,0 +1,91 @@
+"""Stage cache, killed in the middle and started again."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import yaml
+
+from pipeline import workspace
+from pipeline.cache import plan as planning
+from pipeline.cache.config import MelConfig
+from tests.cache.dataset import cache, content, tables
+from tests.recordings import make_folder
+
+ROOT = Path(__file__).parents[2]
+MEL = {"kind": "mel", "sample_rate": 22050, "n_fft": 2048, "hop_length": 32, "bands": 64}  # slow enough to be hit
+# Only the parent plans: with small shards, some recordings make many.
+CODE = """
+from pipeline import workspace
+from pipeline.cache import plan
+from stages.cache import main
+plan.SMALLEST = 1
+workspace.run(main, "mel")
+"""
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A project with its first two stages done, and the code."""
+    for name in ("pipeline", "stages"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    music = make_folder(tmp_path / "music", labels=1, tracks=16, seconds=8.0)
+    params = {
+        "source": {"name": "folder", "path": str(music)},
+        "representations": {"mel": MEL},
+        "models": {
+            "any": {
+                "representation": "mel",
+                "network": {"type": "conv2d", "channels": [4]},
+                "bottleneck": {"type": "gaussian", "latent": 2},
+            }
+        },
+        "runtime": {"workers": 2},
+    }
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
+    windows, tracks = tables(music)
+    for folder, name, table in ((workspace.WINDOWS, "windows", windows), (workspace.RAW, "tracks", tracks)):
+        (tmp_path / folder).mkdir(parents=True)
+        table.to_parquet(tmp_path / folder / f"{name}.parquet", index=False)
+    return tmp_path
+
+
+def start(project: Path) -> subprocess.Popen:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("DVC_")}
+    return subprocess.Popen([sys.executable, "-c", CODE], cwd=project, env=environment, stdout=-1, stderr=-1, text=True)
+
+
+def test_a_stage_that_is_killed_goes_on_from_the_shards_that_it_finished(project, tmp_path_factory, monkeypatch):
+    first = start(project)
+
+    def finished() -> dict[str, int]:
+        return {path.name: path.stat().st_ino for path in (project / ".melisma" / "cache").glob("mel-*/*.parquet")}
+
+    while len(finished()) < 3:
+        assert first.poll() is None, first.communicate()
+        time.sleep(0.01)
+    workers = psutil.Process(first.pid).children(recursive=True)
+    os.kill(first.pid, signal.SIGKILL)
+    first.communicate()
+    assert psutil.wait_procs(workers, timeout=30)[1] == []  # they end by themselves
+    kept = finished()
+    assert 3 <= len(kept) < 16 and not (project / workspace.CACHE / "mel").exists()
+
+    second = start(project)
+    printed, errors = second.communicate(timeout=120)
+    assert second.returncode == 0, errors
+    assert f"{len(kept)} of 16 shards were finished before" in printed
+    made = project / workspace.CACHE / "mel"
+    assert kept.items() <= {path.name: path.stat().st_ino for path in made.iterdir()}.items()
+    assert not list(made.parent.glob(".*")) and finished() == {}
+
+    monkeypatch.setattr(planning, "SMALLEST", 1)
+    whole = tmp_path_factory.mktemp("whole")
+    cache(project / "music", *tables(project / "music"), MelConfig(**MEL), whole / "mel")
+    assert content(made) == content(whole / "mel")
