@@ -4,6 +4,7 @@ libsndfile is C: all of it runs in one process of its own, so that a crash there
 """
 
 import io
+import os
 import resource
 import subprocess
 import sys
@@ -20,6 +21,10 @@ from pipeline.cache.config import WaveformConfig
 from pipeline.cache.plan import Piece, Row, Shard
 from pipeline.cache.shard import Rows, heard
 from pipeline.errors import DataError
+from pipeline.sources.config import SourceConfig
+from pipeline.sources.folder import entries
+from pipeline.sources.tracks import inspect as header
+from pipeline.sources.tracks import table
 from pipeline.windows.config import WindowsConfig
 from pipeline.windows.plan import REASONS, inspect
 
@@ -162,3 +167,25 @@ def _rf64(frames: int) -> bytes:
     content = bytearray(written("RF64", "PCM_16", 1))
     content[20:44] = b"".join(n.to_bytes(8, "little") for n in (2 * frames + 100, 2 * frames, frames))
     return bytes(content)
+
+
+def test_a_folder_lists_whatever_has_the_suffix_and_headers_are_read_of_files_alone(tmp_path):
+    (tmp_path / "a").mkdir()
+    for name in ("a/folder.wav", "a/.hidden"):
+        (tmp_path / name).mkdir()
+    soundfile.write(tmp_path / "a" / "good.wav", np.zeros(10), 8000)
+    for name in ("a/._good.wav", "a/.hidden/good.wav", "a/notes.txt"):
+        (tmp_path / name).write_bytes(b"x")
+    os.mkfifo(tmp_path / "a" / "pipe.wav")  # to open it would wait for ever
+    (tmp_path / "a" / "gone.wav").symlink_to("nowhere")
+    (tmp_path / "a" / "loop.wav").symlink_to("loop.wav")
+    (tmp_path / "a" / "link.wav").symlink_to("good.wav")
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.wav")).write_bytes(b"x")
+    names = ["\\xff.wav", *(f"a/{name}.wav" for name in ("gone", "good", "link", "loop", "pipe"))]
+    found = entries(SourceConfig(name="folder", path=str(tmp_path)))
+    assert [entry.path for entry in found] == names
+    tracks = table(header(entry, tmp_path) for entry in found)
+    tracks.to_parquet(tmp_path / "tracks.parquet")  # which takes no name that is not UTF-8
+    assert tracks.set_index("path")["frames"].notna().to_dict() == {
+        name: name in ("a/good.wav", "a/link.wav") for name in names
+    }
