@@ -23,7 +23,8 @@ def cuts(blocks: Iterable[np.ndarray], starts: Iterable[int], length: int) -> It
         while end < start + length and (block := next(source, None)) is not None:
             parts.append(block[max(0, start - end) :])
             end += len(block)
-        held = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        parts = [part for part in parts if len(part)] or parts[:1]
+        held = parts[0] if len(parts) == 1 else np.concatenate(parts)  # most windows lie within one block: no copy
         first = min(start, end)
         if not len(held):
             return

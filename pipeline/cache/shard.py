@@ -13,7 +13,7 @@ from pipeline.audio.cut import cuts, padded
 from pipeline.audio.decode import Recording, UndecodableError, limited
 from pipeline.audio.mel import LogMel
 from pipeline.audio.resample import resampled
-from pipeline.audio.scale import INT16_PEAK, below_peak, to_unit
+from pipeline.audio.scale import FLOOR_DB, INT16_PEAK, below_peak, to_unit
 from pipeline.cache import arrays
 from pipeline.cache.config import MelConfig, RepresentationConfig, samples
 from pipeline.cache.plan import Piece, Row, Shard
@@ -85,7 +85,8 @@ class Rows:
 
     def __init__(self, shard: Shard, config: RepresentationConfig, seconds: float) -> None:
         self.config = config
-        self.spans = shard.split == "train" and config.train_span_seconds is not None
+        self.train = shard.split == "train"
+        self.spans = self.train and config.train_span_seconds is not None
         self.room = config.shape(shard.seconds)[-1]
         self.window = config.shape(seconds)[-1]
         self.statistics = Statistics(config.bands if config.kind == "mel" else 1)
@@ -101,19 +102,27 @@ class Rows:
         nothing = 0.0
         if self.config.kind == "mel":
             db = _log_mel(self.config)(audio)
-            result["peak_db"] = np.float32(db.max())
-            values = (db - db.max() if self.spans else below_peak(db)).half()
+            result["peak_db"] = db.numpy().max()
+            db -= float(result["peak_db"])
+            values = (db if self.spans else db.clamp_min_(-FLOOR_DB)).half().contiguous()
             nothing = NOTHING_DB
         else:  # resampling may overshoot
             values = torch.from_numpy(np.rint(limited(audio) * INT16_PEAK).astype(np.int16))
-        for start in np.linspace(0, values.shape[-1] - self.window, row.windows).round().astype(int):
-            part = values[..., start : start + self.window].float()
-            part = below_peak(part) if self.spans and self.config.kind == "mel" else part
-            self.statistics.add(to_unit(part, self.config.kind))
+        if self.train:
+            self._count(values, row.windows)
         if self.spans:
             result |= {"length": np.int32(values.shape[-1]), "windows": np.int32(row.windows)}
             values = torch.nn.functional.pad(values, (0, self.room - values.shape[-1]), value=nothing)
         return result | {self.config.kind: values.numpy()}
+
+    def _count(self, values: torch.Tensor, windows: int) -> None:
+        """Take a row's windows into the statistics; those of a span are spread evenly over it."""
+        room = values.shape[-1] - self.window
+        for number in range(windows):
+            start = round(number * room / max(1, windows - 1))
+            part = values[..., start : start + self.window].float()
+            part = below_peak(part) if self.spans and self.config.kind == "mel" else part
+            self.statistics.add(to_unit(part, self.config.kind))
 
 
 @cache

@@ -11,11 +11,12 @@ import pytest
 import soundfile
 
 ROOT = Path(__file__).parents[2]
-# In a process of its own, and in it, so that ru_maxrss is of just this work. Both tables of a small data set come from
+# In a process of its own, so that its peak is of just this work. Both tables of a small data set come from
 # `tests.cache.dataset`, that of a large one likewise.
 CODE = """
-import json, resource, sys
+import json, sys
 from pathlib import Path
+from benchmarks.memory import most
 from pipeline.cache.config import MelConfig, WaveformConfig
 from tests.cache.dataset import cache, tables
 root, out = Path(sys.argv[1]), Path(sys.argv[2])
@@ -23,7 +24,7 @@ windows, tracks = tables(root, 5.0)
 for name, config in (("mel", MelConfig()), ("wave", WaveformConfig(sample_rate=22050))):
     cache(root, windows, tracks, config, out / name)
 size = sum(path.stat().st_size for path in out.rglob("*.parquet") if ".kept" not in str(path))
-print(json.dumps([resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, size / 2**20, len(windows)]))
+print(json.dumps([most(), size / 2**20, len(windows)]))
 """
 
 
