@@ -29,13 +29,14 @@ def main(name: str) -> None:
     place = workspace.state() / "cache"
     place.mkdir(exist_ok=True)
     kept = place / f"{name}-{build.fingerprint(planned, config, tracks)}"
-    with workspace.alone(place / f"{name}.lock", f"caching {name}"), workspace.output(workspace.CACHE / name) as out:
+    with workspace.alone(place / f".{kept.name}.lock", f"caching {name} from the same recordings"):
         kept.mkdir(exist_ok=True)
-        recordings = root(section(SourceConfig, "source")).absolute()
-        workers = partial(executor, section(CacheConfig, "cache"), section(RuntimeConfig, "runtime"), kept)
-        build.compute(planned, config, seconds, recordings, kept, workers)
-        stats = build.collect(planned, config, seconds, kept, out)
-        shutil.rmtree(kept)
+        with workspace.output(workspace.CACHE / name) as out:
+            recordings = root(section(SourceConfig, "source")).absolute()
+            workers = partial(executor, section(CacheConfig, "cache"), section(RuntimeConfig, "runtime"), kept)
+            build.compute(planned, config, seconds, recordings, kept, workers)
+            stats = build.collect(planned, config, seconds, kept, out)
+        shutil.rmtree(kept, ignore_errors=True)
     shape = " x ".join(map(str, stats["shape"]))
     workspace.say(f"{name}: {sum(stats['windows'].values())} windows of {shape} in {len(planned)} shards")
 

@@ -41,7 +41,7 @@ def main(name: str) -> None:
                 scores = protocol.score(model.to(device), test, valid, settings.batch_size, device)
                 frame = pd.DataFrame({"seed": seed, **plain, **scores.windows, **reference})
                 if not rows:  # what is shown is the first seed's
-                    level = None if train.peak_db is None else float(np.median(train.peak_db))
+                    level = None if valid.peak_db is None else float(np.median(valid.peak_db))
                     number = settings.examples, settings.samples
                     examples.save(out / "examples.parquet", model.cpu(), test, level, *number, seed)
                     workspace.write_json(out / "config.json", described)

@@ -23,7 +23,14 @@ from pipeline.training.loop import fit
 from pipeline.training.records import save_history, save_snapshots
 
 # What decides the weights: a seed that was finished with the same data, settings and code is not trained again.
-CODE = ("pipeline/audio/scale.py", "pipeline/cache", "pipeline/losses", "pipeline/models", "pipeline/training")
+CODE = (
+    "pipeline/audio/scale.py",
+    "pipeline/cache/arrays.py",
+    "pipeline/cache/reader.py",
+    "pipeline/losses",
+    "pipeline/models",
+    "pipeline/training",
+)
 
 
 def train_seed(

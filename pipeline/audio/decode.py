@@ -26,6 +26,7 @@ class Recording:
 
     Attributes:
         rate: samples per second.
+        channels: how many.
         frames: samples per channel that the header promises; the file may hold fewer.
 
     Raises:
@@ -42,7 +43,7 @@ class Recording:
             self._file = soundfile.SoundFile(path)
         except (soundfile.SoundFileError, RuntimeError, TypeError, ValueError, OSError) as error:
             raise self._undecodable(error) from error
-        self.rate = self._file.samplerate
+        self.rate, self.channels = self._file.samplerate, self._file.channels
         self.frames = _promised(self._file.frames, self._file.extra_info)
         if not LOWEST_RATE <= self.rate <= HIGHEST_RATE:
             self._file.close()
@@ -64,15 +65,14 @@ class Recording:
             UndecodableError: reason "undecodable", "empty" for a file without samples, or "changed" for one that was
                 written to in the meantime.
         """
-        channels = self._file.channels
-        frames, given = max(1, BLOCK_SAMPLES // channels), 0
+        frames, given = max(1, BLOCK_SAMPLES // self.channels), 0
         # libsndfile is slow at making floats of 16-bit samples; the values are the same.
         short = self._file.subtype == "PCM_16"
         try:
             while len(block := self._file.read(frames, dtype="int16" if short else "float32")):
                 given += len(block)
                 block = block * np.float32(1 / 32768) if short else block
-                yield block if channels == 1 else _mono(block)
+                yield block if self.channels == 1 else _mono(block)
             if _state(self._path) != self._state:
                 raise UndecodableError("changed", "the file was written to while it was read")
         except (soundfile.SoundFileError, RuntimeError, TypeError, ValueError, MemoryError, OSError) as error:

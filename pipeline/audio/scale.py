@@ -1,5 +1,6 @@
 """From stored values to the scale on which models are trained and scored, and back."""
 
+import math
 from typing import Any
 
 FLOOR_DB = 80.0  # a mel value lies between 0 (the window's peak) and this many dB below
@@ -20,6 +21,9 @@ def to_db(unit: Values) -> Values:
     return (unit - 1) * FLOOR_DB
 
 
-def below_peak(db: Values) -> Values:
-    """Tensor (..., bands, frames) of levels in dB to dB below each window's own peak, in [-80, 0]."""
-    return (db - db.amax(dim=(-2, -1), keepdim=True)).clamp_min(-FLOOR_DB)
+def below_peak(db: Values, lowest: float = -math.inf) -> Values:
+    """Tensor (..., bands, frames) of levels in dB to dB below each window's own peak, in [-80, 0].
+
+    A peak under `lowest` counts as `lowest`.
+    """
+    return (db - db.amax(dim=(-2, -1), keepdim=True).clamp_min(lowest)).clamp_min(-FLOOR_DB)

@@ -18,6 +18,7 @@ from pipeline.cache import shard as shards
 from pipeline.cache.config import RepresentationConfig
 from pipeline.cache.plan import Shard
 from pipeline.cache.statistics import combine
+from pipeline.cache.version import code_version
 from pipeline.runtime import WorkerDiedError
 from pipeline.sources.config import SPLITS
 
@@ -30,8 +31,8 @@ def fingerprint(planned: list[Shard], config: RepresentationConfig, tracks: pd.D
     """Of all that decides the shards' bytes."""
     digests = tracks.set_index("track_id")["sha256"]
     used = {piece.track_id: digests[piece.track_id] for shard in planned for piece in shard.pieces}
-    described = [config.model_dump(), [asdict(shard) for shard in planned], used]
-    return workspace.fingerprint(described, ("pipeline/audio", "pipeline/cache"))
+    described = [config.model_dump(), [asdict(shard) for shard in planned], used, code_version()]
+    return workspace.fingerprint(described)
 
 
 def compute(
@@ -58,7 +59,9 @@ def compute(
         DataError: a recording is not what stage windows saw.
         WorkerDiedError: workers die again and again.
     """
-    task = partial(shards.write, config=config, seconds=seconds, recordings=recordings, folder=folder)
+    task = partial(
+        shards.write, config=config, seconds=seconds, recordings=recordings, folder=folder, code=code_version()
+    )
     missing = [shard for shard in planned if not _finished(folder / shard.name, shard.size)]
     if len(missing) < len(planned):
         workspace.say(f"{len(planned) - len(missing)} of {len(planned)} shards were finished before")

@@ -1,15 +1,15 @@
 """Who computes the shards: processes here, or the workers of a Dask cluster."""
 
-import hashlib
 import logging
 import os
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 
+from pipeline import workspace
 from pipeline.cache.config import CacheConfig
+from pipeline.cache.version import code_version
 from pipeline.errors import MelismaError, ParamsError
 from pipeline.params import FILE
 from pipeline.runtime import RuntimeConfig, pool
@@ -65,6 +65,8 @@ def _cluster(shared: Path) -> Iterator[Executor]:
 
 def _check(client: "distributed.Client", shared: Path) -> None:  # type: ignore[name-defined]  # noqa: F821
     """Refuse workers that would compute something else, or elsewhere."""
+    if not client.scheduler_info()["workers"]:
+        workspace.say(f"waiting for a worker of the Dask scheduler at {client.scheduler.address}")
     client.wait_for_workers(1)
     probe = shared / f".seen-by-workers.{os.getpid()}"
     probe.touch()
@@ -85,13 +87,3 @@ def _check(client: "distributed.Client", shared: Path) -> None:  # type: ignore[
 
 def _report(probe: str) -> tuple[bool, str]:
     return Path(probe).exists(), code_version()
-
-
-@cache
-def code_version() -> str:
-    """Digest of the code that makes a shard, as it was when this process first asked: a worker may be older."""
-    package = Path(__file__).parents[1]
-    digest = hashlib.sha256()
-    for file in sorted([*package.glob("audio/*.py"), *package.glob("cache/*.py")]):
-        digest.update(file.name.encode() + file.read_bytes())
-    return digest.hexdigest()

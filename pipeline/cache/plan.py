@@ -1,7 +1,7 @@
 """Which rows stand in which shard. It follows from the windows alone, so that no worker count or engine changes it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 import pandas as pd
@@ -31,6 +31,7 @@ class Piece:
     track_id: str
     label: str
     rows: tuple[Row, ...]
+    frames: int | None = None  # samples per channel, as stage download saw them
 
 
 @dataclass(frozen=True)
@@ -56,13 +57,16 @@ def plan(windows: pd.DataFrame, tracks: pd.DataFrame, config: RepresentationConf
         tracks: tracks.parquet, for the paths.
         config: kind and rate, which decide how much fits a shard, and the span of train rows.
     """
-    paths = tracks.set_index("track_id")["path"]
+    known = tracks.set_index("track_id")[["path", "frames"]].to_dict("index")
     hop = float(windows.groupby("track_id")["start_seconds"].diff().abs().min())  # NaN where no recording has two
     pieces: dict[str, list[Piece]] = {}
     for _, group in windows.sort_values("window_id").groupby(["split", "track_id"], sort=False):
         split, track_id, label = (str(group[name].iloc[0]) for name in ("split", "track_id", "label"))
         limit = config.train_span_seconds if split == "train" else None
-        pieces.setdefault(split, []).append(Piece(paths[track_id], track_id, label, tuple(spans(group, limit, hop))))
+        path, frames = known[track_id]["path"], known[track_id]["frames"]
+        rows = tuple(spans(group, limit, hop))
+        whole = Piece(path, track_id, label, rows, None if pd.isna(frames) else int(frames))
+        pieces.setdefault(split, []).append(whole)
     longest = {split: max(row.seconds for piece in found for row in piece.rows) for split, found in pieces.items()}
     row_bytes = {split: 2 * prod(config.shape(seconds)) for split, seconds in longest.items()}
     total = sum(row_bytes[split] * len(piece.rows) for split, found in pieces.items() for piece in found)
@@ -99,14 +103,16 @@ def spans(windows: pd.DataFrame, limit: float | None, hop: float) -> Iterator[Ro
 
 
 def _pack(pieces: list[Piece], enough: int, most: int) -> Iterator[list[Piece]]:
-    """Consecutive pieces with at least `enough` rows together, or what is left; a piece of over `most` is cut."""
+    """Consecutive pieces, together some `enough` rows and never over `most`, for which a piece is cut."""
     packed: list[Piece] = []
+    size = 0
     for piece in pieces:
         for first in range(0, len(piece.rows), max(1, most)):
-            rows = piece.rows[first : first + max(1, most)]
-            packed.append(Piece(piece.path, piece.track_id, piece.label, rows))
-            if sum(len(p.rows) for p in packed) >= enough:
+            part = replace(piece, rows=piece.rows[first : first + max(1, most)])
+            if packed and (size >= enough or size + len(part.rows) > most):
                 yield packed
-                packed = []
+                packed, size = [], 0
+            packed.append(part)
+            size += len(part.rows)
     if packed:
         yield packed

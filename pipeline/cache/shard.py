@@ -1,6 +1,7 @@
 """One shard of the cache, from audio files to Parquet: the unit of work of a worker, here or on a cluster."""
 
 import os
+import platform
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -18,13 +19,17 @@ from pipeline.cache import arrays
 from pipeline.cache.config import MelConfig, RepresentationConfig, samples
 from pipeline.cache.plan import Piece, Row, Shard
 from pipeline.cache.statistics import Statistics
-from pipeline.errors import DataError
+from pipeline.cache.version import code_version
+from pipeline.errors import DataError, MelismaError
 
 STATISTICS = "statistics"
-NOTHING_DB = -200.0  # after the end of a mel span that is shorter than its row
+NOTHING_DB = -200.0  # in a mel span: digital silence, and what lies after the end of a recording
+SILENCE_DB = -99.9  # the mel's own lowest level is -100
 
 
-def write(shard: Shard, config: RepresentationConfig, seconds: float, recordings: Path, folder: Path) -> None:
+def write(
+    shard: Shard, config: RepresentationConfig, seconds: float, recordings: Path, folder: Path, code: str
+) -> None:
     """Make `folder / shard.name`; it appears whole or not at all.
 
     Its columns: window_id, track_id, label and the array; for mel also peak_db; for spans also `length`, the frames or
@@ -36,13 +41,17 @@ def write(shard: Shard, config: RepresentationConfig, seconds: float, recordings
         seconds: of a window.
         recordings: folder of the audio files.
         folder: where finished shards lie.
+        code: `code_version()` of the process that asks for it.
 
     Raises:
-        DataError: a file is not what stage windows saw.
+        DataError: a file is not what stages download and windows saw.
+        MelismaError: this process has other code.
     """
+    if code != code_version():
+        raise MelismaError(f"a worker on {platform.node()} has other code of Melisma, or libraries: start it again")
     torch.set_num_threads(1)  # there is a process for each core
     rows = Rows(shard, config, seconds)
-    partial = folder / f".{shard.name}.{os.getpid()}"
+    partial = folder / f".{shard.name}.{platform.node()}.{os.getpid()}"
     partial.touch()  # so that one sees what is being worked on
     try:
         with arrays.Writer(partial) as writer:
@@ -70,6 +79,8 @@ def heard(piece: Piece, rate: int, recordings: Path) -> Iterator[np.ndarray]:
     given = 0
     try:
         with Recording(recordings / piece.path) as recording:
+            if piece.frames is not None and piece.frames != recording.frames:
+                raise DataError(f"{recordings / piece.path}: {recording.frames} samples, not {piece.frames}; {again}")
             blocks = resampled(map(limited, recording.blocks()), recording.rate, rate)
             for length, audio in zip(lengths, cuts(blocks, starts, max(lengths)), strict=False):
                 given += 1
@@ -103,9 +114,11 @@ class Rows:
         if self.config.kind == "mel":
             db = _log_mel(self.config)(audio)
             result["peak_db"] = db.numpy().max()
-            db -= float(result["peak_db"])
-            values = (db if self.spans else db.clamp_min_(-FLOOR_DB)).half().contiguous()
             nothing = NOTHING_DB
+            if self.spans:
+                db.masked_fill_(db <= SILENCE_DB, nothing)  # so that it stays silent beside the peak of any window
+            db -= float(result["peak_db"])
+            values = db.clamp_min_(nothing if self.spans else -FLOOR_DB).half().contiguous()
         else:  # resampling may overshoot
             values = torch.from_numpy(np.rint(limited(audio) * INT16_PEAK).astype(np.int16))
         if self.train:
@@ -121,7 +134,7 @@ class Rows:
         for number in range(windows):
             start = round(number * room / max(1, windows - 1))
             part = values[..., start : start + self.window].float()
-            part = below_peak(part) if self.spans and self.config.kind == "mel" else part
+            part = below_peak(part, lowest=-FLOOR_DB) if self.spans and self.config.kind == "mel" else part
             self.statistics.add(to_unit(part, self.config.kind))
 
 

@@ -42,7 +42,7 @@ def fetch(urls: Sequence[str], checksum: str, name: str, instead: str) -> Path:
     Args:
         urls: mirrors of one file, tried in turn.
         checksum: "sha256:" or "md5:" and the hex digest.
-        name: of the file.
+        name: what the file is called, after the first digits of its checksum.
         instead: the key of params.yaml with which the user can name a copy.
 
     Raises:
@@ -50,6 +50,7 @@ def fetch(urls: Sequence[str], checksum: str, name: str, instead: str) -> Path:
     """
     folder = workspace.state() / "downloads"
     folder.mkdir(exist_ok=True)
+    name = f"{checksum.partition(':')[2][:8]}-{name}"  # another checksum is another file
     file, part = folder / name, folder / f"{name}.part"
     with workspace.alone(folder / f".{name}.lock", f"downloading {name}"):
         if file.exists():
@@ -151,6 +152,8 @@ def _total(response: requests.Response, part: Path) -> int | None:
         _RefusedError: it does not have the file.
     """
     code = response.status_code
+    if response.ok and response.headers.get("Content-Type", "").startswith("text/html"):
+        raise _RefusedError("it sends a page, not the file")  # a log-in, say: what is here is kept
     where = re.fullmatch(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)", response.headers.get("Content-Range", ""))
     first, total = (where[1], where[2]) if where else (None, None)
     whole = int(total) if total and total.isdigit() else None

@@ -5,6 +5,7 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
+from pipeline import workspace
 from pipeline.errors import DataError, ParamsError
 from pipeline.params import FILE
 
@@ -21,10 +22,24 @@ def audio_files(folder: Path) -> list[str]:
     """Every recording below `folder`, relative to it, in order.
 
     What has the suffix of one is listed whatever it is (a broken link, a pipe), so that stage windows can name it. In a
-    name that is not UTF-8, which no table can hold, the bytes at fault stand as \\xNN.
+    name that is not UTF-8, which no table can hold, the bytes at fault stand as \\xNN. Links to folders are not
+    followed, as DVC does not either, and are said.
+
+    Raises:
+        DataError: a folder may not be read.
     """
-    below = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
-    return sorted({os.fsencode(path).decode("utf-8", "backslashreplace") for path in below if is_audio(path)})
+
+    def fail(error: OSError) -> None:
+        raise DataError(f"{error.filename}: {error.strerror}; make it readable, or move it elsewhere")
+
+    found, links = set(), []
+    for place, folders, files in os.walk(folder, onerror=fail):
+        below = Path(place).relative_to(folder)
+        links += [name for name in folders if Path(place, name).is_symlink()]
+        found |= {(below / name).as_posix() for name in files if is_audio((below / name).as_posix())}
+    if links:
+        workspace.say(f"  links to folders, not followed: {len(links)}, such as {sorted(links)[0]}")
+    return sorted(os.fsencode(path).decode("utf-8", "backslashreplace") for path in found)
 
 
 def read_csv(file: Path, key: str, columns: list[str]) -> pd.DataFrame:

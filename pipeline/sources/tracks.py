@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pandas as pd
-import soundfile
 
 from pipeline import workspace
+from pipeline.audio.decode import Recording, UndecodableError
 from pipeline.sources.config import SourceConfig
 
 
@@ -54,10 +54,9 @@ def inspect(entry: Entry, folder: Path) -> Track:
     file = folder / entry.path
     rate = channels = frames = None
     digest = ""
+    with suppress(UndecodableError), Recording(file) as recording:
+        rate, channels, frames = recording.rate, recording.channels, recording.frames
     if file.is_file():  # to open a pipe would wait for ever
-        with suppress(soundfile.SoundFileError, RuntimeError, TypeError, ValueError, OSError):
-            info = soundfile.info(file)
-            rate, channels, frames = info.samplerate, info.channels, info.frames
         with suppress(OSError):
             digest = workspace.sha256(file)
     return Track(

@@ -5,6 +5,7 @@ import gzip
 import lzma
 import shutil
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, cast
 
 from pipeline.errors import DataError
 from pipeline.sources.progress import progress, size
@@ -20,7 +21,18 @@ from pipeline.sources.progress import progress, size
 MEMBERS = 100_000  # an archive may have so many
 RATIO = 20  # and unpack to so many times its own size; recorded music to about twice
 ALLOWED = 100_000_000  # or to so many bytes, where that is more
-DAMAGE = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError, RuntimeError, NotImplementedError)
+HEADER = 1 << 20  # bytes of a member's name and attributes: tarfile reads them at once, whatever their size
+DAMAGE = (
+    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
+    *(EOFError, RuntimeError, ValueError, KeyError, OverflowError),  # in Python's own reading of a broken header
+)
+
+
+COMPRESSED: dict[bytes, Callable[[IO[bytes]], object]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ\x00": lzma.open,
+}
 
 
 class _Member(NamedTuple):
@@ -89,7 +101,7 @@ def _damage(archive: Path) -> Iterator[None]:
     except (*DAMAGE, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(":")
+        reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(":")[:200]
         raise DataError(f"{archive}: damaged, or neither a tar nor a zip file ({reason}); get another copy") from error
 
 
@@ -101,10 +113,27 @@ def _problem(member: _Member) -> str | None:
     return None if member.kind in ("file", "folder") else f"is a {member.kind}"
 
 
+class _Guarded:
+    """A stream that refuses to give more than HEADER bytes at once; the content of a file is read in small parts."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self.seek, self.tell = stream.seek, stream.tell
+
+    def read(self, number: int = -1) -> bytes:
+        if not 0 <= number <= HEADER:
+            raise tarfile.ReadError("the header of a member is too long")
+        return self._stream.read(number)
+
+
 def _tar_members(file: IO[bytes], target: Path, limit: int) -> Iterator[_Member]:
     """The members in order; then the rest is read, since only the end tells whether the whole is undamaged."""
     file.seek(0)
-    with tarfile.open(fileobj=file) as tar:
+    start = file.read(6)
+    file.seek(0)
+    opener = next((open_ for magic, open_ in COMPRESSED.items() if start.startswith(magic)), None)
+    stream = cast(IO[bytes], opener(file)) if opener else file
+    with tarfile.open(fileobj=cast(IO[bytes], _Guarded(stream)), mode="r:") as tar:
         # The second guard, after `_problem`; Python before 3.11.4 does not have it.
         tar.extraction_filter = getattr(tarfile, "data_filter", None)
         for info in tar:
@@ -115,8 +144,7 @@ def _tar_members(file: IO[bytes], target: Path, limit: int) -> Iterator[_Member]
                 tar.extract(info, target, set_attrs=False)
 
             yield _Member(info.name, kind, info.size, extract, file.tell)
-        stream = tar.fileobj
-        if isinstance(stream, gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile):
+        if opener:
             rest = 0
             while block := stream.read(1 << 20):
                 rest += len(block)

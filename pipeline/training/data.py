@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from pipeline.audio.scale import below_peak, to_unit
+from pipeline.audio.scale import FLOOR_DB, below_peak, to_unit
 from pipeline.cache.reader import Split
 
 
@@ -23,43 +23,43 @@ class Resident:
 
     def __init__(self, split: Split, device: torch.device) -> None:
         self.kind, self.shape, self.device = split.kind, split.shape, device
-        self.stored = torch.from_numpy(split.values).to(device)
-        rows = torch.arange(len(split.values))
-        self.row, self.start = rows, torch.zeros_like(rows)
-        self.room = torch.zeros_like(rows)  # from the first to the last place where a window can begin in its row
+        stored = torch.from_numpy(split.values).to(device)
+        # (rows, places, *shape): every window that could be cut from a row. A view, which takes no memory.
+        self.stored = stored.unfold(-1, self.shape[-1], 1).movedim(-2, 1)
+        self.spans = split.windows is not None
+        row = torch.arange(len(split.values))
+        start, room = torch.zeros_like(row), torch.zeros_like(row)  # room: the last place at which one can begin
         if split.windows is not None and split.lengths is not None:
             windows = torch.from_numpy(split.windows).long()
-            self.row = rows.repeat_interleave(windows)
-            self.room = (torch.from_numpy(split.lengths).long() - self.shape[-1])[self.row]
-            number = torch.cat([torch.linspace(0, 1, n) for n in windows.tolist()])
-            self.start = (number * self.room).round().long()
+            row = row.repeat_interleave(windows)
+            room = (torch.from_numpy(split.lengths).long() - self.shape[-1])[row]
+            number = torch.cat([torch.linspace(0, 1, n, dtype=torch.float64) for n in windows.tolist()])
+            start = (number * room).round().long()
+        self.row, self.start, self.room = row.to(device), start.to(device), room
 
     def __len__(self) -> int:
         return len(self.row)
 
     def batch(self, index: Tensor) -> Tensor:
         """Windows at `index` (B,) as (B, 1, *shape) float32 on the data's scale."""
-        return self._crop(self.row[index], self.start[index])
+        index = index.to(self.device)
+        return self._cut(self.row[index], self.start[index])
 
     def batches(self, size: int) -> Iterator[Tensor]:
         """All windows once, in the order in which they are stored."""
-        for index in torch.arange(len(self)).split(size):
+        for index in torch.arange(len(self), device=self.device).split(size):
             yield self.batch(index)
 
     def epoch(self, size: int, generator: torch.Generator) -> Iterator[Tensor]:
         """As many windows as there are, in an order drawn from `generator` (of the CPU), each anywhere in its row."""
         order = torch.randperm(len(self), generator=generator)
-        start = (torch.rand(len(self), generator=generator) * (self.room[order] + 1)).long()
-        for rows, starts in zip(self.row[order].split(size), start.split(size), strict=True):
-            yield self._crop(rows, starts)
+        draw = torch.rand(len(self), generator=generator, dtype=torch.float64)
+        start = (draw * (self.room[order] + 1)).long().to(self.device)
+        for rows, starts in zip(self.row[order.to(self.device)].split(size), start.split(size), strict=True):
+            yield self._cut(rows, starts)
 
-    def _crop(self, row: Tensor, start: Tensor) -> Tensor:
-        row, start = row.to(self.device), start.to(self.device)
-        if self.stored.shape[1:] == self.shape:
-            return to_unit(self.stored.index_select(0, row).float(), self.kind).unsqueeze(1)
-        time = start[:, None] + torch.arange(self.shape[-1], device=self.device)
-        if self.kind == "waveform":
-            return to_unit(self.stored[row[:, None], time].float(), self.kind).unsqueeze(1)
-        bands = torch.arange(self.shape[0], device=self.device)
-        cropped = self.stored[row[:, None, None], bands[:, None], time[:, None, :]].float()
-        return to_unit(below_peak(cropped), self.kind).unsqueeze(1)  # the floor is 80 dB below the crop's own peak
+    def _cut(self, row: Tensor, start: Tensor) -> Tensor:
+        x = self.stored[row, start].float()
+        # A window's 80 dB count from its own peak. In a silent one nothing is raised to it.
+        x = below_peak(x, lowest=-FLOOR_DB) if self.spans and self.kind == "mel" else x
+        return to_unit(x, self.kind).unsqueeze(1)

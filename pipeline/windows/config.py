@@ -25,7 +25,7 @@ class WindowsConfig(Strict):
     """How recordings are cut."""
 
     seconds: float = Field(5.0, gt=0.1)
-    hop_seconds: float | None = Field(None, gt=0, description="start to start; null is the window's own length")
+    hop_seconds: float | None = Field(None, ge=0.01, description="start to start; null is the window's own length")
     partial: Literal["drop", "pad"] = Field("drop", description="a last window that is less than 95 % full")
     duplicates: Literal["keep", "drop"] = Field(
         "keep", description="recordings with equal decoded audio: keep them in one split, or drop all but one"

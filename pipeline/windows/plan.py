@@ -53,7 +53,7 @@ def inspect(recording: tuple[str, int | None], root: Path, config: WindowsConfig
     """Decode a recording, block by block, and sort its windows.
 
     A last window that is not full is used when at least 95 % of it is there (a GTZAN clip of 660,000 samples has six
-    windows of 5 s), or when `partial` is pad. Where windows overlap, none starts after one that reached the end.
+    windows of 5 s), or 5 % when `partial` is pad. Where windows overlap, none starts after one that reached the end.
 
     Args:
         recording: path below `root`, as rejects name it, and the frames that stage download found (None where there
@@ -103,8 +103,8 @@ def _inspect(path: str, blocks: Iterable[np.ndarray], rate: int, promised: int, 
 
 def _planned(start: int, before: int, frames: int, length: int, config: WindowsConfig) -> bool:
     """Whether a recording of `frames` samples has a window at `start`, after one that ends at `before`."""
-    enough = config.partial == "pad" or frames - start >= FULL_ENOUGH * length
-    return start < frames and before < frames and enough
+    least = (1 - FULL_ENOUGH if config.partial == "pad" else FULL_ENOUGH) * length
+    return before < frames and frames - start >= max(1, least)
 
 
 class _Heard:

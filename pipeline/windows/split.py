@@ -52,14 +52,15 @@ def _spread(
     order: list[str], sizes: dict[str, int], have: dict[str, int], splits: list[str], config: WindowsConfig
 ) -> dict[str, str]:
     """Share out the groups in `order` among `splits`, given the windows that each already has (updated in place)."""
-    targets = {s: getattr(config.splits, s) for s in SPLITS}
-    total = sum(sizes.values())
+    shares = {s: getattr(config.splits, s) for s in splits}
+    targets = {s: share / sum(shares.values()) for s, share in shares.items()}
+    total = sum(sizes[g] for g in order) + sum(have[s] for s in splits)
     result: dict[str, str] = {}
     for left, group in zip(range(len(order), 0, -1), order, strict=True):
         empty = [s for s in splits if not have[s]]
 
         def miss(split: str, size: int = sizes[group]) -> float:
-            return sum(((have[s] + size * (s == split)) / total - targets[s]) ** 2 for s in SPLITS)
+            return sum(((have[s] + size * (s == split)) / total - targets[s]) ** 2 for s in splits)
 
         result[group] = min(empty if left == len(empty) else splits, key=miss)
         have[result[group]] += sizes[group]

@@ -40,6 +40,8 @@ def build(
     Raises:
         DataError: nothing is usable, too much was rejected, or a split would be empty.
     """
+    if not inspected:
+        raise DataError("the source excludes every recording of source.labels; choose other labels, or its other split")
     settled, copies = settle(tracks, inspected, config.duplicates == "keep")
     rejected = frame([bad for found in inspected for bad in found.bad])
     dropped = {copy.path for copy in copies}

@@ -1,5 +1,6 @@
 """Shards hold what the recordings say, whoever computed them and whoever died over it."""
 
+import dataclasses
 import os
 import signal
 import time
@@ -19,8 +20,8 @@ from pipeline.cache.build import ATTEMPTS
 from pipeline.cache.config import MelConfig, WaveformConfig
 from pipeline.cache.plan import Piece, Row
 from pipeline.cache.reader import read_split, read_stats
-from pipeline.cache.shard import heard
-from pipeline.errors import DataError
+from pipeline.cache.shard import heard, write
+from pipeline.errors import DataError, MelismaError
 from pipeline.runtime import WorkerDiedError, pool
 from tests.cache.dataset import cache, content, tables
 from tests.recordings import make_folder
@@ -205,3 +206,22 @@ def test_a_recording_that_changed_says_so(music, tmp_path):
     piece = Piece("label0/track0.wav", "label0/track0", "label0", (Row(0, 2.0, 1.0, 1), Row(1, 3.0, 1.0, 1)))
     with pytest.raises(DataError, match=r"track0\.wav: ends before 3 s; it changed since"):
         list(heard(piece, 11025, root))
+    changed = dataclasses.replace(piece, rows=piece.rows[:1], frames=12345)
+    with pytest.raises(DataError, match=r"track0\.wav: 33075 samples, not 12345; it changed since"):
+        list(heard(changed, 11025, root))
+
+
+def test_a_padded_window_with_next_to_nothing_in_it_is_not_planned(tmp_path):
+    root = make_folder(tmp_path / "music", labels=1, tracks=3, seconds=2.0)
+    for path in root.rglob("*.wav"):
+        audio, rate = soundfile.read(path)
+        soundfile.write(path, np.append(audio, [0.1] * 3), rate)
+    windows, tracks = tables(root, partial="pad")
+    assert len(windows) == 6
+    cache(root, windows, tracks, LOW, tmp_path / "wave")
+
+
+def test_other_code_is_refused(music, tmp_path):
+    planned = planning.plan(*music[1:], WAVE)
+    with pytest.raises(MelismaError, match="has other code of Melisma"):
+        write(planned[0], WAVE, 1.0, music[0], tmp_path, code="older")

@@ -1,7 +1,10 @@
 """Spans of several windows in a row of the train split, against windows by themselves."""
 
+import dataclasses
+
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from pipeline.audio.scale import below_peak, to_unit
@@ -82,3 +85,29 @@ def test_the_room_after_a_mel_span_is_below_every_floor(tmp_path):
     for values, length, windows in zip(spans.values, spans.lengths, spans.windows, strict=True):
         assert length == 1 + 32 * windows
         assert (values[:, length:] == -200).all() and values[:, :length].min() > -200 and values[:, :length].max() == 0
+
+
+@pytest.mark.parametrize("config", [MEL, WAVE])
+def test_spans_of_one_window_are_the_windows(tmp_path, config):
+    fixed, spans = both(tmp_path, config, 0.5)  # shorter than a window: a row is one all the same
+    assert spans.windows.tolist() == [1] * len(fixed)
+    np.testing.assert_allclose(crops(spans), crops(fixed), atol=1e-3)  # below the floor, too
+
+
+def test_a_silent_crop_of_a_mel_span_is_silent(tmp_path):
+    rate, root = 8000, tmp_path / "music"
+    make_folder(root, labels=1, tracks=3, seconds=6.0, rate=rate)
+    for path in root.rglob("*.wav"):  # a pause of 1.5 s, of which no window of 2 s consists
+        audio, _ = soundfile.read(path)
+        audio[int(1.2 * rate) : int(2.7 * rate)] = 0
+        soundfile.write(path, audio, rate)
+    windows, tracks = tables(root, 2.0)
+    assert len(windows) == 9
+    cache(root, windows, tracks, MEL.model_copy(update={"train_span_seconds": 6.0}), tmp_path / "spans")
+    split = read_split(tmp_path / "spans", "train")
+    short = dataclasses.replace(split, shape=(32, 8))  # 0.25 s
+    data = Resident(short, torch.device("cpu"))
+    shown = torch.cat([x for seed in range(40) for x in data.epoch(8, torch.Generator().manual_seed(seed))])
+    flat = shown.flatten(1)
+    assert (flat.amax(1) < 1).any(), "no crop fell into the pause"
+    assert (flat[flat.amax(1) < 1] == 0).all() and flat.min() == 0

@@ -22,6 +22,7 @@ from tests.sources.server import Served
 
 BODY = np.random.default_rng(0).bytes(500_000)
 SUM = f"sha256:{hashlib.sha256(BODY).hexdigest()}"
+KEPT = f"{SUM[7:15]}-x.tar"  # the first digits tell apart files that mirrors call the same
 
 
 def get(server, *paths: str, checksum: str = SUM):
@@ -44,10 +45,11 @@ def test_a_file_is_downloaded_verified_and_kept(project, server, kind, length):
     server.files["/x"] = Served(BODY, length=length)
     checksum = f"{kind}:{hashlib.new(kind, BODY).hexdigest()}"
     file = get(server, "/x", checksum=checksum)
-    assert file == project / ".melisma/downloads/x.tar" and file.read_bytes() == BODY
+    name = f"{checksum.partition(':')[2][:8]}-x.tar"
+    assert file == project / ".melisma/downloads" / name and file.read_bytes() == BODY
     assert get(server, "/x", checksum=checksum) == file
     assert server.asked == [("/x", None)]  # once: the second time it was there
-    assert downloads(project) == ["x.tar"]
+    assert downloads(project) == [name]
 
 
 def test_a_kept_file_that_was_damaged_is_downloaded_again(project, server, capsys):
@@ -69,8 +71,8 @@ def test_what_an_earlier_run_left_is_resumed_also_from_another_mirror(project, s
     server.files["/x"] = Served(BODY, drop=[200_000], drop_always=0)
     with pytest.raises(DataError, match="no mirror gave"):
         get(server, "/x")
-    assert downloads(project) == ["x.tar.part"]
-    left = (project / ".melisma/downloads/x.tar.part").stat().st_size
+    assert downloads(project) == [f"{KEPT}.part"]
+    left = (project / ".melisma/downloads" / f"{KEPT}.part").stat().st_size
     server.asked.clear()
     server.files["/y"] = Served(BODY)
     assert get(server, "/gone", "/y").read_bytes() == BODY
@@ -81,7 +83,7 @@ def test_a_resumed_transfer_without_a_length_is_still_known_to_be_incomplete(pro
     """The range of the answer says how long the whole is."""
     server.files["/x"] = Served(BODY, length=False, drop=[100_000])
     (project / ".melisma/downloads").mkdir(parents=True)
-    (project / ".melisma/downloads/x.tar.part").write_bytes(BODY[:50_000])
+    (project / ".melisma/downloads" / f"{KEPT}.part").write_bytes(BODY[:50_000])
     assert get(server, "/x").read_bytes() == BODY
     assert offsets(server) == [50_000, 150_000]
 
@@ -109,6 +111,16 @@ def test_a_mirror_without_the_file_is_left_at_once_for_the_next(project, server,
     assert [path for path, _ in server.asked] == ["/old", "/x"]
 
 
+def test_a_page_in_place_of_the_file_leaves_what_is_here(project, server):
+    part = project / ".melisma/downloads" / f"{KEPT}.part"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(BODY[:50_000])
+    server.files["/x"] = Served(b"<html>Log in</html>", ranges=False, headers={"Content-Type": "text/html"})
+    with pytest.raises(DataError, match="it sends a page, not the file"):
+        get(server, "/x")
+    assert part.read_bytes() == BODY[:50_000]
+
+
 def test_a_server_that_ignores_range_makes_it_start_again(project, server):
     server.files["/x"] = Served(BODY, ranges=False, drop=[300_000])
     assert get(server, "/x").read_bytes() == BODY
@@ -133,7 +145,7 @@ def test_a_part_that_is_already_whole_too_long_or_wrong(project, server, left, r
     """Killed after the last byte; or left by another file of that name. The server answers 416 for all of them."""
     server.files["/x"] = Served(BODY)
     (project / ".melisma/downloads").mkdir(parents=True)
-    (project / ".melisma/downloads/x.tar.part").write_bytes(left)
+    (project / ".melisma/downloads" / f"{KEPT}.part").write_bytes(left)
     assert get(server, "/x").read_bytes() == BODY
     assert offsets(server) == [len(left), 0][:requests]
 
@@ -184,7 +196,7 @@ def test_without_a_terminal_there_is_a_line_now_and_then(project, server, monkey
     monkeypatch.setattr(progress, "EVERY", 0.05)
     server.files["/x"] = Served(BODY, delay=0.01)
     get(server, "/x")
-    lines = [line for line in capsys.readouterr().out.splitlines() if "downloading x.tar: " in line]
+    lines = [line for line in capsys.readouterr().out.splitlines() if f"downloading {KEPT}: " in line]
     assert 2 <= len(lines) <= 12 and all("of 500kB" in line and "/s" in line and "left" in line for line in lines)
 
 
@@ -197,7 +209,7 @@ def test_two_at_once_download_once(project, server, capsys):
     for thread in threads:
         thread.join(30)
     assert [f.read_bytes() for f in found] == [BODY, BODY] and len(server.asked) == 1
-    assert "another process is downloading x.tar" in capsys.readouterr().out
+    assert f"another process is downloading {KEPT}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
@@ -213,7 +225,7 @@ def test_a_killed_download_is_resumed_by_the_next(project, server, number):
     process = subprocess.Popen(
         [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": root}, stdout=-1, stderr=-1
     )
-    part = project / ".melisma/downloads/x.tar.part"
+    part = project / ".melisma/downloads" / f"{KEPT}.part"
     for _ in range(600):
         if part.exists() and part.stat().st_size > 100_000:
             break
@@ -226,7 +238,7 @@ def test_a_killed_download_is_resumed_by_the_next(project, server, number):
         assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143}[number]
         assert "kept; the next run goes on from there" in printed
     left = part.stat().st_size
-    assert 100_000 < left < len(BODY) and not (project / ".melisma/downloads/x.tar").exists()
+    assert 100_000 < left < len(BODY) and not (project / ".melisma/downloads" / KEPT).exists()
     server.files["/x"].delay = 0.0
     assert get(server, "/x").read_bytes() == BODY
     assert offsets(server) == [0, left]

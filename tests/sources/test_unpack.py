@@ -183,3 +183,26 @@ def test_text_is_no_archive(tmp_path):
     archive = tmp_path / "a"
     archive.write_text("<html>not found</html>" * 1000)
     assert "neither a tar nor a zip file" in refused(archive, tmp_path)
+
+
+def test_a_name_without_end_is_refused_before_it_is_in_memory(tmp_path):
+    info = tarfile.TarInfo("a" * 50_000_000 + ".wav")  # packs to 50 kB
+    assert "header of a member is too long" in refused(make_tar(tmp_path / "x.tar.gz", {}, extra=(info,)), tmp_path)
+
+
+def test_names_that_break_python_s_own_reader_are_one_line(tmp_path):
+    name = make_zip(tmp_path / "x.zip", {"set/12345678.wav": b"RIFF"})
+    content = name.read_bytes().replace(b"12345678", b"\xff\xfe\xfd\xfc5678")
+    flagged = bytearray(content)
+    for magic, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):  # says that names are UTF-8
+        at = -1
+        while (at := content.find(magic, at + 1)) >= 0:
+            flagged[at + place + 1] |= 0x08
+    name.write_bytes(bytes(flagged))
+    assert "damaged" in refused(name, tmp_path)
+
+
+def test_an_attribute_that_breaks_python_s_own_reader_is_one_line(tmp_path):
+    sparse = tarfile.TarInfo("set/a.wav")
+    sparse.pax_headers = {"GNU.sparse.map": "x,y"}
+    assert "damaged" in refused(make_tar(tmp_path / "x.tar.gz", {}, extra=(sparse,)), tmp_path)

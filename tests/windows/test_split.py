@@ -1,5 +1,7 @@
 """Splits keep groups whole, follow the shares, and change only with the seed."""
 
+from collections import Counter
+
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -96,3 +98,9 @@ def test_group_on_two_sides_is_refused():
 def test_too_little_data_says_what_it_takes():
     with pytest.raises(DataError, match="3 groups"):
         assign(table({"a": [10, 10]}), WindowsConfig())
+
+
+def test_shares_of_the_other_splits_keep_their_ratio_where_the_source_fills_one():
+    frame = table({"a": [6] * 3, "b": [6] * 170}, {"a/0": "test"})
+    counts = Counter(where for group, where in assign(frame, WindowsConfig()).items() if group.startswith("b"))
+    assert counts == {"train": 140, "valid": 30}  # 0.7 to 0.15

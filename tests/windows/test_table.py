@@ -119,3 +119,8 @@ def test_unknown_label_is_named():
 def test_unsplit_labels_are_listed():
     frame = pd.DataFrame({"label": ["a", "a", "b"], "split": ["train", "test", "train"]})
     assert unsplit(frame) == ["b"]
+
+
+def test_a_source_that_excludes_all_that_was_chosen_is_named():
+    with pytest.raises(DataError, match=r"excludes every recording of source\.labels"):
+        build(tracks(0), [], WindowsConfig())
