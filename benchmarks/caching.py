@@ -16,6 +16,7 @@ from benchmarks.measure import Row, compare
 from pipeline.cache import shard
 from pipeline.cache.config import MelConfig
 from pipeline.cache.plan import plan
+from pipeline.cache.version import code_version
 from pipeline.runtime import pool
 
 CLIPS = 200
@@ -38,7 +39,8 @@ def rows() -> list[Row]:
 
         def cache(run: Callable[..., Iterable[None]] = map) -> None:
             out = Path(tempfile.mkdtemp(dir=name))  # a new one each time: to replace files makes the system flush them
-            task = partial(shard.write, config=MelConfig(), seconds=5.0, recordings=audio, folder=out)
+            fixed = {"config": MelConfig(), "seconds": 5.0, "code": code_version()}
+            task = partial(shard.write, recordings=audio, folder=out, **fixed)
             deque(run(task, planned), 0)
 
         torch.set_num_threads(1)

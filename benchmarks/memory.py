@@ -48,12 +48,13 @@ if __name__ == "__main__":
     from pipeline.cache import build, shard
     from pipeline.cache.config import MelConfig
     from pipeline.cache.plan import plan
+    from pipeline.cache.version import code_version
 
     folder = Path(sys.argv[1])
     out = folder / "out"
     out.mkdir()
     planned = plan(pd.read_parquet(folder / "windows.parquet"), pd.read_parquet(folder / "tracks.parquet"), MelConfig())
     for item in planned:
-        shard.write(item, MelConfig(), 5.0, folder, out)
+        shard.write(item, MelConfig(), 5.0, folder, out, code_version())
     build.collect(planned, MelConfig(), 5.0, out, folder)
     print(most())
