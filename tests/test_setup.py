@@ -12,6 +12,7 @@ import threading
 import tomllib
 import zipfile
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -203,7 +204,8 @@ def test_the_lock_is_of_this_pyproject():
     lock = tomllib.loads((ROOT / "uv.lock").read_text())
     (own,) = [package for package in lock["package"] if package["name"] == "melisma"]
     locked = {one["name"]: one.get("specifier", "") for one in own["metadata"]["requires-dist"]}
-    asked = {one.name: one.specifier for one in map(Requirement, project["dependencies"])}
+    wanted = [*project["dependencies"], *chain.from_iterable(project["optional-dependencies"].values())]
+    asked = {one.name: one.specifier for one in map(Requirement, wanted)}
     assert {name: Requirement(f"x{text}").specifier for name, text in locked.items()} == asked
     assert lock["requires-python"].replace(" ", "") == project["requires-python"]
 
