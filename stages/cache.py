@@ -38,7 +38,8 @@ def main(name: str) -> None:
             stats = build.collect(planned, config, seconds, kept, out)
         shutil.rmtree(kept, ignore_errors=True)
     shape = " x ".join(map(str, stats["shape"]))
-    workspace.say(f"{name}: {sum(stats['windows'].values())} windows of {shape} in {len(planned)} shards")
+    rows = sum(shard.size for shard in planned)
+    workspace.say(f"{name}: {sum(stats['windows'].values())} windows of {shape} in {rows} rows, {len(planned)} shards")
 
 
 if __name__ == "__main__":

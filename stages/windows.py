@@ -32,11 +32,14 @@ def main() -> None:
         windows.to_parquet(out / "windows.parquet", index=False)
         rejected.to_parquet(out / "rejected.parquet", index=False)
     counts = windows["split"].value_counts()
-    workspace.say(
-        ", ".join(f"{counts[s]} {s}" for s in SPLITS) + f" windows, {len(rejected)} files or windows left out"
-    )
+    workspace.say(", ".join(f"{counts[s]} {s}" for s in SPLITS) + " windows")
     for reason, number in rejected["reason"].value_counts().items():
-        workspace.say(f"  {reason}: {number}")
+        workspace.say(f"  left out as {reason}: {number}")
+    for repair, number in windows["repair"].value_counts().items():
+        workspace.say(f"  {repair}: {number} windows")
+    copies = windows.loc[windows["copy_of"].notna(), "track_id"].nunique()
+    if copies:
+        workspace.say(f"  copies of other recordings, on their side of the split: {copies}")
     whole = table.unsplit(windows)
     if whole:
         workspace.say(f"  too few groups to share out, so wholly in train: {', '.join(whole)}")

@@ -135,6 +135,8 @@ def _transfer(url: str, part: Path) -> None:
     except (requests.exceptions.SSLError, requests.exceptions.ProxyError) as error:
         raise _RefusedError(_reason(error)) from error
     except (requests.ConnectionError, requests.Timeout) as error:
+        if "NameResolutionError" in repr(error):  # no such host, or no network at all
+            raise _RefusedError(_reason(error)) from error
         raise _DroppedError(_reason(error)) from error
     except HTTPError as error:
         raise _DroppedError(f"the connection was lost ({_reason(error)})") from error

@@ -9,6 +9,7 @@ from pipeline import workspace
 from pipeline.errors import DataError, ParamsError
 from pipeline.params import FILE
 
+UNREAD = {".m4a", ".aac", ".wma", ".mp4", ".wave", ".ape", ".wv", ".mka", ".webm"}  # recordings for other decoders
 SUFFIXES = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".aifc", ".au", ".snd"}
 
 
@@ -32,11 +33,14 @@ def audio_files(folder: Path) -> list[str]:
     def fail(error: OSError) -> None:
         raise DataError(f"{error.filename}: {error.strerror}; make it readable, or move it elsewhere")
 
-    found, links = set(), []
+    found, links, unread = set(), [], []
     for place, folders, files in os.walk(folder, onerror=fail):
         below = Path(place).relative_to(folder)
         links += [name for name in folders if Path(place, name).is_symlink()]
+        unread += [name for name in files if Path(name).suffix.lower() in UNREAD]
         found |= {(below / name).as_posix() for name in files if is_audio((below / name).as_posix())}
+    if unread:
+        workspace.say(f"  in formats that are not read, so not used: {len(unread)} files, such as {sorted(unread)[0]}")
     if links:
         workspace.say(f"  links to folders, not followed: {len(links)}, such as {sorted(links)[0]}")
     return sorted(os.fsencode(path).decode("utf-8", "backslashreplace") for path in found)

@@ -41,7 +41,7 @@ def obtain(config: PublishedConfig, name: str, handle: str, audio: Path, wanted:
             raise ParamsError(f"{FILE}: source.{name}.archive: there is no file {archive.absolute()}")
     else:
         file = urlsplit(config.mirrors[0]).path.rsplit("/", 1)[-1]
-        archive = fetch(config.mirrors, config.checksum, file or name, f"source.{name}.archive")
+        archive = fetch(config.mirrors, config.checksum, file or name, f"source.{name}.archive or .path")
     written = unpack(archive, audio, wanted)
     kept = "" if config.archive else "; it is kept, to spare another download, and may be deleted"
     workspace.say(f"{written} files from {archive}{kept}")

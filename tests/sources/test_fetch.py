@@ -18,6 +18,7 @@ from pipeline.errors import DataError
 from pipeline.sources import fetch as module
 from pipeline.sources import progress
 from pipeline.sources.fetch import fetch
+from pipeline.sources.files import audio_files
 from tests.sources.server import Served
 
 BODY = np.random.default_rng(0).bytes(500_000)
@@ -242,3 +243,21 @@ def test_a_killed_download_is_resumed_by_the_next(project, server, number):
     server.files["/x"].delay = 0.0
     assert get(server, "/x").read_bytes() == BODY
     assert offsets(server) == [0, left]
+
+
+def test_an_unknown_host_is_not_asked_again(project, server, monkeypatch):
+    pauses: list[float] = []
+    monkeypatch.setattr(module.time, "sleep", pauses.append)
+    server.files["/x"] = Served(BODY)
+    file = fetch(["http://no-such-host.invalid/x", server.url("/x")], SUM, "x.tar", "source.x.archive")
+    assert file.read_bytes() == BODY and pauses == []
+
+
+def test_recordings_in_formats_that_are_not_read_are_said(tmp_path, capsys):
+    for name in ("a.wav", "b.M4A", "c.txt", "sub/d.wma"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "linked").symlink_to(tmp_path / "sub")
+    assert audio_files(tmp_path) == ["a.wav"]
+    said = capsys.readouterr().out
+    assert "not used: 2 files, such as b.M4A" in said and "not followed: 1, such as linked" in said
