@@ -28,7 +28,7 @@ def main(name: str) -> None:
     # Outside of DVC's outputs, which are deleted before a stage runs: a stage that was killed goes on from there.
     place = workspace.state() / "cache"
     place.mkdir(exist_ok=True)
-    kept = place / f"{name}-{build.fingerprint(planned, config, tracks)}"
+    kept = place / f"{name}-{build.fingerprint(planned, config, seconds, tracks)}"
     with workspace.alone(place / f".{kept.name}.lock", f"caching {name} from the same recordings"):
         kept.mkdir(exist_ok=True)
         with workspace.output(workspace.CACHE / name) as out:

@@ -1,9 +1,5 @@
 """The benchmarks run; what they measure is looked at, not tested."""
 
-import sys
-
-import pytest
-
 from benchmarks import caching, memory, reading
 from benchmarks.measure import Row, table
 
@@ -15,7 +11,6 @@ def test_benchmarks_run_on_little(monkeypatch):
     assert all(row.ours > 0 and row.theirs > 0 for row in rows) and len(table(rows).splitlines()) == 2 + len(rows)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no peak memory to ask for")
 def test_peak_memory_is_of_the_process_itself():
     assert 200 < memory.peak(6, 10.0) < 3000  # MB
 

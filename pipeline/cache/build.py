@@ -27,11 +27,11 @@ ATTEMPTS = 3  # pools in a row that lost a worker without finishing a shard
 Workers = Callable[[], AbstractContextManager[Executor]]
 
 
-def fingerprint(planned: list[Shard], config: RepresentationConfig, tracks: pd.DataFrame) -> str:
+def fingerprint(planned: list[Shard], config: RepresentationConfig, seconds: float, tracks: pd.DataFrame) -> str:
     """Of all that decides the shards' bytes."""
     digests = tracks.set_index("track_id")["sha256"]
     used = {piece.track_id: digests[piece.track_id] for shard in planned for piece in shard.pieces}
-    described = [config.model_dump(), [asdict(shard) for shard in planned], used, code_version()]
+    described = [config.model_dump(), seconds, [asdict(shard) for shard in planned], used, code_version()]
     return workspace.fingerprint(described)
 
 
