@@ -1,6 +1,5 @@
 """The whole of params.yaml: every section's schema, and what must hold between sections."""
 
-from math import prod
 from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
@@ -9,7 +8,6 @@ from pipeline.cache.config import CacheConfig, RepresentationConfig
 from pipeline.errors import ParamsError
 from pipeline.evaluation.config import EvaluateConfig
 from pipeline.figures.config import FiguresConfig
-from pipeline.models.config import shrink
 from pipeline.params import FILE, Strict, parse, read, suggest
 from pipeline.runtime import RuntimeConfig
 from pipeline.sources.config import SourceConfig
@@ -59,19 +57,17 @@ def load(raw: dict[str, Any] | None = None) -> Params:
 def _compatible(name: str, model: VariantConfig, representation: RepresentationConfig, seconds: float) -> None:
     """Refuse pairs of input, network and loss that cannot work."""
     kind = representation.kind
-    expected = {"conv2d": "mel", "resnet1d": "waveform"}[model.network.type]
-    if kind != expected:
+    expected = model.network.kind
+    if expected not in (kind, "any"):
         raise ParamsError(
             f"{FILE}: models.{name}.network.type: {model.network.type} takes a {expected}, "
             f"but representation {model.representation} is a {kind}"
         )
-    shape = representation.shape(seconds)
-    left = prod(shrink(size, model.network.stride, len(model.network.channels))[-1] for size in shape)
-    if left < 2:
-        raise ParamsError(
-            f"{FILE}: models.{name}.network.channels: {len(model.network.channels)} stages leave one position of a "
-            f"window of {' x '.join(map(str, shape))}, too little for its norms; use fewer, or longer windows"
-        )
+    if model.scaling != "none" and kind != "waveform":
+        raise ParamsError(f"{FILE}: models.{name}.scaling: only a waveform is scaled, a mel is not")
+    problem = model.network.problem(representation.shape(seconds))
+    if problem:
+        raise ParamsError(f"{FILE}: models.{name}.network.{problem}")
     if model.loss.reconstruction.type == "bce" and model.network.head != "sigmoid":
         raise ParamsError(
             f"{FILE}: models.{name}.loss.reconstruction.type: bce needs network.head sigmoid, not {model.network.head}"

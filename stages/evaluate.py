@@ -45,15 +45,14 @@ def main(name: str) -> None:
                     number = settings.examples, settings.samples
                     examples.save(out / "examples.parquet", model.cpu(), test, level, *number, seed)
                     workspace.write_json(out / "config.json", described)
-                units = {"active_units": scores.active_units, "variance_ratio": scores.variance_ratio}
                 sizes = described["latent_dims"], described["parameters"]
-                alone = summary.metrics(frame, [{"seed": seed, **units}], *sizes, settings.bootstrap)
+                alone = summary.metrics(frame, [{"seed": seed, **scores.use}], *sizes, settings.bootstrap)
                 run.params({"evaluate": settings.model_dump()})
                 run.metrics({f"test.{k}": v for k, v in alone.items() if isinstance(v, int | float)})
                 run.tag("collapsed", alone["collapse_reason"] or "no")
             rows.append(frame)
             latents.append(scores.latents)
-            found.append({"seed": seed, **units})
+            found.append({"seed": seed, **scores.use})
             runs.append(run.identity)
         whole = pd.concat(rows, ignore_index=True)
         result = summary.metrics(whole, found, *sizes, settings.bootstrap)
@@ -65,7 +64,11 @@ def main(name: str) -> None:
     workspace.say(
         f"{name}: test mse {result['mse']:.5f} (train mean {result['mse_mean']:.5f}, zero {result['mse_zero']:.5f}), "
         f"cosine {result['cosine_similarity']:.3f}, kl {result['kl']:.1f} nats, "
-        f"{result['active_units']:g} of {result['latent_dims']} units active"
+        + (
+            f"{result['active_units']:g} of {result['latent_dims']} units active"
+            if result["perplexity"] is None
+            else f"perplexity {result['perplexity_share']:.0%} of the codebook"
+        )
         + (f"; COLLAPSED: {result['collapse_reason']}" if result["collapsed"] else "")
     )
 

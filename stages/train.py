@@ -10,7 +10,9 @@ from tqdm import tqdm
 from pipeline import workspace
 from pipeline.cache.reader import Split, read_split, read_stats
 from pipeline.errors import TrainingError
+from pipeline.losses.objective import Objective
 from pipeline.models import store
+from pipeline.models.signal import Signal
 from pipeline.models.vae import build
 from pipeline.params import read, section
 from pipeline.runtime import RuntimeConfig
@@ -41,13 +43,15 @@ def train_seed(
     described: dict[str, Any] = {
         "variant": name,
         "seed": seed,
-        **config.model_dump(include={"network", "bottleneck", "loss"}),
+        **config.model_dump(include={"network", "bottleneck", "scaling", "condition", "loss"}),
         "train": settings.model_dump(),
         "input": config.representation,
         "representation": stats["representation"],
         "seconds": stats["seconds"],
         "kind": splits[0].kind,
         "shape": splits[0].shape,
+        "labels": sorted(set(splits[0].labels.tolist())) if config.condition else [],
+        "stats": {"mean": stats["mean"], "std": stats["std"]},
     }
     hashed = workspace.fingerprint(stats["shards"])
     fingerprint = workspace.fingerprint([described, hashed, torch.__version__, device.type], CODE)
@@ -58,9 +62,10 @@ def train_seed(
     identity = {"variant": name, "seed": seed, "fingerprint": fingerprint, "data": hashed}
     out.mkdir()
     with record(section(TrackingConfig, "tracking"), "train", identity) as run:
-        run.params(described)
+        run.params({key: value for key, value in described.items() if key != "stats"})
         torch.manual_seed(seed)
-        model = build(config.network, config.bottleneck, splits[0].shape, stats).to(device)
+        model = build(described).to(device)
+        objective = Objective(config.loss, Signal.of(described))
         parameters = sum(p.numel() for p in model.parameters())
         workspace.say(f"{name} seed {seed}: {parameters:,} parameters, {model.latent_dims} latent dims, on {device}")
         with tqdm(total=settings.epochs, desc=name, unit="epoch", disable=None) as bar:
@@ -75,16 +80,13 @@ def train_seed(
 
             train, valid = splits
             try:
-                history, snapshots = fit(model, train, valid, settings, config.loss, seed, device, on_epoch)
+                history, snapshots = fit(model, train, valid, settings, objective, seed, device, on_epoch)
             except TrainingError as error:
                 raise TrainingError(f"{name} seed {seed}: {error}") from error
             except torch.OutOfMemoryError as error:
                 hint = "lower train.batch_size or the network's channels, or set runtime.device to cpu"
                 raise TrainingError(f"{name} seed {seed}: {device} has too little memory; {hint}") from error
-        scale = {"mean": stats["mean"], "std": stats["std"]}
-        store.save(
-            out, model, {**described, "stats": scale, "parameters": parameters, "latent_dims": model.latent_dims}
-        )
+        store.save(out, model, {**described, "parameters": parameters, "latent_dims": model.latent_dims})
         save_history(out / "history.csv", history)
         save_snapshots(out / "snapshots.parquet", snapshots)
         workspace.write_json(out / "run.json", run.identity)

@@ -38,9 +38,11 @@ def save(path: Path, model: VAE, test: Split, peak_db: float | None, number: int
         seed: of the model, as a column.
     """
     index = choose(test, number)
-    originals = Resident(test, torch.device("cpu")).batch(torch.from_numpy(index))
-    reconstructions = model(originals)[0]
-    drawn = model.sample(torch.randn(samples, model.latent_dims, generator=torch.Generator().manual_seed(0)))
+    originals, labels = Resident(test, torch.device("cpu"), model.labels).batch(torch.from_numpy(index))
+    reconstructions = model.reconstruct(originals, labels)
+    of_each = torch.arange(samples) % max(1, len(model.labels))  # a model without labels does not look
+    drawn = model.sample(samples, torch.Generator().manual_seed(0), of_each)
+    names = [model.labels[i] if model.labels else "" for i in of_each]
     levels = [None] * len(index) if test.peak_db is None else test.peak_db[index].tolist()
     twice = {
         name: 2 * values[index].tolist() for name, values in (("track_id", test.track_ids), ("label", test.labels))
@@ -50,7 +52,8 @@ def save(path: Path, model: VAE, test: Split, peak_db: float | None, number: int
         "example": [*range(len(index)), *range(len(index)), *range(samples)],
         "seed": [seed] * (2 * len(index) + samples),
         "window_id": 2 * test.window_ids[index].tolist() + [-1] * samples,
-        **{name: values + [""] * samples for name, values in twice.items()},
+        "track_id": twice["track_id"] + [""] * samples,
+        "label": twice["label"] + names,
         "peak_db": np.array(2 * levels + [peak_db] * samples, dtype=np.float64),
     }
     stacked = torch.cat([originals, reconstructions, drawn]).squeeze(1).numpy().astype(np.float32)

@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pipeline.training import collapse
+
 METRICS = ("mse", "cosine_similarity", "kl", "elbo")
 
 
@@ -35,20 +37,6 @@ def summarise(windows: pd.DataFrame, resamples: int) -> dict[str, float]:
     return result
 
 
-def collapse(active_units: float, latent_dims: int, variance_ratio: float, nats: float) -> str | None:
-    """Why a variant counts as collapsed, or None.
-
-    Thresholds: active units under 5 % of the latent, variance of the reconstructions under 0.2 of the data's, KL
-    under 1 nat.
-    """
-    signs = {
-        f"{active_units:g} of {latent_dims} units active": active_units < 0.05 * latent_dims,
-        f"reconstructions vary {variance_ratio:.2f} times as much as the data": variance_ratio < 0.2,
-        f"KL {nats:.2f} nats": nats < 1,
-    }
-    return "; ".join(sign for sign, true in signs.items() if true) or None
-
-
 def metrics(
     windows: pd.DataFrame, seeds: list[dict[str, Any]], latent_dims: int, parameters: int, resamples: int
 ) -> dict[str, Any]:
@@ -56,24 +44,28 @@ def metrics(
 
     Args:
         windows: all seeds' rows of windows.parquet.
-        seeds: for each seed "seed", "active_units" and "variance_ratio".
+        seeds: for each seed "seed" and what `collapse.Use.numbers` found; means over seeds are kept.
         latent_dims: of the model.
         parameters: of the model.
         resamples: of the bootstrap.
     """
     result: dict[str, Any] = summarise(windows, resamples)
-    for name in ("active_units", "variance_ratio"):
+    for name in seeds[0].keys() - {"seed"}:
         result[name] = float(np.mean([s[name] for s in seeds]))
     nats = windows.groupby("seed")["kl"].mean()
-    reasons = {s["seed"]: collapse(s["active_units"], latent_dims, s["variance_ratio"], nats[s["seed"]]) for s in seeds}
+    reasons = {s["seed"]: collapse.reason(s | {"kl": nats[s["seed"]]}) for s in seeds}
     dead = [f"seed {seed}: {why}" if len(seeds) > 1 else why for seed, why in reasons.items() if why]
     reason = "; ".join(dead) or None
-    return result | {
-        "latent_dims": latent_dims,
-        "parameters": parameters,
-        "collapsed": reason is not None,
-        "collapse_reason": reason,
-        "tracks": int(windows["track_id"].nunique()),
-        "windows": int(windows["window_id"].nunique()),
-        "seeds": [s["seed"] for s in seeds],
-    }
+    return (
+        {"active_units": None, "perplexity": None}
+        | result
+        | {
+            "latent_dims": latent_dims,
+            "parameters": parameters,
+            "collapsed": reason is not None,
+            "collapse_reason": reason,
+            "tracks": int(windows["track_id"].nunique()),
+            "windows": int(windows["window_id"].nunique()),
+            "seeds": [s["seed"] for s in seeds],
+        }
+    )

@@ -1,18 +1,11 @@
-"""How far a reconstruction is from its original, per window and in nats.
-
-`distance` is a mean over a window's values, `nats` the negative log-likelihood of the whole window that it stands for:
-so `beta` weighs the KL the same whether a window has 15,000 values or 27,648.
-"""
-
-from collections.abc import Callable
-from dataclasses import dataclass
-from math import log, pi
+"""How far a reconstruction is from its original: means over a window's values."""
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from pipeline.losses.config import ReconstructionConfig
+from pipeline.models.signal import Signal
 
 
 def mse(reconstruction: Tensor, target: Tensor) -> Tensor:
@@ -36,49 +29,7 @@ def bce(reconstruction: Tensor, target: Tensor, low: float) -> Tensor:
     return (functional.binary_cross_entropy(p, t, reduction="none") - entropy).flatten(1).mean(1)
 
 
-@dataclass(frozen=True)
-class Reconstruction:
-    """A distance and its reading as a likelihood.
-
-    Attributes:
-        distance: (reconstruction, target) to (B,).
-        values: numbers in a window.
-        sigma: of the Gaussian likelihood; "optimal" fits it to the windows at hand (sigma-VAE, Rybkin et al. 2021,
-            arXiv 2006.13202); None reads the distance as nats per value.
-    """
-
-    distance: Callable[[Tensor, Tensor], Tensor]
-    values: int
-    sigma: float | str | None
-
-    def variance(self, distance: Tensor) -> Tensor:
-        """Of the likelihood, without a gradient. At 1/2 a squared error counts once; other distances take it too."""
-        if self.sigma == "optimal":
-            return distance.mean().detach().clamp_min(1e-8)
-        return torch.as_tensor(0.5 if self.sigma is None else float(self.sigma) ** 2, device=distance.device)
-
-    def nats(self, distance: Tensor) -> Tensor:
-        """(B,) distances to (B,) nats per window; where sigma is optimal, all windows share one."""
-        if self.sigma is None:
-            return self.values * distance
-        variance = self.variance(distance)
-        return 0.5 * self.values * (distance / variance + torch.log(variance) + log(2 * pi))
-
-
-def make(config: ReconstructionConfig, kind: str, values: int) -> Reconstruction:
-    """The reconstruction term of a variant.
-
-    Args:
-        config: its block.
-        kind: "mel" or "waveform".
-        values: numbers in a window.
-    """
-    low = 0.0 if kind == "mel" else -1.0
-    distances: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-        "gaussian": mse,
-        "mse": mse,
-        "l1": l1,
-        "bce": lambda reconstruction, target: bce(reconstruction, target, low),
-    }
-    sigma = config.sigma if config.type == "gaussian" else None
-    return Reconstruction(distances[config.type], values, sigma)
+def make(config: ReconstructionConfig, signal: Signal):  # type: ignore[no-untyped-def]
+    """The reconstruction distance of a variant: (reconstruction, target), both (B, 1, *shape), to (B,)."""
+    distances = {"gaussian": mse, "mse": mse, "l1": l1, "bce": lambda y, x: bce(y, x, signal.low)}
+    return distances[config.type]

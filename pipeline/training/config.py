@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from pipeline.losses.config import LossConfig
-from pipeline.models.config import BottleneckConfig, NetworkConfig
+from pipeline.models.config import BottleneckConfig, ConditionConfig, NetworkConfig
 from pipeline.params import Strict, entry, parse
 
 
@@ -32,6 +32,10 @@ class VariantConfig(Strict):
     representation: str
     network: NetworkConfig
     bottleneck: BottleneckConfig
+    scaling: Literal["none", "peak", "rms"] = Field(
+        "none", description="waveforms only: a window is divided by its level, and its reconstruction multiplied"
+    )
+    condition: ConditionConfig | None = Field(None, description="gives the label to encoder and decoder")
     loss: LossConfig = LossConfig()
     train: dict[str, Any] = {}
 

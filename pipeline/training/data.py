@@ -1,6 +1,7 @@
 """Batches from a cached split that lives on the device."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,14 +15,26 @@ def fixed_noise(rows: int, dims: int) -> Tensor:
     return torch.randn(rows, dims, generator=torch.Generator().manual_seed(0))
 
 
+class Batch(NamedTuple):
+    """Windows (B, 1, *shape) float32 on the data's scale, and (B,) indices of their labels."""
+
+    x: Tensor
+    label: Tensor
+
+
 class Resident:
     """A whole split on the device, as stored (2 bytes a value); a batch is gathered and brought to scale there.
 
     It is a list of windows. Where a row holds a span of several, they lie evenly in it, and an epoch of training sees
     as many at other places.
+
+    Args:
+        split: its rows.
+        device: where they are kept.
+        labels: what a batch's label indices count; a label that is not there gets the index after the last one.
     """
 
-    def __init__(self, split: Split, device: torch.device) -> None:
+    def __init__(self, split: Split, device: torch.device, labels: Sequence[str] = ()) -> None:
         self.kind, self.shape, self.device = split.kind, split.shape, device
         stored = torch.from_numpy(split.values).to(device)
         # (rows, places, *shape): every window that could be cut from a row. A view, which takes no memory.
@@ -35,22 +48,24 @@ class Resident:
             room = (torch.from_numpy(split.lengths).long() - self.shape[-1])[row]
             number = torch.cat([torch.linspace(0, 1, n, dtype=torch.float64) for n in windows.tolist()])
             start = (number * room).round().long()
+        number_of = {label: i for i, label in enumerate(labels)}
+        self.label = torch.tensor([number_of.get(label, len(labels)) for label in split.labels.tolist()], device=device)
         self.row, self.start, self.room = row.to(device), start.to(device), room
 
     def __len__(self) -> int:
         return len(self.row)
 
-    def batch(self, index: Tensor) -> Tensor:
-        """Windows at `index` (B,) as (B, 1, *shape) float32 on the data's scale."""
+    def batch(self, index: Tensor) -> Batch:
+        """Windows at `index` (B,)."""
         index = index.to(self.device)
         return self._cut(self.row[index], self.start[index])
 
-    def batches(self, size: int) -> Iterator[Tensor]:
+    def batches(self, size: int) -> Iterator[Batch]:
         """All windows once, in the order in which they are stored."""
         for index in torch.arange(len(self), device=self.device).split(size):
             yield self.batch(index)
 
-    def epoch(self, size: int, generator: torch.Generator) -> Iterator[Tensor]:
+    def epoch(self, size: int, generator: torch.Generator) -> Iterator[Batch]:
         """As many windows as there are, in an order drawn from `generator` (of the CPU), each anywhere in its row."""
         order = torch.randperm(len(self), generator=generator)
         draw = torch.rand(len(self), generator=generator, dtype=torch.float64)
@@ -58,8 +73,8 @@ class Resident:
         for rows, starts in zip(self.row[order.to(self.device)].split(size), start.split(size), strict=True):
             yield self._cut(rows, starts)
 
-    def _cut(self, row: Tensor, start: Tensor) -> Tensor:
+    def _cut(self, row: Tensor, start: Tensor) -> Batch:
         x = self.stored[row, start].float()
         # A window's 80 dB count from its own peak. In a silent one nothing is raised to it.
         x = below_peak(x, lowest=-FLOOR_DB) if self.spans and self.kind == "mel" else x
-        return to_unit(x, self.kind).unsqueeze(1)
+        return Batch(to_unit(x, self.kind).unsqueeze(1), self.label[row])

@@ -1,11 +1,11 @@
 """The training loop: one for every variant."""
 
 import copy
+import dataclasses
 import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from math import prod
 
 import torch
 from torch import Tensor
@@ -13,11 +13,12 @@ from torch import Tensor
 from pipeline.cache.reader import Split
 from pipeline.errors import TrainingError
 from pipeline.losses import kl
-from pipeline.losses.config import LossConfig
-from pipeline.losses.reconstruction import make, mse
+from pipeline.losses.objective import Objective
+from pipeline.losses.reconstruction import mse
 from pipeline.models.vae import VAE
+from pipeline.training import collapse
 from pipeline.training.config import TrainConfig
-from pipeline.training.data import Resident, fixed_noise
+from pipeline.training.data import Batch, Resident, fixed_noise
 
 History = list[dict[str, float]]
 
@@ -37,7 +38,7 @@ def fit(
     train: Split,
     valid: Split,
     config: TrainConfig,
-    loss: LossConfig,
+    objective: Objective,
     seed: int,
     device: torch.device,
     on_epoch: Callable[[dict[str, float]], None],
@@ -49,7 +50,7 @@ def fit(
         train: windows to learn from.
         valid: windows to choose the epoch by.
         config: optimiser, schedule, length.
-        loss: what is minimised, in nats per window; its gradient is taken per value, so that clipping and learning
+        objective: what is minimised, in nats per window; its gradient is taken per value, so that clipping and learning
             rate mean the same for any size of window.
         seed: of the order of windows, their places in their rows and the noise.
         device: where batches are made.
@@ -58,10 +59,8 @@ def fit(
     Raises:
         TrainingError: a loss is no longer finite.
     """
-    values = prod(train.shape)
-    term = make(loss.reconstruction, train.kind, values)
-    estimate = kl.ESTIMATORS[loss.kl.estimator]
-    data, held_out = Resident(train, device), Resident(valid, device)
+    values = objective.signal.values
+    data, held_out = (Resident(split, device, model.labels) for split in (train, valid))
     steps = config.epochs * math.ceil(len(data) / config.batch_size)
     optimiser = torch.optim.AdamW(
         model.parameters(), config.learning_rate, weight_decay=config.weight_decay, fused=device.type != "mps"
@@ -69,8 +68,8 @@ def fit(
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, steps, config))
     generator = torch.Generator(device).manual_seed(seed)
     shuffle = torch.Generator().manual_seed(seed)
-    snapshots = Snapshots(held_out.batch(_spread(len(held_out), 4)))
-    fixed_noise = torch.randn(4, model.latent_dims, generator=generator, device=device)
+    fixed = held_out.batch(_spread(len(held_out), 4))
+    snapshots = Snapshots(fixed.x)
     marks = {round(e) for e in torch.linspace(1, config.epochs, config.snapshots).tolist()}
     history: History = []
     best, best_state, step = math.inf, copy.deepcopy(model.state_dict()), 0
@@ -78,34 +77,33 @@ def fit(
     for epoch in range(1, config.epochs + 1):
         began = time.perf_counter()
         model.train()
-        sums = torch.zeros(5, device=device)  # loss, reconstruction, KL, effective beta, gradient norm
-        for x in data.epoch(config.batch_size, shuffle):
+        sums: dict[str, Tensor] = {}
+        for x, label in data.epoch(config.batch_size, shuffle):
             noise = torch.randn(len(x), model.latent_dims, generator=generator, device=device)
-            reconstruction, code = model(x, noise)
-            distance = term.distance(reconstruction, x)
-            nats = term.nats(distance).mean()
-            divergence = estimate(code).sum(1).mean()
-            beta = kl.weight(loss.kl, step / steps)
+            y, code = model(x, noise, label)
+            distances = objective.distances(y, x, code)
+            combined = objective.combined(distances)
+            nats, divergence = objective.nats(combined).mean(), objective.divergence(code)
+            total = nats + objective.regulariser(divergence, code, step / steps)
             optimiser.zero_grad(set_to_none=True)
-            total = nats + beta * divergence
             (total / values).backward()
             norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
             optimiser.step()
             scheduler.step()
-            effective = beta * term.variance(distance)
-            sums += torch.stack((total.detach(), nats.detach(), divergence.detach(), effective, norm)) * len(x)
+            beta = kl.weight(objective.config.kl, step / steps)
+            seen = {"train_loss": total, "train_reconstruction": nats, "train_kl": divergence.sum(1).mean()}
+            seen |= {f"train_{name}": term.mean() for name, term in (distances | code.penalties).items()}
+            seen |= {"beta_effective": beta * objective.variance(combined), "grad_norm": norm}
+            for name, value in seen.items():
+                sums[name] = sums.get(name, 0) + len(x) * value.detach()
             step += 1
-        means = (sums / len(data)).tolist()  # the only wait for the device in an epoch
+        means = dict(zip(sums, (torch.stack(list(sums.values())) / len(data)).tolist(), strict=True))  # the one wait
         row = {
             "epoch": epoch,
-            "train_loss": means[0],
-            "train_reconstruction": means[1],
-            "train_kl": means[2],
-            **validate(model, held_out, loss, config.batch_size),
+            **means,
+            **validate(model, held_out, objective, config.batch_size),
             "beta": beta,
-            "beta_effective": means[3],
             "learning_rate": optimiser.param_groups[0]["lr"],
-            "grad_norm": means[4],
             "seconds": time.perf_counter() - began,
         }
         bad = [name for name, value in row.items() if not math.isfinite(value)]
@@ -118,7 +116,7 @@ def fit(
         since = epoch - min(history, key=lambda r: r["valid_loss"])["epoch"]
         stop = config.patience is not None and since >= config.patience
         if epoch in marks or stop:
-            _keep(snapshots, epoch, model, fixed_noise)
+            _keep(snapshots, epoch, model, fixed)
         if stop:
             break
     model.load_state_dict(best_state)
@@ -126,29 +124,44 @@ def fit(
 
 
 @torch.no_grad()
-def validate(model: VAE, data: Resident, loss: LossConfig, batch_size: int) -> dict[str, float]:
+def validate(model: VAE, data: Resident, objective: Objective, batch_size: int) -> dict[str, float]:
     """The training's objective on held-out windows, at the final KL weight and with the same draws every time.
 
-    In nats per window; valid_mse alone is of the reconstruction from the posterior's mean.
+    In nats per window; valid_mse alone is of the reconstruction from the posterior's mean. Whatever tells a collapse is
+    there too: active units or codebook perplexity, the reconstructions' variance against the data's, and `collapsed`,
+    which is 1 where `collapse.reason` finds one.
     """
     model.eval()
     noise = fixed_noise(len(data), model.latent_dims).to(data.device)
-    term = make(loss.reconstruction, data.kind, prod(data.shape))
-    distances, errors, divergences, means = [], [], [], []
-    for x, draw in zip(data.batches(batch_size), noise.split(batch_size), strict=True):
-        reconstruction, code = model(x, draw)
-        distances.append(term.distance(reconstruction, x))
-        errors.append(mse(model.decode(code.mean), x))
-        divergences.append(kl.analytic(code).sum(1))
-        means.append(code.mean)
-    nats, divergence = float(term.nats(torch.cat(distances)).mean()), float(torch.cat(divergences).mean())
-    return {
-        "valid_loss": nats + loss.kl.beta * divergence,
+    terms: dict[str, list[Tensor]] = {}
+    errors, divergences, penalties = [], [], []
+    use = collapse.Use(model.bottleneck)
+    for (x, label), draw in zip(data.batches(batch_size), noise.split(batch_size), strict=True):
+        y, code = model(x, draw, label)
+        for name, term in objective.distances(y, x, code).items():
+            terms.setdefault(name, []).append(term)
+        mean = model.reconstruct(x, label)
+        errors.append(mse(mean, x))
+        divergences.append(kl.divergence(code))
+        penalties.append({name: len(x) * value for name, value in code.penalties.items()})
+        use.add(x, mean, code)
+    distances = {name: torch.cat(parts) for name, parts in terms.items()}
+    nats, divergence = objective.nats(objective.combined(distances)).mean(), torch.cat(divergences)
+    mean_penalties = {name: sum(p[name] for p in penalties) / len(data) for name in penalties[0]}
+    code = dataclasses.replace(code, penalties=mean_penalties)
+    row = {
+        "valid_loss": nats + objective.regulariser(divergence, code, 1.0),
         "valid_reconstruction": nats,
-        "valid_kl": divergence,
-        "valid_mse": float(torch.cat(errors).mean()),
-        "active_units": kl.active_units(torch.cat(means)),
+        "valid_kl": divergence.sum(1).mean(),
+        **{f"valid_{name}": term.mean() for name, term in (distances | mean_penalties).items()},
+        "valid_mse": torch.cat(errors).mean(),
     }
+    if model.bottleneck.levels:
+        parts = divergence.mean(0).split(list(model.bottleneck.levels.values()))
+        row |= {f"valid_kl_{name}": part.sum() for name, part in zip(model.bottleneck.levels, parts, strict=True)}
+    numbers = {name: float(value) for name, value in row.items()}
+    found = use.numbers()
+    return numbers | found | {"collapsed": float(collapse.reason(found | {"kl": numbers["valid_kl"]}) is not None)}
 
 
 def _rate(step: int, steps: int, config: TrainConfig) -> float:
@@ -167,8 +180,9 @@ def _spread(length: int, number: int) -> Tensor:
 
 
 @torch.no_grad()
-def _keep(snapshots: Snapshots, epoch: int, model: VAE, noise: Tensor) -> None:
+def _keep(snapshots: Snapshots, epoch: int, model: VAE, fixed: Batch) -> None:
     model.eval()
     snapshots.epochs.append(epoch)
-    snapshots.reconstructions.append(model(snapshots.originals)[0].cpu())
-    snapshots.samples.append(model.sample(noise).cpu())
+    snapshots.reconstructions.append(model.reconstruct(fixed.x, fixed.label).cpu())
+    same = torch.Generator().manual_seed(0)
+    snapshots.samples.append(model.sample(4, same, fixed.label.repeat(4)[:4]).cpu())

@@ -10,7 +10,6 @@ from pipeline.cache import arrays
 from pipeline.cache.reader import Split
 from pipeline.evaluation import examples
 from pipeline.evaluation.protocol import baselines, score
-from pipeline.models.config import Conv2dConfig, GaussianConfig
 from pipeline.models.vae import build
 from pipeline.training.data import fixed_noise
 
@@ -33,9 +32,15 @@ TRAIN, VALID, TEST = split(20, 0), split(10, 1), split(11, 2)
 @pytest.fixture(scope="module")
 def model():
     torch.manual_seed(0)
-    stats_ = {"mean": [0.5] * SHAPE[0], "std": [0.3] * SHAPE[0]}
     return build(
-        Conv2dConfig(type="conv2d", channels=[4]), GaussianConfig(type="gaussian", latent=3), SHAPE, stats_
+        {
+            "network": {"type": "conv2d", "channels": [4]},
+            "bottleneck": {"type": "gaussian", "latent": 3},
+            "kind": "mel",
+            "shape": SHAPE,
+            "stats": {"mean": [0.5] * SHAPE[0], "std": [0.3] * SHAPE[0]},
+            "representation": {},
+        }
     ).eval()
 
 
@@ -58,7 +63,7 @@ def test_scores_agree_with_numpy_scikit_learn_and_scipy(model):
     likelihood = stats.norm(flat_draw, np.sqrt(noise)).logpdf(flat_x).sum(1)
     np.testing.assert_allclose(found.windows["elbo"], likelihood - found.windows["kl"], rtol=1e-4)
     np.testing.assert_allclose(found.latents, code.mean.numpy(), atol=1e-6)
-    assert found.variance_ratio == pytest.approx(flat_y.var(0).mean() / flat_x.var(0).mean(), rel=1e-4)
+    assert found.use["variance_ratio"] == pytest.approx(flat_y.var(0).mean() / flat_x.var(0).mean(), rel=1e-4)
 
 
 def test_baselines(model):

@@ -2,9 +2,8 @@
 
 import numpy as np
 import pandas as pd
-import pytest
 
-from pipeline.evaluation.summary import collapse, interval, metrics, per_track, summarise
+from pipeline.evaluation.summary import interval, metrics, per_track, summarise
 
 
 def windows(seeds=(0,), tracks=(("a", 3), ("b", 1))) -> pd.DataFrame:
@@ -42,22 +41,13 @@ def test_interval_of_equal_values_is_a_point_and_draws_are_fixed():
     assert interval(values, 100) == interval(values, 100)
 
 
-@pytest.mark.parametrize(
-    ("active", "ratio", "nats", "said"),
-    [(60, 0.7, 80, None), (2, 0.7, 80, "2 of 64 units"), (60, 0.1, 80, "0.10 times"), (60, 0.7, 0.5, "KL 0.50")],
-)
-def test_each_sign_of_collapse_is_named(active, ratio, nats, said):
-    reason = collapse(active, 64, ratio, nats)
-    assert reason is None if said is None else said in reason
-
-
 def test_one_collapsed_seed_is_not_hidden_by_the_others():
     seeds = [
-        {"seed": 0, "active_units": 8, "variance_ratio": 0.5},
-        {"seed": 1, "active_units": 0, "variance_ratio": 0.0},
+        {"seed": 0, "active_units": 8, "active_share": 1.0, "variance_ratio": 0.5},
+        {"seed": 1, "active_units": 0, "active_share": 0.0, "variance_ratio": 0.0},
     ]
     result = metrics(windows(seeds=(0, 1)), seeds, latent_dims=8, parameters=10, resamples=50)
-    assert result["collapsed"] and result["collapse_reason"].startswith("seed 1: 0 of 8")
+    assert result["collapsed"] and result["collapse_reason"].startswith("seed 1: 0.0%")
 
 
 def test_metrics_json_has_its_keys():

@@ -7,9 +7,10 @@ import torch
 from torch.distributions import Normal, kl_divergence
 
 from pipeline.losses import kl
-from pipeline.losses.config import KLConfig, ReconstructionConfig
-from pipeline.losses.reconstruction import make
+from pipeline.losses.config import KLConfig, LossConfig, ReconstructionConfig
+from pipeline.losses.objective import Objective
 from pipeline.models.bottlenecks import Code
+from pipeline.models.signal import Signal
 
 
 def code(batch: int = 4, dims: int = 8, seed: int = 0, standard: bool = False) -> Code:
@@ -48,18 +49,14 @@ def test_constant_schedule_and_no_warmup():
     assert kl.weight(KLConfig(beta=0.5, schedule="linear", warmup=0.0), 0.0) == 0.5
 
 
-def test_active_units_counts_dimensions_that_vary():
-    means = torch.zeros(100, 5)
-    means[:, 0] = torch.linspace(-1, 1, 100)
-    means[:, 1] = 3.0  # large, but the same for all
-    means[:, 2] = torch.linspace(-0.1, 0.1, 100)  # variance 0.0034
-    assert kl.active_units(means) == 1
-
-
 def pair(kind: str, shape=(3, 1, 6, 7)):
     low = 0.0 if kind == "mel" else -1.0
     x, y = torch.rand(2, *shape, generator=torch.Generator().manual_seed(0))
     return low + (1 - low) * x, low + (1 - low) * y
+
+
+def make(config: ReconstructionConfig, kind: str, values: int) -> Objective:
+    return Objective(LossConfig(reconstruction=config), Signal(kind, (values,), 0.0, 0.5, {}))
 
 
 def test_fixed_gaussian_is_the_likelihood_of_the_whole_window():

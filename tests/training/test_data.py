@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pipeline.cache.reader import Split
-from pipeline.training.data import Resident, fixed_noise
+from pipeline.training.data import Batch, Resident, fixed_noise
 
 CPU = torch.device("cpu")
 
@@ -24,10 +24,12 @@ def resident(kind: str, shape: tuple[int, ...], number: int = 7) -> Resident:
 @pytest.mark.parametrize(("kind", "shape", "low"), [("mel", (4, 10), 0.0), ("waveform", (50,), -1.0)])
 def test_an_epoch_shows_every_window_once_on_its_scale(kind, shape, low):
     data = resident(kind, shape)
-    plain = torch.cat(list(data.batches(3)))
+    plain = torch.cat([x for x, _ in data.batches(3)])
     assert plain.shape == (7, 1, *shape) and plain.dtype == torch.float32
     assert low <= plain.min() < low + 0.2 and 0.8 < plain.max() <= 1
-    first, again, other = (torch.cat(list(data.epoch(3, torch.Generator().manual_seed(s)))) for s in (0, 0, 1))
+    first, again, other = (
+        torch.cat([x for x, _ in data.epoch(3, torch.Generator().manual_seed(s))]) for s in (0, 0, 1)
+    )
     assert torch.equal(first, again) and not torch.equal(first, other)
     np.testing.assert_allclose(sorted(first.flatten(1).sum(1)), sorted(plain.flatten(1).sum(1)), rtol=1e-4)
 
@@ -49,10 +51,10 @@ def spans() -> Resident:
     return Resident(Split("waveform", (WINDOW,), values, ids, ids, ids, None, lengths, windows), CPU)
 
 
-def places(batches: list[torch.Tensor]) -> list[tuple[int, int]]:
+def places(batches: list[Batch]) -> list[tuple[int, int]]:
     """Row and first place of each crop; every crop must be in one piece and within what is filled."""
     found = []
-    for crop in torch.cat(batches):
+    for crop in torch.cat([x for x, _ in batches]):
         values = torch.round(crop[0] * 32767).long()
         row, first = int(values[0]) // 1000 - 1, int(values[0]) % 1000
         assert values.tolist() == list(range(int(values[0]), int(values[0]) + WINDOW))
@@ -92,6 +94,16 @@ def test_a_crop_of_a_mel_span_is_measured_from_its_own_peak():
     data = Resident(
         Split("mel", (2, 10), values, *[np.arange(1)] * 3, None, np.array([30], np.int32), np.array([3], np.int32)), CPU
     )
-    for number, crop in enumerate(torch.cat(list(data.batches(8)))):
+    for number, crop in enumerate(torch.cat([x for x, _ in data.batches(8)])):
         np.testing.assert_allclose(crop[0, 0], 1 - np.arange(10) * 2 / 80, atol=1e-6, err_msg=str(number))
         assert (crop[0, 1] == 0).all()  # 80 dB below it
+
+
+def test_labels_are_counted_and_one_that_is_not_known_comes_last():
+    values = np.zeros((3, 30), np.int16)
+    labels, windows = np.array(["b", "a", "x"]), np.array([1, 2, 1], np.int32)
+    ids, lengths = np.arange(3), np.array([10, 30, 10], np.int32)
+    split = Split("waveform", (10,), values, ids, ids, labels, None, lengths, windows)
+    data = Resident(split, CPU, ("a", "b"))
+    assert torch.cat([label for _, label in data.batches(3)]).tolist() == [1, 0, 0, 2]
+    assert sorted(torch.cat([label for _, label in data.epoch(3, torch.Generator())]).tolist()) == [0, 0, 1, 2]

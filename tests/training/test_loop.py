@@ -7,7 +7,8 @@ import torch
 from pipeline.cache.reader import Split
 from pipeline.errors import TrainingError
 from pipeline.losses.config import KLConfig, LossConfig
-from pipeline.models.config import Conv2dConfig, GaussianConfig
+from pipeline.losses.objective import Objective
+from pipeline.models.signal import Signal
 from pipeline.models.vae import build
 from pipeline.training.config import TrainConfig
 from pipeline.training.data import Resident
@@ -31,19 +32,32 @@ def split(number: int, seed: int) -> Split:
 TRAIN, VALID = split(96, 0), split(24, 1)
 
 
+DESCRIPTION = {
+    "kind": "mel",
+    "shape": SHAPE,
+    "stats": {"mean": [0.2] * SHAPE[0], "std": [0.3] * SHAPE[0]},
+    "representation": {"kind": "mel", "sample_rate": 8000, "n_fft": 256, "hop_length": 128, "bands": SHAPE[0]},
+}
+
+
 def model(seed: int = 0):
     torch.manual_seed(seed)
-    stats = {"mean": [0.2] * SHAPE[0], "std": [0.3] * SHAPE[0]}
-    network = Conv2dConfig(type="conv2d", channels=[8, 16])
-    return build(network, GaussianConfig(type="gaussian", latent=6), SHAPE, stats)
+    return build(
+        DESCRIPTION
+        | {"network": {"type": "conv2d", "channels": [8, 16]}, "bottleneck": {"type": "gaussian", "latent": 6}}
+    )
 
 
-def train(made=None, seed: int = 0, loss: LossConfig | None = None, **settings):
+def objective(**loss) -> Objective:
+    return Objective(LossConfig(**loss), Signal.of(DESCRIPTION))
+
+
+def train(made=None, seed: int = 0, loss: Objective | None = None, **settings):
     made = made or model(seed)
     fixed = {"epochs": 12, "warmup_steps": 4, "learning_rate": 3e-3, "snapshots": 3}
     config = TrainConfig(**(fixed | settings))
     rows = []
-    history, snapshots = fit(made, TRAIN, VALID, config, loss or LossConfig(), seed, CPU, rows.append)
+    history, snapshots = fit(made, TRAIN, VALID, config, loss or objective(), seed, CPU, rows.append)
     assert rows == history
     return made, history, snapshots
 
@@ -51,9 +65,9 @@ def train(made=None, seed: int = 0, loss: LossConfig | None = None, **settings):
 def test_loss_goes_down_and_errors_fall_well_below_the_mean_predictor():
     made, history, _ = train()
     assert history[-1]["train_loss"] < history[0]["train_loss"]
-    x = Resident(VALID, CPU).batch(torch.arange(24))
-    flat = (x - Resident(TRAIN, CPU).batch(torch.arange(96)).mean(0)).square().mean()
-    assert validate(made, Resident(VALID, CPU), LossConfig(), 8)["valid_mse"] < 0.5 * float(flat)
+    x = Resident(VALID, CPU).batch(torch.arange(24)).x
+    flat = (x - Resident(TRAIN, CPU).batch(torch.arange(96)).x.mean(0)).square().mean()
+    assert validate(made, Resident(VALID, CPU), objective(), 8)["valid_mse"] < 0.5 * float(flat)
 
 
 def test_same_seed_same_weights_and_another_seed_others():
@@ -66,7 +80,7 @@ def test_the_best_epoch_is_kept_not_the_last():
     made, history, _ = train(learning_rate=0.05, schedule="constant", epochs=16)
     best = min(row["valid_loss"] for row in history)
     assert best < history[-1]["valid_loss"]  # or this would prove nothing
-    assert validate(made, Resident(VALID, CPU), LossConfig(), 16)["valid_loss"] == pytest.approx(best, rel=1e-4)
+    assert validate(made, Resident(VALID, CPU), objective(), 16)["valid_loss"] == pytest.approx(best, rel=1e-4)
 
 
 def test_patience_stops_early():
@@ -76,11 +90,11 @@ def test_patience_stops_early():
 
 
 def test_validation_is_taken_at_the_final_beta_and_does_not_depend_on_the_batch_size():
-    made, history, _ = train(loss=LossConfig(kl=KLConfig(beta=2.0, warmup=1.0)), epochs=3)
+    made, history, _ = train(loss=objective(kl=KLConfig(beta=2.0, warmup=1.0)), epochs=3)
     row = history[0]
     assert row["beta"] < 2.0
     assert row["valid_loss"] == pytest.approx(row["valid_reconstruction"] + 2.0 * row["valid_kl"], rel=1e-6)
-    loss = LossConfig()
+    loss = objective()
     small, large = (validate(made, Resident(VALID, CPU), loss, size) for size in (5, 24))
     assert small == pytest.approx(large, rel=1e-4)
 

@@ -1,4 +1,4 @@
-"""Diagonal Gaussian posterior, standard normal prior (Kingma and Welling 2014, arXiv 1312.6114)."""
+"""Gaussian posterior, standard normal prior (Kingma and Welling 2014, arXiv 1312.6114)."""
 
 from math import prod
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipeline.models.bottlenecks.base import Bottleneck, Code
+from pipeline.models.bottlenecks.base import Bottleneck, Code, normal
 from pipeline.models.config import GaussianConfig
 
 MIN_STD = 1e-4
@@ -39,6 +39,6 @@ class Gaussian(Bottleneck):
         features: Tensor = self.from_latent(z.reshape(len(z), -1, self.flat[1]))
         return features.reshape(-1, *self.shape)
 
-    def prior(self, noise: Tensor) -> Tensor:
+    def prior(self, number: int, generator: torch.Generator) -> Tensor:
         """See `Bottleneck.prior`."""
-        return noise
+        return normal(number, self.latent_dims, generator)

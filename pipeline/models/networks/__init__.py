@@ -1,4 +1,8 @@
-"""Encoders and decoders: name -> (encoder class, decoder class), both built from (config, input shape, statistics)."""
+"""Encoders and decoders: name -> (encoder class, decoder class), both built from (config, signal).
+
+An encoder has a `shape` (of its features, without the batch) and turns (B, 1, *window) into a list: its features, and
+after them whatever else the decoder is given past the latent. A decoder takes such a list, or the features alone.
+"""
 
 from torch import nn
 

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pipeline.models.signal import Signal, column
+
 # Final activations onto the data's scale; `linear` is undone by Standardise instead.
 HEADS: dict[str, Callable[[Tensor], Tensor]] = {
     "sigmoid": torch.sigmoid,
@@ -17,19 +19,16 @@ HEADS: dict[str, Callable[[Tensor], Tensor]] = {
 class Standardise(nn.Module):
     """Zero mean and unit variance by the train split's statistics: per mel band, or for all samples of a waveform.
 
-    Args:
-        mean: a number, or one for each band.
-        std: likewise; a band that never changes counts as 1.
+    A band that never changes counts as of variance 1.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, mean: float | list[float], std: float | list[float]) -> None:
+    def __init__(self, signal: Signal) -> None:
         super().__init__()
-        # (bands, 1) spreads over frames; (1, 1) over samples
-        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).reshape(-1, 1))
-        self.register_buffer("std", torch.tensor(std, dtype=torch.float32).reshape(-1, 1))
+        self.register_buffer("mean", column(signal.mean))
+        self.register_buffer("std", column(signal.std))
         self.std[self.std < 1e-6] = 1.0
 
     def forward(self, x: Tensor) -> Tensor:
@@ -41,16 +40,14 @@ class Head(Standardise):
     """What a decoder's last layer gives, on the data's scale: standardisation undone, or a bounded activation.
 
     Args:
-        head: linear, or the name of an activation.
-        mean: as in Standardise.
-        std: likewise.
-        low: end of the data's scale, 0 for mels and -1 for waveforms: a sigmoid is stretched from [0, 1] to [low, 1].
+        head: linear, or the name of an activation; a sigmoid is stretched to the data's scale.
+        signal: of the data.
     """
 
-    def __init__(self, head: str, mean: float | list[float], std: float | list[float], low: float) -> None:
-        super().__init__(mean, std)
+    def __init__(self, head: str, signal: Signal) -> None:
+        super().__init__(signal)
         self.head = head
-        self.low = low
+        self.low = signal.low
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 1, *shape) of any range."""

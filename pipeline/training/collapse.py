@@ -1,0 +1,88 @@
+"""Is a model's latent in use? Measured in every epoch and in evaluation, by the same numbers and thresholds."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from pipeline.models.bottlenecks import Bottleneck, Code
+
+ACTIVE = 0.01  # variance of the posterior mean above which a latent dimension is in use (Burda et al. 2016, 1509.00519)
+LEAST = {"active_share": 0.05, "variance_ratio": 0.2, "kl": 1.0, "perplexity_share": 0.25}
+
+
+class Use:
+    """Gathers, batch by batch over a split, what tells whether the latent is in use."""
+
+    def __init__(self, bottleneck: Bottleneck) -> None:
+        self.bottleneck = bottleneck
+        self.spread = Spread(), Spread()  # of reconstructions, of data
+        self.means: list[Tensor] = []
+        self.counts = torch.zeros(bottleneck.codebook or 0, dtype=torch.float64)
+
+    def add(self, x: Tensor, y: Tensor, code: Code) -> None:
+        """Windows, their reconstructions from the posterior's mean, and their code."""
+        for moments, values in zip(self.spread, (y, x), strict=True):
+            moments.add(values)
+        if code.indices is not None:
+            self.counts += torch.bincount(code.indices.flatten().cpu(), minlength=len(self.counts))
+        else:
+            self.means.append(code.mean)
+
+    def numbers(self) -> dict[str, float]:
+        """Of all windows that were added.
+
+        Returns:
+            variance_ratio: variance over windows of the reconstructions over that of the data.
+            active_units: latent dimensions in use, and their active_share; where there are levels, for each too.
+            perplexity: of the use of the codebook, exp of its entropy, and its share of the codebook's size: only where
+                there is one, and then instead of the active units.
+        """
+        found = {"variance_ratio": self.spread[0].variance() / max(self.spread[1].variance(), 1e-12)}
+        if self.bottleneck.codebook is not None:
+            share = self.counts / self.counts.sum()
+            perplexity = float(torch.special.entr(share).sum().exp())
+            return found | {"perplexity": perplexity, "perplexity_share": perplexity / self.bottleneck.codebook}
+        active = torch.cat(self.means).var(0, correction=0) > ACTIVE
+        found |= {"active_units": float(active.sum()), "active_share": float(active.float().mean())}
+        parts = active.split(list(self.bottleneck.levels.values())) if self.bottleneck.levels else ()
+        return found | {
+            f"active_units_{name}": float(part.sum()) for name, part in zip(self.bottleneck.levels, parts, strict=True)
+        }
+
+
+class Spread:
+    """Variance over windows at each place of a window, averaged over places: 0 for a model with one answer to all."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.total: Tensor | float = 0.0
+        self.square: Tensor | float = 0.0
+
+    def add(self, values: Tensor) -> None:
+        """(B, ...) windows."""
+        self.count += len(values)
+        wide = values.cpu().double()  # not every device has doubles
+        self.total = self.total + wide.sum(0)
+        self.square = self.square + wide.square().sum(0)
+
+    def variance(self) -> float:
+        """Of all windows that were added."""
+        return float(torch.mean(self.square / self.count - (self.total / self.count) ** 2))  # type: ignore[arg-type]
+
+
+def reason(numbers: Mapping[str, float | None]) -> str | None:
+    """Why a model counts as collapsed, or None.
+
+    Args:
+        numbers: any of active_share, variance_ratio, kl (nats per window) and perplexity_share; what a model has no
+            value for is left out or None.
+    """
+    told = {
+        "active_share": "{:.1%} of the latent units active",
+        "variance_ratio": "reconstructions vary {:.2f} times as much as the data",
+        "kl": "KL {:.2f} nats",
+        "perplexity_share": "perplexity {:.1%} of the codebook",
+    }
+    known = {name: value for name in LEAST if (value := numbers.get(name)) is not None}
+    return "; ".join(told[name].format(value) for name, value in known.items() if value < LEAST[name]) or None
