@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,13 @@ class Project:
         file = self.path / "params.yaml"
         file.write_text(yaml.safe_dump(merged(yaml.safe_load(file.read_text()), changes), sort_keys=False))
 
+    def keep(self, variants: Iterable[str]) -> None:
+        """Take all other variants out of params.yaml."""
+        file = self.path / "params.yaml"
+        params = yaml.safe_load(file.read_text())
+        params["models"] = {name: block for name, block in params["models"].items() if name in variants}
+        file.write_text(yaml.safe_dump(params, sort_keys=False))
+
 
 def environ() -> dict[str, str]:
     """This process's environment with its own Python first on PATH, and without what an outer DVC may have set."""
@@ -71,8 +79,8 @@ def environ() -> dict[str, str]:
     return kept | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
 
 
-def clone(folder: Path, changes: dict[str, Any]) -> Project:
-    """The working tree as it stands, committed as a repository of its own."""
+def clone(folder: Path, changes: dict[str, Any], variants: Iterable[str] = TINY["models"]) -> Project:
+    """The working tree as it stands with two small variants, or those named, committed as a repository of its own."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -85,6 +93,7 @@ def clone(folder: Path, changes: dict[str, Any]) -> Project:
         shutil.copy2(ROOT / name, folder / name)
     project = Project(folder)
     project.set(merged(TINY, changes))
+    project.keep(variants)
     project.run("git", "init", "-q")
     project.run("git", "config", "user.name", "test")
     project.run("git", "config", "user.email", "test@example.org")

@@ -1,0 +1,55 @@
+"""Every variant of params.yaml through the stages that it has, on tiny data, with its own widths and one epoch."""
+
+import json
+import math
+import sys
+
+import pandas as pd
+import pytest
+import yaml
+
+from pipeline.cache import arrays
+from tests.e2e.conftest import ROOT, TINY, clone
+
+pytestmark = pytest.mark.e2e
+
+VARIANTS = list(yaml.safe_load((ROOT / "params.yaml").read_text())["models"])
+
+# In one process: what is tested is the stages, and importing their libraries takes longer than running them.
+RUN = """
+import sys
+from stages import evaluate, figures, report, train
+for name in sys.argv[1:]:
+    for stage in (train, evaluate, figures):
+        stage.main(name)
+report.main()
+"""
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    small = {key: value for key, value in TINY.items() if key != "models"}
+    made = clone(tmp_path_factory.mktemp("variants"), small | {"tracking": {"enabled": False}}, VARIANTS)
+    made.set({"models": {name: {"train": {"epochs": 1}} for name in VARIANTS}})
+    made.repro("cache@mel128", "cache@wave3k")
+    made.run(sys.executable, "-c", RUN, *VARIANTS)
+    return made
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_it_is_trained_scored_and_drawn(project, name):
+    data = project.path / "data"
+    metrics = json.loads((data / "evaluation" / name / "metrics.json").read_text())
+    windows = pd.read_parquet(data / "evaluation" / name / "windows.parquet")
+    assert metrics["mse"] == pytest.approx(windows.groupby("track_id")["mse"].mean().mean())
+    assert math.isfinite(metrics["cosine_similarity"]) and len(windows) == metrics["windows"]
+    latents = arrays.unpack(arrays.read(data / "evaluation" / name / "latents.parquet"), "latent")
+    assert latents.shape == (len(windows), metrics["latent_dims"])
+    listed = json.loads((data / "figures" / name / "figures.json").read_text())
+    assert {"image", "audio"} == {entry["kind"] for entry in listed}
+    assert all((data / "figures" / name / entry["file"]).stat().st_size > 0 for entry in listed)
+
+
+def test_the_report_has_a_row_for_each(project):
+    table = pd.read_csv(project.path / "data" / "report" / "comparison.csv")
+    assert table["variant"].tolist() == VARIANTS and (table["evaluated"] == 1).all()
