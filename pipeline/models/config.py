@@ -54,11 +54,10 @@ class Conv2dConfig(_Strided):
         return [2] * len(self.channels)
 
 
-class ResNet1dConfig(_Strided):
-    """Strided 1-D residual convolutions over a waveform (system B)."""
+class Strided1dConfig(_Strided):
+    """What the 1-D convolutional networks share."""
 
     kind = "waveform"
-    type: Literal["resnet1d"]
     channels: list[int] = Field([16, 32, 64], min_length=1, description="per stage")
     stride: int = Field(4, ge=2, description="by which each stage shortens the sequence")
     head: Literal["linear", "tanh", "sigmoid"] = "linear"
@@ -67,6 +66,57 @@ class ResNet1dConfig(_Strided):
     def strides(self) -> list[int]:
         """See `_Strided.strides`."""
         return [self.stride] * len(self.channels)
+
+
+class ResNet1dConfig(Strided1dConfig):
+    """Strided 1-D residual convolutions over a waveform (system B)."""
+
+    type: Literal["resnet1d"]
+
+
+class Conv1dConfig(Strided1dConfig):
+    """Strided 1-D convolutions over a waveform with dilated residual units (systems C and E)."""
+
+    type: Literal["conv1d"]
+    activation: Literal["snake", "elu", "leaky_relu"] = "snake"
+    weight_norm: bool = Field(True, description="direction and length of each kernel learnt apart")
+    pooling: Literal["none", "global"] = Field(
+        "none", description="global: the features' means over time, from which the decoder makes every position again"
+    )
+
+    def problem(self, shape: tuple[int, ...]) -> str | None:
+        """None: without norms, one position is enough."""
+        return None
+
+
+class FullyConnectedConfig(_Network):
+    """Fully connected layers over all values of a window (system E; system C's simple VAE of mels)."""
+
+    type: Literal["fc"]
+    layers: int = Field(3, ge=1, le=15, description="hidden layers on each side of the bottleneck")
+    width: int = Field(256, ge=1, description="units of each hidden layer")
+    head: Literal["linear", "sigmoid"] = "linear"
+
+
+class TransformerConfig(_Network):
+    """Attention between patches of a waveform and a few latent tokens (system E)."""
+
+    kind = "waveform"
+    type: Literal["transformer"]
+    patch: int = Field(125, ge=2, description="samples from one patch to the next")
+    tokens: int = Field(60, ge=1, description="latent tokens of a window, evenly spread over it")
+    layers: int = Field(3, ge=1, description="blocks of self-attention on each side of the bottleneck")
+    width: int = Field(128, ge=2, description="channels of a token: a multiple of twice `heads`")
+    heads: int = Field(4, ge=1)
+    head: Literal["linear", "tanh", "sigmoid"] = "linear"
+
+    def problem(self, shape: tuple[int, ...]) -> str | None:
+        """See `_Network.problem`."""
+        if self.width % (2 * self.heads):
+            return f"width: {self.width} is not a multiple of twice the {self.heads} heads, which rotary positions need"
+        if self.patch > shape[0]:
+            return f"patch: {self.patch} samples are more than a window's {shape[0]}"
+        return None
 
 
 class GaussianConfig(Strict):
@@ -93,6 +143,8 @@ class ConditionConfig(Strict):
     type: Literal["film"]
 
 
-NetworkConfig = Annotated[Conv2dConfig | ResNet1dConfig, Field(discriminator="type")]
+NetworkConfig = Annotated[
+    Conv2dConfig | ResNet1dConfig | Conv1dConfig | FullyConnectedConfig | TransformerConfig, Field(discriminator="type")
+]
 # A union of one takes no discriminator: `type` is checked by the class itself.
 BottleneckConfig = GaussianConfig
