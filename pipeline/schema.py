@@ -72,3 +72,12 @@ def _compatible(name: str, model: VariantConfig, representation: RepresentationC
         raise ParamsError(
             f"{FILE}: models.{name}.loss.reconstruction.type: bce needs network.head sigmoid, not {model.network.head}"
         )
+    middle, nats = model.bottleneck, model.loss.kl
+    prefix = f"{FILE}: models.{name}.loss.kl"
+    learned = middle.type == "gaussian" and middle.prior.type != "standard"
+    if learned and nats.estimator == "analytic":
+        raise ParamsError(f"{prefix}.estimator: a prior learned as a mixture has no closed form; set it to monte_carlo")
+    if learned and nats.free_bits and nats.free_bits_per == "dimension":
+        raise ParamsError(f"{prefix}.free_bits_per: a mixture's KL is of the whole latent; set it to window")
+    if nats.balance and middle.type != "hierarchical":
+        raise ParamsError(f"{prefix}.balance: only a hierarchical bottleneck has levels, not {middle.type}")

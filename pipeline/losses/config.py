@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pipeline.params import Strict
 
@@ -21,8 +21,25 @@ class KLConfig(Strict):
 
     beta: float = Field(1.0, ge=0, description="final weight, against the likelihood summed over the window's values")
     estimator: Literal["analytic", "monte_carlo"] = "analytic"
-    schedule: Literal["constant", "linear"] = "linear"
-    warmup: float = Field(0.3, ge=0, le=1, description="share of the epochs over which a linear schedule rises from 0")
+    schedule: Literal["constant", "linear", "cyclical", "log"] = "linear"
+    warmup: float = Field(
+        0.3, ge=0, le=1, description="share of the training over which linear and log, capacity and balance go"
+    )
+    cycles: int = Field(4, ge=1, description="of a cyclical schedule; the first half of each rises, the second holds")
+    free_bits: float = Field(0.0, ge=0, description="nats below which the KL costs no more")
+    free_bits_per: Literal["dimension", "window"] = Field(
+        "dimension", description="of each latent dimension, averaged over the batch; or of each window's whole latent"
+    )
+    capacity: float | None = Field(
+        None, ge=0, description="nats per window that the KL is drawn to, from 0 over the warm-up; null: drawn to 0"
+    )
+    balance: bool = Field(False, description="of a hierarchy: during the warm-up the fuller level pays more")
+
+    @model_validator(mode="after")
+    def _one_target(self) -> "KLConfig":
+        if self.free_bits and self.capacity is not None:
+            raise ValueError("capacity: free_bits is set too, and both say how large the KL may be; set one")
+        return self
 
 
 class LossConfig(Strict):

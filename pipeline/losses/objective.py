@@ -75,4 +75,4 @@ class Objective:
             code: of the batch.
             progress: share of the training that is done, 0 to 1.
         """
-        return kl.weight(self.config.kl, progress) * divergence.sum(1).mean()
+        return kl.cost(self.config.kl, divergence, code.sizes, progress)

@@ -3,7 +3,7 @@
 from math import prod
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pipeline.params import Strict
 
@@ -119,14 +119,59 @@ class TransformerConfig(_Network):
         return None
 
 
+class StandardPriorConfig(Strict):
+    """Standard normal."""
+
+    type: Literal["standard"]
+
+
+class MixtureConfig(Strict):
+    """Mixture of Gaussians, all of it learned."""
+
+    type: Literal["mixture"]
+    components: int = Field(10, ge=2)
+
+
+class VampConfig(Strict):
+    """VampPrior: mixture of the posteriors of learned inputs."""
+
+    type: Literal["vamp"]
+    pseudo_inputs: int = Field(50, ge=1, description="each is as large as the features of a window, or of a position")
+
+
+PriorConfig = Annotated[StandardPriorConfig | MixtureConfig | VampConfig, Field(discriminator="type")]
+
+
 class GaussianConfig(Strict):
-    """Diagonal Gaussian posterior, standard normal prior."""
+    """Gaussian posterior."""
 
     type: Literal["gaussian"]
     latent: int = Field(64, ge=1, description="dimensions of the latent vector, or of each position's")
     layout: Literal["vector", "sequence"] = Field(
         "vector", description="one latent vector for the window, or one for each position of the encoder's output"
     )
+    covariance: Literal["diagonal", "isotropic"] = Field(
+        "diagonal", description="of the posterior: isotropic has one standard deviation for the whole window (system E)"
+    )
+    batch_norm: bool = Field(False, description="posterior means have variance 1 over the batch in every dimension")
+    prior: PriorConfig = Field(
+        StandardPriorConfig(type="standard"), description="with layout sequence, of each position by itself"
+    )
+
+    @model_validator(mode="after")
+    def _own_statistics(self) -> "GaussianConfig":
+        if self.batch_norm and self.prior.type == "vamp":
+            raise ValueError("batch_norm: it would mix vamp's pseudo-inputs with the windows; use another prior")
+        return self
+
+
+class HierarchicalConfig(Strict):
+    """Two levels of Gaussians, z2 above z1, with a learned prior p(z1|z2) (system C)."""
+
+    type: Literal["hierarchical"]
+    latent_z2: int = Field(16, ge=1, description="dimensions of z2, one vector for the window")
+    latent_z1: int = Field(48, ge=1, description="dimensions of z1's vector, or of each position's")
+    layout: Literal["vector", "sequence"] = Field("vector", description="of z1, as of a gaussian bottleneck")
 
 
 def shrink(size: int, strides: list[int]) -> list[int]:
@@ -146,5 +191,4 @@ class ConditionConfig(Strict):
 NetworkConfig = Annotated[
     Conv2dConfig | ResNet1dConfig | Conv1dConfig | FullyConnectedConfig | TransformerConfig, Field(discriminator="type")
 ]
-# A union of one takes no discriminator: `type` is checked by the class itself.
-BottleneckConfig = GaussianConfig
+BottleneckConfig = Annotated[GaussianConfig | HierarchicalConfig, Field(discriminator="type")]

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 from pipeline.models.bottlenecks.base import Bottleneck, Code
 from pipeline.models.bottlenecks.gaussian import Gaussian
+from pipeline.models.bottlenecks.hierarchical import Hierarchical
 
-BOTTLENECKS: dict[str, Callable[..., Bottleneck]] = {"gaussian": Gaussian}
+BOTTLENECKS: dict[str, Callable[..., Bottleneck]] = {"gaussian": Gaussian, "hierarchical": Hierarchical}
 
 __all__ = ["BOTTLENECKS", "Bottleneck", "Code"]

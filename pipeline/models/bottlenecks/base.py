@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+DRAWS = 1000  # from a learned prior, to estimate its standard deviation
+
 
 @dataclass(frozen=True)
 class Code:
@@ -19,6 +21,7 @@ class Code:
         prior_std: likewise.
         rate: (B, units) nats that the code costs under the prior, where the bottleneck alone knows them: the codes of a
             quantiser, or log q(z|x) - log p(z) under a prior that is no Gaussian. The losses take it as the KL.
+        sizes: of the levels of a hierarchy, in the order in which they stand in the latent; empty without one.
         indices: (B, positions) of codes in the codebook; None where there is none.
         penalties: scalars that the loss block weighs by name, such as "commitment".
         level: (B, 1, 1) by which the waveform was divided, and its reconstruction is multiplied; None without scaling.
@@ -30,6 +33,7 @@ class Code:
     prior_mean: Tensor | None = None
     prior_std: Tensor | None = None
     rate: Tensor | None = None
+    sizes: tuple[int, ...] = ()
     indices: Tensor | None = None
     penalties: dict[str, Tensor] = field(default_factory=dict)
     level: Tensor | None = None
@@ -80,6 +84,12 @@ class Bottleneck(nn.Module):
     def spread(self) -> Tensor:
         """Standard deviation of the latents over the data, (latent_dims,) or a scalar: what a perturbation scales."""
         return torch.ones(())
+
+    @torch.no_grad()
+    def spread_of_prior(self) -> Tensor:
+        """(latent_dims,) standard deviation of draws from the prior: the spread where a prior is learned."""
+        drawn = self.prior(DRAWS, torch.Generator().manual_seed(0))
+        return drawn.std(0).to(next(self.parameters()).device)
 
 
 def normal(number: int, dims: int, generator: torch.Generator) -> Tensor:

@@ -1,4 +1,4 @@
-"""Gaussian posterior, standard normal prior (Kingma and Welling 2014, arXiv 1312.6114)."""
+"""Gaussian posterior (Kingma and Welling 2014, arXiv 1312.6114), standard normal or learned prior."""
 
 from math import prod
 
@@ -8,15 +8,30 @@ from torch.nn import functional
 
 from pipeline.models.bottlenecks.base import Bottleneck, Code, normal
 from pipeline.models.config import GaussianConfig
+from pipeline.models.gaussians import deviation, log_density
+from pipeline.models.priors import PRIORS
 
-MIN_STD = 1e-4
+
+class UnitVariance(nn.BatchNorm1d):
+    """Mean 0 and variance 1 over the batch, nothing learned (after BN-VAE, Zhu et al. 2020, arXiv 2004.12585).
+
+    On posterior means it keeps the KL of each dimension from a standard normal at half a nat or more, averaged over the
+    batch. A scale of 1 is what suits a dimension of several nats: its aggregate posterior is then the prior.
+    """
+
+    def __init__(self, latent: int) -> None:
+        super().__init__(latent, affine=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, latent, positions), shape unchanged. A single vector has no variance and takes the running one."""
+        if self.training and x.shape[0] * x.shape[2] == 1:
+            return functional.batch_norm(x, self.running_mean, self.running_var, eps=self.eps)
+        y: Tensor = super().forward(x)
+        return y
 
 
 class Gaussian(Bottleneck):
-    """One latent vector for a window (layout vector), or one for each position of the features (layout sequence).
-
-    The posterior's standard deviation is softplus(s) + 1e-4: a bare exp can overflow. It starts near 1.
-    """
+    """One latent vector for a window (layout vector), or one for each position of the features (layout sequence)."""
 
     def __init__(self, config: GaussianConfig, shape: tuple[int, ...]) -> None:
         super().__init__()
@@ -24,15 +39,31 @@ class Gaussian(Bottleneck):
         channels, positions = (prod(shape), 1) if config.layout == "vector" else (shape[0], prod(shape[1:]))
         self.flat = (channels, positions)
         self.latent_dims = config.latent * positions
-        self.to_posterior = nn.Conv1d(channels, 2 * config.latent, 1)
+        deviations = 1 if config.covariance == "isotropic" else config.latent
+        self.parts = [config.latent, deviations]
+        self.isotropic = config.covariance == "isotropic"
+        self.to_posterior = nn.Conv1d(channels, config.latent + deviations, 1)
+        self.normalise = UnitVariance(config.latent) if config.batch_norm else nn.Identity()
+        learned = PRIORS.get(config.prior.type)
+        self.learned = None if learned is None else learned(config.prior, config.latent, channels)
         self.from_latent = nn.Conv1d(config.latent, channels, 1)
+
+    def posterior(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation, (B, latent, positions) each, of features (B, channels, positions)."""
+        mean, raw = self.to_posterior(features).split(self.parts, dim=1)
+        raw = raw.mean(2, keepdim=True) if self.isotropic else raw  # one number for the window
+        mean = self.normalise(mean)
+        return mean, deviation(raw).expand_as(mean)
 
     def encode(self, features: Tensor, noise: Tensor | None = None) -> Code:
         """See `Bottleneck.encode`."""
-        mean, raw = self.to_posterior(features.reshape(-1, *self.flat)).chunk(2, dim=1)
-        mean, std = mean.flatten(1), (functional.softplus(raw) + MIN_STD).flatten(1)
-        z = mean if noise is None else mean + std * noise
-        return Code(z, mean, std, torch.zeros_like(mean), torch.ones_like(std))
+        mean, std = self.posterior(features.reshape(-1, *self.flat))
+        z = mean if noise is None else mean + std * noise.reshape(mean.shape)
+        flat = z.flatten(1), mean.flatten(1), std.flatten(1)
+        if self.learned is None:
+            return Code(*flat, torch.zeros_like(flat[1]), torch.ones_like(flat[2]))
+        rate = log_density(z, mean, std).sum(1) - self.learned.log_prob(z, self.posterior)
+        return Code(*flat, rate=rate)
 
     def decode(self, z: Tensor) -> Tensor:
         """See `Bottleneck.decode`."""
@@ -41,4 +72,11 @@ class Gaussian(Bottleneck):
 
     def prior(self, number: int, generator: torch.Generator) -> Tensor:
         """See `Bottleneck.prior`."""
-        return normal(number, self.latent_dims, generator)
+        if self.learned is None:
+            return normal(number, self.latent_dims, generator)
+        drawn = self.learned.draw(number * self.flat[1], generator, self.posterior)
+        return drawn.reshape(number, self.flat[1], -1).transpose(1, 2).flatten(1)
+
+    def spread(self) -> Tensor:
+        """See `Bottleneck.spread`."""
+        return super().spread() if self.learned is None else self.spread_of_prior()
