@@ -13,6 +13,13 @@ from pipeline.training.config import variant
 RAW = params.read()
 
 
+VAMP = {"type": "gaussian", "prior": {"type": "vamp"}}
+VAMP_FREE_BITS = RAW["models"]["mel_conv"] | {
+    "bottleneck": VAMP,
+    "loss": {"kl": {"estimator": "monte_carlo", "free_bits": 1.0}},
+}
+
+
 def changed(key: str, value: object) -> dict:
     """The committed params with one key set."""
     raw = copy.deepcopy(RAW)
@@ -44,6 +51,13 @@ def changed(key: str, value: object) -> dict:
         ("models.mel_conv.representation", "wave3k", "models.mel_conv.network.type: conv2d takes a mel"),
         ("models.mel_conv.loss.reconstruction.type", "bce", "bce needs network.head sigmoid, not linear"),
         ("models.mel_conv.loss.reconstruction.sigma", -1, "models.mel_conv.loss.reconstruction.sigma"),
+        ("models.mel_conv.bottleneck.prior", {"type": "mixture"}, "loss.kl.estimator: .*set it to monte_carlo"),
+        ("models.mel_conv.bottleneck.prior", {"type": "vamp", "inputs": 3}, "bottleneck.prior: unknown key 'inputs'"),
+        ("models.mel_conv.bottleneck", VAMP | {"batch_norm": True}, "mel_conv.bottleneck: batch_norm: .*pseudo-inputs"),
+        ("models.mel_conv", VAMP_FREE_BITS, "models.mel_conv.loss.kl.free_bits_per: .*set it to window"),
+        ("models.mel_conv.loss.kl.balance", True, "models.mel_conv.loss.kl.balance: only a hierarchical bottleneck"),
+        ("models.mel_conv.loss.kl", {"free_bits": 1, "capacity": 9}, "loss.kl: capacity: free_bits is set too"),
+        ("models.mel_conv.loss.kl.schedule", "exponential", "models.mel_conv.loss.kl.schedule: .*'cyclical'"),
         ("models.mel_conv.train", {"epoch": 3}, "models.mel_conv.train: unknown key 'epoch'; did you mean 'epochs'?"),
         ("models.mel_conv.network.channels", [4] * 8, "models.mel_conv.network.channels: 8 stages leave one position"),
         ("models", {"mel.conv": RAW["models"]["mel_conv"]}, "models.mel.conv"),

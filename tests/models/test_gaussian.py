@@ -1,0 +1,135 @@
+"""Gaussian bottlenecks: forms of the posterior, learned priors."""
+
+import pytest
+import torch
+from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal, kl_divergence
+
+from pipeline.losses import kl
+from pipeline.models.bottlenecks.gaussian import Gaussian
+from pipeline.models.config import GaussianConfig
+
+SHAPE = (6, 3, 5)  # channels, bands, frames
+STANDARD = {"type": "standard"}
+MIXTURE, VAMP = {"type": "mixture", "components": 4}, {"type": "vamp", "pseudo_inputs": 7}
+
+
+def make(latent: int = 4, **options) -> Gaussian:
+    torch.manual_seed(0)
+    return Gaussian(GaussianConfig(type="gaussian", latent=latent, **options), SHAPE)
+
+
+def features(number: int = 8) -> torch.Tensor:
+    return torch.randn(number, *SHAPE, generator=torch.Generator().manual_seed(1))
+
+
+def noise(bottleneck: Gaussian, number: int = 8) -> torch.Tensor:
+    return torch.randn(number, bottleneck.latent_dims, generator=torch.Generator().manual_seed(2))
+
+
+@pytest.mark.parametrize("layout", ["vector", "sequence"])
+def test_isotropic_posterior_has_one_deviation_per_window(layout):
+    std = make(layout=layout, covariance="isotropic").encode(features()).std
+    assert torch.equal(std, std[:, :1].expand_as(std)) and len(std[:, 0].unique()) == 8
+    diagonal = make(layout=layout).encode(features()).std
+    assert (diagonal.std(1) > 0).all()
+
+
+@pytest.mark.parametrize("layout", ["vector", "sequence"])
+def test_batch_norm_gives_means_the_fixed_variance_and_the_kl_a_floor(layout):
+    middle = make(layout=layout, batch_norm=True).train()
+    code = middle.encode(features(64))
+    by_dimension = code.mean.reshape(64, 4, -1).transpose(0, 1).flatten(1)
+    torch.testing.assert_close(by_dimension.mean(1), torch.zeros(4), atol=1e-5, rtol=0)
+    torch.testing.assert_close(by_dimension.var(1, correction=0), torch.ones(4), atol=1e-3, rtol=0)
+    assert (kl.analytic(code).reshape(64, 4, -1).mean((0, 2)) > 0.499).all()
+
+
+def test_batch_norm_in_evaluation_keeps_windows_apart_and_takes_a_single_one_in_training():
+    middle = make(batch_norm=True).train()
+    for _ in range(100):
+        middle.encode(features(64))
+    whole = middle.eval().encode(features(64)).mean
+    torch.testing.assert_close(whole.var(0, correction=0), torch.ones(4), atol=0.05, rtol=0)
+    torch.testing.assert_close(middle.encode(features(64)[:1]).mean, whole[:1])
+    torch.testing.assert_close(middle.train().encode(features(64)[:1]).mean, whole[:1])
+
+
+def test_monte_carlo_kl_of_the_standard_prior_comes_near_the_analytic_one():
+    middle = make()
+    code = middle.encode(features(1).expand(20000, *SHAPE), noise(middle, 20000))
+    torch.testing.assert_close(kl.monte_carlo(code).mean(0), kl.analytic(code)[0], atol=0.03, rtol=0.03)
+
+
+@pytest.mark.parametrize("layout", ["vector", "sequence"])
+def test_a_mixture_of_equal_standard_parts_has_the_kl_of_a_standard_normal(layout):
+    middle = make(layout=layout, prior=MIXTURE)
+    torch.nn.init.zeros_(middle.learned.mean)
+    code = middle.encode(features(), noise(middle))
+    plain = make(layout=layout)
+    plain.load_state_dict(middle.state_dict(), strict=False)
+    expected = kl.monte_carlo(plain.encode(features(), noise(middle))).sum(1)
+    assert code.prior_mean is None and code.rate.shape == (8, 1 if layout == "vector" else 15)
+    torch.testing.assert_close(kl.divergence(code).sum(1), expected, atol=0.02, rtol=1e-3)
+
+
+@pytest.mark.parametrize("prior", [MIXTURE, VAMP])
+def test_density_of_a_learned_prior_is_torchs(prior):
+    middle = make(prior=prior)
+    if prior is MIXTURE:
+        torch.nn.init.normal_(middle.learned.logits)
+    with torch.no_grad():
+        weights, mean, std = middle.learned.parts(middle.posterior)
+        expected = MixtureSameFamily(Categorical(logits=weights), Independent(Normal(mean, std), 1))
+        z = torch.randn(9, 4)
+        found = middle.learned.log_prob(z[..., None], middle.posterior)[:, 0]
+        torch.testing.assert_close(found, expected.log_prob(z))
+    assert float(weights.exp().sum()) == pytest.approx(1.0)
+
+
+def test_parts_of_vamp_are_posteriors_of_its_inputs():
+    middle = make(prior=VAMP)
+    with torch.no_grad():
+        _, mean, std = middle.learned.parts(middle.posterior)
+        code = middle.encode(middle.learned.inputs.reshape(7, *SHAPE))
+    torch.testing.assert_close(mean, code.mean)
+    torch.testing.assert_close(std, code.std)
+
+
+@pytest.mark.parametrize("layout", ["vector", "sequence"])
+@pytest.mark.parametrize("prior", [MIXTURE, VAMP])
+def test_draws_of_a_learned_prior_have_its_moments_and_are_the_generators(prior, layout):
+    middle = make(prior=prior, layout=layout)
+    with torch.no_grad():
+        middle.to_posterior.weight *= 3  # parts well apart
+        weights, mean, std = middle.learned.parts(middle.posterior)
+        draw = middle.prior(20000, torch.Generator().manual_seed(3))
+        assert draw.shape == (20000, middle.latent_dims)
+        assert torch.equal(draw, middle.prior(20000, torch.Generator().manual_seed(3)))
+        assert not torch.equal(draw, middle.prior(20000, torch.Generator().manual_seed(4)))
+        by_dimension = draw.reshape(20000, 4, -1)
+        centre = (weights.exp()[:, None] * mean).sum(0)
+        total = (weights.exp()[:, None] * (std.square() + mean.square())).sum(0) - centre.square()
+        torch.testing.assert_close(by_dimension.mean((0, 2)), centre, atol=0.05, rtol=0.05)
+        torch.testing.assert_close(by_dimension.var((0, 2)), total, atol=0.05, rtol=0.05)
+        expected = total.sqrt().repeat_interleave(middle.flat[1])
+        torch.testing.assert_close(middle.spread(), expected, atol=0.05, rtol=0.15)
+
+
+@pytest.mark.parametrize("prior", [MIXTURE, VAMP])
+def test_a_learned_prior_comes_to_fit_latents_in_two_groups(prior):
+    middle = make(latent=2, prior=prior)
+    x = features(64) + 4 * torch.where(torch.arange(64) % 2 == 0, 1.0, -1.0)[:, None, None, None]
+    optimiser = torch.optim.AdamW(middle.parameters(), 0.02)
+    for _ in range(200):
+        code = middle.encode(x, torch.randn(64, 2))
+        mean, std = code.mean, code.std
+        # The latents must keep both groups apart, at 3 and -3, with a deviation of 0.5.
+        place = 3.0 * torch.sign(x.mean((1, 2, 3)))[:, None]
+        loss = (mean - place).square().sum(1).mean() + (std.log() - 0.5).square().sum(1).mean() + code.rate.mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    with torch.no_grad():
+        code = middle.encode(x, torch.randn(64, 2))
+        standard = kl_divergence(Normal(code.mean, code.std), Normal(0.0, 1.0)).sum(1).mean()
+    assert float(code.rate.mean()) < 0.5 * float(standard)

@@ -1,0 +1,77 @@
+"""The two-level bottleneck."""
+
+import pytest
+import torch
+from torch.distributions import Normal, kl_divergence
+
+from pipeline.losses import kl
+from pipeline.models.bottlenecks.hierarchical import Hierarchical
+from pipeline.models.config import HierarchicalConfig
+
+SHAPE = (6, 3, 5)
+
+
+def make(layout: str = "vector", learnt: bool = True) -> Hierarchical:
+    torch.manual_seed(0)
+    middle = Hierarchical(HierarchicalConfig(type="hierarchical", latent_z2=3, latent_z1=4, layout=layout), SHAPE)
+    if learnt:  # as after some training: what began with zeros no longer is
+        for parameter in middle.parameters():
+            torch.nn.init.normal_(parameter, std=0.3)
+    return middle
+
+
+def features(number: int = 8) -> torch.Tensor:
+    return torch.randn(number, *SHAPE, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize(("layout", "lower"), [("vector", 4), ("sequence", 60)])
+def test_at_first_z1_costs_nothing_and_its_prior_is_standard(layout, lower):
+    middle = make(layout, learnt=False)
+    assert middle.levels == {"z2": 3, "z1": lower} and middle.latent_dims == 3 + lower
+    code = middle.encode(features(), torch.randn(8, 3 + lower))
+    upper, nats = kl.divergence(code).split(code.sizes, dim=1)
+    assert float(nats.sum(1).max()) < 1e-3 < float(upper.sum(1).min())
+    torch.testing.assert_close(code.prior_mean, torch.zeros_like(code.mean))
+    torch.testing.assert_close(code.prior_std, torch.ones_like(code.mean), atol=2e-4, rtol=0)
+
+
+@pytest.mark.parametrize("layout", ["vector", "sequence"])
+def test_prior_of_z1_is_that_of_the_drawn_z2_or_of_its_mean(layout):
+    middle = make(layout)
+    for noise in (None, torch.randn(8, middle.latent_dims)):
+        code = middle.encode(features(), noise)
+        z2, z1 = code.z.split(middle.sizes, dim=1)
+        mean, std = middle.lower_prior(z2)
+        torch.testing.assert_close(code.prior_mean[:, 3:], mean)
+        torch.testing.assert_close(code.prior_std[:, 3:], std)
+        expected = kl_divergence(Normal(code.mean, code.std), Normal(code.prior_mean, code.prior_std))
+        torch.testing.assert_close(kl.divergence(code), expected, atol=1e-4, rtol=1e-4)
+        if noise is None:
+            assert torch.equal(code.z, code.mean)
+        else:
+            torch.testing.assert_close(z1, (code.mean + code.std * noise)[:, 3:])
+
+
+@pytest.mark.parametrize("layout", ["vector", "sequence"])
+def test_draws_take_z1_from_the_prior_that_z2_gives(layout):
+    middle = make(layout)
+    with torch.no_grad():
+        draw = middle.prior(4000, torch.Generator().manual_seed(0))
+        z2, z1 = draw.split(middle.sizes, dim=1)
+        mean, std = middle.lower_prior(z2)
+        standard = (z1 - mean) / std
+        assert torch.equal(draw, middle.prior(4000, torch.Generator().manual_seed(0)))
+    assert float(standard.mean().abs()) < 0.03 and float(standard.std()) == pytest.approx(1.0, abs=0.03)
+    assert float(mean.std(0).min()) > 0.05  # or z2 would not matter
+    torch.testing.assert_close(middle.spread(), draw.std(0), atol=0.1, rtol=0.15)
+
+
+def test_both_levels_reach_the_decoder():
+    middle = make("sequence")
+    z = torch.randn(1, middle.latent_dims)
+    with torch.no_grad():
+        base = middle.decode(z)
+        for level in (slice(0, 3), slice(3, None)):
+            moved = z.clone()
+            moved[:, level] += 1
+            assert (middle.decode(moved) - base).abs().mean() > 0.1
