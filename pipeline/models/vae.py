@@ -20,7 +20,9 @@ class VAE(nn.Module):
     """x -> encoder -> bottleneck -> decoder -> x, on the data's scale.
 
     Inputs and reconstructions are (B, 1, *shape): a mel spectrogram in [0, 1] or a waveform in [-1, 1]. Labels are (B,)
-    indices into `labels`; a model without a condition takes them and does not look.
+    indices into `labels`; a model without a condition takes them and does not look. Skip connections, where the network
+    has them, go past the latent: whatever starts from a window takes them along (and blends them on the way between
+    two), so that it agrees with the reconstruction; what starts from a latent alone has none.
     """
 
     def __init__(
@@ -79,19 +81,27 @@ class VAE(nn.Module):
             steps: windows on the way, both ends among them.
             mode: linear, or slerp along the arc between the latents.
             label: (2,) of a and b, for a model with a condition: it changes half-way.
+
+        Raises:
+            ValueError: no such mode, or fewer than two steps.
         """
-        code = self.encode(torch.stack((a, b)), None, label)
+        code, skips = self._encode(torch.stack((a, b)), None, label)
         z = self.bottleneck.snap(between(code.mean[0], code.mean[1], steps, mode))
         share = torch.linspace(0, 1, steps, device=z.device)
-        level = None if code.level is None else code.level[0].lerp(code.level[1], share[:, None, None])
-        return self.decode(z, None if label is None else label[(share > 0.5).long()], level)
+
+        def along(ends: Tensor) -> Tensor:
+            return ends[0].lerp(ends[1], share.reshape(-1, *[1] * (ends.dim() - 1)))
+
+        level = None if code.level is None else along(code.level)
+        labels = None if label is None else label[(share > 0.5).long()]
+        return self._decode(z, [along(skip) for skip in skips], labels, level)
 
     def perturb(self, x: Tensor, scale: float, generator: torch.Generator, label: Tensor | None = None) -> Tensor:
         """Windows whose latents were moved at random by `scale` times the spread of the latents over the data."""
-        code = self.encode(x, None, label)
+        code, skips = self._encode(x, None, label)
         noise = torch.randn(code.mean.shape, generator=generator, device=generator.device).to(x.device)
         moved = code.mean + scale * self.bottleneck.spread() * noise
-        return self.decode(self.bottleneck.snap(moved), label, code.level)
+        return self._decode(self.bottleneck.snap(moved), skips, label, code.level)
 
     def transfer(self, x: Tensor, source: Tensor, target: Tensor) -> Tensor:
         """Windows encoded as of label `source` and decoded as of label `target`, both (B,).
@@ -101,8 +111,8 @@ class VAE(nn.Module):
         """
         if self.condition is None:
             raise ValueError("this variant knows no labels: transfer needs a block `condition`")
-        code = self.encode(x, None, source)
-        return self.decode(code.mean, target, code.level)
+        code, skips = self._encode(x, None, source)
+        return self._decode(code.mean, skips, target, code.level)
 
     def _encode(self, x: Tensor, noise: Tensor | None, label: Tensor | None) -> tuple[Code, list[Tensor]]:
         level = self.level(x)
