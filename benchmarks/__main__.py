@@ -4,10 +4,10 @@ import argparse
 import json
 from dataclasses import asdict
 
-from benchmarks import caching, memory, reading, startup
+from benchmarks import caching, length, memory, reading, startup
 from benchmarks.measure import table
 
-PARTS = {"startup": startup, "caching": caching, "reading": reading, "memory": memory}
+PARTS = {"startup": startup, "caching": caching, "reading": reading, "memory": memory, "length": length}
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)

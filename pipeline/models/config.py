@@ -90,12 +90,21 @@ class Conv1dConfig(Strided1dConfig):
 
 
 class FullyConnectedConfig(_Network):
-    """Fully connected layers over all values of a window (system E; system C's simple VAE of mels)."""
+    """Fully connected layers over a window or over each frame of it (system E; system C's simple VAE of mels)."""
 
     type: Literal["fc"]
     layers: int = Field(3, ge=1, le=15, description="hidden layers on each side of the bottleneck")
     width: int = Field(256, ge=1, description="units of each hidden layer")
+    frame: int | None = Field(
+        None, ge=1, description="samples (of a mel: columns) that they see at a time; null: the whole window"
+    )
     head: Literal["linear", "sigmoid"] = "linear"
+
+    def problem(self, shape: tuple[int, ...]) -> str | None:
+        """See `_Network.problem`."""
+        if self.frame is not None and self.frame > shape[-1]:
+            return f"frame: {self.frame} is longer than the {shape[-1]} of a window"
+        return None
 
 
 class TransformerConfig(_Network):

@@ -15,7 +15,8 @@ from pipeline.models.networks.heads import Head, Standardise
 from pipeline.models.networks.strided1d import down
 from pipeline.models.signal import Signal
 
-BASE = 10_000.0  # longest over shortest wavelength of the rotary positions
+BASE = 100.0  # longest over shortest wavelength of the rotary positions: 6 to 600 patches
+NEAR = 2.0  # constant part of queries and keys, to begin with: what is near is read first
 SCALE = 0.1  # of a residual branch, to begin with
 
 
@@ -33,18 +34,23 @@ def turn(x: Tensor, rotation: Tensor) -> Tensor:
 
 
 class Attention(nn.Module):
-    """What each of (B, places, width) reads from a context. Values are not normalised, so that loudness survives."""
+    """What each of (B, places, width) reads from a context, at first from what is near.
+
+    Queries and keys are normalised, and a constant is added to both before they are turned: of it alone the product
+    would depend on the distance and be largest at none. Values are not normalised, so that loudness survives.
+    """
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
         self.query, self.key, self.value, self.out = (nn.Linear(width, width) for _ in range(4))
         self.query_norm, self.key_norm = (nn.RMSNorm(width // heads) for _ in range(2))
+        self.near = nn.Parameter(torch.full((2, heads, 1, width // heads), NEAR))
 
     def forward(self, x: Tensor, context: Tensor, at: Tensor, context_at: Tensor) -> Tensor:
         """(B, places, width) from (B, others, width); `at` and `context_at` are the `rotary` of their places."""
-        q = turn(self.query_norm(self._split(self.query(x))), at)
-        k = turn(self.key_norm(self._split(self.key(context))), context_at)
+        q = turn(self.query_norm(self._split(self.query(x))) + self.near[0], at)
+        k = turn(self.key_norm(self._split(self.key(context))) + self.near[1], context_at)
         v = self._split(self.value(context))
         read = functional.scaled_dot_product_attention(q, k, v.to(q.dtype))
         y: Tensor = self.out(read.transpose(1, 2).flatten(2))

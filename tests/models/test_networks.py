@@ -1,0 +1,142 @@
+"""What the networks over waveforms promise beyond the contract of every variant."""
+
+import pytest
+import torch
+
+from pipeline.models.networks.conv1d import Snake
+from pipeline.models.vae import VAE, build
+
+CONV = {"type": "conv1d", "channels": [4, 8]}
+FC = {"type": "fc", "layers": 2, "width": 16}
+TRANSFORMER = {"type": "transformer", "patch": 50, "tokens": 5, "layers": 1, "width": 16, "heads": 2}
+
+
+def model_of(network: dict, samples: int = 1000, layout: str = "sequence") -> VAE:
+    torch.manual_seed(0)
+    return build(
+        {
+            "network": network,
+            "bottleneck": {"type": "gaussian", "latent": 4, "layout": layout},
+            "kind": "waveform",
+            "shape": [samples],
+            "representation": {"sample_rate": 1000},
+            "stats": {"mean": 0.0, "std": 0.3},
+        }
+    )
+
+
+def waves(samples: int = 1000, number: int = 3) -> torch.Tensor:
+    return 0.3 * torch.randn(number, 1, samples, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("samples", [997, 1000, 1003])
+@pytest.mark.parametrize(
+    "network",
+    [
+        *(CONV | {"stride": stride} for stride in (2, 3, 5)),
+        *(CONV | {"activation": name, "weight_norm": False} for name in ("elu", "leaky_relu")),
+        CONV | {"pooling": "global", "skip": True},
+        {"type": "resnet1d", "channels": [4, 8], "stride": 3},
+        *(FC | {"frame": frame} for frame in (None, 1, 7)),
+        *(TRANSFORMER | {"patch": patch} for patch in (2, 33, 50)),
+    ],
+    ids=str,
+)
+def test_a_reconstruction_is_as_long_as_its_original(network, samples):
+    x = waves(samples)
+    assert model_of(network, samples).reconstruct(x).shape == x.shape
+
+
+@pytest.mark.parametrize("pooling", ["none", "global"])
+def test_skips_reach_the_reconstruction_and_not_what_is_decoded_alone(pooling):
+    network = CONV | {"pooling": pooling}
+    x = waves()
+    with torch.no_grad():
+        for skip in (False, True):
+            model = model_of(network | {"skip": skip}).eval()
+            alone = model.decode(model.encode(x).mean)
+            assert alone.shape == x.shape
+            assert torch.equal(model.reconstruct(x), alone) != skip
+
+
+def test_global_pooling_leaves_nothing_of_the_time():
+    model = model_of(CONV | {"pooling": "global"}).eval()
+    assert model.encoder.shape == (8, 1) and model.latent_dims == 4
+    burst = torch.zeros(1000)
+    burst[400:416] = torch.sin(torch.arange(16) * 2 * torch.pi / 16)
+    with torch.no_grad():
+        early, late = model.encode(torch.stack((burst, burst.roll(160)))[:, None]).mean  # ten positions later
+        silent = model.encode(torch.zeros(1, 1, 1000)).mean[0]
+    torch.testing.assert_close(early, late)
+    assert (early - silent).abs().max() > 1e-4
+
+
+def test_snake_is_its_formula():
+    snake = Snake(2)
+    snake.log_a.data = torch.tensor([[0.0], [1.0]])
+    x = torch.linspace(-3, 3, 20).expand(1, 2, 20)
+    a = torch.tensor([[1.0], [2.718281828]])
+    torch.testing.assert_close(snake(x), x + torch.sin(a * x) ** 2 / a)
+
+
+def test_weight_norm_takes_length_and_direction_apart():
+    names = [name for name, _ in model_of(CONV).named_parameters() if "original0" in name]
+    assert names and not [n for n, _ in model_of(CONV | {"weight_norm": False}).named_parameters() if "original" in n]
+
+
+def test_fifteen_hidden_layers_train():
+    model = model_of({"type": "fc", "layers": 15, "width": 32}, 200, "vector")
+    phase = torch.rand(16, 1, generator=torch.Generator().manual_seed(0))
+    x = 0.5 * torch.sin(torch.arange(200) / 10 + 6.28 * phase)[:, None]
+    optimiser = torch.optim.AdamW(model.parameters(), 1e-3)
+    losses = []
+    for _ in range(150):
+        loss = (model(x)[0] - x).square().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.2 * losses[0]
+    gradients = [p.grad.norm() for n, p in model.named_parameters() if n.endswith("layers.1.weight")]
+    assert len(gradients) == 28 and min(gradients) > 1e-3 * max(gradients)
+
+
+def test_a_frame_is_seen_alone():
+    model = model_of(FC | {"frame": 100}).eval()
+    x = waves(1000, 1)
+    other = x.clone()
+    other[..., 300:400] = 0
+    with torch.no_grad():
+        changed = (model.reconstruct(x) != model.reconstruct(other)).reshape(10, 100).any(1)
+    assert changed.nonzero().flatten().tolist() == [3]
+
+
+def test_every_latent_of_a_transformer_reaches_every_patch():
+    model = model_of(TRANSFORMER).eval()
+    z = torch.randn(1, model.latent_dims, generator=torch.Generator().manual_seed(0))
+    jacobian = torch.autograd.functional.jacobian(lambda z: model.decode(z)[0, 0, ::50], z)
+    assert jacobian.shape == (20, 1, model.latent_dims) and (jacobian != 0).all()
+
+
+def test_a_transformer_knows_where_patches_and_latents_are():
+    model = model_of(TRANSFORMER).eval()
+    x = waves(1000, 1)
+    with torch.no_grad():
+        z = model.encode(x).mean.reshape(4, 5)
+        moved = model.encode(x.roll(500, -1)).mean.reshape(4, 5)
+        assert (z - moved).abs().max() > 1e-3
+        z = torch.randn(4, 5, generator=torch.Generator().manual_seed(0))
+        y, swapped = (model.decode(latents.reshape(1, -1))[0, 0] for latents in (z, z.flip(1)))
+        same = model.decode(z[:, :1].expand(4, 5).reshape(1, -1))[0, 0].reshape(20, 50)
+    assert (y - swapped).abs().max() > 1e-3
+    assert y.reshape(20, 50).std(0).mean() > 2 * same.std(0).mean()  # from equal latents comes the same everywhere
+
+
+def test_a_latent_of_a_transformer_matters_most_nearby():
+    model = model_of(TRANSFORMER).eval()
+    z = torch.zeros(1, 4, 5)
+    other = z.clone()
+    other[..., 1] = 3.0  # the second fifth: patches 4 to 7
+    with torch.no_grad():
+        moved = (model.decode(other.flatten(1)) - model.decode(z.flatten(1))).reshape(20, 50).square().mean(1)
+    assert int(moved.argmax()) in range(4, 8)
