@@ -5,8 +5,13 @@ import torch
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal, kl_divergence
 
 from pipeline.losses import kl
+from pipeline.losses.config import LossConfig
+from pipeline.losses.objective import Objective
+from pipeline.models import store
 from pipeline.models.bottlenecks.gaussian import Gaussian
 from pipeline.models.config import GaussianConfig
+from pipeline.models.signal import Signal
+from tests.models.test_contract import described, model_of, windows
 
 SHAPE = (6, 3, 5)  # channels, bands, frames
 STANDARD = {"type": "standard"}
@@ -133,3 +138,26 @@ def test_a_learned_prior_comes_to_fit_latents_in_two_groups(prior):
         code = middle.encode(x, torch.randn(64, 2))
         standard = kl_divergence(Normal(code.mean, code.std), Normal(0.0, 1.0)).sum(1).mean()
     assert float(code.rate.mean()) < 0.5 * float(standard)
+
+
+@pytest.mark.parametrize("layout", ["vector", "sequence"])
+@pytest.mark.parametrize(
+    "options", [{"covariance": "isotropic"}, {"batch_norm": True}, {"prior": MIXTURE}, {"prior": VAMP}]
+)
+def test_every_option_is_learnt_and_comes_back_from_its_file(options, layout, tmp_path):
+    model, shape, kind = model_of("mel_conv", 1.0, network={"channels": [4, 8]}, layout=layout, latent=3, **options)
+    loss = LossConfig(kl={"estimator": "monte_carlo"} if "prior" in options else {})
+    objective = Objective(loss, Signal(kind, shape, 0.5, 0.2, {}))
+    x = windows(shape, kind)
+    y, code = model.train()(x, torch.randn(4, model.latent_dims))
+    nats = objective.nats(objective.combined(objective.distances(y, x, code))).mean()
+    (nats + objective.regulariser(objective.divergence(code), code, 1.0)).backward()
+    assert [n for n, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0] == []
+    description = described("mel_conv", 1.0, {"channels": [4, 8]}, layout=layout, latent=3, **options)
+    store.save(tmp_path, model, description)
+    loaded, _ = store.load(tmp_path)
+    with torch.no_grad():
+        again, known = (m.encode(x, torch.ones(4, m.latent_dims)) for m in (loaded, model.eval()))
+        assert torch.equal(again.z, known.z) and torch.equal(kl.divergence(again), kl.divergence(known))
+        draws = [m.sample(2, torch.Generator().manual_seed(0)) for m in (loaded, model)]
+        assert torch.equal(*draws)
