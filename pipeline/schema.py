@@ -65,6 +65,11 @@ def _compatible(name: str, model: VariantConfig, representation: RepresentationC
         )
     if model.scaling != "none" and kind != "waveform":
         raise ParamsError(f"{FILE}: models.{name}.scaling: only a waveform is scaled, a mel is not")
+    if model.condition is not None and model.network.head != "linear":
+        raise ParamsError(
+            f"{FILE}: models.{name}.condition: a label's own level and range need network.head linear, "
+            f"not {model.network.head}"
+        )
     problem = model.network.problem(representation.shape(seconds))
     if problem:
         raise ParamsError(f"{FILE}: models.{name}.network.{problem}")

@@ -58,6 +58,8 @@ def changed(key: str, value: object) -> dict:
         ("models.mel_conv.loss.kl.balance", True, "models.mel_conv.loss.kl.balance: only a hierarchical bottleneck"),
         ("models.mel_conv.loss.kl", {"free_bits": 1, "capacity": 9}, "loss.kl: capacity: free_bits is set too"),
         ("models.mel_conv.loss.kl.schedule", "exponential", "models.mel_conv.loss.kl.schedule: .*'cyclical'"),
+        ("models.mel_cvae.network.head", "sigmoid", "models.mel_cvae.condition: .*head linear, not sigmoid"),
+        ("models.mel_cvae.condition.dropout", 1.0, "models.mel_cvae.condition.dropout: .*less than 1"),
         ("models.mel_conv.train", {"epoch": 3}, "models.mel_conv.train: unknown key 'epoch'; did you mean 'epochs'?"),
         ("models.mel_conv.network.channels", [4] * 8, "models.mel_conv.network.channels: 8 stages leave one position"),
         ("models.wave_conv.representation", "mel128", "models.wave_conv.network.type: conv1d takes a waveform"),

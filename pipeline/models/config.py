@@ -195,6 +195,9 @@ class ConditionConfig(Strict):
     """A label given to encoder and decoder, so that a window can be encoded as of one and decoded as of another."""
 
     type: Literal["film"]
+    dropout: float = Field(
+        0.1, ge=0, lt=1, description="share of the training windows whose label is withheld, so that none may be given"
+    )
 
 
 NetworkConfig = Annotated[

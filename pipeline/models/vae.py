@@ -1,5 +1,6 @@
 """Encoder, bottleneck and decoder put together, and what one can do with them."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -114,6 +115,12 @@ class VAE(nn.Module):
         code, skips = self._encode(x, None, source)
         return self._decode(code.mean, skips, target, code.level)
 
+    def fit_condition(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Show the condition, where there is one, the train split's windows (B, 1, *shape) and their labels (B,)."""
+        if self.condition is not None:
+            levels = ((x, label, self.level(x)) for x, label in batches)
+            self.condition.fit((x if level is None else x / level, label) for x, label, level in levels)
+
     def _encode(self, x: Tensor, noise: Tensor | None, label: Tensor | None) -> tuple[Code, list[Tensor]]:
         level = self.level(x)
         x = x if level is None else x / level
@@ -149,5 +156,5 @@ def build(description: dict[str, Any]) -> VAE:
     middle = BOTTLENECKS[bottleneck.type](bottleneck, features)
     condition = None
     if chosen is not None:
-        condition = Condition(ConditionConfig.model_validate(chosen), signal, features, len(labels))
+        condition = Condition(ConditionConfig.model_validate(chosen), level.signal, features, len(labels))
     return VAE(encoder, middle, decoder_class(network, level.signal), level, condition, labels)

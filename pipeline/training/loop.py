@@ -61,6 +61,7 @@ def fit(
     """
     values = objective.signal.values
     data, held_out = (Resident(split, device, model.labels) for split in (train, valid))
+    model.fit_condition(data.batches(config.batch_size))
     steps = config.epochs * math.ceil(len(data) / config.batch_size)
     optimiser = torch.optim.AdamW(
         model.parameters(), config.learning_rate, weight_decay=config.weight_decay, fused=device.type != "mps"
@@ -80,6 +81,7 @@ def fit(
         sums: dict[str, Tensor] = {}
         for x, label in data.epoch(config.batch_size, shuffle):
             noise = torch.randn(len(x), model.latent_dims, generator=generator, device=device)
+            label = label if model.condition is None else model.condition.forget(label, generator)
             y, code = model(x, noise, label)
             distances = objective.distances(y, x, code)
             combined = objective.combined(distances)
