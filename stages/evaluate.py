@@ -8,7 +8,7 @@ import pandas as pd
 from pipeline import workspace
 from pipeline.cache import arrays
 from pipeline.cache.reader import read_split
-from pipeline.evaluation import examples, protocol, summary
+from pipeline.evaluation import examples, generation, protocol, summary, transfer
 from pipeline.evaluation.config import EvaluateConfig
 from pipeline.models import store
 from pipeline.params import entry, read, section
@@ -39,6 +39,12 @@ def main(name: str) -> None:
             with record(section(TrackingConfig, "tracking"), "evaluate", identity, chosen) as run:
                 model, described = store.load(trained)
                 scores = protocol.score(model.to(device), test, valid, settings.batch_size, device)
+                numbers = {
+                    "seed": seed,
+                    **scores.use,
+                    **generation.score(model, test, settings.batch_size, device),
+                    **transfer.score(model, train, test, settings.batch_size, device),
+                }
                 frame = pd.DataFrame({"seed": seed, **plain, **scores.windows, **reference})
                 if not rows:  # what is shown is the first seed's
                     level = None if valid.peak_db is None else float(np.median(valid.peak_db))
@@ -46,13 +52,14 @@ def main(name: str) -> None:
                     examples.save(out / "examples.parquet", model.cpu(), test, level, *number, seed)
                     workspace.write_json(out / "config.json", described)
                 sizes = described["latent_dims"], described["parameters"]
-                alone = summary.metrics(frame, [{"seed": seed, **scores.use}], *sizes, settings.bootstrap)
+                alone = summary.metrics(frame, [numbers], *sizes, settings.bootstrap)
                 run.params({"evaluate": settings.model_dump()})
                 run.metrics({f"test.{k}": v for k, v in alone.items() if isinstance(v, int | float)})
                 run.tag("collapsed", alone["collapse_reason"] or "no")
+                run.tag("samples_flat", alone["samples_flat_reason"] or "no")
             rows.append(frame)
             latents.append(scores.latents)
-            found.append({"seed": seed, **scores.use})
+            found.append(numbers)
             runs.append(run.identity)
         whole = pd.concat(rows, ignore_index=True)
         result = summary.metrics(whole, found, *sizes, settings.bootstrap)
@@ -69,7 +76,13 @@ def main(name: str) -> None:
             if result["perplexity"] is None
             else f"perplexity {result['perplexity_share']:.0%} of the codebook"
         )
+        + (
+            ""
+            if result["transfer_accuracy"] is None
+            else f", transfer {result['transfer_accuracy']:.0%} (chance {result['transfer_chance']:.0%})"
+        )
         + (f"; COLLAPSED: {result['collapse_reason']}" if result["collapsed"] else "")
+        + (f"; SAMPLES FLAT: {result['samples_flat_reason']}" if result["samples_flat"] else "")
     )
 
 

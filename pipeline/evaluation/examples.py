@@ -1,12 +1,14 @@
-"""Arrays that figures and players show: a few test windows, their reconstructions, and samples from the prior."""
+"""Arrays that figures show: a few test windows, their reconstructions and transfers, samples from the prior."""
 
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from pipeline.cache import arrays
 from pipeline.cache.reader import Split
+from pipeline.evaluation import transfer
 from pipeline.models.vae import VAE
 from pipeline.training.data import Resident
 
@@ -26,7 +28,9 @@ def choose(split: Split, number: int) -> np.ndarray:
 
 @torch.no_grad()
 def save(path: Path, model: VAE, test: Split, peak_db: float | None, number: int, samples: int, seed: int) -> None:
-    """Write examples.parquet: rows of kind original, reconstruction and sample.
+    """Write examples.parquet: rows of kind original, reconstruction and sample, and transfer if there is a condition.
+
+    A transfer has its original's `example` and `track_id` and the label that it was given, which is not its own.
 
     Args:
         path: of the file.
@@ -43,18 +47,31 @@ def save(path: Path, model: VAE, test: Split, peak_db: float | None, number: int
     of_each = torch.arange(samples) % max(1, len(model.labels))  # a model without labels does not look
     drawn = model.sample(samples, torch.Generator().manual_seed(0), of_each)
     names = [model.labels[i] if model.labels else "" for i in of_each]
+    moved, given = _transfers(model, originals, labels)
     levels = [None] * len(index) if test.peak_db is None else test.peak_db[index].tolist()
-    twice = {
-        name: 2 * values[index].tolist() for name, values in (("track_id", test.track_ids), ("label", test.labels))
-    }
+    of = {name: values[index].tolist() for name, values in (("track_id", test.track_ids), ("label", test.labels))}
+    numbers, ids, again = [*range(len(index))], test.window_ids[index].tolist(), len(given)
     columns = {
-        "kind": ["original"] * len(index) + ["reconstruction"] * len(index) + ["sample"] * samples,
-        "example": [*range(len(index)), *range(len(index)), *range(samples)],
-        "seed": [seed] * (2 * len(index) + samples),
-        "window_id": 2 * test.window_ids[index].tolist() + [-1] * samples,
-        "track_id": twice["track_id"] + [""] * samples,
-        "label": twice["label"] + names,
-        "peak_db": np.array(2 * levels + [peak_db] * samples, dtype=np.float64),
+        "kind": [
+            *["original"] * len(index),
+            *["reconstruction"] * len(index),
+            *["sample"] * samples,
+            *["transfer"] * again,
+        ],
+        "example": [*numbers, *numbers, *range(samples), *numbers[:again]],
+        "seed": [seed] * (2 * len(index) + samples + again),
+        "window_id": [*ids, *ids, *[-1] * samples, *ids[:again]],
+        "track_id": [*of["track_id"], *of["track_id"], *[""] * samples, *of["track_id"][:again]],
+        "label": [*of["label"], *of["label"], *names, *given],
+        "peak_db": np.array([*levels, *levels, *[peak_db] * samples, *levels[:again]], dtype=np.float64),
     }
-    stacked = torch.cat([originals, reconstructions, drawn]).squeeze(1).numpy().astype(np.float32)
+    stacked = torch.cat([originals, reconstructions, drawn, moved]).squeeze(1).numpy().astype(np.float32)
     arrays.write(path, columns, {"array": stacked})
+
+
+def _transfers(model: VAE, originals: Tensor, labels: Tensor) -> tuple[Tensor, list[str]]:
+    """Each original under another label, and those labels; none without a condition or a second label."""
+    if model.condition is None or len(model.labels) < 2:
+        return originals[:0], []
+    target = transfer.other(labels, len(model.labels))
+    return model.transfer(originals, labels, target), [model.labels[i] for i in target]

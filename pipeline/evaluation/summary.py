@@ -8,6 +8,12 @@ import pandas as pd
 from pipeline.training import collapse
 
 METRICS = ("mse", "cosine_similarity", "kl", "elbo")
+# What just some variants have: with a codebook or without, of waveforms, with a condition.
+OF_SOME = (
+    *("active_units", "perplexity", "sample_level_db"),
+    *("transfer_accuracy", "transfer_source", "transfer_chance", "transfer_change"),
+    *("probe_accuracy", "probe_reconstruction"),
+)
 
 
 def per_track(windows: pd.DataFrame, metrics: list[str]) -> pd.DataFrame:
@@ -44,7 +50,8 @@ def metrics(
 
     Args:
         windows: all seeds' rows of windows.parquet.
-        seeds: for each seed "seed" and what `collapse.Use.numbers` found; means over seeds are kept.
+        seeds: for each seed "seed" and what `collapse.Use.numbers`, `generation.score` and `transfer.score` found; the
+            means over seeds are kept.
         latent_dims: of the model.
         parameters: of the model.
         resamples: of the bootstrap.
@@ -53,19 +60,26 @@ def metrics(
     for name in seeds[0].keys() - {"seed"}:
         result[name] = float(np.mean([s[name] for s in seeds]))
     nats = windows.groupby("seed")["kl"].mean()
-    reasons = {s["seed"]: collapse.reason(s | {"kl": nats[s["seed"]]}) for s in seeds}
-    dead = [f"seed {seed}: {why}" if len(seeds) > 1 else why for seed, why in reasons.items() if why]
-    reason = "; ".join(dead) or None
+    reason = _told({s["seed"]: collapse.reason(s | {"kl": nats[s["seed"]]}) for s in seeds})
+    flat = _told({s["seed"]: collapse.flat(s) for s in seeds})
     return (
-        {"active_units": None, "perplexity": None}
+        dict.fromkeys(OF_SOME)
         | result
         | {
             "latent_dims": latent_dims,
             "parameters": parameters,
             "collapsed": reason is not None,
             "collapse_reason": reason,
+            "samples_flat": flat is not None,
+            "samples_flat_reason": flat,
             "tracks": int(windows["track_id"].nunique()),
             "windows": int(windows["window_id"].nunique()),
             "seeds": [s["seed"] for s in seeds],
         }
     )
+
+
+def _told(reasons: dict[int, str | None]) -> str | None:
+    """Why, of all seeds; each is named where there are several."""
+    found = [f"seed {seed}: {why}" if len(reasons) > 1 else why for seed, why in reasons.items() if why]
+    return "; ".join(found) or None

@@ -1,4 +1,7 @@
-"""Is a model's latent in use? Measured in every epoch and in evaluation, by the same numbers and thresholds."""
+"""Is a model's latent in use? Measured in every epoch and in evaluation, by the same numbers and thresholds.
+
+In evaluation also: does what is drawn from its prior differ from a single answer, and from silence?
+"""
 
 from collections.abc import Mapping
 
@@ -9,6 +12,8 @@ from pipeline.models.bottlenecks import Bottleneck, Code
 
 ACTIVE = 0.01  # variance of the posterior mean above which a latent dimension is in use (Burda et al. 2016, 1509.00519)
 LEAST = {"active_share": 0.05, "variance_ratio": 0.2, "kl": 1.0, "perplexity_share": 0.25}
+# Of what is drawn from the prior: a tenth of the data's power, or -10 dB.
+FLAT = {"sample_variance_ratio": 0.1, "sample_time_ratio": 0.1, "sample_level_db": -10.0}
 
 
 class Use:
@@ -84,5 +89,25 @@ def reason(numbers: Mapping[str, float | None]) -> str | None:
         "kl": "KL {:.2f} nats",
         "perplexity_share": "perplexity {:.1%} of the codebook",
     }
-    known = {name: value for name in LEAST if (value := numbers.get(name)) is not None}
-    return "; ".join(told[name].format(value) for name, value in known.items() if value < LEAST[name]) or None
+    return _below(LEAST, numbers, told)
+
+
+def flat(numbers: Mapping[str, float | None]) -> str | None:
+    """Why the windows that a model draws from its prior count as flat, or None.
+
+    Args:
+        numbers: any of sample_variance_ratio, sample_time_ratio and sample_level_db, as `evaluation.generation` has
+            them; what a model has no value for is left out or None.
+    """
+    told = {
+        "sample_variance_ratio": "samples differ {:.2f} times as much as the data",
+        "sample_time_ratio": "samples vary over time {:.2f} times as much as the data",
+        "sample_level_db": "samples at {:.1f} dB of the data's level",
+    }
+    return _below(FLAT, numbers, told)
+
+
+def _below(least: Mapping[str, float], numbers: Mapping[str, float | None], told: Mapping[str, str]) -> str | None:
+    """What is said of each number below its threshold; one that is no number is."""
+    known = {name: value for name in least if (value := numbers.get(name)) is not None}
+    return "; ".join(told[name].format(value) for name, value in known.items() if not value >= least[name]) or None
