@@ -86,3 +86,12 @@ def _compatible(name: str, model: VariantConfig, representation: RepresentationC
         raise ParamsError(f"{prefix}.free_bits_per: a mixture's KL is of the whole latent; set it to window")
     if nats.balance and middle.type != "hierarchical":
         raise ParamsError(f"{prefix}.balance: only a hierarchical bottleneck has levels, not {middle.type}")
+    if model.loss.codebook is not None and model.bottleneck.type != "vq":
+        raise ParamsError(
+            f"{FILE}: models.{name}.loss.codebook: bottleneck.type {model.bottleneck.type} learns no codebook; "
+            "leave the block out, or take vq"
+        )
+    if model.loss.kl.estimator == "monte_carlo" and model.bottleneck.type in ("vq", "fsq"):
+        raise ParamsError(
+            f"{FILE}: models.{name}.loss.kl.estimator: the KL of codes is exact, nothing is drawn; use analytic"
+        )

@@ -42,8 +42,17 @@ class KLConfig(Strict):
         return self
 
 
+class CodebookConfig(Strict):
+    """What keeps encodings near a learnt codebook, and the codebook in use: nats per value of the window."""
+
+    commitment: float = Field(0.25, ge=0, description="weight of the squared distance of an encoding to its code")
+    adaptive: bool = Field(False, description="divide that weight by the variance of the encodings")
+    usage: float = Field(0.0, ge=0, description="weight of the unevenness, 0 to 1, with which the codes are used")
+
+
 class LossConfig(Strict):
     """What a variant minimises."""
 
     reconstruction: ReconstructionConfig = ReconstructionConfig()
     kl: KLConfig = KLConfig()
+    codebook: CodebookConfig | None = Field(None, description="bottleneck vq only")

@@ -13,6 +13,8 @@ from pipeline.models.signal import Signal
 
 Distance = Callable[[Tensor, Tensor], Tensor]  # (reconstruction, target), both (B, 1, *shape), to (B,)
 
+LEAST_VARIANCE = 1e-2  # of encodings of length 1: below it an adaptive commitment grows no more
+
 
 class Objective:
     """The loss of a batch, in nats per window.
@@ -75,4 +77,18 @@ class Objective:
             code: of the batch.
             progress: share of the training that is done, 0 to 1.
         """
-        return kl.cost(self.config.kl, divergence, code.sizes, progress)
+        if code.indices is None:
+            return kl.cost(self.config.kl, divergence, code.sizes, progress)
+        weight, nats = kl.weight(self.config.kl, progress), divergence.sum(1).mean()
+        # The rate of codes has a gradient to their prior alone: whatever its weight is, the prior learns at weight 1.
+        return weight * nats.detach() + (nats - nats.detach()) + self.signal.values * self._codebook(code)
+
+    def _codebook(self, code: Code) -> Tensor | float:
+        """Nats per value of the penalties of a codebook."""
+        weights, penalties = self.config.codebook, code.penalties
+        if weights is None:
+            return 0.0
+        commitment = weights.commitment * penalties["commitment"]
+        if weights.adaptive:
+            commitment = commitment / penalties["encoding_variance"].clamp_min(LEAST_VARIANCE)
+        return commitment + weights.usage * penalties["usage"]

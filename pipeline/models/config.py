@@ -183,6 +183,29 @@ class HierarchicalConfig(Strict):
     layout: Literal["vector", "sequence"] = Field("vector", description="of z1, as of a gaussian bottleneck")
 
 
+class _Quantised(Strict):
+    """What quantisers share: a code for each position of the encoder's output, and a prior over the codes."""
+
+    prior_width: int = Field(128, ge=1, description="of the recurrent network that is the prior over the codes")
+
+
+class VQConfig(_Quantised):
+    """Learnt codes, looked up by cosine."""
+
+    type: Literal["vq"]
+    codes: int = Field(256, ge=2, description="in the codebook")
+    dim: int = Field(8, ge=2, description="numbers in a code")
+
+
+class FSQConfig(_Quantised):
+    """Codes on a grid."""
+
+    type: Literal["fsq"]
+    levels: list[Annotated[int, Field(ge=3)]] = Field(
+        [8, 5, 5, 5], min_length=1, description="per number of a code; their product is the number of codes"
+    )
+
+
 def shrink(size: int, strides: list[int]) -> list[int]:
     """Lengths along one axis before and after each strided stage: the input's first, each ceil(previous / stride)."""
     sizes = [size]
@@ -203,4 +226,4 @@ class ConditionConfig(Strict):
 NetworkConfig = Annotated[
     Conv2dConfig | ResNet1dConfig | Conv1dConfig | FullyConnectedConfig | TransformerConfig, Field(discriminator="type")
 ]
-BottleneckConfig = Annotated[GaussianConfig | HierarchicalConfig, Field(discriminator="type")]
+BottleneckConfig = Annotated[GaussianConfig | HierarchicalConfig | VQConfig | FSQConfig, Field(discriminator="type")]

@@ -3,9 +3,16 @@
 from collections.abc import Callable
 
 from pipeline.models.bottlenecks.base import Bottleneck, Code
+from pipeline.models.bottlenecks.fsq import FSQ
 from pipeline.models.bottlenecks.gaussian import Gaussian
 from pipeline.models.bottlenecks.hierarchical import Hierarchical
+from pipeline.models.bottlenecks.vq import VQ
 
-BOTTLENECKS: dict[str, Callable[..., Bottleneck]] = {"gaussian": Gaussian, "hierarchical": Hierarchical}
+BOTTLENECKS: dict[str, Callable[..., Bottleneck]] = {
+    "gaussian": Gaussian,
+    "hierarchical": Hierarchical,
+    "vq": VQ,
+    "fsq": FSQ,
+}
 
 __all__ = ["BOTTLENECKS", "Bottleneck", "Code"]

@@ -1,0 +1,32 @@
+"""Finite scalar quantisation: a grid that is not learnt and so cannot collapse."""
+
+from math import prod
+
+from torch import Tensor
+
+from pipeline.models.bottlenecks.quantised import Quantised
+from pipeline.models.config import FSQConfig
+
+
+class FSQ(Quantised):
+    """Each number of a position bounded and rounded to one of a few levels (Mentzer et al. 2023, arXiv 2309.15505).
+
+    Codes lie in [-1, 1]; there are as many as the product of the levels.
+    """
+
+    def __init__(self, config: FSQConfig, shape: tuple[int, ...]) -> None:
+        super().__init__(len(config.levels), prod(config.levels), config.prior_width, shape)
+        # Imported here: it takes two seconds, which no other bottleneck needs.
+        from vector_quantize_pytorch import finite_scalar_quantization
+
+        self.quantiser = finite_scalar_quantization.FSQ(config.levels)
+
+    def codes(self) -> Tensor:
+        """See `Quantised.codes`."""
+        codes: Tensor = self.quantiser.implicit_codebook
+        return codes
+
+    def quantise(self, vectors: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """See `Quantised.quantise`."""
+        quantised, indices = self.quantiser(vectors)
+        return quantised, indices.long(), {}

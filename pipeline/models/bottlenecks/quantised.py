@@ -1,0 +1,74 @@
+"""What quantisers share: one code for each position of the features, and a prior over the codes."""
+
+from abc import abstractmethod
+from math import prod
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.models.bottlenecks.base import Bottleneck, Code
+from pipeline.models.priors.codes import CodePrior
+
+
+class Quantised(Bottleneck):
+    """Features to vectors of `dim` numbers, one for each position, each replaced by a code (VQ-VAE, arXiv 1711.00937).
+
+    The posterior is a point, so the KL is exact: -log p(codes) under the prior, which is learnt along with the rest.
+    Its gradient stops at the prior. Positions are in the order of time, those of one frame side by side.
+
+    Args:
+        dim: numbers in a code.
+        codes: number of codes.
+        prior_width: of the prior.
+        shape: of the features.
+    """
+
+    def __init__(self, dim: int, codes: int, prior_width: int, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        channels, *places, frames = shape
+        self.channels, self.grid = channels, (frames, *places)
+        self.dim, self.positions, self.codebook = dim, prod(self.grid), codes
+        self.latent_dims = dim * self.positions
+        self.to_code = nn.Conv1d(channels, dim, 1)
+        self.from_code = nn.Conv1d(dim, channels, 1)
+        self.code_prior = CodePrior(codes, prod(places), prior_width)
+
+    @abstractmethod
+    def codes(self) -> Tensor:
+        """(codes, dim) the codebook."""
+
+    @abstractmethod
+    def quantise(self, vectors: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Vectors (B, positions, dim) to codes that pass a gradient on, their (B, positions) indices, and penalties."""
+
+    def encode(self, features: Tensor, noise: Tensor | None = None) -> Code:
+        """See `Bottleneck.encode`."""
+        vectors = self.to_code(features.movedim(-1, 2).flatten(2)).movedim(1, 2)
+        with torch.autocast(vectors.device.type, enabled=False):
+            quantised, indices, penalties = self.quantise(vectors.float())
+            rate = self.code_prior(indices.detach())
+        z = quantised.movedim(2, 1).flatten(1)
+        return Code(z, z, rate=rate, indices=indices, penalties=penalties)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """See `Bottleneck.decode`."""
+        features: Tensor = self.from_code(z.reshape(len(z), self.dim, self.positions))
+        return features.reshape(len(z), self.channels, *self.grid).movedim(2, -1)
+
+    def prior(self, number: int, generator: torch.Generator) -> Tensor:
+        """See `Bottleneck.prior`."""
+        indices = self.code_prior.sample(number, self.positions, generator)
+        return self.latents(indices.to(self.codes().device)).to(generator.device)
+
+    def latents(self, indices: Tensor) -> Tensor:
+        """(B, latent_dims) of (B, positions) indices of codes."""
+        return self.codes()[indices].movedim(2, 1).flatten(1)
+
+    def snap(self, z: Tensor) -> Tensor:
+        """See `Bottleneck.snap`."""
+        vectors = z.reshape(len(z), self.dim, self.positions).movedim(1, 2)
+        return self.latents(torch.cdist(vectors, self.codes().expand(len(z), -1, -1)).argmin(-1))
+
+    def spread(self) -> Tensor:
+        """See `Bottleneck.spread`: of the codes, each counted once."""
+        return self.codes().std(0, correction=0).repeat_interleave(self.positions)
