@@ -50,6 +50,12 @@ def changed(key: str, value: object) -> dict:
         ("models.mel_conv.representation", "mel12", "models.mel_conv.representation: .*did you mean 'mel128'"),
         ("models.mel_conv.representation", "wave3k", "models.mel_conv.network.type: conv2d takes a mel"),
         ("models.mel_conv.loss.reconstruction.type", "bce", "bce needs network.head sigmoid, not linear"),
+        ("models.mel_fsq.bottleneck.levels", [8, 2], r"models.mel_fsq.bottleneck.levels.1: .*3"),
+        ("models.mel_vqvae.bottleneck.latent", 64, "models.mel_vqvae.bottleneck: unknown key 'latent'"),
+        ("models.mel_conv.loss.codebook", {}, "loss.codebook: bottleneck.type gaussian learns no codebook; .*take vq"),
+        ("models.mel_fsq.loss.codebook", {}, "loss.codebook: bottleneck.type fsq learns no codebook; .*take vq"),
+        ("models.mel_vqvae.loss.codebook.commitment", -1, "models.mel_vqvae.loss.codebook.commitment"),
+        ("models.mel_vqvae.loss.kl.estimator", "monte_carlo", "loss.kl.estimator: the KL of codes is exact"),
         ("models.mel_conv.loss.reconstruction.sigma", -1, "models.mel_conv.loss.reconstruction.sigma"),
         ("models.mel_conv.bottleneck.prior", {"type": "mixture"}, "loss.kl.estimator: .*set it to monte_carlo"),
         ("models.mel_conv.bottleneck.prior", {"type": "vamp", "inputs": 3}, "bottleneck.prior: unknown key 'inputs'"),
@@ -111,6 +117,14 @@ def test_variants_override_the_defaults_of_training():
     assert settings.epochs == 3 and settings.batch_size == RAW["train"]["batch_size"]
     with pytest.raises(ParamsError, match=r"models\.mel_con: no such entry; did you mean 'mel_conv'"):
         variant(raw, "mel_con")
+
+
+@pytest.mark.parametrize("bottleneck", [{"type": "vq"}, {"type": "fsq"}])
+@pytest.mark.parametrize("name", ["mel_conv", "mel_vqvae"])
+def test_bottlenecks_are_interchangeable(name, bottleneck):
+    raw = changed(f"models.{name}.bottleneck", bottleneck)
+    raw["models"][name]["loss"].pop("codebook", None)
+    assert schema.load(raw).models[name].bottleneck.type == bottleneck["type"]
 
 
 def test_no_anchors_or_aliases():
