@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from pydantic import Field, StringConstraints
 
 from pipeline.cache.config import CacheConfig, RepresentationConfig
+from pipeline.compatible import problems
 from pipeline.errors import ParamsError
 from pipeline.evaluation.config import EvaluateConfig
 from pipeline.figures.config import FiguresConfig
@@ -49,49 +50,8 @@ def load(raw: dict[str, Any] | None = None) -> Params:
         if model.representation not in params.representations:
             hint = suggest(model.representation, params.representations)
             raise ParamsError(f"{FILE}: models.{name}.representation: there is no '{model.representation}'; {hint}")
-        _compatible(name, model, params.representations[model.representation], params.windows.seconds)
+        problem = next(problems(model, params.representations[model.representation], params.windows.seconds), None)
+        if problem:
+            raise ParamsError(f"{FILE}: models.{name}.{problem}")
         variant(raw, name)
     return params
-
-
-def _compatible(name: str, model: VariantConfig, representation: RepresentationConfig, seconds: float) -> None:
-    """Refuse pairs of input, network and loss that cannot work."""
-    kind = representation.kind
-    expected = model.network.kind
-    if expected not in (kind, "any"):
-        raise ParamsError(
-            f"{FILE}: models.{name}.network.type: {model.network.type} takes a {expected}, "
-            f"but representation {model.representation} is a {kind}"
-        )
-    if model.scaling != "none" and kind != "waveform":
-        raise ParamsError(f"{FILE}: models.{name}.scaling: only a waveform is scaled, a mel is not")
-    if model.condition is not None and model.network.head != "linear":
-        raise ParamsError(
-            f"{FILE}: models.{name}.condition: a label's own level and range need network.head linear, "
-            f"not {model.network.head}"
-        )
-    problem = model.network.problem(representation.shape(seconds))
-    if problem:
-        raise ParamsError(f"{FILE}: models.{name}.network.{problem}")
-    if model.loss.reconstruction.type == "bce" and model.network.head != "sigmoid":
-        raise ParamsError(
-            f"{FILE}: models.{name}.loss.reconstruction.type: bce needs network.head sigmoid, not {model.network.head}"
-        )
-    middle, nats = model.bottleneck, model.loss.kl
-    prefix = f"{FILE}: models.{name}.loss.kl"
-    learned = middle.type == "gaussian" and middle.prior.type != "standard"
-    if learned and nats.estimator == "analytic":
-        raise ParamsError(f"{prefix}.estimator: a prior learned as a mixture has no closed form; set it to monte_carlo")
-    if learned and nats.free_bits and nats.free_bits_per == "dimension":
-        raise ParamsError(f"{prefix}.free_bits_per: a mixture's KL is of the whole latent; set it to window")
-    if nats.balance and middle.type != "hierarchical":
-        raise ParamsError(f"{prefix}.balance: only a hierarchical bottleneck has levels, not {middle.type}")
-    if model.loss.codebook is not None and model.bottleneck.type != "vq":
-        raise ParamsError(
-            f"{FILE}: models.{name}.loss.codebook: bottleneck.type {model.bottleneck.type} learns no codebook; "
-            "leave the block out, or take vq"
-        )
-    if model.loss.kl.estimator == "monte_carlo" and model.bottleneck.type in ("vq", "fsq"):
-        raise ParamsError(
-            f"{FILE}: models.{name}.loss.kl.estimator: the KL of codes is exact, nothing is drawn; use analytic"
-        )

@@ -12,7 +12,6 @@ from pipeline.cache.reader import Split, read_split, read_stats
 from pipeline.errors import TrainingError
 from pipeline.losses.objective import Objective
 from pipeline.models import store
-from pipeline.models.signal import Signal
 from pipeline.models.vae import build
 from pipeline.params import read, section
 from pipeline.runtime import RuntimeConfig
@@ -65,7 +64,7 @@ def train_seed(
         run.params({key: value for key, value in described.items() if key != "stats"})
         torch.manual_seed(seed)
         model = build(described).to(device)
-        objective = Objective(config.loss, Signal.of(described))
+        objective = Objective(config.loss, model.level.signal)
         parameters = sum(p.numel() for p in model.parameters())
         workspace.say(f"{name} seed {seed}: {parameters:,} parameters, {model.latent_dims} latent dims, on {device}")
         with tqdm(total=settings.epochs, desc=name, unit="epoch", disable=None) as bar:

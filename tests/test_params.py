@@ -56,6 +56,29 @@ def changed(key: str, value: object) -> dict:
         ("models.mel_fsq.loss.codebook", {}, "loss.codebook: bottleneck.type fsq learns no codebook; .*take vq"),
         ("models.mel_vqvae.loss.codebook.commitment", -1, "models.mel_vqvae.loss.codebook.commitment"),
         ("models.mel_vqvae.loss.kl.estimator", "monte_carlo", "loss.kl.estimator: the KL of codes is exact"),
+        (
+            "models.mel_conv.loss.reconstruction.type",
+            "mae",
+            "models.mel_conv.loss.reconstruction.type: .*'log_magnitude'",
+        ),
+        (
+            "models.mel_conv.loss.reconstruction.type",
+            "log_magnitude",
+            "never negative: a mel and .*not a mel and linear",
+        ),
+        (
+            "models.mel_conv.loss.reconstruction.weighting",
+            "b",
+            "models.mel_conv.loss.reconstruction.weighting: .*'musical'",
+        ),
+        (
+            "models.wave_resnet.loss.reconstruction.weighting",
+            "a_weighting",
+            "models.wave_resnet.loss.reconstruction.weighting: a_weighting weighs the bands of a mel",
+        ),
+        ("models.mel_conv.loss.spectrl", 0.1, "models.mel_conv.loss: unknown key 'spectrl'; did you mean 'spectral'?"),
+        ("models.mel_conv.loss.spectral", -0.1, "models.mel_conv.loss.spectral"),
+        ("models.mel_conv.scaling", "rms", "models.mel_conv.scaling: only a waveform is scaled"),
         ("models.mel_conv.loss.reconstruction.sigma", -1, "models.mel_conv.loss.reconstruction.sigma"),
         ("models.mel_conv.bottleneck.prior", {"type": "mixture"}, "loss.kl.estimator: .*set it to monte_carlo"),
         ("models.mel_conv.bottleneck.prior", {"type": "vamp", "inputs": 3}, "bottleneck.prior: unknown key 'inputs'"),
@@ -134,7 +157,7 @@ def test_no_anchors_or_aliases():
 
 
 def test_the_file_says_every_default():
-    """What params.yaml leaves out would be hidden from its reader."""
+    """What params.yaml leaves out would be hidden from its reader. (`melisma params` shows the variants' own.)"""
 
     def missing(full: object, given: object, where: str = "") -> list[str]:
         if not isinstance(full, dict) or not isinstance(given, dict):
@@ -142,5 +165,40 @@ def test_the_file_says_every_default():
         gone = [f"{where}{key}" for key in full if key not in given and full[key] is not None]
         return gone + [m for key in given for m in missing(full.get(key), given[key], f"{where}{key}.")]
 
-    optional = {f"models.{name}.train" for name in RAW["models"]}
-    assert set(missing(schema.load(RAW).model_dump(), RAW)) <= optional
+    sections = {name: value for name, value in schema.load(RAW).model_dump().items() if name != "models"}
+    assert missing(sections, RAW) == []
+
+
+COMPARED = ["reconstruction.type", "spectral", "range", "kl.beta"]
+
+
+@pytest.mark.parametrize("name", [name for name, block in RAW["models"].items() if "loss" in block])
+def test_a_variant_says_what_people_compare(name):
+    """`dvc exp run -S` refuses a key that is not in the file."""
+    for key in COMPARED:
+        place = RAW["models"][name]["loss"]
+        for step in key.split("."):
+            assert step in place, f"models.{name}.loss.{key}"
+            place = place[step]
+
+
+def test_pairs_that_go_together_are_taken():
+    raw = changed("models.mel_conv.loss.reconstruction", {"type": "log_magnitude", "weighting": "musical"})
+    raw["models"]["mel_conv"]["network"]["head"] = "softplus"
+    raw["models"]["wave_resnet"] |= {"scaling": "peak"}
+    raw["models"]["wave_resnet"]["loss"]["reconstruction"] = {"type": "bce"}
+    raw["models"]["wave_resnet"]["network"]["head"] = "sigmoid"
+    schema.load(raw)
+    raw["models"]["wave_resnet"]["scaling"] = "rms"
+    with pytest.raises(ParamsError, match=r"models\.wave_resnet\.scaling: rms brings peaks above 1"):
+        schema.load(raw)
+    raw = changed("windows.seconds", 0.11)
+    raw["models"] = {"wave_resnet": raw["models"]["wave_resnet"]}
+    raw["representations"]["wave3k"]["sample_rate"] = 1000
+    raw["models"]["wave_resnet"]["loss"]["spectral"] = 0.1
+    with pytest.raises(ParamsError, match=r"loss\.spectral: needs windows of at least 128 samples, not 110"):
+        schema.load(raw)
+    raw = changed("models.wave_resnet.loss.reconstruction.type", "log_magnitude")
+    raw["models"]["wave_resnet"]["network"]["head"] = "sigmoid"
+    with pytest.raises(ParamsError, match=r"log_magnitude needs values that are never negative: .*not a waveform"):
+        schema.load(raw)

@@ -6,13 +6,18 @@ from pydantic import Field, model_validator
 
 from pipeline.params import Strict
 
+STFT_WINDOWS = (2048, 1024, 512, 256, 128)  # samples, of the spectral term on a waveform
+
 
 class ReconstructionConfig(Strict):
     """How the distance of a reconstruction from its original becomes nats per window."""
 
-    type: Literal["gaussian", "mse", "l1", "bce"] = "gaussian"
+    type: Literal["gaussian", "mse", "l1", "bce", "log_magnitude"] = "gaussian"
     sigma: Annotated[float, Field(gt=0)] | Literal["optimal"] = Field(
         "optimal", description="gaussian only: its scale, or fitted to each batch"
+    )
+    weighting: Literal["none", "musical", "a_weighting"] = Field(
+        "none", description="of a mel's bands, with mean 1: system A's low, mid and high, or A-weighting's gain"
     )
 
 
@@ -51,8 +56,11 @@ class CodebookConfig(Strict):
 
 
 class LossConfig(Strict):
-    """What a variant minimises."""
+    """What a variant minimises. The numbers are weights of further terms against the reconstruction's distance."""
 
     reconstruction: ReconstructionConfig = ReconstructionConfig()
+    spectral: float = Field(0.0, ge=0, description="FFTs of a mel along time and bands; STFTs of a waveform")
+    range: float = Field(0.0, ge=0, description="values more than 10 % of the data's scale outside it")
+    adversarial: float = Field(0.0, ge=0, description="a patch discriminator, which learns beside the model")
     kl: KLConfig = KLConfig()
     codebook: CodebookConfig | None = Field(None, description="bottleneck vq only")

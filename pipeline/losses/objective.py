@@ -1,22 +1,21 @@
 """What a variant minimises: every term of its `loss` block, by name."""
 
-from collections.abc import Callable
 from math import log, pi
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from pipeline.losses import kl, reconstruction
+from pipeline.losses import bounds, kl, spectral
+from pipeline.losses.adversarial import Adversary
 from pipeline.losses.config import LossConfig
+from pipeline.losses.reconstruction import Reconstruction
 from pipeline.models.bottlenecks import Code
 from pipeline.models.signal import Signal
-
-Distance = Callable[[Tensor, Tensor], Tensor]  # (reconstruction, target), both (B, 1, *shape), to (B,)
 
 LEAST_VARIANCE = 1e-2  # of encodings of length 1: below it an adaptive commitment grows no more
 
 
-class Objective:
+class Objective(nn.Module):
     """The loss of a batch, in nats per window.
 
     A reconstruction distance and further terms, each a mean over a window's values, add up to one distance with the
@@ -25,27 +24,43 @@ class Objective:
 
     Args:
         config: the loss block.
-        signal: what a window is.
+        signal: what a window is to the networks: where they see it scaled (`level.Level`), the scaled one.
     """
 
     def __init__(self, config: LossConfig, signal: Signal) -> None:
+        super().__init__()
         self.config, self.signal = config, signal
-        self.distance: Distance = reconstruction.make(config.reconstruction, signal)
-        self.terms: dict[str, Distance] = {}
-        self.weights: dict[str, float] = {}
+        self.distance = Reconstruction(config.reconstruction, signal)
+        self.spectral = spectral.make(signal) if config.spectral else None
+        self.adversary = Adversary(signal) if config.adversarial else None
+        self.weights = {"spectral": config.spectral, "range": config.range, "adversarial": config.adversarial}
         self.sigma = config.reconstruction.sigma if config.reconstruction.type == "gaussian" else None
 
     def distances(self, y: Tensor, x: Tensor, code: Code) -> dict[str, Tensor]:
-        """Each term, unweighted, as (B,): "distance" is the reconstruction's. In 32 bits whatever `y` is in."""
-        y, x = y.float(), x.float()
-        if code.level is not None:  # a quiet window counts as much as a loud one
-            y, x = y / code.level, x / code.level
-        found = {"distance": self.distance(y, x)}
-        return found | {name: term(y, x) for name, term in self.terms.items()}
+        """Each term that has a weight, without it, as (B,): "distance" is the reconstruction's.
+
+        In 32 bits, whatever `y` is in. The adversarial term is not among them: it means something else at every step,
+        and cannot choose an epoch.
+        """
+        with torch.autocast(y.device.type, enabled=False):
+            y, x = y.float(), x.float()
+            outside = bounds.excess(y, self.signal.low) if self.config.range else None
+            y, x = _scaled(y, x, code)
+            found = {"distance": self.distance(y, x)}
+            found |= {} if self.spectral is None else {"spectral": self.spectral(y, x)}
+            return found | ({} if outside is None else {"range": outside})
+
+    def challenge(self, y: Tensor, x: Tensor, code: Code) -> dict[str, Tensor]:
+        """One step of the discriminator: (B,) its own loss, and the model's term "adversarial"; {} without one."""
+        if self.adversary is None:
+            return {}
+        with torch.autocast(y.device.type, enabled=False):
+            y, x = _scaled(y.float(), x.float(), code)
+            return {"discriminator": self.adversary.learn(y, x), "adversarial": self.adversary(y)}
 
     def combined(self, distances: dict[str, Tensor]) -> Tensor:
         """(B,) weighted sum of the terms."""
-        extra = (weight * distances[name] for name, weight in self.weights.items())
+        extra = (weight * distances[name] for name, weight in self.weights.items() if name in distances)
         return sum(extra, start=distances["distance"])
 
     def variance(self, combined: Tensor) -> Tensor:
@@ -92,3 +107,8 @@ class Objective:
         if weights.adaptive:
             commitment = commitment / penalties["encoding_variance"].clamp_min(LEAST_VARIANCE)
         return commitment + weights.usage * penalties["usage"]
+
+
+def _scaled(y: Tensor, x: Tensor, code: Code) -> tuple[Tensor, Tensor]:
+    """As the networks see them: a quiet window counts as much as a loud one."""
+    return (y, x) if code.level is None else (y / code.level, x / code.level)

@@ -46,6 +46,7 @@ class Conv2dConfig(_Strided):
     type: Literal["conv2d"]
     channels: list[int] = Field([16, 32, 64, 128], min_length=1, description="per stage; each halves bands and frames")
     norm: Literal["batch", "instance", "none"] = "batch"
+    activation: Literal["silu", "gelu"] = "silu"
     head: Literal["linear", "sigmoid", "softplus"] = "linear"
 
     @property

@@ -59,7 +59,7 @@ def fit(
     Raises:
         TrainingError: a loss is no longer finite.
     """
-    values = objective.signal.values
+    values = objective.to(device).signal.values
     data, held_out = (Resident(split, device, model.labels) for split in (train, valid))
     model.fit_condition(data.batches(config.batch_size))
     steps = config.epochs * math.ceil(len(data) / config.batch_size)
@@ -83,7 +83,7 @@ def fit(
             noise = torch.randn(len(x), model.latent_dims, generator=generator, device=device)
             label = label if model.condition is None else model.condition.forget(label, generator)
             y, code = model(x, noise, label)
-            distances = objective.distances(y, x, code)
+            distances = objective.distances(y, x, code) | objective.challenge(y, x, code)
             combined = objective.combined(distances)
             nats, divergence = objective.nats(combined).mean(), objective.divergence(code)
             total = nats + objective.regulariser(divergence, code, step / steps)

@@ -99,6 +99,17 @@ def test_validation_is_taken_at_the_final_beta_and_does_not_depend_on_the_batch_
     assert small == pytest.approx(large, rel=1e-4)
 
 
+def test_every_term_is_logged_under_its_name():
+    loss = objective(spectral=0.1, range=0.01, adversarial=0.1)
+    row = train(loss=loss, epochs=1)[1][0]
+    for side in ("train", "valid"):
+        assert {f"{side}_{name}" for name in ("distance", "spectral", "range")} <= set(row)
+    assert {"train_adversarial", "train_discriminator"} <= set(row)
+    assert not {"valid_adversarial", "valid_discriminator"} & set(row)  # they choose no epoch
+    plain = train(epochs=1)[1][0]
+    assert not any(name.endswith(("spectral", "range", "adversarial")) for name in plain)
+
+
 def test_learning_rate_warms_up_and_falls():
     rates = [row["learning_rate"] for row in train(epochs=10, warmup_steps=12)[1]]
     assert rates[0] < rates[1] and rates[-1] < 0.1 * max(rates)

@@ -1,7 +1,7 @@
 """Strided 2-D convolutions over a mel spectrogram.
 
-After system D of docs/variants.md: a stage halves bands and frames and is followed by a norm; here with SiLU, and with
-the input standardised per band.
+After system D of docs/variants.md: a stage halves bands and frames and is followed by a norm; here with SiLU (or
+system A's GELU), and with the input standardised per band.
 """
 
 import itertools
@@ -13,6 +13,7 @@ from pipeline.models.networks.heads import Head, Standardise
 from pipeline.models.signal import Signal
 
 NORMS: dict[str, type[nn.Module]] = {"batch": nn.BatchNorm2d, "instance": nn.InstanceNorm2d, "none": nn.Identity}
+ACTIVATIONS: dict[str, type[nn.Module]] = {"silu": nn.SiLU, "gelu": nn.GELU}
 
 
 def _grid(config: Conv2dConfig, shape: tuple[int, ...]) -> list[tuple[int, int]]:
@@ -31,7 +32,9 @@ class Conv2dEncoder(nn.Module):
         width = 1
         for channels in config.channels:
             convolution = nn.Conv2d(width, channels, 3, stride=2, padding=1, bias=config.norm == "none")
-            self.stages.append(nn.Sequential(convolution, NORMS[config.norm](channels), nn.SiLU()))
+            self.stages.append(
+                nn.Sequential(convolution, NORMS[config.norm](channels), ACTIVATIONS[config.activation]())
+            )
             width = channels
         self.shape = (width, *_grid(config, signal.shape)[-1])
 
@@ -53,7 +56,9 @@ class Conv2dDecoder(nn.Module):
         for i, (width, channels) in enumerate(itertools.pairwise(widths)):
             last = i == len(widths) - 2
             up = nn.ConvTranspose2d(width, channels, 4, stride=2, padding=1, bias=last or config.norm == "none")
-            self.stages.append(up if last else nn.Sequential(up, NORMS[config.norm](channels), nn.SiLU()))
+            self.stages.append(
+                up if last else nn.Sequential(up, NORMS[config.norm](channels), ACTIVATIONS[config.activation]())
+            )
         self.skips = nn.ModuleList(nn.Conv2d(c, c, 1) for c in widths[1:-1] if config.skip)
         self.head = Head(config.head, signal)
 
