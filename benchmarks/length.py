@@ -16,7 +16,7 @@ from typing import Any
 from benchmarks.measure import Row
 from benchmarks.memory import ROOT, most
 
-BATCH, STEPS = 16, 3
+BATCH, STEPS = 16, 2
 SECONDS, RATES = (1.0, 5.0), (3000, 11025, 22050)
 NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {  # a variant of params.yaml, and what is changed of its network
     "transformer": ("wave_transformer", {}),

@@ -125,6 +125,7 @@ def _part(row: Row, folder: Path, params: dict[str, Any]) -> dict[str, Any]:
     return {
         "row": row,
         "settings": described,
+        "skip": bool(settings.get("network", {}).get("skip")),
         "images": [entry for entry in entries if entry["kind"] == "image"],
         "players": [players[example] for example in sorted(players)],
         "samples": [entry for entry in audio if entry["role"] == "sample"],

@@ -67,7 +67,7 @@ def test_global_pooling_leaves_nothing_of_the_time():
     with torch.no_grad():
         early, late = model.encode(torch.stack((burst, burst.roll(160)))[:, None]).mean  # ten positions later
         silent = model.encode(torch.zeros(1, 1, 1000)).mean[0]
-    torch.testing.assert_close(early, late)
+    torch.testing.assert_close(early, late, atol=1e-5, rtol=1e-4)
     assert (early - silent).abs().max() > 1e-4
 
 

@@ -264,3 +264,10 @@ def test_sizes_and_shares() -> None:
     assert [table.size(n) for n in (None, 812, 812_300, 1_234_567)] == ["–", "812", "812 k", "1.23 M"]
     assert [table.percent(x) for x in (None, 0.2421, 1.31)] == ["–", "24.2 %", "131 %"]
     assert [table.count(x) for x in (None, 64.0, 58.5, 1200)] == ["–", "64", "58.5", "1,200"]
+
+
+def test_it_says_so_where_skips_pass_by_the_latent(root: Path) -> None:
+    settings = params("mel_good", "mel_poor")
+    assert "Skip connections" not in write(root, settings, "without").text
+    settings["models"]["mel_poor"]["network"]["skip"] = True
+    assert write(root, settings, "with").text.count("Skip connections are on") == 1
