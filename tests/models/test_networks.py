@@ -60,15 +60,15 @@ def test_skips_reach_the_reconstruction_and_not_what_is_decoded_alone(pooling):
 
 
 def test_global_pooling_leaves_nothing_of_the_time():
-    model = model_of(CONV | {"pooling": "global"}).eval()
+    model = model_of(CONV | {"pooling": "global"}, 4000).eval()
     assert model.encoder.shape == (8, 1) and model.latent_dims == 4
-    burst = torch.zeros(1000)
-    burst[400:416] = torch.sin(torch.arange(16) * 2 * torch.pi / 16)
+    burst = torch.zeros(4000)
+    burst[1600:1616] = torch.sin(torch.arange(16) * 2 * torch.pi / 16)
     with torch.no_grad():
         early, late = model.encode(torch.stack((burst, burst.roll(160)))[:, None]).mean  # ten positions later
-        silent = model.encode(torch.zeros(1, 1, 1000)).mean[0]
-    torch.testing.assert_close(early, late, atol=1e-5, rtol=1e-4)
-    assert (early - silent).abs().max() > 1e-4
+        silent = model.encode(torch.zeros(1, 1, 4000)).mean[0]
+    torch.testing.assert_close(early, late, atol=1e-6, rtol=1e-4)
+    assert (early - silent).abs().max() > 1e-5
 
 
 def test_snake_is_its_formula():
