@@ -74,7 +74,7 @@ class VQ(Quantised):
         means, sizes = kmeans(torch.cat(self.encodings)[None], len(self.codes()), use_cosine_sim=True)
         book = self.quantiser._codebook
         book.embed.copy_(means)
-        book.cluster_size.copy_(sizes / self.gathered)
+        book.cluster_size.copy_(sizes / len(self.encodings))  # per batch
         book.embed_avg.copy_(means * book.cluster_size[..., None])
         if self.gathered == BATCHES:
             self.encodings = []
