@@ -50,6 +50,17 @@ def test_one_collapsed_seed_is_not_hidden_by_the_others():
     assert result["collapsed"] and result["collapse_reason"].startswith("seed 1: 0.0%")
 
 
+def test_flat_samples_are_said_and_what_a_variant_has_not_is_null():
+    known = {"active_units": 8, "variance_ratio": 0.5, "sample_time_ratio": 0.4}
+    seeds = [{"seed": s, **known, "sample_variance_ratio": ratio} for s, ratio in ((0, 0.5), (1, 0.01))]
+    result = metrics(windows(seeds=(0, 1)), seeds, latent_dims=8, parameters=10, resamples=50)
+    assert result["samples_flat"] and result["samples_flat_reason"].startswith("seed 1: samples differ 0.01 times")
+    assert result["sample_time_ratio"] == 0.4 and not result["collapsed"]
+    assert result["transfer_accuracy"] is result["probe_accuracy"] is result["sample_level_db"] is None
+    fine = metrics(windows(), seeds[:1], latent_dims=8, parameters=10, resamples=50)
+    assert fine["samples_flat"] is False and fine["samples_flat_reason"] is None
+
+
 def test_metrics_json_has_its_keys():
     seeds = [{"seed": s, "active_units": 4 + s, "variance_ratio": 0.5} for s in (0, 1)]
     result = metrics(windows(seeds=(0, 1)), seeds, latent_dims=8, parameters=10, resamples=50)
