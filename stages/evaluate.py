@@ -1,6 +1,7 @@
 """Score a variant on the test split: data/evaluation/<variant>/."""
 
 import sys
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,7 @@ import pandas as pd
 from pipeline import workspace
 from pipeline.cache import arrays
 from pipeline.cache.reader import read_split
-from pipeline.evaluation import examples, generation, protocol, summary, transfer
+from pipeline.evaluation import examples, generation, protocol, sizes, summary, transfer
 from pipeline.evaluation.config import EvaluateConfig
 from pipeline.models import store
 from pipeline.params import entry, read, section
@@ -51,8 +52,11 @@ def main(name: str) -> None:
                     number = settings.examples, settings.samples
                     examples.save(out / "examples.parquet", model.cpu(), test, level, *number, seed)
                     workspace.write_json(out / "config.json", described)
-                sizes = described["latent_dims"], described["parameters"]
-                alone = summary.metrics(frame, [numbers], *sizes, settings.bootstrap)
+                    if model.bottleneck.baseline:
+                        every = sizes.table(sizes.errors(scores, test), test.track_ids, settings.bootstrap)
+                        every.to_parquet(out / "sizes.parquet", index=False)
+                about = described["latent_dims"], described["parameters"], settings.bootstrap, model.bottleneck.baseline
+                alone = summary.metrics(frame, [numbers], *about)
                 run.params({"evaluate": settings.model_dump()})
                 run.metrics({f"test.{k}": v for k, v in alone.items() if isinstance(v, int | float)})
                 run.tag("collapsed", alone["collapse_reason"] or "no")
@@ -62,28 +66,32 @@ def main(name: str) -> None:
             found.append(numbers)
             runs.append(run.identity)
         whole = pd.concat(rows, ignore_index=True)
-        result = summary.metrics(whole, found, *sizes, settings.bootstrap)
+        result = summary.metrics(whole, found, *about)
         whole.drop(columns=list(reference)).to_parquet(out / "windows.parquet", index=False)
         keys = {key: whole[key].to_numpy() for key in ("seed", *plain)}
         arrays.write(out / "latents.parquet", keys, {"latent": np.concatenate(latents)})
         workspace.write_json(out / "metrics.json", result)
         workspace.write_json(out / "run.json", runs)
-    workspace.say(
-        f"{name}: test mse {result['mse']:.5f} (train mean {result['mse_mean']:.5f}, zero {result['mse_zero']:.5f}), "
-        f"cosine {result['cosine_similarity']:.3f}, kl {result['kl']:.1f} nats, "
-        + (
-            f"{result['active_units']:g} of {result['latent_dims']} units active"
-            if result["perplexity"] is None
-            else f"perplexity {result['perplexity_share']:.0%} of the codebook"
-        )
-        + (
-            ""
-            if result["transfer_accuracy"] is None
-            else f", transfer {result['transfer_accuracy']:.0%} (chance {result['transfer_chance']:.0%})"
-        )
-        + (f"; COLLAPSED: {result['collapse_reason']}" if result["collapsed"] else "")
-        + (f"; SAMPLES FLAT: {result['samples_flat_reason']}" if result["samples_flat"] else "")
-    )
+    workspace.say(f"{name}: {_told(result)}")
+
+
+def _told(result: dict[str, Any]) -> str:
+    """metrics.json in a line."""
+    parts = [
+        f"test mse {result['mse']:.5f} (train mean {result['mse_mean']:.5f}, zero {result['mse_zero']:.5f})",
+        f"cosine {result['cosine_similarity']:.3f}",
+    ]
+    if result["kl"] is not None:
+        parts.append(f"kl {result['kl']:.1f} nats")
+    if result["perplexity"] is not None:
+        parts.append(f"perplexity {result['perplexity_share']:.0%} of the codebook")
+    elif result["active_units"] is not None:
+        parts.append(f"{result['active_units']:g} of {result['latent_dims']} units active")
+    if result["transfer_accuracy"] is not None:
+        parts.append(f"transfer {result['transfer_accuracy']:.0%} (chance {result['transfer_chance']:.0%})")
+    collapsed = f"; COLLAPSED: {result['collapse_reason']}" if result["collapsed"] else ""
+    flat = f"; SAMPLES FLAT: {result['samples_flat_reason']}" if result["samples_flat"] else ""
+    return ", ".join(parts) + collapsed + flat
 
 
 if __name__ == "__main__":

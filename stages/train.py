@@ -17,7 +17,7 @@ from pipeline.params import read, section
 from pipeline.runtime import RuntimeConfig
 from pipeline.tracking.config import TrackingConfig
 from pipeline.tracking.run import record
-from pipeline.training import work
+from pipeline.training import closed, work
 from pipeline.training.config import TrainConfig, VariantConfig, seeds, variant
 from pipeline.training.device import pick
 from pipeline.training.loop import fit
@@ -43,7 +43,7 @@ def train_seed(
         "variant": name,
         "seed": seed,
         **config.model_dump(include={"network", "bottleneck", "scaling", "condition", "loss"}),
-        "train": settings.model_dump(),
+        "train": settings.model_dump() if config.loss else None,
         "input": config.representation,
         "representation": stats["representation"],
         "seconds": stats["seconds"],
@@ -63,15 +63,20 @@ def train_seed(
     with record(section(TrackingConfig, "tracking"), "train", identity) as run:
         run.params({key: value for key, value in described.items() if key != "stats"})
         torch.manual_seed(seed)
-        model = build(described).to(device)
-        objective = Objective(config.loss, model.level.signal)
+        model = build(described)
         parameters = sum(p.numel() for p in model.parameters())
-        workspace.say(f"{name} seed {seed}: {parameters:,} parameters, {model.latent_dims} latent dims, on {device}")
-        with tqdm(total=settings.epochs, desc=name, unit="epoch", disable=None) as bar:
+        if config.loss:
+            where = f"{parameters:,} parameters, {model.latent_dims} latent dims, on {device}"
+        else:
+            where = "fitted in closed form, on cpu"
+        workspace.say(f"{name} seed {seed}: {where}")
+        with tqdm(total=settings.epochs if config.loss else 1, desc=name, unit="epoch", disable=None) as bar:
 
             def on_epoch(row: dict[str, float]) -> None:
                 run.metrics({k: v for k, v in row.items() if k != "epoch"}, step=int(row["epoch"]))
-                shown = {k: f"{row[k]:.4g}" for k in ("valid_loss", "valid_mse", "valid_kl", "beta")}
+                shown: dict[str, str] = {
+                    k: f"{row[k]:.4g}" for k in ("valid_loss", "valid_mse", "valid_kl", "beta") if k in row
+                }
                 bar.update()
                 bar.set_postfix(shown)
                 if bar.disable and (row["epoch"] % 5 == 0 or row["epoch"] == 1):
@@ -79,15 +84,20 @@ def train_seed(
 
             train, valid = splits
             try:
-                history, snapshots = fit(model, train, valid, settings, objective, seed, device, on_epoch)
+                if config.loss:
+                    objective = Objective(config.loss, model.level.signal)
+                    found = fit(model.to(device), train, valid, settings, objective, seed, device, on_epoch)
+                else:
+                    found = closed.fit(model, train, valid, on_epoch)
+                    described["bottleneck"]["latent"] = model.latent_dims
             except TrainingError as error:
                 raise TrainingError(f"{name} seed {seed}: {error}") from error
             except torch.OutOfMemoryError as error:
                 hint = "lower train.batch_size or the network's channels, or set runtime.device to cpu"
                 raise TrainingError(f"{name} seed {seed}: {device} has too little memory; {hint}") from error
         store.save(out, model, {**described, "parameters": parameters, "latent_dims": model.latent_dims})
-        save_history(out / "history.csv", history)
-        save_snapshots(out / "snapshots.parquet", snapshots)
+        save_history(out / "history.csv", found[0])
+        save_snapshots(out / "snapshots.parquet", found[1])
         workspace.write_json(out / "run.json", run.identity)
     work.keep(fingerprint, out)
 

@@ -96,6 +96,16 @@ def changed(key: str, value: object) -> dict:
         ("models.wave_fc.network.frame", 15001, "models.wave_fc.network.frame: 15001 is longer than the 15000"),
         ("models.wave_transformer.network.patch", 15001, "models.wave_transformer.network.patch: 15001 samples"),
         ("models.wave_transformer.network.heads", 3, "models.wave_transformer.network.width: 128 is not a multiple"),
+        ("models.pca.loss", {"kl": {"beta": 2.0}}, "models.pca: .*closed form, which has no loss; leave loss out"),
+        ("models.pca.train", {"epochs": 2}, "models.pca: .*closed form, which has no train; leave train out"),
+        ("models.pca.scaling", "rms", "models.pca: .*closed form, which has no scaling"),
+        ("models.pca.condition", {"type": "film"}, "models.pca: .*closed form, which has no condition"),
+        ("models.pca.bottleneck.latent", -1, "models.pca.bottleneck.latent"),
+        (
+            "models.mel_conv.bottleneck",
+            {"type": "linear", "latent": 8},
+            "models.mel_conv: .*needs network.type identity",
+        ),
         ("models", {"mel.conv": RAW["models"]["mel_conv"]}, "models.mel.conv"),
         ("models", {}, "models: .*at least 1"),
         ("seeds", [0, 0], "seeds: each seed may stand there once"),
@@ -150,6 +160,14 @@ def test_bottlenecks_are_interchangeable(name, bottleneck):
     assert schema.load(raw).models[name].bottleneck.type == bottleneck["type"]
 
 
+def test_a_baseline_has_no_loss_and_all_others_have_one():
+    raw = changed("models.mel_conv.loss", None)
+    assert variant(raw, "mel_conv")[0].loss is not None
+    del raw["models"]["wave_resnet"]["loss"]
+    assert variant(raw, "wave_resnet")[0].loss is not None
+    assert variant(raw, "pca")[0].loss is None
+
+
 def test_no_anchors_or_aliases():
     """`dvc exp run -S` loses or spreads an override there."""
     tokens = [type(token) for token in yaml.scan(params.FILE.read_text(encoding="utf-8"))]
@@ -162,7 +180,8 @@ def test_the_file_says_every_default():
     def missing(full: object, given: object, where: str = "") -> list[str]:
         if not isinstance(full, dict) or not isinstance(given, dict):
             return []
-        gone = [f"{where}{key}" for key in full if key not in given and full[key] is not None]
+        off = (None, False, "none")  # what is not used may stay unsaid
+        gone = [f"{where}{key}" for key in full if key not in given and full[key] not in off]
         return gone + [m for key in given for m in missing(full.get(key), given[key], f"{where}{key}.")]
 
     sections = {name: value for name, value in schema.load(RAW).model_dump().items() if name != "models"}

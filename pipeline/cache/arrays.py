@@ -23,7 +23,7 @@ GROUP_BYTES = 4 * 2**20  # what a writer holds: some 75 windows of a mel
 def field(name: str, dtype: np.dtype | type, shape: Sequence[int]) -> pa.Field:
     """A column `name` whose every value is an array of this dtype and shape."""
     dtype = np.dtype(dtype)
-    size = int(np.prod(shape)) * dtype.itemsize
+    size = int(np.prod(shape)) * dtype.itemsize or 1  # Parquet has no values of 0 bytes
     described = json.dumps({"dtype": dtype.str, "shape": list(map(int, shape))})
     return pa.field(name, pa.binary(size), nullable=False, metadata={"array": described})
 
@@ -31,6 +31,8 @@ def field(name: str, dtype: np.dtype | type, shape: Sequence[int]) -> pa.Field:
 def pack(values: np.ndarray) -> pa.Array:
     """(rows, *shape) as a column for `field`, sharing the array's memory where it is contiguous."""
     values = np.ascontiguousarray(values)
+    if not np.prod(values.shape[1:]):
+        return pa.array([b"\0"] * len(values), pa.binary(1))
     size = values[0].nbytes if len(values) else int(np.prod(values.shape[1:])) * values.itemsize
     return pa.Array.from_buffers(pa.binary(size), len(values), [None, pa.py_buffer(values)])
 
@@ -55,6 +57,8 @@ def unpack(table: pa.Table, name: str) -> np.ndarray:
     """
     dtype, shape = described(table.schema, name)
     size = int(np.prod(shape))
+    if not size:
+        return np.empty((len(table), *shape), dtype)
     parts = []
     for chunk in table.column(name).chunks:
         flat = np.frombuffer(chunk.buffers()[1], dtype=dtype) if len(chunk) else np.empty(0, dtype)

@@ -38,10 +38,11 @@ def save(path: Path, model: VAE, test: Split, peak_db: float | None, number: int
         test: where the originals come from.
         peak_db: level given to the samples of a mel variant; None for waveforms.
         number: of originals.
-        samples: number of draws from the prior; the draw is fixed.
+        samples: number of draws from the prior; the draw is fixed. Without a latent there is nothing to draw.
         seed: of the model, as a column.
     """
     index = choose(test, number)
+    samples = samples if model.latent_dims else 0
     originals, labels = Resident(test, torch.device("cpu"), model.labels).batch(torch.from_numpy(index))
     reconstructions = model.reconstruct(originals, labels)
     of_each = torch.arange(samples) % max(1, len(model.labels))  # a model without labels does not look

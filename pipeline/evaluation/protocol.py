@@ -38,7 +38,8 @@ def score(model: VAE, test: Split, valid: Split, batch_size: int, device: torch.
     mse and cosine_similarity are of the reconstruction from the posterior's mean, on the variant's own scale; kl is in
     nats per window, summed over the latent; elbo in nats per window, at one draw from the posterior (fixed by a seed),
     under a Gaussian likelihood whose variance is the mean squared error of such draws on the validation split: the same
-    for every variant whatever it was trained with. Where no analytic KL is known, it is taken at that draw.
+    for every variant whatever it was trained with. Where no analytic KL is known, it is taken at that draw. A baseline
+    has neither: both are NaN.
 
     Args:
         model: in evaluation mode, on `device`.
@@ -47,9 +48,7 @@ def score(model: VAE, test: Split, valid: Split, batch_size: int, device: torch.
         batch_size: of the forward pass.
         device: where it runs.
     """
-    variance = _drawn(model, Resident(valid, device, model.labels), batch_size)[0].mean().clamp_min(1e-8).item()
     data = Resident(test, device, model.labels)
-    errors, nats = (values.cpu().double().numpy() for values in _drawn(model, data, batch_size))
     columns: dict[str, list[Tensor]] = {"mse": [], "cosine_similarity": []}
     latents = []
     use = Use(model.bottleneck)
@@ -60,8 +59,13 @@ def score(model: VAE, test: Split, valid: Split, batch_size: int, device: torch.
         latents.append(code.mean)
         use.add(x, y, code)
     windows = {name: torch.cat(parts).cpu().double().numpy() for name, parts in columns.items()}
-    windows["kl"] = nats
-    windows["elbo"] = -0.5 * prod(test.shape) * (errors / variance + log(2 * pi * variance)) - nats
+    if model.bottleneck.baseline:
+        windows["kl"] = windows["elbo"] = np.full(len(test), np.nan)
+    else:
+        variance = _drawn(model, Resident(valid, device, model.labels), batch_size)[0].mean().clamp_min(1e-8).item()
+        errors, nats = (values.cpu().double().numpy() for values in _drawn(model, data, batch_size))
+        windows["kl"] = nats
+        windows["elbo"] = -0.5 * prod(test.shape) * (errors / variance + log(2 * pi * variance)) - nats
     return Scores(windows, torch.cat(latents).cpu().numpy(), use.numbers())
 
 

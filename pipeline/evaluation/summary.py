@@ -29,8 +29,8 @@ def interval(values: np.ndarray, resamples: int) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def summarise(windows: pd.DataFrame, resamples: int) -> dict[str, float]:
-    """Each metric's mean over tracks and seeds, with `_low` and `_high`; the two baselines' mean.
+def summarise(windows: pd.DataFrame, resamples: int) -> dict[str, float | None]:
+    """Each metric's mean over tracks and seeds, with `_low` and `_high`; the two baselines' mean. NaN becomes None.
 
     Args:
         windows: windows.parquet of a variant, with mse_mean and mse_zero.
@@ -40,11 +40,16 @@ def summarise(windows: pd.DataFrame, resamples: int) -> dict[str, float]:
     result = {str(name): float(column.mean()) for name, column in tracks.items()}
     for name in METRICS:
         result[f"{name}_low"], result[f"{name}_high"] = interval(tracks[name].to_numpy(), resamples)
-    return result
+    return {name: None if np.isnan(value) else value for name, value in result.items()}
 
 
 def metrics(
-    windows: pd.DataFrame, seeds: list[dict[str, Any]], latent_dims: int, parameters: int, resamples: int
+    windows: pd.DataFrame,
+    seeds: list[dict[str, Any]],
+    latent_dims: int,
+    parameters: int,
+    resamples: int,
+    baseline: bool = False,
 ) -> dict[str, Any]:
     """metrics.json of a variant.
 
@@ -55,6 +60,7 @@ def metrics(
         latent_dims: of the model.
         parameters: of the model.
         resamples: of the bootstrap.
+        baseline: whether it is one, which is neither collapsed nor not.
     """
     result: dict[str, Any] = summarise(windows, resamples)
     for name in seeds[0].keys() - {"seed"}:
@@ -68,8 +74,9 @@ def metrics(
         | {
             "latent_dims": latent_dims,
             "parameters": parameters,
-            "collapsed": reason is not None,
-            "collapse_reason": reason,
+            "baseline": baseline,
+            "collapsed": None if baseline else reason is not None,
+            "collapse_reason": None if baseline else reason,
             "samples_flat": flat is not None,
             "samples_flat_reason": flat,
             "tracks": int(windows["track_id"].nunique()),

@@ -1,16 +1,18 @@
 """Does a conditional variant give a window the label that it is told to? Judged by a probe that knows real windows."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from pipeline.cache.reader import Split
 from pipeline.models.vae import VAE
 from pipeline.training.collapse import Spread
 from pipeline.training.data import Resident
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
 
 FRAME = 256  # samples of a waveform of which a spectrum is taken, hop a half
 QUIET = 1e-6  # added to a waveform's power before the logarithm, so that silence has one
@@ -29,10 +31,14 @@ def features(x: Tensor) -> np.ndarray:
     return found
 
 
-def probe(train: Resident, batch_size: int) -> Pipeline:
+def probe(train: Resident, batch_size: int) -> "Pipeline":
     """Standardised logistic regression from `features` of the real windows of `train` to the index of their label."""
+    from sklearn.linear_model import LogisticRegression  # takes a second, which only a conditional variant needs
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     parts = [(features(x), label.cpu().numpy()) for x, label in train.batches(batch_size)]
-    fitted: Pipeline = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    fitted: "Pipeline" = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     return fitted.fit(*(np.concatenate(side) for side in zip(*parts, strict=True)))
 
 

@@ -152,6 +152,13 @@ class VampConfig(Strict):
 PriorConfig = Annotated[StandardPriorConfig | MixtureConfig | VampConfig, Field(discriminator="type")]
 
 
+class IdentityConfig(_Network):
+    """No network: the bottleneck sees the window itself."""
+
+    type: Literal["identity"]
+    head: ClassVar[str] = "linear"
+
+
 class GaussianConfig(Strict):
     """Gaussian posterior."""
 
@@ -207,6 +214,15 @@ class FSQConfig(_Quantised):
     )
 
 
+class LinearConfig(Strict):
+    """Principal components of the train windows, fitted in closed form: the baselines."""
+
+    type: Literal["linear"]
+    latent: int | None = Field(
+        ge=0, le=2048, description="components kept; 0: the train mean alone; null: all, 2048 at most"
+    )
+
+
 def shrink(size: int, strides: list[int]) -> list[int]:
     """Lengths along one axis before and after each strided stage: the input's first, each ceil(previous / stride)."""
     sizes = [size]
@@ -225,6 +241,9 @@ class ConditionConfig(Strict):
 
 
 NetworkConfig = Annotated[
-    Conv2dConfig | ResNet1dConfig | Conv1dConfig | FullyConnectedConfig | TransformerConfig, Field(discriminator="type")
+    Conv2dConfig | ResNet1dConfig | Conv1dConfig | FullyConnectedConfig | TransformerConfig | IdentityConfig,
+    Field(discriminator="type"),
 ]
-BottleneckConfig = Annotated[GaussianConfig | HierarchicalConfig | VQConfig | FSQConfig, Field(discriminator="type")]
+BottleneckConfig = Annotated[
+    GaussianConfig | HierarchicalConfig | VQConfig | FSQConfig | LinearConfig, Field(discriminator="type")
+]

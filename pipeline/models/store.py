@@ -14,7 +14,7 @@ from pipeline.models.vae import VAE, build
 
 
 def save(folder: Path, model: VAE, description: dict[str, Any]) -> None:
-    """Write encoder, bottleneck, decoder, and any other part that holds numbers, and what `build` takes."""
+    """Write encoder, bottleneck and decoder, any other part that holds numbers, and what `build` takes."""
     for part, module in _parts(model):
         state = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
         (folder / f"{part}.safetensors").write_bytes(to_bytes(state))
@@ -38,4 +38,5 @@ def load(folder: Path) -> tuple[VAE, dict[str, Any]]:
 
 
 def _parts(model: VAE) -> list[tuple[str, nn.Module]]:
-    return [(name, module) for name, module in model.named_children() if module.state_dict()]
+    always = ("encoder", "bottleneck", "decoder")
+    return [(name, module) for name, module in model.named_children() if name in always or module.state_dict()]

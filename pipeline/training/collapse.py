@@ -39,11 +39,14 @@ class Use:
 
         Returns:
             variance_ratio: variance over windows of the reconstructions over that of the data.
-            active_units: latent dimensions in use, and their active_share; where there are levels, for each too.
+            active_units: latent dimensions in use, and their active_share; where there are levels, for each too. Not of
+                a baseline.
             perplexity: of the use of the codebook, exp of its entropy, and its share of the codebook's size: only where
                 there is one, and then instead of the active units.
         """
         found = {"variance_ratio": self.spread[0].variance() / max(self.spread[1].variance(), 1e-12)}
+        if self.bottleneck.baseline:
+            return found
         if self.bottleneck.codebook is not None:
             share = self.counts / self.counts.sum()
             perplexity = float(torch.special.entr(share).sum().exp())

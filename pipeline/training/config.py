@@ -1,9 +1,9 @@
 """Schemas of the `train` section and of the `models` entries."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pipeline.losses.config import LossConfig
 from pipeline.models.config import BottleneckConfig, ConditionConfig, NetworkConfig
@@ -27,7 +27,7 @@ class TrainConfig(Strict):
 
 
 class VariantConfig(Strict):
-    """One model: input x network x bottleneck x loss."""
+    """One model: input x network x bottleneck x loss. One with a linear bottleneck is a baseline: it has no loss."""
 
     representation: str
     network: NetworkConfig
@@ -36,8 +36,35 @@ class VariantConfig(Strict):
         "none", description="waveforms only: a window is divided by its level, and its reconstruction multiplied"
     )
     condition: ConditionConfig | None = Field(None, description="gives the label to encoder and decoder")
-    loss: LossConfig = LossConfig()
+    loss: LossConfig | None = Field(None, description="null: the defaults; a baseline has none")
     train: dict[str, Any] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_loss(cls, raw: Any) -> Any:
+        """Every variant that is learnt has a loss."""
+        if not isinstance(raw, Mapping) or raw.get("loss") is not None:
+            return raw
+        bottleneck = raw.get("bottleneck")
+        linear = isinstance(bottleneck, Mapping) and bottleneck.get("type") == "linear"
+        return raw if linear else {**raw, "loss": {}}
+
+    @model_validator(mode="after")
+    def _baseline(self) -> Self:
+        """A linear bottleneck is fitted to the windows themselves, without gradient descent."""
+        if self.bottleneck.type != "linear":
+            return self
+        if self.network.type != "identity":
+            raise ValueError(
+                "bottleneck.type linear is fitted to the windows themselves: it needs network.type identity"
+            )
+        idle = {"loss": self.loss, "train": self.train, "condition": self.condition, "scaling": self.scaling}
+        for key, value in idle.items():
+            if value not in (None, {}, "none"):
+                raise ValueError(
+                    f"bottleneck.type linear is fitted in closed form, which has no {key}; leave {key} out"
+                )
+        return self
 
 
 def seeds(raw: Mapping[str, Any]) -> list[int]:

@@ -69,7 +69,7 @@ def fit(
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, steps, config))
     generator = torch.Generator(device).manual_seed(seed)
     shuffle = torch.Generator().manual_seed(seed)
-    fixed = held_out.batch(_spread(len(held_out), 4))
+    fixed = held_out.batch(spread(len(held_out), 4))
     snapshots = Snapshots(fixed.x)
     marks = {round(e) for e in torch.linspace(1, config.epochs, config.snapshots).tolist()}
     history: History = []
@@ -176,8 +176,8 @@ def _rate(step: int, steps: int, config: TrainConfig) -> float:
     return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
-def _spread(length: int, number: int) -> Tensor:
-    """`number` indices over a split: windows lie in it by label, so these are of different ones."""
+def spread(length: int, number: int) -> Tensor:
+    """`number` indices over a split, or all: windows lie in it by label, so few of them are of different ones."""
     return torch.linspace(0, length - 1, min(number, length)).round().long()
 
 

@@ -44,3 +44,9 @@ def test_a_damaged_file_is_one_line(tmp_path):
     (tmp_path / "a.parquet").write_bytes(b"PAR1 but no more")
     with pytest.raises(DataError, match=r"a\.parquet: cannot be read as Parquet"):
         arrays.read(tmp_path / "a.parquet")
+
+
+def test_values_of_no_numbers_come_back(tmp_path):
+    arrays.write(tmp_path / "a.parquet", {"id": [1, 2, 3]}, {"latent": np.zeros((3, 0), np.float32)})
+    found = arrays.unpack(arrays.read(tmp_path / "a.parquet"), "latent")
+    assert found.shape == (3, 0) and found.dtype == np.float32

@@ -23,6 +23,7 @@ TINY: dict[str, Any] = {
     "models": {
         "mel_conv": {"network": {"channels": [4, 8]}, "bottleneck": {"latent": 4}},
         "wave_resnet": {"network": {"channels": [4, 8]}, "bottleneck": {"latent": 2}, "train": {"epochs": 2}},
+        "pca": {},
     },
     "train": {"epochs": 2, "warmup_steps": 2, "snapshots": 2},
     "evaluate": {"examples": 2, "samples": 1, "bootstrap": 20},

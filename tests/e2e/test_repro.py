@@ -13,7 +13,7 @@ ALL = [
     "download",
     "windows",
     *(f"cache@{r}" for r in ("mel128", "wave3k")),
-    *(f"{stage}@{v}" for stage in ("train", "evaluate", "figures") for v in ("mel_conv", "wave_resnet")),
+    *(f"{stage}@{v}" for stage in ("train", "evaluate", "figures") for v in ("mel_conv", "pca", "wave_resnet")),
     "report",
 ]
 
@@ -31,7 +31,7 @@ def test_git_sees_only_the_lock(project):
 
 def test_comparison_and_metrics_agree(project):
     comparison = json.loads((project.path / "data/report/comparison.json").read_text())
-    assert list(comparison) == ["mel_conv", "wave_resnet"]
+    assert list(comparison) == ["mel_conv", "pca", "wave_resnet"]
     for name, row in comparison.items():
         metrics = json.loads((project.path / f"data/evaluation/{name}/metrics.json").read_text())
         windows = pd.read_parquet(project.path / f"data/evaluation/{name}/windows.parquet")
@@ -44,9 +44,12 @@ def test_one_run_per_variant_holds_what_every_stage_found(project):
     client = mlflow.MlflowClient(f"sqlite:///{project.path}/mlflow.db")
     experiment = client.get_experiment_by_name("melisma")
     runs = {r.data.tags["variant"]: r for r in client.search_runs([experiment.experiment_id])}
-    assert sorted(runs) == ["mel_conv", "wave_resnet"]
+    assert sorted(runs) == ["mel_conv", "pca", "wave_resnet"]
+    assert "test.mse" in runs["pca"].data.metrics and "test.kl" not in runs["pca"].data.metrics
     for name, run in runs.items():
         assert run.info.status == "FINISHED"
+        if name == "pca":
+            continue
         assert {"train_loss", "valid_mse", "beta", "test.mse", "test.kl"} <= set(run.data.metrics)
         assert len(client.get_metric_history(run.info.run_id, "train_loss")) == 2
         assert run.data.params["bottleneck.type"] == "gaussian"
@@ -63,7 +66,7 @@ def test_a_change_of_one_variant_retrains_it_alone(project):
 
 def test_a_change_of_figures_trains_nothing(project):
     project.set({"figures": {"dpi": 60}})
-    assert sorted(project.repro()) == ["figures@mel_conv", "figures@wave_resnet", "report"]
+    assert sorted(project.repro()) == ["figures@mel_conv", "figures@pca", "figures@wave_resnet", "report"]
 
 
 def test_a_change_of_runtime_or_tracking_makes_only_the_report_again(project):

@@ -61,6 +61,15 @@ def test_flat_samples_are_said_and_what_a_variant_has_not_is_null():
     assert fine["samples_flat"] is False and fine["samples_flat_reason"] is None
 
 
+def test_a_baseline_has_no_kl_and_is_neither_collapsed_nor_not():
+    frame = windows()
+    frame["kl"] = frame["elbo"] = np.nan
+    result = metrics(frame, [{"seed": 0, "variance_ratio": 0.0}], 0, 0, resamples=50, baseline=True)
+    assert result["baseline"] and result["mse"] == 2.0
+    empty = ("kl", "kl_low", "elbo", "elbo_high", "active_units", "perplexity", "collapsed", "collapse_reason")
+    assert {result[name] for name in empty} == {None}
+
+
 def test_metrics_json_has_its_keys():
     seeds = [{"seed": s, "active_units": 4 + s, "variance_ratio": 0.5} for s in (0, 1)]
     result = metrics(windows(seeds=(0, 1)), seeds, latent_dims=8, parameters=10, resamples=50)

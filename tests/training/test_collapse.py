@@ -2,16 +2,15 @@
 
 import pytest
 import torch
-from torch import nn
 
-from pipeline.models.bottlenecks import Code
+from pipeline.models.bottlenecks import Bottleneck, Code
 from pipeline.training.collapse import Use, reason
 
 
-class Middle(nn.Module):
-    def __init__(self, levels=None, codebook=None):
+class Middle(Bottleneck):
+    def __init__(self, levels=None, codebook=None, baseline=False):
         super().__init__()
-        self.levels, self.codebook = levels or {}, codebook
+        self.levels, self.codebook, self.baseline = levels or {}, codebook, baseline
 
 
 @pytest.mark.parametrize(
@@ -57,6 +56,12 @@ def test_perplexity_is_counted_over_all_windows_not_per_batch():
     found = use.numbers()
     assert found["perplexity"] == pytest.approx(4) and found["perplexity_share"] == pytest.approx(0.5)
     assert "active_units" not in found
+
+
+def test_a_baseline_has_no_units_to_be_active():
+    use = Use(Middle(baseline=True))
+    use.add(windows(), 0.5 * windows(), Code(torch.zeros(40, 0), torch.zeros(40, 0)))
+    assert use.numbers() == {"variance_ratio": pytest.approx(0.25, rel=1e-4)}
 
 
 def test_one_answer_to_all_has_no_variance():

@@ -6,6 +6,7 @@ from pipeline.models.bottlenecks.base import Bottleneck, Code
 from pipeline.models.bottlenecks.fsq import FSQ
 from pipeline.models.bottlenecks.gaussian import Gaussian
 from pipeline.models.bottlenecks.hierarchical import Hierarchical
+from pipeline.models.bottlenecks.linear import Linear
 from pipeline.models.bottlenecks.vq import VQ
 
 BOTTLENECKS: dict[str, Callable[..., Bottleneck]] = {
@@ -13,6 +14,7 @@ BOTTLENECKS: dict[str, Callable[..., Bottleneck]] = {
     "hierarchical": Hierarchical,
     "vq": VQ,
     "fsq": FSQ,
+    "linear": Linear,
 }
 
 __all__ = ["BOTTLENECKS", "Bottleneck", "Code"]

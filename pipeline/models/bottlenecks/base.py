@@ -49,11 +49,13 @@ class Bottleneck(nn.Module):
         latent_dims: numbers in the latent code of a window.
         levels: name and size of the parts of the latent, where it has several, in their order.
         codebook: number of codes; None where nothing is quantised.
+        baseline: fitted in closed form, as a reference for the others: it has no KL, and no sign of collapse applies.
     """
 
     latent_dims: int
     levels: dict[str, int]
     codebook: int | None = None
+    baseline: bool = False
 
     def __init__(self) -> None:
         super().__init__()
