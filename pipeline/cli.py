@@ -55,6 +55,8 @@ def main(debug: Annotated[bool, typer.Option("--debug", help="Show the traceback
 def params(
     as_json: AsJson = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Only check, print nothing.")] = False,
+    study: Annotated[str | None, typer.Option(help="Take the params as studies/<STUDY>.yaml changes them.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Write to this file, which may be params.yaml itself.")] = None,
 ) -> None:
     """Check params.yaml, and print it with all defaults filled in.
 
@@ -62,14 +64,17 @@ def params(
     """
     import yaml
 
-    from pipeline import schema
+    from pipeline import schema, studies
 
+    output = output.absolute() if output else None
     os.chdir(workspace.root())
-    values = schema.load().model_dump(mode="json")
-    if as_json:
-        typer.echo(json.dumps(values, indent=2))
+    values = schema.load(studies.load(study) if study else None).model_dump(mode="json")
+    text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=120)
+    text = json.dumps(values, indent=2) + "\n" if as_json else text
+    if output:
+        output.write_text(text, encoding="utf-8")  # all of it was read before
     elif not quiet:
-        typer.echo(yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=120), nl=False)
+        typer.echo(text, nl=False)
 
 
 @app.command()
