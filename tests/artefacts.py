@@ -91,36 +91,52 @@ def make_variant(
     seeds: tuple[int, ...] = (0,),
     labels: list[str] = LABELS,
     metrics: dict[str, Any] | None = None,
+    config: dict[str, Any] | None = None,
+    components: int | None = None,
 ) -> None:
-    """Write models/<variant>/ and evaluation/<variant>/ below `root`; `metrics` overrides single values."""
+    """Write models/<variant>/ and evaluation/<variant>/ below `root`.
+
+    `metrics` and `config` override single values; with `components` it is a baseline of so many.
+    """
     settings = SETTINGS[kind]
-    config = MelConfig(**settings) if kind == "mel" else WaveformConfig(**settings)
+    input_config = MelConfig(**settings) if kind == "mel" else WaveformConfig(**settings)
     folder = root / "evaluation" / variant
     folder.mkdir(parents=True)
     rows: list[dict[str, Any]] = []
     stack = []
     for seed in seeds:
         for i, label in enumerate(labels[:4]):
-            array, peak = unit(music(i, config.sample_rate, seconds), config)
+            array, peak = unit(music(i, input_config.sample_rate, seconds), input_config)
             common = {"example": i, "seed": seed, "window_id": i, "peak_db": peak}
             named = {**common, "label": label, "track_id": f"{label}/{label}-0{i}-1"}
             rows += [{"kind": "original", **named}, {"kind": "reconstruction", **named}]
             rows.append({"kind": "sample", **common, "window_id": None, "label": None, "track_id": None})
-            stack += [array, blur(array, amount), blur(unit(music(9 + i, config.sample_rate, seconds), config)[0], 0.5)]
+            drawn, _ = unit(music(9 + i, input_config.sample_rate, seconds), input_config)
+            stack += [array, blur(array, amount), blur(drawn, 0.5)]
     arrays.write(folder / "examples.parquet", _columns(rows), {"array": np.stack(stack)})
-    _latents(folder / "latents.parquet", seeds, labels)
-    write_json(
-        folder / "config.json",
-        {"variant": variant, "kind": kind, "seconds": seconds, "shape": stack[0].shape, "representation": settings},
-    )
-    write_json(folder / "metrics.json", {**_metrics(amount, seeds), **(metrics or {})})
+    _latents(folder / "latents.parquet", seeds, labels, 64 if components is None else components)
+    described = {"kind": kind, "seconds": seconds, "shape": stack[0].shape, "representation": settings}
+    write_json(folder / "config.json", {"variant": variant, **described, **(config or {})})
+    found = _metrics(amount, seeds)
+    if components is not None:
+        nothing = ("kl", "elbo", "active_units", "collapsed")
+        found |= {name: None for name in found if name.startswith(nothing)}
+        found |= {"baseline": True, "latent_dims": components, "parameters": 0}
+        size = np.arange(components + 1)
+        error = 0.0256 * 0.97**size
+        sizes = pd.DataFrame({"latent": size, "mse": error, "mse_low": 0.9 * error, "mse_high": 1.1 * error})
+        sizes.to_parquet(folder / "sizes.parquet", index=False)
+    write_json(folder / "metrics.json", {**found, **(metrics or {})})
     write_json(
         folder / "run.json", [{"variant": variant, "seed": s, "fingerprint": "0", "run_id": None} for s in seeds]
     )
     for seed in seeds:
         place = root / "models" / variant / f"seed-{seed}"
         place.mkdir(parents=True)
-        history(epochs, seed).to_csv(place / "history.csv", index=False)
+        past = history(epochs, seed)
+        if components is not None:
+            past = past.loc[:0, ["epoch", "valid_mse", "seconds"]]
+        past.to_csv(place / "history.csv", index=False)
         _snapshots(place / "snapshots.parquet", epochs, stack[0], stack[2])
 
 
@@ -177,15 +193,15 @@ def _columns(rows: list[dict[str, Any]]) -> dict[str, object]:
     return {key: [row[key] for row in rows] for key in rows[0]}
 
 
-def _latents(path: Path, seeds: tuple[int, ...], labels: list[str]) -> None:
+def _latents(path: Path, seeds: tuple[int, ...], labels: list[str], dims: int) -> None:
     rng = np.random.default_rng(3)
     rows, values = [], []
     for seed in seeds:
         for i, label in enumerate(labels):
-            centre = 2 * rng.standard_normal(64) * (np.arange(64) < 6)
+            centre = 2 * rng.standard_normal(dims) * (np.arange(dims) < 6)
             for w in range(20):
                 rows.append({"seed": seed, "window_id": 100 * i + w, "track_id": f"{label}/{w // 6}", "label": label})
-                values.append(centre + rng.standard_normal(64))
+                values.append(centre + rng.standard_normal(dims))
     arrays.write(path, _columns(rows), {"latent": np.stack(values).astype(np.float32)})
 
 

@@ -54,38 +54,63 @@ def _pictures(inputs: Inputs) -> list[tuple[str, str, str, Figure]]:
         how = "Test windows (dark) and their reconstructions (coloured) as waveforms and as spectrograms."
     seeds = len(inputs.histories)
     shown = f" Shown is seed {inputs.seed}, one of {seeds}." if seeds > 1 else ""
-    found = [
-        ("reconstructions.png", "Reconstructions", how + " Each is decoded from the posterior mean." + shown, compared),
+    found = [("reconstructions.png", "Reconstructions", how + _from(inputs) + shown, compared)]
+    if inputs.baseline:
+        found += _of_baseline(inputs)
+    else:
+        found += _of_training(inputs, shown)
+    if inputs.latents.shape[1]:
+        what = "Coordinates" if inputs.baseline else "Posterior means"
+        caption = (
+            f"{what} of {len(inputs.latents)} test windows, projected on the two directions in which they "
+            "vary most (PCA fitted on these windows)." + shown
+        )
+        found.append(("latent_pca.png", "Latent space", caption, latents.latent_pca(inputs.latents, inputs.labels)))
+    if inputs.samples:
+        caption = "Windows decoded from latents drawn from the prior: what the model makes up by itself." + shown
+        found.append(("samples.png", "Samples of the prior", caption, windows.samples(inputs.samples, representation)))
+    return found
+
+
+def _from(inputs: Inputs) -> str:
+    if not inputs.baseline:
+        return " Each is decoded from the posterior mean."
+    if not inputs.latents.shape[1]:
+        return " Each reconstruction is the mean of the training windows."
+    return f" Each is made of {inputs.latents.shape[1]} principal components of the training windows."
+
+
+def _of_training(inputs: Inputs, shown: str) -> list[tuple[str, str, str, Figure]]:
+    """Pictures of how it was trained."""
+    seeds = len(inputs.histories)
+    below = any(w.kind == "sample" for w in inputs.snapshots)
+    return [
         (
             "training_curves.png",
             "Training curves",
-            "Terms of the objective for each epoch; the validation objective is taken at the final weight of the KL "
-            "term throughout." + (f" One line for each of {seeds} seeds." if seeds > 1 else ""),
+            "Terms of the objective for each epoch, dashed on training and solid on validation windows; the validation "
+            "objective is taken at the final weight of the KL term throughout."
+            + (f" One line for each of {seeds} seeds." if seeds > 1 else ""),
             curves.training_curves(inputs.histories),
         ),
         (
             "progress.png",
             "Progress over the epochs",
             "One fixed window and its reconstruction as training goes on"
-            + (
-                "; below it, what one fixed latent drawn from the prior is decoded to." + shown
-                if any(w.kind == "sample" for w in inputs.snapshots)
-                else "." + shown
-            ),
-            windows.progress(inputs.snapshots, representation),
-        ),
-        (
-            "latent_pca.png",
-            "Latent space",
-            f"Posterior means of {len(inputs.latents)} test windows, projected on the two directions in which they "
-            "vary most (PCA fitted on these windows)." + shown,
-            latents.latent_pca(inputs.latents, inputs.labels),
+            + ("; below it, what one fixed latent drawn from the prior is decoded to." if below else ".")
+            + shown,
+            windows.progress(inputs.snapshots, inputs.representation),
         ),
     ]
-    if inputs.samples:
-        caption = "Windows decoded from latents drawn from the prior: what the model makes up by itself." + shown
-        found.append(("samples.png", "Samples of the prior", caption, windows.samples(inputs.samples, representation)))
-    return found
+
+
+def _of_baseline(inputs: Inputs) -> list[tuple[str, str, str, Figure]]:
+    """Pictures of what was fitted at once: the error at every size, where there are several."""
+    if inputs.sizes is None or len(inputs.sizes) < 3:
+        return []
+    caption = "Error of the test windows with so many principal components, with its 95 % interval over recordings."
+    picture = curves.component_curve(inputs.sizes, inputs.mse_mean)
+    return [("components.png", "Error by number of components", caption, picture)]
 
 
 def _audio(inputs: Inputs, out: Path, iterations: int) -> list[dict[str, Any]]:

@@ -45,6 +45,9 @@ class Inputs:
     examples: list[Window]
     latents: np.ndarray  # (windows, L)
     labels: list[str]  # of the latents
+    baseline: bool  # fitted at once, without epochs
+    sizes: pd.DataFrame | None  # sizes.parquet, where there is one
+    mse_mean: float  # of the mean predictor
 
     @property
     def pairs(self) -> list[tuple[Window, Window]]:
@@ -88,6 +91,9 @@ def load(variant: str, models: Path, evaluation: Path) -> Inputs:
         examples=examples,
         latents=latents,
         labels=labels,
+        baseline=bool(metrics.get("baseline")),
+        sizes=_sizes(folder / "sizes.parquet"),
+        mse_mean=float(metrics["mse_mean"]),
     )
 
 
@@ -103,6 +109,15 @@ def _history(path: Path) -> pd.DataFrame:
         return pd.read_csv(path)
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: missing or not CSV; {AGAIN}") from error
+
+
+def _sizes(path: Path) -> pd.DataFrame | None:
+    if not path.is_file():
+        return None
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: not a usable table; {AGAIN}") from error
 
 
 def _windows(path: Path, number: str, seed: int | None = None) -> list[Window]:

@@ -66,7 +66,7 @@ def build(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters = (table.digits, table.percent, table.count, table.size)
+    filters = (table.digits, table.percent, table.times, table.count, table.size)
     environment.filters.update({function.__name__: function for function in filters})
     page = environment.get_template("template.html.j2").render(
         rows=rows,
@@ -86,10 +86,11 @@ def build(
 def verdict(rows: list[Row]) -> dict[str, str]:
     """What won and by how much: a headline, a line of detail, and the name of the best that has not collapsed."""
     scored = table.ranked(rows)
-    sound = [row for row in scored if not row.collapsed]
+    sound = [row for row in scored if not row.collapsed and not row.baseline]
     if not sound:
+        learnt = [row for row in scored if not row.baseline]
         headline = (
-            "Every variant that was scored has collapsed." if scored else "No variant has a result to compare yet."
+            "Every variant that was scored has collapsed." if learnt else "No variant has a result to compare yet."
         )
         return {"headline": headline, "detail": "", "best": ""}
     best = sound[0]
@@ -97,6 +98,8 @@ def verdict(rows: list[Row]) -> dict[str, str]:
     interval = f" (95 % interval {best.interval})" if best.interval else ""
     mse, mean = table.digits(best["mse"]), table.digits(best["mse_mean"])
     detail = f"MSE {mse}{interval} on {best.representation}; the mean predictor has {mean}."
+    if best["pca_ratio"] is not None:
+        detail += f" That is {table.times(best['pca_ratio'])} what PCA leaves with as many components."
     for rival in [row for row in sound[1:] if row.representation == best.representation][:1]:
         detail += f" Next on the same input is {rival.variant} with {table.digits(rival['mse'])}"
         high, low = best["mse_high"], rival["mse_low"]

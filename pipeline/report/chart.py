@@ -25,6 +25,9 @@ def draw(rows: list[Row], path: Path, dpi: int) -> None:
             means = {row["mse_mean"] for row in group if row["mse_mean"] is not None}
             for i, mean in enumerate(sorted(means)):
                 ax.axvline(mean, color=style.INK, linewidth=1, linestyle="--", label=None if i else "mean predictor")
+            if any(row["mse_pca"] is not None for row in group):
+                mark = {"color": style.OKABE_ITO[1], "markersize": 9, "markeredgewidth": 1.8}
+                ax.plot([], [], "|", label="PCA of the same size", **mark)
             if means:
                 ax.legend(loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.2)
             ax.set_yticks(range(len(group)), [style.plain(row.variant, 28) for row in group])
@@ -46,11 +49,13 @@ def _mark(ax: Axes, y: int, row: Row) -> None:
         text = "no MSE" if row.evaluated else "not evaluated"
         ax.text(0, y, "  " + text, va="center", color=style.MUTED, fontstyle="italic")
         return
-    color = style.REFERENCE if row.collapsed else style.ACCENT
+    color = style.REFERENCE if row.collapsed or row.baseline else style.ACCENT
     if low is not None and high is not None:
         ax.plot([low, high], [y, y], color=color, linewidth=2.2, solid_capstyle="butt")
     ax.plot(mse, y, "o", color=color, markersize=6)
-    text = digits(mse) + ("  collapsed" if row.collapsed else "")
+    text = digits(mse) + ("  collapsed" if row.collapsed else "  baseline" if row.baseline else "")
+    if row["mse_pca"] is not None:
+        ax.plot(row["mse_pca"], y, "|", color=style.OKABE_ITO[1], markersize=11, markeredgewidth=1.8)
     paper = {"facecolor": "white", "edgecolor": "none", "pad": 1}  # where the text crosses the reference line
     ax.annotate(
         text,

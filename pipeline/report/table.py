@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from pipeline.errors import DataError
 from pipeline.workspace import read_json, write_json
 
@@ -13,10 +15,13 @@ NONE = "–"
 METRICS = ("mse", "cosine_similarity", "kl", "elbo")  # these have an interval
 NUMBERS = (  # of comparison.csv, in its order
     *(name + end for name in METRICS for end in ("", "_low", "_high")),
-    *("mse_mean", "mse_zero", "mse_relative", "active_units", "latent_dims", "active_share", "parameters"),
-    *("variance_ratio", "collapsed", "tracks", "windows"),
+    *("mse_mean", "mse_zero", "mse_relative", "mse_pca", "pca_ratio", "latent_dims", "active_units", "active_share"),
+    *("perplexity", "perplexity_share", "parameters", "variance_ratio", "baseline", "collapsed", "tracks", "windows"),
 )
-COMPARED = ("mse", "mse_relative", "cosine_similarity", "kl", "elbo", "active_units", "parameters", "collapsed")
+COMPARED = (
+    *("mse", "mse_relative", "pca_ratio", "cosine_similarity", "kl", "elbo", "active_units", "perplexity_share"),
+    *("parameters", "collapsed"),
+)
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,7 @@ class Row:
     evaluated: bool
     input: str = ""
     collapse_reason: str = ""
+    remarks: list[str] = field(default_factory=list)  # what else than the latent the decoder is given
     seeds: list[int] = field(default_factory=list)
     numbers: dict[str, float | None] = field(default_factory=dict)
 
@@ -38,6 +44,11 @@ class Row:
     def collapsed(self) -> bool:
         """Whether evaluation found that the latents or the output carry next to nothing."""
         return bool(self["collapsed"])
+
+    @property
+    def baseline(self) -> bool:
+        """Whether it is there to compare with: fitted in closed form."""
+        return bool(self["baseline"])
 
     @property
     def interval(self) -> str:
@@ -52,7 +63,37 @@ def rows(variants: list[str], evaluation: Path, params: dict[str, Any]) -> list[
     Raises:
         DataError: a metrics.json or config.json is there but cannot be read.
     """
-    return [_row(name, evaluation / name, str(params["models"][name]["representation"])) for name in variants]
+    found = [_row(name, evaluation / name, str(params["models"][name]["representation"])) for name in variants]
+    errors = {name: by_size for name in variants if (by_size := _sizes(evaluation / name / "sizes.parquet"))}
+    for row in found:
+        same = [errors[o.variant] for o in found if o.variant in errors and o.representation == row.representation]
+        size = row["latent_dims"]
+        # A code of a codebook is no coordinate; and more components than windows there are not.
+        if same and size is not None and row["perplexity"] is None and not row.baseline:
+            row.numbers["mse_pca"] = number(max(same, key=len).get(int(size)))
+            row.numbers["pca_ratio"] = ratio(row["mse"], row["mse_pca"])
+    return found
+
+
+def _sizes(path: Path) -> dict[int, float]:
+    """PCA's error at each number of components; nothing of a variant that is not PCA."""
+    if not path.is_file():
+        return {}
+    try:
+        table = pd.read_parquet(path, columns=["latent", "mse"])
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: not a usable table; run `dvc repro` to make it again") from error
+    return dict(zip(table["latent"].tolist(), table["mse"].tolist(), strict=True))
+
+
+def _remarks(config: dict[str, Any]) -> list[str]:
+    """What reaches the decoder past the latent, by config.json."""
+    found = []
+    if (config.get("network") or {}).get("skip"):
+        found.append("skip connections pass the latent by")
+    if config.get("scaling", "none") != "none":
+        found.append(f"and the window's level ({config['scaling']})")
+    return found
 
 
 def _row(variant: str, folder: Path, representation: str) -> Row:
@@ -68,6 +109,7 @@ def _row(variant: str, folder: Path, representation: str) -> Row:
         evaluated=True,
         input=f"{config.get('kind', '')} {' × '.join(str(size) for size in config.get('shape') or [])}".strip(),
         collapse_reason=str(metrics.get("collapse_reason") or ""),
+        remarks=_remarks(config),
         seeds=list(metrics.get("seeds") or []),
         numbers=numbers,
     )
@@ -124,6 +166,11 @@ def digits(value: float | None) -> str:
 def percent(value: float | None) -> str:
     """A share: 24.2 %, and 131 % without the decimal."""
     return NONE if value is None else f"{100 * value:.{1 if value < 1 else 0}f} %"
+
+
+def times(value: float | None) -> str:
+    """A factor: 0.975 ×, 1.31 ×."""
+    return NONE if value is None else f"{value:.{3 if value < 0.9995 else 2}f} ×"
 
 
 def count(value: float | None) -> str:

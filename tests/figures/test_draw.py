@@ -83,6 +83,19 @@ def test_pictures_and_audio_are_of_the_first_seed(data: Path) -> None:
     assert "2 seeds" in next(e["caption"] for e in entries if e["file"] == "training_curves.png")
 
 
+@pytest.mark.parametrize(
+    ("components", "more"), [(0, set()), (1, {"latent_pca.png"}), (9, {"latent_pca.png", "components.png"})]
+)
+def test_a_baseline_shows_its_components_and_no_training(tmp_path: Path, components: int, more: set[str]) -> None:
+    artefacts.make_variant(tmp_path, "base", "waveform", components=components)
+    out = tmp_path / "out"
+    out.mkdir()
+    entries = draw("base", tmp_path / "models", tmp_path / "evaluation", out, CONFIG)
+    assert {e["file"] for e in entries if e["kind"] == "image"} == {"reconstructions.png", "samples.png"} | more
+    text = f"{components} principal components" if components else "mean of the training windows"
+    assert text in entries[0]["caption"]
+
+
 def _copy(data: Path, tmp_path: Path, variant: str) -> Path:
     for part in ("models", "evaluation"):
         shutil.copytree(data / part / variant, tmp_path / part / variant)

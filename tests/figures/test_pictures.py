@@ -72,6 +72,29 @@ def test_training_curves_draw_a_line_per_seed_and_mark_the_lowest() -> None:
     assert marked == [(row["epoch"], row["valid_loss"]) for row in lowest]
 
 
+def test_terms_that_a_variant_has_get_a_panel_and_others_none() -> None:
+    history = artefacts.history(5, 0).drop(columns=["active_units"])
+    history["train_spectral"] = history["valid_spectral"] = 0.1
+    history["train_distance"] = history["valid_distance"] = 0.2
+    history["valid_kl_z1"], history["valid_kl_z2"] = 3.0, 4.0
+    history["train_range"] = history["valid_range"] = 0.0  # weighed by nothing, or never outside
+    history["perplexity"], history["variance_ratio"] = 17.0, 0.8
+    with style.look():
+        axes = [ax for ax in curves.training_curves({0: history}).axes if ax.axison]
+    titles = [ax.get_title(loc="left") for ax in axes]
+    assert {"Spectral", "Reconstruction distance", "KL by level, validation", "Perplexity"} <= set(titles)
+    assert not {"Range", "Active units", "Variance ratio"} & set(titles)
+    assert all(len(line.get_xdata()) for ax in axes[1:] for line in ax.lines) and all(ax.lines for ax in axes)
+    by_level = axes[titles.index("KL by level, validation")]
+    assert [text.get_text() for text in by_level.get_legend().get_texts()] == ["z1", "z2"]
+
+
+def test_one_epoch_is_drawn_as_a_dot() -> None:
+    with style.look():
+        axes = curves.training_curves({0: artefacts.history(1, 0)}).axes
+    assert all(line.get_marker() in (".", "o") for ax in axes for line in ax.lines)
+
+
 def test_pca_finds_the_direction_that_separates_and_names_its_share() -> None:
     rng = np.random.default_rng(0)
     values = rng.standard_normal((40, 8)) * 0.1
@@ -85,7 +108,7 @@ def test_pca_finds_the_direction_that_separates_and_names_its_share() -> None:
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a", "b"]
 
 
-@pytest.mark.parametrize("values", [np.zeros((9, 4)), np.ones((1, 4)), np.arange(5.0)[:, None]])
+@pytest.mark.parametrize("values", [np.zeros((9, 4)), np.ones((1, 4)), np.arange(5.0)[:, None], np.zeros((9, 0))])
 def test_pca_of_degenerate_latents_is_drawn_without_a_second_direction(values: np.ndarray) -> None:
     points, shares = latents.project(values)
     assert points.shape == (len(values), 2) and np.isfinite(points).all() and shares[1] == 0

@@ -229,6 +229,37 @@ def test_not_a_number_counts_as_no_value(tmp_path: Path) -> None:
     assert verdict([row])["headline"] == "No variant has a result to compare yet."
 
 
+def test_pca_at_the_same_size_is_set_beside_each_variant(tmp_path: Path) -> None:
+    artefacts.make_data(tmp_path, [])
+    artefacts.make_variant(tmp_path, "mel_pca", "mel", components=70)
+    artefacts.make_variant(tmp_path, "mel_mean", "mel", components=0)
+    artefacts.make_variant(tmp_path, "mel_a", "mel", amount=0.0, config={"network": {"skip": True}})
+    artefacts.make_variant(tmp_path, "mel_wide", "mel", metrics={"latent_dims": 71})
+    codes = {"perplexity": 20.0, "perplexity_share": 0.3125, "active_units": None}
+    artefacts.make_variant(tmp_path, "mel_codes", "mel", metrics=codes)
+    artefacts.make_variant(tmp_path, "wave_b", "waveform", config={"scaling": "rms"})
+    names = ("mel_pca", "mel_mean", "mel_a", "mel_wide", "mel_codes", "wave_b")
+    found = {row.variant: row for row in table.rows(list(names), tmp_path / "evaluation", params(*names))}
+    assert found["mel_a"]["mse_pca"] == pytest.approx(0.0256 * 0.97**64)
+    assert found["mel_a"]["pca_ratio"] == pytest.approx(0.004 / (0.0256 * 0.97**64))
+    assert all(found[name]["mse_pca"] is None for name in names if name != "mel_a")
+    page = write(tmp_path, params(*names))
+    assert "skip connections pass the latent by" in page.text and "and the window's level (rms)" in page.text
+    assert "31.2 % perplexity 20.0" in page.text and page.text.count("baseline") >= 6
+    compared = json.loads((tmp_path / "report" / "comparison.json").read_text())
+    assert compared["mel_a"]["pca_ratio"] == found["mel_a"]["pca_ratio"]
+    assert compared["mel_codes"]["perplexity_share"] == 0.3125
+
+
+def test_a_baseline_does_not_win(tmp_path: Path) -> None:
+    artefacts.make_variant(tmp_path, "mel_pca", "mel", components=70, metrics={"mse": 0.001})
+    artefacts.make_variant(tmp_path, "mel_a", "mel")
+    rows = table.rows(["mel_pca", "mel_a"], tmp_path / "evaluation", params("mel_pca", "mel_a"))
+    assert verdict(rows)["best"] == "mel_a" and table.ranked(rows)[0].variant == "mel_pca"
+    assert "what PCA leaves with as many components" in verdict(rows)["detail"]
+    assert "No variant has a result" in verdict(rows[:1])["headline"]
+
+
 def test_no_winner_is_made_up() -> None:
     def row(name: str, relative: float, collapsed: bool = False) -> table.Row:
         numbers = {"mse": relative, "mse_mean": 1.0, "mse_relative": relative, "collapsed": float(collapsed)}
@@ -263,6 +294,7 @@ def test_numbers_have_three_digits(value: float | None, text: str) -> None:
 def test_sizes_and_shares() -> None:
     assert [table.size(n) for n in (None, 812, 812_300, 1_234_567)] == ["–", "812", "812 k", "1.23 M"]
     assert [table.percent(x) for x in (None, 0.2421, 1.31)] == ["–", "24.2 %", "131 %"]
+    assert [table.times(x) for x in (None, 0.9753, 1.314)] == ["–", "0.975 ×", "1.31 ×"]
     assert [table.count(x) for x in (None, 64.0, 58.5, 1200)] == ["–", "64", "58.5", "1,200"]
 
 
