@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from pipeline.cache.config import RepresentationConfig
-from pipeline.losses.config import STFT_WINDOWS
+from pipeline.losses.config import STFT_WINDOWS, LossConfig
+from pipeline.models.config import BottleneckConfig
 from pipeline.training.config import VariantConfig
 
 
@@ -25,8 +26,9 @@ def problems(model: VariantConfig, representation: RepresentationConfig, seconds
     elif problem := model.network.problem(shape):
         yield f"network.{problem}"
     yield from _scale(model, kind)
-    yield from _reconstruction(model, kind, shape)
-    yield from _latent(model)
+    if model.loss is not None:  # a baseline has none
+        yield from _reconstruction(model.loss, model.network.head, kind, shape)
+        yield from _latent(model.bottleneck, model.loss)
 
 
 def _scale(model: VariantConfig, kind: str) -> Iterator[str]:
@@ -39,8 +41,7 @@ def _scale(model: VariantConfig, kind: str) -> Iterator[str]:
         yield f"condition: a label's own level and range need network.head linear, not {head}"
 
 
-def _reconstruction(model: VariantConfig, kind: str, shape: tuple[int, ...]) -> Iterator[str]:
-    head, loss = model.network.head, model.loss
+def _reconstruction(loss: LossConfig, head: str, kind: str, shape: tuple[int, ...]) -> Iterator[str]:
     chosen = loss.reconstruction
     if chosen.type == "bce" and head != "sigmoid":
         yield f"loss.reconstruction.type: bce needs network.head sigmoid, not {head}"
@@ -55,8 +56,8 @@ def _reconstruction(model: VariantConfig, kind: str, shape: tuple[int, ...]) -> 
         yield f"loss.spectral: needs windows of at least {min(STFT_WINDOWS)} samples, not {shape[0]}"
 
 
-def _latent(model: VariantConfig) -> Iterator[str]:
-    middle, nats = model.bottleneck, model.loss.kl
+def _latent(middle: BottleneckConfig, loss: LossConfig) -> Iterator[str]:
+    nats = loss.kl
     if middle.type == "gaussian" and middle.prior.type != "standard":
         if nats.estimator == "analytic":
             yield "loss.kl.estimator: a prior learned as a mixture has no closed form; set it to monte_carlo"
@@ -64,7 +65,7 @@ def _latent(model: VariantConfig) -> Iterator[str]:
             yield "loss.kl.free_bits_per: a mixture's KL is of the whole latent; set it to window"
     if nats.balance and middle.type != "hierarchical":
         yield f"loss.kl.balance: only a hierarchical bottleneck has levels, not {middle.type}"
-    if model.loss.codebook is not None and middle.type != "vq":
+    if loss.codebook is not None and middle.type != "vq":
         yield f"loss.codebook: bottleneck.type {middle.type} learns no codebook; leave the block out, or take vq"
     if middle.type in ("vq", "fsq"):
         if nats.estimator == "monte_carlo":

@@ -38,7 +38,7 @@ def probe(train: Resident, batch_size: int) -> "Pipeline":
     from sklearn.preprocessing import StandardScaler
 
     parts = [(features(x), label.cpu().numpy()) for x, label in train.batches(batch_size)]
-    fitted: "Pipeline" = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    fitted: Pipeline = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     return fitted.fit(*(np.concatenate(side) for side in zip(*parts, strict=True)))
 
 

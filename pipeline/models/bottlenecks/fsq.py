@@ -17,7 +17,7 @@ class FSQ(Quantised):
     def __init__(self, config: FSQConfig, shape: tuple[int, ...]) -> None:
         super().__init__(len(config.levels), prod(config.levels), config.prior_width, shape)
         # Imported here: it takes two seconds, which no other bottleneck needs.
-        from vector_quantize_pytorch import finite_scalar_quantization  # type: ignore[import-untyped]
+        from vector_quantize_pytorch import finite_scalar_quantization
 
         self.quantiser = finite_scalar_quantization.FSQ(config.levels)
 

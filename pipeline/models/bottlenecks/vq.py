@@ -31,7 +31,7 @@ class VQ(Quantised):
     def __init__(self, config: VQConfig, shape: tuple[int, ...]) -> None:
         super().__init__(config.dim, config.codes, config.prior_width, shape)
         # Imported here: it takes two seconds, which no other bottleneck needs.
-        from vector_quantize_pytorch import VectorQuantize  # type: ignore[import-untyped]
+        from vector_quantize_pytorch import VectorQuantize
 
         self.quantiser = VectorQuantize(
             config.dim,
@@ -67,7 +67,7 @@ class VQ(Quantised):
     @torch.no_grad()
     def _cluster(self, encodings: Tensor) -> None:
         """Set the codes to the k-means of these (vectors, dim) and all earlier ones."""
-        from vector_quantize_pytorch.vector_quantize_pytorch import kmeans  # type: ignore[import-untyped]
+        from vector_quantize_pytorch.vector_quantize_pytorch import kmeans
 
         self.encodings.append(encodings)
         self.gathered += 1
