@@ -58,11 +58,13 @@ def _reconstruction(loss: LossConfig, head: str, kind: str, shape: tuple[int, ..
 
 def _latent(middle: BottleneckConfig, loss: LossConfig) -> Iterator[str]:
     nats = loss.kl
+    if middle.type == "gaussian" and middle.prior.type == "normal" and nats.estimator == "monte_carlo":
+        yield "loss.kl.estimator: the KL from a normal prior is exact, whatever is drawn; use analytic"
     if middle.type == "gaussian" and middle.prior.type != "standard":
-        if nats.estimator == "analytic":
+        if nats.estimator == "analytic" and middle.prior.type != "normal":
             yield "loss.kl.estimator: a prior learned as a mixture has no closed form; set it to monte_carlo"
         if nats.free_bits and nats.free_bits_per == "dimension":
-            yield "loss.kl.free_bits_per: a mixture's KL is of the whole latent; set it to window"
+            yield "loss.kl.free_bits_per: a learned prior's KL is of the whole latent; set it to window"
     if nats.balance and middle.type != "hierarchical":
         yield f"loss.kl.balance: only a hierarchical bottleneck has levels, not {middle.type}"
     if loss.codebook is not None and middle.type != "vq":

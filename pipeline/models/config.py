@@ -135,6 +135,12 @@ class StandardPriorConfig(Strict):
     type: Literal["standard"]
 
 
+class NormalPriorConfig(Strict):
+    """Gaussian whose mean and covariance are learned: a standard normal seen through a linear layer."""
+
+    type: Literal["normal"]
+
+
 class MixtureConfig(Strict):
     """Mixture of Gaussians, all of it learned."""
 
@@ -149,7 +155,9 @@ class VampConfig(Strict):
     pseudo_inputs: int = Field(50, ge=1, description="each is as large as the features of a window, or of a position")
 
 
-PriorConfig = Annotated[StandardPriorConfig | MixtureConfig | VampConfig, Field(discriminator="type")]
+PriorConfig = Annotated[
+    StandardPriorConfig | NormalPriorConfig | MixtureConfig | VampConfig, Field(discriminator="type")
+]
 
 
 class IdentityConfig(_Network):

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from pipeline.models.bottlenecks.base import Bottleneck, Code, normal
 from pipeline.models.config import GaussianConfig
-from pipeline.models.gaussians import deviation, log_density
+from pipeline.models.gaussians import deviation
 from pipeline.models.priors import PRIORS
 
 
@@ -62,8 +62,7 @@ class Gaussian(Bottleneck):
         flat = z.flatten(1), mean.flatten(1), std.flatten(1)
         if self.learned is None:
             return Code(*flat, torch.zeros_like(flat[1]), torch.ones_like(flat[2]))
-        rate = log_density(z, mean, std).sum(1) - self.learned.log_prob(z, self.posterior)
-        return Code(*flat, rate=rate)
+        return Code(*flat, rate=self.learned.rate(z, mean, std, self.posterior))
 
     def decode(self, z: Tensor) -> Tensor:
         """See `Bottleneck.decode`."""

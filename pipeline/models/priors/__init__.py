@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 from pipeline.models.priors.base import Prior
 from pipeline.models.priors.mixture import Mixture
+from pipeline.models.priors.normal import LearnedNormal
 from pipeline.models.priors.vamp import Vamp
 
-PRIORS: dict[str, Callable[..., Prior]] = {"mixture": Mixture, "vamp": Vamp}
+PRIORS: dict[str, Callable[..., Prior]] = {"normal": LearnedNormal, "mixture": Mixture, "vamp": Vamp}
 
 __all__ = ["PRIORS", "Prior"]

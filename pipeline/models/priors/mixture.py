@@ -5,12 +5,12 @@ from torch import Tensor, nn
 
 from pipeline.models.config import MixtureConfig
 from pipeline.models.gaussians import UNIT, deviation
-from pipeline.models.priors.base import Posterior, Prior
+from pipeline.models.priors.base import GaussianMixture, Posterior
 
 SPREAD = 0.5  # of the means at the start: enough to tell the parts apart, all within a standard normal's reach
 
 
-class Mixture(Prior):
+class Mixture(GaussianMixture):
     """Parts of equal weight and standard deviation 1 to begin with."""
 
     def __init__(self, config: MixtureConfig, latent: int, channels: int) -> None:
@@ -20,5 +20,5 @@ class Mixture(Prior):
         self.raw = nn.Parameter(torch.full((config.components, latent), UNIT))
 
     def parts(self, posterior: Posterior) -> tuple[Tensor, Tensor, Tensor]:
-        """See `Prior.parts`."""
+        """See `GaussianMixture.parts`."""
         return self.logits.log_softmax(0), self.mean, deviation(self.raw)

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.models.config import VampConfig
-from pipeline.models.priors.base import Posterior, Prior
+from pipeline.models.priors.base import GaussianMixture, Posterior
 
 
-class Vamp(Prior):
+class Vamp(GaussianMixture):
     """Parts of equal weight.
 
     The pseudo-inputs are features, not windows as in the paper: the bottleneck knows no encoder, and its layer alone is
@@ -21,6 +21,6 @@ class Vamp(Prior):
         self.inputs = nn.Parameter(torch.randn(config.pseudo_inputs, channels))
 
     def parts(self, posterior: Posterior) -> tuple[Tensor, Tensor, Tensor]:
-        """See `Prior.parts`."""
+        """See `GaussianMixture.parts`."""
         mean, std = (part.squeeze(2) for part in posterior(self.inputs[..., None]))
         return mean.new_full((len(mean),), -log(len(mean))), mean, std
