@@ -58,8 +58,9 @@ def _reconstruction(loss: LossConfig, head: str, kind: str, shape: tuple[int, ..
 
 def _latent(middle: BottleneckConfig, loss: LossConfig) -> Iterator[str]:
     nats = loss.kl
-    if middle.type == "gaussian" and middle.prior.type == "normal" and nats.estimator == "monte_carlo":
-        yield "loss.kl.estimator: the KL from a normal prior is exact, whatever is drawn; use analytic"
+    normal = middle.type == "hierarchical" or (middle.type == "gaussian" and middle.prior.type == "normal")
+    if normal and nats.estimator == "monte_carlo":
+        yield "loss.kl.estimator: the KL from a learned normal prior is exact, whatever is drawn; use analytic"
     if middle.type == "gaussian" and middle.prior.type != "standard":
         if nats.estimator == "analytic" and middle.prior.type != "normal":
             yield "loss.kl.estimator: a prior learned as a mixture has no closed form; set it to monte_carlo"

@@ -1,15 +1,18 @@
 """All figures and audio of one variant, and the list of them."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from pipeline.cache.config import MelConfig, WaveformConfig
 from pipeline.errors import DataError
 from pipeline.figures import audio, curves, latents, style, windows
 from pipeline.figures.config import FiguresConfig
 from pipeline.figures.inputs import AGAIN, Inputs, Window, load
+from pipeline.runtime import cores
 from pipeline.workspace import write_json
 
 
@@ -118,8 +121,12 @@ def _audio(inputs: Inputs, out: Path, iterations: int) -> list[dict[str, Any]]:
     (out / "audio").mkdir(exist_ok=True)
     config = inputs.representation
     entries = []
+    # Each thread's products run alone: `mel_to_audio` says why, and its own limit would end with the first of them.
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(cores()) as pool:
+        pairs = [[pool.submit(_render, window, inputs, iterations) for window in pair] for pair in inputs.pairs]
+        samples = [pool.submit(_render, window, inputs, iterations) for window in inputs.samples]
     for number, pair in enumerate(inputs.pairs):
-        heard = [_render(window, inputs, iterations) for window in pair]
+        heard = [rendered.result() for rendered in pairs[number]]
         gain = audio.common_gain(*(sound for sound, _ in heard))
         for window, (sound, rate) in zip(pair, heard, strict=True):
             file = f"audio/example-{number}-{window.kind}.wav"
@@ -128,8 +135,8 @@ def _audio(inputs: Inputs, out: Path, iterations: int) -> list[dict[str, Any]]:
             if window.kind == "reconstruction":
                 title += f", MSE {windows.mse(*pair):#.3g}"
             entries.append(_entry(file, title, _made(config), "audio", number, window.kind, window.label))
-    for number, window in enumerate(inputs.samples):
-        sound, rate = _render(window, inputs, iterations)
+    for number in range(len(samples)):
+        sound, rate = samples[number].result()
         file = f"audio/sample-{number}.wav"
         audio.write(out / file, sound, rate, audio.common_gain(sound))
         entries.append(_entry(file, f"Sample {number + 1}", _made(config), "audio", number, "sample"))

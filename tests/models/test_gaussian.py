@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal, kl_divergence
+from torch.distributions import Categorical, Independent, MixtureSameFamily, MultivariateNormal, Normal, kl_divergence
 
 from pipeline.losses import kl
 from pipeline.losses.config import LossConfig
@@ -15,6 +15,7 @@ from tests.models.test_contract import described, model_of, windows
 
 SHAPE = (6, 3, 5)  # channels, bands, frames
 STANDARD = {"type": "standard"}
+NORMAL = {"type": "normal"}
 MIXTURE, VAMP = {"type": "mixture", "components": 4}, {"type": "vamp", "pseudo_inputs": 7}
 
 
@@ -142,7 +143,8 @@ def test_a_learned_prior_comes_to_fit_latents_in_two_groups(prior):
 
 @pytest.mark.parametrize("layout", ["vector", "sequence"])
 @pytest.mark.parametrize(
-    "options", [{"covariance": "isotropic"}, {"batch_norm": True}, {"prior": MIXTURE}, {"prior": VAMP}]
+    "options",
+    [{"covariance": "isotropic"}, {"batch_norm": True}, {"prior": NORMAL}, {"prior": MIXTURE}, {"prior": VAMP}],
 )
 def test_every_option_is_learnt_and_comes_back_from_its_file(options, layout, tmp_path):
     model, shape, kind = model_of("mel_conv", 1.0, network={"channels": [4, 8]}, layout=layout, latent=3, **options)
@@ -161,3 +163,44 @@ def test_every_option_is_learnt_and_comes_back_from_its_file(options, layout, tm
         assert torch.equal(again.z, known.z) and torch.equal(kl.divergence(again), kl.divergence(known))
         draws = [m.sample(2, torch.Generator().manual_seed(0)) for m in (loaded, model)]
         assert torch.equal(*draws)
+
+
+def learnt_normal(layout: str = "vector") -> Gaussian:
+    """With a prior that is not the standard normal that it begins as."""
+    middle = make(layout=layout, prior=NORMAL)
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for parameter in middle.learned.parameters():
+            parameter += 0.5 * torch.randn(parameter.shape, generator=generator)
+    return middle
+
+
+def of_position(middle: Gaussian) -> MultivariateNormal:
+    inverse = torch.linalg.inv(middle.learned.whitening())
+    return MultivariateNormal(middle.learned.mean, inverse @ inverse.T)
+
+
+@pytest.mark.parametrize("layout", ["vector", "sequence"])
+def test_a_normal_prior_begins_as_a_standard_one(layout):
+    code = make(layout=layout, prior=NORMAL).encode(features())
+    plain = make(layout=layout).encode(features())
+    torch.testing.assert_close(kl.divergence(code).sum(1), kl.analytic(plain).sum(1), atol=2e-2, rtol=1e-3)
+
+
+@pytest.mark.parametrize("layout", ["vector", "sequence"])
+def test_the_kl_from_a_normal_prior_is_that_of_torch(layout):
+    middle = learnt_normal(layout)
+    code = middle.encode(features(), noise(middle))
+    mean, std = (t.reshape(8, 4, -1).transpose(1, 2) for t in (code.mean, code.std))
+    expected = kl_divergence(MultivariateNormal(mean, torch.diag_embed(std.square())), of_position(middle)).sum(1)
+    assert code.rate.shape == code.mean.shape
+    torch.testing.assert_close(code.rate.sum(1), expected, atol=1e-3, rtol=1e-4)
+
+
+def test_draws_from_a_normal_prior_have_its_mean_and_covariance():
+    middle = learnt_normal()
+    drawn = middle.prior(50_000, torch.Generator().manual_seed(0))
+    expected = of_position(middle)
+    torch.testing.assert_close(drawn.mean(0), expected.mean, atol=0.05, rtol=0.02)
+    torch.testing.assert_close(torch.cov(drawn.T), expected.covariance_matrix, atol=0.1, rtol=0.05)
+    torch.testing.assert_close(middle.spread(), expected.variance.sqrt(), atol=0.05, rtol=0.1)

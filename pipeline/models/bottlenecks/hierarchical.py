@@ -1,6 +1,7 @@
 """Two levels of Gaussians with a learned prior between them (system C; NVAE, Vahdat and Kautz 2020, arXiv 2007.03898).
 
-z2 stands for the window as a whole, under a standard normal prior; z1 adds what z2 left out, under p(z1|z2).
+z2 stands for the window as a whole; z1 adds what z2 left out, under p(z1|z2). Both have a learned normal prior of their
+own, that of z1 moved and scaled by what z2 says.
 """
 
 from math import prod
@@ -8,9 +9,10 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
-from pipeline.models.bottlenecks.base import Bottleneck, Code, normal
+from pipeline.models.bottlenecks.base import Bottleneck, Code
 from pipeline.models.config import HierarchicalConfig
 from pipeline.models.gaussians import UNIT, deviation
+from pipeline.models.priors.normal import LearnedNormal
 
 WIDTH = 128  # of the hidden layer of p(z1|z2)
 
@@ -38,6 +40,7 @@ class Hierarchical(Bottleneck):
         self.levels = {"z2": upper, "z1": lower}
         self.sizes = (upper, lower)
         self.latent_dims = upper + lower
+        self.prior_z2, self.prior_z1 = LearnedNormal(upper), LearnedNormal(config.latent_z1)
         self.to_z2 = nn.Linear(prod(shape), 2 * upper)
         self.to_prior = nn.Sequential(nn.Linear(upper, WIDTH), nn.SiLU(), _zero(nn.Linear(WIDTH, 2 * lower)))
         self.to_z1 = _zero(nn.Conv1d(channels, 2 * config.latent_z1, 1))
@@ -49,21 +52,24 @@ class Hierarchical(Bottleneck):
         """See `Bottleneck.encode`; without noise the prior of z1 is that of z2's mean."""
         mean2, raw = self.to_z2(features.flatten(1)).chunk(2, dim=1)
         std2 = deviation(raw)
-        drawn = (None, None) if noise is None else noise.split(self.sizes, dim=1)
-        z2 = mean2 if drawn[0] is None else mean2 + std2 * drawn[0]
+        noise2, noise1 = (0.0, 0.0) if noise is None else noise.split(self.sizes, dim=1)
+        z2 = mean2 + std2 * noise2
         prior_mean, prior_std = self.lower_prior(z2)
         residual = self.to_z1(features.reshape(-1, *self.flat)).flatten(1) + self.from_z2_to_z1(z2)
-        shift, raw = residual.chunk(2, dim=1)
         # In units of the prior's deviation, so that both are of the same size whatever the prior has learnt.
-        mean1, std1 = prior_mean + prior_std * shift, prior_std * deviation(raw + UNIT)
-        z1 = mean1 if drawn[1] is None else mean1 + std1 * drawn[1]
-        zeros, ones = torch.zeros_like(mean2), torch.ones_like(std2)
-        pairs = (z2, z1), (mean2, mean1), (std2, std1), (zeros, prior_mean), (ones, prior_std)
-        z, mean, std, *prior = (torch.cat(pair, dim=1) for pair in pairs)
-        return Code(z, mean, std, prior[0], prior[1], sizes=self.sizes)
+        shift, raw = residual.chunk(2, dim=1)
+        factor = deviation(raw + UNIT)
+        drawn = shift + factor * noise1
+        z = torch.cat((z2, prior_mean + prior_std * drawn), dim=1)
+        mean = torch.cat((mean2, prior_mean + prior_std * shift), dim=1)
+        std = torch.cat((std2, prior_std * factor), dim=1)
+        rate2 = self.prior_z2.rate(z2[..., None], mean2[..., None], std2[..., None])
+        drawn, shift, factor = (part.unflatten(1, (-1, self.flat[1])) for part in (drawn, shift, factor))
+        rate1 = self.prior_z1.rate(drawn, shift, factor)
+        return Code(z, mean, std, rate=torch.cat((rate2, rate1), dim=1), sizes=self.sizes)
 
     def lower_prior(self, z2: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation of p(z1|z2), each as large as z1."""
+        """What p(z1|z2) adds to and multiplies z1's own prior by, each as large as z1."""
         mean, raw = self.to_prior(z2).chunk(2, dim=1)
         return mean, deviation(raw + UNIT)
 
@@ -75,9 +81,11 @@ class Hierarchical(Bottleneck):
 
     def prior(self, number: int, generator: torch.Generator) -> Tensor:
         """See `Bottleneck.prior`."""
-        z2, noise = normal(number, self.latent_dims, generator).split(self.sizes, dim=1)
+        z2 = self.prior_z2.draw(number, generator)
+        drawn = self.prior_z1.draw(number * self.flat[1], generator)
+        drawn = drawn.reshape(number, self.flat[1], -1).transpose(1, 2).flatten(1)
         mean, std = (part.to(z2.device) for part in self.lower_prior(z2.to(self.from_z2.weight.device)))
-        return torch.cat((z2, mean + std * noise), dim=1)
+        return torch.cat((z2, mean + std * drawn), dim=1)
 
     def spread(self) -> Tensor:
         """See `Bottleneck.spread`."""

@@ -7,6 +7,10 @@ from pipeline.models.priors.mixture import Mixture
 from pipeline.models.priors.normal import LearnedNormal
 from pipeline.models.priors.vamp import Vamp
 
-PRIORS: dict[str, Callable[..., Prior]] = {"normal": LearnedNormal, "mixture": Mixture, "vamp": Vamp}
+PRIORS: dict[str, Callable[..., Prior]] = {
+    "normal": lambda config, latent, channels: LearnedNormal(latent),
+    "mixture": Mixture,
+    "vamp": Vamp,
+}
 
 __all__ = ["PRIORS", "Prior"]

@@ -3,7 +3,6 @@
 import torch
 from torch import Tensor, nn
 
-from pipeline.models.config import NormalPriorConfig
 from pipeline.models.gaussians import UNIT, deviation
 from pipeline.models.priors.base import Posterior, Prior
 
@@ -17,7 +16,7 @@ class LearnedNormal(Prior):
 
     below: Tensor
 
-    def __init__(self, config: NormalPriorConfig, latent: int, channels: int) -> None:
+    def __init__(self, latent: int) -> None:
         super().__init__()
         self.mean = nn.Parameter(torch.zeros(latent))
         self.raw = nn.Parameter(torch.full((latent,), UNIT))  # of the diagonal
@@ -28,7 +27,7 @@ class LearnedNormal(Prior):
         """A, (latent, latent)."""
         return self.rest * self.below + torch.diag(deviation(self.raw))
 
-    def rate(self, z: Tensor, mean: Tensor, std: Tensor, posterior: Posterior) -> Tensor:
+    def rate(self, z: Tensor, mean: Tensor, std: Tensor, posterior: Posterior | None = None) -> Tensor:
         """See `Prior.rate`; in closed form, for each coordinate of u: (B, latent * positions)."""
         a = self.whitening()
         with torch.autocast(z.device.type, enabled=False):
@@ -37,7 +36,7 @@ class LearnedNormal(Prior):
             nats = 0.5 * (u.square() + spread - 1) - torch.log(std) - torch.log(a.diagonal())[:, None]
         return nats.flatten(1)
 
-    def draw(self, number: int, generator: torch.Generator, posterior: Posterior) -> Tensor:
+    def draw(self, number: int, generator: torch.Generator, posterior: Posterior | None = None) -> Tensor:
         """See `Prior.draw`."""
         a, mean = self.whitening().to(generator.device), self.mean.to(generator.device)
         noise = torch.randn(len(mean), number, generator=generator, device=generator.device)
