@@ -29,7 +29,11 @@ def score(model: VAE, test: Split, batch_size: int, device: torch.device) -> dic
         sample_time_ratio: variance over time within a window (and band), averaged, over the data's: near 0 where they
             are constant or silent.
         sample_level_db: root mean square over the data's, in dB: waveforms only.
+
+        Nothing for a model without a latent, of which nothing can be drawn.
     """
+    if not model.latent_dims:
+        return {}
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(DRAWN, device=device) % max(1, len(model.labels))
     drawn, data = Moments(), Moments()

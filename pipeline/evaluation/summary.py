@@ -77,7 +77,7 @@ def metrics(
             "baseline": baseline,
             "collapsed": None if baseline else reason is not None,
             "collapse_reason": None if baseline else reason,
-            "samples_flat": flat is not None,
+            "samples_flat": flat is not None if "sample_variance_ratio" in seeds[0] else None,
             "samples_flat_reason": flat,
             "tracks": int(windows["track_id"].nunique()),
             "windows": int(windows["window_id"].nunique()),

@@ -20,8 +20,8 @@ from pipeline.training import collapse
 from pipeline.training.config import TrainConfig
 from pipeline.training.data import Batch, Resident, fixed_noise
 
-# The second moment forgets within a hundred steps, not a thousand: gradients of a plain mean squared error shrink tenfold
-# in the first epochs of a short training.
+# The second moment forgets within a hundred steps, not a thousand: in the first epochs of a short training the
+# gradients of a mean squared error become many times smaller.
 BETAS = (0.9, 0.99)
 
 History = list[dict[str, float]]
