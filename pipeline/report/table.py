@@ -16,7 +16,9 @@ METRICS = ("mse", "cosine_similarity", "kl", "elbo")  # these have an interval
 NUMBERS = (  # of comparison.csv, in its order
     *(name + end for name in METRICS for end in ("", "_low", "_high")),
     *("mse_mean", "mse_zero", "mse_relative", "mse_pca", "pca_ratio", "latent_dims", "active_units", "active_share"),
-    *("perplexity", "perplexity_share", "parameters", "variance_ratio", "baseline", "collapsed", "tracks", "windows"),
+    *("perplexity", "perplexity_share", "parameters", "variance_ratio", "sample_variance_ratio", "sample_time_ratio"),
+    *("samples_flat", "transfer_accuracy", "transfer_chance", "probe_accuracy"),
+    *("baseline", "collapsed", "tracks", "windows"),
 )
 COMPARED = (
     *("mse", "mse_relative", "pca_ratio", "cosine_similarity", "kl", "elbo", "active_units", "perplexity_share"),
@@ -34,6 +36,7 @@ class Row:
     input: str = ""
     collapse_reason: str = ""
     remarks: list[str] = field(default_factory=list)  # what else than the latent the decoder is given
+    generation: list[str] = field(default_factory=list)  # what is to be said of its samples and transfers
     seeds: list[int] = field(default_factory=list)
     numbers: dict[str, float | None] = field(default_factory=dict)
 
@@ -86,6 +89,17 @@ def _sizes(path: Path) -> dict[int, float]:
     return dict(zip(table["latent"].tolist(), table["mse"].tolist(), strict=True))
 
 
+def _generation(metrics: dict[str, Any]) -> list[str]:
+    said = [f"Samples are flat: {metrics['samples_flat_reason']}"] if metrics.get("samples_flat") else []
+    hit, chance, real = (number(metrics.get(key)) for key in ("transfer_accuracy", "transfer_chance", "probe_accuracy"))
+    if hit is not None:
+        said.append(
+            f"A probe gives {percent(hit)} of the windows that were transferred to another label that label (chance "
+            f"{percent(chance)}), and {percent(real)} of the real ones their own"
+        )
+    return said
+
+
 def _remarks(config: dict[str, Any]) -> list[str]:
     """What reaches the decoder past the latent, by config.json."""
     found = []
@@ -110,6 +124,7 @@ def _row(variant: str, folder: Path, representation: str) -> Row:
         input=f"{config.get('kind', '')} {' × '.join(str(size) for size in config.get('shape') or [])}".strip(),
         collapse_reason=str(metrics.get("collapse_reason") or ""),
         remarks=_remarks(config),
+        generation=_generation(metrics),
         seeds=list(metrics.get("seeds") or []),
         numbers=numbers,
     )

@@ -303,3 +303,15 @@ def test_it_says_so_where_skips_pass_by_the_latent(root: Path) -> None:
     assert "Skip connections" not in write(root, settings, "without").text
     settings["models"]["mel_poor"]["network"]["skip"] = True
     assert write(root, settings, "with").text.count("Skip connections are on") == 1
+
+
+def test_flat_samples_and_transfers_are_said(tmp_path: Path) -> None:
+    found = {"samples_flat": True, "samples_flat_reason": "samples differ 0.02 times as much as the data"}
+    transfer = {"transfer_accuracy": 0.35, "transfer_chance": 0.1, "probe_accuracy": 0.72}
+    artefacts.make_data(tmp_path, REJECTED, ["waltz"])
+    artefacts.make_variant(tmp_path, "mel_flat", "mel", metrics=found | transfer)
+    artefacts.make_variant(tmp_path, "mel_fine", "mel")
+    page = write(tmp_path, params("mel_flat", "mel_fine"))
+    assert page.text.count("Samples are flat: samples differ 0.02 times as much as the data.") == 1
+    assert page.text.count("samples are flat") == 1
+    assert "35.0 % of the windows that were transferred to another label that label (chance 10.0 %)" in page.text
