@@ -25,6 +25,8 @@ def problems(model: VariantConfig, representation: RepresentationConfig, seconds
         )
     elif problem := model.network.problem(shape):
         yield f"network.{problem}"
+    if model.network.type == "identity" and model.bottleneck.type not in ("linear", "gaussian"):
+        yield f"network.type: identity has one position per value, too many for a {model.bottleneck.type} bottleneck"
     yield from _scale(model, kind)
     if model.loss is not None:  # a baseline has none
         yield from _reconstruction(model.loss, model.network.head, kind, shape)
@@ -45,6 +47,8 @@ def _reconstruction(loss: LossConfig, head: str, kind: str, shape: tuple[int, ..
     chosen = loss.reconstruction
     if chosen.type == "bce" and head != "sigmoid":
         yield f"loss.reconstruction.type: bce needs network.head sigmoid, not {head}"
+    if loss.range and head in ("sigmoid", "tanh"):
+        yield f"loss.range: network.head {head} never leaves the range; set it to 0, or take head linear"
     if chosen.type == "log_magnitude" and (kind != "mel" or head not in ("sigmoid", "softplus")):
         yield (
             "loss.reconstruction.type: log_magnitude needs values that are never negative: "
@@ -66,6 +70,10 @@ def _latent(middle: BottleneckConfig, loss: LossConfig) -> Iterator[str]:
             yield "loss.kl.estimator: a prior learned as a mixture has no closed form; set it to monte_carlo"
         if nats.free_bits and nats.free_bits_per == "dimension":
             yield "loss.kl.free_bits_per: a learned prior's KL is of the whole latent; set it to window"
+    if normal and nats.free_bits and nats.free_bits_per == "dimension":
+        yield "loss.kl.free_bits_per: a learned prior's KL is not of single dimensions; set it to window"
+    if nats.free_bits and nats.free_bits_per == "level" and middle.type != "hierarchical":
+        yield f"loss.kl.free_bits_per: only a hierarchical bottleneck has levels, not {middle.type}"
     if nats.balance and middle.type != "hierarchical":
         yield f"loss.kl.balance: only a hierarchical bottleneck has levels, not {middle.type}"
     if loss.codebook is not None and middle.type != "vq":

@@ -1,6 +1,7 @@
 """Train a variant, once per seed: data/models/<variant>/seed-<n>/."""
 
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ CODE = (
     "pipeline/losses",
     "pipeline/models",
     "pipeline/training",
+    "stages/train.py",
 )
 
 
@@ -53,7 +55,8 @@ def train_seed(
         "stats": {"mean": stats["mean"], "std": stats["std"]},
     }
     hashed = workspace.fingerprint(stats["shards"])
-    fingerprint = workspace.fingerprint([described, hashed, torch.__version__, device.type], CODE)
+    made_with = [torch.__version__, version("vector-quantize-pytorch"), device.type]
+    fingerprint = workspace.fingerprint([described, hashed, *made_with], CODE)
     if work.restore(fingerprint, out):
         kept = f"kept in .melisma/seeds/{fingerprint}; delete it to train again"
         workspace.say(f"{name} seed {seed}: finished before with the same data, settings and code ({kept})")

@@ -84,6 +84,21 @@ def changed(key: str, value: object) -> dict:
         ("models.mel_conv.bottleneck.prior", {"type": "vamp", "inputs": 3}, "bottleneck.prior: unknown key 'inputs'"),
         ("models.mel_conv.bottleneck", VAMP | {"batch_norm": True}, "mel_conv.bottleneck: batch_norm: .*pseudo-inputs"),
         ("models.mel_conv", VAMP_FREE_BITS, "models.mel_conv.loss.kl.free_bits_per: .*set it to window"),
+        ("models.mel_conv.loss.kl.free_bits", 0.5, "loss.kl.free_bits_per: a learned prior's KL .*set it to window"),
+        (
+            "models.mel_conv.loss.kl",
+            {"free_bits": 1, "free_bits_per": "level"},
+            "loss.kl.free_bits_per: only a hierarchical bottleneck has levels",
+        ),
+        ("models.mel_hvae.loss.kl.estimator", "monte_carlo", "loss.kl.estimator: the KL from a learned normal prior"),
+        ("models.mel_mse.loss.reconstruction", {"type": "mse", "sigma": 0.1}, "sigma: only a gaussian likelihood"),
+        ("models.mel_elbo.network.head", "sigmoid", "loss.range: network.head sigmoid never leaves the range"),
+        (
+            "models.mel_vqvae.network",
+            {"type": "identity"},
+            "models.mel_vqvae.network.type: identity has one position per value",
+        ),
+        ("models.mel_vqvae.loss.kl.free_bits", 1.0, "loss.kl.free_bits: the KL of codes trains their prior alone"),
         ("models.mel_conv.loss.kl.balance", True, "models.mel_conv.loss.kl.balance: only a hierarchical bottleneck"),
         ("models.mel_conv.loss.kl", {"free_bits": 1, "capacity": 9}, "loss.kl: capacity: free_bits is set too"),
         ("models.mel_conv.loss.kl.schedule", "exponential", "models.mel_conv.loss.kl.schedule: .*'cyclical'"),
@@ -157,7 +172,10 @@ def test_variants_override_the_defaults_of_training():
 def test_bottlenecks_are_interchangeable(name, bottleneck):
     raw = changed(f"models.{name}.bottleneck", bottleneck)
     raw["models"][name]["loss"].pop("codebook", None)
-    assert schema.load(raw).models[name].bottleneck.type == bottleneck["type"]
+    model = schema.load(raw).models[name]
+    assert model.bottleneck.type == bottleneck["type"]
+    # Without a commitment nothing would hold the encodings near their codes.
+    assert (model.loss.codebook is None) == (bottleneck["type"] == "fsq")
 
 
 def test_a_baseline_has_no_loss_and_all_others_have_one():

@@ -10,7 +10,9 @@ from pipeline.training import collapse
 METRICS = ("mse", "cosine_similarity", "kl", "elbo")
 # What just some variants have: with a codebook or without, of waveforms, with a condition.
 OF_SOME = (
-    *("active_units", "perplexity", "sample_level_db"),
+    *("active_units", "active_share", "active_units_z1", "active_units_z2", "active_share_z1", "active_share_z2"),
+    *("perplexity", "perplexity_share", "variance_ratio", "sample_variance_ratio", "sample_time_ratio"),
+    *("sample_level_db", "transfer_statistics"),
     *("transfer_accuracy", "transfer_source", "transfer_chance", "transfer_change"),
     *("probe_accuracy", "probe_reconstruction"),
 )

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from pipeline.cache.reader import Split
+from pipeline.models.condition import Condition
 from pipeline.models.vae import VAE
 from pipeline.training.collapse import Spread
 from pipeline.training.data import Resident
@@ -64,6 +65,8 @@ def score(model: VAE, train: Split, test: Split, batch_size: int, device: torch.
 
     Returns:
         transfer_accuracy: share of the transferred windows that the probe gives the label that was asked for.
+        transfer_statistics: likewise of the windows themselves when only the label's statistics are swapped, with no
+            model between: what the condition's input and output do alone.
         transfer_source: share of them that it still gives their own.
         transfer_chance: one over the number of labels.
         transfer_change: mean squared difference of the reconstructions with the own and the other label, over the
@@ -89,6 +92,7 @@ def score(model: VAE, train: Split, test: Split, batch_size: int, device: torch.
         for name, said, wanted in (
             ("transfer_accuracy", named, target),
             ("transfer_source", named, label),
+            ("transfer_statistics", judge.predict(features(_moved(model.condition, x, label, target))), target),
             ("probe_accuracy", judge.predict(features(x)), label),
             ("probe_reconstruction", judge.predict(features(own)), label),
         ):
@@ -98,3 +102,8 @@ def score(model: VAE, train: Split, test: Split, batch_size: int, device: torch.
         "transfer_chance": 1 / len(model.labels),
         "transfer_change": change / seen / max(spread.variance(), 1e-12),
     }
+
+
+def _moved(condition: Condition, x: Tensor, source: Tensor, target: Tensor) -> Tensor:
+    """Windows with the statistics of label `source` taken off and those of `target` put on."""
+    return condition.after_decoder(condition.before_encoder(x, source), target)

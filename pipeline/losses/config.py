@@ -1,6 +1,6 @@
 """Schema of a variant's `loss` block."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -20,6 +20,12 @@ class ReconstructionConfig(Strict):
         "none", description="of a mel's bands, with mean 1: system A's low, mid and high, or A-weighting's gain"
     )
 
+    @model_validator(mode="after")
+    def _sigma_is_read(self) -> Self:
+        if self.type != "gaussian" and self.sigma != "optimal":
+            raise ValueError(f"sigma: only a gaussian likelihood has one, not {self.type}; leave it out")
+        return self
+
 
 class KLConfig(Strict):
     """The KL term and how its weight grows."""
@@ -32,8 +38,9 @@ class KLConfig(Strict):
     )
     cycles: int = Field(4, ge=1, description="of a cyclical schedule; the first half of each rises, the second holds")
     free_bits: float = Field(0.0, ge=0, description="nats below which the KL costs no more")
-    free_bits_per: Literal["dimension", "window"] = Field(
-        "dimension", description="of each latent dimension, averaged over the batch; or of each window's whole latent"
+    free_bits_per: Literal["dimension", "level", "window"] = Field(
+        "dimension",
+        description="of each latent dimension or level of a hierarchy, averaged over the batch; or of each window",
     )
     capacity: float | None = Field(
         None, ge=0, description="nats per window that the KL is drawn to, from 0 over the warm-up; null: drawn to 0"

@@ -64,7 +64,7 @@ class Objective(nn.Module):
         return sum(extra, start=distances["distance"])
 
     def variance(self, combined: Tensor) -> Tensor:
-        """Of the likelihood, without a gradient. At 1/2 a squared error counts once; other distances take it too."""
+        """Of the likelihood, without a gradient; 1/2, at which a squared error counts once, if it is not Gaussian."""
         if self.sigma == "optimal":
             return combined.mean().detach().clamp_min(1e-8)
         return torch.as_tensor(0.5 if self.sigma is None else float(self.sigma) ** 2, device=combined.device)

@@ -114,7 +114,7 @@ class TransformerConfig(_Network):
     kind = "waveform"
     type: Literal["transformer"]
     patch: int = Field(125, ge=2, description="samples from one patch to the next")
-    tokens: int = Field(60, ge=1, description="latent tokens of a window, evenly spread over it")
+    tokens: int = Field(60, ge=1, description="latent tokens of a window, evenly spread; at most as many as patches")
     layers: int = Field(3, ge=1, description="blocks of self-attention on each side of the bottleneck")
     width: int = Field(128, ge=2, description="channels of a token: a multiple of twice `heads`")
     heads: int = Field(4, ge=1)

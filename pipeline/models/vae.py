@@ -80,14 +80,15 @@ class VAE(nn.Module):
             a: the first window.
             b: the last one.
             steps: windows on the way, both ends among them.
-            mode: linear, or slerp along the arc between the latents.
+            mode: linear, or slerp along the arc between the latents; both where the prior is standard normal.
             label: (2,) of a and b, for a model with a condition: it changes half-way.
 
         Raises:
             ValueError: no such mode, or fewer than two steps.
         """
         code, skips = self._encode(torch.stack((a, b)), None, label)
-        z = self.bottleneck.snap(between(code.mean[0], code.mean[1], steps, mode))
+        ends = self.bottleneck.whiten(code.mean)
+        z = self.bottleneck.snap(self.bottleneck.colour(between(ends[0], ends[1], steps, mode)))
         share = torch.linspace(0, 1, steps, device=z.device)
 
         def along(ends: Tensor) -> Tensor:

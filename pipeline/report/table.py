@@ -104,7 +104,7 @@ def _remarks(config: dict[str, Any]) -> list[str]:
     """What reaches the decoder past the latent, by config.json."""
     found = []
     if (config.get("network") or {}).get("skip"):
-        found.append("skip connections pass the latent by")
+        found.append("skip connections pass the latent by; samples come from a decoder that learnt with them")
     if config.get("scaling", "none") != "none":
         found.append(f"and the window's level ({config['scaling']})")
     return found

@@ -12,6 +12,7 @@ from pipeline.models.bottlenecks import Bottleneck, Code
 
 ACTIVE = 0.01  # variance of the posterior mean above which a latent dimension is in use (Burda et al. 2016, 1509.00519)
 LEAST = {"active_share": 0.05, "variance_ratio": 0.2, "kl": 1.0, "perplexity_share": 0.25}
+NO_VARIANCE = 1e-12
 # Of what is drawn from the prior: a tenth of the data's power, or -10 dB.
 FLAT = {"sample_variance_ratio": 0.1, "sample_time_ratio": 0.1, "sample_level_db": -10.0}
 
@@ -26,25 +27,28 @@ class Use:
         self.counts = torch.zeros(bottleneck.codebook or 0, dtype=torch.float64)
 
     def add(self, x: Tensor, y: Tensor, code: Code) -> None:
-        """Windows, their reconstructions from the posterior's mean, and their code."""
+        """Windows, their reconstructions from the posterior's mean, and their code without noise."""
         for moments, values in zip(self.spread, (y, x), strict=True):
             moments.add(values)
         if code.indices is not None:
             self.counts += torch.bincount(code.indices.flatten().cpu(), minlength=len(self.counts))
         else:
-            self.means.append(code.mean)
+            self.means.append(self.bottleneck.whiten(code.mean))
 
     def numbers(self) -> dict[str, float]:
         """Of all windows that were added.
 
         Returns:
             variance_ratio: variance over windows of the reconstructions over that of the data.
-            active_units: latent dimensions in use, and their active_share; where there are levels, for each too. Not of
-                a baseline.
+            active_units: latent dimensions in use, measured where the prior has variance 1, and their active_share;
+                where there are levels, for each too. Not of a baseline.
             perplexity: of the use of the codebook, exp of its entropy, and its share of the codebook's size: only where
                 there is one, and then instead of the active units.
         """
-        found = {"variance_ratio": self.spread[0].variance() / max(self.spread[1].variance(), 1e-12)}
+        data = self.spread[1].variance()
+        if data < NO_VARIANCE:  # a single window, or all the same: nothing can be told
+            return {}
+        found = {"variance_ratio": self.spread[0].variance() / data}
         if self.bottleneck.baseline:
             return found
         if self.bottleneck.codebook is not None:
@@ -54,9 +58,9 @@ class Use:
         active = torch.cat(self.means).var(0, correction=0) > ACTIVE
         found |= {"active_units": float(active.sum()), "active_share": float(active.float().mean())}
         parts = active.split(list(self.bottleneck.levels.values())) if self.bottleneck.levels else ()
-        return found | {
-            f"active_units_{name}": float(part.sum()) for name, part in zip(self.bottleneck.levels, parts, strict=True)
-        }
+        for name, part in zip(self.bottleneck.levels, parts, strict=True):
+            found |= {f"active_units_{name}": float(part.sum()), f"active_share_{name}": float(part.float().mean())}
+        return found
 
 
 class Spread:
@@ -83,16 +87,18 @@ def reason(numbers: Mapping[str, float | None]) -> str | None:
     """Why a model counts as collapsed, or None.
 
     Args:
-        numbers: any of active_share, variance_ratio, kl (nats per window) and perplexity_share; what a model has no
-            value for is left out or None.
+        numbers: any of active_share, variance_ratio, kl (nats per window) and perplexity_share, and active_share_<name>
+            of levels; what a model has no value for is left out or None.
     """
+    levels = [name for name in numbers if name.startswith("active_share_")]
     told = {
         "active_share": "{:.1%} of the latent units active",
         "variance_ratio": "reconstructions vary {:.2f} times as much as the data",
         "kl": "KL {:.2f} nats",
         "perplexity_share": "perplexity {:.1%} of the codebook",
+        **{name: "{:.1%} of the units of " + name.removeprefix("active_share_") + " active" for name in levels},
     }
-    return _below(LEAST, numbers, told)
+    return _below(LEAST | dict.fromkeys(levels, LEAST["active_share"]), numbers, told)
 
 
 def flat(numbers: Mapping[str, float | None]) -> str | None:

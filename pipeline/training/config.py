@@ -42,12 +42,16 @@ class VariantConfig(Strict):
     @model_validator(mode="before")
     @classmethod
     def _default_loss(cls, raw: Any) -> Any:
-        """Every variant that is learnt has a loss."""
-        if not isinstance(raw, Mapping) or raw.get("loss") is not None:
+        """Every variant that is learnt has a loss, and that of a learnt codebook a commitment."""
+        if not isinstance(raw, Mapping):
             return raw
         bottleneck = raw.get("bottleneck")
-        linear = isinstance(bottleneck, Mapping) and bottleneck.get("type") == "linear"
-        return raw if linear else {**raw, "loss": {}}
+        chosen = bottleneck.get("type") if isinstance(bottleneck, Mapping) else None
+        if raw.get("loss") is None and chosen != "linear":
+            raw = {**raw, "loss": {}}
+        if chosen == "vq" and isinstance(raw["loss"], Mapping) and raw["loss"].get("codebook") is None:
+            raw = {**raw, "loss": {**raw["loss"], "codebook": {}}}
+        return raw
 
     @model_validator(mode="after")
     def _baseline(self) -> Self:

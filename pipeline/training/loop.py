@@ -133,7 +133,8 @@ def fit(
 def validate(model: VAE, data: Resident, objective: Objective, batch_size: int) -> dict[str, float]:
     """The training's objective on held-out windows, at the final KL weight and with the same draws every time.
 
-    In nats per window; valid_mse alone is of the reconstruction from the posterior's mean. Whatever tells a collapse is
+    In nats per window, the KL in closed form where there is one; valid_mse alone is of the reconstruction from the
+    posterior's mean. Whatever tells a collapse is
     there too: active units or codebook perplexity, the reconstructions' variance against the data's, and `collapsed`,
     which is 1 where `collapse.reason` finds one.
     """
@@ -146,11 +147,11 @@ def validate(model: VAE, data: Resident, objective: Objective, batch_size: int) 
         y, code = model(x, draw, label)
         for name, term in objective.distances(y, x, code).items():
             terms.setdefault(name, []).append(term)
-        mean = model.reconstruct(x, label)
+        mean, point = model(x, None, label)
         errors.append(mse(mean, x))
         divergences.append(kl.divergence(code))
         penalties.append({name: len(x) * value for name, value in code.penalties.items()})
-        use.add(x, mean, code)
+        use.add(x, mean, point)
     distances = {name: torch.cat(parts) for name, parts in terms.items()}
     nats, divergence = objective.nats(objective.combined(distances)).mean(), torch.cat(divergences)
     mean_penalties = {name: sum(p[name] for p in penalties) / len(data) for name in penalties[0]}

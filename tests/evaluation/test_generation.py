@@ -18,7 +18,7 @@ WAVE = Split("waveform", (50,), (8000 * RNG.standard_normal((40, 50))).astype(np
 class Draws:
     """A model whose samples are given by `draw(noise)`; noise is (n, 1, *shape) standard normal."""
 
-    labels = ()
+    labels, latent_dims = (), 1
 
     def __init__(self, shape, draw):
         self.shape, self.draw = shape, draw

@@ -50,6 +50,7 @@ def test_a_model_that_takes_the_label_from_the_condition_obeys():
     made.fit_condition(Resident(TRAIN, CPU, NAMES).batches(8))  # an untrained network: all is the statistics' doing
     found = score(made, TRAIN, TEST, 7, CPU)
     assert found["transfer_accuracy"] == found["probe_accuracy"] == found["probe_reconstruction"] == 1
+    assert found["transfer_statistics"] == 1  # all is the statistics' doing, and the metrics say so
     assert found["transfer_source"] == 0 and found["transfer_chance"] == pytest.approx(1 / 3)
     assert found["transfer_change"] > 0.5
 

@@ -50,6 +50,14 @@ def test_free_bits_per_dimension_are_a_floor_of_the_batch_mean_without_gradient_
     torch.testing.assert_close(gradient, torch.tensor([[0.0, 1.0, 0.0], [0.0, 1.0, 0.0]]))
 
 
+def test_free_bits_per_level_are_a_floor_of_each_level():
+    divergence = torch.tensor([[0.1, 0.2, 3.0], [0.3, 0.4, 5.0]], requires_grad=True)
+    cost = kl.cost(KLConfig(free_bits=1.0, free_bits_per="level"), divergence, (2, 1), 1.0)
+    assert float(cost.detach()) == pytest.approx(1.0 + 4.0)
+    cost.backward()
+    assert torch.equal(divergence.grad, torch.tensor([[0.0, 0.0, 0.5], [0.0, 0.0, 0.5]]))
+
+
 def test_free_bits_per_window_are_a_floor_of_each_total():
     divergence = nats()
     cost = kl.cost(KLConfig(free_bits=3.0, free_bits_per="window"), divergence, (), 1.0)

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.models.vae import VAE
-from tests.models.test_contract import LABELS, PARAMS, VARIANTS, model_of, objective_of, windows
+from tests.models.test_contract import LABELS, LEARNED, PARAMS, VARIANTS, model_of, objective_of, windows
 
 # The quantiser's library looks at values while it looks codes up, which an export cannot.
 NOT_EXPORTED = {"vq"}
@@ -56,7 +56,7 @@ def test_compiled_by_inductor_it_gives_the_same():
         torch.testing.assert_close(torch.compile(model)(x)[0], model(x)[0], atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("name", LEARNED)
 def test_in_bf16_the_loss_is_finite_and_near_that_in_32_bits(name):
     losses = []
     for enabled in (False, True):
@@ -70,18 +70,18 @@ def test_in_bf16_the_loss_is_finite_and_near_that_in_32_bits(name):
         total.backward()
         assert all(p.grad is None or torch.isfinite(p.grad).all() for p in model.parameters())
         losses.append(float(total.detach()))
-    assert losses[1] == pytest.approx(losses[0], abs=0.1 + 0.1 * abs(losses[0]))
+    assert losses[1] == pytest.approx(losses[0], abs=0.02, rel=0.02)
 
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_encoder_and_decoder_are_exported(name):
     model, x = trained(name)
-    if PARAMS.models[name].bottleneck.type in NOT_EXPORTED:
-        with pytest.raises(Exception, match=r"(?s).+"):
-            torch.export.export(Encode(model), (x, LABELS))
-        return
     with torch.no_grad():
         z = Encode(model)(x, LABELS)
-        torch.testing.assert_close(torch.export.export(Encode(model), (x, LABELS)).module()(x, LABELS), z)
+        if PARAMS.models[name].bottleneck.type in NOT_EXPORTED:
+            with pytest.raises(torch._dynamo.exc.Unsupported):
+                torch.export.export(Encode(model), (x, LABELS), strict=True)
+        else:
+            torch.testing.assert_close(torch.export.export(Encode(model), (x, LABELS)).module()(x, LABELS), z)
         y = Decode(model)(z, LABELS)
         torch.testing.assert_close(torch.export.export(Decode(model), (z, LABELS)).module()(z, LABELS), y)

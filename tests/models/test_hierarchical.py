@@ -8,6 +8,7 @@ from pipeline.losses import kl
 from pipeline.models.bottlenecks.hierarchical import Hierarchical
 from pipeline.models.config import HierarchicalConfig
 from pipeline.models.priors.normal import LearnedNormal
+from pipeline.training.collapse import Use, reason
 
 SHAPE = (6, 3, 5)
 
@@ -75,6 +76,30 @@ def test_draws_take_z1_from_the_prior_that_z2_gives(layout):
     assert float(standard.mean().abs()) < 0.03 and float(standard.std()) == pytest.approx(1.0, abs=0.03)
     assert float(mean.std(0).min()) > 0.05  # or z2 would not matter
     torch.testing.assert_close(middle.spread(), draw.std(0), atol=0.1, rtol=0.15)
+
+
+@pytest.mark.parametrize("layout", ["vector", "sequence"])
+def test_whitened_draws_are_standard_normal_and_come_back(layout):
+    middle = make(layout)
+    with torch.no_grad():
+        z = middle.prior(4000, torch.Generator().manual_seed(0))
+        u = middle.whiten(z)
+        assert float(u.mean().abs()) < 0.03 and float(u.std()) == pytest.approx(1.0, abs=0.03)
+        torch.testing.assert_close(middle.colour(u), z, atol=1e-3, rtol=1e-3)
+
+
+def test_a_level_that_says_nothing_has_no_active_units_and_is_named():
+    middle = make()
+    for layer in (middle.to_z1, middle.from_z2_to_z1):
+        for parameter in layer.parameters():
+            torch.nn.init.zeros_(parameter)
+    use = Use(middle)
+    x = torch.randn(8, 1, 6)
+    with torch.no_grad():
+        use.add(x, x, middle.encode(features()))
+    found = use.numbers()
+    assert found["active_units_z1"] == 0 and found["active_units_z2"] == 3
+    assert reason(found) == "0.0% of the units of z1 active"
 
 
 def test_both_levels_reach_the_decoder():

@@ -68,6 +68,16 @@ def test_killed_codes_come_back():
     assert perplexity(bottleneck.eval().encode(features(100)).indices, 32) > 0.8 * used > 16
 
 
+def test_with_few_encodings_to_a_code_the_codes_still_settle():
+    bottleneck = vq(codes=128).train()  # 8 x 15 encodings a batch: fewer than codes
+    for step in range(150):
+        bottleneck.encode(features(step))
+    before = bottleneck.codes().clone()
+    bottleneck.encode(features(1000))
+    moved = (bottleneck.codes() - before).norm(dim=1) > 0.5  # a code that follows its encodings moves a hundredth
+    assert float(moved.float().mean()) < 0.2
+
+
 def test_evaluation_leaves_the_codebook_alone():
     bottleneck = vq()
     for steps in (0, BATCHES + 2):  # also before any training

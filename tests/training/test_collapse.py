@@ -10,6 +10,7 @@ from pipeline.training.collapse import Use, reason
 class Middle(Bottleneck):
     def __init__(self, levels=None, codebook=None, baseline=False):
         super().__init__()
+        self.whiten = lambda z: z
         self.levels, self.codebook, self.baseline = levels or {}, codebook, baseline
 
 
@@ -62,6 +63,13 @@ def test_a_baseline_has_no_units_to_be_active():
     use = Use(Middle(baseline=True))
     use.add(windows(), 0.5 * windows(), Code(torch.zeros(40, 0), torch.zeros(40, 0)))
     assert use.numbers() == {"variance_ratio": pytest.approx(0.25, rel=1e-4)}
+
+
+def test_of_a_single_window_nothing_is_told():
+    use = Use(Middle())
+    x = windows(1)
+    use.add(x, x, Code(torch.randn(1, 3), torch.randn(1, 3)))
+    assert use.numbers() == {} and reason(use.numbers()) is None
 
 
 def test_one_answer_to_all_has_no_variance():

@@ -83,6 +83,14 @@ class Bottleneck(nn.Module):
         """The nearest latents that the prior can give; z itself, unless it is quantised."""
         return z
 
+    def whiten(self, z: Tensor) -> Tensor:
+        """Latents (B, latent_dims) in coordinates in which the prior is standard normal, as far as it is a Gaussian."""
+        return z
+
+    def colour(self, u: Tensor) -> Tensor:
+        """Back from `whiten`'s coordinates."""
+        return u
+
     def spread(self) -> Tensor:
         """Standard deviation of the latents over the data, (latent_dims,) or a scalar: what a perturbation scales."""
         return torch.ones(())

@@ -10,6 +10,7 @@ from pipeline.models.bottlenecks.base import Bottleneck, Code, normal
 from pipeline.models.config import GaussianConfig
 from pipeline.models.gaussians import deviation
 from pipeline.models.priors import PRIORS
+from pipeline.models.priors.normal import LearnedNormal
 
 
 class UnitVariance(nn.BatchNorm1d):
@@ -75,6 +76,18 @@ class Gaussian(Bottleneck):
             return normal(number, self.latent_dims, generator)
         drawn = self.learned.draw(number * self.flat[1], generator, self.posterior)
         return drawn.reshape(number, self.flat[1], -1).transpose(1, 2).flatten(1)
+
+    def whiten(self, z: Tensor) -> Tensor:
+        """See `Bottleneck.whiten`."""
+        if not isinstance(self.learned, LearnedNormal):
+            return z
+        return self.learned.whiten(z.unflatten(1, (-1, self.flat[1]))).flatten(1)
+
+    def colour(self, u: Tensor) -> Tensor:
+        """See `Bottleneck.colour`."""
+        if not isinstance(self.learned, LearnedNormal):
+            return u
+        return self.learned.colour(u.unflatten(1, (-1, self.flat[1]))).flatten(1)
 
     def spread(self) -> Tensor:
         """See `Bottleneck.spread`."""

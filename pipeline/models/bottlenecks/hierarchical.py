@@ -87,6 +87,21 @@ class Hierarchical(Bottleneck):
         mean, std = (part.to(z2.device) for part in self.lower_prior(z2.to(self.from_z2.weight.device)))
         return torch.cat((z2, mean + std * drawn), dim=1)
 
+    def whiten(self, z: Tensor) -> Tensor:
+        """See `Bottleneck.whiten`: of z1, what it adds to the prior that its z2 gives."""
+        z2, z1 = z.split(self.sizes, dim=1)
+        mean, std = self.lower_prior(z2)
+        own = ((z1 - mean) / std).unflatten(1, (-1, self.flat[1]))
+        return torch.cat((self.prior_z2.whiten(z2[..., None])[..., 0], self.prior_z1.whiten(own).flatten(1)), dim=1)
+
+    def colour(self, u: Tensor) -> Tensor:
+        """See `Bottleneck.colour`."""
+        upper, lower = u.split(self.sizes, dim=1)
+        z2 = self.prior_z2.colour(upper[..., None])[..., 0]
+        mean, std = self.lower_prior(z2)
+        own = self.prior_z1.colour(lower.unflatten(1, (-1, self.flat[1]))).flatten(1)
+        return torch.cat((z2, mean + std * own), dim=1)
+
     def spread(self) -> Tensor:
         """See `Bottleneck.spread`."""
         return self.spread_of_prior()

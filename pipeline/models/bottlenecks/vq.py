@@ -10,7 +10,9 @@ from pipeline.models.bottlenecks.quantised import Quantised
 from pipeline.models.config import VQConfig
 
 DECAY = 0.99  # of the moving averages that the codes are
-DEAD = 2.0  # uses in a batch, averaged, below which a code is moved onto one of the batch's encodings
+# Uses in a batch, averaged, below which a code is moved onto one of the batch's encodings: two, or where there are few
+# encodings to a code, a quarter of what each would get if all were used evenly.
+DEAD, DEAD_SHARE = 2.0, 0.25
 BATCHES = 10  # the first ones, over which k-means sets the codes
 
 
@@ -55,8 +57,9 @@ class VQ(Quantised):
         encodings = functional.normalize(vectors, dim=-1)
         if self.training and self.gathered < BATCHES:
             self._cluster(encodings.detach().flatten(0, 1))
-        quantised, indices, _ = self.quantiser(encodings)
         flat = encodings.flatten(0, 1)
+        self.quantiser._codebook.threshold_ema_dead_code = min(DEAD, DEAD_SHARE * len(flat) / len(self.codes()))
+        quantised, indices, _ = self.quantiser(encodings)
         penalties = {
             "commitment": (encodings - quantised.detach()).square().sum(-1).mean(),
             "usage": unevenness(flat, self.codes()),

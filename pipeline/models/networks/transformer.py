@@ -52,7 +52,7 @@ class Attention(nn.Module):
         q = turn(self.query_norm(self._split(self.query(x))) + self.near[0], at)
         k = turn(self.key_norm(self._split(self.key(context))) + self.near[1], context_at)
         v = self._split(self.value(context))
-        read = functional.scaled_dot_product_attention(q, k, v.to(q.dtype))
+        read = functional.scaled_dot_product_attention(q.to(v.dtype), k.to(v.dtype), v)
         y: Tensor = self.out(read.transpose(1, 2).flatten(2))
         return y
 
@@ -89,7 +89,8 @@ class _Side(nn.Module):
         super().__init__()
         number = shrink(signal.shape[0], [config.patch])[-1]
         channels = config.width // config.heads
-        spread = (torch.arange(config.tokens) + 0.5) * number / config.tokens - 0.5  # in patches
+        self.tokens = min(config.tokens, number)
+        spread = (torch.arange(self.tokens) + 0.5) * number / self.tokens - 0.5  # in patches
         self.register_buffer("patches_at", rotary(torch.arange(number), channels), persistent=False)
         self.register_buffer("tokens_at", rotary(spread, channels), persistent=False)
         self.blocks = nn.ModuleList(Block(config.width, config.heads) for _ in range(config.layers))
@@ -108,7 +109,7 @@ class TransformerEncoder(_Side):
 
     def __init__(self, config: TransformerConfig, signal: Signal) -> None:
         super().__init__(config, signal)
-        self.shape = (config.width, config.tokens)
+        self.shape = (config.width, self.tokens)
         self.patches = nn.Sequential(Standardise(signal), *down(1, config.width, config.patch))
 
     def forward(self, x: Tensor) -> list[Tensor]:

@@ -27,17 +27,24 @@ class LearnedNormal(Prior):
         """A, (latent, latent)."""
         return self.rest * self.below + torch.diag(deviation(self.raw))
 
+    def whiten(self, z: Tensor) -> Tensor:
+        """(B, latent, positions) as u."""
+        return self.whitening() @ (z - self.mean[:, None])
+
+    def colour(self, u: Tensor) -> Tensor:
+        """Back from `whiten`."""
+        return torch.linalg.solve_triangular(self.whitening(), u, upper=False) + self.mean[:, None]
+
     def rate(self, z: Tensor, mean: Tensor, std: Tensor, posterior: Posterior | None = None) -> Tensor:
         """See `Prior.rate`; in closed form, for each coordinate of u: (B, latent * positions)."""
         a = self.whitening()
         with torch.autocast(z.device.type, enabled=False):
-            u = a @ (mean.float() - self.mean[:, None])
+            u = self.whiten(mean.float())
             spread = a.square() @ std.square()
             nats = 0.5 * (u.square() + spread - 1) - torch.log(std) - torch.log(a.diagonal())[:, None]
         return nats.flatten(1)
 
     def draw(self, number: int, generator: torch.Generator, posterior: Posterior | None = None) -> Tensor:
         """See `Prior.draw`."""
-        a, mean = self.whitening().to(generator.device), self.mean.to(generator.device)
-        noise = torch.randn(len(mean), number, generator=generator, device=generator.device)
-        return mean + torch.linalg.solve_triangular(a, noise, upper=False).T
+        noise = torch.randn(1, len(self.mean), number, generator=generator, device=generator.device)
+        return self.colour(noise.to(self.mean.device))[0].T.to(generator.device)
