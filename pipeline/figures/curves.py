@@ -60,6 +60,7 @@ def panels(columns: list[str], varying: list[str]) -> list[Panel]:
     ]
     shown = {column for panel in found for column in panel.lines} | {"epoch", "variance_ratio", *ALSO}
     rest = [c for c in columns if c not in shown and c in varying and c.partition("_")[0] not in both]
+    rest = [c for c in rest if not c.startswith("active_share")]  # of levels: the active units say it
     found += [Panel(_words(column), "", {column: ""}) for column in rest]
     return [panel for panel in found if panel.lines]
 
