@@ -94,7 +94,7 @@ def test_debug_adds_the_traceback(project, monkeypatch):
 
 
 def test_ctrl_c_is_130(project, monkeypatch):
-    def interrupted():
+    def interrupted(*_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(schema, "load", interrupted)
