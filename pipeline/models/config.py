@@ -1,5 +1,6 @@
 """Schemas of networks and bottlenecks. Adding one: a class here, a line in its union, a line in the registry."""
 
+from abc import abstractmethod
 from math import prod
 from typing import Annotated, ClassVar, Literal
 
@@ -25,9 +26,9 @@ class _Strided(_Network):
     skip: bool = Field(False, description="give each stage's output to the decoder too, past the latent")
 
     @property
+    @abstractmethod
     def strides(self) -> list[int]:
         """By which each stage shortens."""
-        raise NotImplementedError
 
     def problem(self, shape: tuple[int, ...]) -> str | None:
         """See `_Network.problem`."""

@@ -107,9 +107,9 @@ def verdict(rows: list[Row]) -> dict[str, str]:
             detail += "; their intervals " + ("overlap" if high >= low else "do not overlap")
         detail += "."
     if share < 1:
-        headline = (
-            f"{best.variant} has the lowest error: {table.percent(share)} of what predicting the training mean leaves."
-        )
+        of_learnt = " of all that learn" if scored[0].baseline else ""  # PCA with all its components stands above
+        left = f"{table.percent(share)} of what predicting the training mean leaves"
+        headline = f"{best.variant} has the lowest error{of_learnt}: {left}."
     else:
         headline = f"No variant does better than predicting the training mean; {best.variant} is nearest."
     return {"headline": headline, "detail": detail, "best": best.variant}
