@@ -29,6 +29,7 @@ CODE = (
     "pipeline/audio/scale.py",
     "pipeline/cache/arrays.py",
     "pipeline/cache/reader.py",
+    "pipeline/distributed.py",
     "pipeline/losses",
     "pipeline/models",
     "pipeline/training",

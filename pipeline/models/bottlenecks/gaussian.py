@@ -6,14 +6,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pipeline import distributed
 from pipeline.models.bottlenecks.base import Bottleneck, Code, normal
 from pipeline.models.config import GaussianConfig
 from pipeline.models.gaussians import deviation
+from pipeline.models.norm import BatchNorm1d
 from pipeline.models.priors import PRIORS
 from pipeline.models.priors.normal import LearnedNormal
 
 
-class UnitVariance(nn.BatchNorm1d):
+class UnitVariance(BatchNorm1d):
     """Mean 0 and variance 1 over the batch, nothing learned (after BN-VAE, Zhu et al. 2020, arXiv 2004.12585).
 
     On posterior means it keeps the KL of each dimension from a standard normal at half a nat or more, averaged over the
@@ -25,7 +27,7 @@ class UnitVariance(nn.BatchNorm1d):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, latent, positions), shape unchanged. A single vector has no variance and takes the running one."""
-        if self.training and x.shape[0] * x.shape[2] == 1:
+        if self.training and distributed.world() * x.shape[0] * x.shape[2] == 1:
             return functional.batch_norm(x, self.running_mean, self.running_var, eps=self.eps)
         y: Tensor = super().forward(x)
         return y

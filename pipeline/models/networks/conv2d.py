@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from pipeline.models.config import Conv2dConfig, shrink
 from pipeline.models.networks.heads import Head, Standardise
+from pipeline.models.norm import BatchNorm2d
 from pipeline.models.signal import Signal
 
-NORMS: dict[str, type[nn.Module]] = {"batch": nn.BatchNorm2d, "instance": nn.InstanceNorm2d, "none": nn.Identity}
+NORMS: dict[str, type[nn.Module]] = {"batch": BatchNorm2d, "instance": nn.InstanceNorm2d, "none": nn.Identity}
 ACTIVATIONS: dict[str, type[nn.Module]] = {"silu": nn.SiLU, "gelu": nn.GELU}
 
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from pipeline.models.config import ResNet1dConfig
 from pipeline.models.networks.strided1d import Strided1dDecoder, Strided1dEncoder
+from pipeline.models.norm import BatchNorm1d
 from pipeline.models.signal import Signal
 
 SLOPE = 0.4
@@ -47,6 +48,6 @@ class ResNet1dDecoder(Strided1dDecoder):
         super().__init__(
             config,
             signal,
-            lambda channels: [Residual(channels, nn.BatchNorm1d)],
+            lambda channels: [Residual(channels, BatchNorm1d)],
             lambda channels: nn.LeakyReLU(SLOPE),
         )
