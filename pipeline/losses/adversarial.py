@@ -1,12 +1,14 @@
 """An adversarial term: a patch discriminator that learns beside the model to tell reconstructions from originals."""
 
 import itertools
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
+from pipeline import distributed
 from pipeline.models.networks.heads import Standardise
 from pipeline.models.signal import Signal
 
@@ -39,13 +41,22 @@ class Adversary(nn.Module):
         self.variance = signal.variance
         self.optimiser = torch.optim.AdamW(self.discriminator.parameters(), LEARNING_RATE, betas=(0.5, 0.9))
 
+    def get_extra_state(self) -> dict[str, Any]:
+        """The optimiser's state, so that `state_dict` holds all that a checkpoint needs."""
+        return self.optimiser.state_dict()
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """See `get_extra_state`."""
+        self.optimiser.load_state_dict(state)
+
     def learn(self, reconstruction: Tensor, target: Tensor) -> Tensor:
-        """One step of the discriminator on (B, 1, *shape) each; its (B,) hinge loss before it."""
+        """One step of the discriminator on (B, 1, *shape) each, of all ranks; its (B,) hinge loss before it."""
         scores = self.discriminator(torch.cat((target, reconstruction.detach())))
         original, false = scores.flatten(1).chunk(2)
         loss = (functional.relu(1 - original) + functional.relu(1 + false)).mean(1)
         self.optimiser.zero_grad(set_to_none=True)
         loss.mean().backward()
+        distributed.average_gradients(self.discriminator.parameters())
         self.optimiser.step()
         return loss.detach()
 

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from pipeline import distributed
 from pipeline.losses.config import KLConfig
 from pipeline.models.bottlenecks import Code
 from pipeline.models.gaussians import log_density
@@ -55,6 +56,8 @@ def warm(config: KLConfig, progress: float) -> float:
 def cost(config: KLConfig, divergence: Tensor, sizes: tuple[int, ...], progress: float) -> Tensor:
     """What the KL adds to the loss, a scalar: free bits, capacity and balance applied, times the weight.
 
+    The batch's means are those of the global batch, over all ranks.
+
     - free bits: below so many nats a dimension's or level's mean over the batch (Kingma et al. 2016, arXiv 1606.04934),
       or a window's total (MusicVAE, Roberts et al. 2018), has no gradient. They count as a floor.
     - capacity: the distance of the batch's mean from a target that grows to it (Burgess et al. 2018, arXiv 1804.03599).
@@ -69,15 +72,15 @@ def cost(config: KLConfig, divergence: Tensor, sizes: tuple[int, ...], progress:
     if config.balance and progress < config.warmup:
         divergence = balanced(divergence, sizes)
     if config.free_bits and config.free_bits_per == "dimension":
-        nats = divergence.mean(0).clamp_min(config.free_bits).sum()
+        nats = distributed.mean(divergence.mean(0)).clamp_min(config.free_bits).sum()
     elif config.free_bits and config.free_bits_per == "level":
         levels = [level.sum(1).mean() for level in divergence.split(sizes, dim=1)]
-        nats = torch.stack(levels).clamp_min(config.free_bits).sum()
+        nats = distributed.mean(torch.stack(levels)).clamp_min(config.free_bits).sum()
     else:
         window = divergence.sum(1)
         nats = (window.clamp_min(config.free_bits) if config.free_bits else window).mean()
     if config.capacity is not None:
-        nats = (nats - config.capacity * warm(config, progress)).abs()
+        nats = (distributed.mean(nats) - config.capacity * warm(config, progress)).abs()
     return weight(config, progress) * nats
 
 
@@ -87,6 +90,6 @@ def balanced(divergence: Tensor, sizes: tuple[int, ...]) -> Tensor:
     The weights have mean 1 over levels and no gradient (NVAE, Vahdat and Kautz 2020, arXiv 2007.03898, appendix A).
     """
     parts = divergence.split(sizes, dim=1)
-    fullness = torch.stack([part.detach().mean().clamp_min(0) + SMALL for part in parts])
+    fullness = distributed.mean(torch.stack([part.detach().mean() for part in parts])).clamp_min(0) + SMALL
     weights = fullness / fullness.mean()
     return torch.cat([part * share for part, share in zip(parts, weights, strict=True)], dim=1)

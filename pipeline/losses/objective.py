@@ -5,6 +5,7 @@ from math import log, pi
 import torch
 from torch import Tensor, nn
 
+from pipeline import distributed
 from pipeline.losses import bounds, kl, spectral
 from pipeline.losses.adversarial import Adversary
 from pipeline.losses.config import LossConfig
@@ -66,13 +67,13 @@ class Objective(nn.Module):
     def variance(self, combined: Tensor) -> Tensor:
         """Of the likelihood, without a gradient; 1/2, at which a squared error counts once, if it is not Gaussian."""
         if self.sigma == "optimal":
-            return combined.mean().detach().clamp_min(1e-8)
+            return distributed.mean(combined.detach().mean()).clamp_min(1e-8)
         return torch.as_tensor(0.5 if self.sigma is None else float(self.sigma) ** 2, device=combined.device)
 
     def nats(self, combined: Tensor) -> Tensor:
         """(B,) distances to (B,) nats per window.
 
-        A Gaussian likelihood has the given sigma, or one fitted to the windows at hand, which then share it
+        A Gaussian likelihood has the given sigma, or one fitted to the windows of all ranks, which then share it
         (sigma-VAE, Rybkin et al. 2021, arXiv 2006.13202); any other distance is read as nats per value.
         """
         if self.sigma is None:
