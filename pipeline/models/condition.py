@@ -59,10 +59,14 @@ class Condition(nn.Module):
         self.offset[seen] = (mean[seen] - self.mean.cpu()).to(self.offset)
         self.ratio[seen] = (std[seen] / self.std.cpu()).clamp_min(NARROWEST).to(self.ratio)
 
-    def forget(self, label: Tensor, generator: torch.Generator) -> Tensor:
-        """(B,) labels of a training batch, of which a random share is replaced by "not known"."""
-        drawn = torch.rand(len(label), generator=generator, device=generator.device)
-        return label.masked_fill(drawn.to(label.device) < self.dropout, self.unknown)
+    def forget(self, label: Tensor, drawn: Tensor) -> Tensor:
+        """(B,) labels of a training batch, those replaced by "not known" whose number is below the dropout.
+
+        Args:
+            label: (B,).
+            drawn: (B,) uniform random numbers in [0, 1).
+        """
+        return label.masked_fill(drawn < self.dropout, self.unknown)
 
     def before_encoder(self, x: Tensor, label: Tensor | None) -> Tensor:
         """(B, 1, *shape) of the window, at its own level: with the statistics of all labels instead of its own."""

@@ -85,7 +85,8 @@ def fit(
         sums: dict[str, Tensor] = {}
         for x, label in data.epoch(config.batch_size, shuffle):
             noise = torch.randn(len(x), model.latent_dims, generator=generator, device=device)
-            label = label if model.condition is None else model.condition.forget(label, generator)
+            if model.condition is not None:
+                label = model.condition.forget(label, torch.rand(len(x), generator=generator, device=device))
             y, code = model(x, noise, label)
             distances = objective.distances(y, x, code) | objective.challenge(y, x, code)
             combined = objective.combined(distances)
