@@ -37,7 +37,7 @@ def pool(workers: int | None) -> Iterator[Executor]:
     """`workers` processes (one per core by default); an error or Ctrl-C in the block drops what has not begun."""
     context = multiprocessing.get_context("spawn")  # forking a process that runs threads can hang
     count = workers or cores()
-    executor = ProcessPoolExecutor(count, context, initializer=_end_with, initargs=(os.getpid(),))
+    executor = ProcessPoolExecutor(count, context, initializer=end_with, initargs=(os.getpid(),))
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # workers inherit it: Ctrl-C is the parent's to handle
     for _ in range(count):
         executor.submit(int)  # starts a worker
@@ -56,8 +56,8 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _end_with(parent: int) -> None:
-    """In a worker: end when the parent is gone, even by `kill -9`."""
+def end_with(parent: int) -> None:
+    """In a process that `parent` (its id) has started: end when the parent is gone, even by `kill -9`."""
 
     def watch() -> None:
         while os.getppid() == parent:

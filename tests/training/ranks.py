@@ -1,0 +1,54 @@
+"""What the ranks of these tests run; also a program that launches two of them."""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from pipeline import workspace
+from pipeline.errors import DataError, ParamsError
+from pipeline.training.launch import launch
+
+
+def fails(number: str, kind: str) -> None:
+    """One rank fails while the other waits for it."""
+    import torch
+
+    from pipeline import distributed
+
+    with distributed.joined(torch.device("cpu")):
+        distributed.total(torch.ones(3))
+        if distributed.rank() == int(number):
+            if kind == "killed":
+                os.kill(os.getpid(), signal.SIGKILL)
+            raise {"params": ParamsError, "bug": ZeroDivisionError}[kind]("its own words")
+        distributed.total(torch.ones(3))
+
+
+def works(folder: str) -> None:
+    """Says in a file that it works, and goes on until it is interrupted; then it saves, and says so."""
+    name = Path(folder) / os.environ["RANK"]
+    name.write_text(str(os.getpid()))
+    try:
+        time.sleep(60)
+    finally:
+        time.sleep(0.5)
+        name.with_suffix(".saved").touch()
+
+
+def hangs(folder: str) -> None:
+    """One rank fails at once; the other hears no signal."""
+    if os.environ["RANK"] == "1":
+        raise DataError("its own words")
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    time.sleep(60)
+
+
+def main(name: str, *arguments: str) -> None:
+    """Run a function of this file as two ranks."""
+    launch(globals()[name], arguments, 2)
+
+
+if __name__ == "__main__":
+    workspace.run(main, *sys.argv[1:])
