@@ -4,9 +4,11 @@ Parquet shreds nested lists value by value; a binary value is copied whole, whic
 """
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -66,41 +68,74 @@ def unpack(table: pa.Table, name: str) -> np.ndarray:
     return parts[0] if len(parts) == 1 else np.concatenate(parts) if parts else np.empty((0, *shape), dtype)
 
 
-def gather(paths: Sequence[Path], name: str) -> np.ndarray:
-    """The array column of several tables as one (rows, *shape), each row group copied to its place by a thread.
+@dataclass(frozen=True)
+class Group:
+    """A row group: what is read at once."""
+
+    path: Path
+    number: int  # in its file
+    first: int  # row of the whole
+    rows: int
+
+
+class Column:
+    """The array column of several tables on disk: (rows, *shape), read as a whole or a row group at a time.
 
     Raises:
-        DataError: a table is damaged, or they do not hold arrays of one dtype and shape.
+        DataError: a table is missing or damaged, here or when it is read, or they do not hold arrays of one dtype and
+            shape.
     """
-    tasks, rows, kinds = [], 0, set()
-    for path in paths:
-        with _opened(path) as file:
-            kinds.add(described(file.schema_arrow, name))
-            for group in range(file.num_row_groups):
-                tasks.append((path, group, rows))
-                rows += file.metadata.row_group(group).num_rows
-    if len(kinds) != 1:
-        raise DataError(f"{paths[0].parent}: its tables differ in shape; run `dvc repro` to make them again")
-    dtype, shape = kinds.pop()
-    result = np.empty((rows, *shape), dtype)
 
-    def copy(task: tuple[Path, int, int]) -> None:
-        path, group, first = task
-        with _opened(path) as file:
-            values = unpack(file.read_row_group(group, columns=[name], use_threads=False), name)
-        result[first : first + len(values)] = values
+    def __init__(self, paths: Sequence[Path], name: str) -> None:
+        self.name = name
+        self.groups: list[Group] = []
+        kinds, rows = set(), 0
+        for path in paths:
+            with _opened(path) as file:
+                kinds.add(described(file.schema_arrow, name))
+                for number in range(file.num_row_groups):
+                    self.groups.append(Group(path, number, rows, file.metadata.row_group(number).num_rows))
+                    rows += self.groups[-1].rows
+        if len(kinds) != 1:
+            raise DataError(f"{paths[0].parent}: its tables differ in shape; run `dvc repro` to make them again")
+        self.dtype, of_row = kinds.pop()
+        self.shape = (rows, *of_row)
 
-    with ThreadPoolExecutor(cores()) as pool:
-        list(pool.map(copy, tasks))
-    return result
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the arrays."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    def read(self, number: int) -> np.ndarray:
+        """The rows of a row group, which may be read-only."""
+        group = self.groups[number]
+        with _opened(group.path) as file:
+            if group.number < file.num_row_groups:
+                values = unpack(file.read_row_group(group.number, columns=[self.name], use_threads=False), self.name)
+                if values.dtype == self.dtype and values.shape == (group.rows, *self.shape[1:]):
+                    return values
+        raise DataError(f"{group.path}: it changed while it was in use; run this again")
+
+    def whole(self) -> np.ndarray:
+        """All rows, each row group copied to its place by a thread."""
+        result = np.empty(self.shape, self.dtype)
+
+        def copy(number: int) -> None:
+            group = self.groups[number]
+            result[group.first : group.first + group.rows] = self.read(number)
+
+        with ThreadPoolExecutor(cores()) as pool:
+            list(pool.map(copy, range(len(self.groups))))
+        return result
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[pq.ParquetFile]:
+def _opened(path: Path, mapped: bool = False) -> Iterator[pq.ParquetFile]:
+    """Mapped into memory, a file that another process cuts short would end this one."""
     try:
-        with pq.ParquetFile(path, memory_map=True) as file:
+        with pq.ParquetFile(path, memory_map=mapped) as file:
             yield file
-    except (OSError, pa.ArrowInvalid) as error:
+    except (OSError, pa.ArrowException) as error:
         raise DataError(f"{path}: cannot be read as Parquet ({error}); run `dvc repro` to make it again") from error
 
 
@@ -163,5 +198,5 @@ def read(path: Path, columns: list[str] | None = None) -> pa.Table:
     Raises:
         DataError: there is no such table, or it is damaged.
     """
-    with _opened(path) as file:
+    with _opened(path, mapped=True) as file:
         return file.read(columns=columns)

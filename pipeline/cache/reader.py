@@ -1,6 +1,7 @@
 """A cached split: its arrays as stored, and what is known of each row."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ PLAIN = ["window_id", "track_id", "label", "peak_db", "length", "windows"]  # th
 
 @dataclass(frozen=True)
 class Split:
-    """Rows in order of window_id. `values` is (rows, *row shape) as stored: float16 dB (mel) or int16 (waveform).
+    """Rows in order of window_id: (rows, *row shape) as stored, float16 dB (mel) or int16 (waveform).
 
     A row is a window; or, in a train split of spans, `windows[i]` windows that lie within the first `lengths[i]` frames
     or samples of row i.
@@ -24,7 +25,7 @@ class Split:
 
     kind: str
     shape: tuple[int, ...]  # of one window
-    values: np.ndarray
+    stored: np.ndarray | arrays.Column  # in memory, or on disk
     window_ids: np.ndarray
     track_ids: np.ndarray
     labels: np.ndarray
@@ -34,7 +35,32 @@ class Split:
 
     def __len__(self) -> int:
         """Windows."""
-        return len(self.values) if self.windows is None else int(self.windows.sum())
+        return len(self.window_ids) if self.windows is None else int(self.windows.sum())
+
+    @cached_property
+    def values(self) -> np.ndarray:
+        """All rows, in memory from the first use on."""
+        return self.stored if isinstance(self.stored, np.ndarray) else self.stored.whole()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the rows as stored."""
+        return self.stored.nbytes
+
+    @property
+    def groups(self) -> list[int]:
+        """Rows of each row group, in order; what is in memory is one."""
+        if isinstance(self.stored, np.ndarray):
+            return [len(self.stored)]
+        return [group.rows for group in self.stored.groups]
+
+    def read(self, group: int) -> np.ndarray:
+        """The rows of one row group, from disk each time.
+
+        Raises:
+            DataError: its shard is gone, damaged or another one.
+        """
+        return self.stored if isinstance(self.stored, np.ndarray) else self.stored.read(group)
 
 
 def read_stats(folder: Path) -> dict[str, Any]:
@@ -51,7 +77,7 @@ def read_stats(folder: Path) -> dict[str, Any]:
 
 
 def read_split(folder: Path, split: str) -> Split:
-    """All shards of a split, in memory.
+    """A split with what is known of its rows; their arrays stay on disk until they are asked for.
 
     Raises:
         DataError: a shard is missing or damaged.
@@ -66,7 +92,7 @@ def read_split(folder: Path, split: str) -> Split:
     return Split(
         kind=kind,
         shape=tuple(stats["shape"]),
-        values=arrays.gather(files, kind),
+        stored=arrays.Column(files, kind),
         window_ids=known["window_id"],
         track_ids=known["track_id"],
         labels=known["label"],
