@@ -16,6 +16,14 @@ def to_unit(stored: Values, kind: str) -> Values:
     return stored * factor + offset
 
 
+def to_unit_(stored: Values, kind: str) -> Values:
+    """`to_unit` in place, for values that nobody else needs: in a training step, new memory costs more than the sum."""
+    factor, offset = _SCALE[kind]
+    stored *= factor
+    stored += offset
+    return stored
+
+
 def to_db(unit: Values) -> Values:
     """Mel values in [0, 1] to dB below the window's peak, in [-80, 0]."""
     return (unit - 1) * FLOOR_DB
@@ -27,3 +35,8 @@ def below_peak(db: Values, lowest: float = -math.inf) -> Values:
     A peak under `lowest` counts as `lowest`.
     """
     return (db - db.amax(dim=(-2, -1), keepdim=True).clamp_min(lowest)).clamp_min(-FLOOR_DB)
+
+
+def below_peak_(db: Values, lowest: float = -math.inf) -> Values:
+    """`below_peak` in place."""
+    return db.sub_(db.amax(dim=(-2, -1), keepdim=True).clamp_min(lowest)).clamp_min_(-FLOOR_DB)

@@ -10,7 +10,7 @@ from pipeline.cache import arrays
 from pipeline.cache.reader import Split
 from pipeline.evaluation import transfer
 from pipeline.models.vae import VAE
-from pipeline.training.data import Resident
+from pipeline.training.feed import feed
 
 
 def choose(split: Split, number: int) -> np.ndarray:
@@ -43,7 +43,7 @@ def save(path: Path, model: VAE, test: Split, peak_db: float | None, number: int
     """
     index = choose(test, number)
     samples = samples if model.latent_dims else 0
-    originals, labels = Resident(test, torch.device("cpu"), model.labels).batch(torch.from_numpy(index))
+    originals, labels = feed(test, torch.device("cpu"), model.labels).batch(torch.from_numpy(index))
     reconstructions = model.reconstruct(originals, labels)
     of_each = torch.arange(samples) % max(1, len(model.labels))  # a model without labels does not look
     drawn = model.sample(samples, torch.Generator().manual_seed(0), of_each)

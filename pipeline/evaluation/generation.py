@@ -8,7 +8,7 @@ from torch import Tensor
 from pipeline.cache.reader import Split
 from pipeline.models.vae import VAE
 from pipeline.training.collapse import Spread
-from pipeline.training.data import Resident
+from pipeline.training.feed import feed
 
 DRAWN = 64
 
@@ -39,7 +39,7 @@ def score(model: VAE, test: Split, batch_size: int, device: torch.device) -> dic
     drawn, data = Moments(), Moments()
     for part in labels.split(batch_size):
         drawn.add(model.sample(len(part), generator, part))
-    for x, _ in Resident(test, device).batches(batch_size):
+    for x, _ in feed(test, device).batches(batch_size):
         data.add(x)
     found = {
         "sample_variance_ratio": drawn.spread.variance() / max(data.spread.variance(), 1e-12),

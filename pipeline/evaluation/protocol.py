@@ -13,7 +13,8 @@ from pipeline.losses import kl
 from pipeline.losses.reconstruction import mse
 from pipeline.models.vae import VAE
 from pipeline.training.collapse import Use
-from pipeline.training.data import Resident, fixed_noise
+from pipeline.training.data import Feed, fixed_noise
+from pipeline.training.feed import feed
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def score(model: VAE, test: Split, valid: Split, batch_size: int, device: torch.
         batch_size: of the forward pass.
         device: where it runs.
     """
-    data = Resident(test, device, model.labels)
+    data = feed(test, device, model.labels)
     columns: dict[str, list[Tensor]] = {"mse": [], "cosine_similarity": []}
     latents = []
     use = Use(model.bottleneck)
@@ -62,14 +63,14 @@ def score(model: VAE, test: Split, valid: Split, batch_size: int, device: torch.
     if model.bottleneck.baseline:
         windows["kl"] = windows["elbo"] = np.full(len(test), np.nan)
     else:
-        variance = _drawn(model, Resident(valid, device, model.labels), batch_size)[0].mean().clamp_min(1e-8).item()
+        variance = _drawn(model, feed(valid, device, model.labels), batch_size)[0].mean().clamp_min(1e-8).item()
         errors, nats = (values.cpu().double().numpy() for values in _drawn(model, data, batch_size))
         windows["kl"] = nats
         windows["elbo"] = -0.5 * prod(test.shape) * (errors / variance + log(2 * pi * variance)) - nats
     return Scores(windows, torch.cat(latents).cpu().numpy(), use.numbers())
 
 
-def _drawn(model: VAE, data: Resident, batch_size: int) -> tuple[Tensor, Tensor]:
+def _drawn(model: VAE, data: Feed, batch_size: int) -> tuple[Tensor, Tensor]:
     """(windows,) mean squared error at one draw from each window's posterior, and (windows,) nats of the KL."""
     noise = fixed_noise(len(data), model.latent_dims).to(data.device).split(batch_size)
     errors, nats = [], []
@@ -86,9 +87,9 @@ def baselines(train: Split, test: Split, batch_size: int) -> dict[str, np.ndarra
     Zero is silence: 80 dB below the peak for a mel, the zero signal for a waveform.
     """
     cpu = torch.device("cpu")
-    seen = sum(x.double().sum(0) for x, _ in Resident(train, cpu).batches(batch_size)) / len(train)
+    seen = sum(x.double().sum(0) for x, _ in feed(train, cpu).batches(batch_size)) / len(train)
     found: dict[str, list[Tensor]] = {"mse_mean": [], "mse_zero": []}
-    for x, _ in Resident(test, cpu).batches(batch_size):
+    for x, _ in feed(test, cpu).batches(batch_size):
         found["mse_mean"].append(mse(seen.expand_as(x), x))  # type: ignore[union-attr]
         found["mse_zero"].append(mse(torch.zeros_like(x), x))
     return {name: torch.cat(parts).double().numpy() for name, parts in found.items()}

@@ -10,7 +10,8 @@ from pipeline.cache.reader import Split
 from pipeline.models.condition import Condition
 from pipeline.models.vae import VAE
 from pipeline.training.collapse import Spread
-from pipeline.training.data import Resident
+from pipeline.training.data import Feed
+from pipeline.training.feed import feed
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -32,7 +33,7 @@ def features(x: Tensor) -> np.ndarray:
     return found
 
 
-def probe(train: Resident, batch_size: int) -> "Pipeline":
+def probe(train: Feed, batch_size: int) -> "Pipeline":
     """Standardised logistic regression from `features` of the real windows of `train` to the index of their label."""
     from sklearn.linear_model import LogisticRegression  # takes a second, which only a conditional variant needs
     from sklearn.pipeline import make_pipeline
@@ -78,8 +79,8 @@ def score(model: VAE, train: Split, test: Split, batch_size: int, device: torch.
     """
     if model.condition is None or len(model.labels) < 2:
         return {}
-    judge = probe(Resident(train, device, model.labels), batch_size)
-    data, spread = Resident(test, device, model.labels), Spread()
+    judge = probe(feed(train, device, model.labels), batch_size)
+    data, spread = feed(test, device, model.labels), Spread()
     hits: dict[str, list[np.ndarray]] = {}
     change, seen = 0.0, 0
     for x, label in data.batches(batch_size):

@@ -10,7 +10,8 @@ from pipeline.cache.reader import Split
 from pipeline.losses.reconstruction import mse
 from pipeline.models.bottlenecks.linear import Linear
 from pipeline.models.vae import VAE
-from pipeline.training.data import Resident
+from pipeline.training.data import Feed
+from pipeline.training.feed import feed
 from pipeline.training.loop import History, Snapshots, spread
 
 COMPONENTS = 2048  # at most: the largest latent of the systems in docs/variants.md
@@ -32,7 +33,7 @@ def fit(
     began = time.perf_counter()
     middle = model.bottleneck
     assert isinstance(middle, Linear)
-    data, held_out = Resident(train, CPU), Resident(valid, CPU)
+    data, held_out = feed(train, CPU), feed(valid, CPU)
     middle.set(*principal(data, COMPONENTS if middle.limit is None else middle.limit))
     row = {
         "epoch": 1,
@@ -46,7 +47,7 @@ def fit(
     return [row], Snapshots(fixed, [1], [model.reconstruct(fixed)], [drawn])
 
 
-def principal(data: Resident, number: int) -> tuple[Tensor, Tensor, Tensor]:
+def principal(data: Feed, number: int) -> tuple[Tensor, Tensor, Tensor]:
     """Mean (values,), the first components (K, values) and their coordinates' standard deviation (K,), in 32 bits.
 
     K is at most `number`, and less where the windows have no more directions. Exact, from the eigenvectors of the
@@ -76,13 +77,13 @@ def principal(data: Resident, number: int) -> tuple[Tensor, Tensor, Tensor]:
     return mean.float(), components.float(), std.float()
 
 
-def error(model: VAE, data: Resident) -> float:
+def error(model: VAE, data: Feed) -> float:
     """Mean squared error of the reconstructions of all windows."""
     parts = [mse(model.reconstruct(x), x) for x, _ in data.batches(BLOCK)]
     return float(torch.cat(parts).mean())
 
 
-def _blocks(data: Resident, index: Tensor) -> Iterator[tuple[slice, Tensor]]:
+def _blocks(data: Feed, index: Tensor) -> Iterator[tuple[slice, Tensor]]:
     """Places in `index`, and (B, values) float64 of the windows there."""
     for start in range(0, len(index), BLOCK):
         part = index[start : start + BLOCK]

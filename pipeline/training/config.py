@@ -23,6 +23,14 @@ class TrainConfig(Strict):
     patience: int | None = Field(
         None, ge=1, description="epochs without a better validation objective; null: never stop"
     )
+    resident_gib: float = Field(
+        4.0, ge=0, description="GiB, as stored, up to which a split is kept on the device; a larger one is streamed"
+    )
+    order: Literal["auto", "shuffled", "streamed"] = Field(
+        "auto",
+        description="of the windows in an epoch; shuffled: any after any, only of what is kept on the device | "
+        "streamed: a few row groups mixed | auto: shuffled where it can be",
+    )
     snapshots: int = Field(6, ge=2, description="epochs at which a few fixed windows are kept as reconstructed")
 
 

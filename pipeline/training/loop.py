@@ -18,7 +18,8 @@ from pipeline.losses.reconstruction import mse
 from pipeline.models.vae import VAE
 from pipeline.training import collapse
 from pipeline.training.config import TrainConfig
-from pipeline.training.data import Batch, Resident, fixed_noise
+from pipeline.training.data import Batch, Feed, fixed_noise
+from pipeline.training.feed import GIB, feed
 
 # The second moment forgets within a hundred steps, not a thousand: in the first epochs of a short training the
 # gradients of a mean squared error become many times smaller.
@@ -64,15 +65,17 @@ def fit(
         TrainingError: a loss is no longer finite.
     """
     values = objective.to(device).signal.values
-    data, held_out = (Resident(split, device, model.labels) for split in (train, valid))
+    budget = config.resident_gib * GIB
+    data = feed(train, device, model.labels, budget, config.order)
+    held_out = feed(valid, device, model.labels, budget)
     model.fit_condition(data.batches(config.batch_size))
-    steps = config.epochs * math.ceil(len(data) / config.batch_size)
+    batches = math.ceil(len(data) / config.batch_size)
+    steps = config.epochs * batches
     optimiser = torch.optim.AdamW(
         model.parameters(), config.learning_rate, BETAS, weight_decay=config.weight_decay, fused=device.type != "mps"
     )
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, steps, config))
     generator = torch.Generator(device).manual_seed(seed)
-    shuffle = torch.Generator().manual_seed(seed)
     fixed = held_out.batch(spread(len(held_out), 4))
     snapshots = Snapshots(fixed.x)
     marks = {round(e) for e in torch.linspace(1, config.epochs, config.snapshots).tolist()}
@@ -83,7 +86,7 @@ def fit(
         began = time.perf_counter()
         model.train()
         sums: dict[str, Tensor] = {}
-        for x, label in data.epoch(config.batch_size, shuffle):
+        for x, label in data.epoch(config.batch_size, seed, epoch):
             noise = torch.randn(len(x), model.latent_dims, generator=generator, device=device)
             if model.condition is not None:
                 label = model.condition.forget(label, torch.rand(len(x), generator=generator, device=device))
@@ -102,9 +105,9 @@ def fit(
             seen |= {f"train_{name}": term.mean() for name, term in (distances | code.penalties).items()}
             seen |= {"beta_effective": beta * objective.variance(combined), "grad_norm": norm}
             for name, value in seen.items():
-                sums[name] = sums.get(name, 0) + len(x) * value.detach()
+                sums[name] = sums.get(name, 0) + value.detach()
             step += 1
-        means = dict(zip(sums, (torch.stack(list(sums.values())) / len(data)).tolist(), strict=True))  # the one wait
+        means = dict(zip(sums, (torch.stack(list(sums.values())) / batches).tolist(), strict=True))  # the one wait
         row = {
             "epoch": epoch,
             **means,
@@ -131,7 +134,7 @@ def fit(
 
 
 @torch.no_grad()
-def validate(model: VAE, data: Resident, objective: Objective, batch_size: int) -> dict[str, float]:
+def validate(model: VAE, data: Feed, objective: Objective, batch_size: int) -> dict[str, float]:
     """The training's objective on held-out windows, at the final KL weight and with the same draws every time.
 
     In nats per window, the KL in closed form where there is one; valid_mse alone is of the reconstruction from the
