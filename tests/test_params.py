@@ -105,6 +105,8 @@ def changed(key: str, value: object) -> dict:
         ("models.mel_cvae.network.head", "sigmoid", "models.mel_cvae.condition: .*head linear, not sigmoid"),
         ("models.mel_cvae.condition.dropout", 1.0, "models.mel_cvae.condition.dropout: .*less than 1"),
         ("models.mel_conv.train", {"epoch": 3}, "models.mel_conv.train: unknown key 'epoch'; did you mean 'epochs'?"),
+        ("train.resident_gib", -1, "train.resident_gib: .*greater than or equal to 0"),
+        ("train.order", "random", "train.order: .*'auto', 'shuffled' or 'streamed'"),
         ("models.mel_conv.network.channels", [4] * 8, "models.mel_conv.network.channels: 8 stages leave one position"),
         ("models.wave_conv.representation", "mel128", "models.wave_conv.network.type: conv1d takes a waveform"),
         ("models.wave_fc.network.layers", 16, "models.wave_fc.network.layers: .*15"),

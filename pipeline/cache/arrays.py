@@ -136,7 +136,8 @@ def _opened(path: Path, mapped: bool = False) -> Iterator[pq.ParquetFile]:
         with pq.ParquetFile(path, memory_map=mapped) as file:
             yield file
     except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{path}: cannot be read as Parquet ({error}); run `dvc repro` to make it again") from error
+        reason = " ".join(str(error).split())
+        raise DataError(f"{path}: cannot be read as Parquet ({reason}); run `dvc repro` to make it again") from error
 
 
 class Writer:

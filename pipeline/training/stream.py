@@ -15,7 +15,7 @@ from pipeline.training.data import Batch, Feed, Stored, fill
 from pipeline.training.order import LANES
 
 WORKERS = 4  # threads; they wait for the disk and copy
-AHEAD_BYTES = 64 * 2**20  # of assembled batches that wait to be used,
+AHEAD_BYTES = 32 * 2**20  # of assembled batches that wait to be used,
 AHEAD = 2, 16  # whose number is at least and at most so much
 
 
@@ -66,7 +66,8 @@ class Streamed(Feed):
                     if first[number] == batch:
                         loads[number] = pool.submit(self.split.read, groups[number])
                 of_windows = [loads[number] for number in needed]
-                waiting.append(pool.submit(self._assembled, of_windows, rows[batch].tolist(), starts[batch].tolist()))
+                into = self._empty(len(needed))  # here: a thread's memory is not given back to others
+                waiting.append(pool.submit(_assembled, into, of_windows, rows[batch].tolist(), starts[batch].tolist()))
                 for number in dict.fromkeys(needed):
                     if last[number] == batch:
                         del loads[number]
@@ -77,12 +78,12 @@ class Streamed(Feed):
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _assembled(self, loads: list[Future[np.ndarray]], rows: list[int], starts: list[int]) -> Tensor:
-        values = (load.result() for load in loads)
-        return fill(self._empty(len(rows)), zip(count(), values, rows, starts, strict=False))
-
     def _empty(self, number: int) -> Tensor:
         return torch.empty(number, *self.shape, dtype=self.dtype, pin_memory=self.device.type == "cuda")
+
+
+def _assembled(into: Tensor, loads: list[Future[np.ndarray]], rows: list[int], starts: list[int]) -> Tensor:
+    return fill(into, zip(count(), (load.result() for load in loads), rows, starts, strict=False))
 
 
 def pieces(group: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

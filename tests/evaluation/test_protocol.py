@@ -1,5 +1,7 @@
 """Scores against other implementations."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from sklearn.metrics.pairwise import cosine_similarity
 
 from pipeline.cache import arrays
 from pipeline.cache.reader import Split
-from pipeline.evaluation import examples
+from pipeline.evaluation import examples, protocol
 from pipeline.evaluation.protocol import baselines, score
 from pipeline.models.vae import build
 from pipeline.training.data import fixed_noise
@@ -64,6 +66,15 @@ def test_scores_agree_with_numpy_scikit_learn_and_scipy(model):
     np.testing.assert_allclose(found.windows["elbo"], likelihood - found.windows["kl"], rtol=1e-4)
     np.testing.assert_allclose(found.latents, code.mean.numpy(), atol=1e-6)
     assert found.use["variance_ratio"] == pytest.approx(flat_y.var(0).mean() / flat_x.var(0).mean(), rel=1e-4)
+
+
+def test_windows_from_disk_are_scored_as_those_in_memory_are(model, monkeypatch):
+    expected, baseline = score(model, TEST, VALID, 4, CPU), baselines(TRAIN, TEST, 4)
+    monkeypatch.setattr(protocol, "feed", partial(protocol.feed, budget=0))
+    found = score(model, TEST, VALID, 4, CPU)
+    for ours, theirs in ((found.windows, expected.windows), (baselines(TRAIN, TEST, 4), baseline)):
+        assert all(np.array_equal(ours[name], values) for name, values in theirs.items())
+    assert np.array_equal(found.latents, expected.latents) and found.use == expected.use
 
 
 def test_baselines(model):

@@ -1,5 +1,7 @@
 """Baselines in closed form against scikit-learn."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -93,6 +95,13 @@ def test_spans_are_cut_evenly_and_many_windows_are_thinned_out(monkeypatch):
     monkeypatch.setattr(closed, "COMPONENTS", 5)
     assert fitted(None, spans)[0].latent_dims == 5
     assert fitted(20, spans)[0].latent_dims == 11  # of twelve windows
+
+
+def test_from_disk_it_is_the_same(monkeypatch):
+    train = waves(40, 0)
+    expected = fitted(9, train)[0].state_dict()
+    monkeypatch.setattr(closed, "feed", partial(closed.feed, budget=0))
+    assert all(torch.equal(value, expected[name]) for name, value in fitted(9, train)[0].state_dict().items())
 
 
 def test_saved_and_loaded_it_is_the_same(tmp_path):

@@ -76,6 +76,14 @@ def test_same_seed_same_weights_and_another_seed_others():
     assert not all(torch.equal(first[k], other[k]) for k in first)
 
 
+def test_from_disk_it_is_what_it_is_from_memory_in_the_same_order():
+    memory, disk, other = (
+        train(epochs=2, **settings)[0].state_dict() for settings in ({"order": "streamed"}, {"resident_gib": 0.0}, {})
+    )
+    assert all(torch.equal(memory[k], disk[k]) for k in memory)
+    assert not all(torch.equal(memory[k], other[k]) for k in memory)
+
+
 def test_the_best_epoch_is_kept_not_the_last():
     made, history, _ = train(learning_rate=0.05, schedule="constant", epochs=16)
     best = min(row["valid_loss"] for row in history)
