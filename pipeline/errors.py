@@ -19,3 +19,11 @@ class DataError(MelismaError):
 
 class TrainingError(MelismaError):
     """Training cannot go on: a loss is not finite, or the model does not fit."""
+
+
+class StoppedError(MelismaError):
+    """A signal asked the process to end. Exit code 128 and the signal's number, as a shell has it."""
+
+    def __init__(self, message: str, signal: int = 2) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + signal

@@ -30,6 +30,7 @@ class RuntimeConfig(Strict):
 
     device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
     workers: int | None = Field(None, ge=1, description="processes that decode audio; null: one per core")
+    checkpoint_seconds: float = Field(60.0, ge=0, description="between two saves of a training; 0: after each step")
 
 
 @contextmanager

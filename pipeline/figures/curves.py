@@ -10,7 +10,17 @@ from matplotlib.ticker import MaxNLocator
 from pipeline.figures import style
 
 COLUMNS = 4
-ALSO = ("grad_norm", "learning_rate", "seconds", "beta_effective", "active_share", "perplexity_share", "collapsed")
+ALSO = (
+    "grad_norm",
+    "learning_rate",
+    "seconds",
+    "windows_per_second",
+    "first_step_seconds",
+    "beta_effective",
+    "active_share",
+    "perplexity_share",
+    "collapsed",
+)
 UNITS = {"active_units": "latent dimensions", "perplexity": "codes", "mse": "on the input's scale"}
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import workspace
+from pipeline.errors import StoppedError
 from pipeline.tracking import store
 from pipeline.tracking.config import TrackingConfig
 
@@ -59,6 +60,12 @@ class Run:
         batch = [Metric(key, float(value), now, step) for key, value in values.items() if value is not None]
         self._try(lambda client, run_id: client.log_batch(run_id, metrics=batch))
 
+    def logged(self, key: str) -> set[int]:
+        """Steps at which the metric `key` was logged, in earlier processes too."""
+        found: set[int] = set()
+        self._try(lambda client, run_id: found.update(m.step for m in client.get_metric_history(run_id, key)))
+        return found
+
     def tag(self, key: str, value: str) -> None:
         """Set a tag."""
         self._try(lambda client, run_id: client.set_tag(run_id, key, value))
@@ -72,8 +79,9 @@ class Run:
 def record(config: TrackingConfig, stage: str, identity: Identity, evaluation: str | None = None) -> Iterator[Run]:
     """The run of `identity`, found again or opened, FINISHED when the block ends well and else FAILED or KILLED.
 
-    Stage train opens a new run. The others continue the one of `identity`; where the store has it not (it is another
-    machine's, or DVC's cache restored the model), the newest finished one with its fingerprint; else they open one.
+    Stage train opens a new run, or goes on with the one of `identity` if that names one. The others continue the one of
+    `identity`; where the store has it not (it is another machine's, or DVC's cache restored the model), the newest
+    finished one with its fingerprint; else they open one.
 
     Args:
         config: the `tracking` section.
@@ -95,7 +103,7 @@ def record(config: TrackingConfig, stage: str, identity: Identity, evaluation: s
     status = "FINISHED"
     try:
         yield run
-    except (KeyboardInterrupt, SystemExit):
+    except (KeyboardInterrupt, SystemExit, StoppedError):
         status = "KILLED"
         raise
     except BaseException as error:
@@ -110,7 +118,7 @@ def record(config: TrackingConfig, stage: str, identity: Identity, evaluation: s
 
 def _open(client: "MlflowClient", experiment: str, identity: Identity, stage: str, evaluation: str | None) -> str:
     number = store.experiment(client, experiment)
-    found = None if stage == "train" else _find(client, number, identity)
+    found = _find(client, number, identity, finished=stage != "train")
     before = found.data.tags.get("evaluation") if found else None
     if found and (evaluation is None or before in (None, evaluation)):
         client.update_run(found.info.run_id, status="RUNNING")
@@ -129,15 +137,19 @@ def _open(client: "MlflowClient", experiment: str, identity: Identity, stage: st
     return run_id
 
 
-def _find(client: "MlflowClient", experiment: str, identity: Identity) -> Any:
-    """The run of run.json, else the newest finished one with its fingerprint, else None."""
+def _find(client: "MlflowClient", experiment: str, identity: Identity, finished: bool) -> Any:
+    """The run of run.json, else the newest finished one with its fingerprint where that will do, else None."""
     from mlflow.exceptions import MlflowException
 
     if identity["run_id"]:
         try:
-            return client.get_run(identity["run_id"])
+            found = client.get_run(identity["run_id"])
+            if found.info.lifecycle_stage == "active":
+                return found
         except MlflowException:
-            pass  # made on another machine, or deleted
+            pass  # made on another machine, or deleted for good
+    if not finished:
+        return None
     query = f"tags.fingerprint = '{identity['fingerprint']}' and attributes.status = 'FINISHED'"
     runs = client.search_runs([experiment], query, order_by=["attributes.start_time DESC"])
     return next((run for run in runs if "model_run" not in run.data.tags), None)

@@ -12,7 +12,8 @@ from pipeline.models.bottlenecks.linear import Linear
 from pipeline.models.vae import VAE
 from pipeline.training.data import Feed
 from pipeline.training.feed import feed
-from pipeline.training.loop import History, Snapshots, spread
+from pipeline.training.records import History
+from pipeline.training.snapshots import Snapshots, spread
 
 COMPONENTS = 2048  # at most: the largest latent of the systems in docs/variants.md
 WINDOWS = 8192  # at most, evenly spread: of so many, the products of all pairs take half a gigabyte

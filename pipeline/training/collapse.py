@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from pipeline import distributed
 from pipeline.models.bottlenecks import Bottleneck, Code
 
 ACTIVE = 0.01  # variance of the posterior mean above which a latent dimension is in use (Burda et al. 2016, 1509.00519)
@@ -24,16 +25,24 @@ class Use:
         self.bottleneck = bottleneck
         self.spread = Spread(), Spread()  # of reconstructions, of data
         self.means: list[Tensor] = []
-        self.counts = torch.zeros(bottleneck.codebook or 0, dtype=torch.float64)
+        self.counts = torch.zeros(bottleneck.codebook or 0, dtype=torch.long)
 
     def add(self, x: Tensor, y: Tensor, code: Code) -> None:
         """Windows, their reconstructions from the posterior's mean, and their code without noise."""
         for moments, values in zip(self.spread, (y, x), strict=True):
             moments.add(values)
         if code.indices is not None:
-            self.counts += torch.bincount(code.indices.flatten().cpu(), minlength=len(self.counts))
+            used = code.indices.flatten()
+            self.counts = self.counts.to(used.device).index_add(0, used, torch.ones_like(used))
         else:
             self.means.append(self.bottleneck.whiten(code.mean))
+
+    def gather(self) -> None:
+        """Take in what all ranks have added."""
+        for moments in self.spread:
+            moments.gather()
+        self.counts = distributed.total(self.counts)
+        self.means = [distributed.gather(torch.cat(self.means))] if self.means else []
 
     def numbers(self) -> dict[str, float]:
         """Of all windows that were added.
@@ -52,7 +61,7 @@ class Use:
         if self.bottleneck.baseline:
             return found
         if self.bottleneck.codebook is not None:
-            share = self.counts / self.counts.sum()
+            share = self.counts.cpu().double() / int(self.counts.sum())
             perplexity = float(torch.special.entr(share).sum().exp())
             return found | {"perplexity": perplexity, "perplexity_share": perplexity / self.bottleneck.codebook}
         active = torch.cat(self.means).var(0, correction=0) > ACTIVE
@@ -68,19 +77,23 @@ class Spread:
 
     def __init__(self) -> None:
         self.count = 0
-        self.total: Tensor | float = 0.0
-        self.square: Tensor | float = 0.0
+        self.total, self.square = torch.zeros(()), torch.zeros(())
 
     def add(self, values: Tensor) -> None:
         """(B, ...) windows."""
         self.count += len(values)
-        wide = values.cpu().double()  # not every device has doubles
-        self.total = self.total + wide.sum(0)
-        self.square = self.square + wide.square().sum(0)
+        wide = (values.cpu() if values.device.type == "mps" else values).double()  # MPS has no doubles
+        self.total = self.total.to(wide) + wide.sum(0)
+        self.square = self.square.to(wide) + wide.square().sum(0)
+
+    def gather(self) -> None:
+        """Take in what all ranks have added."""
+        self.count = sum(distributed.collect(self.count))
+        self.total, self.square = distributed.total(self.total), distributed.total(self.square)
 
     def variance(self) -> float:
         """Of all windows that were added."""
-        return float(torch.mean(self.square / self.count - (self.total / self.count) ** 2))  # type: ignore[arg-type]
+        return float(torch.mean(self.square / self.count - (self.total / self.count) ** 2))
 
 
 def reason(numbers: Mapping[str, float | None]) -> str | None:

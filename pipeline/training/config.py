@@ -10,28 +10,51 @@ from pipeline.models.config import BottleneckConfig, ConditionConfig, NetworkCon
 from pipeline.params import Strict, entry, parse
 
 
+class PlateauConfig(Strict):
+    """When the schedule `plateau` lowers the learning rate, and by how much."""
+
+    patience: int = Field(5, ge=1, description="epochs without a better validation objective")
+    factor: float = Field(0.5, gt=0, lt=1)
+
+
 class TrainConfig(Strict):
     """Defaults of training; `models.<variant>.train` overrides any of them."""
 
     epochs: int = Field(30, ge=1)
-    batch_size: int = Field(16, ge=1)
+    batch_size: int = Field(16, ge=1, description="windows in a step, of all devices together")
+    optimiser: Literal["adam", "adamw"] = Field("adamw", description="weight decay as a penalty, or apart from it")
     learning_rate: float = Field(1e-3, gt=0)
     weight_decay: float = Field(0.01, ge=0)
-    schedule: Literal["constant", "cosine"] = "cosine"
+    schedule: Literal["constant", "cosine", "plateau"] = "cosine"
+    plateau: PlateauConfig = PlateauConfig()
     warmup_steps: int = Field(50, ge=0)
     clip_norm: float = Field(1.0, gt=0)
+    moving_average: float | None = Field(
+        None, gt=0, lt=1, description="decay per step of averaged weights, which are validated and kept; null: none"
+    )
     patience: int | None = Field(
         None, ge=1, description="epochs without a better validation objective; null: never stop"
     )
-    resident_gib: float = Field(
-        4.0, ge=0, description="GiB, as stored, up to which a split is kept on the device; a larger one is streamed"
-    )
-    order: Literal["auto", "shuffled", "streamed"] = Field(
-        "auto",
-        description="of the windows in an epoch; shuffled: any after any, only of what is kept on the device | "
-        "streamed: a few row groups mixed | auto: shuffled where it can be",
-    )
     snapshots: int = Field(6, ge=2, description="epochs at which a few fixed windows are kept as reconstructed")
+    precision: Literal["auto", "fp32", "tf32", "bf16"] = Field(
+        "auto", description="auto: bf16 on a GPU that has it, else fp32"
+    )
+    deterministic: bool = Field(False, description="bit-equal results on a GPU too, which takes longer")
+    channels_last: bool = Field(True, description="the layout of 2-D convolutions")
+    compile: bool = Field(False, description="torch.compile: a slow first step, faster ones on a GPU")
+    devices: int = Field(1, ge=1, description="processes on this machine, each with a GPU or its share of the cores")
+    resident_gib: float = Field(4.0, ge=0, description="a split up to this size lives on the device, others stream")
+    order: Literal["auto", "shuffled", "streamed"] = Field(
+        "auto", description="of windows in an epoch; auto: shuffled where the split lives on the device"
+    )
+
+    @model_validator(mode="after")
+    def _divisible(self) -> Self:
+        if self.batch_size % self.devices:
+            raise ValueError(
+                f"batch_size {self.batch_size} is no multiple of devices {self.devices}: each takes an equal part"
+            )
+        return self
 
 
 class VariantConfig(Strict):

@@ -1,9 +1,14 @@
-"""Which device a model runs on."""
+"""Which device a model runs on, and in what numbers it computes there."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
 from pipeline.errors import ParamsError
 from pipeline.params import FILE
+from pipeline.training.config import TrainConfig
 
 
 def pick(name: str) -> torch.device:
@@ -19,3 +24,45 @@ def pick(name: str) -> torch.device:
     if not found[device.type] or (device.index or 0) >= max(1, torch.cuda.device_count()):
         raise ParamsError(f"{FILE}: runtime.device: this machine has no {name} that torch can use; auto picks one")
     return device
+
+
+def precision(config: TrainConfig, device: torch.device) -> str:
+    """fp32, tf32 or bf16: what `train.precision` means on this device.
+
+    auto is bf16 on a CUDA device that computes in it, else fp32: on most CPUs bf16 is many times slower.
+    """
+    if config.precision != "auto":
+        return config.precision
+    return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+
+
+def autocast(config: TrainConfig, device: torch.device) -> torch.autocast:
+    """Forward passes in bf16 where that is the precision; weights, losses and quantisers stay in 32 bits."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision(config, device) == "bf16")
+
+
+@contextmanager
+def numerics(config: TrainConfig, device: torch.device) -> Iterator[None]:
+    """torch's switches as a training needs them: TF32 or not, fastest or reproducible kernels.
+
+    In fp32 nothing is rounded; in tf32 and bf16 the products that remain in 32 bits are (10 bits of mantissa).
+    """
+    tf32 = precision(config, device) != "fp32"
+    before = (
+        torch.get_float32_matmul_precision(),
+        torch.backends.cudnn.allow_tf32,
+        torch.backends.cudnn.benchmark,
+        torch.are_deterministic_algorithms_enabled(),
+    )
+    if config.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS may give other bits each time
+    torch.set_float32_matmul_precision("high" if tf32 else "highest")
+    torch.backends.cudnn.allow_tf32 = tf32
+    torch.backends.cudnn.benchmark = not config.deterministic  # tries each convolution's kernels at the first step
+    torch.use_deterministic_algorithms(config.deterministic)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before[0])
+        torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark = before[1:3]
+        torch.use_deterministic_algorithms(before[3])

@@ -1,41 +1,237 @@
-"""The training loop: one for every variant."""
+"""The training loop: one for every variant, on one device or several."""
 
 import copy
-import dataclasses
 import math
+import signal
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
+from pipeline import distributed
 from pipeline.cache.reader import Split
-from pipeline.errors import TrainingError
+from pipeline.errors import StoppedError, TrainingError
 from pipeline.losses import kl
 from pipeline.losses.objective import Objective
-from pipeline.losses.reconstruction import mse
 from pipeline.models.vae import VAE
-from pipeline.training import collapse
+from pipeline.training import order
+from pipeline.training.average import MovingAverage
+from pipeline.training.checkpoint import Checkpoints
 from pipeline.training.config import TrainConfig
-from pipeline.training.data import Batch, Feed, fixed_noise
-from pipeline.training.feed import GIB, feed
+from pipeline.training.device import autocast, numerics
+from pipeline.training.feed import feed
+from pipeline.training.guard import IN_A_ROW, Guard
+from pipeline.training.records import History
+from pipeline.training.schedule import exhausted, learning_rate
+from pipeline.training.snapshots import Snapshots, marks, spread
+from pipeline.training.stopping import Stop
+from pipeline.training.validate import validate
 
 # The second moment forgets within a hundred steps, not a thousand: in the first epochs of a short training the
 # gradients of a mean squared error become many times smaller.
 BETAS = (0.9, 0.99)
+CHECK_STEPS = 50  # between two looks at what the device has computed, each of which waits for it
+PLAIN = ("history", "best", "step", "seconds", "names", "sums")  # of a training, that a checkpoint holds as they are
+OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 
-History = list[dict[str, float]]
+
+class Watcher(Protocol):
+    """What follows a training: see `progress.Progress`."""
+
+    def begin(self, history: History, step: int, batches: int) -> None:
+        """Before the first step of this process: the epochs and steps that were made earlier, and those of an epoch."""
+
+    def step(self, terms: dict[str, float] | None) -> None:
+        """After each step; now and then with the means of all terms over the epoch so far."""
+
+    def epoch(self, row: dict[str, float]) -> None:
+        """After each epoch, with its row of history."""
 
 
-@dataclass
-class Snapshots:
-    """What the model made of a few fixed windows and latents at chosen epochs; arrays are (n, *shape)."""
+class Training:
+    """A model in training: all that a checkpoint holds, and the step and the epoch that change it.
 
-    originals: Tensor
-    epochs: list[int] = field(default_factory=list)
-    reconstructions: list[Tensor] = field(default_factory=list)
-    samples: list[Tensor] = field(default_factory=list)
+    Args:
+        model: on the device.
+        train: windows to learn from.
+        valid: windows to choose the epoch by.
+        config: optimiser, schedule, length, precision.
+        objective: what is minimised, in nats per window; its gradient is taken per value, so that clipping and learning
+            rate mean the same for any size of window.
+        seed: of the order of windows, their places in their rows and the noise: an epoch's order follows from seed and
+            epoch, a step's noise from seed and step, so that no random state is carried along.
+        device: where batches are made.
+    """
+
+    def __init__(
+        self,
+        model: VAE,
+        train: Split,
+        valid: Split,
+        config: TrainConfig,
+        objective: Objective,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        self.config, self.seed, self.device = config, seed, device
+        budget = round(config.resident_gib * 2**30)
+        self.data = feed(train, device, model.labels, budget, config.order)
+        self.held_out = feed(valid, device, model.labels, budget, "auto")
+        self.model = model.to(memory_format=torch.channels_last) if config.channels_last else model  # type: ignore[call-overload]
+        self.model.fit_condition(self.data.batches(config.batch_size))
+        self.objective = objective.to(device)
+        self.net: nn.Module = torch.compile(self.model) if config.compile else self.model  # type: ignore[assignment]
+        if distributed.world() > 1:
+            # Layers that gather statistics gather them over all ranks themselves.
+            self.net = DistributedDataParallel(self.net, broadcast_buffers=False, gradient_as_bucket_view=True)
+        self.batches = math.ceil(len(self.data) / config.batch_size)  # of an epoch
+        self.steps = config.epochs * self.batches
+        self.optimiser = OPTIMISERS[config.optimiser](
+            model.parameters(), config.learning_rate, BETAS, weight_decay=config.weight_decay, fused=_fused(device)
+        )
+        self.guard = Guard([model, objective], device)
+        self.average = None if config.moving_average is None else MovingAverage(model, config.moving_average)
+        self.fixed = self.held_out.batch(spread(len(self.held_out), 4))
+        self.snapshots = Snapshots(self.fixed.x.cpu())
+        self.history: History = []
+        self.best: dict[str, Tensor] = {}
+        self.step, self.seconds = 0, 0.0  # of the whole training; of the epoch at hand
+        self.warm = False  # whether this process has made a step
+        self.names: list[str] = []
+        self.sums: Tensor | None = None  # (terms + 1,) over the epoch's kept steps, and their number
+
+    def advance(self, x: Tensor, label: Tensor) -> None:
+        """One step of the optimiser on the rank's share of a batch; nothing in it waits for the device."""
+        model, objective, config, progress = self.model, self.objective, self.config, self.step / self.steps
+        model.train()
+        noise, forget = self._draws()
+        label = label if model.condition is None else model.condition.forget(label, forget)
+        with autocast(config, self.device):
+            y, code = self.net(x, noise, label)
+            distances = objective.distances(y, x, code) | objective.challenge(y, x, code)
+            combined = objective.combined(distances)
+            nats, divergence = objective.nats(combined).mean(), objective.divergence(code)
+            total = nats + objective.regulariser(divergence, code, progress)
+        self.optimiser.zero_grad(set_to_none=True)
+        (total / objective.signal.values).backward()
+        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
+        beta = kl.weight(objective.config.kl, progress)
+        terms = {f"train_{name}": term.mean() for name, term in (distances | code.penalties).items()}
+        terms |= {"train_kl": divergence.sum(1).mean(), "train_reconstruction": nats, "train_loss": total}
+        terms |= {"beta_effective": beta * objective.variance(combined), "grad_norm": norm}
+        self.names = list(terms)
+        values = torch.stack([term.detach().float() for term in terms.values()])
+        self._apply(self.guard.judge(self.step, values), values)
+        self.step += 1
+
+    def _draws(self) -> tuple[Tensor, Tensor]:
+        """The rank's share of what is drawn for a batch: (B, latent_dims) standard normal, (B,) uniform in [0, 1)."""
+        seed = order.generator(self.seed, self.step).initial_seed()
+        torch.default_generator.manual_seed(seed)  # what codebooks draw too
+        if self.device.type != "cpu":
+            torch.get_device_module(self.device).manual_seed(seed)
+        size, share = self.config.batch_size, slice(distributed.rank(), None, distributed.world())
+        noise = torch.randn(size, self.model.latent_dims, device=self.device)
+        return noise[share], torch.rand(size, device=self.device)[share]
+
+    def _apply(self, ok: Tensor, values: Tensor) -> None:
+        """Let the optimiser step where `ok`, and count the terms of such steps."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.learning_rate()
+        if _fused(self.device):
+            self.optimiser.found_inf = (~ok).float()  # as GradScaler tells it to skip
+            self.optimiser.step()
+        elif ok:
+            self.optimiser.step()
+        if self.average is not None:
+            self.average.update(self.step)
+        counted = torch.cat((torch.where(ok, values, 0), ok.float()[None]))
+        self.sums = counted if self.sums is None else self.sums + counted
+
+    def learning_rate(self) -> float:
+        """Of the step at hand."""
+        return learning_rate(self.step, self.steps, self.config, [row["valid_loss"] for row in self.history])
+
+    def means(self) -> dict[str, float]:
+        """Terms over the epoch so far, and the number of steps that were skipped; this waits for the device.
+
+        Raises:
+            TrainingError: nothing but broken steps was made for a while.
+        """
+        assert self.sums is not None
+        self.guard.check(self.names, len(self.history) + 1, min(IN_A_ROW, self.batches))
+        *sums, kept = (distributed.total(self.sums) / distributed.world()).tolist()
+        made = self.step - len(self.history) * self.batches
+        means = {name: value / max(1, kept) for name, value in zip(self.names, sums, strict=True)}
+        beta = kl.weight(self.objective.config.kl, (self.step - 1) / self.steps)
+        return means | {
+            "beta": beta,
+            "learning_rate": self.optimiser.param_groups[0]["lr"],
+            "skipped_steps": made - kept,
+        }
+
+    def close_epoch(self, learnt: dict[str, float]) -> dict[str, float]:
+        """Validate, keep the weights if they are the best so far, and give the epoch's row of history.
+
+        Args:
+            learnt: what `means` gives at its end.
+
+        Raises:
+            TrainingError: a number in it is not finite.
+        """
+        epoch = len(self.history) + 1
+        model = self.model if self.average is None else self.average.settle(self.model)
+        with autocast(self.config, self.device):
+            scored = validate(model, self.held_out, self.objective, self.config.batch_size)
+        row = {"epoch": epoch, **learnt, **scored}
+        bad = [name for name, value in row.items() if not math.isfinite(value)]
+        if bad:
+            raise TrainingError(f"{', '.join(bad)} not finite in epoch {epoch}; try a lower train.learning_rate")
+        if row["valid_loss"] < min((r["valid_loss"] for r in self.history), default=math.inf):
+            self.best = copy.deepcopy(model.state_dict())
+        self.history.append(row)
+        if epoch in marks(self.config.epochs, self.config.snapshots) or self.done():
+            self.snapshots.keep(epoch, model, self.fixed)
+        self.sums = None
+        return row
+
+    def waited(self) -> float:
+        """The time when all that was asked of the device is done, in seconds."""
+        if self.device.type != "cpu":
+            torch.get_device_module(self.device).synchronize()
+        return time.perf_counter()
+
+    def done(self) -> bool:
+        """Whether all epochs were made, or enough of them brought nothing."""
+        losses = [row["valid_loss"] for row in self.history]
+        return len(losses) == self.config.epochs or (bool(losses) and exhausted(losses, self.config.patience))
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a checkpoint holds, without copying it."""
+        return {
+            "model": self.model.state_dict(),
+            "objective": self.objective.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "average": None if self.average is None else self.average.model.state_dict(),
+            "guard": self.guard.state_dict(),
+            "snapshots": vars(self.snapshots),
+            **{name: getattr(self, name) for name in PLAIN},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self.model.load_state_dict(state["model"])
+        self.objective.load_state_dict(state["objective"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        if self.average is not None:
+            self.average.model.load_state_dict(state["average"])
+        self.guard.load_state_dict(state["guard"])
+        vars(self.snapshots).update(state["snapshots"])
+        for name in PLAIN:
+            setattr(self, name, state[name])
+        self.sums = None if self.sums is None else self.sums.to(self.device)
 
 
 def fit(
@@ -46,154 +242,67 @@ def fit(
     objective: Objective,
     seed: int,
     device: torch.device,
-    on_epoch: Callable[[dict[str, float]], None],
+    watch: Watcher,
+    checkpoints: Checkpoints | None = None,
 ) -> tuple[History, Snapshots]:
     """Train `model` in place and leave it at the epoch with the best validation objective at the final KL weight.
 
-    Args:
-        model: on the device.
-        train: windows to learn from.
-        valid: windows to choose the epoch by.
-        config: optimiser, schedule, length.
-        objective: what is minimised, in nats per window; its gradient is taken per value, so that clipping and learning
-            rate mean the same for any size of window.
-        seed: of the order of windows, their places in their rows and the noise.
-        device: where batches are made.
-        on_epoch: called with each epoch's row of history.
+    The arguments are those of `Training`; `checkpoints`, where given, lets a training that was stopped at any moment
+    go on with the same result to the last bit (on a GPU: where `config.deterministic`).
 
     Raises:
-        TrainingError: a loss is no longer finite.
+        TrainingError: a loss or the gradient is not finite for many steps in a row.
+        StoppedError: a signal asked for it; what was done is saved where there are checkpoints.
     """
-    values = objective.to(device).signal.values
-    budget = config.resident_gib * GIB
-    data = feed(train, device, model.labels, budget, config.order)
-    held_out = feed(valid, device, model.labels, budget)
-    model.fit_condition(data.batches(config.batch_size))
-    batches = math.ceil(len(data) / config.batch_size)
-    steps = config.epochs * batches
-    optimiser = torch.optim.AdamW(
-        model.parameters(), config.learning_rate, BETAS, weight_decay=config.weight_decay, fused=device.type != "mps"
-    )
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, steps, config))
-    generator = torch.Generator(device).manual_seed(seed)
-    fixed = held_out.batch(spread(len(held_out), 4))
-    snapshots = Snapshots(fixed.x)
-    marks = {round(e) for e in torch.linspace(1, config.epochs, config.snapshots).tolist()}
-    history: History = []
-    best, best_state, step = math.inf, copy.deepcopy(model.state_dict()), 0
-
-    for epoch in range(1, config.epochs + 1):
-        began = time.perf_counter()
-        model.train()
-        sums: dict[str, Tensor] = {}
-        for x, label in data.epoch(config.batch_size, seed, epoch):
-            noise = torch.randn(len(x), model.latent_dims, generator=generator, device=device)
-            if model.condition is not None:
-                label = model.condition.forget(label, torch.rand(len(x), generator=generator, device=device))
-            y, code = model(x, noise, label)
-            distances = objective.distances(y, x, code) | objective.challenge(y, x, code)
-            combined = objective.combined(distances)
-            nats, divergence = objective.nats(combined).mean(), objective.divergence(code)
-            total = nats + objective.regulariser(divergence, code, step / steps)
-            optimiser.zero_grad(set_to_none=True)
-            (total / values).backward()
-            norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
-            optimiser.step()
-            scheduler.step()
-            beta = kl.weight(objective.config.kl, step / steps)
-            seen = {"train_loss": total, "train_reconstruction": nats, "train_kl": divergence.sum(1).mean()}
-            seen |= {f"train_{name}": term.mean() for name, term in (distances | code.penalties).items()}
-            seen |= {"beta_effective": beta * objective.variance(combined), "grad_norm": norm}
-            for name, value in seen.items():
-                sums[name] = sums.get(name, 0) + value.detach()
-            step += 1
-        means = dict(zip(sums, (torch.stack(list(sums.values())) / batches).tolist(), strict=True))  # the one wait
-        row = {
-            "epoch": epoch,
-            **means,
-            **validate(model, held_out, objective, config.batch_size),
-            "beta": beta,
-            "learning_rate": optimiser.param_groups[0]["lr"],
-            "seconds": time.perf_counter() - began,
-        }
-        bad = [name for name, value in row.items() if not math.isfinite(value)]
-        if bad:
-            raise TrainingError(f"{', '.join(bad)} not finite in epoch {epoch}; try a lower train.learning_rate")
-        history.append(row)
-        on_epoch(row)
-        if row["valid_loss"] < best:
-            best, best_state = row["valid_loss"], copy.deepcopy(model.state_dict())
-        since = epoch - min(history, key=lambda r: r["valid_loss"])["epoch"]
-        stop = config.patience is not None and since >= config.patience
-        if epoch in marks or stop:
-            _keep(snapshots, epoch, model, fixed)
-        if stop:
-            break
-    model.load_state_dict(best_state)
-    return history, snapshots
+    with numerics(config, device), Stop() as stop:
+        run = Training(model, train, valid, config, objective, seed, device)
+        saved = distributed.share(checkpoints.latest() if checkpoints and distributed.rank() == 0 else None)
+        if saved is not None:
+            run.load_state_dict(saved)
+        watch.begin(run.history, run.step, run.batches)
+        while not run.done():
+            _epoch(run, watch, checkpoints, stop)
+    model.load_state_dict(run.best)
+    return run.history, run.snapshots
 
 
-@torch.no_grad()
-def validate(model: VAE, data: Feed, objective: Objective, batch_size: int) -> dict[str, float]:
-    """The training's objective on held-out windows, at the final KL weight and with the same draws every time.
-
-    In nats per window, the KL in closed form where there is one; valid_mse alone is of the reconstruction from the
-    posterior's mean. Whatever tells a collapse is
-    there too: active units or codebook perplexity, the reconstructions' variance against the data's, and `collapsed`,
-    which is 1 where `collapse.reason` finds one.
-    """
-    model.eval()
-    noise = fixed_noise(len(data), model.latent_dims).to(data.device)
-    terms: dict[str, list[Tensor]] = {}
-    errors, divergences, penalties = [], [], []
-    use = collapse.Use(model.bottleneck)
-    for (x, label), draw in zip(data.batches(batch_size), noise.split(batch_size), strict=True):
-        y, code = model(x, draw, label)
-        for name, term in objective.distances(y, x, code).items():
-            terms.setdefault(name, []).append(term)
-        mean, point = model(x, None, label)
-        errors.append(mse(mean, x))
-        divergences.append(kl.divergence(code))
-        penalties.append({name: len(x) * value for name, value in code.penalties.items()})
-        use.add(x, mean, point)
-    distances = {name: torch.cat(parts) for name, parts in terms.items()}
-    nats, divergence = objective.nats(objective.combined(distances)).mean(), torch.cat(divergences)
-    mean_penalties = {name: sum(p[name] for p in penalties) / len(data) for name in penalties[0]}
-    code = dataclasses.replace(code, penalties=mean_penalties)
-    row = {
-        "valid_loss": nats + objective.regulariser(divergence, code, 1.0),
-        "valid_reconstruction": nats,
-        "valid_kl": divergence.sum(1).mean(),
-        **{f"valid_{name}": term.mean() for name, term in (distances | mean_penalties).items()},
-        "valid_mse": torch.cat(errors).mean(),
-    }
-    if model.bottleneck.levels:
-        parts = divergence.mean(0).split(list(model.bottleneck.levels.values()))
-        row |= {f"valid_kl_{name}": part.sum() for name, part in zip(model.bottleneck.levels, parts, strict=True)}
-    numbers = {name: float(value) for name, value in row.items()}
-    found = use.numbers()
-    return numbers | found | {"collapsed": float(collapse.reason(found | {"kl": numbers["valid_kl"]}) is not None)}
+def _epoch(run: Training, watch: Watcher, checkpoints: Checkpoints | None, stop: Stop) -> None:
+    """What is left of the epoch at hand."""
+    before, start, began = run.seconds, run.step, time.perf_counter()
+    epoch, first_step = len(run.history) + 1, 0.0
+    done, part = run.step - len(run.history) * run.batches, (distributed.rank(), distributed.world())
+    for x, label in run.data.epoch(run.config.batch_size, run.seed, epoch, done, *part):
+        run.advance(x, label)
+        if not run.warm:  # the first step of a process compiles, or tries kernels: it is timed apart
+            first_step, run.warm = run.waited() - began, True
+        checked = run.step % CHECK_STEPS == 0
+        watch.step(run.means() if checked else None)
+        run.seconds = before + time.perf_counter() - began
+        _pause(run, checkpoints, stop, checked)
+    learnt, trained = run.means(), run.waited() - began
+    row = run.close_epoch(learnt)
+    made = run.step - start
+    if made > 1 and first_step:
+        made, trained = made - 1, trained - first_step
+    row["windows_per_second"] = made * run.config.batch_size / trained
+    row["first_step_seconds"] = first_step
+    row["seconds"], run.seconds = before + time.perf_counter() - began, 0.0
+    watch.epoch(row)
+    _pause(run, checkpoints, stop, True)
 
 
-def _rate(step: int, steps: int, config: TrainConfig) -> float:
-    """Share of the learning rate at a step: linear warm-up, then constant or a half cosine down to 1 %."""
-    if step < config.warmup_steps:
-        return (step + 1) / (config.warmup_steps + 1)
-    if config.schedule == "constant":
-        return 1.0
-    done = (step - config.warmup_steps) / max(1, steps - config.warmup_steps)
-    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+def _pause(run: Training, checkpoints: Checkpoints | None, stop: Stop, together: bool) -> None:
+    """Save where it is time to, and end where a signal has asked for it: with several ranks only `together`."""
+    asked = stop.asked
+    if distributed.world() > 1:
+        asked = max(distributed.collect(asked)) if together else 0
+    if checkpoints and distributed.rank() == 0 and not run.done() and (asked or checkpoints.due()):
+        checkpoints.save(f"{len(run.history):06d}-{run.step:010d}", run.state_dict())
+    if asked:
+        kept = "; what was learnt is saved, and the next run goes on from there" if checkpoints else ""
+        raise StoppedError(f"stopped by {signal.Signals(asked).name} after step {run.step} of {run.steps}{kept}", asked)
 
 
-def spread(length: int, number: int) -> Tensor:
-    """`number` indices over a split, or all: windows lie in it by label, so few of them are of different ones."""
-    return torch.linspace(0, length - 1, min(number, length)).round().long()
-
-
-@torch.no_grad()
-def _keep(snapshots: Snapshots, epoch: int, model: VAE, fixed: Batch) -> None:
-    model.eval()
-    snapshots.epochs.append(epoch)
-    snapshots.reconstructions.append(model.reconstruct(fixed.x, fixed.label).cpu())
-    same = torch.Generator().manual_seed(0)
-    snapshots.samples.append(model.sample(4, same, fixed.label.repeat(4)[:4]).cpu())
+def _fused(device: torch.device) -> bool:
+    """Whether the optimiser updates all weights in one kernel there, which can also be told to skip a step."""
+    return device.type != "mps"

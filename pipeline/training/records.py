@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 
 from pipeline.cache import arrays
-from pipeline.training.loop import History, Snapshots
+from pipeline.training.snapshots import Snapshots
+
+History = list[dict[str, float]]  # a row per epoch
 
 
 def save_history(path: Path, history: History) -> None:

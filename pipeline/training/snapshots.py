@@ -1,0 +1,38 @@
+"""What a model makes of a few fixed windows and latents in the course of its training."""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from pipeline.models.vae import VAE
+from pipeline.training.data import Batch
+
+
+@dataclass
+class Snapshots:
+    """Of chosen epochs; arrays are (n, 1, *shape), on the CPU."""
+
+    originals: Tensor
+    epochs: list[int] = field(default_factory=list)
+    reconstructions: list[Tensor] = field(default_factory=list)
+    samples: list[Tensor] = field(default_factory=list)
+
+    @torch.no_grad()
+    def keep(self, epoch: int, model: VAE, fixed: Batch) -> None:
+        """Add what `model` makes of the windows in `fixed`, and four samples that are the same draw every time."""
+        model.eval()
+        self.epochs.append(epoch)
+        self.reconstructions.append(model.reconstruct(fixed.x, fixed.label).cpu())
+        same = torch.Generator().manual_seed(0)
+        self.samples.append(model.sample(4, same, fixed.label.repeat(4)[:4]).cpu())
+
+
+def marks(epochs: int, number: int) -> set[int]:
+    """`number` epochs, evenly spread, the first and the last among them."""
+    return {round(epoch) for epoch in torch.linspace(1, epochs, number).tolist()}
+
+
+def spread(length: int, number: int) -> Tensor:
+    """`number` indices over a split, or all: windows lie in it by label, so few of them are of different ones."""
+    return torch.linspace(0, length - 1, min(number, length)).round().long()

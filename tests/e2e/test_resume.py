@@ -1,0 +1,109 @@
+"""`dvc repro` after a training was killed gives what it would have given, in one MLflow run without a gap."""
+
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+import time
+
+import psutil
+import pytest
+
+from tests.e2e.conftest import clone, environ
+
+pytestmark = pytest.mark.e2e
+
+EPOCHS = 12
+VARIANTS = {
+    "mel_vqvae": {
+        "network": {"channels": [4, 8]},
+        "bottleneck": {"codes": 8, "dim": 2, "prior_width": 8},
+        "train": {"epochs": EPOCHS, "moving_average": 0.9},
+    },
+    "mel_conv": {"network": {"channels": [4, 8]}, "bottleneck": {"latent": 4}, "train": {"epochs": EPOCHS}},
+}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    changes = {"models": VARIANTS, "runtime": {"checkpoint_seconds": 0}, "train": {"batch_size": 2, "warmup_steps": 2}}
+    made = clone(tmp_path_factory.mktemp("resume"), changes, VARIANTS)
+    made.repro("cache@mel128")
+    return made
+
+
+def weights(project, variant):
+    folder = project.path / "data" / "models" / variant / "seed-0"
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.safetensors"))}
+
+
+def killed(project, variant, rng):
+    """Start `dvc repro`, kill all of it at a random moment of the training; whether the training was still going on."""
+    checkpoints = project.path / ".melisma" / "checkpoints"
+    before = set(checkpoints.rglob("*.pt"))
+    process = subprocess.Popen(
+        ["dvc", "repro", f"train@{variant}"],
+        cwd=project.path,
+        env=environ(),
+        stdout=-1,
+        stderr=-2,
+        start_new_session=True,
+    )
+    while not set(checkpoints.rglob("*.pt")) - before:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.002)
+    time.sleep(rng.uniform(0, 0.4))
+    children = psutil.Process(process.pid).children(recursive=True)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    psutil.wait_procs(children, timeout=10)
+    return not (project.path / "data" / "models" / variant).exists()
+
+
+def runs(project):
+    """(run, status) of MLflow's database, and for each run its (metric, step)s in the order in which they came in."""
+    with sqlite3.connect(project.path / "mlflow.db") as database:
+        found = database.execute("select run_uuid, status from runs order by start_time").fetchall()
+        steps = {
+            run: database.execute("select key, step from metrics where run_uuid = ?", (run,)).fetchall()
+            for run, _ in found
+        }
+    return found, steps
+
+
+def check(project, variant, kills, seed):
+    rng = random.Random(seed)
+    project.run("python", "-m", "stages.train", variant)  # without DVC, which would remember the result
+    whole = weights(project, variant)
+    shutil.rmtree(project.path / ".melisma" / "seeds")
+    shutil.rmtree(project.path / "data" / "models" / variant)
+    assert sum(killed(project, variant, rng) for _ in range(kills)) >= min(kills, 2)
+    printed = project.run("dvc", "repro", f"train@{variant}")
+    assert "going on after step" in printed
+    assert weights(project, variant) == whole and len(whole) >= 3
+    found, steps = runs(project)
+    assert [status for _, status in found[-2:]] == ["FINISHED", "FINISHED"]
+    first, again = (sorted(steps[run]) for run, _ in found[-2:])
+    assert first == again == sorted(set(first)) and {step for _, step in first} == set(range(1, EPOCHS + 1))
+    assert not list((project.path / ".melisma" / "checkpoints").iterdir())
+
+
+def test_killed_three_times_it_ends_with_the_same_bits(project):
+    check(project, "mel_vqvae", 3, seed=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_killed_twenty_times_it_ends_with_the_same_bits(project, variant):
+    check(project, variant, 20, seed=1)
+
+
+def test_with_another_param_it_begins_anew(project):
+    assert killed(project, "mel_conv", random.Random(2))
+    project.set({"models": {"mel_conv": {"train": {"learning_rate": 0.004}}}})
+    printed = project.run("dvc", "repro", "train@mel_conv")
+    assert "going on" not in printed
+    found, _ = runs(project)
+    assert [status for _, status in found[-2:]] == ["RUNNING", "FINISHED"]

@@ -1,0 +1,19 @@
+"""The plainest watcher of a training."""
+
+
+class Rows:
+    """Keeps what it is told."""
+
+    def __init__(self):
+        self.rows, self.steps, self.terms = [], 0, []
+
+    def begin(self, history, step, batches):
+        self.begun = (len(history), step, batches)
+
+    def step(self, terms):
+        self.steps += 1
+        if terms:
+            self.terms.append(terms)
+
+    def epoch(self, row):
+        self.rows.append(row)

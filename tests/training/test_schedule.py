@@ -1,0 +1,36 @@
+"""Learning rates."""
+
+import pytest
+
+from pipeline.training.config import TrainConfig
+from pipeline.training.schedule import exhausted, learning_rate, plateaus
+
+
+def config(**settings):
+    return TrainConfig(**{"learning_rate": 0.1, "warmup_steps": 0, **settings})
+
+
+def test_warm_up_rises_in_equal_steps_to_the_rate():
+    rates = [learning_rate(step, 100, config(warmup_steps=4, schedule="constant")) for step in range(6)]
+    assert rates == pytest.approx([0.02, 0.04, 0.06, 0.08, 0.1, 0.1])
+
+
+def test_cosine_falls_to_a_hundredth():
+    rates = [learning_rate(step, 100, config(schedule="cosine")) for step in (0, 50, 100)]
+    assert rates == pytest.approx([0.1, 0.0505, 0.001])
+
+
+def test_plateau_lowers_the_rate_once_for_each_wait_that_was_too_long():
+    chosen = config(schedule="plateau", plateau={"patience": 2, "factor": 0.1})
+    better, waits = [5.0, 4.0, 3.0], [5.0, 4.0, 4.1, 4.2, 4.3]
+    assert learning_rate(9, 100, chosen, better) == 0.1
+    assert learning_rate(9, 100, chosen, waits[:-1]) == 0.1
+    assert learning_rate(9, 100, chosen, waits) == pytest.approx(0.01)
+    assert learning_rate(9, 100, chosen, [*waits, 4.4, 4.5]) == pytest.approx(0.01)
+    assert learning_rate(9, 100, chosen, [*waits, 4.4, 4.5, 4.6]) == pytest.approx(0.001)
+    assert plateaus([*waits, 3.0, 3.1, 3.2], 2) == 1
+
+
+def test_patience_counts_epochs_since_the_best():
+    assert not exhausted([3.0, 2.0, 2.5], 2) and exhausted([3.0, 2.0, 2.5, 2.1], 2)
+    assert not exhausted([3.0, 4.0, 5.0, 6.0], None)
