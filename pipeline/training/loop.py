@@ -4,6 +4,7 @@ import copy
 import math
 import signal
 import time
+import warnings
 from typing import Any, Protocol
 
 import torch
@@ -84,8 +85,10 @@ class Training:
         self.objective = objective.to(device)
         self.net: nn.Module = torch.compile(self.model) if config.compile else self.model  # type: ignore[assignment]
         if distributed.world() > 1:
-            # Layers that gather statistics gather them over all ranks themselves.
-            self.net = DistributedDataParallel(self.net, broadcast_buffers=False, gradient_as_bucket_view=True)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", FutureWarning)  # the argument's new name is not in every torch we take
+                # Layers that gather statistics gather them over all ranks themselves.
+                self.net = DistributedDataParallel(self.net, broadcast_buffers=False, gradient_as_bucket_view=True)
         self.batches = math.ceil(len(self.data) / config.batch_size)  # of an epoch
         self.steps = config.epochs * self.batches
         self.optimiser = OPTIMISERS[config.optimiser](
