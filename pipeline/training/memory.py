@@ -1,0 +1,165 @@
+"""What a training will need of its device's memory, and whether that is there."""
+
+import copy
+import math
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pipeline.errors import TrainingError
+from pipeline.losses.objective import Objective
+from pipeline.models.vae import VAE
+from pipeline.training.live import Live
+
+GIB = 2**30
+SMALL, LARGE = 2, 4  # windows of the batches that are tried
+
+
+@dataclass(frozen=True)
+class Need:
+    """Bytes by part.
+
+    Attributes:
+        weights: parameters and buffers of model and losses, which are on the device already.
+        gradients: of the parameters.
+        moments: AdamW's two.
+        copies: of the best epoch, and of the moving average where there is one.
+        data: what of the dataset is yet to be put there.
+        batch_size: windows of a step.
+        timelines: bytes that a step holds beyond all this after each of its operations, with two windows and with four.
+    """
+
+    weights: int
+    gradients: int
+    moments: int
+    copies: int
+    data: int
+    batch_size: int
+    timelines: tuple[Sequence[int], Sequence[int]]
+
+    @property
+    def activations(self) -> int:
+        """Bytes that a step holds at most. At each operation they grow by the same for every window."""
+        return round(max(low + (self.batch_size - SMALL) * slope for low, slope in self._lines()))
+
+    @property
+    def more(self) -> int:
+        """Bytes that are yet to be allocated."""
+        return self.gradients + self.moments + self.copies + self.data + self.activations
+
+    def largest(self, available: int) -> int:
+        """The most windows in a batch for which so many bytes are enough; 0 if they are not for a single one."""
+        left = available - (self.more - self.activations)
+        return max(0, math.floor(min(SMALL + (left - low) / slope for low, slope in self._lines() if slope > 0)))
+
+    def _lines(self) -> list[tuple[int, float]]:
+        """Of each operation, the bytes with two windows, and what every further one adds."""
+        small, large = self.timelines
+        if len(small) != len(large):  # the two steps went different ways
+            small, large = [max(small)], [max(large)]
+        return [(low, (high - low) / (LARGE - SMALL)) for low, high in zip(small, large, strict=True)]
+
+
+def needed(
+    model: VAE,
+    objective: Objective,
+    batch_size: int,
+    precision: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    moving_average: bool = False,
+    data: int = 0,
+) -> Need:
+    """What training the model will need on the device where it is.
+
+    Tiny batches are trained on for real, by copies of model and losses: neither they nor torch's random numbers change.
+    What libraries take within an operation, and what an allocator loses between its blocks, is not seen, so the true
+    peak is rather higher.
+
+    Args:
+        model: as it is before `torch.compile` and DistributedDataParallel.
+        objective: its losses, on the same device.
+        batch_size: windows of a step on this device.
+        precision: makes the context of forward pass and losses.
+        moving_average: whether one of the weights is kept.
+        data: bytes of the dataset that are yet to be put there.
+    """
+    device = next(model.parameters()).device
+    present = [model.parameters(), model.buffers(), objective.parameters(), objective.buffers()]
+    learnt = [p for part in (model, objective) for p in part.parameters() if p.requires_grad]
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        step = _Step(model, objective, precision)
+        step(SMALL)  # leaves gradients, which every later step begins with
+        timelines = step.timeline(SMALL), step.timeline(LARGE)
+    return Need(
+        weights=sum(map(_bytes, present)),
+        gradients=_bytes(learnt),
+        moments=2 * _bytes(learnt),
+        copies=(1 + moving_average) * _bytes(model.state_dict().values()),
+        data=data,
+        batch_size=batch_size,
+        timelines=timelines,
+    )
+
+
+def check(need: Need, available: int | None, where: str) -> None:
+    """Refuse a training that the device has no room for.
+
+    Args:
+        need: see `needed`.
+        available: bytes; None, which passes, if nobody knows.
+        where: the device's name.
+
+    Raises:
+        TrainingError: it does not fit, with what would.
+    """
+    if available is None or need.more <= available:
+        return
+    parts = {name: getattr(need, name) for name in ("activations", "data", "moments", "gradients", "copies")}
+    listed = ", ".join(f"{name} {_gib(size)}" for name, size in sorted(parts.items(), key=lambda part: -part[1]))
+    largest, spare = need.largest(available), available - (need.more - need.data)
+    ways = [f"train.batch_size to {largest}"] if largest else []
+    ways += [f"train.resident_gib to {max(0.0, spare) / GIB:.2g}"] if need.data and spare >= 0 else []
+    hint = f"lower {' or '.join(ways)}" if ways else "even a single window is too much: take a smaller network"
+    raise TrainingError(
+        f"needs some {_gib(need.more)} GiB more ({listed}) and {where} has {_gib(available)} GiB free; {hint}"
+    )
+
+
+class _Step:
+    """A step of training by copies of model and losses, on random windows and without the optimiser."""
+
+    def __init__(self, model: VAE, objective: Objective, precision: Callable[[], AbstractContextManager[Any]]) -> None:
+        self.model, self.objective = copy.deepcopy(model).train(), copy.deepcopy(objective)
+        self.precision = precision
+
+    def __call__(self, windows: int) -> None:
+        model, objective = self.model, self.objective
+        device = next(model.parameters()).device
+        x = torch.rand(windows, 1, *objective.signal.shape, device=device)
+        noise = torch.randn(windows, model.latent_dims, device=device)
+        label = torch.zeros(windows, dtype=torch.long, device=device)
+        with self.precision():
+            y, code = model(x, noise, label)
+            distances = objective.distances(y, x, code) | objective.challenge(y, x, code)
+            nats, divergence = objective.nats(objective.combined(distances)).mean(), objective.divergence(code)
+            total = nats + objective.regulariser(divergence, code, 0.5)
+        model.zero_grad(set_to_none=True)
+        (total / objective.signal.values).backward()
+
+    def timeline(self, windows: int) -> list[int]:
+        """Bytes after each operation beyond weights and gradients."""
+        parameters = [*self.model.parameters(), *self.objective.parameters()]
+        with Live([p.grad for p in parameters if p.grad is not None]) as live:
+            self(windows)
+        return live.timeline
+
+
+def _bytes(tensors: Iterable[Tensor]) -> int:
+    return sum(tensor.nbytes for tensor in tensors)
+
+
+def _gib(size: int) -> str:
+    return f"{size / GIB:.1f}" if size >= GIB / 10 else f"{size / GIB:.2g}"
