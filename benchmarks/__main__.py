@@ -4,10 +4,17 @@ import argparse
 import json
 from dataclasses import asdict
 
-from benchmarks import caching, length, memory, reading, startup
+from benchmarks import caching, footprint, length, memory, reading, startup
 from benchmarks.measure import table
 
-PARTS = {"startup": startup, "caching": caching, "reading": reading, "memory": memory, "length": length}
+PARTS = {
+    "startup": startup,
+    "caching": caching,
+    "reading": reading,
+    "memory": memory,
+    "length": length,
+    "footprint": footprint,
+}
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)

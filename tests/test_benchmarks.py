@@ -1,6 +1,6 @@
 """The benchmarks run; what they measure is looked at, not tested."""
 
-from benchmarks import caching, length, memory, reading
+from benchmarks import caching, footprint, length, memory, reading
 from benchmarks.measure import Row, table
 
 
@@ -31,3 +31,8 @@ def test_costs_over_length_are_drawn(tmp_path):
     cells = [length.Cell("transformer", 1.0, rate, 50.0, 0.1, 1000) for rate in length.RATES]
     length.draw(cells, tmp_path / "length.png")
     assert (tmp_path / "length.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_estimate_before_a_training_is_near_its_peak():
+    cell = footprint.measure("mel_conv", 32)
+    assert 0.4 * cell.measured < cell.reckoned < 1.2 * cell.measured
