@@ -46,3 +46,20 @@ def untrained(params: Params, variant: str, device: torch.device) -> tuple[VAE, 
     torch.manual_seed(0)
     model = build(description(params, variant))
     return model.to(device), Objective(loss, model.level.signal).to(device)
+
+
+class Silent:
+    """Watches a training and keeps its rows of history (`pipeline.training.loop.Watcher`)."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, float]] = []
+
+    def begin(self, history: list[dict[str, float]], step: int, batches: int) -> None:
+        """Nothing to do."""
+
+    def step(self, terms: dict[str, float] | None) -> None:
+        """Nothing to do."""
+
+    def epoch(self, row: dict[str, float]) -> None:
+        """Keep it."""
+        self.rows.append(row)

@@ -43,6 +43,11 @@ class Split:
         return self.stored if isinstance(self.stored, np.ndarray) else self.stored.whole()
 
     @property
+    def loaded(self) -> bool:
+        """Whether they are in memory already."""
+        return isinstance(self.stored, np.ndarray) or "values" in vars(self)
+
+    @property
     def nbytes(self) -> int:
         """Bytes of the rows as stored."""
         return self.stored.nbytes

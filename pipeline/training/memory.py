@@ -2,18 +2,25 @@
 
 import copy
 import math
+import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from pipeline import distributed
+from pipeline.cache.reader import Split
 from pipeline.errors import TrainingError
 from pipeline.losses.objective import Objective
 from pipeline.models.vae import VAE
+from pipeline.training.config import TrainConfig
+from pipeline.training.device import autocast
 from pipeline.training.live import Live
+from pipeline.training.room import available
 
 GIB = 2**30
 SMALL, LARGE = 2, 4  # windows of the batches that are tried
@@ -104,24 +111,53 @@ def needed(
     )
 
 
-def check(need: Need, available: int | None, where: str) -> None:
-    """Refuse a training that the device has no room for.
+def ensure(
+    model: VAE, objective: Objective, splits: Iterable[Split], config: TrainConfig, device: torch.device
+) -> Need | None:
+    """Refuse, before it begins, a training on `fit`'s arguments that the device has no room for.
+
+    With several ranks all of them call this. Each looks at its own GPU, or has its share of the machine's memory.
+
+    Returns:
+        What it needs; None where nobody knows what the device has.
+
+    Raises:
+        TrainingError: it does not fit.
+    """
+    spare = available(device)
+    if spare is None:
+        return None
+    world, budget = distributed.world(), config.resident_gib * GIB
+    least = min(distributed.collect(spare))  # before one of them takes some
+    if device.type == "cpu":
+        spare = least // int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    resident = [split for split in splits if split.nbytes <= budget and (device.type != "cpu" or not split.loaded)]
+    precision, data = partial(autocast, config, device), sum(split.nbytes for split in resident)
+    average = config.moving_average is not None
+    need = needed(model, objective.to(device), config.batch_size // world, precision, average, data)
+    check(need, spare, str(device), world)
+    return need
+
+
+def check(need: Need, available: int, where: str, ranks: int = 1) -> None:
+    """Refuse what is more than there is.
 
     Args:
-        need: see `needed`.
-        available: bytes; None, which passes, if nobody knows.
+        need: of one rank.
+        available: bytes on its device.
         where: the device's name.
+        ranks: that share a batch.
 
     Raises:
         TrainingError: it does not fit, with what would.
     """
-    if available is None or need.more <= available:
+    if need.more <= available:
         return
     parts = {name: getattr(need, name) for name in ("activations", "data", "moments", "gradients", "copies")}
     listed = ", ".join(f"{name} {_gib(size)}" for name, size in sorted(parts.items(), key=lambda part: -part[1]))
-    largest, spare = need.largest(available), available - (need.more - need.data)
-    ways = [f"train.batch_size to {largest}"] if largest else []
-    ways += [f"train.resident_gib to {max(0.0, spare) / GIB:.2g}"] if need.data and spare >= 0 else []
+    largest, left = need.largest(available), available - (need.more - need.data)
+    ways = [f"train.batch_size to {ranks * largest}"] if largest else []
+    ways += [f"train.resident_gib to {left / GIB:.2g}"] if need.data and left >= 0 else []
     hint = f"lower {' or '.join(ways)}" if ways else "even a single window is too much: take a smaller network"
     raise TrainingError(
         f"needs some {_gib(need.more)} GiB more ({listed}) and {where} has {_gib(available)} GiB free; {hint}"

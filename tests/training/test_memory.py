@@ -2,16 +2,20 @@
 
 import copy
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 
+from pipeline.cache.reader import Split
 from pipeline.errors import TrainingError
 from pipeline.training import memory
+from pipeline.training.config import TrainConfig
 from pipeline.training.live import Live
 from pipeline.training.memory import Need, check, needed
-from tests.models.test_contract import PARAMS, model_of, objective_of
+from tests.models.test_contract import PARAMS, described, model_of, objective_of
 
 MIB = 2**20
 FAMILIES = ["mel_elbo", "mel_fc", "mel_hvae", "mel_vqvae", "mel_fsq", "mel_cvae", "wave_resnet", "wave_transformer"]
@@ -83,7 +87,6 @@ def test_steps_that_went_different_ways_are_compared_by_their_peaks():
 
 def test_what_does_not_fit_is_refused_with_the_batch_size_that_would():
     found = need("mel_conv", 64, moving_average=True, data=30 * MIB)
-    check(found, None, "cuda")
     check(found, found.more, "cuda")
     with pytest.raises(TrainingError, match=r"needs some 0\.\d+ GiB more \(.*\) and cuda has .* GiB free") as error:
         check(found, found.more - 40 * MIB, "cuda")
@@ -91,6 +94,8 @@ def test_what_does_not_fit_is_refused_with_the_batch_size_that_would():
     assert "\n" not in text and all(part in text for part in ("activations", "data 0.029", "moments", "copies"))
     largest = found.largest(found.more - 40 * MIB)
     assert f"lower train.batch_size to {largest}" in text and "resident_gib" not in text
+    with pytest.raises(TrainingError, match=f"lower train.batch_size to {3 * largest}"):
+        check(found, found.more - 40 * MIB, "cuda", ranks=3)
     fits = need("mel_conv", largest, moving_average=True, data=30 * MIB)
     assert fits.more <= found.more - 40 * MIB < need("mel_conv", largest + 1, moving_average=True, data=30 * MIB).more
 
@@ -106,3 +111,34 @@ def test_data_that_can_stay_away_from_the_device_is_said():
 def test_a_moving_average_is_another_copy():
     plain, averaged = need("mel_fc"), need("mel_fc", moving_average=True)
     assert averaged.copies == 2 * plain.copies and averaged.more - plain.more == plain.copies
+
+
+def split(number: int = 4) -> Split:
+    shape, ids = tuple(described("mel_conv", 1.0)["shape"]), np.arange(number)
+    return Split("mel", shape, np.zeros((number, *shape), np.float16), ids, ids.astype(str), np.repeat("a", number))
+
+
+class OnDisk:
+    """As a column of the cache that has not been read."""
+
+    def __init__(self, nbytes: int) -> None:
+        self.nbytes = nbytes
+
+
+def test_before_a_training_the_memory_of_its_device_is_looked_at(monkeypatch):
+    model, objective, cpu = model_of("mel_conv", 1.0)[0], objective_of("mel_conv", 1.0), torch.device("cpu")
+    config = TrainConfig(batch_size=6, moving_average=0.9, resident_gib=2 * MIB / memory.GIB)
+    splits = [split(), *(replace(split(), stored=OnDisk(size)) for size in (MIB, 3 * MIB))]
+    found = memory.ensure(model, objective, splits, config, cpu)
+    assert found.batch_size == 6 and found.copies == 2 * need("mel_conv").copies
+    assert found.data == MIB  # of the others one is there, and one is streamed
+    monkeypatch.setattr(memory, "available", lambda device: MIB)
+    with pytest.raises(TrainingError, match=r"and cpu has 0\.00098 GiB free"):
+        memory.ensure(model, objective, splits, config, cpu)
+    monkeypatch.setattr(memory, "available", lambda device: found.more)
+    memory.ensure(model, objective, splits, config, cpu)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")  # the other half is another rank's
+    with pytest.raises(TrainingError, match="needs some"):
+        memory.ensure(model, objective, splits, config, cpu)
+    monkeypatch.setattr(memory, "available", lambda device: None)
+    assert memory.ensure(model, objective, splits, config, cpu) is None
