@@ -70,9 +70,9 @@ def launch(main: Callable[..., None], arguments: Sequence[str], devices: int) ->
         KeyboardInterrupt: after Ctrl-C, unless a rank has said more.
         SystemExit: after SIGTERM, likewise; its code is 143.
     """
-    from torch.distributed import TCPStore  # type: ignore[attr-defined]  # torch takes seconds to import, and ranks import this file
+    import torch.distributed as dist  # torch takes seconds to import, and ranks import this file
 
-    store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)  # type: ignore[attr-defined]
     # The last one is torchrun's too: the ranks meet at this store, and none of them opens another.
     common = {
         "WORLD_SIZE": devices,
