@@ -22,7 +22,7 @@ from pipeline.params import read, section
 from pipeline.runtime import RuntimeConfig
 from pipeline.tracking.config import TrackingConfig
 from pipeline.tracking.run import Run, record
-from pipeline.training import closed, work
+from pipeline.training import closed, memory, work
 from pipeline.training.checkpoint import Checkpoints
 from pipeline.training.config import TrainConfig, VariantConfig, seeds, variant
 from pipeline.training.device import pick, precision
@@ -125,6 +125,7 @@ def learn(
             described["bottleneck"]["latent"] = model.latent_dims
             return found
         objective = Objective(config.loss, model.level.signal)
+        memory.ensure(model, objective, splits, settings, device)
         if run is not None:
             ranks = f"{distributed.world()} x {device.type}" if distributed.world() > 1 else str(device)
             parameters = f"{sum(p.numel() for p in model.parameters()):,} parameters, {model.latent_dims} latent dims"

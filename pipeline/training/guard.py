@@ -13,7 +13,7 @@ from pipeline.errors import TrainingError
 EXPLODED = 100.0  # times the typical norm of the gradient
 MEMORY = 0.01  # share of a step's norm in the typical one
 SETTLED = 50  # steps before a norm counts as typical
-RESULTS = ("train_reconstruction", "train_loss", "beta_effective", "grad_norm")  # of the other terms
+RESULTS = ("reconstruction", "loss", "beta_effective", "grad_norm")  # of the other terms
 IN_A_ROW = 20  # steps without a finite loss or gradient, after which a training is stopped
 
 

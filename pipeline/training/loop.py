@@ -27,12 +27,14 @@ from pipeline.training.guard import IN_A_ROW, Guard
 from pipeline.training.records import History
 from pipeline.training.schedule import exhausted, learning_rate
 from pipeline.training.snapshots import Snapshots, marks, spread
+from pipeline.training.step import loss
 from pipeline.training.stopping import Stop
 from pipeline.training.validate import validate
 
 # The second moment forgets within a hundred steps, not a thousand: in the first epochs of a short training the
 # gradients of a mean squared error become many times smaller.
 BETAS = (0.9, 0.99)
+UNSIDED = ("beta_effective", "grad_norm")  # terms that validation has not
 CHECK_STEPS = 50  # between two looks at what the device has computed, each of which waits for it
 PLAIN = ("history", "best", "step", "seconds", "names", "sums")  # of a training, that a checkpoint holds as they are
 OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
@@ -107,25 +109,18 @@ class Training:
 
     def advance(self, x: Tensor, label: Tensor) -> None:
         """One step of the optimiser on the rank's share of a batch; nothing in it waits for the device."""
-        model, objective, config, progress = self.model, self.objective, self.config, self.step / self.steps
+        model, objective, config = self.model, self.objective, self.config
         model.train()
         noise, forget = self._draws()
         label = label if model.condition is None else model.condition.forget(label, forget)
         with autocast(config, self.device):
-            y, code = self.net(x, noise, label)
-            distances = objective.distances(y, x, code) | objective.challenge(y, x, code)
-            combined = objective.combined(distances)
-            nats, divergence = objective.nats(combined).mean(), objective.divergence(code)
-            total = nats + objective.regulariser(divergence, code, progress)
+            total, terms = loss(self.net, objective, x, noise, label, self.step / self.steps)
         self.optimiser.zero_grad(set_to_none=True)
         (total / objective.signal.values).backward()
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
-        beta = kl.weight(objective.config.kl, progress)
-        terms = {f"train_{name}": term.mean() for name, term in (distances | code.penalties).items()}
-        terms |= {"train_kl": divergence.sum(1).mean(), "train_reconstruction": nats, "train_loss": total}
-        terms |= {"beta_effective": beta * objective.variance(combined), "grad_norm": norm}
+        terms["grad_norm"] = norm.detach()
         self.names = list(terms)
-        values = torch.stack([term.detach().float() for term in terms.values()])
+        values = torch.stack(list(terms.values()))
         self._apply(self.guard.judge(self.step, values), values)
         self.step += 1
 
@@ -167,7 +162,8 @@ class Training:
         self.guard.check(self.names, len(self.history) + 1, min(IN_A_ROW, self.batches))
         *sums, kept = (distributed.total(self.sums) / distributed.world()).tolist()
         made = self.step - len(self.history) * self.batches
-        means = {name: value / max(1, kept) for name, value in zip(self.names, sums, strict=True)}
+        names = [name if name in UNSIDED else f"train_{name}" for name in self.names]
+        means = {name: value / max(1, kept) for name, value in zip(names, sums, strict=True)}
         beta = kl.weight(self.objective.config.kl, (self.step - 1) / self.steps)
         return means | {
             "beta": beta,

@@ -21,6 +21,7 @@ from pipeline.training.config import TrainConfig
 from pipeline.training.device import autocast
 from pipeline.training.live import Live
 from pipeline.training.room import available
+from pipeline.training.step import loss
 
 GIB = 2**30
 SMALL, LARGE = 2, 4  # windows of the batches that are tried
@@ -178,10 +179,7 @@ class _Step:
         noise = torch.randn(windows, model.latent_dims, device=device)
         label = torch.zeros(windows, dtype=torch.long, device=device)
         with self.precision():
-            y, code = model(x, noise, label)
-            distances = objective.distances(y, x, code) | objective.challenge(y, x, code)
-            nats, divergence = objective.nats(objective.combined(distances)).mean(), objective.divergence(code)
-            total = nats + objective.regulariser(divergence, code, 0.5)
+            total, _ = loss(model, objective, x, noise, label, 0.5)
         model.zero_grad(set_to_none=True)
         (total / objective.signal.values).backward()
 

@@ -8,7 +8,7 @@ from pipeline.errors import TrainingError
 from pipeline.training.guard import IN_A_ROW, SETTLED, Guard
 
 CPU = torch.device("cpu")
-NAMES = ["train_distance", "train_kl", "train_loss", "grad_norm"]
+NAMES = ["distance", "kl", "loss", "grad_norm"]
 
 
 def guard():
@@ -33,7 +33,7 @@ def test_a_bad_norm_is_skipped_and_the_next_step_is_not(norm):
 
 
 def test_a_bad_term_is_skipped_though_the_norm_is_fine():
-    assert not judge(guard(), 0, train_kl=float("nan"))
+    assert not judge(guard(), 0, kl=float("nan"))
 
 
 def test_large_norms_of_the_first_steps_are_borne():
@@ -62,8 +62,8 @@ def test_too_many_broken_steps_in_a_row_name_the_first_terms_and_the_step():
     made = settled()
     for step in range(IN_A_ROW):
         made.check(NAMES, 4)
-        judge(made, 50 + step, float("nan"), train_kl=float("inf") if step else 1.0, train_distance=float("nan"))
-    with pytest.raises(TrainingError, match=r"^train_distance not finite since step 51 \(epoch 4\), 20 steps"):
+        judge(made, 50 + step, float("nan"), kl=float("inf") if step else 1.0, distance=float("nan"))
+    with pytest.raises(TrainingError, match=r"^distance not finite since step 51 \(epoch 4\), 20 steps"):
         made.check(NAMES, 4)
 
 

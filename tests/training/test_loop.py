@@ -137,5 +137,5 @@ def test_a_loss_that_is_not_finite_stops_with_its_name():
     made = model()
     with torch.no_grad():
         next(made.decoder.parameters()).fill_(float("nan"))
-    with pytest.raises(TrainingError, match=r"^train_distance not finite since step 1 \(epoch 1\), 6 steps in a row"):
+    with pytest.raises(TrainingError, match=r"^distance not finite since step 1 \(epoch 1\), 6 steps in a row"):
         train(made)

@@ -86,18 +86,18 @@ def test_steps_that_went_different_ways_are_compared_by_their_peaks():
 
 
 def test_what_does_not_fit_is_refused_with_the_batch_size_that_would():
-    found = need("mel_conv", 64, moving_average=True, data=30 * MIB)
+    found = need("mel_conv", 64, moving_average=True, data=10 * MIB)
     check(found, found.more, "cuda")
     with pytest.raises(TrainingError, match=r"needs some 0\.\d+ GiB more \(.*\) and cuda has .* GiB free") as error:
-        check(found, found.more - 40 * MIB, "cuda")
+        check(found, found.more - 20 * MIB, "cuda")
     text = str(error.value)
-    assert "\n" not in text and all(part in text for part in ("activations", "data 0.029", "moments", "copies"))
-    largest = found.largest(found.more - 40 * MIB)
+    assert "\n" not in text and all(part in text for part in ("activations", "data ", "moments", "copies"))
+    largest = found.largest(found.more - 20 * MIB)
     assert f"lower train.batch_size to {largest}" in text and "resident_gib" not in text
     with pytest.raises(TrainingError, match=f"lower train.batch_size to {3 * largest}"):
-        check(found, found.more - 40 * MIB, "cuda", ranks=3)
-    fits = need("mel_conv", largest, moving_average=True, data=30 * MIB)
-    assert fits.more <= found.more - 40 * MIB < need("mel_conv", largest + 1, moving_average=True, data=30 * MIB).more
+        check(found, found.more - 20 * MIB, "cuda", ranks=3)
+    fits = need("mel_conv", largest, moving_average=True, data=10 * MIB)
+    assert fits.more <= found.more - 20 * MIB < need("mel_conv", largest + 1, moving_average=True, data=10 * MIB).more
 
 
 def test_data_that_can_stay_away_from_the_device_is_said():
