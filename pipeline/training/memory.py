@@ -155,7 +155,8 @@ def check(need: Need, available: int, where: str, ranks: int = 1) -> None:
     if need.more <= available:
         return
     parts = {name: getattr(need, name) for name in ("activations", "data", "moments", "gradients", "copies")}
-    listed = ", ".join(f"{name} {_gib(size)}" for name, size in sorted(parts.items(), key=lambda part: -part[1]))
+    large = sorted((part for part in parts.items() if part[1] >= need.more / 100), key=lambda part: -part[1])
+    listed = ", ".join(f"{name} {_gib(size)}" for name, size in large)
     largest, left = need.largest(available), available - (need.more - need.data)
     ways = [f"train.batch_size to {ranks * largest}"] if largest else []
     ways += [f"train.resident_gib to {left / GIB:.2g}"] if need.data and left >= 0 else []
