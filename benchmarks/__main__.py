@@ -4,7 +4,7 @@ import argparse
 import json
 from dataclasses import asdict
 
-from benchmarks import caching, footprint, length, memory, reading, startup
+from benchmarks import caching, footprint, length, memory, reading, startup, training
 from benchmarks.measure import table
 
 PARTS = {
@@ -14,6 +14,7 @@ PARTS = {
     "memory": memory,
     "length": length,
     "footprint": footprint,
+    "training": training,
 }
 
 if __name__ == "__main__":

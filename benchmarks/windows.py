@@ -1,27 +1,47 @@
 """Windows and models to train with, made without a cache."""
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from pipeline.cache import arrays
 from pipeline.cache.reader import Split
 from pipeline.losses.objective import Objective
 from pipeline.models.vae import VAE, build
 from pipeline.schema import Params
 
 
-def split(params: Params, variant: str, number: int, seed: int = 0) -> Split:
-    """So many random windows of a variant's representation, each a row, as the cache stores them."""
-    representation = params.representations[params.models[variant].representation]
-    shape, ids = representation.shape(params.windows.seconds), np.arange(number)
-    rng = np.random.default_rng(seed)
+def split(params: Params, variant: str, number: int, seed: int = 0, spans: bool = False) -> Split:
+    """So many random windows of a variant's representation, as the cache stores them.
+
+    A row is a window; with `spans`, it holds as many as the representation's train split has in a row.
+    """
+    representation, seconds = params.representations[params.models[variant].representation], params.windows.seconds
+    span = max(seconds, representation.train_span_seconds or 0) if spans else seconds
+    shape, of_row = representation.shape(seconds), representation.shape(span)
+    windows = np.full(-(-number // round(span / seconds)), round(span / seconds), np.int32)
+    windows[-1] -= windows.sum() - number
+    ids, rng = np.arange(len(windows)), np.random.default_rng(seed)
     if representation.kind == "mel":
-        values = -rng.integers(0, 80, (number, *shape), np.int8).astype(np.float16)
+        values = -rng.integers(0, 80, (len(ids), *of_row), np.int8).astype(np.float16)
     else:
-        values = rng.integers(-9000, 9000, (number, *shape), np.int16)
+        values = rng.integers(-9000, 9000, (len(ids), *of_row), np.int16)
     labels = np.array([f"label{i % 3}" for i in ids])
-    return Split(representation.kind, shape, values, ids, ids.astype(str), labels)
+    place = (np.full(len(ids), of_row[-1], np.int32), windows) if spans else (None, None)
+    return Split(representation.kind, shape, values, ids, ids.astype(str), labels, None, *place)
+
+
+def on_disk(split: Split, folder: Path, shards: int = 4) -> Split:
+    """The split with its arrays in Parquet below `folder`, from where they are read when they are asked for."""
+    files = [folder / f"train-{number:05d}.parquet" for number in range(shards)]
+    for file, values in zip(files, np.array_split(split.values, shards), strict=True):
+        with arrays.Writer(file) as writer:
+            for value in values:
+                writer.add({split.kind: value})
+    return replace(split, stored=arrays.Column(files, split.kind))
 
 
 def description(params: Params, variant: str) -> dict[str, Any]:

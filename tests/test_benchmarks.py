@@ -1,7 +1,15 @@
 """The benchmarks run; what they measure is looked at, not tested."""
 
+from dataclasses import replace
+
+import pytest
+import torch
+
 from benchmarks import caching, footprint, length, memory, reading
 from benchmarks.measure import Row, table
+from benchmarks.training import bare, first, usual, utilisation, waiting
+from benchmarks.training.study import Study
+from benchmarks.windows import on_disk
 
 
 def test_benchmarks_run_on_little(monkeypatch):
@@ -36,3 +44,59 @@ def test_costs_over_length_are_drawn(tmp_path):
 def test_the_estimate_before_a_training_is_near_its_peak():
     cell = footprint.measure("mel_conv", 32)
     assert 0.4 * cell.measured < cell.reckoned < 1.2 * cell.measured
+
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def study() -> Study:
+    return Study.of("wave_fc", 3, CPU, epochs=2)
+
+
+def test_training_is_compared_with_the_usual_way_and_with_bare_steps(study):
+    rows = [*usual.measure(study, 3), bare.measure(study, 3)]
+    assert ["log_metric" in row.reference for row in rows] == [False, True, False]
+    assert all(row.ours > 0 and row.theirs > 0 for row in rows)
+
+
+def test_the_usual_way_reads_the_windows_of_the_study(study, tmp_path):
+    files = usual.Files(usual.save(study, tmp_path))
+    assert len(files) == len(study.train) == 3 * study.settings.batch_size
+    assert files[5].shape == (1, *study.train.shape) and 0.1 < files[5].abs().max() <= 1
+
+
+def test_a_wait_for_batches_is_part_of_the_steps(study, tmp_path):
+    streamed = replace(study, train=on_disk(study.train, tmp_path))
+    streamed = replace(streamed, settings=study.settings.model_copy(update={"resident_gib": 0.0}))
+    for each in (study, streamed):
+        whole, wait = waiting.measure(each)
+        assert 0 < wait < whole
+
+
+def test_the_first_step_takes_longest():
+    times = first.measure("wave_fc")
+    assert times[0] > times[1] > 0
+
+
+def test_use_of_a_device_is_measured_at_its_best_batch_size():
+    speed = utilisation.best("wave_fc", CPU, (2, 4))
+    model, _ = Study.of("wave_fc", 1, CPU).untrained()
+    # Forward and backward pass of linear layers: at least six operations for each weight and window.
+    weights = sum(p.numel() for p in model.parameters() if p.dim() == 2)
+    assert speed.flop > 6 * weights * speed.batch_size and speed.flops > 0
+    assert utilisation.epoch("wave_fc", CPU, 4, windows=8) > 0 and utilisation.peak(CPU, 64, 2) > 0
+
+
+@pytest.mark.parametrize(
+    ("issuing", "flop", "seconds", "said"),
+    [(0.95, 1e9, 61, "launching"), (0.5, 1e9, 61, "memory"), (0.5, 1e12, 61, "compute"), (0.5, 1e9, 99, "data")],
+)
+def test_what_holds_a_gpu_up_is_named(issuing, flop, seconds, said):
+    speed = utilisation.Speed(batch_size=10, rate=100.0, flop=flop, issuing=issuing)
+    assert utilisation.bottleneck(speed, seconds, 1e13, windows=6000).startswith(said)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_without_a_gpu_its_use_is_skipped_with_a_line(capsys):
+    assert utilisation.rows() == [] and "no CUDA device" in capsys.readouterr().err

@@ -1,0 +1,54 @@
+"""The loop against a step with nothing around it."""
+
+from collections.abc import Callable
+
+import torch
+
+from benchmarks.measure import Row
+from benchmarks.training.study import STEPS, VARIANTS, InTurn, Study, typical
+from pipeline.training.device import autocast
+from pipeline.training.feed import feed
+from pipeline.training.loop import BETAS
+
+
+def bare(study: Study, steps: int) -> Callable[[], None]:
+    """Steps on one batch that is on the device: precision, optimiser and clipping of the study, nothing else."""
+    config, device = study.settings, study.device
+    model, objective = study.untrained()
+    model = model.to(memory_format=torch.channels_last) if config.channels_last else model
+    model.train()
+    optimiser = torch.optim.AdamW(
+        model.parameters(), config.learning_rate, BETAS, weight_decay=config.weight_decay, fused=device.type != "mps"
+    )
+    x, label = feed(study.train, device, model.labels).batch(torch.arange(config.batch_size))
+    noise = torch.randn(len(x), model.latent_dims, device=device)
+
+    def run() -> None:
+        for _ in range(steps):
+            with autocast(config, device):
+                y, code = model(x, noise, label)
+                distances = objective.distances(y, x, code) | objective.challenge(y, x, code)
+                nats = objective.nats(objective.combined(distances)).mean()
+                total = nats + objective.regulariser(objective.divergence(code), code, 0.5)
+            optimiser.zero_grad(set_to_none=True)
+            (total / objective.signal.values).backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
+            optimiser.step()
+        if device.type != "cpu":
+            torch.get_device_module(device).synchronize()
+
+    return run
+
+
+def measure(study: Study, steps: int = STEPS) -> Row:
+    """An epoch's steps, data and logging of terms included but not validation."""
+    watch = InTurn(bare(study, steps))
+    study.fit(watch)
+    windows = steps * study.settings.batch_size
+    own = typical([windows / row["windows_per_second"] for row in watch.rows])
+    return Row(f"{steps} steps in the loop ({study})", own, "bare steps on one batch", typical(watch.others))
+
+
+def rows() -> list[Row]:
+    """The ratio is the loop's speed as a share of the bare step's."""
+    return [measure(Study.of(name)) for name in VARIANTS]
