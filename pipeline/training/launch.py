@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import connection
+from multiprocessing import connection, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from traceback import format_exc
@@ -101,11 +101,13 @@ def _start(main: Callable[..., None], arguments: Sequence[str], environment: dic
     context = multiprocessing.get_context("spawn")
     pipe, end = context.Pipe(duplex=False)
     process = context.Process(target=_run, args=(os.getpid(), end, environment, main, arguments))
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # until it listens it would end with a traceback
+    resource_tracker.ensure_running()  # or it would be started with the process, and unblock what is blocked here
+    # The process inherits that: until it listens, Ctrl-C in a terminal would end it with a traceback.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         process.start()
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     end.close()
     return Rank(process, pipe)
 
@@ -116,7 +118,9 @@ def _run(
     """In a rank: run `main`, and tell how it failed before the process, and with it its connections, ends."""
     end_with(parent)
     os.setpgrp()  # a terminal sends Ctrl-C to its whole group: so it comes once, from the parent
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # which forgets one that has come until now
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     os.environ.update(environment)
     pipe.send(None)

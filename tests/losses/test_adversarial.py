@@ -1,5 +1,7 @@
 """The adversarial term learns, and is not there unless asked for."""
 
+import io
+
 import pytest
 import torch
 
@@ -56,6 +58,22 @@ def test_each_challenge_is_one_step_of_the_discriminator_and_none_of_the_model()
     made.challenge(y, x, CODE)
     after = list(made.adversary.discriminator.parameters())
     assert all(not torch.equal(a, b) for a, b in zip(before, after, strict=True)) and y.grad is None
+
+
+def test_a_checkpoint_holds_the_discriminator_and_its_optimiser():
+    made, (y, x) = objective(MEL, 0.1), pair(MEL)
+    for _ in range(3):
+        made.challenge(y, x, CODE)
+    kept = io.BytesIO()
+    torch.save(made.state_dict(), kept)
+    kept.seek(0)
+    torch.manual_seed(1)
+    other = Objective(LossConfig(adversarial=0.1), MEL)
+    other.load_state_dict(torch.load(kept, weights_only=True))
+    for each in (made, other):
+        for _ in range(2):
+            each.challenge(y, x, CODE)
+    assert all(torch.equal(a, b) for a, b in zip(made.parameters(), other.parameters(), strict=True))
 
 
 def test_without_a_weight_there_is_no_discriminator():

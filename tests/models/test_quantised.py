@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from safetensors.torch import load, save
 from torch.nn import functional
 
 from pipeline.losses.config import CodebookConfig, KLConfig, LossConfig
@@ -51,6 +52,25 @@ def test_k_means_over_the_first_batches_finds_the_clusters():
     before = bottleneck.codes().clone()
     bottleneck.quantise(batches[0])
     assert functional.cosine_similarity(before, bottleneck.codes()).median() > 0.99, "later batches move it slowly"
+
+
+@pytest.mark.parametrize("begun", [0, 3, BATCHES, BATCHES + 3])
+def test_the_state_dict_holds_all_of_a_training(begun):
+    """Also in the middle of the first batches: k-means goes on from there."""
+
+    def steps(bottleneck: VQ, numbers: range) -> dict[str, torch.Tensor]:
+        for step in numbers:
+            torch.manual_seed(step)
+            bottleneck.encode(features(step))
+        return bottleneck.state_dict()
+
+    bottleneck, other = vq().train(), vq().train()
+    kept = load(save(steps(bottleneck, range(begun))))
+    steps(other, range(50, 52))  # something else is in it
+    other.load_state_dict(kept)
+    last = range(begun, BATCHES + 5)
+    expected, found = steps(bottleneck, last), steps(other, last)
+    assert all(torch.equal(value, found[name]) for name, value in expected.items())
 
 
 def test_killed_codes_come_back():

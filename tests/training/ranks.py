@@ -7,12 +7,12 @@ import time
 from pathlib import Path
 
 from pipeline import workspace
-from pipeline.errors import DataError, ParamsError
+from pipeline.errors import ParamsError
 from pipeline.training.launch import launch
 
 
-def fails(number: str, kind: str) -> None:
-    """One rank fails while the other waits for it."""
+def fails(number: str, how: str) -> None:
+    """One rank fails while the other waits for it in a reduction."""
     import torch
 
     from pipeline import distributed
@@ -20,27 +20,27 @@ def fails(number: str, kind: str) -> None:
     with distributed.joined(torch.device("cpu")):
         distributed.total(torch.ones(3))
         if distributed.rank() == int(number):
-            if kind == "killed":
+            if how == "killed":
                 os.kill(os.getpid(), signal.SIGKILL)
-            raise {"params": ParamsError, "bug": ZeroDivisionError}[kind]("its own words")
+            raise ParamsError("its own words")
         distributed.total(torch.ones(3))
 
 
 def works(folder: str) -> None:
     """Says in a file that it works, and goes on until it is interrupted; then it saves, and says so."""
     name = Path(folder) / os.environ["RANK"]
-    name.write_text(str(os.getpid()))
     try:
+        name.write_text(str(os.getpid()))
         time.sleep(60)
     finally:
         time.sleep(0.5)
         name.with_suffix(".saved").touch()
 
 
-def hangs(folder: str) -> None:
+def hangs() -> None:
     """One rank fails at once; the other hears no signal."""
     if os.environ["RANK"] == "1":
-        raise DataError("its own words")
+        raise ZeroDivisionError("its own words")
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     time.sleep(60)
 
