@@ -1,5 +1,6 @@
 """Where the work runs: the `runtime` section, and worker processes that end with their parent."""
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -58,7 +59,8 @@ def cores() -> int:
 
 
 def end_with(parent: int) -> None:
-    """In a process that `parent` (its id) has started: end when the parent is gone, even by `kill -9`."""
+    """In a process that `parent` (its id) has started, before it imports much: end when the parent is gone, even by `kill -9`."""
+    gc.set_threshold(10_000, 50, 100)  # as in stages/__init__.py
 
     def watch() -> None:
         while os.getppid() == parent:

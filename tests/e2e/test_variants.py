@@ -19,7 +19,11 @@ VARIANTS = list(MODELS)
 # In one process: what is tested is the stages, and importing their libraries takes longer than running them.
 RUN = """
 import sys
-from stages import evaluate, figures, report, train
+from stages import cache, download, evaluate, figures, report, train, windows
+download.main()
+windows.main()
+for representation in ("mel128", "wave3k"):
+    cache.main(representation)
 for name in sys.argv[1:]:
     for stage in (train, evaluate, figures):
         stage.main(name)
@@ -30,9 +34,9 @@ report.main()
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     small = {key: value for key, value in TINY.items() if key != "models"}
-    made = clone(tmp_path_factory.mktemp("variants"), small | {"tracking": {"enabled": False}}, VARIANTS)
+    small |= {"tracking": {"enabled": False}, "evaluate": {"examples": 1}}  # the drawing takes longest
+    made = clone(tmp_path_factory.mktemp("variants"), small, VARIANTS)
     made.set({"models": {name: {"train": {"epochs": 1}} for name in VARIANTS if "loss" in MODELS[name]}})
-    made.repro("cache@mel128", "cache@wave3k")
     made.run(sys.executable, "-c", RUN, *VARIANTS)
     return made
 
