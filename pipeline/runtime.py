@@ -59,7 +59,7 @@ def cores() -> int:
 
 
 def end_with(parent: int) -> None:
-    """In a process that `parent` (its id) has started, before it imports much: end when the parent is gone, even by `kill -9`."""
+    """In a process that `parent` (its id) has started: end when the parent is gone, even by `kill -9`."""
     gc.set_threshold(10_000, 50, 100)  # as in stages/__init__.py
 
     def watch() -> None:
