@@ -6,6 +6,7 @@ import sys
 import threading
 import weakref
 from collections import Counter
+from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from pipeline import workspace
 from pipeline.cache import arrays
 from pipeline.cache.reader import Split, read_split
 from pipeline.errors import DataError, TrainingError
-from pipeline.training.data import Batch, Resident
+from pipeline.training.data import Batch, Feed, Resident
 from pipeline.training.feed import feed
 from pipeline.training.order import LANES
 from pipeline.training.stream import Streamed
@@ -204,6 +205,24 @@ def test_the_budget_decides_where_a_split_is(tmp_path):
     assert isinstance(told, Resident) and equal(list(told.epoch(8, 0, 0)), list(streamed.epoch(8, 0, 0)))
     with pytest.raises(TrainingError, match=r"GiB.*raise train\.resident_gib, or set train\.order to auto"):
         feed(split, CPU, budget=0, order="shuffled")
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("spans", [False, True])
+@pytest.mark.parametrize("kind", ["mel", "waveform"])
+def test_batches_on_a_gpu_are_those_on_a_cpu_bit_by_bit(tmp_path, kind, spans):
+    split = write(tmp_path, kind, [40, 31, 1, 25], 6, spans)
+    gpu = torch.device("cuda")
+    expected = [list(data) for data in _ways(Resident(split, CPU, ("b",), "streamed"))]
+    for data in (Resident(split, gpu, ("b",), "streamed"), Streamed(split, gpu, ("b",))):
+        for ours, theirs in zip(_ways(data), expected, strict=True):
+            found = list(ours)  # all of them on the way at once: none may get the memory of another
+            assert {x.device.type for x, _ in found} == {"cuda"}
+            assert equal([Batch(x.cpu(), label.cpu()) for x, label in found], theirs)
+
+
+def _ways(data: Feed) -> list[Iterable[Batch]]:
+    return [data.epoch(8, 3, 1), data.epoch(1, 0, 0), data.batches(7), [data.batch(torch.arange(0, len(data), 5))]]
 
 
 # In a process of its own, so that its peak is of just this work: MiB before, after streaming, and after loading it all.
