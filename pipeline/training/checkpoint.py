@@ -1,5 +1,6 @@
 """Where a training stands, on disk, so that one that was killed goes on as if it had not been."""
 
+import contextlib
 import hashlib
 import io
 import os
@@ -32,26 +33,36 @@ class Checkpoints:
         """Whether it is time for the next one."""
         return time.monotonic() - self._last >= self.seconds
 
-    def save(self, place: str, state: dict[str, Any]) -> None:
+    def save(self, place: str, state: dict[str, Any]) -> bool:
         """Write tensors and plain values, and drop all but the newest two.
 
         Args:
             place: where the training stands; later ones come later in the alphabet.
             state: what to keep.
+
+        Returns:
+            Whether it could be written. A full disk is said, and the training goes on with the earlier ones.
         """
+        self._last = time.monotonic()
         buffer = io.BytesIO()
         torch.save(state, buffer)
         content = buffer.getbuffer()
-        self.folder.mkdir(parents=True, exist_ok=True)
         partial = self.folder / "partial"
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.rename(self.folder / f"{place}-{hashlib.sha256(content).hexdigest()[:16]}.pt")
-        for old in self._files()[KEPT:]:
-            old.unlink()
-        self._last = time.monotonic()
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with partial.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.rename(self.folder / f"{place}-{hashlib.sha256(content).hexdigest()[:16]}.pt")
+            for old in self._files()[KEPT:]:
+                old.unlink()
+        except OSError as error:
+            workspace.say(f"warning: {self.folder}: no checkpoint was written ({error.strerror}); going on without it")
+            with contextlib.suppress(OSError):
+                partial.unlink(missing_ok=True)
+            return False
+        return True
 
     def latest(self) -> dict[str, Any] | None:
         """The newest that is not damaged, its tensors on the CPU; None where there is none.

@@ -88,7 +88,7 @@ class Guard:
         bad = " and ".join([name for name in broken if name not in RESULTS] or broken[:1])
         raise TrainingError(
             f"{bad} not finite since step {first + 1} (epoch {epoch}), {self.state['broken_in_a_row']:.0f} steps in a "
-            f"row were skipped; try a lower train.learning_rate or train.clip_norm, or train.precision fp32"
+            "row were skipped; try a lower train.learning_rate"
         )
 
     def state_dict(self) -> dict[str, Any]:

@@ -295,10 +295,11 @@ def _pause(run: Training, checkpoints: Checkpoints | None, stop: Stop, together:
     asked = stop.asked
     if distributed.world() > 1:
         asked = max(distributed.collect(asked)) if together else 0
+    saved = False
     if checkpoints and distributed.rank() == 0 and not run.done() and (asked or checkpoints.due()):
-        checkpoints.save(f"{len(run.history):06d}-{run.step:010d}", run.state_dict())
+        saved = checkpoints.save(f"{len(run.history):06d}-{run.step:010d}", run.state_dict())
     if asked:
-        kept = "; what was learnt is saved, and the next run goes on from there" if checkpoints else ""
+        kept = "; what was learnt is saved, and the next run goes on from there" if saved else ""
         raise StoppedError(f"stopped by {signal.Signals(asked).name} after step {run.step} of {run.steps}{kept}", asked)
 
 

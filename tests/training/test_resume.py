@@ -1,5 +1,7 @@
 """A training that was stopped anywhere and goes on ends where one that was not stopped does, to the last bit."""
 
+import errno
+import os
 import signal
 import threading
 
@@ -131,3 +133,13 @@ def test_a_training_runs_in_a_thread_that_no_signal_reaches():
     thread.start()
     thread.join()
     assert found
+
+
+def test_a_full_disk_costs_the_checkpoint_and_not_the_training(tmp_path, capsys, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert len(run("gaussian", Rows(), tmp_path)[1]) == 3
+    assert "no checkpoint was written (No space left on device)" in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == []
