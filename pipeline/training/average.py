@@ -28,8 +28,6 @@ class MovingAverage:
 
     def settle(self, model: VAE) -> VAE:
         """The averaged model, with the buffers of `model` as they are now."""
-        buffers = dict(model.named_buffers())
-        state = model.state_dict()
-        own = self.model.state_dict()
-        self.model.load_state_dict({name: state[name] if name in buffers else own[name] for name in state})
+        averaged = {name: weight.detach() for name, weight in self.model.named_parameters()}
+        self.model.load_state_dict(model.state_dict() | averaged)
         return self.model
