@@ -1,4 +1,7 @@
-"""`dvc repro` after a training was killed gives what it would have given, in one MLflow run without a gap."""
+"""`dvc repro` after a training was killed gives what it would have given, in one MLflow run without a gap.
+
+And two processes train one model, of which one alone writes.
+"""
 
 import os
 import random
@@ -6,6 +9,7 @@ import shutil
 import signal
 import sqlite3
 import subprocess
+import sys
 import time
 
 import psutil
@@ -15,7 +19,7 @@ from tests.e2e.conftest import clone, environ
 
 pytestmark = pytest.mark.e2e
 
-EPOCHS = 12
+EPOCHS = 20
 VARIANTS = {
     "mel_vqvae": {
         "network": {"channels": [4, 8]},
@@ -39,27 +43,23 @@ def weights(project, variant):
     return {path.name: path.read_bytes() for path in sorted(folder.glob("*.safetensors"))}
 
 
-def killed(project, variant, rng):
-    """Start `dvc repro`, kill all of it at a random moment of the training; whether the training was still going on."""
+STAGE = (sys.executable, "-m", "stages.train")
+
+
+def killed(project, command, wait):
+    """Start a command and kill all of it, so many seconds after a new checkpoint; whether it was still training."""
     checkpoints = project.path / ".melisma" / "checkpoints"
     before = set(checkpoints.rglob("*.pt"))
-    process = subprocess.Popen(
-        ["dvc", "repro", f"train@{variant}"],
-        cwd=project.path,
-        env=environ(),
-        stdout=-1,
-        stderr=-2,
-        start_new_session=True,
-    )
+    process = subprocess.Popen(command, cwd=project.path, env=environ(), stdout=-1, stderr=-2, start_new_session=True)
     while not set(checkpoints.rglob("*.pt")) - before:
         assert process.poll() is None, process.communicate()
         time.sleep(0.002)
-    time.sleep(rng.uniform(0, 0.4))
+    time.sleep(wait)
     children = psutil.Process(process.pid).children(recursive=True)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     psutil.wait_procs(children, timeout=10)
-    return not (project.path / "data" / "models" / variant).exists()
+    return any(checkpoints.rglob("*.pt"))
 
 
 def runs(project):
@@ -79,7 +79,8 @@ def check(project, variant, kills, seed):
     whole = weights(project, variant)
     shutil.rmtree(project.path / ".melisma" / "seeds")
     shutil.rmtree(project.path / "data" / "models" / variant)
-    assert sum(killed(project, variant, rng) for _ in range(kills)) >= min(kills, 2)
+    commands = [("dvc", "repro", f"train@{variant}"), *[(*STAGE, variant)] * (kills - 1)]
+    assert all(killed(project, command, rng.uniform(0, 1.2 / kills)) for command in commands)
     printed = project.run("dvc", "repro", f"train@{variant}")
     assert "going on after step" in printed
     assert weights(project, variant) == whole and len(whole) >= 3
@@ -101,9 +102,23 @@ def test_killed_twenty_times_it_ends_with_the_same_bits(project, variant):
 
 
 def test_with_another_param_it_begins_anew(project):
-    assert killed(project, "mel_conv", random.Random(2))
+    assert killed(project, (*STAGE, "mel_conv"), 0.1)
     project.set({"models": {"mel_conv": {"train": {"learning_rate": 0.004}}}})
-    printed = project.run("dvc", "repro", "train@mel_conv")
+    printed = project.run(*STAGE, "mel_conv")
     assert "going on" not in printed
     found, _ = runs(project)
     assert [status for _, status in found[-2:]] == ["RUNNING", "FINISHED"]
+
+
+def test_two_processes_train_one_model(project):
+    before = len(runs(project)[0])
+    project.set({"train": {"devices": 2}, "models": {"mel_conv": {"train": {"epochs": 2}}}})
+    printed = project.run(*STAGE, "mel_conv")
+    assert printed.count("on 2 x cpu in fp32") == 1 and printed.count("epoch 2 of 2") == 1
+    found, steps = runs(project)
+    assert len(found) == before + 1 and found[-1][1] == "FINISHED"
+    assert {step for _, step in steps[found[-1][0]]} == {1, 2} and len(weights(project, "mel_conv")) == 3
+    project.set({"train": {"devices": 4}})
+    assert "models.mel_conv.train: batch_size 2 is no multiple of devices 4" in project.run(
+        *STAGE, "mel_conv", expect=2
+    )
