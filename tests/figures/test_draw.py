@@ -59,7 +59,7 @@ def test_audio_of_a_waveform_keeps_its_level(data: Path) -> None:
 
 def test_a_loud_pair_is_turned_down_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(artefacts, "blur", lambda array, amount: 3 * array)
-    artefacts.make_variant(tmp_path, "loud", "waveform")
+    artefacts.make_variant(tmp_path, "loud", "waveform", labels=["waltz"])
     out = tmp_path / "out"
     out.mkdir()
     draw("loud", tmp_path / "models", tmp_path / "evaluation", out, CONFIG)
@@ -87,7 +87,7 @@ def test_pictures_and_audio_are_of_the_first_seed(data: Path) -> None:
     ("components", "more"), [(0, set()), (1, {"latent_pca.png"}), (9, {"latent_pca.png", "components.png"})]
 )
 def test_a_baseline_shows_its_components_and_no_training(tmp_path: Path, components: int, more: set[str]) -> None:
-    artefacts.make_variant(tmp_path, "base", "waveform", components=components)
+    artefacts.make_variant(tmp_path, "base", "waveform", labels=["march", "waltz"], components=components)
     out = tmp_path / "out"
     out.mkdir()
     entries = draw("base", tmp_path / "models", tmp_path / "evaluation", out, CONFIG)
