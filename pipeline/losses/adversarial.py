@@ -39,7 +39,7 @@ class Adversary(nn.Module):
         layers.append(spectral_norm(convolution(WIDTHS[-1], 1, 3, padding=1)))
         self.discriminator = nn.Sequential(*layers)
         self.variance = signal.variance
-        self.optimiser = torch.optim.AdamW(self.discriminator.parameters(), LEARNING_RATE, betas=(0.5, 0.9))
+        self.optimiser = torch.optim.AdamW(self.discriminator.parameters(), LEARNING_RATE, betas=(0.5, 0.9), fused=True)
 
     def get_extra_state(self) -> dict[str, Any]:
         """The optimiser's state, so that `state_dict` holds all that a checkpoint needs."""
@@ -57,6 +57,9 @@ class Adversary(nn.Module):
         self.optimiser.zero_grad(set_to_none=True)
         loss.mean().backward()
         distributed.average_gradients(self.discriminator.parameters())
+        # As the training's own: a step whose gradient is not finite is skipped, without asking the device.
+        norm = torch.nn.utils.get_total_norm([p.grad for p in self.discriminator.parameters() if p.grad is not None])
+        self.optimiser.found_inf = (~torch.isfinite(norm)).float()  # type: ignore[attr-defined]
         self.optimiser.step()
         return loss.detach()
 

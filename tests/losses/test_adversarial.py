@@ -82,3 +82,12 @@ def test_without_a_weight_there_is_no_discriminator():
     made, (y, x) = objective(MEL, 0.0), pair(MEL)
     assert torch.equal(torch.rand(1), expected)  # nor has it drawn any weights
     assert made.adversary is None and list(made.parameters()) == [] and made.challenge(y, x, CODE) == {}
+
+
+def test_a_gradient_that_is_not_finite_changes_no_weight_of_the_discriminator():
+    made, (y, x) = objective(MEL, 0.1), pair(MEL)
+    made.challenge(y, x, CODE)
+    before = [p.clone() for p in made.adversary.discriminator.parameters()]
+    made.challenge(torch.full_like(y, float("nan")), x, CODE)
+    after = made.adversary.discriminator.parameters()
+    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
