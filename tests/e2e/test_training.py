@@ -119,6 +119,4 @@ def test_two_processes_train_one_model(project):
     assert len(found) == before + 1 and found[-1][1] == "FINISHED"
     assert {step for _, step in steps[found[-1][0]]} == {1, 2} and len(weights(project, "mel_conv")) == 3
     project.set({"train": {"devices": 4}})
-    assert "models.mel_conv.train: batch_size 2 is no multiple of devices 4" in project.run(
-        *STAGE, "mel_conv", expect=2
-    )
+    assert "train: batch_size 2 is no multiple of devices 4" in project.run(*STAGE, "mel_conv", expect=2)
