@@ -6,6 +6,7 @@ is by default, every term fetched from the device at every step, and the loss lo
 
 import importlib.util
 import itertools
+import logging
 import sys
 import tempfile
 from collections.abc import Callable
@@ -93,6 +94,7 @@ def mlflow_logs(folder: Path) -> tuple[Log, Log] | None:
     from mlflow import MlflowClient
     from mlflow.entities import Metric
 
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
     client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
     experiment = client.create_experiment("speed", artifact_location=folder.as_uri())
     theirs, own = (client.create_run(experiment).info.run_id for _ in range(2))

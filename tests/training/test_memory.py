@@ -135,6 +135,7 @@ def test_before_a_training_the_memory_of_its_device_is_looked_at(monkeypatch):
     monkeypatch.setattr(memory, "available", lambda device: MIB)
     with pytest.raises(TrainingError, match=r"and cpu has 0\.00098 GiB free"):
         memory.ensure(model, objective, splits, config, cpu)
+    memory.ensure(model, objective, splits, config.model_copy(update={"compile": True}), cpu)
     monkeypatch.setattr(memory, "available", lambda device: found.more)
     memory.ensure(model, objective, splits, config, cpu)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")  # the other half is another rank's
