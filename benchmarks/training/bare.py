@@ -12,7 +12,10 @@ from pipeline.training.loop import BETAS
 
 
 def bare(study: Study, steps: int) -> Callable[[], None]:
-    """Steps on one batch that is on the device: precision, optimiser and clipping of the study, nothing else."""
+    """Steps on one batch that is on the device: precision, optimiser and clipping of the study, nothing else.
+
+    The loss is written out here, without the terms that the loop logs.
+    """
     config, device = study.settings, study.device
     model, objective = study.untrained()
     model = model.to(memory_format=torch.channels_last) if config.channels_last else model

@@ -68,7 +68,8 @@ class Objective(nn.Module):
         """Of the likelihood, without a gradient; 1/2, at which a squared error counts once, if it is not Gaussian."""
         if self.sigma == "optimal":
             return distributed.mean(combined.detach().mean()).clamp_min(1e-8)
-        return torch.as_tensor(0.5 if self.sigma is None else float(self.sigma) ** 2, device=combined.device)
+        fixed = 0.5 if self.sigma is None else float(self.sigma) ** 2
+        return torch.full((), fixed, device=combined.device)  # made there: a copy from the host would wait
 
     def nats(self, combined: Tensor) -> Tensor:
         """(B,) distances to (B,) nats per window.

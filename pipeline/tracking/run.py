@@ -122,6 +122,8 @@ def _open(client: "MlflowClient", experiment: str, identity: Identity, stage: st
     before = found.data.tags.get("evaluation") if found else None
     if found and (evaluation is None or before in (None, evaluation)):
         client.update_run(found.info.run_id, status="RUNNING")
+        if "error" in found.data.tags:  # of an attempt before this one
+            client.delete_tag(found.info.run_id, "error")
         run_id = str(found.info.run_id)
     else:
         tags = _tags(identity, stage)

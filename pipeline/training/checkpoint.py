@@ -1,8 +1,6 @@
 """Where a training stands, on disk, so that one that was killed goes on as if it had not been."""
 
 import contextlib
-import hashlib
-import io
 import os
 import time
 from pathlib import Path
@@ -44,17 +42,14 @@ class Checkpoints:
             Whether it could be written. A full disk is said, and the training goes on with the earlier ones.
         """
         self._last = time.monotonic()
-        buffer = io.BytesIO()
-        torch.save(state, buffer)
-        content = buffer.getbuffer()
         partial = self.folder / "partial"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with partial.open("wb") as file:
-                file.write(content)
+                torch.save(state, file)
                 file.flush()
                 os.fsync(file.fileno())
-            partial.rename(self.folder / f"{place}-{hashlib.sha256(content).hexdigest()[:16]}.pt")
+            partial.rename(self.folder / f"{place}-{workspace.sha256(partial)[:16]}.pt")
             for old in self._files()[KEPT:]:
                 old.unlink()
         except OSError as error:
@@ -71,14 +66,13 @@ class Checkpoints:
         """
         for path in self._files():
             try:
-                content = path.read_bytes()
-                if hashlib.sha256(content).hexdigest()[:16] != path.stem.split("-")[-1]:
-                    raise ValueError("its bytes are not those that were written")
-                state: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-                return state
-            except (OSError, ValueError) as error:
-                workspace.say(f"warning: {path}: damaged checkpoint ({error}); going back to the one before")
+                if workspace.sha256(path)[:16] == path.stem.split("-")[-1]:
+                    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+                    return state
+                workspace.say(f"warning: {path}: damaged checkpoint, removed; going back to the one before")
                 path.unlink(missing_ok=True)
+            except OSError as error:
+                workspace.say(f"warning: {path}: {error.strerror or error}; going back to the checkpoint before")
         return None
 
     def _files(self) -> list[Path]:

@@ -35,6 +35,7 @@ from pipeline.training.validate import validate
 # gradients of a mean squared error become many times smaller.
 BETAS = (0.9, 0.99)
 UNSIDED = ("beta_effective", "grad_norm")  # terms that validation has not
+STOP_STEPS = 10  # after which several ranks ask each other whether a signal has come
 CHECK_STEPS = 50  # between two looks at what the device has computed, each of which waits for it
 PLAIN = ("history", "best", "step", "seconds", "names", "sums")  # of a training, that a checkpoint holds as they are
 OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
@@ -110,7 +111,6 @@ class Training:
     def advance(self, x: Tensor, label: Tensor) -> None:
         """One step of the optimiser on the rank's share of a batch; nothing in it waits for the device."""
         model, objective, config = self.model, self.objective, self.config
-        model.train()
         noise, forget = self._draws()
         label = label if model.condition is None else model.condition.forget(label, forget)
         with autocast(config, self.device):
@@ -126,7 +126,7 @@ class Training:
 
     def _draws(self) -> tuple[Tensor, Tensor]:
         """The rank's share of what is drawn for a batch: (B, latent_dims) standard normal, (B,) uniform in [0, 1)."""
-        seed = order.generator(self.seed, self.step).initial_seed()
+        seed = order.seed(self.seed, self.step)
         torch.default_generator.manual_seed(seed)  # what codebooks draw too
         if self.device.type != "cpu":
             torch.get_device_module(self.device).manual_seed(seed)
@@ -153,17 +153,17 @@ class Training:
         return learning_rate(self.step, self.steps, self.config, [row["valid_loss"] for row in self.history])
 
     def means(self) -> dict[str, float]:
-        """Terms over the epoch so far, and the number of steps that were skipped; this waits for the device.
+        """Terms over the epoch's kept steps so far, NaN if there are none; this waits for the device.
 
         Raises:
             TrainingError: nothing but broken steps was made for a while.
         """
         assert self.sums is not None
-        self.guard.check(self.names, len(self.history) + 1, min(IN_A_ROW, self.batches))
+        self.guard.check(self.names, self.batches)
         *sums, kept = (distributed.total(self.sums) / distributed.world()).tolist()
         made = self.step - len(self.history) * self.batches
         names = [name if name in UNSIDED else f"train_{name}" for name in self.names]
-        means = {name: value / max(1, kept) for name, value in zip(names, sums, strict=True)}
+        means = {name: value / kept if kept else math.nan for name, value in zip(names, sums, strict=True)}
         beta = kl.weight(self.objective.config.kl, (self.step - 1) / self.steps)
         return means | {
             "beta": beta,
@@ -178,17 +178,25 @@ class Training:
             learnt: what `means` gives at its end.
 
         Raises:
-            TrainingError: a number in it is not finite.
+            TrainingError: a number of the validation is not finite, or most steps were skipped.
         """
         epoch = len(self.history) + 1
         model = self.model if self.average is None else self.average.settle(self.model)
         with autocast(self.config, self.device):
             scored = validate(model, self.held_out, self.objective, self.config.batch_size)
         row = {"epoch": epoch, **learnt, **scored}
-        bad = [name for name, value in row.items() if not math.isfinite(value)]
+        skipped = learnt["skipped_steps"]
+        if skipped >= IN_A_ROW and skipped > self.batches / 2:
+            raise TrainingError(
+                f"{skipped:.0f} of {self.batches} steps of epoch {epoch} were not finite or exploded, and skipped; "
+                "try a lower train.learning_rate"
+            )
+        bad = [name for name, value in scored.items() if not math.isfinite(value)]
         if bad:
+            self.guard.check(self.names, self.batches, 1)  # says what began it, where steps are broken too
             raise TrainingError(f"{', '.join(bad)} not finite in epoch {epoch}; try a lower train.learning_rate")
         if row["valid_loss"] < min((r["valid_loss"] for r in self.history), default=math.inf):
+            self.best = {}  # so that there are never three
             self.best = copy.deepcopy(model.state_dict())
         self.history.append(row)
         if epoch in marks(self.config.epochs, self.config.snapshots) or self.done():
@@ -253,14 +261,15 @@ def fit(
         TrainingError: a loss or the gradient is not finite for many steps in a row.
         StoppedError: a signal asked for it; what was done is saved where there are checkpoints.
     """
-    with numerics(config, device), Stop() as stop:
+    with numerics(config, device):
         run = Training(model, train, valid, config, objective, seed, device)
         saved = distributed.share(checkpoints.latest() if checkpoints and distributed.rank() == 0 else None)
         if saved is not None:
             run.load_state_dict(saved)
         watch.begin(run.history, run.step, run.batches)
-        while not run.done():
-            _epoch(run, watch, checkpoints, stop)
+        with Stop() as stop:
+            while not run.done():
+                _epoch(run, watch, checkpoints, stop)
     model.load_state_dict(run.best)
     return run.history, run.snapshots
 
@@ -270,14 +279,14 @@ def _epoch(run: Training, watch: Watcher, checkpoints: Checkpoints | None, stop:
     before, start, began = run.seconds, run.step, time.perf_counter()
     epoch, first_step = len(run.history) + 1, 0.0
     done, part = run.step - len(run.history) * run.batches, (distributed.rank(), distributed.world())
+    run.model.train()
     for x, label in run.data.epoch(run.config.batch_size, run.seed, epoch, done, *part):
         run.advance(x, label)
         if not run.warm:  # the first step of a process compiles, or tries kernels: it is timed apart
             first_step, run.warm = run.waited() - began, True
-        checked = run.step % CHECK_STEPS == 0
-        watch.step(run.means() if checked else None)
+        watch.step(run.means() if run.step % CHECK_STEPS == 0 else None)
         run.seconds = before + time.perf_counter() - began
-        _pause(run, checkpoints, stop, checked)
+        _pause(run, checkpoints, stop, run.step % STOP_STEPS == 0)
     learnt, trained = run.means(), run.waited() - began
     row = run.close_epoch(learnt)
     made = run.step - start
@@ -292,11 +301,13 @@ def _epoch(run: Training, watch: Watcher, checkpoints: Checkpoints | None, stop:
 
 def _pause(run: Training, checkpoints: Checkpoints | None, stop: Stop, together: bool) -> None:
     """Save where it is time to, and end where a signal has asked for it: with several ranks only `together`."""
+    if run.done():
+        return
     asked = stop.asked
     if distributed.world() > 1:
         asked = max(distributed.collect(asked)) if together else 0
     saved = False
-    if checkpoints and distributed.rank() == 0 and not run.done() and (asked or checkpoints.due()):
+    if checkpoints and distributed.rank() == 0 and (asked or checkpoints.due()):
         saved = checkpoints.save(f"{len(run.history):06d}-{run.step:010d}", run.state_dict())
     if asked:
         kept = "; what was learnt is saved, and the next run goes on from there" if saved else ""

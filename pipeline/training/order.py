@@ -10,13 +10,14 @@ LANES = 8  # row groups that are mixed; of 2, 4 or 8 ranks, each reads lanes of 
 
 
 def generator(*key: int) -> torch.Generator:
-    """A generator on the CPU whose draws follow from the key, of 64-bit numbers: (0, 1), (1, 0) and (0, 1, 0) differ.
+    """A generator on the CPU whose draws follow from the key, of 64-bit numbers: (0, 1), (1, 0), (0, 1, 0) differ."""
+    return torch.Generator().manual_seed(seed(*key))
 
-    Through NumPy's SeedSequence, since torch's own seeds of near keys may give related draws.
-    """
+
+def seed(*key: int) -> int:
+    """The seed of `generator`, through NumPy's SeedSequence: torch's own seeds of near keys may give related draws."""
     words = np.array(key, np.int64).view(np.uint32).tolist()
-    mixed = np.random.SeedSequence([len(key), *words]).generate_state(1, np.uint64)
-    return torch.Generator().manual_seed(int(mixed[0]))
+    return int(np.random.SeedSequence([len(key), *words]).generate_state(1, np.uint64)[0])
 
 
 def shuffled(group: Tensor, draws: torch.Generator) -> Tensor:

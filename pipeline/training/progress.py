@@ -74,7 +74,9 @@ class Progress:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None and self.done < self.epochs:
+            self._say(f"  ended after epoch {self.done} of {self.epochs}: the objective got no better (train.patience)")
         self.bar.close()
 
     def _describe(self) -> None:

@@ -16,7 +16,7 @@ from pipeline.training.data import Feed, fixed_noise
 
 @torch.no_grad()
 def validate(model: VAE, data: Feed, objective: Objective, batch_size: int) -> dict[str, float]:
-    """A row of history, at the final KL weight and with the same draws every time; ranks share the batches.
+    """A row of history, at the final KL weight and with the same draws every time; ranks share the windows.
 
     In nats per window, the KL in closed form where there is one; valid_mse alone is of the reconstruction from the
     posterior's mean. Whatever tells a collapse is there too: active units or codebook perplexity, the reconstructions'
@@ -24,6 +24,7 @@ def validate(model: VAE, data: Feed, objective: Objective, batch_size: int) -> d
     """
     model.eval()
     rank, world = distributed.rank(), distributed.world()
+    batch_size = max(1, batch_size // world)  # no more at a time than a step takes
     shared = len(data) >= world * batch_size  # each rank has a batch at least; otherwise all do the same
     part = (rank, world) if shared else (0, 1)
     noise = fixed_noise(len(data), model.latent_dims).split(batch_size)[part[0] :: part[1]]
@@ -59,4 +60,5 @@ def validate(model: VAE, data: Feed, objective: Objective, batch_size: int) -> d
         row |= {f"valid_kl_{name}": part.sum() for name, part in zip(model.bottleneck.levels, parts, strict=True)}
     numbers = dict(zip(row, torch.stack(list(row.values())).tolist(), strict=True))  # one wait for the device
     seen = use.numbers()
-    return numbers | seen | {"collapsed": float(collapse.reason(seen | {"kl": numbers["valid_kl"]}) is not None)}
+    row_found = numbers | seen | {"collapsed": float(collapse.reason(seen | {"kl": numbers["valid_kl"]}) is not None)}
+    return distributed.share(row_found)  # what all ranks decide by must not differ in the last bit

@@ -7,6 +7,7 @@ begun with other params, data or code is never gone on with.
 
 import contextlib
 import shutil
+from contextlib import AbstractContextManager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -24,6 +25,11 @@ def restore(fingerprint: str, to: Path) -> bool:
     return kept.is_dir()
 
 
+def alone(fingerprint: str, doing: str) -> AbstractContextManager[None]:
+    """Keep other processes away from the training of this fingerprint, wherever they run it for this project."""
+    return workspace.alone(workspace.state() / "locks" / fingerprint, doing)
+
+
 def unfinished(fingerprint: str) -> Path:
     """Where the checkpoints of a training belong until it is finished."""
     return workspace.state() / "checkpoints" / fingerprint
@@ -31,8 +37,12 @@ def unfinished(fingerprint: str) -> Path:
 
 def begin(fingerprint: str, identity: dict[str, Any]) -> None:
     """Note which run the training of this fingerprint belongs to."""
-    unfinished(fingerprint).mkdir(parents=True, exist_ok=True)
-    workspace.write_json(unfinished(fingerprint) / RUN, identity)
+    if identity["run_id"] is None:  # nothing is recorded this time: what was noted before stays
+        return
+    place = unfinished(fingerprint)
+    place.mkdir(parents=True, exist_ok=True)
+    workspace.write_json(place / f".{RUN}", identity)
+    (place / f".{RUN}").rename(place / RUN)
 
 
 def begun(fingerprint: str) -> dict[str, Any]:

@@ -25,6 +25,7 @@ KINDS = {  # network's norm, bottleneck, loss, and how close the curves are
     "codebook": ("batch", {"type": "vq", "codes": 8, "dim": 2, "prior_width": 8}, {"codebook": {}}, 1e-4),
     "adversary": ("none", GAUSSIAN, {"adversarial": 0.1}, 5e-3),
 }
+OF_A_BATCH = ("valid_usage", "valid_encoding_variance")  # statistics of a batch: in validation a rank has smaller ones
 
 
 def train(kind):
@@ -69,7 +70,7 @@ def test_the_curves_are_those_of_one_process(ranks, kind):
     for one, two in zip(alone, together, strict=True):
         assert one.keys() == two.keys()
         for name in one:
-            if "second" not in name:
+            if "second" not in name and name not in OF_A_BATCH:
                 assert two[name] == pytest.approx(one[name], rel=close, abs=close), (one["epoch"], name)
 
 

@@ -1,5 +1,9 @@
 """The loop learns, chooses its best epoch, and says when it cannot go on."""
 
+import functools
+import itertools
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +14,7 @@ from pipeline.losses.config import KLConfig, LossConfig
 from pipeline.losses.objective import Objective
 from pipeline.models.signal import Signal
 from pipeline.models.vae import build
+from pipeline.training.average import MovingAverage
 from pipeline.training.config import TrainConfig
 from pipeline.training.data import Resident
 from pipeline.training.loop import fit
@@ -139,3 +144,52 @@ def test_a_loss_that_is_not_finite_stops_with_its_name():
         next(made.decoder.parameters()).fill_(float("nan"))
     with pytest.raises(TrainingError, match=r"^distance not finite since step 1 \(epoch 1\), 6 steps in a row"):
         train(made)
+
+
+def test_one_broken_step_costs_that_step_alone_and_two_in_three_end_the_training(monkeypatch):
+    bad = {7}
+
+    def fragile(self, y, x, code, calls):
+        found = distances(self, y, x, code)
+        return found | ({"distance": found["distance"] * math.nan} if next(calls) in bad else {})
+
+    distances = Objective.distances
+    for loss in ({}, {"adversarial": 0.1}):  # 6 training batches and 2 of validation an epoch
+        monkeypatch.setattr(Objective, "distances", functools.partialmethod(fragile, calls=itertools.count(-1)))
+        history = train(epochs=3, loss=objective(**loss))[1]
+        assert [row["skipped_steps"] for row in history] == [0, 1, 0], loss
+        assert all(math.isfinite(value) for row in history for value in row.values())
+    bad = {step for step in range(100) if step % 3}
+    monkeypatch.setattr(Objective, "distances", functools.partialmethod(fragile, calls=itertools.count(1)))
+    with pytest.raises(TrainingError, match=r"^32 of 48 steps of epoch 1 were not finite or exploded"):
+        train(epochs=1, batch_size=2)
+
+
+def test_averaged_weights_are_what_is_validated_and_kept():
+    made = model()
+    made, history, _ = train(made, epochs=4, moving_average=0.95)
+    best = min(row["valid_loss"] for row in history)
+    assert validate(made, Resident(VALID, CPU), objective(), 16)["valid_loss"] == pytest.approx(best, rel=1e-4)
+    plain, _, _ = train(model(), epochs=4)
+    assert not any(torch.equal(a, b) for a, b in zip(made.parameters(), plain.parameters(), strict=True))
+
+
+def test_a_moving_average_follows_and_forgets():
+    first = torch.nn.Linear(2, 2)
+    average = MovingAverage(first, 0.9)
+    start = first.weight.detach().clone()
+    with torch.no_grad():
+        first.weight += 1
+    average.update(0)
+    torch.testing.assert_close(average.model.weight, start + 0.9)  # at the first step little of the start is kept
+    average.update(10_000)
+    torch.testing.assert_close(average.model.weight, start + 0.91)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "tf32"])
+def test_other_precisions_learn_too_and_leave_the_switches_as_they_were(precision):
+    before = torch.get_float32_matmul_precision(), torch.are_deterministic_algorithms_enabled()
+    made, history, _ = train(epochs=4, precision=precision, deterministic=True)
+    assert history[-1]["valid_loss"] < history[0]["valid_loss"]
+    assert all(weight.dtype == torch.float32 for weight in made.parameters())
+    assert before == (torch.get_float32_matmul_precision(), torch.are_deterministic_algorithms_enabled())

@@ -93,7 +93,7 @@ class VQ(Quantised):
         """Set the codes to the k-means of these (vectors, dim) and all earlier ones."""
         from vector_quantize_pytorch.vector_quantize_pytorch import kmeans
 
-        self.encodings.append(encodings)
+        self.encodings.append(torch.nan_to_num(encodings, 0.0, 0.0, 0.0))  # a broken step must not spoil the others
         self.gathered += 1
         self.batches += 1
         means, sizes = kmeans(torch.cat(self.encodings)[None], len(self.codes()), use_cosine_sim=True)
