@@ -70,6 +70,7 @@ class VQ(Quantised):
         codes: Tensor = self.quantiser.codebook
         return codes
 
+    @torch.compiler.disable  # what counts batches and moves codes would be compiled anew at each of the first steps
     def quantise(self, vectors: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """See `Quantised.quantise`."""
         encodings = functional.normalize(vectors, dim=-1)
