@@ -5,16 +5,16 @@ from collections.abc import Callable
 import torch
 
 from benchmarks.measure import Row
-from benchmarks.training.study import STEPS, VARIANTS, InTurn, Study, typical
+from benchmarks.training.study import TURN, VARIANTS, InTurn, Study
 from pipeline.training.device import autocast
 from pipeline.training.feed import feed
 from pipeline.training.loop import BETAS
 
 
-def bare(study: Study, steps: int) -> Callable[[], None]:
+def bare(study: Study) -> Callable[[int], None]:
     """Steps on one batch that is on the device: precision, optimiser and clipping of the study, nothing else.
 
-    The loss is written out here, without the terms that the loop logs.
+    Noise is drawn, as the loss of a VAE needs it. The loss is written out, without the terms that the loop logs.
     """
     config, device = study.settings, study.device
     model, objective = study.untrained()
@@ -24,10 +24,10 @@ def bare(study: Study, steps: int) -> Callable[[], None]:
         model.parameters(), config.learning_rate, BETAS, weight_decay=config.weight_decay, fused=device.type != "mps"
     )
     x, label = feed(study.train, device, model.labels).batch(torch.arange(config.batch_size))
-    noise = torch.randn(len(x), model.latent_dims, device=device)
 
-    def run() -> None:
+    def run(steps: int) -> None:
         for _ in range(steps):
+            noise = torch.randn(len(x), model.latent_dims, device=device)
             with autocast(config, device):
                 y, code = model(x, noise, label)
                 distances = objective.distances(y, x, code) | objective.challenge(y, x, code)
@@ -37,19 +37,15 @@ def bare(study: Study, steps: int) -> Callable[[], None]:
             (total / objective.signal.values).backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
             optimiser.step()
-        if device.type != "cpu":
-            torch.get_device_module(device).synchronize()
 
     return run
 
 
-def measure(study: Study, steps: int = STEPS) -> Row:
-    """An epoch's steps, data and logging of terms included but not validation."""
-    watch = InTurn(bare(study, steps))
+def measure(study: Study) -> Row:
+    """Steps of the loop, with batches, guard and means of terms, in turn with bare ones."""
+    watch = InTurn(bare(study), study.device)
     study.fit(watch)
-    windows = steps * study.settings.batch_size
-    own = typical([windows / row["windows_per_second"] for row in watch.rows])
-    return Row(f"{steps} steps in the loop ({study})", own, "bare steps on one batch", typical(watch.others))
+    return watch.row(f"{TURN} steps in the loop ({study})", "bare steps on one batch")
 
 
 def rows() -> list[Row]:

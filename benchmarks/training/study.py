@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from benchmarks.measure import Row
 from benchmarks.windows import Silent, split, untrained
 from pipeline import params, schema
 from pipeline.cache.reader import Split
@@ -18,7 +19,7 @@ from pipeline.training.device import pick
 from pipeline.training.loop import fit
 
 VARIANTS = ("mel_conv", "wave_resnet")  # one of each representation
-STEPS, EPOCHS = 60, 5  # in an epoch; the first epoch is to warm up
+STEPS, EPOCHS, TURN = 60, 5, 20  # steps in an epoch; epochs; steps between two looks at the clock
 
 
 @dataclass(frozen=True)
@@ -55,32 +56,55 @@ class Study:
 
 
 class InTurn(Silent):
-    """Runs and times something else after each epoch of a training.
+    """Lets something else take turns with a training, every few steps, so that a busy machine slows both alike.
 
     Args:
-        other: what takes turns.
-        on_epoch: called with each row of history, and counted as part of the epoch.
+        other: takes the number of steps to make.
+        device: that is waited for before each turn.
+        on_epoch: called with each row of history; its time counts as the steps' own.
     """
 
-    def __init__(self, other: Callable[[], object], on_epoch: Callable[[dict[str, float]], object] = id) -> None:
+    def __init__(
+        self, other: Callable[[int], object], device: torch.device, on_epoch: Callable[[dict[str, float]], object] = id
+    ) -> None:
         super().__init__()
-        self.other, self.on_epoch = other, on_epoch
+        self.other, self.device, self.on_epoch = other, device, on_epoch
+        self.steps = 0
         self.own: list[float] = []
         self.others: list[float] = []
+        self.after: list[float] = []
 
     def begin(self, history: list[dict[str, float]], step: int, batches: int) -> None:
-        """The first epoch begins."""
-        self.mark = time.perf_counter()
+        """The first turn begins."""
+        self.mark = self._now()
+
+    def step(self, terms: dict[str, float] | None) -> None:
+        """The other's turn, where it is time to."""
+        self.steps += 1
+        if self.steps % TURN == 0:
+            began = self._now()
+            self.own.append(began - self.mark)
+            self.other(TURN)
+            self.mark = self._now()
+            self.others.append(self.mark - began)
 
     def epoch(self, row: dict[str, float]) -> None:
-        """Seconds of the epoch, and of the other's turn."""
+        """Validation, which is over, counts for neither."""
         super().epoch(row)
+        began = self._now()
         self.on_epoch(row)
-        began = time.perf_counter()
-        self.own.append(began - self.mark)
-        self.other()
-        self.mark = time.perf_counter()
-        self.others.append(self.mark - began)
+        self.mark = self._now()
+        self.after.append(self.mark - began)
+
+    def row(self, what: str, reference: str) -> Row:
+        """Seconds of a turn, medians over all but the first."""
+        of_epochs = statistics.median(self.after) * TURN * len(self.rows) / self.steps
+        return Row(what, typical(self.own) + of_epochs, reference, typical(self.others))
+
+    def _now(self) -> float:
+        if self.device.type != "cpu":
+            torch.get_device_module(self.device).synchronize()
+        return time.perf_counter()
 
 
 def typical(times: list[float]) -> float:

@@ -17,7 +17,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.measure import Row
-from benchmarks.training.study import STEPS, VARIANTS, InTurn, Study, typical
+from benchmarks.training.study import TURN, VARIANTS, InTurn, Study
 from pipeline.training.feed import feed
 
 Log = Callable[[dict[str, float], int], object]
@@ -47,8 +47,8 @@ def save(study: Study, folder: Path) -> list[Path]:
     return paths
 
 
-def usual(study: Study, paths: list[Path], log: Log | None) -> Callable[[], None]:
-    """An epoch of it."""
+def usual(study: Study, paths: list[Path], log: Log | None) -> Callable[[int], None]:
+    """So many steps of it, one epoch after the other."""
     config, device = study.settings, study.device
     model, objective = study.untrained()
     gpu = device.type == "cuda"
@@ -56,12 +56,13 @@ def usual(study: Study, paths: list[Path], log: Log | None) -> Callable[[], None
         Files(paths), config.batch_size, shuffle=True, num_workers=2, persistent_workers=True, pin_memory=gpu
     )
     optimiser = torch.optim.Adam(model.parameters(), config.learning_rate)
-    steps = itertools.count()
+    batches = (x for _ in itertools.count() for x in loader)
+    done = itertools.count()
 
-    def run() -> None:
+    def run(steps: int) -> None:
         model.train()
         sums = {"loss": 0.0, "reconstruction": 0.0, "kl": 0.0}
-        for x in loader:
+        for x in itertools.islice(batches, steps):
             x = x.to(device)
             y, code = model(x, torch.randn(len(x), model.latent_dims, device=device))
             nats = objective.nats(objective.combined(objective.distances(y, x, code))).mean()
@@ -74,13 +75,13 @@ def usual(study: Study, paths: list[Path], log: Log | None) -> Callable[[], None
             terms = {"loss": total.item(), "reconstruction": nats.item(), "kl": divergence.sum(1).mean().item()}
             sums = {name: sums[name] + value for name, value in terms.items()}
             if log is not None:
-                log({"loss": terms["loss"]}, next(steps))
+                log({"loss": terms["loss"]}, next(done))
 
-    def plainly() -> None:
+    def plainly(steps: int) -> None:
         precision = torch.get_float32_matmul_precision()
         torch.set_float32_matmul_precision("highest")
         with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=False, allow_tf32=True):
-            run()
+            run(steps)
         torch.set_float32_matmul_precision(precision)
 
     return plainly
@@ -109,8 +110,8 @@ def mlflow_logs(folder: Path) -> tuple[Log, Log] | None:
     return one_by_one, at_once
 
 
-def measure(study: Study, steps: int = STEPS) -> list[Row]:
-    """Whole epochs of ours, with validation on a batch and one log_batch, in turn with those of the usual way."""
+def measure(study: Study) -> list[Row]:
+    """Steps of ours, with their share of one log_batch per epoch, in turn with those of the usual way."""
     found = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -119,10 +120,9 @@ def measure(study: Study, steps: int = STEPS) -> list[Row]:
         ways: list[tuple[str, Log | None, Log]] = [("without MLflow", None, lambda values, step: None)]
         ways += [] if logs is None else [("with log_metric every step", *logs)]
         for said, theirs, own in ways:
-            watch = InTurn(usual(study, paths, theirs), lambda row, own=own: own(row, int(row["epoch"])))
+            watch = InTurn(usual(study, paths, theirs), study.device, lambda row, own=own: own(row, int(row["epoch"])))
             study.fit(watch)
-            what = f"epoch of {steps} steps ({study})"
-            found.append(Row(what, typical(watch.own), f"the usual way, {said}", typical(watch.others)))
+            found.append(watch.row(f"{TURN} steps ({study})", f"the usual way, {said}"))
     return found
 
 
