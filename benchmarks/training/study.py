@@ -18,7 +18,7 @@ from pipeline.training.config import TrainConfig, variant
 from pipeline.training.device import pick
 from pipeline.training.loop import fit
 
-VARIANTS = ("mel_conv", "wave_resnet")  # one of each representation
+VARIANTS = ("mel_conv", "wave_conv", "wave_fc")  # both representations, and the shortest step
 STEPS, EPOCHS, TURN = 60, 5, 20  # steps in an epoch; epochs; steps between two looks at the clock
 
 

@@ -10,7 +10,7 @@ from benchmarks.windows import on_disk
 from pipeline.training.device import numerics
 from pipeline.training.loop import Training
 
-STEPS = {"mel_conv": 240, "wave_resnet": 60}  # of an epoch: what is streamed is no small set
+STEPS = {"mel_conv": 240, "wave_conv": 120, "wave_fc": 240}  # of an epoch: what is streamed is no small set
 
 
 def measure(study: Study) -> tuple[float, float]:
