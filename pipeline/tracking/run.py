@@ -121,7 +121,10 @@ def _open(client: "MlflowClient", experiment: str, identity: Identity, stage: st
     found = _find(client, number, identity, finished=stage != "train")
     before = found.data.tags.get("evaluation") if found else None
     if found and (evaluation is None or before in (None, evaluation)):
-        client.update_run(found.info.run_id, status="RUNNING")
+        tags = _tags(identity, stage) if stage == "train" else {}  # of this attempt, not of one that was stopped
+        client.update_run(found.info.run_id, status="RUNNING", name=_name(identity, tags) if tags else None)
+        for key, value in tags.items():
+            client.set_tag(found.info.run_id, key, value)
         if "error" in found.data.tags:  # of an attempt before this one
             client.delete_tag(found.info.run_id, "error")
         run_id = str(found.info.run_id)
@@ -129,10 +132,7 @@ def _open(client: "MlflowClient", experiment: str, identity: Identity, stage: st
         tags = _tags(identity, stage)
         if found:
             tags["model_run"] = found.info.run_id
-        name = f"{identity['variant']}-seed{identity['seed']}"
-        if tags["dvc.exp_name"]:
-            name += f"-{tags['dvc.exp_name']}"
-        run_id = str(client.create_run(number, tags=tags, run_name=name).info.run_id)
+        run_id = str(client.create_run(number, tags=tags, run_name=_name(identity, tags)).info.run_id)
     client.set_tag(run_id, "dvc.stage", stage)
     if evaluation:
         client.set_tag(run_id, "evaluation", evaluation)
@@ -155,6 +155,11 @@ def _find(client: "MlflowClient", experiment: str, identity: Identity, finished:
     query = f"tags.fingerprint = '{identity['fingerprint']}' and attributes.status = 'FINISHED'"
     runs = client.search_runs([experiment], query, order_by=["attributes.start_time DESC"])
     return next((run for run in runs if "model_run" not in run.data.tags), None)
+
+
+def _name(identity: Identity, tags: dict[str, str]) -> str:
+    name = f"{identity['variant']}-seed{identity['seed']}"
+    return f"{name}-{tags['dvc.exp_name']}" if tags["dvc.exp_name"] else name
 
 
 def _tags(identity: Identity, stage: str) -> dict[str, str]:

@@ -101,6 +101,10 @@ class Guard:
             f"{self.state['broken_in_a_row']:.0f} steps in a row were skipped; try a lower train.learning_rate"
         )
 
+    def healthy(self) -> bool:
+        """Whether the last step was kept; this waits for the device."""
+        return not float(self.state["in_a_row"])
+
     def state_dict(self) -> dict[str, Any]:
         """For a checkpoint."""
         return {"state": self.state, "first_broken": self.first_broken}

@@ -36,7 +36,7 @@ from pipeline.training.validate import validate
 BETAS = (0.9, 0.99)
 UNSIDED = ("beta_effective", "grad_norm")  # terms that validation has not
 STOP_STEPS = 10  # after which several ranks ask each other whether a signal has come
-CHECK_STEPS = 50  # between two looks at what the device has computed, each of which waits for it
+CHECK_STEPS = 25  # between two looks at what the device has computed, each of which waits for it
 PLAIN = ("history", "best", "step", "seconds", "names", "sums")  # of a training, that a checkpoint holds as they are
 OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 
@@ -307,7 +307,8 @@ def _pause(run: Training, checkpoints: Checkpoints | None, stop: Stop, together:
     if distributed.world() > 1:
         asked = max(distributed.collect(asked)) if together else 0
     saved = False
-    if checkpoints and distributed.rank() == 0 and (asked or checkpoints.due()):
+    # What is broken is not saved: the next run would go on into the same failure.
+    if checkpoints and distributed.rank() == 0 and (asked or checkpoints.due()) and run.guard.healthy():
         saved = checkpoints.save(f"{len(run.history):06d}-{run.step:010d}", run.state_dict())
     if asked:
         kept = "; what was learnt is saved, and the next run goes on from there" if saved else ""

@@ -36,6 +36,7 @@ class Progress:
         self.bar = tqdm(
             total=self.epochs * batches * self.windows,
             initial=step * self.windows,
+            desc=self.name,
             unit=" windows",
             unit_scale=True,
             dynamic_ncols=True,

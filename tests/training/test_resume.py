@@ -8,7 +8,7 @@ import threading
 import pytest
 import torch
 
-from pipeline.errors import StoppedError
+from pipeline.errors import StoppedError, TrainingError
 from pipeline.losses.config import LossConfig
 from pipeline.losses.objective import Objective
 from pipeline.models.signal import Signal
@@ -142,4 +142,12 @@ def test_a_full_disk_costs_the_checkpoint_and_not_the_training(tmp_path, capsys,
     monkeypatch.setattr(os, "fsync", full)
     assert len(run("gaussian", Rows(), tmp_path)[1]) == 3
     assert "no checkpoint was written (No space left on device)" in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_broken_is_saved(tmp_path, monkeypatch):
+    distances = Objective.distances
+    monkeypatch.setattr(Objective, "distances", lambda *a: {n: v * float("nan") for n, v in distances(*a).items()})
+    with pytest.raises(TrainingError):
+        run("gaussian", Rows(), tmp_path)
     assert list(tmp_path.iterdir()) == []
