@@ -13,7 +13,7 @@ from pipeline.models.vae import VAE
 from pipeline.training.data import Feed
 from pipeline.training.feed import feed
 from pipeline.training.records import History
-from pipeline.training.snapshots import Snapshots, spread
+from pipeline.training.snapshots import DRAWN, FIXED, Snapshots, spread
 
 COMPONENTS = 2048  # at most: the largest latent of the systems in docs/variants.md
 WINDOWS = 8192  # at most, evenly spread: of so many, the products of all pairs take half a gigabyte
@@ -43,8 +43,8 @@ def fit(
         "seconds": time.perf_counter() - began,
     }
     on_epoch(row)
-    fixed = held_out.batch(spread(len(held_out), 4)).x
-    drawn = model.sample(4, torch.Generator().manual_seed(0))
+    fixed = held_out.batch(spread(len(held_out), FIXED)).x
+    drawn = model.sample(DRAWN, torch.Generator().manual_seed(0))
     return [row], Snapshots(fixed, [1], [model.reconstruct(fixed)], [drawn])
 
 

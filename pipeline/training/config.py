@@ -35,7 +35,7 @@ class TrainConfig(Strict):
     patience: int | None = Field(
         None, ge=1, description="epochs without a better validation objective; null: never stop"
     )
-    snapshots: int = Field(6, ge=2, description="epochs at which a few fixed windows are kept as reconstructed")
+    snapshots: int = Field(10, ge=2, description="epochs at which a few fixed windows are kept as reconstructed")
     precision: Literal["auto", "fp32", "tf32", "bf16"] = Field(
         "auto", description="auto: bf16 on a GPU that has it, else fp32"
     )

@@ -26,7 +26,7 @@ from pipeline.training.feed import feed
 from pipeline.training.guard import IN_A_ROW, Guard
 from pipeline.training.records import History
 from pipeline.training.schedule import exhausted, learning_rate
-from pipeline.training.snapshots import Snapshots, marks, spread
+from pipeline.training.snapshots import FIXED, Snapshots, marks, spread
 from pipeline.training.step import loss
 from pipeline.training.stopping import Stop
 from pipeline.training.validate import validate
@@ -99,7 +99,7 @@ class Training:
         )
         self.guard = Guard([model, objective], device)
         self.average = None if config.moving_average is None else MovingAverage(model, config.moving_average)
-        self.fixed = self.held_out.batch(spread(len(self.held_out), 4))
+        self.fixed = self.held_out.batch(spread(len(self.held_out), FIXED))
         self.snapshots = Snapshots(self.fixed.x.cpu())
         self.history: History = []
         self.best: dict[str, Tensor] = {}

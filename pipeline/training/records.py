@@ -17,7 +17,7 @@ def save_history(path: Path, history: History) -> None:
 
 
 def save_snapshots(path: Path, snapshots: Snapshots) -> None:
-    """Rows of kind original (epoch 0), reconstruction and sample, with their epoch, index and array."""
+    """Rows of kind original (epoch 0), reconstruction and sample, with their epoch, index and float16 array."""
     kinds: list[str] = []
     epochs: list[int] = []
     index: list[int] = []
@@ -31,5 +31,5 @@ def save_snapshots(path: Path, snapshots: Snapshots) -> None:
         kinds += [kind] * len(stack)
         epochs += [epoch] * len(stack)
         index += range(len(stack))
-        values.append(stack.squeeze(1).numpy().astype(np.float32))
+        values.append(stack.squeeze(1).numpy().astype(np.float16))
     arrays.write(path, {"kind": kinds, "epoch": epochs, "index": index}, {"array": np.concatenate(values)})

@@ -8,6 +8,9 @@ from torch import Tensor
 from pipeline.models.vae import VAE
 from pipeline.training.data import Batch
 
+FIXED = 4  # windows
+DRAWN = 9  # latents
+
 
 @dataclass
 class Snapshots:
@@ -20,12 +23,12 @@ class Snapshots:
 
     @torch.no_grad()
     def keep(self, epoch: int, model: VAE, fixed: Batch) -> None:
-        """Add what `model` makes of the windows in `fixed`, and four samples that are the same draw every time."""
+        """Add what `model` makes of the windows in `fixed`, and nine samples that are the same draw every time."""
         model.eval()
         self.epochs.append(epoch)
         self.reconstructions.append(model.reconstruct(fixed.x, fixed.label).cpu())
         same = torch.Generator().manual_seed(0)
-        self.samples.append(model.sample(4, same, fixed.label.repeat(4)[:4]).cpu())
+        self.samples.append(model.sample(DRAWN, same, fixed.label.repeat(DRAWN)[:DRAWN]).cpu())
 
 
 def marks(epochs: int, number: int) -> set[int]:
