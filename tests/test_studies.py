@@ -38,7 +38,7 @@ def written(tmp_path, monkeypatch):
         ({"models.mel_con.train.epochs": 3}, "models.mel_con: no such entry; did you mean 'mel_conv'?"),
         ({"models.mel_conv.bottleneck.latnt": 3}, "models.mel_conv.bottleneck: unknown key 'latnt'"),
         ({"train.epochs.most": 3}, "train.epochs.most: train.epochs holds no keys"),
-        ({}, "overrides: .*at least 1"),
+        ({}, "a study has `overrides` or `models`"),
     ],
 )
 def test_a_wrong_override_is_named_with_its_file(written, overrides, message):
@@ -52,6 +52,43 @@ def test_a_study_may_add_a_variant_and_a_key_that_the_base_leaves_out(written):
     written(overrides={"models.wave_pca": block, "models.mel_conv.train.epochs": 7})
     models = schema.load(studies.load("mine")).models
     assert models["mel_conv"].train == {"epochs": 7} and models["wave_pca"].loss is None
+
+
+def test_a_study_may_make_its_variants_of_those_of_the_base(written):
+    written(models={"pca": {}, "long": {"from": "mel_conv", "train.epochs": 50, "loss.kl.beta": 0.5}})
+    models, base = (schema.load(raw).models for raw in (studies.load("mine"), params.read()))
+    assert set(models) == {"pca", "long"} and models["pca"] == base["pca"]
+    assert models["long"].train["epochs"] == 50 and models["long"].loss.kl.beta == 0.5
+    assert models["long"].network == base["mel_conv"].network and base["mel_conv"].loss.kl.beta == 1.0
+
+
+@pytest.mark.parametrize(
+    ("models", "message"),
+    [
+        ({"long": {"from": "mel_con"}}, "models.long.from: no such entry; did you mean 'mel_conv'?"),
+        ({"long": {}}, "models.long.from: no such entry"),
+        ({"a.b": {"from": "mel_conv"}}, "models.a.b"),
+        ({"long": {"from": "mel_conv", "los.kl.beta": 1}}, "models.long: unknown key 'los'"),
+        ({"long": {"from": "mel_conv", "representation.kind": 1}}, "models.long.representation.kind: .*holds no keys"),
+    ],
+)
+def test_a_wrong_variant_of_a_study_is_named(written, models, message):
+    written(models=models)
+    with pytest.raises(ParamsError, match=f"^studies/mine.yaml: {message}"):
+        studies.load("mine")
+
+
+def test_the_epochs_study_compares_two_runs_of_one_variant():
+    short, long = (schema.load(studies.load("epochs")).models[f"mel_elbo_{n}"] for n in (20, 100))
+    assert (short.train["epochs"], long.train["epochs"]) == (20, 100)
+    assert short.model_copy(update={"train": None}) == long.model_copy(update={"train": None})
+
+
+def test_each_variant_of_the_losses_study_differs_in_its_loss_alone():
+    models = {n: m for n, m in schema.load(studies.load("losses")).models.items() if m.loss}
+    losses = [model.loss.model_dump_json() for model in models.values()]
+    assert len(set(losses)) == len(losses) == 7
+    assert len({model.model_copy(update={"loss": None}).model_dump_json() for model in models.values()}) == 1
 
 
 def test_a_study_that_is_not_there_is_named(written):
