@@ -124,6 +124,19 @@ def test_a_store_that_is_down_warns_once_and_stops_nothing(monkeypatch, capsys):
     assert capsys.readouterr().err.count("warning: MLflow") == 1
 
 
+def test_when_its_process_dies_the_stage_goes_on_and_the_next_run_has_another(capsys):
+    with record(CONFIG, "train", IDENTITY) as run:
+        assert run.identity["run_id"]
+        run._beside._process.kill()
+        run._beside._process.wait()
+        for step in range(3):
+            run.metrics({"a": 1.0}, step)
+    assert capsys.readouterr().err.count("warning: MLflow") == 1
+    with record(CONFIG, "train", IDENTITY) as other:
+        other.metrics({"a": 1.0})
+    assert get(other.identity["run_id"]).data.metrics == {"a": 1.0}
+
+
 def test_a_password_is_not_shown(monkeypatch, capsys):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://bob:s3cret@127.0.0.1:9/mlflow")
     with record(CONFIG, "train", IDENTITY):
