@@ -4,7 +4,7 @@ import argparse
 import json
 from dataclasses import asdict
 
-from benchmarks import caching, footprint, length, memory, reading, startup, training
+from benchmarks import caching, footprint, length, memory, reading, results, startup, training
 from benchmarks.measure import table
 
 PARTS = {
@@ -15,6 +15,7 @@ PARTS = {
     "length": length,
     "footprint": footprint,
     "training": training,
+    "results": results,
 }
 
 if __name__ == "__main__":

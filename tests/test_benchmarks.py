@@ -6,12 +6,14 @@ from functools import partial
 import pytest
 import torch
 
-from benchmarks import caching, footprint, length, memory, reading
+from benchmarks import caching, footprint, length, memory, reading, results
 from benchmarks.measure import Row, compare, table
 from benchmarks.training import bare, first, usual, utilisation, waiting
 from benchmarks.training import study as studies
 from benchmarks.training.study import Study
 from benchmarks.windows import on_disk
+from pipeline import params
+from tests.e2e.conftest import TINY, merged
 
 
 def test_benchmarks_run_on_little(monkeypatch):
@@ -105,3 +107,13 @@ def test_what_holds_a_gpu_up_is_named(issuing, flop, seconds, said):
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_without_a_gpu_its_use_is_skipped_with_a_line(capsys):
     assert utilisation.rows() == [] and "no CUDA device" in capsys.readouterr().err
+
+
+@pytest.mark.e2e
+def test_every_stage_is_timed_in_a_small_project(tmp_path):
+    raw = merged(params.read(), TINY) | {"tracking": {"enabled": False}}
+    raw["models"] = {"pca": raw["models"]["pca"]}
+    taken = results.measure(raw, tmp_path)
+    stages = {path.stem for path in (results.ROOT / "stages").glob("[!_]*.py")}
+    assert set(taken) == stages and min(taken.values()) > 0
+    assert (tmp_path / "data" / "report" / "index.html").is_file()
