@@ -26,6 +26,7 @@ DATA = Path("data")
 RAW = DATA / "raw"
 WINDOWS = DATA / "windows"
 CACHE = DATA / "cache"
+REFERENCE = DATA / "reference"
 MODELS = DATA / "models"
 EVALUATION = DATA / "evaluation"
 FIGURES = DATA / "figures"

@@ -1,16 +1,42 @@
 """Schema of the `evaluate` section."""
 
-from pydantic import Field
+from typing import Self
 
+from pydantic import Field, field_validator, model_validator
+
+from pipeline.cache.config import MelConfig
 from pipeline.params import Strict
 
 
 class EvaluateConfig(Strict):
     """How every variant is scored."""
 
-    examples: int = Field(
-        4, ge=1, description="test windows kept as arrays for figures and audio, of as many labels as there are"
+    mel: MelConfig = Field(
+        MelConfig(), description="the common log-mel, on which mel and waveform variants stand in one table"
+    )
+    examples: int = Field(4, ge=1, description="test windows that are shown and played, of as many labels as there are")
+    heard: int = Field(
+        12, ge=1, description="test windows scored on audio, the examples among them, of many recordings"
     )
     samples: int = Field(4, ge=1, description="windows decoded from latents drawn from the prior")
-    bootstrap: int = Field(1000, ge=10, description="resamples of the test tracks for a 95 % interval")
+    griffin_lim_iterations: int = Field(32, ge=1, description="of every mel that becomes audio")
+    bootstrap: int = Field(2000, ge=10, description="resamples of the test groups for a 95 % interval")
     batch_size: int = Field(64, ge=1)
+
+    @field_validator("mel")
+    @classmethod
+    def _is_of_windows(cls, mel: MelConfig) -> MelConfig:
+        if mel.train_span_seconds is not None:
+            raise ValueError("train_span_seconds: no model is trained on the common log-mel; leave it out")
+        return mel
+
+    @model_validator(mode="after")
+    def _examples_are_heard(self) -> Self:
+        if self.heard < self.examples:
+            raise ValueError(f"heard: {self.heard} windows cannot hold the {self.examples} examples; raise it")
+        return self
+
+
+def same(mel: MelConfig, other: MelConfig) -> bool:
+    """Whether both make the same array of a window."""
+    return mel.model_dump(exclude={"train_span_seconds"}) == other.model_dump(exclude={"train_span_seconds"})

@@ -1,0 +1,62 @@
+"""From metrics per window to one number per variant, with its interval and how much it depends on the seed."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from pipeline.evaluation.bootstrap import estimate, per_track
+
+# Every metric that windows.parquet may hold; metrics.json has each, null where a variant has none.
+METRICS = (
+    *("mse", "cosine_similarity", "kl", "elbo", "out_of_range"),
+    *("si_sdr", "stft_distance", "log_spectral_distance"),
+    *("mel_mse", "mel_cosine_similarity", "mel_log_spectral_distance"),
+    *("mel_mse_bass", "mel_mse_middle", "mel_mse_treble", "mel_mse_reach"),
+    *("audio_stft_distance", "audio_log_spectral_distance"),
+    *("probe_accuracy", "knn_accuracy"),
+)
+# Of predictors that see nothing: just their means.
+PREDICTORS = ("mse_mean", "mse_zero", "mel_mse_mean")
+
+
+def aggregate(windows: pd.DataFrame, resamples: int) -> dict[str, float | None]:
+    """Each metric's mean over tracks and seeds; NaN becomes None.
+
+    A window counts for its track, a track for the mean: long recordings weigh no more than short ones. With X come
+    X_low and X_high, a 95 % interval (see `bootstrap.estimate`) that says how much it would be another with other
+    recordings, and X_seed_std, the standard deviation over seeds of their means, which a single seed has not.
+
+    Args:
+        windows: seed, track_id, group and any of `METRICS` and `PREDICTORS`.
+        resamples: of the bootstrap.
+    """
+    names = [name for name in (*METRICS, *PREDICTORS) if name in windows]
+    by_seed = [
+        per_track(rows[names].to_numpy(float), rows["track_id"].to_numpy()) for _, rows in windows.groupby("seed")
+    ]
+    tracks, ids = mean([values for values, _ in by_seed]), by_seed[0][1]
+    group_of = windows.drop_duplicates("track_id").set_index("track_id")["group"]
+    found = estimate(tracks, group_of[ids].to_numpy(), resamples)
+    seeds = np.stack([mean(values) for values, _ in by_seed])
+    spread = seeds.std(0, ddof=1) if len(seeds) > 1 else np.full(len(names), np.nan)
+    result: dict[str, float | None] = {}
+    for i, name in enumerate(names):
+        result[name] = float(found.mean[i])
+        if name in METRICS:
+            result |= {f"{name}_low": float(found.low[i]), f"{name}_high": float(found.high[i])}
+            result[f"{name}_seed_std"] = float(spread[i])
+    every = {f"{name}{end}": None for name in METRICS for end in ("", "_low", "_high", "_seed_std")}
+    return (
+        every
+        | dict.fromkeys(PREDICTORS)
+        | {k: v if v is not None and np.isfinite(v) else None for k, v in result.items()}
+    )
+
+
+def mean(parts: Iterable[np.ndarray]) -> np.ndarray:
+    """Of the values at each place that are not NaN; NaN where all are."""
+    stacked = np.stack(list(parts))
+    known = ~np.isnan(stacked)
+    total, count = np.where(known, stacked, 0).sum(0), known.sum(0)
+    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)

@@ -1,0 +1,54 @@
+"""The bands of the common log-mel: which are bass, middle and treble, and which a representation reaches."""
+
+import librosa
+import numpy as np
+import torch
+from torch import Tensor
+
+from pipeline.cache.config import MelConfig
+from pipeline.evaluation import measures
+
+BORDERS = (250.0, 4000.0)  # Hz, between bass, middle and treble
+
+
+class Bands:
+    """Bands of `mel`, as seen by a representation of `sample_rate` Hz.
+
+    Attributes:
+        hertz: (bands,) the centre of each.
+        reach_hz: the representation's Nyquist frequency, where some band lies not wholly below it; else None.
+        groups: for bass, middle, treble and reach, (bands,) whether a band belongs to it, by its centre, or for reach
+            by its upper end.
+    """
+
+    def __init__(self, mel: MelConfig, sample_rate: int) -> None:
+        edges = librosa.mel_frequencies(mel.bands + 2, fmin=0, fmax=mel.sample_rate / 2)
+        self.hertz = edges[1:-1]
+        nyquist = sample_rate / 2
+        self.reach_hz = None if sample_rate >= mel.sample_rate else nyquist
+        low, high = BORDERS
+        self.groups = {
+            "bass": self.hertz < low,
+            "middle": (low <= self.hertz) & (self.hertz < high),
+            "treble": high <= self.hertz,
+            "reach": edges[2:] <= nyquist if self.reach_hz else np.full(mel.bands, True),
+        }
+
+    def score(self, y: Tensor, x: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """What each window's common log-mel shows, and the (B, bands) squared errors.
+
+        A group that has no bands has no error: NaN.
+
+        Args:
+            y: (B, bands, frames) reconstructions, as `Common.to_mel` makes them.
+            x: likewise the originals.
+        """
+        errors = (y - x).square().mean(2).double()
+        found = {
+            "mel_mse": errors.mean(1),
+            "mel_cosine_similarity": measures.cosine_similarity(y, x),
+            "mel_log_spectral_distance": measures.mel_log_spectral_distance(y, x),
+        }
+        for name, members in self.groups.items():
+            found[f"mel_mse_{name}"] = errors[:, torch.from_numpy(members).to(errors.device)].mean(1)
+        return found, errors

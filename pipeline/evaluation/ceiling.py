@@ -1,0 +1,55 @@
+"""What a representation itself loses: the true window as a model sees it, scored as its reconstruction would be."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pipeline import workspace
+from pipeline.audio.scale import to_unit
+from pipeline.cache import arrays
+from pipeline.cache.config import RepresentationConfig
+from pipeline.cache.reader import read_split
+from pipeline.evaluation.aggregate import aggregate
+from pipeline.evaluation.config import EvaluateConfig
+from pipeline.evaluation.reference import load
+from pipeline.evaluation.shared import Shared
+
+BATCH = 64
+
+
+def write(
+    reference: Path, out: Path, cache: Path, representation: RepresentationConfig, settings: EvaluateConfig
+) -> None:
+    """Make metrics.json, windows.parquet and examples.parquet in `out`.
+
+    Args:
+        reference: the folder of windows.parquet and examples.parquet of the original windows.
+        out: a new folder.
+        cache: of the representation.
+        representation: its settings.
+        settings: of the evaluation.
+
+    Raises:
+        DataError: the reference is of other windows than the cache.
+    """
+    test = read_split(cache, "test")
+    original = load(reference, test)
+    shared = Shared(original, representation, settings)
+    for rows in np.array_split(np.arange(len(test)), -(-len(test) // BATCH)):
+        stored = torch.from_numpy(test.values[rows]).float()
+        peaks = None if test.peak_db is None else test.peak_db[rows]
+        shared.add(to_unit(stored, test.kind), peaks)
+    found = shared.finish()
+    frame = original.frame().assign(**found.windows)
+    out.mkdir(parents=True)
+    frame.to_parquet(out / "windows.parquet", index=False)
+    counts = {"tracks": frame["track_id"].nunique(), "groups": frame["group"].nunique(), "windows": len(frame)}
+    about = {"ceiling": True, "reach_hz": shared.bands.reach_hz, **counts}
+    workspace.write_json(out / "metrics.json", aggregate(frame.assign(seed=0), settings.bootstrap) | about)
+    shown = original.heard[original.examples >= 0]
+    arrays.write(
+        out / "examples.parquet",
+        {"example": original.examples[original.examples >= 0], "window_id": test.window_ids[shown]},
+        {"audio": found.audio[original.examples >= 0]},
+    )

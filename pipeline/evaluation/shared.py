@@ -1,0 +1,79 @@
+"""What mel and waveform variants are both scored on: the common log-mel, and audio at the common rate."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pipeline.audio.scale import to_unit
+from pipeline.cache.config import RepresentationConfig
+from pipeline.evaluation import audio
+from pipeline.evaluation.bands import Bands
+from pipeline.evaluation.common import Common
+from pipeline.evaluation.config import EvaluateConfig
+from pipeline.evaluation.reference import Reference
+
+
+@dataclass(frozen=True)
+class Found:
+    """Of all test windows.
+
+    Attributes:
+        windows: a (windows,) array per metric; NaN in audio_* where a window is not heard.
+        errors: (windows, bands) squared errors on the common log-mel.
+        audio: (H, samples) float32, the windows that are heard.
+    """
+
+    windows: dict[str, np.ndarray]
+    errors: np.ndarray
+    audio: np.ndarray
+
+
+class Shared:
+    """Scores reconstructions of the test windows, which come batch by batch and in order.
+
+    Args:
+        reference: the original windows.
+        representation: of the reconstructions.
+        settings: of the evaluation.
+    """
+
+    def __init__(self, reference: Reference, representation: RepresentationConfig, settings: EvaluateConfig) -> None:
+        self.reference = reference
+        seconds = reference.audio.shape[1] / settings.mel.sample_rate
+        self.common = Common(settings.mel, representation, seconds, settings.griffin_lim_iterations)
+        self.bands = Bands(settings.mel, representation.sample_rate)
+        self._seen = 0
+        self._scores: dict[str, list[Tensor]] = {}
+        self._errors: list[Tensor] = []
+        self._audio: list[np.ndarray] = []
+
+    def add(self, arrays: Tensor, peak_db: np.ndarray | None) -> None:
+        """Score the next windows.
+
+        Args:
+            arrays: (B, *shape) on the representation's scale.
+            peak_db: (B,) the originals' levels where it is a mel.
+        """
+        rows = np.arange(self._seen, self._seen + len(arrays))
+        self._seen += len(arrays)
+        original = to_unit(torch.from_numpy(self.reference.mel[rows]).to(arrays.device).float(), "mel")
+        levels = self.reference.windows["peak_db"].to_numpy()[rows]
+        found, errors = self.bands.score(self.common.to_mel(arrays, peak_db, levels), original)
+        for name, values in found.items():
+            self._scores.setdefault(name, []).append(values)
+        self._errors.append(errors)
+        heard = np.flatnonzero(np.isin(rows, self.reference.heard))
+        if len(heard):
+            chosen = arrays[torch.from_numpy(heard).to(arrays.device)].cpu().numpy()
+            self._audio.append(audio.render(self.common, chosen, None if peak_db is None else peak_db[heard]))
+
+    def finish(self) -> Found:
+        """The scores of all windows that were added."""
+        windows = {name: torch.cat(parts).double().cpu().numpy() for name, parts in self._scores.items()}
+        heard = np.concatenate(self._audio)
+        for name, values in audio.score(heard, self.reference.audio, self.common.mel.sample_rate).items():
+            windows[name] = np.full(self._seen, np.nan)
+            windows[name][self.reference.heard] = values
+        return Found(windows, torch.cat(self._errors).cpu().numpy(), heard)

@@ -1,0 +1,36 @@
+"""What all variants are measured against, once: the test windows as recorded: data/reference/."""
+
+import pandas as pd
+from pydantic import TypeAdapter
+
+from pipeline import workspace
+from pipeline.cache.config import RepresentationConfig
+from pipeline.evaluation import ceiling, originals
+from pipeline.evaluation.config import EvaluateConfig
+from pipeline.params import read, section
+from pipeline.sources.config import SourceConfig
+from pipeline.sources.tracks import root
+
+
+def main() -> None:
+    """Write data/reference."""
+    raw = read()
+    settings = section(EvaluateConfig, "evaluate", raw=raw)
+    representations = TypeAdapter(dict[str, RepresentationConfig]).validate_python(raw["representations"])
+    windows = pd.read_parquet(workspace.WINDOWS / "windows.parquet")
+    tracks = pd.read_parquet(workspace.RAW / "tracks.parquet")
+    recordings = root(section(SourceConfig, "source", raw=raw)).absolute()
+    mean = originals.mean_predictor(settings.mel, representations, workspace.CACHE)
+    with workspace.output(workspace.REFERENCE) as out:
+        chosen = settings.mel, settings.examples, settings.heard
+        said = originals.write(out, windows, tracks, recordings, *chosen, mean)
+        workspace.write_json(out / "reference.json", said)
+        for name, representation in representations.items():
+            ceiling.write(out, out / "ceiling" / name, workspace.CACHE / name, representation, settings)
+    tests = (windows["split"] == "test").sum()
+    heard = f"{len(said['heard'])} of them heard at {settings.mel.sample_rate} Hz"
+    workspace.say(f"reference: {tests} test windows on the common log-mel, {heard}")
+
+
+if __name__ == "__main__":
+    workspace.run(main)
