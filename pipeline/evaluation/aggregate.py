@@ -18,6 +18,9 @@ METRICS = (
 )
 # Of predictors that see nothing: just their means.
 PREDICTORS = ("mse_mean", "mse_zero", "mel_mse_mean")
+KEYS: dict[str, float | None] = dict.fromkeys(
+    (*(f"{name}{end}" for name in METRICS for end in ("", "_low", "_high", "_seed_std")), *PREDICTORS)
+)
 
 
 def aggregate(windows: pd.DataFrame, resamples: int) -> dict[str, float | None]:
@@ -33,25 +36,19 @@ def aggregate(windows: pd.DataFrame, resamples: int) -> dict[str, float | None]:
     """
     names = [name for name in (*METRICS, *PREDICTORS) if name in windows]
     by_seed = [
-        per_track(rows[names].to_numpy(float), rows["track_id"].to_numpy()) for _, rows in windows.groupby("seed")
+        per_track(rows[names].to_numpy(float), rows["track_id"].to_numpy(), rows["group"].to_numpy())
+        for _, rows in windows.groupby("seed")
     ]
-    tracks, ids = mean([values for values, _ in by_seed]), by_seed[0][1]
-    group_of = windows.drop_duplicates("track_id").set_index("track_id")["group"]
-    found = estimate(tracks, group_of[ids].to_numpy(), resamples)
-    seeds = np.stack([mean(values) for values, _ in by_seed])
+    found = estimate(mean(tracks for tracks, _ in by_seed), by_seed[0][1], resamples)
+    seeds = np.stack([mean(tracks) for tracks, _ in by_seed])
     spread = seeds.std(0, ddof=1) if len(seeds) > 1 else np.full(len(names), np.nan)
-    result: dict[str, float | None] = {}
+    result: dict[str, float] = {}
     for i, name in enumerate(names):
         result[name] = float(found.mean[i])
         if name in METRICS:
             result |= {f"{name}_low": float(found.low[i]), f"{name}_high": float(found.high[i])}
             result[f"{name}_seed_std"] = float(spread[i])
-    every = {f"{name}{end}": None for name in METRICS for end in ("", "_low", "_high", "_seed_std")}
-    return (
-        every
-        | dict.fromkeys(PREDICTORS)
-        | {k: v if v is not None and np.isfinite(v) else None for k, v in result.items()}
-    )
+    return KEYS | {name: value if np.isfinite(value) else None for name, value in result.items()}
 
 
 def mean(parts: Iterable[np.ndarray]) -> np.ndarray:

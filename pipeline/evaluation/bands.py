@@ -2,11 +2,13 @@
 
 import librosa
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
 from pipeline.cache.config import MelConfig
 from pipeline.evaluation import measures
+from pipeline.evaluation.bootstrap import per_track
 
 BORDERS = (250.0, 4000.0)  # Hz, between bass, middle and treble
 
@@ -43,7 +45,7 @@ class Bands:
             y: (B, bands, frames) reconstructions, as `Common.to_mel` makes them.
             x: likewise the originals.
         """
-        errors = (y - x).square().mean(2).double()
+        errors = measures.wide((y - x).square().mean(2))
         found = {
             "mel_mse": errors.mean(1),
             "mel_cosine_similarity": measures.cosine_similarity(y, x),
@@ -52,3 +54,15 @@ class Bands:
         for name, members in self.groups.items():
             found[f"mel_mse_{name}"] = errors[:, torch.from_numpy(members).to(errors.device)].mean(1)
         return found, errors
+
+    def table(self, errors: np.ndarray, mean_error: np.ndarray, track_ids: np.ndarray) -> pd.DataFrame:
+        """A seed's rows of bands.parquet: band, hertz, mse and mse_mean, means over tracks of those over windows.
+
+        Args:
+            errors: (windows, bands), of `score`.
+            mean_error: (windows, bands), what the mean predictor costs.
+            track_ids: (windows,).
+        """
+        mse, mse_mean = (per_track(e, track_ids, track_ids)[0].mean(0) for e in (errors, mean_error))
+        numbers = np.arange(len(self.hertz))
+        return pd.DataFrame({"band": numbers, "hertz": self.hertz, "mse": mse, "mse_mean": mse_mean})

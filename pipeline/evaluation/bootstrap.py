@@ -17,19 +17,20 @@ class Estimates:
     high: np.ndarray
 
 
-def per_track(values: np.ndarray, track_ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Means over each track's windows, NaN left out, and the tracks' names.
+def per_track(values: np.ndarray, track_ids: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Means over each track's windows, NaN left out, and the tracks' groups.
 
     Args:
         values: (windows, M).
         track_ids: (windows,).
+        groups: (windows,) of their tracks.
 
     Returns:
-        (tracks, M), NaN where none of a track's windows has a value, and (tracks,) in ascending order.
+        (tracks, M), NaN where none of a track's windows has a value, and (tracks,), both in order of track_id.
     """
-    names, index = np.unique(track_ids, return_inverse=True)
+    names, first, index = np.unique(track_ids, return_index=True, return_inverse=True)
     total, count = _sums(values, index, len(names))
-    return _ratio(total, count), names
+    return _ratio(total, count), groups[first]
 
 
 def estimate(tracks: np.ndarray, groups: np.ndarray, resamples: int) -> Estimates:

@@ -7,7 +7,6 @@ import torch
 
 from pipeline import workspace
 from pipeline.audio.scale import to_unit
-from pipeline.cache import arrays
 from pipeline.cache.config import RepresentationConfig
 from pipeline.cache.reader import read_split
 from pipeline.evaluation.aggregate import aggregate
@@ -47,9 +46,4 @@ def write(
     counts = {"tracks": frame["track_id"].nunique(), "groups": frame["group"].nunique(), "windows": len(frame)}
     about = {"ceiling": True, "reach_hz": shared.bands.reach_hz, **counts}
     workspace.write_json(out / "metrics.json", aggregate(frame.assign(seed=0), settings.bootstrap) | about)
-    shown = original.heard[original.examples >= 0]
-    arrays.write(
-        out / "examples.parquet",
-        {"example": original.examples[original.examples >= 0], "window_id": test.window_ids[shown]},
-        {"audio": found.audio[original.examples >= 0]},
-    )
+    original.save_audio(out / "examples.parquet", found.audio)

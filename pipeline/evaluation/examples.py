@@ -13,21 +13,10 @@ from pipeline.models.vae import VAE
 from pipeline.training.feed import feed
 
 
-def choose(split: Split, number: int) -> np.ndarray:
-    """Indices of `number` windows, as many different labels as there are, each from the middle of its label's rows."""
-    chosen: list[int] = []
-    by_label = [np.flatnonzero(split.labels == label) for label in np.unique(split.labels)]
-    spread = np.linspace(0, len(by_label) - 1, min(number, len(by_label))).round().astype(int)
-    for rows in (by_label[i] for i in spread):
-        chosen.append(int(rows[len(rows) // 2]))
-    rest = np.setdiff1d(np.arange(len(split)), chosen)
-    more = min(max(0, number - len(chosen)), len(rest))
-    between = ((np.arange(more) + 0.5) * len(rest) / max(1, more)).astype(int)  # evenly spread
-    return np.sort(np.concatenate([chosen, rest[between]])).astype(int)
-
-
 @torch.no_grad()
-def save(path: Path, model: VAE, test: Split, peak_db: float | None, number: int, samples: int, seed: int) -> None:
+def save(
+    path: Path, model: VAE, test: Split, index: np.ndarray, peak_db: float | None, samples: int, seed: int
+) -> None:
     """Write examples.parquet: rows of kind original, reconstruction and sample, and transfer if there is a condition.
 
     A transfer has its original's `example` and `track_id` and the label that it was given, which is not its own.
@@ -36,12 +25,11 @@ def save(path: Path, model: VAE, test: Split, peak_db: float | None, number: int
         path: of the file.
         model: in evaluation mode, on the CPU.
         test: where the originals come from.
+        index: rows of `test` that are shown.
         peak_db: level given to the samples of a mel variant; None for waveforms.
-        number: of originals.
         samples: number of draws from the prior; the draw is fixed. Without a latent there is nothing to draw.
         seed: of the model, as a column.
     """
-    index = choose(test, number)
     samples = samples if model.latent_dims else 0
     originals, labels = feed(test, torch.device("cpu"), model.labels).batch(torch.from_numpy(index))
     reconstructions = model.reconstruct(originals, labels)

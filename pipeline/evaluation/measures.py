@@ -18,6 +18,11 @@ MOST_DB = 60.0  # of the SI-SDR, either way
 FRAME_SECONDS = 0.093  # of the log-spectral distance: 2,048 samples at 22,050 Hz
 
 
+def wide(values: Tensor) -> Tensor:
+    """In double precision, on the CPU where the device has none."""
+    return (values.cpu() if values.device.type == "mps" else values).double()
+
+
 def mse(y: Tensor, x: Tensor) -> Tensor:
     """Mean squared error."""
     return (y - x).square().flatten(1).mean(1)
@@ -25,13 +30,13 @@ def mse(y: Tensor, x: Tensor) -> Tensor:
 
 def cosine_similarity(y: Tensor, x: Tensor) -> Tensor:
     """Cosine of the angle between the windows as vectors, in [-1, 1]; 0 where one of them is zero."""
-    a, b = (v.flatten(1).double() for v in (y, x))  # in single precision, 1 would be off by some millionths
+    a, b = (wide(v).flatten(1) for v in (y, x))  # in single precision, 1 would be off by some millionths
     return functional.cosine_similarity(a, b).clamp(-1, 1)
 
 
 def out_of_range(y: Tensor, low: float) -> Tensor:
     """Share of the values outside [low, 1], in [0, 1]."""
-    return ((y < low) | (y > 1)).flatten(1).double().mean(1)
+    return ((y < low) | (y > 1)).flatten(1).float().mean(1)
 
 
 def mel_log_spectral_distance(y: Tensor, x: Tensor) -> Tensor:
@@ -48,7 +53,7 @@ def si_sdr(y: Tensor, x: Tensor) -> Tensor:
     With c the cosine of the angle between them it is 10 log10(c² / (1 - c²)). It is held within 60 dB either way, and
     a silent window, in which nothing of the original is heard, has -60.
     """
-    y, x = y.double(), x.double()
+    y, x = wide(y), wide(x)
     energy = y.square().sum(1) * x.square().sum(1)
     product = (y * x).sum(1)
     # |y - a x|² |x|² for the best a, from the difference itself: 1 - c² would have no digits left near 1.

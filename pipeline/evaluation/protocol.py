@@ -6,11 +6,11 @@ from math import log, pi, prod
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from pipeline.cache.reader import Split
+from pipeline.evaluation import measures
+from pipeline.evaluation.shared import Shared
 from pipeline.losses import kl
-from pipeline.losses.reconstruction import mse
 from pipeline.models.vae import VAE
 from pipeline.training.collapse import Use
 from pipeline.training.data import Feed, fixed_noise
@@ -25,38 +25,45 @@ class Scores:
         windows: a (windows,) array per metric.
         latents: (windows, latent_dims) float32, the posterior means.
         use: what tells a collapse, see `collapse.Use.numbers`.
+        errors: (windows, bands) squared errors on the common log-mel.
+        audio: (H, samples) float32 at the common rate, the reconstructions that are heard.
     """
 
     windows: dict[str, np.ndarray]
     latents: np.ndarray
     use: dict[str, float]
+    errors: np.ndarray
+    audio: np.ndarray
 
 
 @torch.no_grad()
-def score(model: VAE, test: Split, valid: Split, batch_size: int, device: torch.device) -> Scores:
+def score(model: VAE, test: Split, valid: Split, shared: Shared, batch_size: int, device: torch.device) -> Scores:
     """Reconstruct every test window.
 
-    mse and cosine_similarity are of the reconstruction from the posterior's mean, on the variant's own scale; kl is in
-    nats per window, summed over the latent; elbo in nats per window, at one draw from the posterior (fixed by a seed),
-    under a Gaussian likelihood whose variance is the mean squared error of such draws on the validation split: the same
-    for every variant whatever it was trained with. Where no analytic KL is known, it is taken at that draw. A baseline
-    has neither: both are NaN.
+    All distances are of the reconstruction from the posterior's mean: on the variant's own scale (`own`), on the common
+    log-mel and on audio (`shared`). kl is in nats per window, summed over the latent; elbo in nats per window, at one
+    draw from the posterior (fixed by a seed), under a Gaussian likelihood whose variance is the mean squared error of
+    such draws on the validation split: the same for every variant whatever it was trained with. Where no analytic KL is
+    known, it is taken at that draw. A baseline has neither: both are NaN.
 
     Args:
         model: in evaluation mode, on `device`.
         test: windows that no part of training has seen.
         valid: windows that set the likelihood's variance.
+        shared: scores on what all variants have in common; new for each model.
         batch_size: of the forward pass.
         device: where it runs.
     """
     data = feed(test, device, model.labels)
-    columns: dict[str, list[Tensor]] = {"mse": [], "cosine_similarity": []}
-    latents = []
+    columns: dict[str, list[Tensor]] = {}
+    latents: list[Tensor] = []
     use = Use(model.bottleneck)
     for x, label in data.batches(batch_size):
         y, code = model(x, None, label)
-        columns["mse"].append(mse(y, x))
-        columns["cosine_similarity"].append(functional.cosine_similarity(y.flatten(1), x.flatten(1)))
+        done = sum(map(len, latents))
+        for name, values in own(y.squeeze(1), x.squeeze(1), shared.common.representation.sample_rate).items():
+            columns.setdefault(name, []).append(values)
+        shared.add(y.squeeze(1), None if test.peak_db is None else test.peak_db[done : done + len(x)])
         latents.append(code.mean)
         use.add(x, y, code)
     windows = {name: torch.cat(parts).cpu().double().numpy() for name, parts in columns.items()}
@@ -67,7 +74,30 @@ def score(model: VAE, test: Split, valid: Split, batch_size: int, device: torch.
         errors, nats = (values.cpu().double().numpy() for values in _drawn(model, data, batch_size))
         windows["kl"] = nats
         windows["elbo"] = -0.5 * prod(test.shape) * (errors / variance + log(2 * pi * variance)) - nats
-    return Scores(windows, torch.cat(latents).cpu().numpy(), use.numbers())
+    found = shared.finish()
+    means = torch.cat(latents).cpu().numpy()
+    return Scores(windows | found.windows, means, use.numbers(), found.errors, found.audio)
+
+
+def own(y: Tensor, x: Tensor, rate: int) -> dict[str, Tensor]:
+    """(B,) of each metric of reconstructions and originals on the variant's own scale.
+
+    Args:
+        y: (B, bands, frames) or (B, samples).
+        x: likewise.
+        rate: of a waveform, in Hz.
+    """
+    low = 0.0 if x.dim() == 3 else -1.0
+    found = {
+        "mse": measures.mse(y, x),
+        "cosine_similarity": measures.cosine_similarity(y, x),
+        "out_of_range": measures.out_of_range(y, low),
+    }
+    if x.dim() == 2:
+        found["si_sdr"] = measures.si_sdr(y, x)
+        found["stft_distance"] = measures.stft_distance(y, x)
+        found["log_spectral_distance"] = measures.log_spectral_distance(y, x, rate)
+    return found
 
 
 def _drawn(model: VAE, data: Feed, batch_size: int) -> tuple[Tensor, Tensor]:
@@ -76,7 +106,7 @@ def _drawn(model: VAE, data: Feed, batch_size: int) -> tuple[Tensor, Tensor]:
     errors, nats = [], []
     for (x, label), draw in zip(data.batches(batch_size), noise, strict=True):
         y, code = model(x, draw, label)
-        errors.append(mse(y, x))
+        errors.append(measures.mse(y, x))
         nats.append(kl.divergence(code).sum(1))
     return torch.cat(errors), torch.cat(nats)
 
@@ -90,6 +120,6 @@ def baselines(train: Split, test: Split, batch_size: int) -> dict[str, np.ndarra
     seen = sum(x.double().sum(0) for x, _ in feed(train, cpu).batches(batch_size)) / len(train)
     found: dict[str, list[Tensor]] = {"mse_mean": [], "mse_zero": []}
     for x, _ in feed(test, cpu).batches(batch_size):
-        found["mse_mean"].append(mse(seen.expand_as(x), x))  # type: ignore[union-attr]
-        found["mse_zero"].append(mse(torch.zeros_like(x), x))
+        found["mse_mean"].append(measures.mse(seen.expand_as(x), x))  # type: ignore[union-attr]
+        found["mse_zero"].append(measures.mse(torch.zeros_like(x), x))
     return {name: torch.cat(parts).double().numpy() for name, parts in found.items()}

@@ -39,8 +39,22 @@ class Reference:
     @property
     def shown(self) -> np.ndarray:
         """Rows of `windows` that are shown, in order of their number."""
-        rows: np.ndarray = self.heard[self.examples >= 0]
-        return rows[np.argsort(self.examples[self.examples >= 0])]
+        return self.heard[self._order]
+
+    @property
+    def _order(self) -> np.ndarray:
+        """Which of those that are heard are shown, in order of their number."""
+        return np.argsort(self.examples)[np.count_nonzero(self.examples < 0) :]
+
+    def save_audio(self, path: Path, audio: np.ndarray, **columns: str) -> None:
+        """Write the shown ones of (H, samples) audio with example, window_id and `columns`, in order of example."""
+        which = self._order
+        numbers = {
+            "example": self.examples[which],
+            "window_id": self.windows["window_id"].to_numpy()[self.heard[which]],
+        }
+        same = {name: [value] * len(which) for name, value in columns.items()}
+        arrays.write(path, numbers | same, {"audio": audio[which]})
 
 
 def load(folder: Path, test: Split) -> Reference:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.cache.reader import Split
+from pipeline.evaluation.bootstrap import estimate, per_track
 from pipeline.evaluation.protocol import Scores
 
 
@@ -19,16 +20,16 @@ def errors(scores: Scores, test: Split) -> np.ndarray:
     return scores.windows["mse"][:, None] + np.pad(missing, ((0, 0), (0, 1)))
 
 
-def table(errors: np.ndarray, track_ids: np.ndarray, resamples: int) -> pd.DataFrame:
+def table(errors: np.ndarray, track_ids: np.ndarray, groups: np.ndarray, resamples: int) -> pd.DataFrame:
     """sizes.parquet: latent, mse, mse_low and mse_high, the mean over tracks and its 95 % bootstrap interval.
 
     Args:
         errors: (windows, sizes).
         track_ids: (windows,).
-        resamples: of the tracks, the same for every size.
+        groups: (windows,) what is drawn, the same for every size.
+        resamples: number of draws.
     """
-    tracks = pd.DataFrame(errors).groupby(track_ids).mean().to_numpy()
-    picks = np.random.default_rng(0).integers(0, len(tracks), (resamples, len(tracks)))
-    share = np.stack([np.bincount(pick, minlength=len(tracks)) for pick in picks]) / len(tracks)
-    low, high = np.percentile(share @ tracks, [2.5, 97.5], axis=0)
-    return pd.DataFrame({"latent": np.arange(tracks.shape[1]), "mse": tracks.mean(0), "mse_low": low, "mse_high": high})
+    found = estimate(*per_track(errors, track_ids, groups), resamples)
+    return pd.DataFrame(
+        {"latent": np.arange(errors.shape[1]), "mse": found.mean, "mse_low": found.low, "mse_high": found.high}
+    )

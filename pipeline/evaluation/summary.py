@@ -1,94 +1,81 @@
-"""From metrics per window to one row per variant."""
+"""From metrics per window, and numbers per seed, to one row per variant."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from pipeline.evaluation.aggregate import aggregate, mean
 from pipeline.training import collapse
 
-METRICS = ("mse", "cosine_similarity", "kl", "elbo")
-# What just some variants have: with a codebook or without, of waveforms, with a condition.
-OF_SOME = (
+# Numbers per seed. What a variant cannot have is null: with a codebook or without, of waveforms, with a condition.
+OF_SEEDS = (
     *("active_units", "active_share", "active_units_z1", "active_units_z2", "active_share_z1", "active_share_z2"),
-    *("perplexity", "perplexity_share", "variance_ratio", "sample_variance_ratio", "sample_time_ratio"),
-    *("sample_level_db", "transfer_statistics"),
-    *("transfer_accuracy", "transfer_source", "transfer_chance", "transfer_change"),
-    *("probe_accuracy", "probe_reconstruction"),
+    *("perplexity", "perplexity_share", "variance_ratio", "latent_std"),
+    *("dims_80", "dims_90", "dims_95", "dims_99", "silhouette"),
+    *("frechet_reconstructions", "frechet_samples", "frechet_floor"),
+    *("sample_variance_ratio", "sample_time_ratio", "sample_level_db"),
+    *("interpolation_smoothness", "interpolation_smoothness_slerp"),
+    *("transfer_accuracy", "transfer_source", "transfer_statistics", "transfer_chance", "transfer_change"),
+    *("transfer_real", "transfer_reconstruction"),
 )
 
 
-def per_track(windows: pd.DataFrame, metrics: list[str]) -> pd.DataFrame:
-    """Mean of each metric over a track's windows, then over seeds: a row per track, so that long ones weigh no more."""
-    by_seed = windows.groupby(["track_id", "seed"], sort=True)[metrics].mean()
-    return by_seed.groupby("track_id", sort=True).mean()
-
-
-def interval(values: np.ndarray, resamples: int) -> tuple[float, float]:
-    """95 % percentile bootstrap interval of the mean of (tracks,) values; the draw is fixed."""
-    picks = np.random.default_rng(0).integers(0, len(values), (resamples, len(values)))
-    low, high = np.percentile(values[picks].mean(axis=1), [2.5, 97.5])
-    return float(low), float(high)
-
-
-def summarise(windows: pd.DataFrame, resamples: int) -> dict[str, float | None]:
-    """Each metric's mean over tracks and seeds, with `_low` and `_high`; the two baselines' mean. NaN becomes None.
-
-    Args:
-        windows: windows.parquet of a variant, with mse_mean and mse_zero.
-        resamples: of the bootstrap over tracks.
-    """
-    tracks = per_track(windows, [*METRICS, "mse_mean", "mse_zero"])
-    result = {str(name): float(column.mean()) for name, column in tracks.items()}
-    for name in METRICS:
-        result[f"{name}_low"], result[f"{name}_high"] = interval(tracks[name].to_numpy(), resamples)
-    return {name: None if np.isnan(value) else value for name, value in result.items()}
-
-
 def metrics(
-    windows: pd.DataFrame,
-    seeds: list[dict[str, Any]],
-    latent_dims: int,
-    parameters: int,
-    resamples: int,
-    baseline: bool = False,
+    windows: pd.DataFrame, seeds: list[dict[str, Any]], about: Mapping[str, Any], resamples: int
 ) -> dict[str, Any]:
     """metrics.json of a variant.
 
     Args:
-        windows: all seeds' rows of windows.parquet.
-        seeds: for each seed "seed" and what `collapse.Use.numbers`, `generation.score` and `transfer.score` found; the
-            means over seeds are kept.
-        latent_dims: of the model.
-        parameters: of the model.
+        windows: all seeds' rows of windows.parquet, with the columns of `aggregate.PREDICTORS`.
+        seeds: for each seed "seed" and any of `OF_SEEDS`; the means over seeds are kept, and NaN becomes None.
+        about: latent_dims, parameters, reach_hz, and baseline: whether it is one, which is neither collapsed nor not.
         resamples: of the bootstrap.
-        baseline: whether it is one, which is neither collapsed nor not.
     """
-    result: dict[str, Any] = summarise(windows, resamples)
+    result: dict[str, Any] = aggregate(windows, resamples) | dict.fromkeys(OF_SEEDS)
     for name in seeds[0].keys() - {"seed"}:
-        result[name] = float(np.mean([s[name] for s in seeds]))
+        value = float(mean([np.array(s[name], float) for s in seeds]))
+        result[name] = None if np.isnan(value) else value
     nats = windows.groupby("seed")["kl"].mean()
     reason = _told({s["seed"]: collapse.reason(s | {"kl": nats[s["seed"]]}) for s in seeds})
     flat = _told({s["seed"]: collapse.flat(s) for s in seeds})
-    return (
-        dict.fromkeys(OF_SOME)
-        | result
-        | {
-            "latent_dims": latent_dims,
-            "parameters": parameters,
-            "baseline": baseline,
-            "collapsed": None if baseline else reason is not None,
-            "collapse_reason": None if baseline else reason,
-            "samples_flat": flat is not None if "sample_variance_ratio" in seeds[0] else None,
-            "samples_flat_reason": flat,
-            "tracks": int(windows["track_id"].nunique()),
-            "windows": int(windows["window_id"].nunique()),
-            "seeds": [s["seed"] for s in seeds],
-        }
-    )
+    labels = windows.loc[windows["seed"] == seeds[0]["seed"], "label"]
+    return result | {
+        **about,
+        "collapsed": None if about["baseline"] else reason is not None,
+        "collapse_reason": None if about["baseline"] else reason,
+        "samples_flat": flat is not None if "sample_variance_ratio" in seeds[0] else None,
+        "samples_flat_reason": flat,
+        "chance": float(labels.value_counts(normalize=True).max()),
+        "tracks": int(windows["track_id"].nunique()),
+        "groups": int(windows["group"].nunique()),
+        "windows": int(windows["window_id"].nunique()),
+        "seeds": [s["seed"] for s in seeds],
+    }
 
 
 def _told(reasons: dict[int, str | None]) -> str | None:
     """Why, of all seeds; each is named where there are several."""
     found = [f"seed {seed}: {why}" if len(reasons) > 1 else why for seed, why in reasons.items() if why]
     return "; ".join(found) or None
+
+
+def line(result: Mapping[str, Any]) -> str:
+    """metrics.json in a line."""
+    parts = [
+        f"test mse {result['mse']:.5f} (train mean {result['mse_mean']:.5f}, zero {result['mse_zero']:.5f})",
+        f"cosine {result['cosine_similarity']:.3f}",
+        f"common mel mse {result['mel_mse']:.5f}",
+    ]
+    if result["kl"] is not None:
+        parts.append(f"kl {result['kl']:.1f} nats")
+    if result["perplexity"] is not None:
+        parts.append(f"perplexity {result['perplexity_share']:.0%} of the codebook")
+    elif result["active_units"] is not None:
+        parts.append(f"{result['active_units']:g} of {result['latent_dims']} units active")
+    if result["transfer_accuracy"] is not None:
+        parts.append(f"transfer {result['transfer_accuracy']:.0%} (chance {result['transfer_chance']:.0%})")
+    collapsed = f"; COLLAPSED: {result['collapse_reason']}" if result["collapsed"] else ""
+    flat = f"; SAMPLES FLAT: {result['samples_flat_reason']}" if result["samples_flat"] else ""
+    return ", ".join(parts) + collapsed + flat

@@ -72,8 +72,8 @@ def score(model: VAE, train: Split, test: Split, batch_size: int, device: torch.
         transfer_chance: one over the number of labels.
         transfer_change: mean squared difference of the reconstructions with the own and the other label, over the
             variance of the test windows at each of their places.
-        probe_accuracy: share of the test windows themselves that the probe gives their own label.
-        probe_reconstruction: likewise of their reconstructions.
+        transfer_real: share of the test windows themselves that the probe gives their own label.
+        transfer_reconstruction: likewise of their reconstructions.
 
         Nothing for a model without a condition, or of a single label.
     """
@@ -94,8 +94,8 @@ def score(model: VAE, train: Split, test: Split, batch_size: int, device: torch.
             ("transfer_accuracy", named, target),
             ("transfer_source", named, label),
             ("transfer_statistics", judge.predict(features(_moved(model.condition, x, label, target))), target),
-            ("probe_accuracy", judge.predict(features(x)), label),
-            ("probe_reconstruction", judge.predict(features(own)), label),
+            ("transfer_real", judge.predict(features(x)), label),
+            ("transfer_reconstruction", judge.predict(features(own)), label),
         ):
             hits.setdefault(name, []).append(said == wanted.cpu().numpy())
     return {
