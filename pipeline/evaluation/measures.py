@@ -1,7 +1,7 @@
 """Distances of a reconstruction from its original, window by window: each takes (B, ...) tensors and gives (B,).
 
 They are finite for silence on either side and for equal signals. Two rules see to that: what lies 80 dB below the
-original's loudest value counts as that, and so does what lies below -100 dB of full scale.
+original's loudest value counts as that, and so does what lies below -120 dB of full scale.
 """
 
 from math import log2
@@ -13,7 +13,7 @@ from torch.nn import functional
 from pipeline.audio.scale import FLOOR_DB
 from pipeline.losses.config import STFT_WINDOWS
 
-SILENCE = 1e-5  # amplitude: -100 dB of full scale
+SILENCE = 1e-6  # amplitude, -120 dB of full scale: about what rounding to 16 bits leaves in a bin
 MOST_DB = 60.0  # of the SI-SDR, either way
 FRAME_SECONDS = 0.093  # of the log-spectral distance: 2,048 samples at 22,050 Hz
 
@@ -95,7 +95,7 @@ def frame(rate: int) -> int:
 
 
 def magnitudes(y: Tensor, x: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """(B, bins, frames) magnitudes of two waveforms, lifted to 80 dB below the original `x`'s largest, or to -100 dB.
+    """(B, bins, frames) magnitudes of two waveforms, lifted to 80 dB below the original `x`'s largest, or to -120 dB.
 
     Frames are centred with zero padding; a sine of amplitude 1 has 0.5 at its peak.
     """

@@ -12,6 +12,7 @@ ALL = [
     "download",
     "windows",
     *(f"cache@{r}" for r in ("mel128", "wave3k")),
+    "reference",
     *(f"{stage}@{v}" for stage in ("train", "evaluate", "figures") for v in ("mel_conv", "pca")),
     "report",
 ]

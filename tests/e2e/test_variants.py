@@ -19,11 +19,12 @@ VARIANTS = list(MODELS)
 # In one process: what is tested is the stages, and importing their libraries takes longer than running them.
 RUN = """
 import sys
-from stages import cache, download, evaluate, figures, report, train, windows
+from stages import cache, download, evaluate, figures, reference, report, train, windows
 download.main()
 windows.main()
 for representation in ("mel128", "wave3k"):
     cache.main(representation)
+reference.main()
 for name in sys.argv[1:]:
     for stage in (train, evaluate, figures):
         stage.main(name)
@@ -34,7 +35,7 @@ report.main()
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     small = {key: value for key, value in TINY.items() if key != "models"}
-    small |= {"tracking": {"enabled": False}, "evaluate": {"examples": 1}}  # the drawing takes longest
+    small |= {"tracking": {"enabled": False}, "evaluate": TINY["evaluate"] | {"examples": 1}}  # the drawing takes longest
     made = clone(tmp_path_factory.mktemp("variants"), small, VARIANTS)
     made.set({"models": {name: {"train": {"epochs": 1}} for name in VARIANTS if "loss" in MODELS[name]}})
     made.run(sys.executable, "-c", RUN, *VARIANTS)

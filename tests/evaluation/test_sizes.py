@@ -1,16 +1,14 @@
 """PCA at every size."""
 
 import numpy as np
-import pytest
 import torch
 from sklearn.decomposition import PCA
 
 from pipeline.evaluation import sizes
-from pipeline.evaluation.protocol import score
-from pipeline.evaluation.summary import interval
+from pipeline.evaluation.bootstrap import estimate
 from pipeline.models.vae import build
 from pipeline.training import closed
-from tests.evaluation.test_protocol import CPU, SHAPE, TEST, TRAIN, VALID, unit
+from tests.evaluation.test_protocol import SHAPE, TEST, TRAIN, VALID, scored, unit
 
 
 def test_errors_are_those_of_a_fit_with_so_many_components():
@@ -25,7 +23,7 @@ def test_errors_are_those_of_a_fit_with_so_many_components():
         }
     )
     closed.fit(model, TRAIN, VALID, lambda row: None)
-    scores = score(model.eval(), TEST, VALID, 4, CPU)
+    scores = scored(model.eval())
     found = sizes.errors(scores, TEST)
     assert found.shape == (len(TEST), 20)
     train, test = (unit(split).reshape(len(split), -1) for split in (TRAIN, TEST))
@@ -40,8 +38,11 @@ def test_errors_are_those_of_a_fit_with_so_many_components():
 def test_the_table_has_the_intervals_of_every_other_metric():
     errors = np.random.default_rng(0).random((30, 3))
     tracks = np.repeat(np.arange(10), 3).astype(str)
-    table = sizes.table(errors, tracks, 200)
+    groups = np.repeat(np.arange(5), 6)  # two tracks each
+    table = sizes.table(errors, tracks, groups, 200)
     assert table["latent"].tolist() == [0, 1, 2]
-    means = errors[:, 1].reshape(10, 3).mean(1)
-    assert table["mse"][1] == pytest.approx(means.mean())
-    assert (table["mse_low"][1], table["mse_high"][1]) == pytest.approx(interval(means, 200))
+    means = errors.reshape(10, 3, 3).mean(1)
+    found = estimate(means, np.repeat(np.arange(5), 2), 200)
+    np.testing.assert_allclose(
+        table[["mse", "mse_low", "mse_high"]], np.stack([means.mean(0), found.low, found.high], 1)
+    )

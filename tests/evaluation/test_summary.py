@@ -1,9 +1,15 @@
 """From windows to one row."""
 
+import json
+
 import numpy as np
 import pandas as pd
+import pytest
 
-from pipeline.evaluation.summary import interval, metrics, per_track, summarise
+from pipeline.evaluation.aggregate import METRICS, aggregate
+from pipeline.evaluation.summary import line, metrics
+
+ABOUT = {"latent_dims": 8, "parameters": 10, "baseline": False, "reach_hz": None}
 
 
 def windows(seeds=(0,), tracks=(("a", 3), ("b", 1))) -> pd.DataFrame:
@@ -12,33 +18,45 @@ def windows(seeds=(0,), tracks=(("a", 3), ("b", 1))) -> pd.DataFrame:
         number = 0
         for track, count in tracks:
             for _ in range(count):
-                rows.append({"seed": seed, "window_id": number, "track_id": track, "label": "x"})
+                rows.append({"seed": seed, "window_id": number, "track_id": track, "label": track, "group": track})
                 number += 1
     frame = pd.DataFrame(rows)
-    for name in ("mse", "cosine_similarity", "kl", "elbo", "mse_mean", "mse_zero"):
+    names = (
+        "mse",
+        "cosine_similarity",
+        "kl",
+        "elbo",
+        "out_of_range",
+        "mel_mse",
+        "mse_mean",
+        "mse_zero",
+        "mel_mse_mean",
+    )
+    for name in names:
         frame[name] = np.where(frame["track_id"] == "a", 1.0, 3.0) + 10.0 * frame["seed"]
+    frame["audio_stft_distance"] = np.where(frame["window_id"] == 1, 2.0 + frame["seed"], np.nan)
     return frame
 
 
 def test_tracks_weigh_the_same_however_long_and_seeds_are_averaged():
-    assert summarise(windows(), 100)["mse"] == 2.0  # a mean over windows would be 1.5
-    assert summarise(windows(seeds=(0, 1)), 100)["mse"] == 7.0
-    assert len(per_track(windows(seeds=(0, 1)), ["mse"])) == 2
+    assert aggregate(windows(), 100)["mse"] == 2.0  # a mean over windows would be 1.5
+    both = aggregate(windows(seeds=(0, 1)), 100)
+    assert both["mse"] == 7.0 and both["mse_seed_std"] == pytest.approx(np.std([2, 12], ddof=1))
+    assert both["mse_low"] <= 7 <= both["mse_high"]
+    assert aggregate(windows(), 100)["mse_seed_std"] is None
 
 
-def test_interval_covers_the_true_mean_as_often_as_it_says():
-    rng = np.random.default_rng(0)
-    covered = 0
-    for _ in range(300):
-        low, high = interval(rng.normal(5.0, 2.0, 40), 400)
-        covered += low <= 5.0 <= high
-    assert 0.90 <= covered / 300 <= 0.98
+def test_what_few_windows_have_is_their_mean():
+    found = aggregate(windows(seeds=(0, 1)), 100)
+    assert found["audio_stft_distance"] == 2.5 and found["audio_stft_distance_seed_std"] == pytest.approx(0.5**0.5)
+    assert found["audio_stft_distance_low"] is None  # of one group nobody knows
 
 
-def test_interval_of_equal_values_is_a_point_and_draws_are_fixed():
-    assert interval(np.full(10, 2.5), 100) == (2.5, 2.5)
-    values = np.arange(20.0)
-    assert interval(values, 100) == interval(values, 100)
+def test_every_metric_has_its_keys_and_what_is_not_there_is_null():
+    found = aggregate(windows(), 50)
+    assert all({name, f"{name}_low", f"{name}_high", f"{name}_seed_std"} <= set(found) for name in METRICS)
+    assert found["si_sdr"] is found["probe_accuracy_high"] is None and found["mel_mse_mean"] == 2.0
+    json.dumps(found, allow_nan=False)
 
 
 def test_one_collapsed_seed_is_not_hidden_by_the_others():
@@ -46,36 +64,36 @@ def test_one_collapsed_seed_is_not_hidden_by_the_others():
         {"seed": 0, "active_units": 8, "active_share": 1.0, "variance_ratio": 0.5},
         {"seed": 1, "active_units": 0, "active_share": 0.0, "variance_ratio": 0.0},
     ]
-    result = metrics(windows(seeds=(0, 1)), seeds, latent_dims=8, parameters=10, resamples=50)
+    result = metrics(windows(seeds=(0, 1)), seeds, ABOUT, resamples=50)
     assert result["collapsed"] and result["collapse_reason"].startswith("seed 1: 0.0%")
+    assert "COLLAPSED: seed 1" in line(result)
 
 
 def test_flat_samples_are_said_and_what_a_variant_has_not_is_null():
     known = {"active_units": 8, "variance_ratio": 0.5, "sample_time_ratio": 0.4}
     seeds = [{"seed": s, **known, "sample_variance_ratio": ratio} for s, ratio in ((0, 0.5), (1, 0.01))]
-    result = metrics(windows(seeds=(0, 1)), seeds, latent_dims=8, parameters=10, resamples=50)
+    result = metrics(windows(seeds=(0, 1)), seeds, ABOUT, resamples=50)
     assert result["samples_flat"] and result["samples_flat_reason"].startswith("seed 1: samples differ 0.01 times")
     assert result["sample_time_ratio"] == 0.4 and not result["collapsed"]
-    assert result["transfer_accuracy"] is result["probe_accuracy"] is result["sample_level_db"] is None
-    fine = metrics(windows(), seeds[:1], latent_dims=8, parameters=10, resamples=50)
+    assert result["transfer_accuracy"] is result["transfer_real"] is result["sample_level_db"] is None
+    fine = metrics(windows(), seeds[:1], ABOUT, resamples=50)
     assert fine["samples_flat"] is False and fine["samples_flat_reason"] is None
 
 
 def test_a_baseline_has_no_kl_and_is_neither_collapsed_nor_not():
     frame = windows()
     frame["kl"] = frame["elbo"] = np.nan
-    result = metrics(frame, [{"seed": 0, "variance_ratio": 0.0}], 0, 0, resamples=50, baseline=True)
+    result = metrics(frame, [{"seed": 0, "variance_ratio": 0.0}], ABOUT | {"baseline": True}, resamples=50)
     assert result["baseline"] and result["mse"] == 2.0
     empty = ("kl", "kl_low", "elbo", "elbo_high", "active_units", "perplexity", "collapsed", "collapse_reason")
     assert {result[name] for name in empty} == {None}
 
 
 def test_metrics_json_has_its_keys():
-    seeds = [{"seed": s, "active_units": 4 + s, "variance_ratio": 0.5} for s in (0, 1)]
-    result = metrics(windows(seeds=(0, 1)), seeds, latent_dims=8, parameters=10, resamples=50)
+    seeds = [{"seed": s, "active_units": 4 + s, "silhouette": np.nan, "variance_ratio": 0.5} for s in (0, 1)]
+    result = metrics(windows(seeds=(0, 1)), seeds, ABOUT, resamples=50)
     assert result["active_units"] == 4.5 and result["seeds"] == [0, 1] and result["collapsed"] is False
-    assert (result["tracks"], result["windows"]) == (2, 4)
-    assert result["mse_low"] <= result["mse"] <= result["mse_high"]
-    assert {"mse", "cosine_similarity", "kl", "elbo", "parameters", "latent_dims", "mse_mean", "mse_zero"} <= set(
-        result
-    )
+    assert (result["tracks"], result["groups"], result["windows"], result["chance"]) == (2, 2, 4, 0.75)
+    assert result["silhouette"] is None and ABOUT.items() <= result.items()
+    assert {"mse_mean", "mse_zero", "mel_mse_mean", "dims_95", "frechet_floor", "transfer_chance"} <= set(result)
+    json.dumps(result, allow_nan=False)
