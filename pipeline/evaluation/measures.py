@@ -4,6 +4,7 @@ They are finite for silence on either side and for equal signals. Two rules see 
 original's loudest value counts as that, and so does what lies below -120 dB of full scale.
 """
 
+from collections.abc import Sequence
 from math import log2
 
 import torch
@@ -15,6 +16,7 @@ from pipeline.losses.config import STFT_WINDOWS
 
 SILENCE = 1e-6  # amplitude, -120 dB of full scale: about what rounding to 16 bits leaves in a bin
 MOST_DB = 60.0  # of the SI-SDR, either way
+AT_ONCE = 8  # waveforms: the spectra of more fall out of the processor's cache
 FRAME_SECONDS = 0.093  # of the log-spectral distance: 2,048 samples at 22,050 Hz
 
 
@@ -71,11 +73,15 @@ def stft_distance(y: Tensor, x: Tensor) -> Tensor:
     those that are no longer than the signal, and at least the shortest.
     """
     sizes = [size for size in STFT_WINDOWS if size <= x.shape[1]] or STFT_WINDOWS[-1:]
+    return torch.cat([_over(sizes, a, b) for a, b in zip(y.split(AT_ONCE), x.split(AT_ONCE), strict=True)])
+
+
+def _over(sizes: Sequence[int], y: Tensor, x: Tensor) -> Tensor:
     found = []
     for size in sizes:
         a, b = magnitudes(y, x, size)
-        relative = (a - b).square().sum((1, 2)).sqrt() / b.square().sum((1, 2)).sqrt()
-        found.append(relative + (a.log() - b.log()).abs().mean((1, 2)))
+        relative = torch.linalg.vector_norm(a - b, dim=(1, 2)) / torch.linalg.vector_norm(b, dim=(1, 2))
+        found.append(relative + (a / b).log_().abs_().mean((1, 2)))
     return torch.stack(found).mean(0)
 
 
@@ -100,9 +106,12 @@ def magnitudes(y: Tensor, x: Tensor, size: int) -> tuple[Tensor, Tensor]:
     Frames are centred with zero padding; a sine of amplitude 1 has 0.5 at its peak.
     """
     window = torch.hann_window(size, device=x.device)
-    a, b = (
-        torch.stft(v, size, size // 4, window=window, pad_mode="constant", return_complex=True).abs() / window.sum()
-        for v in (y, x)
-    )
+    a, b = (_magnitudes(v, size, window) for v in (y, x))
     floor = (b.amax((1, 2), keepdim=True) * 10 ** (-FLOOR_DB / 20)).clamp_min(SILENCE)
     return a.maximum(floor), b.maximum(floor)
+
+
+def _magnitudes(waveforms: Tensor, size: int, window: Tensor) -> Tensor:
+    spectra = torch.stft(waveforms, size, size // 4, window=window, pad_mode="constant", return_complex=True)
+    parts = torch.view_as_real(spectra)  # several times as fast as the absolute value of complex numbers
+    return (parts[..., 0].square() + parts[..., 1].square()).sqrt_() / window.sum()
