@@ -29,7 +29,8 @@ def main(name: str) -> None:
     device = pick(section(RuntimeConfig, "runtime", raw=raw).device)
     data = workspace.CACHE / entry(raw, "models", name)["representation"]
     train, valid, test = (read_split(data, split) for split in ("train", "valid", "test"))
-    representation = TypeAdapter(RepresentationConfig).validate_python(read_stats(data)["representation"])
+    stats = read_stats(data)
+    representation = TypeAdapter(RepresentationConfig).validate_python(stats["representation"])
     original = reference.load(workspace.REFERENCE, test)
     plain = original.frame()
     tracks = plain["track_id"].to_numpy(), plain["group"].to_numpy()
@@ -44,7 +45,7 @@ def main(name: str) -> None:
             identity = workspace.read_json(trained / "run.json")
             with record(section(TrackingConfig, "tracking", raw=raw), "evaluate", identity, chosen) as run:
                 model, described = store.load(trained)
-                shared = Shared(original, representation, settings)
+                shared = Shared(original, representation, stats["seconds"], settings)
                 scores = protocol.score(model.to(device), test, valid, shared, settings.batch_size, device)
                 of_windows = scores.windows
                 of_seed = {

@@ -8,7 +8,7 @@ import torch
 from pipeline import workspace
 from pipeline.audio.scale import to_unit
 from pipeline.cache.config import RepresentationConfig
-from pipeline.cache.reader import read_split
+from pipeline.cache.reader import read_split, read_stats
 from pipeline.evaluation.aggregate import aggregate
 from pipeline.evaluation.config import EvaluateConfig
 from pipeline.evaluation.reference import load
@@ -34,7 +34,7 @@ def write(
     """
     test = read_split(cache, "test")
     original = load(reference, test)
-    shared = Shared(original, representation, settings)
+    shared = Shared(original, representation, read_stats(cache)["seconds"], settings)
     for rows in np.array_split(np.arange(len(test)), -(-len(test) // BATCH)):
         stored = torch.from_numpy(test.values[rows]).float()
         peaks = None if test.peak_db is None else test.peak_db[rows]

@@ -36,12 +36,14 @@ class Shared:
     Args:
         reference: the original windows.
         representation: of the reconstructions.
+        seconds: of a window.
         settings: of the evaluation.
     """
 
-    def __init__(self, reference: Reference, representation: RepresentationConfig, settings: EvaluateConfig) -> None:
+    def __init__(
+        self, reference: Reference, representation: RepresentationConfig, seconds: float, settings: EvaluateConfig
+    ) -> None:
         self.reference = reference
-        seconds = reference.audio.shape[1] / settings.mel.sample_rate
         self.common = Common(settings.mel, representation, seconds, settings.griffin_lim_iterations)
         self.bands = Bands(settings.mel, representation.sample_rate)
         self._seen = 0

@@ -9,8 +9,10 @@ import torch
 from scipy import stats
 from sklearn.metrics.pairwise import cosine_similarity
 
+from pipeline.audio.mel import LogMel
+from pipeline.audio.resample import resample
 from pipeline.cache import arrays
-from pipeline.cache.config import MelConfig
+from pipeline.cache.config import MelConfig, WaveformConfig
 from pipeline.cache.reader import Split
 from pipeline.evaluation import examples, protocol
 from pipeline.evaluation.choose import choose
@@ -40,14 +42,14 @@ def split(number: int, seed: int) -> Split:
 TRAIN, VALID, TEST = split(20, 0), split(10, 1), split(11, 2)
 
 
-def shared() -> Shared:
+def shared(representation: MelConfig | WaveformConfig = MEL) -> Shared:
     """The test windows as their own reference, three of them heard."""
     ids = {"window_id": TEST.window_ids, "track_id": TEST.track_ids, "label": TEST.labels, "group": TEST.labels}
     audio = np.random.default_rng(5).uniform(-1, 1, (3, 360)).astype(np.float32)
     frame = pd.DataFrame({**ids, "peak_db": TEST.peak_db})
     error = np.zeros((len(TEST), MEL.bands), np.float32)
     reference = Reference(frame, TEST.values, error, np.array([1, 4, 9]), np.array([0, -1, 1]), audio)
-    return Shared(reference, MEL, SETTINGS)
+    return Shared(reference, representation, SECONDS, SETTINGS)
 
 
 def scored(model) -> Scores:
@@ -134,3 +136,39 @@ def test_a_mel_of_the_common_settings_is_scored_as_it_is(model):
     assert np.flatnonzero(~np.isnan(found.windows["audio_stft_distance"])).tolist() == [1, 4, 9]
     assert found.audio.shape == (3, 360) and found.audio.any(1).all()
     np.testing.assert_allclose(score(model, TEST, VALID, shared(), 3, CPU).audio, found.audio, atol=1e-4)
+
+
+def test_a_waveform_is_scored_as_one_and_on_the_common_log_mel():
+    """1,000 Hz reach half of the common log-mel's bands."""
+    config = WaveformConfig(sample_rate=1000)
+    values = (8000 * np.random.default_rng(3).standard_normal((11, 180))).astype(np.int16)
+    test = Split("waveform", (180,), values, TEST.window_ids, TEST.track_ids, TEST.labels)
+    torch.manual_seed(0)
+    model = build(
+        {
+            "network": {"type": "fc", "layers": 1, "width": 8, "frame": 20},
+            "bottleneck": {"type": "gaussian", "latent": 3},
+            "kind": "waveform",
+            "shape": (180,),
+            "stats": {"mean": 0.0, "std": 0.3},
+            "representation": config.model_dump(),
+        }
+    ).eval()
+    whole = shared(config)
+    found = score(model, test, test, whole, 4, CPU)
+    with torch.no_grad():
+        x = torch.from_numpy(values / 32767).float()
+        y = model(x.unsqueeze(1))[0].squeeze(1)
+    for name, expected in protocol.own(y, x, 1000).items():
+        np.testing.assert_allclose(found.windows[name], expected, rtol=1e-4, err_msg=name)
+    assert {"si_sdr", "stft_distance", "log_spectral_distance", "mel_mse", "kl"} <= set(found.windows)
+    audio = np.stack([resample(window, 1000, 2000) for window in y.numpy()])
+    log_mel = LogMel(MEL.sample_rate, MEL.n_fft, MEL.hop_length, MEL.bands)
+    for row in range(len(test)):
+        db = log_mel(audio[row]).numpy() - TEST.peak_db[row]
+        errors = np.square(np.maximum(db / 80 + 1, 0) - unit(TEST)[row])
+        assert found.windows["mel_mse"][row] == pytest.approx(errors.mean(), rel=1e-3)
+        reached = whole.bands.groups["reach"]
+        assert found.windows["mel_mse_reach"][row] == pytest.approx(errors[reached].mean(), rel=1e-3)
+    np.testing.assert_allclose(found.audio, audio[[1, 4, 9]], atol=1e-6)
+    assert whole.bands.reach_hz == 500 and 3 <= reached.sum() <= 5
