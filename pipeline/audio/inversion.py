@@ -4,6 +4,9 @@ The first step asks scikit-learn for the non-negative power spectrogram whose me
 divergence, by the multiplicative updates of Lee and Seung (2001). `librosa.feature.inverse.mel_to_stft` minimises the
 squared error instead, in which 80 dB of range leave no weight for quiet bands: on a 5 s window of decaying notes it
 stays at its first guess, 5.4 dB from the mel after 0.7-1.3 s; these 30 updates are 0.4 dB off after 0.03 s.
+
+The second is `librosa.griffinlim` to the last digits of single precision, in a third of its time: frames lie in rows
+and are overlapped all at once, and magnitudes are not taken by `abs`, which is slow for complex numbers.
 """
 
 import warnings
@@ -11,6 +14,7 @@ from typing import Protocol
 
 import librosa
 import numpy as np
+from scipy import fft
 from sklearn.decomposition import non_negative_factorization
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
@@ -18,7 +22,7 @@ from pipeline.audio.scale import to_db
 from pipeline.errors import DataError
 
 UPDATES = 30
-MOMENTUM = 0.99  # Perraudin, Balazs and Søndergaard (2013), as in librosa
+MOMENTUM = 0.99  # librosa's default
 
 
 class MelSettings(Protocol):
@@ -78,14 +82,66 @@ def mel_to_audio(
             tol=0,  # a fixed number of updates: the same work for every window
             max_iter=UPDATES,
         )[0].T
-    audio = librosa.griffinlim(
-        np.sqrt(spectrum * np.float32(10 ** (peak_db / 10))),
-        n_iter=iterations,
-        hop_length=representation.hop_length,
-        n_fft=representation.n_fft,
-        momentum=MOMENTUM,
-        length=length,
-        pad_mode="constant",
-        random_state=0,
-    )
-    return np.asarray(audio, dtype=np.float32)
+    magnitudes = np.sqrt(spectrum * np.float32(10 ** (peak_db / 10)))
+    return griffin_lim(magnitudes, representation.n_fft, representation.hop_length, length, iterations)
+
+
+def griffin_lim(magnitudes: np.ndarray, n_fft: int, hop_length: int, length: int, iterations: int) -> np.ndarray:
+    """Audio whose STFT has nearly these magnitudes, from random phases that are fixed by a seed.
+
+    The fast algorithm of Perraudin, Balazs and Søndergaard (2013). Hann windows, frames centred with zero padding.
+
+    Args:
+        magnitudes: (bins, frames) float32.
+        n_fft: samples of a frame.
+        hop_length: samples from one frame to the next.
+        length: samples to return.
+        iterations: number of them.
+
+    Returns:
+        (length,) float32.
+    """
+    wanted = np.ascontiguousarray(magnitudes.T)
+    window = librosa.filters.get_window("hann", n_fft).astype(np.float32)
+    overlap = _overlapped(np.broadcast_to(window**2, (len(wanted), n_fft)), hop_length)
+    weight = np.divide(1, overlap, out=np.ones_like(overlap), where=overlap > np.finfo(np.float32).tiny)
+    begin = n_fft // 2
+
+    def signal(spectra: np.ndarray) -> np.ndarray:
+        """With the padding, which holds zeros."""
+        frames = fft.irfft(spectra, n_fft)
+        frames *= window
+        audio = _overlapped(frames, hop_length)
+        audio *= weight
+        audio[:begin] = audio[begin + length :] = 0
+        return audio
+
+    turns = np.ascontiguousarray(np.random.RandomState(0).random(magnitudes.shape).T)  # librosa's own draw
+    spectra = wanted * np.exp(2j * np.pi * turns).astype(np.complex64)
+    momentum = np.float32(MOMENTUM / (1 + MOMENTUM))
+    before = np.zeros_like(spectra)
+    frames = np.empty((len(wanted), n_fft), np.float32)
+    for _ in range(iterations):  # in place where it can be: new memory takes as long as the sums
+        framed = np.lib.stride_tricks.sliding_window_view(signal(spectra), n_fft)[::hop_length]
+        rebuilt = fft.rfft(np.multiply(framed, window, out=frames))
+        np.multiply(before, -momentum, out=spectra)
+        spectra += rebuilt
+        before = rebuilt
+        size = spectra.real**2
+        size += spectra.imag**2
+        np.sqrt(size, out=size)
+        size += np.finfo(np.float32).tiny
+        spectra *= np.divide(wanted, size, out=size)
+    audio = signal(spectra)[begin : begin + length]
+    return np.pad(audio, (0, length - len(audio)))
+
+
+def _overlapped(frames: np.ndarray, hop_length: int) -> np.ndarray:
+    """(n_fft + (frames - 1) * hop_length,) sum of (frames, n_fft) float32, each a hop after the one before."""
+    count, size = frames.shape
+    hops = -(-size // hop_length)
+    rows = np.zeros((count + hops, hop_length), np.float32)
+    for number in range(hops):  # at once, the same part of every frame
+        part = frames[:, number * hop_length : (number + 1) * hop_length]
+        rows[number : number + count, : part.shape[1]] += part
+    return rows.reshape(-1)[: size + (count - 1) * hop_length]

@@ -4,7 +4,7 @@ import librosa
 import numpy as np
 import pytest
 
-from pipeline.audio.inversion import mel_to_audio
+from pipeline.audio.inversion import griffin_lim, mel_to_audio
 from pipeline.cache.config import MelConfig
 from pipeline.errors import DataError
 
@@ -43,6 +43,29 @@ def test_mel_of_the_audio_is_within_2_db_of_the_mel_it_was_made_from() -> None:
     distance = np.sqrt(np.mean((heard - (mel * 80 - 80)) ** 2, axis=0)).mean()  # log-spectral distance, dB
     assert distance < 2
     assert audio.shape == (SAMPLES,) and audio.dtype == np.float32
+
+
+@pytest.mark.parametrize(("n_fft", "hop", "length"), [(2048, 512, SAMPLES), (512, 160, 12345), (301, 301, 5000)])
+def test_griffin_lim_is_librosas(n_fft: int, hop: int, length: int) -> None:
+    audio = notes(220, 330, 3000)[:length]
+    settings = {"n_fft": n_fft, "hop_length": hop, "pad_mode": "constant"}
+    magnitudes = np.abs(librosa.stft(audio, **settings)).astype(np.float32)
+    for iterations in (0, 5):
+        theirs = librosa.griffinlim(
+            magnitudes, n_iter=iterations, momentum=0.99, length=length, random_state=0, **settings
+        )
+        ours = griffin_lim(magnitudes, n_fft, hop, length, iterations)
+        assert ours.dtype == np.float32 and ours.shape == theirs.shape
+        np.testing.assert_allclose(ours, theirs, atol=1e-3 * np.abs(theirs).max())
+
+
+def test_griffin_lim_comes_as_near_as_librosas() -> None:
+    settings = {"n_fft": 2048, "hop_length": 512, "pad_mode": "constant"}
+    wanted = np.abs(librosa.stft(notes(220, 330, 3000), **settings)).astype(np.float32)
+    theirs = librosa.griffinlim(wanted, n_iter=32, momentum=0.99, length=SAMPLES, random_state=0, **settings)
+    ours = griffin_lim(wanted, 2048, 512, SAMPLES, 32)
+    mine, yours = (np.linalg.norm(np.abs(librosa.stft(a, **settings)) - wanted) for a in (ours, theirs))
+    assert mine == pytest.approx(yours, rel=0.02) and mine < 0.3 * np.linalg.norm(wanted)
 
 
 def test_a_pure_tone_comes_back_at_its_frequency_and_level() -> None:
