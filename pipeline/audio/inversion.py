@@ -5,7 +5,7 @@ divergence, by the multiplicative updates of Lee and Seung (2001). `librosa.feat
 squared error instead, in which 80 dB of range leave no weight for quiet bands: on a 5 s window of decaying notes it
 stays at its first guess, 5.4 dB from the mel after 0.7-1.3 s; these 30 updates are 0.4 dB off after 0.03 s.
 
-The second is `librosa.griffinlim` to the last digits of single precision, in a third of its time: frames lie in rows
+The second is `librosa.griffinlim` but for the last digits, in two fifths of its time: frames lie in rows
 and are overlapped all at once, and magnitudes are not taken by `abs`, which is slow for complex numbers.
 """
 
