@@ -57,8 +57,8 @@ def main(name: str) -> None:
                 frame = pd.DataFrame({"seed": seed, **plain, **of_windows, **predictors})
                 if not rows:  # what is shown is the first seed's
                     level = None if valid.peak_db is None else float(np.median(valid.peak_db))
-                    shown = original.shown
-                    examples.save(out / "examples.parquet", model.cpu(), test, shown, level, settings.samples, seed)
+                    shown = original.shown, scores.windows["mse"], level
+                    examples.save(out / "examples.parquet", model.cpu(), test, *shown, settings, seed)
                     original.save_audio(out / "audio.parquet", scores.audio, kind="reconstruction")
                     workspace.write_json(out / "config.json", described)
                     if model.bottleneck.baseline:

@@ -1,6 +1,6 @@
 """Schema of the `evaluate` section."""
 
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -18,7 +18,14 @@ class EvaluateConfig(Strict):
     heard: int = Field(
         12, ge=1, description="test windows scored on audio, the examples among them, of many recordings"
     )
-    samples: int = Field(4, ge=1, description="windows decoded from latents drawn from the prior")
+    samples: int = Field(
+        4, ge=1, description="windows decoded from latents drawn from the prior; one of each label at least"
+    )
+    walks: int = Field(2, ge=0, description="pairs of examples between which the latent is interpolated")
+    walk_steps: int = Field(8, ge=3, description="windows of a walk, both ends among them")
+    perturbations: list[Annotated[float, Field(gt=0)]] = Field(
+        [0.5, 1.0, 2.0], description="by how many times its spread the latent of an example is moved"
+    )
     griffin_lim_iterations: int = Field(32, ge=1, description="of every mel that becomes audio")
     bootstrap: int = Field(2000, ge=10, description="resamples of the test groups for a 95 % interval")
     batch_size: int = Field(64, ge=1)

@@ -11,11 +11,9 @@ from sklearn.metrics.pairwise import cosine_similarity
 
 from pipeline.audio.mel import LogMel
 from pipeline.audio.resample import resample
-from pipeline.cache import arrays
 from pipeline.cache.config import MelConfig, WaveformConfig
 from pipeline.cache.reader import Split
-from pipeline.evaluation import examples, protocol
-from pipeline.evaluation.choose import choose
+from pipeline.evaluation import protocol
 from pipeline.evaluation.config import EvaluateConfig
 from pipeline.evaluation.protocol import Scores, baselines, score
 from pipeline.evaluation.reference import Reference
@@ -107,21 +105,6 @@ def test_baselines(model):
     x = unit(TEST)
     np.testing.assert_allclose(found["mse_zero"], (x**2).mean((1, 2)), rtol=1e-4)
     np.testing.assert_allclose(found["mse_mean"], ((x - unit(TRAIN).mean(0)) ** 2).mean((1, 2)), rtol=1e-4)
-
-
-def test_examples_are_of_different_labels_and_match_the_model(model, tmp_path):
-    examples.save(tmp_path / "e.parquet", model, TEST, choose(TEST.labels, 3), 3.5, samples=2, seed=7)
-    table = arrays.read(tmp_path / "e.parquet")
-    frame, values = table.drop_columns(["array"]).to_pandas(), arrays.unpack(table, "array")
-    assert frame["kind"].tolist() == ["original"] * 3 + ["reconstruction"] * 3 + ["sample"] * 2
-    assert frame["label"].tolist()[:3] == ["l0", "l1", "l2"] == frame["label"].tolist()[3:6]
-    assert (frame["seed"] == 7).all() and (frame["peak_db"][6:] == 3.5).all()
-    rows = frame["window_id"][:3] - 100
-    np.testing.assert_allclose(values[:3], unit(TEST)[rows], atol=1e-6)
-    with torch.no_grad():
-        again = model(torch.from_numpy(values[:3].copy()).unsqueeze(1))[0].squeeze(1).numpy()
-    np.testing.assert_allclose(values[3:6], again, atol=1e-6)
-    assert not np.allclose(values[6], values[7])
 
 
 def test_a_mel_of_the_common_settings_is_scored_as_it_is(model):

@@ -4,10 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.cache import arrays
 from pipeline.cache.reader import Split
-from pipeline.evaluation import examples
-from pipeline.evaluation.choose import choose
 from pipeline.evaluation.transfer import features, other, score
 from pipeline.models.vae import build
 from pipeline.training.data import Resident
@@ -90,16 +87,3 @@ def test_features_of_a_waveform_are_of_its_bands():
     found = features(torch.cat([low, high, torch.zeros_like(low)]))
     assert found.shape == (3, 2 * 129) and np.isfinite(found).all()
     assert found[0, :129].argmax() == round(100 / 3000 * 256) and found[1, :129].argmax() == round(1000 / 3000 * 256)
-
-
-def test_examples_hold_a_transfer_of_each_original(tmp_path):
-    made = model()
-    made.fit_condition(Resident(TRAIN, CPU, NAMES).batches(8))
-    examples.save(tmp_path / "e.parquet", made, TEST, choose(TEST.labels, 3), None, samples=2, seed=0)
-    table = arrays.read(tmp_path / "e.parquet")
-    frame, values = table.drop_columns(["array"]).to_pandas(), arrays.unpack(table, "array")
-    assert frame["kind"].tolist() == ["original"] * 3 + ["reconstruction"] * 3 + ["sample"] * 2 + ["transfer"] * 3
-    own, moved = frame.iloc[:3].reset_index(), frame.iloc[-3:].reset_index()
-    assert (own["window_id"] == moved["window_id"]).all() and (own["example"] == moved["example"]).all()
-    assert (own["label"] != moved["label"]).all() and set(moved["label"]) <= set(NAMES)
-    assert not np.allclose(values[3:6], values[-3:])
