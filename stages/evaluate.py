@@ -10,7 +10,19 @@ from pipeline import workspace
 from pipeline.cache import arrays
 from pipeline.cache.config import RepresentationConfig
 from pipeline.cache.reader import read_split, read_stats
-from pipeline.evaluation import examples, generation, protocol, reference, sizes, summary, transfer
+from pipeline.evaluation import (
+    examples,
+    frechet,
+    generation,
+    probe,
+    protocol,
+    reference,
+    relative,
+    sizes,
+    summary,
+    transfer,
+    walks,
+)
 from pipeline.evaluation.config import EvaluateConfig
 from pipeline.evaluation.shared import Shared
 from pipeline.models import store
@@ -36,9 +48,11 @@ def main(name: str) -> None:
     tracks = plain["track_id"].to_numpy(), plain["group"].to_numpy()
     predictors = protocol.baselines(train, test, settings.batch_size)
     chosen = workspace.fingerprint(settings.model_dump())
-    # For each seed: a row per window, a row per band, latents, a few numbers, and where MLflow has it.
+    to_mel, size = relative.to_mel(settings.mel, representation), settings.batch_size
+    # For each seed: a row per window, other tables, latents, a few numbers, and where MLflow has it.
     rows: list[pd.DataFrame] = []
-    bands, latents, numbers, runs = [], [], [], []
+    tables: dict[str, list[pd.DataFrame]] = {}
+    latents, numbers, runs = [], [], []
     with workspace.output(workspace.EVALUATION / name) as out:
         for seed in seeds(raw):
             trained = workspace.MODELS / name / f"seed-{seed}"
@@ -46,13 +60,18 @@ def main(name: str) -> None:
             with record(section(TrackingConfig, "tracking", raw=raw), "evaluate", identity, chosen) as run:
                 model, described = store.load(trained)
                 shared = Shared(original, representation, stats["seconds"], settings)
-                scores = protocol.score(model.to(device), test, valid, shared, settings.batch_size, device)
-                of_windows = scores.windows
+                scores = protocol.score(model.to(device), test, valid, shared, size, device)
+                probed = probe.score(model, train, test, size, device, scores.latents)
+                of_windows = scores.windows | probed.windows
                 of_seed = {
                     "seed": seed,
                     **scores.use,
-                    **generation.score(model, test, settings.batch_size, device),
-                    **transfer.score(model, train, test, settings.batch_size, device),
+                    **scores.space.numbers,
+                    **probed.numbers,
+                    **frechet.score(model, train, test, to_mel, size, device),
+                    **walks.score(model, test, to_mel, settings.walk_steps, device),
+                    **generation.score(model, test, size, device),
+                    **transfer.score(model, train, test, size, device),
                 }
                 frame = pd.DataFrame({"seed": seed, **plain, **of_windows, **predictors})
                 if not rows:  # what is shown is the first seed's
@@ -72,13 +91,16 @@ def main(name: str) -> None:
                 run.tag("collapsed", alone["collapse_reason"] or "no")
                 run.tag("samples_flat", alone["samples_flat_reason"] or "no")
             rows.append(frame)
-            bands.append(shared.bands.table(scores.errors, original.mean_error, tracks[0]).assign(seed=seed))
+            of_bands = shared.bands.table(scores.errors, original.mean_error, tracks[0])
+            for table, found in {"bands": of_bands, **scores.space.tables}.items():
+                tables.setdefault(table, []).append(found.assign(seed=seed))
             latents.append(scores.latents)
             numbers.append(of_seed)
             runs.append(run.identity)
         whole = pd.concat(rows, ignore_index=True)
         whole.drop(columns=[*predictors, "mel_mse_mean"]).to_parquet(out / "windows.parquet", index=False)
-        pd.concat(bands).to_parquet(out / "bands.parquet", index=False)
+        for table, parts in tables.items():
+            pd.concat(parts).to_parquet(out / f"{table}.parquet", index=False)
         keys = {key: whole[key].to_numpy() for key in ("seed", "window_id", "track_id", "label")}
         arrays.write(out / "latents.parquet", keys, {"latent": np.concatenate(latents)})
         result = summary.metrics(whole, numbers, about, settings.bootstrap)

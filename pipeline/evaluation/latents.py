@@ -1,5 +1,7 @@
 """What a latent is used for: which dimensions hold information, how many directions it varies in, which codes occur."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 import torch
@@ -11,6 +13,19 @@ from pipeline.models.priors.base import GaussianMixture
 from pipeline.training.collapse import ACTIVE, Use
 
 SHARES = (80, 90, 95, 99)  # per cent of the variance
+
+
+@dataclass(frozen=True)
+class Space:
+    """The latent space of a model, as the test windows use it.
+
+    Attributes:
+        numbers: see `numbers`.
+        tables: dimensions or codes, see there: which of them a model has.
+    """
+
+    numbers: dict[str, float | None]
+    tables: dict[str, pd.DataFrame]
 
 
 class Nats:
@@ -36,6 +51,19 @@ class Nats:
         """(latent_dims,) nats; NaN where it cannot be told by dimension."""
         found: np.ndarray = (self.total / self.count if self.known else self.total * torch.nan).numpy()
         return found
+
+
+def analyse(use: Use, nats: Nats, latents: np.ndarray) -> Space:
+    """What was gathered of all windows.
+
+    Args:
+        use: of their codes.
+        nats: likewise.
+        latents: (windows, latent_dims) their posterior means.
+    """
+    means = whitened(use, latents)
+    found = {"dimensions": dimensions(use.bottleneck, means, nats.mean()), "codes": codes(use.counts)}
+    return Space(numbers(means), {name: table for name, table in found.items() if table is not None})
 
 
 def numbers(means: np.ndarray) -> dict[str, float | None]:

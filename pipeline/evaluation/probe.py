@@ -1,6 +1,5 @@
 """Does the latent of a window tell its label? Judged by classifiers that learn from train windows alone."""
 
-from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +22,7 @@ class Probed(NamedTuple):
     Attributes:
         windows: probe_accuracy and knn_accuracy, (test windows,) each: 1 where the window is named rightly, else 0. All
             NaN where there is nothing to tell: no latent, a single label in training, or latents that are no numbers.
-        numbers: silhouette (None where it has no meaning) and chance.
+        numbers: silhouette; None where it has no meaning.
     """
 
     windows: dict[str, np.ndarray]
@@ -73,7 +72,6 @@ def probe(train: np.ndarray, train_labels: np.ndarray, test: np.ndarray, test_la
     - silhouette: mean over the test rows of (b - a) / max(a, b), a the mean distance to rows of the same label, b to
         those of the nearest other one (Rousseeuw 1987); from -1 to 1. None with fewer than two labels or with as many
         labels as rows.
-    - chance: share of the most frequent test label.
     """
     from sklearn.linear_model import LogisticRegression  # takes two seconds
     from sklearn.metrics import silhouette_score
@@ -83,8 +81,7 @@ def probe(train: np.ndarray, train_labels: np.ndarray, test: np.ndarray, test_la
     train_labels, test_labels = train_labels.astype(str), test_labels.astype(str)
     unknown = np.full(len(test), np.nan)
     windows = {"probe_accuracy": unknown, "knn_accuracy": unknown}
-    chance = max(Counter(test_labels.tolist()).values()) / len(test)
-    numbers: dict[str, float | None] = {"silhouette": None, "chance": chance}
+    numbers: dict[str, float | None] = {"silhouette": None}
     if not train.shape[1] or not (np.isfinite(train).all() and np.isfinite(test).all()):
         return Probed(windows, numbers)
     scaler = StandardScaler().fit(train.astype(np.float64))

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from pipeline.cache.reader import Split
 from pipeline.evaluation import measures
+from pipeline.evaluation.latents import Nats, Space, analyse
 from pipeline.evaluation.shared import Shared
 from pipeline.losses import kl
 from pipeline.models.vae import VAE
@@ -25,6 +26,7 @@ class Scores:
         windows: a (windows,) array per metric.
         latents: (windows, latent_dims) float32, the posterior means.
         use: what tells a collapse, see `collapse.Use.numbers`.
+        space: what the latent is used for.
         errors: (windows, bands) squared errors on the common log-mel.
         audio: (H, samples) float32 at the common rate, the reconstructions that are heard.
     """
@@ -32,6 +34,7 @@ class Scores:
     windows: dict[str, np.ndarray]
     latents: np.ndarray
     use: dict[str, float]
+    space: Space
     errors: np.ndarray
     audio: np.ndarray
 
@@ -57,7 +60,7 @@ def score(model: VAE, test: Split, valid: Split, shared: Shared, batch_size: int
     data = feed(test, device, model.labels)
     columns: dict[str, list[Tensor]] = {}
     latents: list[Tensor] = []
-    use = Use(model.bottleneck)
+    use, nats_of_dimensions = Use(model.bottleneck), Nats(model.bottleneck)
     for x, label in data.batches(batch_size):
         y, code = model(x, None, label)
         done = sum(map(len, latents))
@@ -66,6 +69,7 @@ def score(model: VAE, test: Split, valid: Split, shared: Shared, batch_size: int
         shared.add(y.squeeze(1), None if test.peak_db is None else test.peak_db[done : done + len(x)])
         latents.append(code.mean)
         use.add(x, y, code)
+        nats_of_dimensions.add(code)
     windows = {name: torch.cat(parts).cpu().double().numpy() for name, parts in columns.items()}
     if model.bottleneck.baseline:
         windows["kl"] = windows["elbo"] = np.full(len(test), np.nan)
@@ -76,7 +80,8 @@ def score(model: VAE, test: Split, valid: Split, shared: Shared, batch_size: int
         windows["elbo"] = -0.5 * prod(test.shape) * (errors / variance + log(2 * pi * variance)) - nats
     found = shared.finish()
     means = torch.cat(latents).cpu().numpy()
-    return Scores(windows | found.windows, means, use.numbers(), found.errors, found.audio)
+    space = analyse(use, nats_of_dimensions, means)
+    return Scores(windows | found.windows, means, use.numbers(), space, found.errors, found.audio)
 
 
 def own(y: Tensor, x: Tensor, rate: int) -> dict[str, Tensor]:

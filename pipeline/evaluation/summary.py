@@ -74,6 +74,8 @@ def line(result: Mapping[str, Any]) -> str:
         parts.append(f"perplexity {result['perplexity_share']:.0%} of the codebook")
     elif result["active_units"] is not None:
         parts.append(f"{result['active_units']:g} of {result['latent_dims']} units active")
+    if result["probe_accuracy"] is not None:
+        parts.append(f"probe {result['probe_accuracy']:.0%} (chance {result['chance']:.0%})")
     if result["transfer_accuracy"] is not None:
         parts.append(f"transfer {result['transfer_accuracy']:.0%} (chance {result['transfer_chance']:.0%})")
     collapsed = f"; COLLAPSED: {result['collapse_reason']}" if result["collapsed"] else ""
