@@ -9,15 +9,7 @@ def main() -> None:
     """Write data/report."""
     params = read()
     with workspace.output(workspace.REPORT) as out:
-        build(
-            variants=list(params["models"]),
-            evaluation=workspace.EVALUATION,
-            figures=workspace.FIGURES,
-            windows=workspace.WINDOWS,
-            raw_tracks=workspace.RAW / "tracks.parquet",
-            params=params,
-            out=out,
-        )
+        build(workspace.DATA, params, out)
     workspace.say(f"report: {workspace.REPORT / 'index.html'}")
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 
 from pipeline.errors import DataError
 from pipeline.report import treatment
+from pipeline.report.text import number_of
 from pipeline.sources.config import SPLITS
 
 
@@ -53,7 +54,7 @@ def card(windows: Path, raw_tracks: Path, params: dict[str, Any]) -> Card:
         ("Recordings", f"{number}, {hours((used['frames'] / used['sample_rate']).sum())}"),
         ("Sample rates", treatment.rates(used["sample_rate"])),
         ("Groups", f"{cut['group'].nunique():,}, {sides}"),
-        ("Windows", f"{len(cut):,} of {length:g} s, {treatment.number(cut['label'].nunique(), 'label')}"),
+        ("Windows", f"{len(cut):,} of {length:g} s, {number_of(cut['label'].nunique(), 'label')}"),
         ("Could not be used", treatment.extent(lost[~purpose])),
     ]
     return Card(

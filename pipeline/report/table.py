@@ -1,4 +1,4 @@
-"""The comparison: one row per variant, its numbers, and how they are written."""
+"""The comparison: one row for each variant, baseline and ceiling, with every number that its evaluation found."""
 
 import csv
 import math
@@ -9,31 +9,48 @@ from typing import Any
 import pandas as pd
 
 from pipeline.errors import DataError
+from pipeline.report.text import percent
 from pipeline.workspace import read_json, write_json
 
-NONE = "–"
-METRICS = ("mse", "cosine_similarity", "kl", "elbo")  # these have an interval
-NUMBERS = (  # of comparison.csv, in its order
-    *(name + end for name in METRICS for end in ("", "_low", "_high")),
-    *("mse_mean", "mse_zero", "mse_relative", "mse_pca", "pca_ratio", "latent_dims", "active_units", "active_share"),
-    *("perplexity", "perplexity_share", "parameters", "variance_ratio", "sample_variance_ratio", "sample_time_ratio"),
-    *("samples_flat", "transfer_accuracy", "transfer_chance", "probe_accuracy"),
-    *("baseline", "collapsed", "tracks", "windows"),
+# comparison.csv has these first, in this order, and then whatever else the metrics hold.
+FIRST = (
+    *(
+        "mel_mse",
+        "mel_mse_low",
+        "mel_mse_high",
+        "mel_mse_relative",
+        "mel_cosine_similarity",
+        "mel_mse_reach",
+        "reach_hz",
+    ),
+    *("mse", "mse_low", "mse_high", "mse_relative", "mse_pca", "pca_ratio", "cosine_similarity", "kl", "elbo"),
+    *("latent_dims", "in_use", "probe_accuracy", "chance", "frechet_samples", "parameters", "baseline", "collapsed"),
 )
-COMPARED = (
-    *("mse", "mse_relative", "pca_ratio", "cosine_similarity", "kl", "elbo", "active_units", "perplexity_share"),
-    *("parameters", "collapsed"),
-)
+# comparison.json: what `dvc metrics` and `dvc exp show` put into columns, and which name it has there.
+COMPARED = {
+    "mse_common_mel": "mel_mse",
+    "cosine_common_mel": "mel_cosine_similarity",
+    "mse": "mse",
+    "mse_of_mean": "mse_relative",
+    "mse_of_pca": "pca_ratio",
+    "kl": "kl",
+    "latent_in_use": "in_use",
+    "probe_accuracy": "probe_accuracy",
+    "frechet_samples": "frechet_samples",
+    "collapsed": "collapsed",
+}
 
 
 @dataclass(frozen=True)
 class Row:
-    """A variant. `numbers` holds a finite float or None for every name in NUMBERS; all None when not evaluated."""
+    """A variant, a baseline or a ceiling. `numbers` holds finite floats or None; it is empty when not evaluated."""
 
     variant: str
     representation: str
     evaluated: bool
-    input: str = ""
+    kind: str = ""  # of the input: mel or waveform
+    input: str = ""  # and its shape
+    role: str = "variant"  # variant, baseline or ceiling
     collapse_reason: str = ""
     remarks: list[str] = field(default_factory=list)  # what else than the latent the decoder is given
     generation: list[str] = field(default_factory=list)  # what is to be said of its samples and transfers
@@ -51,22 +68,27 @@ class Row:
     @property
     def baseline(self) -> bool:
         """Whether it is there to compare with: fitted in closed form."""
-        return bool(self["baseline"])
+        return self.role == "baseline"
 
     @property
-    def interval(self) -> str:
-        """The MSE's interval, or an empty text."""
-        low, high = self["mse_low"], self["mse_high"]
-        return "" if low is None or high is None else f"{digits(low)}–{digits(high)}"
+    def competes(self) -> bool:
+        """Whether it may win: it was trained, and has not collapsed."""
+        return self.role == "variant" and not self.collapsed
 
 
-def rows(variants: list[str], evaluation: Path, params: dict[str, Any]) -> list[Row]:
-    """A row for each of `variants`, in their order, from <evaluation>/<variant>/.
+def rows(variants: list[str], evaluation: Path, params: dict[str, Any], reference: Path | None = None) -> list[Row]:
+    """A row for each of `variants`, in their order, from <evaluation>/<variant>/; then one for each input's ceiling.
+
+    Args:
+        variants: keys of params["models"].
+        evaluation: holds <variant>/metrics.json, config.json and, of PCA, sizes.parquet.
+        params: the content of params.yaml.
+        reference: holds ceiling/<representation>/metrics.json; None where there are no ceilings.
 
     Raises:
         DataError: a metrics.json or config.json is there but cannot be read.
     """
-    found = [_row(name, evaluation / name, str(params["models"][name]["representation"])) for name in variants]
+    found = [_row(name, evaluation / name, params) for name in variants]
     errors = {name: by_size for name in variants if (by_size := _sizes(evaluation / name / "sizes.parquet"))}
     for row in found:
         same = [errors[o.variant] for o in found if o.variant in errors and o.representation == row.representation]
@@ -75,6 +97,58 @@ def rows(variants: list[str], evaluation: Path, params: dict[str, Any]) -> list[
         if same and size is not None and row["perplexity"] is None and not row.baseline:
             row.numbers["mse_pca"] = number(max(same, key=len).get(int(size)))
             row.numbers["pca_ratio"] = ratio(row["mse"], row["mse_pca"])
+    if reference is not None:
+        used = dict.fromkeys(row.representation for row in found)
+        found += [_ceiling(name, reference / "ceiling" / name, params) for name in used]
+    mean = next((row["mel_mse_mean"] for row in found if row["mel_mse_mean"] is not None), None)
+    for row in found:
+        row.numbers["mel_mse_relative"] = ratio(row["mel_mse"], mean)
+    return [row for row in found if row.role != "ceiling" or row.evaluated]
+
+
+def _row(variant: str, folder: Path, params: dict[str, Any]) -> Row:
+    settings = params["models"][variant]
+    representation = str(settings["representation"])
+    kind = _kind(representation, params)
+    role = "baseline" if (settings.get("bottleneck") or {}).get("type") == "linear" else "variant"
+    if not (folder / "metrics.json").is_file():
+        return Row(variant, representation, evaluated=False, kind=kind, role=role)
+    metrics, config = _read(folder / "metrics.json"), _read(folder / "config.json")
+    return Row(
+        variant=variant,
+        representation=representation,
+        evaluated=True,
+        kind=str(config.get("kind") or kind),
+        input=" × ".join(str(size) for size in config.get("shape") or []),
+        role="baseline" if metrics.get("baseline") else role,
+        collapse_reason=str(metrics.get("collapse_reason") or ""),
+        remarks=_remarks(config),
+        generation=_generation(metrics),
+        seeds=list(metrics.get("seeds") or []),
+        numbers=_numbers(metrics),
+    )
+
+
+def _ceiling(representation: str, folder: Path, params: dict[str, Any]) -> Row:
+    kind = _kind(representation, params)
+    name = f"true {representation}" + (", inverted" if kind == "mel" else "")
+    there = (folder / "metrics.json").is_file()
+    numbers = _numbers(_read(folder / "metrics.json")) if there else {}
+    return Row(name, representation, there, kind, role="ceiling", numbers=numbers)
+
+
+def _kind(representation: str, params: dict[str, Any]) -> str:
+    return str(((params.get("representations") or {}).get(representation) or {}).get("kind", ""))
+
+
+def _numbers(metrics: dict[str, Any]) -> dict[str, float | None]:
+    """Every number in metrics.json, and those that follow from them."""
+    found = {name: number(value) for name, value in metrics.items() if not isinstance(value, str | list | dict)}
+    found["mse_relative"] = ratio(found.get("mse"), found.get("mse_mean"))
+    if found.get("active_share") is None:
+        found["active_share"] = ratio(found.get("active_units"), found.get("latent_dims"))
+    share = found.get("perplexity_share")
+    found["in_use"] = share if share is not None else found["active_share"]
     return found
 
 
@@ -91,7 +165,7 @@ def _sizes(path: Path) -> dict[int, float]:
 
 def _generation(metrics: dict[str, Any]) -> list[str]:
     said = [f"Samples are flat: {metrics['samples_flat_reason']}"] if metrics.get("samples_flat") else []
-    hit, chance, real = (number(metrics.get(key)) for key in ("transfer_accuracy", "transfer_chance", "probe_accuracy"))
+    hit, chance, real = (number(metrics.get(key)) for key in ("transfer_accuracy", "transfer_chance", "transfer_real"))
     if hit is not None:
         said.append(
             f"A probe gives {percent(hit)} of the windows that were transferred to another label that label (chance "
@@ -108,26 +182,6 @@ def _remarks(config: dict[str, Any]) -> list[str]:
     if config.get("scaling", "none") != "none":
         found.append(f"and the window's level ({config['scaling']})")
     return found
-
-
-def _row(variant: str, folder: Path, representation: str) -> Row:
-    if not (folder / "metrics.json").is_file():
-        return Row(variant, representation, evaluated=False)
-    metrics, config = _read(folder / "metrics.json"), _read(folder / "config.json")
-    numbers = {name: number(metrics.get(name)) for name in NUMBERS}
-    numbers["mse_relative"] = ratio(numbers["mse"], numbers["mse_mean"])
-    numbers["active_share"] = ratio(numbers["active_units"], numbers["latent_dims"])
-    return Row(
-        variant=variant,
-        representation=representation,
-        evaluated=True,
-        input=f"{config.get('kind', '')} {' × '.join(str(size) for size in config.get('shape') or [])}".strip(),
-        collapse_reason=str(metrics.get("collapse_reason") or ""),
-        remarks=_remarks(config),
-        generation=_generation(metrics),
-        seeds=list(metrics.get("seeds") or []),
-        numbers=numbers,
-    )
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -148,53 +202,23 @@ def ratio(part: float | None, whole: float | None) -> float | None:
 
 
 def write_csv(found: list[Row], path: Path) -> None:
-    """comparison.csv: every number of every variant; what a variant has no value for is empty."""
+    """comparison.csv: every number of every row; what a row has no value for is empty."""
+    others = {name for row in found for name in row.numbers} - set(FIRST)
+    names = [*FIRST, *sorted(others)]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["variant", "representation", "input", "evaluated", *NUMBERS, "collapse_reason"])
+        writer.writerow(["variant", "role", "representation", "input", "evaluated", *names, "collapse_reason"])
         for row in found:
-            values = [row[name] for name in NUMBERS]
-            writer.writerow(
-                [row.variant, row.representation, row.input, int(row.evaluated), *values, row.collapse_reason]
-            )
+            about = [row.variant, row.role, row.representation, f"{row.kind} {row.input}".strip()]
+            writer.writerow([*about, int(row.evaluated), *(row[name] for name in names), row.collapse_reason])
 
 
 def write_compared(found: list[Row], path: Path) -> None:
-    """comparison.json: {variant: {metric: number or null}}, the few numbers that `dvc exp show` puts in columns."""
-    write_json(path, {row.variant: {name: row[name] for name in COMPARED} for row in found})
+    """comparison.json: {variant: {metric: number or null}}, ceilings left out, which no training changes."""
+    kept = [row for row in found if row.role != "ceiling"]
+    write_json(path, {row.variant: {name: row[key] for name, key in COMPARED.items()} for row in kept})
 
 
-def ranked(found: list[Row]) -> list[Row]:
-    """Variants with an error relative to the mean predictor's, lowest first, collapsed ones among them."""
-    return sorted((r for r in found if r["mse_relative"] is not None), key=lambda r: r["mse_relative"] or 0.0)
-
-
-def digits(value: float | None) -> str:
-    """Three significant digits, thousands separated: 0.00620, 182, 51,234."""
-    if value is None:
-        return NONE
-    return (
-        f"{value:,.0f}" if abs(value) >= 100 else f"{value:#.3g}" if abs(value) >= 1e-4 or not value else f"{value:.2e}"
-    )
-
-
-def percent(value: float | None) -> str:
-    """A share: 24.2 %, and 131 % without the decimal."""
-    return NONE if value is None else f"{100 * value:.{1 if value < 1 else 0}f} %"
-
-
-def times(value: float | None) -> str:
-    """A factor: 0.975 ×, 1.31 ×."""
-    return NONE if value is None else f"{value:.{3 if value < 0.9995 else 2}f} ×"
-
-
-def count(value: float | None) -> str:
-    """A whole number, thousands separated; one decimal where it is a mean over seeds."""
-    return NONE if value is None else f"{value:,.0f}" if value == round(value) else f"{value:,.1f}"
-
-
-def size(value: float | None) -> str:
-    """A number of parameters: 812 k, 1.23 M."""
-    if value is None or value < 1000:
-        return count(value)
-    return f"{value / 1e3:.0f} k" if value < 999_500 else f"{value / 1e6:.2f} M"
+def ranked(found: list[Row], metric: str) -> list[Row]:
+    """Rows that have the metric, lowest first, collapsed ones among them."""
+    return sorted((row for row in found if row[metric] is not None), key=lambda row: row[metric] or 0.0)

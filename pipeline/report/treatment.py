@@ -4,6 +4,8 @@ from typing import Any
 
 import pandas as pd
 
+from pipeline.report.text import number_of
+
 ON_PURPOSE = {"excluded": "excluded by the source", "duplicate": "copies of others"}  # these are no faults
 REPAIRS = {
     "limited": "limited to [-1, 1]: a few samples lay beyond",
@@ -25,7 +27,7 @@ def treatments(windows: pd.DataFrame, used: pd.DataFrame) -> list[tuple[str, str
     ]
     for name, said in REPAIRS.items():
         found.append((int(windows["repair"].str.contains(name, na=False).sum()), "window", said))
-    return [(number(n, what), said) for n, what, said in found if n]
+    return [(number_of(n, what), said) for n, what, said in found if n]
 
 
 def treated(windows: pd.DataFrame, used: pd.DataFrame) -> list[tuple[str, str]]:
@@ -33,7 +35,7 @@ def treated(windows: pd.DataFrame, used: pd.DataFrame) -> list[tuple[str, str]]:
     paths = used.set_index("track_id")["path"]
     rows = []
     for track, part in windows[windows["repair"].notna() | windows["copy_of"].notna()].groupby("track_id", sort=True):
-        said = [f"{number(n, 'window')} {repair}" for repair, n in part["repair"].value_counts().items()]
+        said = [f"{number_of(n, 'window')} {repair}" for repair, n in part["repair"].value_counts().items()]
         said += [f"the same audio as {original}" for original in part["copy_of"].dropna().unique()]
         rows.append((str(paths[track]), "; ".join(said)))
     return rows
@@ -54,7 +56,7 @@ def _line(path: Any, reason: Any, lost: pd.DataFrame) -> dict[str, str]:
     start, detail = lost["start_seconds"].min(), lost["detail"].iloc[0]
     return {
         "path": str(path),
-        "part": "whole file" if pd.isna(start) else f"{number(len(lost), 'window')} from {start:g} s",
+        "part": "whole file" if pd.isna(start) else f"{number_of(len(lost), 'window')} from {start:g} s",
         "reason": str(reason),
         "detail": "" if pd.isna(detail) else str(detail),
     }
@@ -64,7 +66,7 @@ def extent(lost: pd.DataFrame) -> str:
     """Of rejected.parquet: 3 files and 12 windows."""
     whole = lost["start_seconds"].isna()
     parts = [(int(whole.sum()), "file"), (int((~whole).sum()), "window")]
-    return " and ".join(number(n, name) for n, name in parts if n) or "nothing"
+    return " and ".join(number_of(n, name) for n, name in parts if n) or "nothing"
 
 
 def rates(sample_rates: pd.Series) -> str:
@@ -75,8 +77,3 @@ def rates(sample_rates: pd.Series) -> str:
     return ", ".join(
         f"{rate / 1000:g}\N{NO-BREAK SPACE}kHz" + f"\N{NO-BREAK SPACE}({n:,})" * several for rate, n in found
     )
-
-
-def number(n: int, name: str) -> str:
-    """1 window, 12 windows."""
-    return f"{n:,} {name}{'s' if n != 1 else ''}"
