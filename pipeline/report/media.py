@@ -50,7 +50,7 @@ class Library:
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(cores())
-        self._sounds: dict[tuple[str, bool], Sound] = {}
+        self._sounds: dict[str, Sound] = {}
 
     def __enter__(self) -> "Library":
         return self
@@ -64,13 +64,13 @@ class Library:
         return list(self._sounds.values())
 
     def sound(self, path: Path, lossless: bool) -> str:
-        """The name of a WAV file's sound: FLAC, or MP3 of a fifth of the size.
+        """The name of a WAV file's sound: FLAC, or MP3 of a fifth of the size; an equal one may be there as the other.
 
         Raises:
             OSError: the file cannot be read.
         """
         content = path.read_bytes()
-        key = hashlib.sha256(content).hexdigest(), lossless
+        key = hashlib.sha256(content).hexdigest()
         if key not in self._sounds:
             media = "audio/flac" if lossless else "audio/mpeg"
             name = f"sound-{len(self._sounds)}"

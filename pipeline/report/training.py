@@ -39,7 +39,8 @@ def read(models: Path, variant: str) -> Training:
     for path in (models / variant).glob("seed-*/history.csv"):
         try:
             history = pd.read_csv(path)
-        except (OSError, ValueError) as error:
+            history["epoch"].astype(int)
+        except (OSError, ValueError, KeyError) as error:
             raise DataError(f"{path}: not a usable table; run `dvc repro` to make it again") from error
         if "train_loss" in history and len(history):
             found[int(path.parent.name.removeprefix("seed-"))] = history
