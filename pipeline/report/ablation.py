@@ -19,6 +19,11 @@ class Ablation:
     rows: list[Row]
     keys: dict[str, list[Any]]
 
+    @property
+    def names(self) -> list[str]:
+        """Of the variants."""
+        return [row.variant for row in self.rows]
+
 
 def ablations(found: list[Row], params: dict[str, Any]) -> list[Ablation]:
     """Every such group among the variants that have been scored, in the order of params.yaml.

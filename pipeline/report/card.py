@@ -11,6 +11,14 @@ from pipeline.report import treatment
 from pipeline.report.text import number_of
 from pipeline.sources.config import SPLITS
 
+# What may be done with the recordings, by source.
+LICENCES = {
+    "synth": "none needed: composed and rendered here",
+    "folder": "that of your own recordings",
+    "gtzan": "none stated by its authors; clips of commercial recordings",
+    "musicnet": "freely licensed recordings, says its paper; each under its own",
+}
+
 
 @dataclass(frozen=True)
 class Card:
@@ -51,6 +59,7 @@ def card(windows: Path, raw_tracks: Path, params: dict[str, Any]) -> Card:
     length = cut["seconds"].median() if len(cut) else 0.0
     facts = [
         ("Source", str(source.get("name", "synth"))),
+        ("Licence", LICENCES.get(str(source.get("name", "synth")), "not known")),
         ("Recordings", f"{number}, {hours((used['frames'] / used['sample_rate']).sum())}"),
         ("Sample rates", treatment.rates(used["sample_rate"])),
         ("Groups", f"{cut['group'].nunique():,}, {sides}"),

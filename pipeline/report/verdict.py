@@ -8,14 +8,14 @@ import pandas as pd
 from pipeline.evaluation.bootstrap import estimate
 from pipeline.report import table
 from pipeline.report.table import Row
-from pipeline.report.text import percent, span
+from pipeline.report.text import SPACE, percent, span
 
 RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
 class Pair:
-    """The difference of a metric between two variants on the same windows, with its 95 % interval."""
+    """How much more of a metric one variant has than another on the same windows, with its 95 % interval."""
 
     difference: float
     low: float
@@ -25,6 +25,11 @@ class Pair:
     def decided(self) -> bool:
         """Whether the interval leaves zero out."""
         return self.low > 0 or self.high < 0
+
+    def shares(self, of: float) -> tuple[str, str]:
+        """The difference and its interval in per cent of `of`: +3.1 %, and +0.4 to +5.2."""
+        found = [f"{100 * value / of:+.2g}" for value in (self.difference, self.low, self.high)]
+        return f"{found[0]}{SPACE}%", f"{found[1]} to {found[2]}"
 
 
 @dataclass(frozen=True)

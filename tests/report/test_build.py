@@ -157,7 +157,7 @@ def test_it_says_at_the_top_what_won_and_by_how_much(page: Page) -> None:
     assert "2 variants" not in top and "4 variants, trained on the same recordings" in top
     assert "mel_good has the lowest error: 23.5 % of what predicting the training mean leaves." in top
     assert "common log-mel all inputs mel_good 0.00720" in top and "mel own scale mel_good 0.00600" in top
-    assert top.count("mel_poor +0.0") == 2 and top.count("settled") >= 2
+    assert top.count("mel_poor +1") == 2 and top.count("settled") >= 2
 
 
 def test_what_is_missing_is_said(page: Page) -> None:

@@ -2,7 +2,7 @@
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator
 
 from pipeline.figures import style
 from pipeline.report.charts import marks
@@ -52,8 +52,11 @@ def _panel(ax: Axes, column: str, group: list[Row], trainings: dict[str, Trainin
             ax.plot(history["epoch"].iloc[best], history[column].iloc[best], "o", color=color, markersize=3.5)
             ends.append(history[column].iloc[len(history) // 10 :])
     values = [value for end in ends for value in end.dropna()]
-    if values and column == "valid_kl":
-        ax.set_yscale("symlog", linthresh=10)
+    if values and column == "valid_kl" and min(values) > 0:
+        ax.set_yscale("log")
+        ax.yaxis.set_major_formatter(marks.plain_number)
+        ax.yaxis.set_minor_formatter(marks.plain_number)
+        ax.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
     elif values:  # the first epochs may lie far above all that follows
         low, high = min(values), max(values)
         ax.set_ylim(low - 0.06 * (high - low or 1), high + 0.06 * (high - low or 1))

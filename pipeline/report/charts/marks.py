@@ -42,6 +42,11 @@ def interval(ax: Axes, row: Row, metric: str, y: float, color: str | None = None
     ax.plot(value, y, "o", color=color, markersize=6, **hollow)
 
 
+def plain_number(value: float, _: object) -> str:
+    """A tick of a logarithmic axis without powers: 0.005, 20, 1,000."""
+    return f"{value:,.0f}" if value >= 10 else f"{value:.3g}"
+
+
 def largest(rows: list[Row], *metrics: str) -> float:
     """The largest value of any of the metrics, 1 where there is none."""
     values = [row[name] for row in rows for metric in metrics for name in (metric, f"{metric}_high")]

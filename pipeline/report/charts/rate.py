@@ -53,8 +53,8 @@ def _panel(ax: Axes, representation: str, group: list[Row]) -> None:
     ax.set_ylim(low, high)
     ax.set_xlim(min(rates) / 1.5, max(rates) * 1.3)
     for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_formatter("{x:.3g}")
-        axis.set_minor_formatter("{x:.3g}")
+        axis.set_major_formatter(marks.plain_number)
+        axis.set_minor_formatter(marks.plain_number)
     ax.tick_params(which="minor", labelsize=7)
     ax.set_xlabel("KL in nats per window")
     ax.set_ylabel("mean squared error")
