@@ -1,7 +1,6 @@
-"""The `melisma` command. Whatever is slow to import (torch, MLflow, DVC) is imported by the command that needs it."""
+"""Command `ui`: the MLflow server and its processes."""
 
 import contextlib
-import json
 import os
 import signal
 import socket
@@ -10,93 +9,18 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
 from pipeline import workspace
+from pipeline.cli.base import app
 from pipeline.errors import MelismaError
 
 HOST = "127.0.0.1"
 PORT = 5000  # MLflow's usual one
 PATIENCE = 60.0  # seconds that the MLflow server may take to answer
-
-
-class Commands(TyperGroup):
-    """Ends a command that raises MelismaError as a stage ends: one line on standard error and its exit code."""
-
-    def invoke(self, ctx: Any) -> Any:
-        """Run the command that `ctx` asks for."""
-        try:
-            return super().invoke(ctx)
-        except MelismaError as error:
-            workspace.fail(str(error), error.exit_code)
-
-
-# Plain text: it needs no colour, and saves the import of rich.
-app = typer.Typer(
-    cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
-)
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
-
-@app.callback()
-def main(debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False) -> None:
-    """A reproducible bench for variational autoencoders of music audio. `dvc repro` builds everything."""
-    if debug:
-        os.environ["MELISMA_DEBUG"] = "1"
-
-
-@app.command()
-def params(
-    as_json: AsJson = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Only check, print nothing.")] = False,
-    study: Annotated[str | None, typer.Option(help="Take the params as studies/<STUDY>.yaml changes them.")] = None,
-    output: Annotated[Path | None, typer.Option(help="Write to this file, which may be params.yaml itself.")] = None,
-) -> None:
-    """Check params.yaml, and print it with all defaults filled in.
-
-    Exit code 2, and the first key that is wrong, if it does not hold.
-    """
-    import yaml
-
-    from pipeline import schema, studies
-
-    output = output.absolute() if output else None
-    os.chdir(workspace.root())
-    values = schema.load(studies.load(study) if study else None).model_dump(mode="json")
-    text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=120)
-    text = json.dumps(values, indent=2) + "\n" if as_json else text
-    if output:
-        output.write_text(text, encoding="utf-8")  # all of it was read before
-    elif not quiet:
-        typer.echo(text, nl=False)
-
-
-@app.command()
-def doctor(as_json: AsJson = False) -> None:
-    """Check this machine, and say what to do where something is missing.
-
-    Exit code 1 if any check failed.
-    """
-    from pipeline import doctor as checks
-
-    os.chdir(workspace.root())
-    done = []
-    for check in checks.run():
-        done.append(check)
-        if not as_json:
-            typer.echo(f"{'ok' if check.ok else 'FAILED':8}{check.name:8}{check.detail}")
-            if check.fix:
-                typer.echo(f"{'':16}-> {check.fix}")
-    passed = all(check.ok for check in done)
-    if as_json:
-        typer.echo(json.dumps({"ok": passed, "checks": [asdict(check) for check in done]}, indent=2))
-    raise typer.Exit(0 if passed else 1)
 
 
 @app.command()
