@@ -20,7 +20,9 @@ ORDER = [
     "evaluation",
     "figures",
     "report",
+    "apply",
     "tracking",
+    "cli",
 ]
 
 
@@ -90,9 +92,17 @@ def test_folders_import_only_those_before_them():
             parts = other.relative_to(ROOT).parts
             if parts[0] == "pipeline" and len(parts) > 2 and ORDER.index(parts[1]) > ORDER.index(own):
                 wrong.append(f"{file.relative_to(ROOT)} imports {other.relative_to(ROOT)}")
-            if parts[0] == "stages" or parts == ("pipeline", "cli.py"):
+            if parts[0] == "stages":
                 wrong.append(f"{file.relative_to(ROOT)} imports {other.relative_to(ROOT)}")
     assert wrong == []
+
+
+def test_the_command_line_and_what_only_it_uses_are_imported_by_nothing_else():
+    for file in sorted([*(ROOT / "pipeline").rglob("*.py"), *(ROOT / "stages").rglob("*.py")]):
+        for other in imported(file):
+            for folder, users in (("cli", {"cli"}), ("apply", {"cli", "apply"})):
+                if ROOT / "pipeline" / folder in other.parents:
+                    assert users & set(file.relative_to(ROOT).parts), f"{file} imports {other}"
 
 
 def test_only_tracking_imports_mlflow_and_never_at_the_top():

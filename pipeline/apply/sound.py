@@ -39,7 +39,7 @@ def heard(trained: Trained, windows: Iterable[np.ndarray], overlap: int) -> Iter
 
 
 def inverted(frames: Iterable[np.ndarray], config: MelConfig) -> Iterator[np.ndarray]:
-    """Blocks of audio at `config.sample_rate`, one sample for each that a frame stands for.
+    """Blocks of audio at `config.sample_rate`, `hop_length` samples for each frame, but for the last sample.
 
     Args:
         frames: consecutive parts (bands, n) of a mel, in dB.
@@ -53,9 +53,11 @@ def inverted(frames: Iterable[np.ndarray], config: MelConfig) -> Iterator[np.nda
         for part in blocks(frames, block, overlap):
             peak = float(part.max())
             mel01 = np.maximum((part - peak) / FLOOR_DB + 1, 0)
-            yield mel_to_audio(mel01, peak, config, part.shape[1] * hop, ITERATIONS)
+            yield mel_to_audio(
+                mel01, peak, config, part.shape[1] * hop - 1, ITERATIONS
+            )  # the longest of so many frames
 
-    return join.joined(audio(), overlap * hop, join.sound)
+    return join.joined(audio(), overlap * hop - 1, join.sound)
 
 
 def blocks(parts: Iterable[np.ndarray], size: int, overlap: int) -> Iterator[np.ndarray]:

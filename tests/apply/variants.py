@@ -1,0 +1,90 @@
+"""Variants for tests: stand-ins that do something simple to a window, and a tiny trained one on disk."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pipeline.apply.trained import Trained
+from pipeline.cache.config import MelConfig, WaveformConfig
+from pipeline.models import store
+from pipeline.models.vae import build
+
+WAVEFORM = WaveformConfig(sample_rate=4000)
+MEL = MelConfig(sample_rate=4000, n_fft=256, hop_length=64, bands=24)
+CONFIGS = {"waveform": WAVEFORM, "mel": MEL}
+SECONDS = 0.5
+
+
+class Same:
+    """Gives back its input."""
+
+    latent_dims, labels, condition = 1, (), None
+
+    def parameters(self):
+        return iter(())
+
+    buffers = parameters
+
+    def reconstruct(self, x, label):
+        return x
+
+
+class Disagreeing(Same):
+    """Gives noise instead, other noise for each window: samples, or mel bands some dB apart."""
+
+    def __init__(self):
+        self.generator = torch.Generator().manual_seed(0)
+
+    def reconstruct(self, x, label):
+        noise = torch.randn(x.shape, generator=self.generator)
+        return 0.1 * noise if x.dim() == 3 else 0.5 + 0.02 * noise
+
+
+class Diverged(Same):
+    def reconstruct(self, x, label):
+        return x * torch.nan
+
+
+def stand_in(model, config, seconds=SECONDS) -> Trained:
+    return Trained("stand_in", 0, model, config, seconds, Path("nowhere"))
+
+
+def described(kind, bottleneck=None, network=None, labels=(), **more):
+    """config.json of a variant whose bottleneck keeps all of a window, unless another one is given."""
+    config = CONFIGS[kind]
+    shape = config.shape(SECONDS)
+    return {
+        "network": network or {"type": "identity"},
+        "bottleneck": bottleneck or {"type": "linear", "latent": int(np.prod(shape))},
+        "condition": {"type": "film"} if labels else None,
+        "labels": list(labels),
+        "representation": config.model_dump(),
+        "input": "tiny",
+        "kind": kind,
+        "shape": list(shape),
+        "seconds": SECONDS,
+        "stats": {
+            "mean": [0.5] * shape[0] if kind == "mel" else 0.0,
+            "std": [0.2] * shape[0] if kind == "mel" else 0.1,
+        },
+        **more,
+    }
+
+
+def save(models: Path, name: str, description: dict, seed: int = 0) -> None:
+    """A trained variant below `models`; one that keeps all of a window gives it back."""
+    torch.manual_seed(seed)
+    model = build(description)
+    if description["bottleneck"].get("latent") == np.prod(description["shape"]):
+        size = model.latent_dims
+        model.bottleneck.set(torch.zeros(size), torch.eye(size), torch.full((size,), 0.1))
+    folder = models / name / f"seed-{seed}"
+    folder.mkdir(parents=True)
+    store.save(folder, model, description)
+
+
+GAUSSIAN = {"type": "gaussian", "latent": 4}
+DENSE = {"type": "fc", "layers": 1, "width": 8}
+VQ = {"type": "vq", "codes": 8, "dim": 2, "prior_width": 8}
+CONVOLUTION = {"type": "conv2d", "channels": [4, 4]}
