@@ -71,7 +71,7 @@ def convert(source: Path, target: Path, trained: Trained, change: Change, on_rea
 
     Args:
         source: any audio file.
-        target: as `output.target` gives it.
+        target: file to write, which `output.check` has seen.
         trained: the variant.
         change: what is done to its windows.
         on_read: see `Source`.

@@ -33,7 +33,7 @@ def interpolate(
 
     Args:
         sources: two recordings.
-        target: as `output.target` gives it.
+        target: file to write, which `output.check` has seen.
         trained: the variant.
         steps: windows on the way, both ends among them.
         mode: linear or slerp.

@@ -32,7 +32,7 @@ def encode(
 
     Args:
         sources: audio files.
-        target: as `output.target` gives it.
+        target: file to write, which `output.check` has seen.
         trained: the variant.
         hop: seconds from a window's start to the next one's; a window's length by default.
         label: that the windows are encoded as of.

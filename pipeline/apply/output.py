@@ -18,8 +18,8 @@ CHUNK = 2**20  # samples at a time
 LONGEST = (2**32 - 100) // 2  # samples of 16 bits in a WAV file
 
 
-def target(path: Path, suffix: str, inputs: Iterable[Path] = ()) -> Path:
-    """Where to write, links followed.
+def check(path: Path, suffix: str, inputs: Iterable[Path] = ()) -> None:
+    """Refuse to write to `path`.
 
     Raises:
         ParamsError: another suffix, no such folder, a folder itself, or one of the inputs.
@@ -30,24 +30,25 @@ def target(path: Path, suffix: str, inputs: Iterable[Path] = ()) -> Path:
         raise ParamsError(f"-o {path}: a folder; name a file in it")
     if not path.absolute().parent.is_dir():
         raise ParamsError(f"-o {path}: there is no folder {path.parent}")
-    resolved = path.resolve()
     for source in inputs:
-        if source.exists() and resolved.exists() and source.samefile(resolved):
+        if source.exists() and path.exists() and source.samefile(path):
             raise ParamsError(f"-o {path}: that is the input, which would be lost; choose another name")
-    return resolved
 
 
 @contextmanager
 def aside(path: Path) -> Iterator[Path]:
     """A path beside `path` for a file that takes its place when the block ends well, and vanishes when it does not.
 
+    Of a link, it is the file that it leads to.
+
     Raises:
         MelismaError: the system refuses to write there.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    resolved = path.resolve()
+    partial = resolved.with_name(f".{resolved.name}.{os.getpid()}.partial")
     try:
         yield partial
-        partial.replace(path)
+        partial.replace(resolved)
     except OSError as error:
         raise MelismaError(f"{path}: cannot be written: {error.strerror or error}") from error
     finally:

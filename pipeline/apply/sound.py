@@ -6,7 +6,6 @@ import numpy as np
 
 from pipeline.apply import join
 from pipeline.apply.trained import Trained
-from pipeline.audio.inversion import mel_to_audio
 from pipeline.audio.scale import FLOOR_DB
 from pipeline.cache.config import MelConfig
 
@@ -45,6 +44,8 @@ def inverted(frames: Iterable[np.ndarray], config: MelConfig) -> Iterator[np.nda
         frames: consecutive parts (bands, n) of a mel, in dB.
         config: what it was made with.
     """
+    from pipeline.audio.inversion import mel_to_audio  # takes seconds, which a waveform does not need
+
     hop = config.hop_length
     overlap = max(2, round(JOIN_SECONDS * config.sample_rate / hop))
     block = max(4 * overlap, round(BLOCK_SECONDS * config.sample_rate / hop))

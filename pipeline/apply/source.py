@@ -18,6 +18,18 @@ def quietly(path: Path, done: float, total: float) -> None:
     """Say nothing of what was read."""
 
 
+def check(path: Path) -> None:
+    """Refuse what is no file.
+
+    Raises:
+        ParamsError: `path` is a folder, or nothing is there.
+    """
+    if path.is_dir():
+        raise ParamsError(f"{path}: a folder; name the audio files in it")
+    if not path.exists():
+        raise ParamsError(f"{path}: no such file")
+
+
 class Source:
     """An open recording, which is read once.
 
@@ -36,10 +48,7 @@ class Source:
     """
 
     def __init__(self, path: Path, on_read: OnRead = quietly) -> None:
-        if path.is_dir():
-            raise ParamsError(f"{path}: a folder; name the audio files in it")
-        if not path.exists():
-            raise ParamsError(f"{path}: no such file")
+        check(path)
         self.path, self._on_read = path, on_read
         try:
             self._recording = Recording(path)

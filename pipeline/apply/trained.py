@@ -9,12 +9,12 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor
 
+from pipeline.apply.find import named
 from pipeline.cache.config import MelConfig, RepresentationConfig, WaveformConfig, samples
 from pipeline.cache.reader import read_split
 from pipeline.errors import DataError, ParamsError
 from pipeline.models import store
 from pipeline.models.vae import VAE
-from pipeline.params import suggest
 from pipeline.training.device import pick
 
 USUAL_PEAK_DB = 25.0  # of a mel window where no training data is there to ask: the median of music is at 25 to 27
@@ -70,9 +70,7 @@ class Trained:
         if name is not None and self.model.condition is None:
             raise ParamsError(f"{option} {name}: variant {self.name} knows no labels; one with `condition` does")
         if name is not None and name not in known:
-            near = suggest(name, known)
-            every = "" if near.startswith("known") else f" known are: {', '.join(known)}"
-            raise ParamsError(f"{option} {name}: variant {self.name} knows no such label; {near}{every}")
+            raise ParamsError(f"{option} {name}: no label of variant {self.name}; {named(name, [*known], 'known')}")
         return torch.tensor([len(known) if name is None else known.index(name)], device=self.device)
 
     def need_latent(self, command: str) -> None:
@@ -93,48 +91,33 @@ class Trained:
         except DataError:
             found = None
         if found is None or not len(found):
-            return USUAL_PEAK_DB, f"usual for music; {self.cache} is not there to ask"
+            return USUAL_PEAK_DB, "usual for music; no data to ask"
         return float(np.median(found)), "the median of the validation windows"
 
 
-def load(models: Path, name: str, seed: int | None = None, device: str = "auto") -> Trained:
-    """The variant `name` in the folder `models`.
+def load(folder: Path, device: str = "auto") -> Trained:
+    """The variant in `folder`, as `find` gives it.
 
     Args:
-        models: holds <variant>/seed-<n>/ as the stage train writes them.
-        name: of the variant.
-        seed: of its training; the lowest that is there by default.
+        folder: <variant>/seed-<n>.
         device: auto, cpu, cuda, cuda:<n> or mps.
 
     Raises:
-        ParamsError: it is not trained, not with this seed, or the device is not there.
+        ParamsError: the device is not there.
         DataError: its files are damaged.
     """
-    found = _found(models)
-    if not found:
-        raise ParamsError(f"{models}: no trained variant; `dvc repro` trains those of params.yaml")
-    if name not in found:
-        near = suggest(name, found)
-        every = "" if near.startswith("known") else f" trained are: {', '.join(sorted(found))}"
-        raise ParamsError(
-            f"--variant {name}: not trained in {models}; {near.replace('known are', 'trained are')}{every}"
-        )
-    seeds = found[name]
-    if seed is not None and seed not in seeds:
-        raise ParamsError(f"--seed {seed}: {models / name} has the seeds {', '.join(map(str, seeds))}")
-    chosen = seeds[0] if seed is None else seed
     try:
         place = pick(device)
     except (ParamsError, RuntimeError) as error:
         raise ParamsError(f"--device {device}: torch has no such device here; auto picks one") from error
-    model, description = store.load(models / name / f"seed-{chosen}")
+    model, description = store.load(folder)
     return Trained(
-        name=name,
-        seed=chosen,
+        name=folder.parent.name,
+        seed=int(folder.name.removeprefix("seed-")),
         model=model.to(place).requires_grad_(False),
         representation=_representation(description),
         seconds=float(description["seconds"]),
-        cache=models.parent / "cache" / str(description["input"]),
+        cache=folder.parents[2] / "cache" / str(description["input"]),
     )
 
 
@@ -143,13 +126,3 @@ def _representation(description: dict[str, Any]) -> MelConfig | WaveformConfig:
         description["representation"]
     )
     return chosen
-
-
-def _found(models: Path) -> dict[str, list[int]]:
-    """Trained variants and their seeds in rising order."""
-    found: dict[str, list[int]] = {}
-    for file in models.glob("*/seed-*/config.json"):
-        number = file.parent.name.removeprefix("seed-")
-        if number.isdecimal():
-            found.setdefault(file.parent.parent.name, []).append(int(number))
-    return {name: sorted(seeds) for name, seeds in found.items()}

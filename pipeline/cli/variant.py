@@ -1,5 +1,7 @@
 """Commands that use a trained variant: reconstruct, encode, interpolate, perturb, sample, transfer."""
 
+import atexit
+import gc
 import json
 import time
 from collections.abc import Iterator
@@ -49,9 +51,10 @@ def reconstruct(
 
     The result has the recording's length and rate, and no frequencies above half the rate of the variant's input.
     """
+    _check(output, ".wav", [recording])
+    trained = _load(models, variant, seed, device)
     from pipeline.apply import convert
 
-    trained = _load(models, variant, seed, device)
     _convert(recording, output, trained, convert.reconstruct(trained, label), quiet, as_json)
 
 
@@ -60,7 +63,9 @@ def perturb(
     recording: Recording,
     variant: Variant,
     output: Wav,
-    scale: Annotated[float, typer.Option(min=0, help="How far, in units of the latents' spread over the data.")],
+    scale: Annotated[
+        float, typer.Option(min=0, max=1000, help="How far, in units of the latents' spread over the data.")
+    ],
     random_seed: RandomSeed = 0,
     label: Label = None,
     seed: Seed = None,
@@ -70,9 +75,10 @@ def perturb(
     as_json: AsJson = False,
 ) -> None:
     """Move a recording's latents in a random direction, the same for all of its windows, and decode them."""
+    _check(output, ".wav", [recording])
+    trained = _load(models, variant, seed, device)
     from pipeline.apply import convert
 
-    trained = _load(models, variant, seed, device)
     _convert(recording, output, trained, convert.perturb(trained, scale, random_seed, label), quiet, as_json)
 
 
@@ -92,9 +98,10 @@ def transfer(
     as_json: AsJson = False,
 ) -> None:
     """Encode a recording as of one genre and decode it as of another; the variant must have a `condition`."""
+    _check(output, ".wav", [recording])
+    trained = _load(models, variant, seed, device)
     from pipeline.apply import convert
 
-    trained = _load(models, variant, seed, device)
     _convert(recording, output, trained, convert.transfer(trained, source, to), quiet, as_json)
 
 
@@ -118,13 +125,12 @@ def encode(
     A row per window: path, start_seconds, seconds, latent, and codes where the variant has a codebook.
     pipeline.cache.arrays.read and unpack give the arrays back.
     """
-    from pipeline.apply import encode
-    from pipeline.apply.output import target
-
-    place = target(output, ".parquet", recordings)
+    _check(output, ".parquet", recordings)
     trained = _load(models, variant, seed, device)
+    from pipeline.apply import encode
+
     with _progress(quiet) as on_read:
-        rows = encode.encode(recordings, place, trained, hop, label, on_read)
+        rows = encode.encode(recordings, output, trained, hop, label, on_read)
     latent = trained.model.latent_dims
     found = {"path": str(output), "recordings": len(recordings), "windows": rows, "latent": latent}
     said = f"{output}: {rows} windows of {len(recordings)} recordings, {latent} numbers each"
@@ -155,12 +161,11 @@ def interpolate(
 
     The steps follow one another: the first is the reconstruction of A's window, the last that of B's.
     """
-    from pipeline.apply import create
-    from pipeline.apply.output import target
-
-    place = target(output, ".wav", (first, last))
+    _check(output, ".wav", [first, last])
     trained = _load(models, variant, seed, device)
-    made = create.interpolate((first, last), place, trained, steps, mode, at, (source, to))
+    from pipeline.apply import create
+
+    made = create.interpolate((first, last), output, trained, steps, mode, at, (source, to))
     _told([made], output, trained, quiet, as_json)
 
 
@@ -183,9 +188,9 @@ def sample(
     as_json: AsJson = False,
 ) -> None:
     """Draw windows from the prior: FOLDER/sample-0.wav and so on."""
+    trained = _load(models, variant, seed, device)
     from pipeline.apply import create
 
-    trained = _load(models, variant, seed, device)
     level, why = (peak_db, "as asked") if peak_db is not None else trained.peak_db()
     if not quiet and not as_json and trained.representation.kind == "mel":
         typer.echo(f"level of the mels' peaks: {level:.1f} dB ({why})")
@@ -194,26 +199,41 @@ def sample(
 
 
 def _load(models: Path | None, variant: str, seed: int | None, device: str) -> "Trained":
+    from pipeline.apply.find import find
+
+    folder = find(models or workspace.root() / workspace.MODELS, variant, seed)
+    # As in the stages: the objects of imported libraries stay, and are not to be searched for garbage again and again.
+    gc.set_threshold(10_000, 50, 100)
+    atexit.register(gc.freeze)
     from pipeline.apply.trained import load
 
-    return load(models or workspace.root() / workspace.MODELS, variant, seed, device)
+    return load(folder, device)
+
+
+def _check(output: Path, suffix: str, inputs: list[Path]) -> None:
+    """Look at what is to be read and written before torch is imported, which takes seconds."""
+    from pipeline.apply import output as target
+    from pipeline.apply import source
+
+    for path in inputs:
+        source.check(path)
+    target.check(output, suffix, inputs)
 
 
 def _convert(recording: Path, output: Path, trained: "Trained", change: "Change", quiet: bool, as_json: bool) -> None:
     """Write what `change` makes of the recording, and say so."""
     from pipeline.apply.convert import convert
-    from pipeline.apply.output import target
 
     with _progress(quiet) as on_read:
-        made = convert(recording, target(output, ".wav", [recording]), trained, change, on_read)
+        made = convert(recording, output, trained, change, on_read)
     _told([made], output, trained, quiet, as_json)
 
 
 def _told(made: "list[Written]", output: Path, trained: "Trained", quiet: bool, as_json: bool) -> None:
     """Say what was written, what it cannot hold, and what was done so that it does not clip."""
     first = made[0]
-    what = str(output) if len(made) == 1 else f"{output}: {len(made)} files"
-    lines = [f"{what}: {first.seconds:.2f} s at {first.rate} Hz ({_name(trained)})"]
+    number = f"{len(made)} files of " if len(made) > 1 else ""
+    lines = [f"{output}: {number}{first.seconds:.2f} s at {first.rate} Hz ({_name(trained)})"]
     if first.reach_hz < first.rate / 2:
         lines.append(f"nothing above {first.reach_hz:.0f} Hz: {trained.name} hears {trained.rate} samples a second")
     turned = [f"{file.gain_db:.1f} dB" for file in made if file.gain_db < 0]

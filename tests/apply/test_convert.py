@@ -8,6 +8,7 @@ import soundfile
 import torch
 
 from pipeline.apply import convert, output, sound, windows
+from pipeline.audio import inversion
 from pipeline.audio.mel import LogMel
 from pipeline.audio.scale import to_unit
 from pipeline.cache.config import WaveformConfig
@@ -152,8 +153,7 @@ def test_any_format(tmp_path, suffix):
 
 @pytest.mark.parametrize("kind", CONFIGS)
 def test_an_hour_fits_in_little_memory(tmp_path, kind, monkeypatch):
-    monkeypatch.setattr(sound, "ITERATIONS", 1)
-    monkeypatch.setattr(sound, "mel_to_audio", lambda mel, peak, config, length, _: np.zeros(length, np.float32))
+    monkeypatch.setattr(inversion, "mel_to_audio", lambda *given: np.zeros(given[3], np.float32))
     rate, seconds = 1000, 3600
     audio = np.zeros(rate * seconds, np.float32)
     audio[rate * 1800 :][: 10 * rate] = tone(10.0, rate, 100.0)
@@ -217,8 +217,16 @@ def test_targets_that_cannot_be(tmp_path):
         "none/out.wav": "there is no folder",
     }.items():
         with pytest.raises(ParamsError, match=reason):
-            output.target(tmp_path / name, ".wav", [path])
-    assert output.target(tmp_path / "OUT.WAV", ".wav", [path]) == tmp_path / "OUT.WAV"
+            output.check(tmp_path / name, ".wav", [path])
+    output.check(tmp_path / "OUT.WAV", ".wav", [path])
+
+
+def test_a_link_stays_one_and_its_file_is_written(tmp_path):
+    path = recording(tmp_path / "in.wav", tone(0.1, RATE))
+    (tmp_path / "link.wav").symlink_to(tmp_path / "real.wav")
+    trained = stand_in(Same(), WAVEFORM)
+    convert.convert(path, tmp_path / "link.wav", trained, convert.reconstruct(trained))
+    assert (tmp_path / "link.wav").is_symlink() and soundfile.info(tmp_path / "real.wav").frames == 400
 
 
 def test_a_folder_that_may_not_be_written_is_named(tmp_path, monkeypatch):

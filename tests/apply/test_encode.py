@@ -24,7 +24,7 @@ def song(tmp_path):
 
 def table(tmp_path, sources, description, **settings):
     save(tmp_path / "models", "tiny", description)
-    trained = load(tmp_path / "models", "tiny", device="cpu")
+    trained = load(tmp_path / "models" / "tiny" / "seed-0", "cpu")
     number = encode.encode(sources, tmp_path / "out.parquet", trained, **settings)
     found = arrays.read(tmp_path / "out.parquet")
     assert len(found) == number
@@ -101,7 +101,7 @@ def test_a_variant_without_latent_is_refused(tmp_path, song):
 
 def test_a_diverged_model_is_named(tmp_path, song):
     save(tmp_path / "models", "tiny", described("waveform", GAUSSIAN, DENSE))
-    trained = load(tmp_path / "models", "tiny", device="cpu")
+    trained = load(tmp_path / "models" / "tiny" / "seed-0", "cpu")
     torch.nn.init.constant_(next(trained.model.bottleneck.parameters()), torch.nan)
     with pytest.raises(DataError, match=r"tiny, seed 0: its latents are not finite"):
         encode.encode([song], tmp_path / "out.parquet", trained)
