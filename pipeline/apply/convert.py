@@ -1,7 +1,7 @@
 """A recording through a variant, to a recording of the same length and rate."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,7 @@ class Written:
         rate: its own, in Hz.
         reach_hz: above which it holds nothing, since the variant's representation does not.
         gain_db: below 0 where it was turned down so that it does not clip.
+        notes: what else is to be said.
     """
 
     path: str
@@ -34,6 +35,7 @@ class Written:
     rate: int
     reach_hz: float
     gain_db: float
+    notes: tuple[str, ...] = ()
 
 
 def reconstruct(trained: Trained, label: str | None = None) -> Change:
@@ -84,7 +86,8 @@ def convert(source: Path, target: Path, trained: Trained, change: Change, on_rea
         changed = through(trained, recording.blocks(trained.rate), change)
         blocks = resampled(changed, trained.rate, recording.rate)
         gain = output.write_wav(partial, blocks, recording.rate, lambda: recording.heard)
-        return written(target, recording.heard, recording.rate, trained, gain)
+        made = written(target, recording.heard, recording.rate, trained, gain)
+        return replace(made, notes=tuple(recording.notes))
 
 
 @torch.no_grad()

@@ -78,6 +78,14 @@ class Source:
                 return padded(audio, length)
         raise ParamsError(f"--at {start:g}: {self.path} ends after {self.heard / self.rate:.2f} s")
 
+    @property
+    def notes(self) -> list[str]:
+        """What is to be said of it once it was read: that it ends before its header says."""
+        heard = self.heard / self.rate
+        if self.heard >= self._recording.frames:
+            return []
+        return [f"{self.path} ends after {heard:.2f} s, though its header says {self.seconds:.2f} s"]
+
     def _own(self) -> Iterator[np.ndarray]:
         try:
             for block in self._recording.blocks():

@@ -3,9 +3,6 @@
 import atexit
 import gc
 import json
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -17,10 +14,7 @@ from pipeline.cli.base import AsJson, app
 
 if TYPE_CHECKING:
     from pipeline.apply.convert import Change, Written
-    from pipeline.apply.source import OnRead
     from pipeline.apply.trained import Trained
-
-SAID = 60.0  # seconds between two lines of progress where there is no terminal
 
 Recording = Annotated[Path, typer.Argument(metavar="IN", help="Audio file of any rate, length and channels.")]
 Variant = Annotated[str, typer.Option("--variant", help="Key of `models` in params.yaml; it must be trained.")]
@@ -111,7 +105,7 @@ def encode(
     variant: Variant,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="OUT.parquet", help="Table to write.")],
     hop: Annotated[
-        float | None, typer.Option(min=0, help="Seconds from window to window; a window's length by default.")
+        float | None, typer.Option(min=0, max=3600, help="Seconds from window to window; a window's length by default.")
     ] = None,
     label: Label = None,
     seed: Seed = None,
@@ -128,13 +122,12 @@ def encode(
     _check(output, ".parquet", recordings)
     trained = _load(models, variant, seed, device)
     from pipeline.apply import encode
+    from pipeline.cli.progress import progress
 
-    with _progress(quiet) as on_read:
-        rows = encode.encode(recordings, output, trained, hop, label, on_read)
-    latent = trained.model.latent_dims
-    found = {"path": str(output), "recordings": len(recordings), "windows": rows, "latent": latent}
-    said = f"{output}: {rows} windows of {len(recordings)} recordings, {latent} numbers each"
-    _tell(f"{said} ({_name(trained)})", found | _about(trained), quiet, as_json)
+    with progress(quiet) as on_read:
+        made = encode.encode(recordings, output, trained, hop, label, on_read)
+    what = f"{output}: {made.windows} windows, {made.latent_dims} numbers each ({_name(trained)})"
+    _tell([what, *made.notes], asdict(made) | _about(trained), quiet, as_json)
 
 
 @app.command()
@@ -145,7 +138,9 @@ def interpolate(
     output: Wav,
     steps: Annotated[int, typer.Option(min=2, max=1000, help="Windows on the way, both ends among them.")] = 8,
     mode: Annotated[Literal["linear", "slerp"], typer.Option(help="Straight, or along the arc.")] = "linear",
-    at: Annotated[tuple[float, float], typer.Option(min=0, help="Where the windows begin in A and B, seconds.")] = (
+    at: Annotated[
+        tuple[float, float], typer.Option(min=0, max=1e6, help="Where the windows begin in A and B, seconds.")
+    ] = (
         0.0,
         0.0,
     ),
@@ -223,8 +218,9 @@ def _check(output: Path, suffix: str, inputs: list[Path]) -> None:
 def _convert(recording: Path, output: Path, trained: "Trained", change: "Change", quiet: bool, as_json: bool) -> None:
     """Write what `change` makes of the recording, and say so."""
     from pipeline.apply.convert import convert
+    from pipeline.cli.progress import progress
 
-    with _progress(quiet) as on_read:
+    with progress(quiet) as on_read:
         made = convert(recording, output, trained, change, on_read)
     _told([made], output, trained, quiet, as_json)
 
@@ -239,7 +235,7 @@ def _told(made: "list[Written]", output: Path, trained: "Trained", quiet: bool, 
     turned = [f"{file.gain_db:.1f} dB" for file in made if file.gain_db < 0]
     if turned:
         lines.append(f"turned down so that nothing clips: {', '.join(turned)}")
-    _tell("\n".join(lines), {"files": [asdict(file) for file in made]} | _about(trained), quiet, as_json)
+    _tell([*lines, *first.notes], {"files": [asdict(file) for file in made]} | _about(trained), quiet, as_json)
 
 
 def _name(trained: "Trained") -> str:
@@ -250,35 +246,8 @@ def _about(trained: "Trained") -> dict[str, Any]:
     return {"variant": trained.name, "seed": trained.seed, "device": str(trained.device)}
 
 
-def _tell(text: str, found: dict[str, Any], quiet: bool, as_json: bool) -> None:
+def _tell(lines: list[str], found: dict[str, Any], quiet: bool, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(found, indent=2))
     elif not quiet:
-        typer.echo(text)
-
-
-@contextmanager
-def _progress(quiet: bool) -> "Iterator[OnRead]":
-    """How far files were read: a bar on a terminal, a line a minute elsewhere, both on standard error."""
-    from tqdm import tqdm
-
-    said = time.monotonic()
-    with tqdm(
-        unit="s",
-        leave=False,
-        bar_format="{desc}: {n:.0f} of {total:.0f} s |{bar}| {elapsed}<{remaining}",
-        disable=True if quiet else None,
-    ) as bar:
-
-        def on_read(path: Path, done: float, total: float) -> None:
-            nonlocal said
-            if bar.disable:
-                if not quiet and time.monotonic() - said > SAID:
-                    said = time.monotonic()
-                    typer.echo(f"  {path.name}: {done:.0f} of {total:.0f} s", err=True)
-                return
-            bar.set_description_str(path.name, refresh=False)
-            bar.total, bar.n = max(total, done), done
-            bar.refresh()
-
-        yield on_read
+        typer.echo("\n".join(lines))

@@ -1,7 +1,10 @@
 """The commands: what they write and print, and in how few words they refuse."""
 
+import io
 import json
 import signal
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ from typer.testing import CliRunner
 from pipeline.apply import convert
 from pipeline.cache import arrays
 from pipeline.cli import app
+from pipeline.cli.progress import progress
 from tests.apply.variants import DENSE, GAUSSIAN, described, save
 from tests.recordings import chord
 
@@ -64,9 +68,15 @@ def test_json_and_quiet(melisma, here):
     result = melisma("reconstruct", "a.wav", "--variant", "mel", "-o", "out.wav", "--json")
     printed = json.loads(result.stdout)
     assert (printed["variant"], printed["seed"], printed["device"]) == ("mel", 0, "cpu")
-    assert printed["files"] == [
-        {"path": "out.wav", "seconds": 1.2, "rate": 8000, "reach_hz": 2000, "gain_db": printed["files"][0]["gain_db"]}
-    ]
+    file = printed["files"][0]
+    assert file == {
+        "path": "out.wav",
+        "seconds": 1.2,
+        "rate": 8000,
+        "reach_hz": 2000,
+        "gain_db": file["gain_db"],
+        "notes": [],
+    }
     assert melisma("encode", "a.wav", "--variant", "mel", "-o", "o.parquet", "--quiet").output == ""
 
 
@@ -108,6 +118,35 @@ def test_what_would_clip_is_said(melisma, monkeypatch):
     monkeypatch.setattr(convert, "reconstruct", lambda trained, label: lambda x: 8 * x)
     result = melisma("reconstruct", "a.wav", "--variant", "same", "-o", "out.wav")
     assert "turned down so that nothing clips: -" in result.stdout
+
+
+def test_a_recording_that_was_cut_short_is_said(melisma, here):
+    (here / "a.wav").write_bytes((here / "a.wav").read_bytes()[:10_000])
+    for command, output in (("reconstruct", "out.wav"), ("encode", "out.parquet")):
+        printed = melisma(command, "a.wav", "--variant", "wave", "-o", output).stdout
+        assert "a.wav ends after 0.62 s, though its header says 1.20 s" in printed
+    assert soundfile.info("out.wav").frames == (10_000 - 44) // 2
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_progress_is_a_bar_on_a_terminal_and_lines_elsewhere(monkeypatch, capsys):
+    with progress(False) as on_read:
+        on_read(Path("song.wav"), 1.0, 2.0)
+    assert capsys.readouterr().err == ""  # the minute is not over
+    monkeypatch.setattr("pipeline.cli.progress.SAID", 0.0)
+    for quiet, said in ((False, "  song.wav: 1 of 2 s\n"), (True, "")):
+        with progress(quiet) as on_read:
+            on_read(Path("folder/song.wav"), 1.0, 2.0)
+        assert capsys.readouterr().err == said
+    monkeypatch.setattr("sys.stderr", Terminal())
+    with progress(False) as on_read:
+        on_read(Path("song.wav"), 1.0, 2.0)
+        on_read(Path("song.wav"), 3.0, 2.0)  # longer than its header says
+        assert "song.wav: 1 of 2 s |" in sys.stderr.getvalue() and "song.wav: 3 of 3 s |" in sys.stderr.getvalue()
 
 
 def test_seeds(melisma):

@@ -25,9 +25,9 @@ def song(tmp_path):
 def table(tmp_path, sources, description, **settings):
     save(tmp_path / "models", "tiny", description)
     trained = load(tmp_path / "models" / "tiny" / "seed-0", "cpu")
-    number = encode.encode(sources, tmp_path / "out.parquet", trained, **settings)
+    made = encode.encode(sources, tmp_path / "out.parquet", trained, **settings)
     found = arrays.read(tmp_path / "out.parquet")
-    assert len(found) == number
+    assert (len(found), trained.model.latent_dims, ()) == (made.windows, made.latent_dims, made.notes)
     return found, trained
 
 
