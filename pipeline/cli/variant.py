@@ -3,7 +3,7 @@
 import atexit
 import gc
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -187,9 +187,9 @@ def sample(
     from pipeline.apply import create
 
     level, why = (peak_db, "as asked") if peak_db is not None else trained.peak_db()
-    if not quiet and not as_json and trained.representation.kind == "mel":
-        typer.echo(f"level of the mels' peaks: {level:.1f} dB ({why})")
     made = create.sample(output, trained, number, random_seed, label, level)
+    if trained.representation.kind == "mel":
+        made[0] = replace(made[0], notes=(f"level of the mels' peaks: {level:.1f} dB ({why})",))
     _told(made, output, trained, quiet, as_json)
 
 
