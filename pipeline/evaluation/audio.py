@@ -25,7 +25,8 @@ def render(common: Common, arrays: np.ndarray, peak_db: np.ndarray | None) -> np
     levels = np.zeros(len(arrays)) if peak_db is None else peak_db
     # Set here once: each inversion sets it for itself, and threads that do so side by side would undo one another's.
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(cores()) as executor:
-        return np.stack(list(executor.map(common.to_audio, arrays, levels.tolist())))
+        found = list(executor.map(common.to_audio, arrays, levels.tolist()))
+    return np.array(found, np.float32).reshape(-1, common.length)
 
 
 def score(audio: np.ndarray, original: np.ndarray, rate: int) -> dict[str, np.ndarray]:

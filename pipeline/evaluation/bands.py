@@ -42,7 +42,7 @@ class Bands:
         A group that has no bands has no error: NaN.
 
         Args:
-            y: (B, bands, frames) reconstructions, as `Common.to_mel` makes them.
+            y: (B, bands, frames) reconstructions: 1 is the original's peak, 0 is 80 dB below, and nothing is lower.
             x: likewise the originals.
         """
         errors = measures.wide((y - x).square().mean(2))

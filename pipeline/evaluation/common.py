@@ -54,25 +54,17 @@ class Common:
             array = mel_to_audio(array, peak_db, own, samples(self.seconds, own.sample_rate), self.iterations)
         return padded(resample(array, own.sample_rate, self.mel.sample_rate)[: self.length], self.length)
 
-    def to_mel(self, arrays: Tensor, peak_db: np.ndarray | None, reference_db: np.ndarray) -> Tensor:
+    def to_mel(self, audio: np.ndarray, reference_db: np.ndarray) -> Tensor:
         """(B, bands, frames): 1 is the original's peak, 0 is 80 dB below, and what is lower counts as 0.
 
         What is louder than the original's peak passes 1.
 
         Args:
-            arrays: (B, *shape) on the representation's scale.
-            peak_db: (B,) levels of their peaks where it is a mel.
+            audio: (B, length) at the common rate.
             reference_db: (B,) levels of the originals' peaks on the common log-mel.
         """
-        if self.direct:
-            return arrays.clamp_min(0)
-        levels = np.zeros(len(arrays)) if peak_db is None else peak_db
-
-        def convert(array: np.ndarray, level: float, reference: float) -> Tensor:
-            return self._log_mel(self.to_audio(array, level)) - reference
-
         with ThreadPoolExecutor(cores()) as executor:
-            found = executor.map(convert, arrays.cpu().numpy(), levels.tolist(), reference_db.tolist())
-            db = torch.stack(list(found)).clamp_min_(-FLOOR_DB)
-        unit: Tensor = to_unit(db, "mel")
-        return unit.to(arrays.device)
+            db = torch.stack(list(executor.map(self._log_mel, audio)))
+        levels = torch.from_numpy(reference_db).float().reshape(-1, 1, 1)
+        unit: Tensor = to_unit(db.sub_(levels).clamp_min_(-FLOOR_DB), "mel")
+        return unit

@@ -60,16 +60,24 @@ class Shared:
         """
         rows = np.arange(self._seen, self._seen + len(arrays))
         self._seen += len(arrays)
+        heard = np.isin(rows, self.reference.heard)
+        if self.common.direct:  # what is heard is all that must become audio
+            mel = arrays.clamp_min(0)
+            which = torch.from_numpy(heard).to(arrays.device)
+            found = self._render(arrays[which], None if peak_db is None else peak_db[heard])
+        else:
+            every = self._render(arrays, peak_db)
+            mel = self.common.to_mel(every, self.reference.windows["peak_db"].to_numpy()[rows]).to(arrays.device)
+            found = every[heard]
+        self._audio.append(found)
         original = to_unit(torch.from_numpy(self.reference.mel[rows]).to(arrays.device).float(), "mel")
-        levels = self.reference.windows["peak_db"].to_numpy()[rows]
-        found, errors = self.bands.score(self.common.to_mel(arrays, peak_db, levels), original)
-        for name, values in found.items():
+        scores, errors = self.bands.score(mel, original)
+        for name, values in scores.items():
             self._scores.setdefault(name, []).append(values)
         self._errors.append(errors)
-        heard = np.flatnonzero(np.isin(rows, self.reference.heard))
-        if len(heard):
-            chosen = arrays[torch.from_numpy(heard).to(arrays.device)].cpu().numpy()
-            self._audio.append(audio.render(self.common, chosen, None if peak_db is None else peak_db[heard]))
+
+    def _render(self, arrays: Tensor, peak_db: np.ndarray | None) -> np.ndarray:
+        return audio.render(self.common, arrays.cpu().numpy(), peak_db)
 
     def finish(self) -> Found:
         """The scores of all windows that were added."""
