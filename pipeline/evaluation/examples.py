@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import torch
 from torch import Tensor
 
@@ -33,9 +34,9 @@ def save(
 ) -> None:
     """Write examples.parquet.
 
-    Columns: kind, example, step, scale, seed, window_id, track_id, label, peak_db (dB of the peak of a mel, NaN of a
+    Columns: kind, example, step, scale, seed, window_id, track_id, label, peak_db (dB of the peak of a mel, null of a
     waveform), array. What is no single window of the test split has window_id -1 and no track_id; what a column cannot
-    say of a kind is 0, and NaN for scale. Kinds:
+    say of a kind is 0, and null for scale. Kinds:
 
     - original, reconstruction: the windows shown, example counts them.
     - extreme_original, extreme_reconstruction: of the best (step 0), the median (1) and the worst (2) test window by
@@ -67,7 +68,7 @@ def save(
     if model.condition is not None and len(model.labels) > 1:
         made.transfers()
     columns: dict[str, Any] = {name: [row[name] for row in made.rows] for name in made.rows[0]}
-    columns |= {name: np.array(columns[name], dtype=np.float64) for name in ("scale", "peak_db")}
+    columns |= {name: pa.array(columns[name], pa.float64()) for name in ("scale", "peak_db")}
     columns["seed"] = [seed] * len(made.rows)
     arrays.write(path, columns, {"array": torch.cat(made.arrays).squeeze(1).numpy().astype(np.float32)})
 

@@ -52,6 +52,14 @@ def test_it_is_trained_scored_and_drawn(project, name):
     assert math.isfinite(metrics["cosine_similarity"]) and len(windows) == metrics["windows"]
     latents = arrays.unpack(arrays.read(data / "evaluation" / name / "latents.parquet"), "latent")
     assert latents.shape == (len(windows), metrics["latent_dims"])
+    assert metrics["frechet_reconstructions"] >= 0 and metrics["frechet_floor"] > 0
+    kinds = set(arrays.read(data / "evaluation" / name / "examples.parquet")["kind"].to_pylist())
+    bottleneck = MODELS[name]["bottleneck"]["type"]
+    tables = {table for table in ("dimensions", "codes") if (data / "evaluation" / name / f"{table}.parquet").exists()}
+    assert tables == {"linear": set(), "vq": {"codes"}, "fsq": {"codes"}}.get(bottleneck, {"dimensions"})
+    if metrics["latent_dims"]:
+        assert {"extreme_reconstruction", "perturbed", "sample"} < kinds and metrics["frechet_samples"] > 0
+        assert 0 <= metrics["probe_accuracy"] <= 1 and metrics["interpolation_smoothness"] >= 1
     listed = json.loads((data / "figures" / name / "figures.json").read_text())
     assert {"image", "audio"} == {entry["kind"] for entry in listed}
     assert all((data / "figures" / name / entry["file"]).stat().st_size > 0 for entry in listed)
