@@ -65,7 +65,9 @@ def means(model: VAE, data: Feed, index: torch.Tensor, batch_size: int) -> np.nd
 def probe(train: np.ndarray, train_labels: np.ndarray, test: np.ndarray, test_labels: np.ndarray) -> Probed:
     """Name the rows of `test` by what can be learnt from `train`, both (rows, D), and see how they lie by label.
 
-    All three look at latents standardised by the train rows, a dimension that does not vary left out of account.
+    All three look at latents standardised by the train rows, a dimension that does not vary left out of account. A
+    latent that is a sequence is taken as it is, so that it tells a label only by what lies at the same place in all
+    windows: codes of a waveform, which follow its phase, hardly do.
 
     - probe_accuracy: of a multinomial logistic regression with scikit-learn's penalty (L2, C = 1), a linear probe.
     - knn_accuracy: of a vote of the five nearest train rows.
