@@ -10,7 +10,9 @@ import pandas as pd
 from pipeline.cache import arrays
 from pipeline.cache.config import MelConfig, WaveformConfig, samples
 from pipeline.workspace import write_json
+from tests import stand_ins
 
+INPUTS = {"mel": "mel128", "waveform": "wave3k"}
 LABELS = ["ballad", "drone", "march", "waltz"]
 SETTINGS: dict[str, dict[str, Any]] = {
     "mel": {"kind": "mel", "sample_rate": 22050, "n_fft": 2048, "hop_length": 512, "bands": 128},
@@ -74,7 +76,7 @@ def history(epochs: int, seed: int) -> pd.DataFrame:
             "beta": beta,
             "beta_effective": beta,
             "learning_rate": 1e-3,
-            "grad_norm": 1.0,
+            "grad_norm": 0.5 + fall,
             "seconds": 2.0,
         }
     )
@@ -93,29 +95,30 @@ def make_variant(
     metrics: dict[str, Any] | None = None,
     config: dict[str, Any] | None = None,
     components: int | None = None,
+    codebook: bool = False,
+    conditional: bool = False,
+    levels: tuple[str, ...] = ("",),
 ) -> None:
-    """Write models/<variant>/ and evaluation/<variant>/ below `root`.
+    """Write models/<variant>/, evaluation/<variant>/ and, where it is not there yet, reference/ below `root`.
 
-    `metrics` and `config` override single values; with `components` it is a baseline of so many.
+    `metrics` and `config` override single values; with `components` it is a baseline of so many; `levels` are those of
+    a hierarchical latent.
     """
     settings = SETTINGS[kind]
     input_config = MelConfig(**settings) if kind == "mel" else WaveformConfig(**settings)
     folder = root / "evaluation" / variant
     folder.mkdir(parents=True)
-    rows: list[dict[str, Any]] = []
-    stack = []
-    for seed in seeds:
-        for i, label in enumerate(labels[:4]):
-            array, peak = unit(music(i, input_config.sample_rate, seconds), input_config)
-            common = {"example": i, "seed": seed, "window_id": i, "peak_db": peak}
-            named = {**common, "label": label, "track_id": f"{label}/{label}-0{i}-1"}
-            rows += [{"kind": "original", **named}, {"kind": "reconstruction", **named}]
-            rows.append({"kind": "sample", **common, "window_id": None, "label": None, "track_id": None})
-            drawn, _ = unit(music(9 + i, input_config.sample_rate, seconds), input_config)
-            stack += [array, blur(array, amount), blur(drawn, 0.5)]
-    arrays.write(folder / "examples.parquet", _columns(rows), {"array": np.stack(stack)})
-    _latents(folder / "latents.parquet", seeds, labels, 64 if components is None else components)
-    described = {"kind": kind, "seconds": seconds, "shape": stack[0].shape, "representation": settings}
+    dims = 64 if components is None else components
+    made = stand_ins.Arrays(input_config, seconds, labels, amount, conditional)
+    made.examples(folder, seeds, bool(dims))
+    made.reference(root / "reference", INPUTS[kind])
+    _latents(folder / "latents.parquet", seeds, labels, dims)
+    if codebook:
+        stand_ins.codes(folder / "codes.parquet", seeds)
+    elif components is None:
+        stand_ins.dimensions(folder / "dimensions.parquet", seeds, dims, levels)
+    described = {"kind": kind, "input": INPUTS[kind], "seconds": seconds, "representation": settings}
+    described |= {"shape": input_config.shape(seconds), "labels": labels if conditional else []}
     write_json(folder / "config.json", {"variant": variant, **described, **(config or {})})
     found = _metrics(amount, seeds)
     if components is not None:
@@ -137,7 +140,7 @@ def make_variant(
         if components is not None:
             past = past.loc[:0, ["epoch", "valid_mse", "seconds"]]
         past.to_csv(place / "history.csv", index=False)
-        _snapshots(place / "snapshots.parquet", epochs, stack[0], stack[2])
+        made.snapshots(place / "snapshots.parquet", epochs if components is None else 1)
 
 
 def make_data(root: Path, rejected: list[dict[str, Any]], labels: list[str] = LABELS) -> None:
@@ -212,12 +215,3 @@ def _latents(path: Path, seeds: tuple[int, ...], labels: list[str], dims: int) -
                 rows.append({"seed": seed, "window_id": 100 * i + w, "track_id": f"{label}/{w // 6}", "label": label})
                 values.append(centre + rng.standard_normal(dims))
     arrays.write(path, _columns(rows), {"latent": np.stack(values).astype(np.float32)})
-
-
-def _snapshots(path: Path, epochs: int, original: np.ndarray, sample: np.ndarray) -> None:
-    rows: list[dict[str, Any]] = [{"kind": "original", "epoch": 0, "index": 0}]
-    stack = [original]
-    for epoch in sorted({1, max(1, epochs // 4), max(1, epochs // 2), epochs}):
-        rows += [{"kind": kind, "epoch": epoch, "index": 0} for kind in ("reconstruction", "sample")]
-        stack += [blur(original, 1 - epoch / (1.2 * epochs)), blur(sample, 1 - epoch / (1.5 * epochs))]
-    arrays.write(path, _columns(rows), {"array": np.stack(stack)})
