@@ -3,6 +3,7 @@
 import sys
 
 from pipeline import workspace
+from pipeline.evaluation.config import EvaluateConfig
 from pipeline.figures.config import FiguresConfig
 from pipeline.figures.draw import draw
 from pipeline.params import section
@@ -12,15 +13,19 @@ from pipeline.tracking.run import record
 
 def main(variant: str) -> None:
     """Write data/figures/<variant>."""
-    config = section(FiguresConfig, "figures")
+    config, iterations = section(FiguresConfig, "figures"), section(EvaluateConfig, "evaluate").griffin_lim_iterations
     with workspace.output(workspace.FIGURES / variant) as out:
         runs = workspace.read_json(workspace.EVALUATION / variant / "run.json")
         with record(section(TrackingConfig, "tracking"), "figures", runs[0]) as run:  # of the seed that is drawn
-            entries = draw(variant, workspace.MODELS, workspace.EVALUATION, out, config)
+            places = workspace.MODELS, workspace.EVALUATION, workspace.REFERENCE
+            entries = draw(variant, *places, out, config, iterations)
             run.folder(out, "figures")
-    images = sum(entry["kind"] == "image" for entry in entries)
-    workspace.say(f"{variant}: {images} images and {len(entries) - images} audio files")
+    kinds = [entry["kind"] for entry in entries]
+    counts = [f"{kinds.count(kind)} {name}" for kind, name in KINDS.items()]
+    workspace.say(f"{variant}: {', '.join(counts[:-1])} and {counts[-1]}")
 
+
+KINDS = {"image": "images", "animation": "animations", "audio": "audio files"}
 
 if __name__ == "__main__":
     workspace.run(main, *sys.argv[1:])

@@ -8,10 +8,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from pipeline.figures import style
+from pipeline.figures.sheet import Sheet
 
 COLUMNS = 4
+NICE = [1, 2, 2.5, 5, 10]  # steps between ticks
 ALSO = (
-    "grad_norm",
     "learning_rate",
     "seconds",
     "windows_per_second",
@@ -58,6 +59,7 @@ def panels(columns: list[str], varying: list[str]) -> list[Panel]:
         Panel("KL term", "nats per window", pairs.get("kl", {})),
         Panel("KL by level, validation", "nats per window", parts["kl"]),
         Panel("Weight of the KL term", "beta", {"beta": ""} if "kl" in pairs and "beta" in varying else {}),
+        Panel("Gradient norm", "before clipping", {"grad_norm": ""} if "grad_norm" in varying else {}),
         # Alone, the distance says what the reconstruction term says.
         Panel("Reconstruction distance", "unweighted", pairs.get("distance", {}) if terms else {}),
         *(Panel(_words(term), "unweighted", pairs[term]) for term in terms),
@@ -68,7 +70,7 @@ def panels(columns: list[str], varying: list[str]) -> list[Panel]:
             if name in columns
         ),
     ]
-    shown = {column for panel in found for column in panel.lines} | {"epoch", "variance_ratio", *ALSO}
+    shown = {column for panel in found for column in panel.lines} | {"epoch", "grad_norm", "variance_ratio", *ALSO}
     rest = [c for c in columns if c not in shown and c in varying and c.partition("_")[0] not in both]
     rest = [c for c in rest if not c.startswith("active_share")]  # of levels: the active units say it
     found += [Panel(_words(column), "", {column: ""}) for column in rest]
@@ -80,24 +82,21 @@ def training_curves(histories: dict[int, pd.DataFrame]) -> Figure:
     every = pd.concat(histories.values())
     numbers = every.select_dtypes("number")
     shown = panels(list(every.columns), [str(name) for name, column in numbers.items() if column.fillna(0).ne(0).any()])
-    columns = next((n for n in (3, 4) if len(shown) % n == 0), COLUMNS) if len(shown) > COLUMNS else len(shown)
-    rows = -(-len(shown) // columns)
-    picture = style.figure(0.6 + 3.1 * columns, 0.3 + 2.45 * rows)
-    grid = picture.subplots(rows, columns, sharex=True, squeeze=False)
-    for ax, panel in zip(grid.flat, shown, strict=False):
+    columns = next((n for n in (3, 4) if len(shown) % n == 0), COLUMNS) if len(shown) > COLUMNS else max(1, len(shown))
+    rows = max(1, -(-len(shown) // columns))
+    sheet = Sheet([2.45] * columns, [1.75] * rows, left=0.75, across=0.8, down=0.55, bottom=0.5)
+    axes = [sheet.axes(number // columns, number % columns) for number in range(len(shown))]
+    for number, (ax, panel) in enumerate(zip(axes, shown, strict=True)):
         _draw(ax, panel, histories)
-    for ax in grid.flat[len(shown) :]:
-        ax.set_axis_off()
-    for number in range(max(0, len(shown) - columns), len(shown)):  # the lowest of each column
-        grid.flat[number].set_xlabel("epoch")
-        grid.flat[number].tick_params(labelbottom=True)
+        if number + columns >= len(shown):  # the lowest of its column
+            ax.set_xlabel("epoch")
     if shown and "valid_loss" in shown[0].lines:
         for history in histories.values():
             best = history.iloc[int(history["valid_loss"].argmin())]
-            grid[0, 0].plot(best["epoch"], best["valid_loss"], "o", color=style.ACCENT, markersize=5)
-        grid[0, 0].plot([], [], "o", color=style.ACCENT, markersize=5, label="lowest validation")
-        grid[0, 0].legend(loc="upper right")
-    return picture
+            axes[0].plot(best["epoch"], best["valid_loss"], "o", color=style.ACCENT, markersize=5)
+        axes[0].plot([], [], "o", color=style.ACCENT, markersize=5, label="lowest validation")
+        axes[0].legend(loc="upper right")
+    return sheet.picture
 
 
 def _draw(ax: Axes, panel: Panel, histories: dict[int, pd.DataFrame]) -> None:
@@ -118,8 +117,8 @@ def _draw(ax: Axes, panel: Panel, histories: dict[int, pd.DataFrame]) -> None:
     ax.set_title(panel.title)
     ax.set_ylabel(panel.unit)
     ax.grid(axis="y")
-    ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    ax.yaxis.set_major_locator(MaxNLocator(5))
+    ax.xaxis.set_major_locator(MaxNLocator(5, steps=NICE, integer=True))
+    ax.yaxis.set_major_locator(MaxNLocator(5, steps=NICE))
     ax.ticklabel_format(axis="y", scilimits=(-4, 6))
     ax.margins(y=0.08)
     if panel.unit and "nats" not in panel.unit and panel.unit != "beta":
@@ -135,8 +134,8 @@ def component_curve(sizes: pd.DataFrame, mean: float) -> Figure:
         sizes: sizes.parquet.
         mean: error of the train mean.
     """
-    picture = style.figure(7.2, 4.2)
-    ax = picture.subplots()
+    sheet = Sheet([6.2], [3.5], left=0.75, bottom=0.5)
+    ax = sheet.axes(0, 0)
     some = sizes[sizes["latent"] > 0]
     ax.fill_between(some["latent"], some["mse_low"], some["mse_high"], color=style.ACCENT, alpha=0.18, linewidth=0)
     ax.plot(some["latent"], some["mse"], color=style.ACCENT)
@@ -150,7 +149,7 @@ def component_curve(sizes: pd.DataFrame, mean: float) -> Figure:
         axis("{x:.3g}")
     ax.grid(True, which="both")
     ax.legend(loc="lower left")
-    return picture
+    return sheet.picture
 
 
 def _words(term: str) -> str:

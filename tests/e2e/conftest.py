@@ -29,7 +29,7 @@ TINY: dict[str, Any] = {
         "mel": {"sample_rate": 8000, "n_fft": 512, "hop_length": 256, "bands": 32},
         **{"examples": 2, "heard": 2, "samples": 1, "griffin_lim_iterations": 2, "bootstrap": 20},
     },
-    "figures": {"dpi": 50, "griffin_lim_iterations": 2},
+    "figures": {"dpi": 50},
     "runtime": {"device": "cpu", "workers": 1},  # starting a second one takes longer than it saves
 }
 
