@@ -1,0 +1,57 @@
+"""Animations: a frame for each kept epoch, that differ where the arrays do and nowhere else."""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageSequence
+
+from pipeline.cache.config import WaveformConfig
+from pipeline.figures import animations, style
+from pipeline.figures.inputs import Window, load
+
+
+def frames(path: Path) -> list[np.ndarray]:
+    with Image.open(path) as file:
+        return [np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(file)]
+
+
+@pytest.mark.parametrize("variant", ["mel_fake", "wave_fake"])
+@pytest.mark.parametrize("name", ["progress.gif", "generation.gif"])
+def test_there_is_a_frame_for_each_kept_epoch_and_they_differ(data: Path, variant: str, name: str) -> None:
+    inputs = load(variant, data / "models", data / "evaluation", data / "reference")
+    kept = {w.epoch for w in inputs.snapshots if w.kind == "reconstruction"}
+    path = data / "figures" / variant / name
+    found = frames(path)
+    assert len(found) == len(kept) == 3
+    for one, other in itertools.pairwise(found):
+        changed = (one != other).any(axis=2)
+        assert 0.02 < changed.mean() < 0.7
+    with Image.open(path) as file:
+        assert file.info["loop"] == 0  # for ever
+
+
+def test_the_original_stands_still_and_the_last_frame_stands_longest(data: Path) -> None:
+    path = data / "figures" / "mel_fake" / "progress.gif"
+    found = frames(path)
+    half = found[0].shape[1] // 2 - 30  # left of it only the original
+    assert all((one[:, :half] == found[0][:, :half]).all() for one in found)
+    with Image.open(path) as file:
+        times = [frame.info["duration"] for frame in ImageSequence.Iterator(file)]
+    assert times == [animations.FRAME_MS] * 2 + [animations.LAST_MS]
+
+
+def test_a_frame_shows_its_own_epoch(tmp_path: Path) -> None:
+    still = np.zeros(300, np.float32)
+    loud = np.sin(np.arange(300, dtype=np.float32))
+    snapshots = [
+        Window("sample", n, loud if epoch == 5 and n == 8 else still, epoch) for epoch in (1, 5) for n in range(9)
+    ]
+    with style.look():
+        assert animations.generation(snapshots, WaveformConfig(), tmp_path / "a.gif", 60) == 2
+    before, after = frames(tmp_path / "a.gif")
+    rows, columns = np.nonzero((before != after).any(axis=2))
+    height, width = before.shape[:2]
+    below = rows > 0.2 * height  # above it, the title
+    assert below.any() and (columns[below] > 0.55 * width).all() and (rows[below] > 0.5 * height).all()  # the ninth
