@@ -84,7 +84,7 @@ def training_curves(histories: dict[int, pd.DataFrame]) -> Figure:
     shown = panels(list(every.columns), [str(name) for name, column in numbers.items() if column.fillna(0).ne(0).any()])
     columns = next((n for n in (3, 4) if len(shown) % n == 0), COLUMNS) if len(shown) > COLUMNS else max(1, len(shown))
     rows = max(1, -(-len(shown) // columns))
-    sheet = Sheet([2.45] * columns, [1.75] * rows, left=0.75, across=0.8, down=0.55, bottom=0.5)
+    sheet = Sheet([2.45] * columns, [1.75] * rows, left=0.85, across=0.85, down=0.55, bottom=0.5)
     axes = [sheet.axes(number // columns, number % columns) for number in range(len(shown))]
     for number, (ax, panel) in enumerate(zip(axes, shown, strict=True)):
         _draw(ax, panel, histories)

@@ -93,7 +93,7 @@ def _of_windows(inputs: Inputs) -> Iterator[Picture]:
 
 def _from(inputs: Inputs) -> str:
     if not inputs.baseline:
-        return " Each is decoded from the posterior mean."
+        return f" Each is decoded from {'its codes' if 'codes' in inputs.tables else 'the posterior mean'}."
     if not inputs.latents.shape[1]:
         return " Each reconstruction is the mean of the training windows."
     return f" Each is made of {inputs.latents.shape[1]} principal components of the training windows."
@@ -146,7 +146,7 @@ def _of_latents(inputs: Inputs) -> Iterator[Picture]:
                 f" A linear probe names the label of {100 * metrics['probe_accuracy']:.0f} % of the windows; "
                 f"chance is {100 * metrics['chance']:.0f} %."
             )
-        what = "Coordinates" if inputs.baseline else "Posterior means"
+        what = "Coordinates" if inputs.baseline else "Codes" if "codes" in inputs.tables else "Posterior means"
         yield Picture(
             "latent_pca.png",
             "Latent space",
@@ -207,7 +207,7 @@ def _of_decoder(inputs: Inputs) -> Iterator[Picture]:
         )
         yield Picture("samples.png", "Samples of the prior", caption, lambda: strips.samples(drawn, config), True)
     if moved:
-        caption = "Test windows, encoded under their own label and decoded under another." + shown
+        caption = "Test windows, encoded under their own label and decoded under that of the title." + shown
         originals = [original for original, _ in inputs.pairs]
         yield Picture(
             "transfer.png",

@@ -157,7 +157,7 @@ def _perturbed(window: Window, start: Begin) -> Clip:
 
 def _transfer(window: Window, start: Begin) -> Clip:
     title = f"{window.track_id} as {window.label}"
-    caption = "Encoded under its own label, decoded under another."
+    caption = "Encoded under its own label, decoded under the one that is named."
     file = f"transfer-{window.number}-{window.step}"
     of: dict[str, Any] = {"step": window.step, "label": window.label}
     return Clip(file, title, caption, window.number, "transfer", start.window(window), **of)

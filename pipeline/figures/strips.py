@@ -68,7 +68,9 @@ def perturbations(windows: Sequence[Window], config: MelConfig | WaveformConfig)
 
 def samples(windows: Sequence[Window], config: MelConfig | WaveformConfig) -> Figure:
     """What the decoder makes of latents drawn from the prior, under the label that it was given."""
-    return draw([Strip("", [Cell(w.label or f"sample {i + 1}", w.array) for i, w in enumerate(windows)])], config)
+    lines = -(-len(windows) // COLUMNS)  # as even as they can be
+    cells: list[Cell | None] = [Cell(w.label or f"sample {i + 1}", w.array) for i, w in enumerate(windows)]
+    return draw([Strip("", cells)], config, -(-len(windows) // lines))
 
 
 def transfers(originals: Sequence[Window], moved: Sequence[Window], config: MelConfig | WaveformConfig) -> Figure:
