@@ -29,14 +29,11 @@ FIRST = (
 # comparison.json: what `dvc metrics` and `dvc exp show` put into columns, and which name it has there.
 COMPARED = {
     "mse_common_mel": "mel_mse",
-    "cosine_common_mel": "mel_cosine_similarity",
     "mse": "mse",
-    "mse_of_mean": "mse_relative",
     "mse_of_pca": "pca_ratio",
     "kl": "kl",
     "latent_in_use": "in_use",
     "probe_accuracy": "probe_accuracy",
-    "frechet_samples": "frechet_samples",
     "collapsed": "collapsed",
 }
 

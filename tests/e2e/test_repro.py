@@ -40,6 +40,15 @@ def test_comparison_and_metrics_agree(project):
     assert "mel_conv.mse" in project.run("dvc", "metrics", "show", "--md")
 
 
+def test_plots_are_of_every_variant(project):
+    shown = json.loads("{" + project.run("dvc", "plots", "show", "--json").partition("{")[2])
+    names = {"Validation error by epoch", "KL by epoch", "Error on the common log-mel", "data/report/comparison.png"}
+    assert names <= set(shown["data"]) and "errors" not in shown
+    assert "mel_conv" in json.dumps(shown["data"]["Validation error by epoch"])
+    page = (project.path / "data/report/index.html").read_text()
+    assert all(f"dvc repro evaluate@{name}" in page for name in ("mel_conv", "pca"))
+
+
 def test_one_run_per_variant_holds_what_every_stage_found(project):
     client = mlflow.MlflowClient(f"sqlite:///{project.path}/mlflow.db")
     experiment = client.get_experiment_by_name("melisma")
