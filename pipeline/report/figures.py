@@ -81,17 +81,10 @@ def read(folder: Path, library: Library) -> Figures:
 
 
 def _chip(entry: dict[str, Any], folder: Path, library: Library) -> Chip:
-    role, label, step = str(entry["role"]), str(entry.get("label") or ""), entry.get("step")
-    number = int(entry["example"] or 0)
-    file = folder / entry["file"]
-    text = {
-        "sample": label or f"sample {number + 1}",
-        "linear": f"walk {number + 1}, linear",
-        "slerp": f"walk {number + 1}, slerp",
-        "perturbed": "unchanged" if not step else f"step {step}",
-        "transfer": f"to {label}",
-    }.get(role, role)
-    return Chip(text, str(entry["title"]), library.sound(file, role in COMPARED), number, role, label, file)
+    role, label, title = str(entry["role"]), str(entry.get("label") or ""), str(entry["title"])
+    text = role if role in COMPARED else f"to {label}" if role == "transfer" else label if role == "sample" else title
+    sound = library.sound(folder / entry["file"], role in COMPARED)
+    return Chip(text or title, title, sound, int(entry["example"] or 0), role, label, folder / entry["file"])
 
 
 def _shown(entry: dict[str, Any], folder: Path, library: Library, chips: list[Chip], notes: dict[str, str]) -> Shown:

@@ -13,7 +13,7 @@ from PIL import Image
 from pipeline.runtime import cores
 
 QUALITY = 65  # of a spectrogram's WebP
-PLAIN = 0.25  # bytes of PNG per pixel below which a picture is of lines and text, and is kept exactly
+PLAIN = 0.2  # bytes of PNG per pixel below which a picture is of lines and text, and is kept exactly
 WIDEST = 1400  # pixels; the page shows pictures at most 1,100 wide
 
 
@@ -102,7 +102,7 @@ def _sound(content: bytes, lossless: bool) -> bytes:
     if lossless:
         soundfile.write(written, samples, rate, format="FLAC", subtype="PCM_16", compression_level=1.0)
     else:
-        soundfile.write(written, samples, rate, format="MP3", bitrate_mode="VARIABLE", compression_level=0.4)
+        soundfile.write(written, samples, rate, format="MP3", bitrate_mode="VARIABLE", compression_level=0.5)
     return written.getvalue()
 
 

@@ -54,7 +54,7 @@ def test_what_was_drawn_is_grouped_below_its_picture(tmp_path: Path) -> None:
     racks = {one.title: [(name, [chip.text for chip in chips]) for name, chips in one.racks] for one in shown}
     compared = ["original", "ceiling", "reconstruction"]
     assert racks["Reconstructions"] == [("Example 1", compared), ("Example 2", compared)]
-    assert racks["Walks"] == [("", ["walk 1, linear", "walk 1, slerp"])]
-    assert racks["Perturbations"] == [("", ["unchanged", "step 1", "step 2"])]
+    assert racks["Walks"] == [("", ["Linear-0", "Slerp-0"])]
+    assert racks["Perturbations"] == [("", ["Perturbed-0-0", "Perturbed-0-1", "Perturbed-0-2"])]
     assert racks["Transfer"] == [("Example 1", ["to waltz", "to jig"])]
     assert [one.title for one in shown if one.moving] == ["Progress"] and racks["Training_curves"] == []
