@@ -20,11 +20,11 @@ ABOUT = {
     "own": "On the scale of the input itself, where only rows with the same input compare. PCA is fitted on the same "
     "training windows and keeps as many components as the latent has numbers.",
     "latent": "What the latent holds. KL and ELBO in nats per window; the probe is a linear classifier of the labels, "
-    "fitted on training windows.",
+    "fitted on training windows; a walk’s unevenness is its largest step over its mean one.",
     "samples": "Windows decoded from the prior, and windows transferred to another label. The Fréchet distances are "
     "of Gaussian fits to mel statistics; the floor is that between training and test windows.",
-    "audio": "Errors by part of the spectrum, and of what is heard after the inversion. The ceilings show what the "
-    "representation itself loses.",
+    "audio": "Errors by part of the spectrum, and of what is heard after the inversion. The ceilings, the true windows "
+    "as the model sees them, show what the representation itself loses: a mel nothing until it is heard.",
     "all": "Every column.",
 }
 
@@ -61,7 +61,7 @@ def plain(
 
     def interval(row: Row) -> str:
         low, high = row[f"{key}_low"], row[f"{key}_high"]
-        if low is None or high is None:
+        if low is None or high is None or low == high:
             return ""
         return span(low, high) if write is digits else f"{_bare(write(low))}–{_bare(write(high))}"
 
@@ -136,8 +136,8 @@ COLUMNS = (
         lambda row: percent(row["in_use"]),
         _use,
     ),
-    plain("latent_std", "Std", "posterior mean", "latent"),
-    plain("dims_90", "90 %", "of variance, dims", "latent", count),
+    plain("latent_std", "Std", "of the means", "latent"),
+    plain("dims_90", "Dims", "for 90 %", "latent", count),
     Column(
         "Probe",
         "accuracy",
@@ -149,7 +149,7 @@ COLUMNS = (
     ),
     plain("knn_accuracy", "Neighbours", "accuracy", "latent", percent, "high"),
     plain("silhouette", "Silhouette", "by label", "latent", better="high"),
-    plain("interpolation_smoothness", "Walk", "largest step / mean", "latent", better="low"),
+    plain("interpolation_smoothness", "Walk", "unevenness", "latent", better="low"),
     plain("frechet_samples", "Fréchet", "samples", "samples", better="low"),
     plain("frechet_reconstructions", "Fréchet", "reconstructions", "samples", better="low"),
     plain("frechet_floor", "Fréchet", "floor", "samples"),

@@ -37,13 +37,15 @@ def limits(row: Row, ceiling: Row | None) -> list[str]:
         found.append(f"It has collapsed: {row.collapse_reason or 'the evaluation gives no reason'}.")
     if row["reach_hz"] is not None:
         found.append(f"It has nothing above {hertz(row['reach_hz'])}, where its input ends.")
-    if ceiling is not None and ceiling["mel_mse"] is not None:
+    if ceiling is not None and ceiling["mel_mse"]:
         found.append(
-            f"What its input loses by itself: an error of {digits(ceiling['mel_mse'])} on the common log-mel, which no "
-            "variant of this input falls below when it is heard."
+            f"Its input itself loses something: the true windows have an error of {digits(ceiling['mel_mse'])} on the "
+            "common log-mel."
         )
     if row.kind == "mel":
-        found.append("It has no phase: sound is made of its spectrograms by an inversion, which one hears.")
+        heard = ceiling["audio_stft_distance"] if ceiling is not None else None
+        bound = f": the true spectrograms then have an STFT distance of {digits(heard)}" if heard is not None else ""
+        found.append(f"It has no phase; sound is made of its spectrograms by an inversion, which one hears{bound}.")
     found += [f"{said}." for said in row.generation]
     if row["mel_mse_relative"] is not None and row["mel_mse_relative"] >= 1:
         found.append("It does no better than the mean of the training windows.")

@@ -127,11 +127,10 @@ def _row(variant: str, folder: Path, params: dict[str, Any]) -> Row:
 
 
 def _ceiling(representation: str, folder: Path, params: dict[str, Any]) -> Row:
-    kind = _kind(representation, params)
-    name = f"true {representation}" + (", inverted" if kind == "mel" else "")
     there = (folder / "metrics.json").is_file()
     numbers = _numbers(_read(folder / "metrics.json")) if there else {}
-    return Row(name, representation, there, kind, role="ceiling", numbers=numbers)
+    kind = _kind(representation, params)
+    return Row(f"true {representation}", representation, there, kind, role="ceiling", numbers=numbers)
 
 
 def _kind(representation: str, params: dict[str, Any]) -> str:

@@ -6,11 +6,9 @@ SPACE = "\N{NO-BREAK SPACE}"
 
 def digits(value: float | None) -> str:
     """Three significant digits, thousands separated: 0.00620, 182, 51,234."""
-    if value is None:
-        return NONE
-    return (
-        f"{value:,.0f}" if abs(value) >= 100 else f"{value:#.3g}" if abs(value) >= 1e-4 or not value else f"{value:.2e}"
-    )
+    if not value:
+        return NONE if value is None else "0"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:#.3g}" if abs(value) >= 1e-4 else f"{value:.2e}"
 
 
 def percent(value: float | None) -> str:
@@ -49,7 +47,7 @@ def hertz(value: float | None) -> str:
 
 def span(low: float | None, high: float | None) -> str:
     """An interval, 0.0054–0.0070, or an empty text where there is none."""
-    return "" if low is None or high is None else f"{digits(low)}–{digits(high)}"
+    return "" if low is None or high is None or low == high else f"{digits(low)}–{digits(high)}"
 
 
 def clock(seconds: float | None) -> str:

@@ -84,7 +84,9 @@ def test_a_card_tells_what_a_variant_is_and_cannot_do(root: Path) -> None:
     card = (root / "report" / "cards" / "wave_c.md").read_text()
     assert card.startswith("# wave_c\n") and "dvc repro evaluate@wave_c" in card
     plain = card.replace("\N{NO-BREAK SPACE}", " ")
-    assert "nothing above 1.5 kHz" in plain and "an error of 0.0300 on the common log-mel" in plain
+    assert (
+        "nothing above 1.5 kHz" in plain and "the true windows have an error of 0.0300 on the common log-mel" in plain
+    )
     assert "names 30.0 % rightly, chance 25.0 %" in plain and "| MSE, own scale | 0.00800 |" in plain
     baseline = (root / "report" / "cards" / "mel_mean.md").read_text()
     assert "A baseline" in baseline and "None: fitted to the training windows at once." in baseline
