@@ -59,7 +59,7 @@ def test_it_is_trained_scored_and_drawn(project, name):
     assert tables == {"linear": set(), "vq": {"codes"}, "fsq": {"codes"}}.get(bottleneck, {"dimensions"})
     if metrics["latent_dims"]:
         assert {"extreme_reconstruction", "perturbed", "sample"} < kinds and metrics["frechet_samples"] > 0
-        assert 0 <= metrics["probe_accuracy"] <= 1 and metrics["interpolation_smoothness"] >= 1
+        assert 0 <= metrics["probe_accuracy"] <= 1
     listed = json.loads((data / "figures" / name / "figures.json").read_text())
     assert {"image", "audio"} == {entry["kind"] for entry in listed}
     assert all((data / "figures" / name / entry["file"]).stat().st_size > 0 for entry in listed)
