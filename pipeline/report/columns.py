@@ -22,7 +22,8 @@ ABOUT = {
     "latent": "What the latent holds. KL and ELBO in nats per window; the probe is a linear classifier of the labels, "
     "fitted on training windows; a walk’s unevenness is its largest step over its mean one.",
     "samples": "Windows decoded from the prior, and windows transferred to another label. The Fréchet distances are "
-    "of Gaussian fits to mel statistics; the floor is that between training and test windows.",
+    "of Gaussian fits to mel statistics; the floor is that between training and test windows, "
+    "which differs between inputs, so that only rows of one input compare.",
     "audio": "Errors by part of the spectrum, and of what is heard after the inversion. The ceilings, the true windows "
     "as the model sees them, show what the representation itself loses: a mel nothing until it is heard.",
     "all": "Every column.",
@@ -150,8 +151,8 @@ COLUMNS = (
     plain("knn_accuracy", "Neighbours", "accuracy", "latent", percent, "high"),
     plain("silhouette", "Silhouette", "by label", "latent", better="high"),
     plain("interpolation_smoothness", "Walk", "unevenness", "latent", better="low"),
-    plain("frechet_samples", "Fréchet", "samples", "samples", better="low"),
-    plain("frechet_reconstructions", "Fréchet", "reconstructions", "samples", better="low"),
+    plain("frechet_samples", "Fréchet", "samples", "samples", better="low", within="input"),
+    plain("frechet_reconstructions", "Fréchet", "reconstructions", "samples", better="low", within="input"),
     plain("frechet_floor", "Fréchet", "floor", "samples"),
     plain("sample_variance_ratio", "Variance", "of the data's", "samples", times),
     plain("sample_time_ratio", "Change in time", "of the data's", "samples", times),
