@@ -11,6 +11,7 @@ from pipeline.cache import arrays
 from pipeline.cache.config import RepresentationConfig
 from pipeline.cache.reader import read_split, read_stats
 from pipeline.evaluation import (
+    embedding,
     examples,
     frechet,
     generation,
@@ -48,6 +49,7 @@ def main(name: str) -> None:
     tracks = plain["track_id"].to_numpy(), plain["group"].to_numpy()
     predictors = protocol.baselines(train, test, settings.batch_size)
     chosen = workspace.fingerprint(settings.model_dump())
+    embed = embedding.load(settings.embedding, settings.mel.sample_rate)
     to_mel, size = relative.to_mel(settings.mel, representation), settings.batch_size
     # For each seed: a row per window, other tables, latents, a few numbers, and where MLflow has it.
     rows: list[pd.DataFrame] = []
@@ -69,6 +71,7 @@ def main(name: str) -> None:
                     **scores.space.numbers,
                     **probed.numbers,
                     **frechet.score(model, train, test, to_mel, size, device),
+                    **embedding.score(embed, scores.audio, original.audio),
                     **walks.score(model, test, to_mel, settings.walk_steps, device),
                     **generation.score(model, test, size, device),
                     **transfer.score(model, train, test, size, device),

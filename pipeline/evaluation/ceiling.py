@@ -9,6 +9,7 @@ from pipeline import workspace
 from pipeline.audio.scale import to_unit
 from pipeline.cache.config import RepresentationConfig
 from pipeline.cache.reader import read_split, read_stats
+from pipeline.evaluation import embedding
 from pipeline.evaluation.aggregate import aggregate
 from pipeline.evaluation.config import EvaluateConfig
 from pipeline.evaluation.reference import load
@@ -44,6 +45,8 @@ def write(
     out.mkdir(parents=True)
     frame.to_parquet(out / "windows.parquet", index=False)
     counts = {"tracks": frame["track_id"].nunique(), "groups": frame["group"].nunique(), "windows": len(frame)}
-    about = {"ceiling": True, "reach_hz": shared.bands.reach_hz, **counts}
+    embed = embedding.load(settings.embedding, settings.mel.sample_rate)
+    about = embedding.score(embed, found.audio, original.audio)
+    about |= {"ceiling": True, "reach_hz": shared.bands.reach_hz, **counts}
     workspace.write_json(out / "metrics.json", aggregate(frame.assign(seed=0), settings.bootstrap) | about)
     original.save_audio(out / "examples.parquet", found.audio)

@@ -1,11 +1,19 @@
 """Schema of the `evaluate` section."""
 
+from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from pipeline.cache.config import MelConfig
 from pipeline.params import Strict
+
+
+class EmbeddingConfig(Strict):
+    """A network that knows audio, for a Frechet audio distance."""
+
+    path: Path = Field(description="of torch.export.save: (windows, samples) float32 audio to (windows, [frames,] D)")
+    sample_rate: int = Field(16000, ge=1000, le=192000, description="Hz, of the audio that it takes")
 
 
 class EvaluateConfig(Strict):
@@ -27,6 +35,7 @@ class EvaluateConfig(Strict):
         [0.5, 1.0, 2.0], description="by how many times its spread the latent of an example is moved"
     )
     griffin_lim_iterations: int = Field(32, ge=1, description="of every mel that becomes audio")
+    embedding: EmbeddingConfig | None = Field(None, description="null: no Frechet audio distance")
     bootstrap: int = Field(2000, ge=10, description="resamples of the test groups for a 95 % interval")
     batch_size: int = Field(64, ge=1)
 

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from pipeline.audio.scale import FLOOR_DB
 from pipeline.cache.reader import Split
+from pipeline.evaluation.measures import frechet_distance
 from pipeline.evaluation.relative import ToMel
 from pipeline.models.vae import VAE
 from pipeline.training.feed import feed
@@ -25,27 +26,6 @@ def features(mel: Tensor) -> np.ndarray:
     groups = torch.stack([part.mean(1) for part in parts], dim=1)
     found: np.ndarray = torch.cat([groups.mean(-1), groups.std(-1, correction=0)], dim=1).numpy()
     return found
-
-
-def distance(a: np.ndarray, b: np.ndarray) -> float | None:
-    """Squared Frechet distance between Gaussians fitted to the rows of (n, D) and (m, D).
-
-    |mean_a - mean_b|^2 + trace(A + B - 2 (A B)^(1/2)) with covariances A and B (Dowson and Landau 1982), as in the FID
-    (arXiv 1706.08500), but of the features given. The root is taken of A^(1/2) B A^(1/2), which is symmetric and has
-    the same eigenvalues, so that covariances without full rank need no care. Few rows make it larger: their covariances
-    differ by chance, the more so the more features there are.
-
-    Returns:
-        In the features' unit squared; None with fewer than two rows or values that are no numbers.
-    """
-    if min(len(a), len(b)) < 2 or not (np.isfinite(a).all() and np.isfinite(b).all()):
-        return None
-    one, other = (np.atleast_2d(np.cov(rows, rowvar=False)) for rows in (a, b))
-    values, vectors = np.linalg.eigh(one)
-    root = vectors * np.sqrt(values.clip(0)) @ vectors.T
-    shared = np.sqrt(np.linalg.eigvalsh(root @ other @ root).clip(0)).sum()
-    apart = np.square(a.mean(0) - b.mean(0)).sum()
-    return max(0.0, float(apart + np.trace(one) + np.trace(other) - 2 * shared))
 
 
 @torch.no_grad()
@@ -84,7 +64,7 @@ def score(
         drawn.append(features(to_mel(model.sample(len(part), generator, part))))
     test_features = np.concatenate(real)
     return {
-        "frechet_reconstructions": distance(np.concatenate(made), test_features),
-        "frechet_samples": distance(np.concatenate(drawn), test_features) if drawn else None,
-        "frechet_floor": distance(np.concatenate(floor), test_features),
+        "frechet_reconstructions": frechet_distance(np.concatenate(made), test_features),
+        "frechet_samples": frechet_distance(np.concatenate(drawn), test_features) if drawn else None,
+        "frechet_floor": frechet_distance(np.concatenate(floor), test_features),
     }

@@ -7,6 +7,7 @@ original's loudest value counts as that, and so does what lies below -120 dB of 
 from collections.abc import Sequence
 from math import log2
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -115,3 +116,24 @@ def _magnitudes(waveforms: Tensor, size: int, window: Tensor) -> Tensor:
     spectra = torch.stft(waveforms, size, size // 4, window=window, pad_mode="constant", return_complex=True)
     parts = torch.view_as_real(spectra)  # several times as fast as the absolute value of complex numbers
     return (parts[..., 0].square() + parts[..., 1].square()).sqrt_() / window.sum()
+
+
+def frechet_distance(a: np.ndarray, b: np.ndarray) -> float | None:
+    """Squared Frechet distance between Gaussians fitted to the rows of (n, D) and (m, D).
+
+    |mean_a - mean_b|^2 + trace(A + B - 2 (A B)^(1/2)) with covariances A and B (Dowson and Landau 1982), as in the FID
+    (arXiv 1706.08500), but of the features given. The root is taken of A^(1/2) B A^(1/2), which is symmetric and has
+    the same eigenvalues, so that covariances without full rank need no care. Few rows make it larger: their covariances
+    differ by chance, the more so the more features there are.
+
+    Returns:
+        In the features' unit squared; None with fewer than two rows or values that are no numbers.
+    """
+    if min(len(a), len(b)) < 2 or not (np.isfinite(a).all() and np.isfinite(b).all()):
+        return None
+    one, other = (np.atleast_2d(np.cov(rows, rowvar=False)) for rows in (a, b))
+    values, vectors = np.linalg.eigh(one)
+    root = vectors * np.sqrt(values.clip(0)) @ vectors.T
+    shared = np.sqrt(np.linalg.eigvalsh(root @ other @ root).clip(0)).sum()
+    apart = np.square(a.mean(0) - b.mean(0)).sum()
+    return max(0.0, float(apart + np.trace(one) + np.trace(other) - 2 * shared))

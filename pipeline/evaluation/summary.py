@@ -14,7 +14,7 @@ OF_SEEDS = (
     *("active_units", "active_share", "active_units_z1", "active_units_z2", "active_share_z1", "active_share_z2"),
     *("perplexity", "perplexity_share", "variance_ratio", "latent_std"),
     *("dims_80", "dims_90", "dims_95", "dims_99", "silhouette"),
-    *("frechet_reconstructions", "frechet_samples", "frechet_floor"),
+    *("frechet_reconstructions", "frechet_samples", "frechet_floor", "frechet_audio"),
     *("sample_variance_ratio", "sample_time_ratio", "sample_level_db"),
     *("interpolation_smoothness", "interpolation_smoothness_slerp"),
     *("transfer_accuracy", "transfer_source", "transfer_statistics", "transfer_chance", "transfer_change"),
@@ -40,7 +40,7 @@ def metrics(
     nats = windows.groupby("seed")["kl"].mean()
     reason = _told({s["seed"]: collapse.reason(s | {"kl": nats[s["seed"]]}) for s in seeds})
     flat = _told({s["seed"]: collapse.flat(s) for s in seeds})
-    labels = windows.loc[windows["seed"] == seeds[0]["seed"], "label"]
+    labels = windows.drop_duplicates("track_id")["label"]  # recordings weigh alike, as in the accuracies
     return result | {
         **about,
         "collapsed": None if about["baseline"] else reason is not None,

@@ -163,6 +163,7 @@ COLUMNS = (
     plain("mel_mse_bass", "Bass", "to 250 Hz", "audio", better="low"),
     plain("mel_mse_middle", "Middle", "to 4 kHz", "audio", better="low"),
     plain("mel_mse_treble", "Treble", "above", "audio", better="low"),
+    plain("frechet_audio", "Fréchet", "of an embedding", "audio", better="low"),
     plain("audio_stft_distance", "STFT distance", "as heard", "audio", better="low"),
     plain("audio_log_spectral_distance", "Log-spectral", "as heard", "audio", decibels, "low"),
     Column(

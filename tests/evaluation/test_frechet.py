@@ -8,7 +8,8 @@ from scipy.linalg import sqrtm
 from pipeline.cache.config import MelConfig, WaveformConfig
 from pipeline.cache.reader import Split
 from pipeline.evaluation import frechet
-from pipeline.evaluation.frechet import distance, features, score
+from pipeline.evaluation.frechet import features, score
+from pipeline.evaluation.measures import frechet_distance as distance
 from pipeline.evaluation.relative import to_mel
 from tests.evaluation.test_transfer import NAMES, SHAPE, model, split
 
@@ -68,7 +69,7 @@ def test_a_copy_is_nearer_than_the_floor_and_a_blank_is_farther():
 def test_sets_are_of_as_many_windows_each(monkeypatch):
     monkeypatch.setattr(frechet, "WINDOWS", 12)
     sizes = []
-    monkeypatch.setattr(frechet, "distance", lambda a, b: sizes.append((len(a), len(b))))
+    monkeypatch.setattr(frechet, "frechet_distance", lambda a, b: sizes.append((len(a), len(b))))
     made, mel = model(), to_mel(MelConfig(), MelConfig(bands=6))
     score(made, split(0, 60), split(1, 30), mel, 5, CPU)
     assert sizes == [(12, 12)] * 3
