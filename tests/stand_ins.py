@@ -110,7 +110,7 @@ class Arrays:
         plain |= {"group": plain["track_id"], "peak_db": [0.0] * (many + 1)}
         arrays.write(folder / "windows.parquet", plain, {"mel": mels})
         described = {name: getattr(COMMON, name) for name in ("sample_rate", "n_fft", "hop_length", "bands")}
-        more = {"examples": ids, "heard": [*ids, many], "labels": self.labels, "chance": 1 / len(self.labels)}
+        more = {"examples": ids, "heard": [*ids, many], "labels": self.labels}
         write_json(folder / "reference.json", {"mel": described, "seconds": self.seconds, **more})
 
     def snapshots(self, path: Path, epochs: int) -> None:

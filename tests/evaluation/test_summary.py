@@ -93,7 +93,7 @@ def test_metrics_json_has_its_keys():
     seeds = [{"seed": s, "active_units": 4 + s, "silhouette": np.nan, "variance_ratio": 0.5} for s in (0, 1)]
     result = metrics(windows(seeds=(0, 1)), seeds, ABOUT, resamples=50)
     assert result["active_units"] == 4.5 and result["seeds"] == [0, 1] and result["collapsed"] is False
-    assert (result["tracks"], result["groups"], result["windows"], result["chance"]) == (2, 2, 4, 0.75)
+    assert (result["tracks"], result["groups"], result["windows"], result["chance"]) == (2, 2, 4, 0.5)
     assert result["silhouette"] is None and ABOUT.items() <= result.items()
     assert {"mse_mean", "mse_zero", "mel_mse_mean", "dims_95", "frechet_floor", "transfer_chance"} <= set(result)
     json.dumps(result, allow_nan=False)
