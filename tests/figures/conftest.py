@@ -12,7 +12,7 @@ from tests import artefacts
 CONFIG = FiguresConfig(dpi=60)
 ITERATIONS = 4  # of Griffin-Lim
 ODD = ["$cash$", "_hidden", "<b>", "waltz"]
-PROBED = {"probe_accuracy": 0.54, "chance": 0.1}
+PROBED, UNPROBED = {"probe_accuracy": 0.54, "chance": 0.1}, {"probe_accuracy": None}
 
 
 def drawn(root: Path, variant: str, out: Path | None = None) -> list[dict[str, Any]]:
@@ -28,7 +28,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """models/, evaluation/, reference/ and figures/: a mel of two seeds, a conditional waveform, codes, a hierarchy."""
     root = tmp_path_factory.mktemp("data")
     artefacts.make_variant(root, "mel_fake", "mel", seeds=(3, 1), labels=ODD, metrics=PROBED)
-    artefacts.make_variant(root, "wave_fake", "waveform", labels=ODD, conditional=True)
+    artefacts.make_variant(root, "wave_fake", "waveform", labels=ODD, conditional=True, metrics=UNPROBED)
     artefacts.make_variant(root, "mel_codes", "mel", labels=ODD, codebook=True, metrics={"perplexity": 12.5})
     artefacts.make_variant(root, "wave_levels", "waveform", labels=ODD, levels=("z1", "z2"))
     for variant in ("mel_fake", "wave_fake", "mel_codes", "wave_levels"):
