@@ -80,12 +80,12 @@ def _facts(row: Row) -> list[tuple[str, str, str]]:
 
 
 def _numbers(row: Row) -> list[tuple[str, list[tuple[str, str, str]]]]:
-    """Every metric that the row has, in the sets of the table, each once."""
+    """Every metric that the row has, each in the last of the table's sets that show it."""
     groups: dict[str, list[tuple[str, str, str]]] = {}
     for column in COLUMNS:
         if column.value(row) is not None:
             name = f"{column.name}, {column.unit}" if column.unit else column.name
-            groups.setdefault(SETS[column.sets[0]], []).append((name, column.text(row), column.detail(row)))
+            groups.setdefault(SETS[column.sets[-1]], []).append((name, column.text(row), column.detail(row)))
     return list(groups.items())
 
 
