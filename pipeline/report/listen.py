@@ -75,10 +75,11 @@ def _choices(sets: list[tuple[Row, dict[str, Chip]]]) -> list[Choice]:
         return Choice(name, detail, chip.title, chip.sound, round(quietest / levels[row.variant], 4), role)
 
     made = [choice("original", "", original, sets[0][0], "original")]
-    for row, roles in {row.representation: (row, roles) for row, roles in reversed(sets)}.values():
+    inputs: dict[str, tuple[Row, Chip]] = {}
+    for row, roles in sets:
         if "ceiling" in roles:
-            made.append(choice("ceiling", row.representation, roles["ceiling"], row, "ceiling"))
-    made[1:] = made[:0:-1]
+            inputs.setdefault(row.representation, (row, roles["ceiling"]))
+    made += [choice("ceiling", name, chip, row, "ceiling") for name, (row, chip) in inputs.items()]
     for row, roles in sets:
         if "reconstruction" in roles:
             error = digits(row["mel_mse"]) if row["mel_mse"] is not None else ""

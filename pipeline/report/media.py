@@ -13,7 +13,8 @@ from PIL import Image
 from pipeline.runtime import cores
 
 QUALITY = 65  # of a spectrogram's WebP
-PLAIN = 0.2  # bytes of PNG per pixel below which a picture is of lines and text, and is kept exactly
+# Bytes per pixel of a PNG, and of a frame of a GIF, below which it is of lines and text, and is kept exactly.
+PLAIN, PLAIN_FRAME = 0.2, 0.1
 WIDEST = 1400  # pixels; the page shows pictures at most 1,100 wide
 
 
@@ -111,7 +112,9 @@ def _webp(path: Path, size: tuple[int, int], last: bool = False) -> bytes:
     with Image.open(path) as image:
         frames = getattr(image, "n_frames", 1)
         if frames > 1 and not last:
-            image.save(written, "WEBP", save_all=True, quality=QUALITY - 15, method=2, loop=0)
+            lossless = path.stat().st_size < PLAIN_FRAME * frames * image.width * image.height
+            quality = 20 if lossless else QUALITY - 15  # of a lossless one: how hard it is tried
+            image.save(written, "WEBP", save_all=True, lossless=lossless, quality=quality, method=2, loop=0)
             return written.getvalue()
         image.seek(frames - 1)
         picture = image.convert("RGB")

@@ -76,6 +76,7 @@
   };
 
   const own = () => sounds.chip && rack.contains(sounds.chip);
+  const current = () => (own() ? sounds.chip : chosen); // what was clicked a moment ago is not drawn yet
   let resting = 0;
   const follow = () => {
     const here = own(), chip = sounds.chip;
@@ -91,16 +92,16 @@
   const seek = (at) => {
     resting = at;
     sounds.seek(at);
-    if (own() && sounds.playing) sounds.play(chosen, at, studio.querySelector(".loop").checked);
+    if (own() && sounds.playing) sounds.play(current(), at, studio.querySelector(".loop").checked);
   };
 
   play.addEventListener("click", () =>
-    (own() && sounds.playing ? sounds.stop() : sounds.play(chosen, resting, studio.querySelector(".loop").checked)));
+    (own() && sounds.playing ? sounds.stop() : sounds.play(current(), resting, studio.querySelector(".loop").checked)));
   slider.addEventListener("input", () => seek(slider.value / 1000 * length));
   studio.querySelector(".stage").addEventListener("click", (event) => seek(event.offsetX / canvas.clientWidth * length));
   studio.querySelector(".loop").addEventListener("change", (event) => own() && sounds.repeat(event.target.checked));
   examples.forEach((button, number) => button.addEventListener("click", () => {
-    const was = [...rack.querySelectorAll(".chip")].indexOf(chosen), plays = own() && sounds.playing;
+    const was = [...rack.querySelectorAll(".chip")].indexOf(current()), plays = own() && sounds.playing;
     sounds.stop();
     examples.forEach((other) => other.setAttribute("aria-pressed", other === button));
     racks.forEach((other, i) => { other.hidden = i !== number; });
