@@ -110,6 +110,8 @@ def spanned(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray
     if train.shape[1] <= len(train):
         return train, test
     values, vectors = np.linalg.eigh(train @ train.T)
+    if values[-1] < LEAST:  # all train rows are one point, as where a codebook has collapsed to one code
+        return np.zeros((len(train), 1)), np.zeros((len(test), 1))
     kept = values > LEAST * values[-1]
     basis = train.T @ (vectors[:, kept] / np.sqrt(values[kept]))
     return train @ basis, test @ basis

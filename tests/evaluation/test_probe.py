@@ -56,6 +56,13 @@ def test_fewer_coordinates_change_no_probability():
     np.testing.assert_allclose(reduced.fit(small, known).predict_proba(unseen), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("dims", [3, 40])  # fewer and more than there are train rows
+def test_latents_that_are_all_one_point_name_no_more_than_the_commonest_label(dims):
+    train, test = np.full((12, dims), 0.1, np.float32), np.full((6, dims), 0.1, np.float32)
+    found = probe(train, np.array(["a"] * 8 + ["b"] * 4), test, np.array(["a", "b"] * 3))
+    assert found.windows["probe_accuracy"].tolist() == [1, 0] * 3
+
+
 def test_many_dimensions_take_no_seconds():
     (train, known), (test, wanted) = clusters(500, 2000, 1), clusters(100, 2000, 2)
     probe(train[:10], known[:10], test, wanted)  # imports
