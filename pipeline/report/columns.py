@@ -22,8 +22,8 @@ ABOUT = {
     "latent": "What the latent holds. KL and ELBO in nats per window; the probe is a linear classifier of the labels, "
     "fitted on training windows; a walk’s unevenness is its largest step over its mean one.",
     "samples": "Windows decoded from the prior, and windows transferred to another label. The Fréchet distances are "
-    "of Gaussian fits to mel statistics; the floor is that between training and test windows, "
-    "which differs between inputs, so that only rows of one input compare.",
+    "of Gaussian fits to mel statistics; the floor is that between training and test windows. They and the transfers "
+    "are judged on the own input: one with less band has less to get wrong.",
     "audio": "Errors by part of the spectrum, and of what is heard after the inversion. The ceilings, the true windows "
     "as the model sees them, show what the representation itself loses: a mel nothing until it is heard.",
     "all": "Every column.",
@@ -157,8 +157,8 @@ COLUMNS = (
     plain("sample_variance_ratio", "Variance", "of the data's", "samples", times),
     plain("sample_time_ratio", "Change in time", "of the data's", "samples", times),
     Column("Flat", "samples", ("samples",), lambda row: row["samples_flat"], _flat),
-    plain("transfer_accuracy", "Transfer", "reaches its label", "samples", percent, "high"),
-    plain("transfer_source", "Transfer", "stays at its own", "samples", percent, "low"),
+    plain("transfer_accuracy", "Transfer", "reaches its label", "samples", percent, "high", "input"),
+    plain("transfer_source", "Transfer", "stays at its own", "samples", percent, "low", "input"),
     plain("transfer_chance", "Transfer", "chance", "samples", percent),
     plain("mel_mse_bass", "Bass", "to 250 Hz", "audio", better="low"),
     plain("mel_mse_middle", "Middle", "to 4 kHz", "audio", better="low"),

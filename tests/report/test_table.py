@@ -87,7 +87,8 @@ def test_comparison_files_hold_numbers_or_nothing(tmp_path: Path) -> None:
 
 def test_the_best_is_marked_for_each_input_where_only_those_compare() -> None:
     def row(name: str, representation: str, mel: float, own: float, **more: float) -> Row:
-        return Row(name, representation, True, numbers={"mel_mse": mel, "mse": own, **more})
+        numbers = {"mel_mse": mel, "mse": own, "frechet_samples": 10 * own, "transfer_accuracy": 1 - own, **more}
+        return Row(name, representation, True, numbers=numbers)
 
     fallen = row("c", "mel", 0.01, 0.01, collapsed=1.0)
     found = [row("a", "mel", 0.1, 0.1), row("b", "mel", 0.2, 0.2), fallen, row("w", "wave", 0.3, 0.3)]
@@ -98,7 +99,8 @@ def test_the_best_is_marked_for_each_input_where_only_those_compare() -> None:
         for column, cell in zip(shown, cells, strict=True)
         if cell.best
     }
-    assert best == {("a", "Error", "MSE, log-mel"), ("a", "MSE", "own scale"), ("w", "MSE", "own scale")}
+    within = [("MSE", "own scale"), ("Fréchet", "samples"), ("Transfer", "reaches its label")]
+    assert best == {("a", "Error", "MSE, log-mel"), *((name, *column) for column in within for name in "aw")}
 
 
 def test_columns_without_a_value_are_left_out_and_every_set_is_described() -> None:
