@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import IO, Any
 
 ROOT = Path(__file__).parents[2]
-AHEAD = 1000  # calls without an answer: their answers must fit into the pipe
+AHEAD = 200  # calls without an answer: their answers must fit into the pipe, or each process would wait for the other
+MESSAGE = 200  # characters at most of why a call failed
 NAMES = ("DVC_", "MLFLOW_")  # of what the environment says of store and experiment
 
 
@@ -107,6 +108,7 @@ def serve() -> None:
     # By name: what it imports is no dependency of the stage, since it changes none of its files.
     log = importlib.import_module("pipeline.tracking.log")
     runs: dict[int, str] = {}
+    failed: dict[int, str] = {}  # why nothing more is tried of a run but to end it: a try may take long and say much
     while True:
         try:
             named, run, function, arguments = pickle.load(sys.stdin.buffer)
@@ -117,15 +119,21 @@ def serve() -> None:
         os.environ.update(named)
         answer: tuple[Any, str | None]
         try:
+            if run in failed and function != "end":
+                raise BesideError(failed[run])
             if function == "open_run":
                 runs[run] = found = log.open_run(*arguments)
             else:
                 found = getattr(log, function)(runs[run], *arguments)
             answer = found, None
         except Exception as error:  # any failure of a database or a server
-            answer = None, " ".join(str(error).split()) or type(error).__name__
-        pickle.dump(answer, answers)
-        answers.flush()
+            failed[run] = " ".join(str(error).split())[:MESSAGE] or type(error).__name__
+            answer = None, failed[run]
+        try:
+            pickle.dump(answer, answers)
+            answers.flush()
+        except OSError:  # the stage was killed
+            return
 
 
 if __name__ == "__main__":

@@ -137,6 +137,14 @@ def test_when_its_process_dies_the_stage_goes_on_and_the_next_run_has_another(ca
     assert get(other.identity["run_id"]).data.metrics == {"a": 1.0}
 
 
+def test_a_store_that_fails_at_every_call_stops_nothing(capsys):
+    name = "x" * 2000  # a call that fails with a long message
+    with record(CONFIG, "train", IDENTITY) as run:
+        for _ in range(300):
+            run._tell(name)
+    assert capsys.readouterr().err.count("warning: MLflow") == 1
+
+
 def test_a_password_is_not_shown(monkeypatch, capsys):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://bob:s3cret@127.0.0.1:9/mlflow")
     with record(CONFIG, "train", IDENTITY):
