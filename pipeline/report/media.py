@@ -15,6 +15,7 @@ from pipeline.runtime import cores
 QUALITY = 65  # of a spectrogram's WebP
 # Bytes per pixel of a PNG, and of a frame of a GIF, below which it is of lines and text, and is kept exactly.
 PLAIN, PLAIN_FRAME = 0.2, 0.1
+MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)  # Hz; MPEG audio knows no others
 WIDEST = 1400  # pixels; the page shows pictures at most 1,100 wide
 
 
@@ -67,12 +68,15 @@ class Library:
     def sound(self, path: Path, lossless: bool) -> str:
         """The name of a WAV file's sound: FLAC, or MP3 of a fifth of the size; an equal one may be there as the other.
 
+        At a rate that MP3 has not, it is FLAC too.
+
         Raises:
             OSError: the file cannot be read.
         """
         content = path.read_bytes()
         key = hashlib.sha256(content).hexdigest()
         if key not in self._sounds:
+            lossless = lossless or soundfile.info(io.BytesIO(content)).samplerate not in MP3_RATES
             media = "audio/flac" if lossless else "audio/mpeg"
             name = f"sound-{len(self._sounds)}"
             self._sounds[key] = Sound(name, media, self._pool.submit(_sound, content, lossless))

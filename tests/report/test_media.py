@@ -40,6 +40,16 @@ def test_what_is_compared_is_kept_without_loss_and_the_rest_is_smaller(tmp_path:
     assert sizes[1] < 0.5 * sizes[0]
 
 
+@pytest.mark.parametrize("rate", [10_000, 96_000])
+def test_a_rate_that_mp3_has_not_is_kept_without_loss(tmp_path: Path, rate: int) -> None:
+    write_wav(tmp_path / "0.wav", 0.5 * music(0, rate, 0.5), rate)
+    with Library() as library:
+        library.sound(tmp_path / "0.wav", lossless=False)
+        (sound,) = library.sounds
+        assert sound.media == "audio/flac"
+        assert soundfile.info(io.BytesIO(base64.b64decode(sound.data))).samplerate == rate
+
+
 def test_equal_sounds_are_kept_once(tmp_path: Path) -> None:
     for name, number in (("a", 0), ("b", 0), ("c", 1)):
         write_wav(tmp_path / f"{name}.wav", 0.5 * music(number, RATE, 0.5), RATE)
