@@ -29,7 +29,8 @@ def draw(rows: list[Row], evaluation: Path) -> Figure | None:
     axes = picture.subplots(len(groups), 1, squeeze=False, sharex=True)[:, 0]
     for ax, (representation, group) in zip(axes, groups.items(), strict=True):
         means = found[group[0].variant]
-        ax.plot(means.index, means["mse_mean"], color=style.REFERENCE, linestyle="--", label="mean predictor")
+        if means["mse_mean"].notna().any():  # not known where no input has the common log-mel's settings
+            ax.plot(means.index, means["mse_mean"], color=style.REFERENCE, linestyle="--", label="mean predictor")
         for row, (color, line) in zip(group, marks.colours(group).values(), strict=True):
             bands = found[row.variant]
             ax.plot(bands.index, bands["mse"], color=color, linestyle=line, label=style.plain(row.variant, 22))

@@ -4,6 +4,7 @@ from math import log
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from pipeline.figures import style
 from pipeline.report.charts import marks
@@ -55,6 +56,8 @@ def _panel(ax: Axes, representation: str, group: list[Row]) -> None:
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_formatter(marks.plain_number)
         axis.set_minor_formatter(marks.plain_number)
+    if max(rates) > 10 * min(rates):  # names of all ticks would run into one another
+        ax.xaxis.set_minor_locator(LogLocator(subs=(2, 5)))
     ax.tick_params(which="minor", labelsize=7)
     ax.set_xlabel("KL in nats per window")
     ax.set_ylabel("mean squared error")
