@@ -8,7 +8,9 @@ def digits(value: float | None) -> str:
     """Three significant digits, thousands separated: 0.00620, 182, 51,234."""
     if not value:
         return NONE if value is None else "0"
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:#.3g}" if abs(value) >= 1e-4 else f"{value:.2e}"
+    if abs(value) < 1e-4:
+        return f"{value:.2e}"
+    return f"{value:,.0f}" if abs(value) >= 99.95 else f"{value:#.3g}"
 
 
 def percent(value: float | None) -> str:

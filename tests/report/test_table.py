@@ -125,7 +125,7 @@ def test_flat_samples_and_transfers_are_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("value", "written"),
     [(None, "–"), (0.0062, "0.00620"), (0.9712, "0.971"), (0.0, "0"), (51234.5, "51,234"), (-1234.0, "-1,234"),
-     (182.4, "182"), (2.5e-6, "2.50e-06")],
+     (182.4, "182"), (99.96, "100"), (2.5e-6, "2.50e-06")],
 )  # fmt: skip
 def test_numbers_have_three_digits(value: float | None, written: str) -> None:
     assert text.digits(value) == written
