@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PlainSerializer, field_validator, model_validator
 
 from pipeline.cache.config import MelConfig
 from pipeline.params import Strict
@@ -12,7 +12,10 @@ from pipeline.params import Strict
 class EmbeddingConfig(Strict):
     """A network that knows audio, for a Frechet audio distance."""
 
-    path: Path = Field(description="of torch.export.save: (windows, samples) float32 audio to (windows, [frames,] D)")
+    # As text in a dump, of which a fingerprint is taken.
+    path: Annotated[Path, PlainSerializer(str)] = Field(
+        description="of torch.export.save: (windows, samples) float32 audio to (windows, [frames,] D)"
+    )
     sample_rate: int = Field(16000, ge=1000, le=192000, description="Hz, of the audio that it takes")
 
 

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from pipeline.errors import DataError, ParamsError
 from pipeline.evaluation import embedding
-from pipeline.evaluation.config import EmbeddingConfig
+from pipeline.evaluation.config import EmbeddingConfig, EvaluateConfig
 from pipeline.evaluation.measures import frechet_distance
+from pipeline.workspace import fingerprint
 
 RATE = 16000
 AUDIO = np.random.default_rng(0).standard_normal((12, RATE)).astype(np.float32) / 10
@@ -40,6 +41,11 @@ def test_it_is_the_distance_of_the_embeddings_of_all_frames_at_the_networks_rate
     found = embedding.score(embed, blurred, AUDIO)["frechet_audio"]
     assert found == pytest.approx(frechet_distance(embed(blurred), embed(AUDIO))) and found > 1e-4
     assert embedding.score(embed, AUDIO, AUDIO)["frechet_audio"] == pytest.approx(0, abs=1e-9)
+
+
+def test_settings_with_a_network_have_a_fingerprint(saved):
+    one, other = (EvaluateConfig(embedding=EmbeddingConfig(path=path)) for path in (saved, saved.with_name("b.pt2")))
+    assert fingerprint(one.model_dump()) == fingerprint(one.model_dump()) != fingerprint(other.model_dump())
 
 
 def test_without_a_network_there_is_no_number():
