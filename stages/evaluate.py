@@ -64,7 +64,8 @@ def main(name: str) -> None:
                 shared = Shared(original, representation, stats["seconds"], settings)
                 scores = protocol.score(model.to(device), test, valid, shared, size, device)
                 probed = probe.score(model, train, test, size, device, scores.latents)
-                of_windows = scores.windows | probed.windows
+                moved = transfer.score(model, train, test, size, device)
+                of_windows = scores.windows | probed.windows | moved.windows
                 of_seed = {
                     "seed": seed,
                     **scores.use,
@@ -74,7 +75,7 @@ def main(name: str) -> None:
                     **embedding.score(embed, scores.audio, original.audio),
                     **walks.score(model, test, to_mel, settings.walk_steps, device),
                     **generation.score(model, test, size, device),
-                    **transfer.score(model, train, test, size, device),
+                    **moved.numbers,
                 }
                 frame = pd.DataFrame({"seed": seed, **plain, **of_windows, **predictors})
                 if not rows:  # what is shown is the first seed's

@@ -20,7 +20,7 @@ def main() -> None:
     windows = pd.read_parquet(workspace.WINDOWS / "windows.parquet")
     tracks = pd.read_parquet(workspace.RAW / "tracks.parquet")
     recordings = root(section(SourceConfig, "source", raw=raw)).absolute()
-    mean = originals.mean_predictor(settings.mel, representations, workspace.CACHE)
+    mean = originals.mean_predictor(settings.mel, representations, workspace.CACHE, settings.batch_size)
     with workspace.output(workspace.REFERENCE) as out:
         chosen = settings.mel, settings.examples, settings.heard
         said = originals.write(out, windows, tracks, recordings, *chosen, mean)

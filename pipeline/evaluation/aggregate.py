@@ -1,7 +1,5 @@
 """From metrics per window to one number per variant, with its interval and how much it depends on the seed."""
 
-from collections.abc import Iterable
-
 import numpy as np
 import pandas as pd
 
@@ -15,6 +13,7 @@ METRICS = (
     *("mel_mse_bass", "mel_mse_middle", "mel_mse_treble", "mel_mse_reach"),
     *("audio_stft_distance", "audio_log_spectral_distance"),
     *("probe_accuracy", "knn_accuracy"),
+    *("transfer_accuracy", "transfer_source", "transfer_statistics", "transfer_real", "transfer_reconstruction"),
 )
 # Of predictors that see nothing: just their means.
 PREDICTORS = ("mse_mean", "mse_zero", "mel_mse_mean")
@@ -39,8 +38,9 @@ def aggregate(windows: pd.DataFrame, resamples: int) -> dict[str, float | None]:
         per_track(rows[names].to_numpy(float), rows["track_id"].to_numpy(), rows["group"].to_numpy())
         for _, rows in windows.groupby("seed")
     ]
-    found = estimate(mean(tracks for tracks, _ in by_seed), by_seed[0][1], resamples)
-    seeds = np.stack([mean(tracks) for tracks, _ in by_seed])
+    tracks = np.stack([of_seed for of_seed, _ in by_seed])
+    found = estimate(tracks.mean(0), by_seed[0][1], resamples)  # NaN in one seed stays NaN
+    seeds = np.stack([mean(of_seed) for of_seed in tracks])
     spread = seeds.std(0, ddof=1) if len(seeds) > 1 else np.full(len(names), np.nan)
     result: dict[str, float] = {}
     for i, name in enumerate(names):
@@ -51,9 +51,8 @@ def aggregate(windows: pd.DataFrame, resamples: int) -> dict[str, float | None]:
     return KEYS | {name: value if np.isfinite(value) else None for name, value in result.items()}
 
 
-def mean(parts: Iterable[np.ndarray]) -> np.ndarray:
-    """Of the values at each place that are not NaN; NaN where all are."""
-    stacked = np.stack(list(parts))
-    known = ~np.isnan(stacked)
-    total, count = np.where(known, stacked, 0).sum(0), known.sum(0)
+def mean(tracks: np.ndarray) -> np.ndarray:
+    """(M,) of the rows of (tracks, M) that are not NaN; NaN where all are."""
+    known = ~np.isnan(tracks)
+    total, count = np.where(known, tracks, 0).sum(0), known.sum(0)
     return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)

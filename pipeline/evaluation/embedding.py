@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pipeline import workspace
 from pipeline.audio.resample import resample
 from pipeline.errors import DataError, ParamsError
 from pipeline.evaluation.config import EmbeddingConfig
@@ -24,16 +25,17 @@ def load(config: EmbeddingConfig | None, rate: int) -> Embed | None:
     """
     if config is None:
         return None
-    if not config.path.is_file():
+    path = workspace.project() / config.path  # also from within a temporary workspace of DVC
+    if not path.is_file():
         raise ParamsError(
-            f"{FILE}: evaluate.embedding.path: no file {config.path}; save a network there with torch.export.save, "
+            f"{FILE}: evaluate.embedding.path: no file {path}; save a network there with torch.export.save, "
             "or set evaluate.embedding to null"
         )
     try:
-        network = torch.export.load(config.path).module()
+        network = torch.export.load(path).module()
     except Exception as error:  # of a zip file, of JSON, of what torch finds in them
         reason = " ".join(str(error).split())[:200]
-        raise DataError(f"{config.path}: not what torch.export.save writes ({reason})") from error
+        raise DataError(f"{path}: not what torch.export.save writes ({reason})") from error
 
     @torch.no_grad()
     def embed(audio: np.ndarray) -> np.ndarray:
@@ -42,9 +44,9 @@ def load(config: EmbeddingConfig | None, rate: int) -> Embed | None:
             found: Tensor = network(torch.from_numpy(rows))
         except (RuntimeError, AssertionError, ValueError, TypeError) as error:
             reason = " ".join(str(error).split())[:200]
-            raise DataError(f"{config.path}: it does not take {rows.shape} float32 audio ({reason})") from error
+            raise DataError(f"{path}: it does not take {rows.shape} float32 audio ({reason})") from error
         if found.dim() not in (2, 3):
-            raise DataError(f"{config.path}: it gives {tuple(found.shape)}, not (windows, D) or (windows, frames, D)")
+            raise DataError(f"{path}: it gives {tuple(found.shape)}, not (windows, D) or (windows, frames, D)")
         return found.flatten(0, -2).double().numpy()
 
     return embed

@@ -14,11 +14,12 @@ from pipeline.audio.scale import FLOOR_DB, to_unit
 from pipeline.cache import arrays
 from pipeline.cache.config import MelConfig, RepresentationConfig
 from pipeline.cache.plan import Piece, plan
-from pipeline.cache.reader import read_stats
+from pipeline.cache.reader import read_split
 from pipeline.cache.shard import heard
 from pipeline.errors import DataError
 from pipeline.evaluation.choose import choose
 from pipeline.evaluation.config import same
+from pipeline.evaluation.predictors import mean_window
 from pipeline.runtime import cores, ordered
 
 
@@ -49,7 +50,7 @@ def write(
         mel: the common log-mel.
         examples: windows that are shown.
         listened: windows that are heard, the examples among them.
-        mean: (bands,) the mean predictor, in [0, 1]; NaN where it is not known.
+        mean: (bands, frames) the mean predictor, in [0, 1]; NaN where it is not known.
 
     Raises:
         DataError: there is no test split, or a recording is not what stage windows saw.
@@ -68,7 +69,7 @@ def write(
             about = said[window_id]
             plain = {"window_id": window_id, "track_id": about.track_id, "label": about.label}
             unit = to_unit(row["mel"].astype(np.float32), "mel")
-            error = np.square(unit - mean[:, None]).mean(1, dtype=np.float64).astype(np.float32)
+            error = np.square(unit - mean).mean(1, dtype=np.float64).astype(np.float32)
             table.add({**plain, "group": about.group, **row, "mean_error": error})
             if audio is not None:
                 start = about.start_seconds
@@ -107,13 +108,15 @@ def _represented(
             yield from rows
 
 
-def mean_predictor(mel: MelConfig, representations: Mapping[str, RepresentationConfig], cache: Path) -> np.ndarray:
-    """(bands,) mean of each band of the common log-mel over the train split, in [0, 1].
+def mean_predictor(
+    mel: MelConfig, representations: Mapping[str, RepresentationConfig], cache: Path, batch_size: int
+) -> np.ndarray:
+    """(bands, frames) mean of the train windows on the common log-mel, in [0, 1].
 
-    It is known where a representation has the same settings; else all are NaN, since train recordings are not decoded
+    It is known where a representation has the same settings; else it is one NaN, since train recordings are not decoded
     again for it.
     """
     for name, config in representations.items():
         if config.kind == "mel" and same(config, mel):
-            return np.array(read_stats(cache / name)["mean"])
-    return np.full(mel.bands, np.nan)
+            return mean_window(read_split(cache / name, "train"), batch_size)[0].numpy()
+    return np.full((1, 1), np.nan)

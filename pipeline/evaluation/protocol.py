@@ -10,6 +10,7 @@ from torch import Tensor
 from pipeline.cache.reader import Split
 from pipeline.evaluation import measures
 from pipeline.evaluation.latents import Nats, Space, analyse
+from pipeline.evaluation.predictors import mean_window
 from pipeline.evaluation.shared import Shared
 from pipeline.losses import kl
 from pipeline.models.vae import VAE
@@ -122,9 +123,9 @@ def baselines(train: Split, test: Split, batch_size: int) -> dict[str, np.ndarra
     Zero is silence: 80 dB below the peak for a mel, the zero signal for a waveform.
     """
     cpu = torch.device("cpu")
-    seen = sum(x.double().sum(0) for x, _ in feed(train, cpu).batches(batch_size)) / len(train)
+    seen = mean_window(train, batch_size)
     found: dict[str, list[Tensor]] = {"mse_mean": [], "mse_zero": []}
     for x, _ in feed(test, cpu).batches(batch_size):
-        found["mse_mean"].append(measures.mse(seen.expand_as(x), x))  # type: ignore[union-attr]
+        found["mse_mean"].append(measures.mse(seen.expand_as(x), x))
         found["mse_zero"].append(measures.mse(torch.zeros_like(x), x))
     return {name: torch.cat(parts).double().numpy() for name, parts in found.items()}

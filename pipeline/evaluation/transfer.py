@@ -1,6 +1,6 @@
 """Does a conditional variant give a window the label that it is told to? Judged by a probe that knows real windows."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -53,8 +53,26 @@ def other(label: Tensor, labels: int, start: int = 0) -> Tensor:
     return (label + 1 + number % (labels - 1)) % labels
 
 
+class Transfers(NamedTuple):
+    """What the probe makes of transferred windows; nothing for a model without a condition, or of a single label.
+
+    Attributes:
+        windows: (test windows,) each, 1 where it holds and else 0. transfer_accuracy: the probe gives the transferred
+            window the label that was asked for. transfer_statistics: likewise the window itself when only the label's
+            statistics are swapped, with no model between: what the condition's input and output do alone.
+            transfer_source: it gives the transferred window still its own label. transfer_real: it gives the window
+            itself its own label. transfer_reconstruction: likewise its reconstruction.
+        numbers: transfer_chance, one over the number of labels; transfer_change, mean squared difference of the
+            reconstructions with the own and the other label, over the variance of the test windows at each of their
+            places.
+    """
+
+    windows: dict[str, np.ndarray]
+    numbers: dict[str, float]
+
+
 @torch.no_grad()
-def score(model: VAE, train: Split, test: Split, batch_size: int, device: torch.device) -> dict[str, float]:
+def score(model: VAE, train: Split, test: Split, batch_size: int, device: torch.device) -> Transfers:
     """Transfer each test window to another label and have the probe name it.
 
     Args:
@@ -63,22 +81,9 @@ def score(model: VAE, train: Split, test: Split, batch_size: int, device: torch.
         test: windows that are transferred.
         batch_size: of the forward pass.
         device: where it runs.
-
-    Returns:
-        transfer_accuracy: share of the transferred windows that the probe gives the label that was asked for.
-        transfer_statistics: likewise of the windows themselves when only the label's statistics are swapped, with no
-            model between: what the condition's input and output do alone.
-        transfer_source: share of them that it still gives their own.
-        transfer_chance: one over the number of labels.
-        transfer_change: mean squared difference of the reconstructions with the own and the other label, over the
-            variance of the test windows at each of their places.
-        transfer_real: share of the test windows themselves that the probe gives their own label.
-        transfer_reconstruction: likewise of their reconstructions.
-
-        Nothing for a model without a condition, or of a single label.
     """
     if model.condition is None or len(model.labels) < 2:
-        return {}
+        return Transfers({}, {})
     judge = probe(feed(train, device, model.labels), batch_size)
     data, spread = feed(test, device, model.labels), Spread()
     hits: dict[str, list[np.ndarray]] = {}
@@ -98,11 +103,9 @@ def score(model: VAE, train: Split, test: Split, batch_size: int, device: torch.
             ("transfer_reconstruction", judge.predict(features(own)), label),
         ):
             hits.setdefault(name, []).append(said == wanted.cpu().numpy())
-    return {
-        **{name: float(np.concatenate(parts).mean()) for name, parts in hits.items()},
-        "transfer_chance": 1 / len(model.labels),
-        "transfer_change": change / seen / max(spread.variance(), 1e-12),
-    }
+    windows = {name: np.concatenate(parts).astype(np.float64) for name, parts in hits.items()}
+    changed = change / seen / max(spread.variance(), 1e-12)
+    return Transfers(windows, {"transfer_chance": 1 / len(model.labels), "transfer_change": changed})
 
 
 def _moved(condition: Condition, x: Tensor, source: Tensor, target: Tensor) -> Tensor:

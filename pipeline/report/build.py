@@ -6,7 +6,9 @@ from typing import Any
 
 import yaml
 
+from pipeline.evaluation.config import EvaluateConfig
 from pipeline.figures import style
+from pipeline.figures.config import FiguresConfig
 from pipeline.report import ablation, columns, figures, listen, modelcard, origin, table, training, windows
 from pipeline.report.card import card
 from pipeline.report.charts import draw
@@ -40,7 +42,8 @@ def build(data: Path, params: dict[str, Any], out: Path) -> None:
     table.write_csv(rows, out / "comparison.csv")
     table.write_compared(rows, out / "comparison.json")
     training.write_csv(trainings, {row.variant: row.representation for row in rows}, out / "curves.csv")
-    dpi = int((params.get("figures") or {}).get("dpi", 110))
+    dpi = FiguresConfig.model_validate(params.get("figures") or {}).dpi
+    resamples = EvaluateConfig.model_validate(params.get("evaluate") or {}).bootstrap
     with Library() as library:
         drawn = {name: figures.read(data / "figures" / name, library) for name in names}
         with style.look():
@@ -61,7 +64,7 @@ def build(data: Path, params: dict[str, Any], out: Path) -> None:
             sets=columns.SETS,
             about=columns.ABOUT,
             kinds=sorted({row.kind for row in rows if row.kind}),
-            verdict=verdict(rows, scores),
+            verdict=verdict(rows, scores, resamples),
             counted=counted(rows),
             ranking=ranking(order),
             examples=listen.examples(rows, drawn, data / "reference"),

@@ -16,6 +16,7 @@ QUALITY = 65  # of a spectrogram's WebP
 # Bytes per pixel of a PNG, and of a frame of a GIF, below which it is of lines and text, and is kept exactly.
 PLAIN, PLAIN_FRAME = 0.2, 0.1
 MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)  # Hz; MPEG audio knows no others
+HIGHEST = 16_383  # pixels; WebP knows no more
 WIDEST = 1400  # pixels; the page shows pictures at most 1,100 wide
 
 
@@ -90,7 +91,7 @@ class Library:
         """
         with Image.open(path) as image:
             width, height = image.size
-        scale = min(1.0, WIDEST / width)
+        scale = min(1.0, WIDEST / width, HIGHEST / height)
         size = round(width * scale), round(height * scale)
         return Picture(*size, self._pool.submit(_webp, path, size))
 

@@ -27,15 +27,7 @@ FIRST = (
     *("latent_dims", "in_use", "probe_accuracy", "chance", "frechet_samples", "parameters", "baseline", "collapsed"),
 )
 # comparison.json: what `dvc metrics` and `dvc exp show` put into columns, and which name it has there.
-COMPARED = {
-    "mse_common_mel": "mel_mse",
-    "mse": "mse",
-    "mse_of_pca": "pca_ratio",
-    "kl": "kl",
-    "latent_in_use": "in_use",
-    "probe_accuracy": "probe_accuracy",
-    "collapsed": "collapsed",
-}
+COMPARED = ("mel_mse", "mse", "pca_ratio", "kl", "in_use", "probe_accuracy", "collapsed")
 
 
 @dataclass(frozen=True)
@@ -212,7 +204,7 @@ def write_csv(found: list[Row], path: Path) -> None:
 def write_compared(found: list[Row], path: Path) -> None:
     """comparison.json: {variant: {metric: number or null}}, ceilings left out, which no training changes."""
     kept = [row for row in found if row.role != "ceiling"]
-    write_json(path, {row.variant: {name: row[key] for name, key in COMPARED.items()} for row in kept})
+    write_json(path, {row.variant: {name: row[name] for name in COMPARED} for row in kept})
 
 
 def ranked(found: list[Row], metric: str) -> list[Row]:

@@ -8,9 +8,7 @@ import pandas as pd
 from pipeline.evaluation.bootstrap import estimate
 from pipeline.report import table
 from pipeline.report.table import Row
-from pipeline.report.text import SPACE, percent, span
-
-RESAMPLES = 2000
+from pipeline.report.text import NONE, SPACE, percent, span
 
 
 @dataclass(frozen=True)
@@ -28,6 +26,8 @@ class Pair:
 
     def shares(self, of: float) -> tuple[str, str]:
         """The difference and its interval in per cent of `of`: +3.1 %, and +0.4 to +5.2."""
+        if not of:  # nothing is left of the best one's error
+            return NONE, ""
         found = [f"{100 * value / of:+.2g}" for value in (self.difference, self.low, self.high)]
         return f"{found[0]}{SPACE}%", f"{found[1]} to {found[2]}"
 
@@ -55,20 +55,21 @@ class Verdict:
     best: str = ""
 
 
-def verdict(found: list[Row], windows: dict[str, pd.DataFrame]) -> Verdict:
+def verdict(found: list[Row], windows: dict[str, pd.DataFrame], resamples: int) -> Verdict:
     """On the common log-mel, where all inputs compare, then input by input on its own scale.
 
     Args:
         found: all rows.
         windows: windows.parquet of each variant.
+        resamples: of the bootstrap.
     """
     competing = [row for row in found if row.competes]
     common = table.ranked(competing, "mel_mse")
-    leads = [_lead("common log-mel", "all inputs", "mel_mse", common, windows)] if common else []
+    leads = [_lead("common log-mel", "all inputs", "mel_mse", common, windows, resamples)] if common else []
     for representation in dict.fromkeys(row.representation for row in competing):
         same = table.ranked([row for row in competing if row.representation == representation], "mse")
         if same:
-            leads.append(_lead(representation, "own scale", "mse", same, windows))
+            leads.append(_lead(representation, "own scale", "mse", same, windows, resamples))
     if not leads:
         learnt = [row for row in found if row.role == "variant" and row.evaluated]
         collapsed = learnt and all(row.collapsed for row in learnt)
@@ -87,7 +88,9 @@ def verdict(found: list[Row], windows: dict[str, pd.DataFrame]) -> Verdict:
     return Verdict(headline, leads, first.best)
 
 
-def _lead(scale: str, note: str, metric: str, ranking: list[Row], windows: dict[str, pd.DataFrame]) -> Lead:
+def _lead(
+    scale: str, note: str, metric: str, ranking: list[Row], windows: dict[str, pd.DataFrame], resamples: int
+) -> Lead:
     best, rival = ranking[0], ranking[1] if len(ranking) > 1 else None
     return Lead(
         scale=scale,
@@ -97,11 +100,11 @@ def _lead(scale: str, note: str, metric: str, ranking: list[Row], windows: dict[
         interval=span(best[f"{metric}_low"], best[f"{metric}_high"]),
         relative=best[f"{metric}_relative"],
         rival=rival.variant if rival else "",
-        pair=paired(windows.get(rival.variant), windows.get(best.variant), metric) if rival else None,
+        pair=paired(windows.get(rival.variant), windows.get(best.variant), metric, resamples) if rival else None,
     )
 
 
-def paired(one: pd.DataFrame | None, other: pd.DataFrame | None, metric: str) -> Pair | None:
+def paired(one: pd.DataFrame | None, other: pd.DataFrame | None, metric: str, resamples: int) -> Pair | None:
     """`metric` of `one` less that of `other`, track by track; None where they have no two groups in common.
 
     What makes a recording hard is hard for both and cancels, so that the interval is narrower than those of the two.
@@ -111,7 +114,7 @@ def paired(one: pd.DataFrame | None, other: pd.DataFrame | None, metric: str) ->
     keys = ["track_id", "group"]
     means = [table.groupby(keys)[metric].mean() for table in (one, other)]
     tracks = (means[0] - means[1]).dropna()
-    found = estimate(tracks.to_numpy()[:, None], tracks.index.get_level_values("group").to_numpy(), RESAMPLES)
+    found = estimate(tracks.to_numpy()[:, None], tracks.index.get_level_values("group").to_numpy(), resamples)
     if np.isnan(found.low[0]):
         return None
     return Pair(float(found.mean[0]), float(found.low[0]), float(found.high[0]))

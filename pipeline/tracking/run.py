@@ -29,7 +29,7 @@ class Run:
         self._identity = {**identity, "run_id": identity.get("run_id")}
         self._number = next(NUMBERS)
         self._beside: Beside | None = None
-        self._opening = False
+        self._opening = self._failed = False
 
     @property
     def identity(self) -> Identity:
@@ -62,7 +62,7 @@ class Run:
         self._tell("folder", path.absolute(), name)
 
     def _tell(self, function: str, *arguments: Any) -> None:
-        if self._beside is not None:
+        if self._beside is not None and (not self._failed or function == "end"):  # it may be possible to end it
             self._try(self._beside.tell, self._number, function, *arguments)
 
     def _ask(self) -> Any:
@@ -72,12 +72,13 @@ class Run:
         try:
             return what(*arguments)
         except BesideError as error:
-            if self._beside is not None:
-                self._beside.forget()
-            self._beside = None
+            assert self._beside is not None
+            self._beside.forget()
             if self._opening:
-                self._opening, self._identity["run_id"] = False, None
-            _warn(error)
+                self._opening, self._identity["run_id"] = False, self._beside.opened.get(self._number)
+            if not self._failed:
+                _warn(error)
+            self._failed = True
             return None
 
 

@@ -38,7 +38,7 @@ def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     """`base` with `changes` laid over it, level by level."""
     laid = dict(base)
     for key, value in changes.items():
-        laid[key] = merged(base[key], value) if isinstance(value, dict) and key in base else value
+        laid[key] = merged(base[key], value) if isinstance(value, dict) and isinstance(base.get(key), dict) else value
     return laid
 
 

@@ -43,10 +43,17 @@ def model(condition: bool = True):
     return build(description).eval()
 
 
+def shares(made, *splits, batch: int = 7) -> dict[str, float]:
+    """Means over the windows, with the numbers."""
+    found = score(made, *splits, batch, CPU)
+    assert {len(hits) for hits in found.windows.values()} == {len(splits[1])}
+    return {name: float(hits.mean()) for name, hits in found.windows.items()} | found.numbers
+
+
 def test_a_model_that_takes_the_label_from_the_condition_obeys():
     made = model()
     made.fit_condition(Resident(TRAIN, CPU, NAMES).batches(8))  # an untrained network: all is the statistics' doing
-    found = score(made, TRAIN, TEST, 7, CPU)
+    found = shares(made, TRAIN, TEST)
     assert found["transfer_accuracy"] == found["transfer_real"] == found["transfer_reconstruction"] == 1
     assert found["transfer_statistics"] == 1  # all is the statistics' doing, and the metrics say so
     assert found["transfer_source"] == 0 and found["transfer_chance"] == pytest.approx(1 / 3)
@@ -57,18 +64,18 @@ def test_a_model_that_does_not_look_at_the_label_stays_at_the_source():
     made = model()
     made.transfer = lambda x, source, target: x  # type: ignore[method-assign]
     made.reconstruct = lambda x, label=None: x  # type: ignore[method-assign]
-    found = score(made, TRAIN, TEST, 7, CPU)
+    found = shares(made, TRAIN, TEST)
     assert (found["transfer_accuracy"], found["transfer_source"], found["transfer_change"]) == (0, 1, 0)
 
 
 def test_no_condition_no_scores():
-    assert score(model(condition=False), TRAIN, TEST, 7, CPU) == {}
+    assert score(model(condition=False), TRAIN, TEST, 7, CPU) == ({}, {})
 
 
 def test_a_label_that_training_has_not_seen_is_transferred_too():
     made = model()
     made.fit_condition(Resident(TRAIN, CPU, NAMES).batches(8))
-    found = score(made, TRAIN, split(2, 12, ("a", "z")), 5, CPU)
+    found = shares(made, TRAIN, split(2, 12, ("a", "z")), batch=5)
     assert 0 < found["transfer_real"] <= 0.5  # "z" is none that the probe can name
     assert found["transfer_accuracy"] > 1 / 3
 

@@ -143,6 +143,7 @@ def test_a_store_that_fails_at_every_call_stops_nothing(capsys):
         for _ in range(300):
             run._tell(name)
     assert capsys.readouterr().err.count("warning: MLflow") == 1
+    assert get(run.identity["run_id"]).info.status == "FINISHED"  # which still could be said
 
 
 def test_a_password_is_not_shown(monkeypatch, capsys):

@@ -20,7 +20,7 @@ LINE = 0.052  # of the panel's height, from one name to the next
 
 def draw(rows: list[Row]) -> Figure | None:
     """A panel for each input of which a variant has a KL."""
-    scored = [row for row in rows if row.role == "variant" and row["kl"] and row["mse"]]
+    scored = [row for row in rows if row.role == "variant" and (row["kl"] or 0) > 0 and row["mse"]]
     groups = marks.by_input(scored)
     if not groups:
         return None
