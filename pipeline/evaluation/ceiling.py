@@ -21,7 +21,7 @@ BATCH = 64
 def write(
     reference: Path, out: Path, cache: Path, representation: RepresentationConfig, settings: EvaluateConfig
 ) -> None:
-    """Make metrics.json, windows.parquet and examples.parquet in `out`.
+    """Make metrics.json, windows.parquet, bands.parquet and examples.parquet in `out`.
 
     Args:
         reference: the folder of windows.parquet and examples.parquet of the original windows.
@@ -43,6 +43,8 @@ def write(
     found = shared.finish()
     frame = original.frame().assign(**found.windows)
     out.mkdir(parents=True)
+    bands = shared.bands.table(found.errors, original.mean_error, frame["track_id"].to_numpy())
+    bands.to_parquet(out / "bands.parquet", index=False)
     frame.to_parquet(out / "windows.parquet", index=False)
     counts = {"tracks": frame["track_id"].nunique(), "groups": frame["group"].nunique(), "windows": len(frame)}
     embed = embedding.load(settings.embedding, settings.mel.sample_rate)

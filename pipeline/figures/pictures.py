@@ -189,7 +189,9 @@ def _of_decoder(inputs: Inputs) -> Iterator[Picture]:
     if steps:
         caption = (
             "From the latent of one test window to that of another, on a straight line and along an arc (slerp), with "
-            "the share of the way above; both ends are reconstructions." + shown
+            "the share of the way above; both ends are reconstructions."
+            + (" The label changes half-way." if moved else "")
+            + shown
         )
         yield Picture("walks.png", "Walks through latent space", caption, lambda: strips.walks(steps, config), True)
     if perturbed:

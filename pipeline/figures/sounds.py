@@ -108,7 +108,7 @@ def _example(number: int, inputs: Inputs, start: Begin) -> list[Clip]:
     rate = inputs.representation.sample_rate
     through = "inverted mel spectrogram" if is_mel else f"at {rate:,} Hz"
     sounds = inputs.heard[number]
-    error = f", MSE {mse(*pair):#.3g}" if pair else ""
+    error = f", MSE {mse(*pair):#.3g} on its own scale" if pair else ""
     of = {
         "original": (f"{track}, original", "The recording itself.", sounds.original),
         "ceiling": (

@@ -16,7 +16,7 @@ SETS = {
 }
 ABOUT = {
     "common": "Every row as the same log-mel spectrogram in [0, 1]: here inputs of different kinds compare. What lies "
-    "above a waveform's reach is silent in it and counts as error; “within reach” leaves those bands out.",
+    "above a waveform's reach is silent in it and counts as error; “shared bands” are those that all inputs have.",
     "own": "On the scale of the input itself, where only rows with the same input compare. PCA is fitted on the same "
     "training windows and keeps as many components as the latent has numbers.",
     "latent": "What the latent holds. KL and ELBO in nats per window; the probe is a linear classifier of the labels, "
@@ -76,7 +76,11 @@ def _bare(written: str) -> str:
 
 
 def _probe(row: Row) -> str:
-    return f"chance {percent(row['chance'])}" if row["probe_accuracy"] is not None and row["chance"] is not None else ""
+    if row["probe_accuracy"] is None or row["chance"] is None:
+        return ""
+    low, high = row["probe_accuracy_low"], row["probe_accuracy_high"]
+    ends = "" if low is None or high is None else f"{_bare(percent(low))}–{_bare(percent(high))}, "
+    return f"{ends}chance {_bare(percent(row['chance']))}"
 
 
 def _use(row: Row) -> str:
@@ -89,22 +93,20 @@ def _flat(row: Row) -> str:
     return NONE if row["samples_flat"] is None else "flat" if row["samples_flat"] else "no"
 
 
-def _reach(row: Row) -> str:
-    if row["mel_mse_reach"] is None:
-        return ""
-    return f"to {hertz(row['reach_hz'])}" if row["reach_hz"] is not None else "all bands"
+def _shared(row: Row) -> str:
+    return f"to {hertz(row['shared_hz'])}" if row["shared_hz"] is not None else ""
 
 
 COLUMNS = (
     plain("mel_mse", "Error", "MSE, log-mel", "common", better="low"),
     plain("mel_cosine_similarity", "Cosine", "log-mel", "common", better="high"),
     Column(
-        "Within reach",
+        "Shared bands",
         "log-mel",
         ("common",),
-        lambda row: row["mel_mse_reach"],
-        lambda row: digits(row["mel_mse_reach"]),
-        _reach,
+        lambda row: row["mel_mse_shared"],
+        lambda row: digits(row["mel_mse_shared"]),
+        _shared,
         "low",
     ),
     plain("mel_mse_relative", "Of mean", "predictor’s, log-mel", "audio", percent, "low"),

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from pipeline.errors import DataError
@@ -92,7 +93,34 @@ def rows(variants: list[str], evaluation: Path, params: dict[str, Any], referenc
     mean = next((row["mel_mse_mean"] for row in found if row["mel_mse_mean"] is not None), None)
     for row in found:
         row.numbers["mel_mse_relative"] = ratio(row["mel_mse"], mean)
+    _share_bands(found, evaluation, reference)
     return [row for row in found if row.role != "ceiling" or row.evaluated]
+
+
+def _share_bands(found: list[Row], evaluation: Path, reference: Path | None) -> None:
+    """mel_mse_shared of every row: its error in the bands that lie wholly below the least reach of all, shared_hz."""
+    reach = min((row["reach_hz"] for row in found if row["reach_hz"] is not None), default=None)
+    if reach is None or reference is None:
+        return
+    for row in found:
+        ceiling = reference / "ceiling" / row.representation
+        path = (ceiling if row.role == "ceiling" else evaluation / row.variant) / "bands.parquet"
+        if row.evaluated and path.is_file():
+            errors = read_bands(path)["mse"]
+            ends = np.append(errors.index[1:], np.inf)  # a band ends at the centre of the next one
+            row.numbers.update(mel_mse_shared=number(float(errors[ends <= reach].mean())), shared_hz=reach)
+
+
+def read_bands(path: Path) -> pd.DataFrame:
+    """mse and mse_mean by hertz, the mean over seeds.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        return pd.read_parquet(path, columns=["hertz", "mse", "mse_mean"]).groupby("hertz").mean()
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"{path}: not a usable table; run `dvc repro` to make it again") from error
 
 
 def _row(variant: str, folder: Path, params: dict[str, Any]) -> Row:
@@ -192,7 +220,7 @@ def ratio(part: float | None, whole: float | None) -> float | None:
 def write_csv(found: list[Row], path: Path) -> None:
     """comparison.csv: every number of every row; what a row has no value for is empty."""
     others = {name for row in found for name in row.numbers} - set(FIRST)
-    names = [*FIRST, *sorted(others)]
+    names = [*FIRST, *sorted(others - {"collapse_reason"})]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["variant", "role", "representation", "input", "evaluated", *names, "collapse_reason"])

@@ -79,10 +79,10 @@ def verdict(found: list[Row], windows: dict[str, pd.DataFrame], resamples: int) 
         return Verdict(said, [])
     first = leads[0]
     if first.relative is None:
-        headline = f"{first.best} has the lowest error."
+        headline = f"{first.best} has the lowest error of all trained variants."
     elif first.relative < 1:
         left = f"{percent(first.relative)} of what predicting the training mean leaves"
-        headline = f"{first.best} has the lowest error: {left}."
+        headline = f"{first.best} has the lowest error of all trained variants: {left}."
     else:
         headline = f"No variant does better than predicting the training mean; {first.best} is nearest."
     return Verdict(headline, leads, first.best)

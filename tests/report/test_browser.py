@@ -122,7 +122,7 @@ def test_rows_are_filtered_by_words_input_and_what_they_are(browser: Browser, pa
 def test_column_sets_show_their_columns_alone(browser: Browser, page: Path) -> None:
     browser.open(page)
     shown = f"{HEADS}.filter(h => !h.hidden).map(h => h.innerText.split('\\n')[0])"
-    assert {"Error", "Within reach", "MSE"} <= set(browser.run(shown)) and "KL" not in browser.run(shown)
+    assert {"Error", "Cosine", "MSE"} <= set(browser.run(shown)) and "KL" not in browser.run(shown)
     browser.run("document.querySelector('[name=set][value=latent]').click()")
     assert {"Variant", "KL", "ELBO", "Probe"} <= set(browser.run(shown)) and "MSE" not in browser.run(shown)
     assert browser.run("document.querySelector('#rows tbody tr').cells.length") == browser.run(f"{HEADS}.length")

@@ -155,7 +155,10 @@ def test_damaged_input_is_named(tmp_path: Path) -> None:
 def test_it_says_at_the_top_what_won_and_by_how_much(page: Page) -> None:
     top = page.text[: page.text.index("Error on the common log-mel")]
     assert "2 variants" not in top and "4 variants, trained on the same recordings" in top
-    assert "mel_good has the lowest error: 23.5 % of what predicting the training mean leaves." in top
+    assert (
+        "mel_good has the lowest error of all trained variants: 23.5 % of what predicting the training mean leaves."
+        in top
+    )
     assert "common log-mel all inputs mel_good 0.00720" in top and "mel own scale mel_good 0.00600" in top
     assert top.count("mel_poor +1") == 2 and top.count("settled") >= 2
 

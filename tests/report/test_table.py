@@ -5,6 +5,7 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipeline.report import columns, table, text
@@ -65,6 +66,21 @@ def test_ceilings_are_rows_that_do_not_compete(tmp_path: Path) -> None:
     table.write_csv(list(found.values()), tmp_path / "comparison.csv")
     with (tmp_path / "comparison.csv").open(newline="") as file:
         assert [row["role"] for row in csv.DictReader(file)] == ["variant", "ceiling"]
+
+
+def test_what_all_inputs_reach_is_compared_in_the_same_bands(tmp_path: Path) -> None:
+    for name, kind, reach in (("mel_a", "mel", None), ("wave_a", "waveform", 1500.0)):
+        artefacts.make_variant(tmp_path, name, kind, metrics={"reach_hz": reach})
+        made.scores(tmp_path, name, 0.02)
+    made.ceilings(tmp_path)
+    names = ["mel_a", "wave_a"]
+    found = table.rows(names, tmp_path / "evaluation", params(*names), tmp_path / "reference")
+    hertz, error = np.geomspace(40, 10000, 32), 0.02 * np.linspace(1, 2, 32)
+    below = error[:-1][hertz[1:] <= 1500].mean()
+    assert 0.02 < below < error.mean()
+    assert [row["mel_mse_shared"] for row in found[:2]] == [pytest.approx(below)] * 2
+    alone = table.rows(["mel_a"], tmp_path / "evaluation", params("mel_a"), tmp_path / "reference")
+    assert alone[0]["mel_mse_shared"] is None  # all bands are shared
 
 
 def test_comparison_files_hold_numbers_or_nothing(tmp_path: Path) -> None:

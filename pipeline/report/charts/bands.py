@@ -2,13 +2,11 @@
 
 from pathlib import Path
 
-import pandas as pd
 from matplotlib.figure import Figure
 
-from pipeline.errors import DataError
 from pipeline.figures import style
 from pipeline.report.charts import marks
-from pipeline.report.table import Row
+from pipeline.report.table import Row, read_bands
 
 CAPTION = (
     "Mean squared error of each band of the common log-mel over its middle frequency; dashed, grey: the mean "
@@ -20,7 +18,7 @@ TICKS = [60, 125, 250, 500, 1000, 2000, 4000, 8000]
 def draw(rows: list[Row], evaluation: Path) -> Figure | None:
     """A panel for each input; nothing where no variant has bands.parquet."""
     paths = {row.variant: evaluation / row.variant / "bands.parquet" for row in rows if row.role == "variant"}
-    found = {variant: _read(path) for variant, path in paths.items() if path.is_file()}
+    found = {variant: read_bands(path) for variant, path in paths.items() if path.is_file()}
     shown = [row for row in rows if row.variant in found]
     groups = marks.by_input(shown)
     if not groups:
@@ -48,11 +46,3 @@ def draw(rows: list[Row], evaluation: Path) -> Figure | None:
     axes[-1].minorticks_off()
     axes[-1].set_xlabel("Hz")
     return picture
-
-
-def _read(path: Path) -> pd.DataFrame:
-    """mse and mse_mean by hertz, the mean over seeds."""
-    try:
-        return pd.read_parquet(path, columns=["hertz", "mse", "mse_mean"]).groupby("hertz").mean()
-    except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"{path}: not a usable table; run `dvc repro` to make it again") from error
