@@ -5,7 +5,7 @@ checked by `pipeline.schema`.
 """
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -115,3 +115,12 @@ def _path(loc: tuple[int | str, ...], raw: Any) -> list[str]:
         except (KeyError, IndexError, TypeError):
             raw = None
     return keys
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested settings as dotted keys with their values."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

@@ -1,10 +1,10 @@
 """Variants that differ in their loss alone: what a term of the loss does, all else equal."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.params import flatten
 from pipeline.report.table import Row
 from pipeline.training.config import variant
 
@@ -39,7 +39,7 @@ def ablations(found: list[Row], params: dict[str, Any]) -> list[Ablation]:
         rest = model.model_dump(mode="json", exclude={"loss", "train"})
         key = json.dumps([rest, training.model_dump(mode="json")], sort_keys=True)
         loss = model.loss.model_dump(mode="json") if model.loss else {}
-        groups.setdefault(key, []).append((row, dict(_flat(loss))))
+        groups.setdefault(key, []).append((row, dict(flatten(loss))))
     return [_compared(group) for group in groups.values() if len(group) > 1]
 
 
@@ -48,11 +48,3 @@ def _compared(group: list[tuple[Row, dict[str, Any]]]) -> Ablation:
     keys = dict.fromkeys(key for loss in losses for key in loss)
     values = {key: [loss.get(key) for loss in losses] for key in keys}
     return Ablation([row for row, _ in group], {k: v for k, v in values.items() if any(one != v[0] for one in v)})
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value

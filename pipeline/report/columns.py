@@ -76,11 +76,8 @@ def _bare(written: str) -> str:
 
 
 def _probe(row: Row) -> str:
-    if row["probe_accuracy"] is None or row["chance"] is None:
-        return ""
     low, high = row["probe_accuracy_low"], row["probe_accuracy_high"]
-    ends = "" if low is None or high is None else f"{_bare(percent(low))}–{_bare(percent(high))}, "
-    return f"{ends}chance {_bare(percent(row['chance']))}"
+    return "" if low is None or high is None else f"{_bare(percent(low))}–{_bare(percent(high))}"
 
 
 def _use(row: Row) -> str:
@@ -150,6 +147,7 @@ COLUMNS = (
         _probe,
         "high",
     ),
+    plain("chance", "Chance", "of the probes", "latent", percent),
     plain("knn_accuracy", "Neighbours", "accuracy", "latent", percent, "high"),
     plain("silhouette", "Silhouette", "by label", "latent", better="high"),
     plain("interpolation_smoothness", "Walk", "unevenness", "latent", better="low"),

@@ -3,12 +3,13 @@
 import os
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import workspace
+from pipeline.params import flatten
 from pipeline.tracking import store
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def params(run_id: str, values: Mapping[str, Any]) -> None:
     """Log nested settings under dotted keys."""
     from mlflow.entities import Param
 
-    client().log_batch(run_id, params=[Param(key, str(value)) for key, value in _flatten(values)])
+    client().log_batch(run_id, params=[Param(key, str(value)) for key, value in flatten(values)])
 
 
 def metrics(run_id: str, values: Mapping[str, float], step: int) -> None:
@@ -139,11 +140,3 @@ def _git(*arguments: str) -> str:
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return result.stdout.strip()
-
-
-def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flatten(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
