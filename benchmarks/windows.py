@@ -80,6 +80,9 @@ class Silent:
     def step(self, terms: dict[str, float] | None) -> None:
         """Nothing to do."""
 
+    def steps(self, first: int, rows: list[dict[str, float]]) -> None:
+        """Nothing to do."""
+
     def epoch(self, row: dict[str, float]) -> None:
         """Keep it."""
         self.rows.append(row)

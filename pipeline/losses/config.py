@@ -12,7 +12,10 @@ STFT_WINDOWS = (2048, 1024, 512, 256, 128)  # samples, of the spectral term on a
 class ReconstructionConfig(Strict):
     """How the distance of a reconstruction from its original becomes nats per window."""
 
-    type: Literal["gaussian", "mse", "l1", "bce", "log_magnitude"] = "gaussian"
+    type: Literal["gaussian", "mse", "l1", "bce", "log_magnitude"] = Field(
+        "gaussian",
+        description="gaussian: a likelihood of scale `sigma`; the others: a distance, summed over the window",
+    )
     sigma: Annotated[float, Field(gt=0)] | Literal["optimal"] = Field(
         "optimal", description="gaussian only: its scale, or fitted to each batch"
     )
@@ -31,8 +34,12 @@ class KLConfig(Strict):
     """The KL term and how its weight grows."""
 
     beta: float = Field(1.0, ge=0, description="final weight, against the likelihood summed over the window's values")
-    estimator: Literal["analytic", "monte_carlo"] = "analytic"
-    schedule: Literal["constant", "linear", "cyclical", "log"] = "linear"
+    estimator: Literal["analytic", "monte_carlo"] = Field(
+        "analytic", description="the integral, or log q(z|x) - log p(z) at the sample that is decoded"
+    )
+    schedule: Literal["constant", "linear", "cyclical", "log"] = Field(
+        "linear", description="how the weight grows to beta: not at all, evenly, in repeated rises, or by even factors"
+    )
     warmup: float = Field(
         0.3, ge=0, le=1, description="share of the training over which linear and log, capacity and balance go"
     )
@@ -65,9 +72,9 @@ class CodebookConfig(Strict):
 class LossConfig(Strict):
     """What a variant minimises. The numbers are weights of further terms against the reconstruction's distance."""
 
-    reconstruction: ReconstructionConfig = ReconstructionConfig()
+    reconstruction: ReconstructionConfig = Field(ReconstructionConfig(), description="its distance, and its likelihood")
     spectral: float = Field(0.0, ge=0, description="FFTs of a mel along time and bands; STFTs of a waveform")
     range: float = Field(0.0, ge=0, description="values more than 10 % of the data's scale outside it")
     adversarial: float = Field(0.0, ge=0, description="a patch discriminator, which learns beside the model")
-    kl: KLConfig = KLConfig()
+    kl: KLConfig = Field(KLConfig(), description="its weight, and how that grows")
     codebook: CodebookConfig | None = Field(None, description="bottleneck vq only")

@@ -46,9 +46,9 @@ class Conv2dConfig(_Strided):
     kind = "mel"
     type: Literal["conv2d"]
     channels: list[int] = Field([16, 32, 64, 128], min_length=1, description="per stage; each halves bands and frames")
-    norm: Literal["batch", "instance", "none"] = "batch"
-    activation: Literal["silu", "gelu"] = "silu"
-    head: Literal["linear", "sigmoid", "softplus"] = "linear"
+    norm: Literal["batch", "instance", "none"] = Field("batch", description="after each convolution")
+    activation: Literal["silu", "gelu"] = Field("silu", description="after each norm")
+    head: Literal["linear", "sigmoid", "softplus"] = Field("linear", description="what makes the output's values")
 
     @property
     def strides(self) -> list[int]:
@@ -62,7 +62,7 @@ class Strided1dConfig(_Strided):
     kind = "waveform"
     channels: list[int] = Field([16, 32, 64], min_length=1, description="per stage")
     stride: int = Field(4, ge=2, description="by which each stage shortens the sequence")
-    head: Literal["linear", "tanh", "sigmoid"] = "linear"
+    head: Literal["linear", "tanh", "sigmoid"] = Field("linear", description="what makes the output's values")
 
     @property
     def strides(self) -> list[int]:
@@ -80,7 +80,7 @@ class Conv1dConfig(Strided1dConfig):
     """Strided 1-D convolutions over a waveform with dilated residual units (systems C and E)."""
 
     type: Literal["conv1d"]
-    activation: Literal["snake", "elu", "leaky_relu"] = "snake"
+    activation: Literal["snake", "elu", "leaky_relu"] = Field("snake", description="between convolutions")
     weight_norm: bool = Field(True, description="direction and length of each kernel learnt apart")
     pooling: Literal["none", "global"] = Field(
         "none", description="global: the features' means over time, from which the decoder makes every position again"
@@ -100,7 +100,7 @@ class FullyConnectedConfig(_Network):
     frame: int | None = Field(
         None, ge=1, description="samples (of a mel: columns) that they see at a time; null: the whole window"
     )
-    head: Literal["linear", "sigmoid"] = "linear"
+    head: Literal["linear", "sigmoid"] = Field("linear", description="what makes the output's values")
 
     def problem(self, shape: tuple[int, ...]) -> str | None:
         """See `_Network.problem`."""
@@ -118,8 +118,8 @@ class TransformerConfig(_Network):
     tokens: int = Field(60, ge=1, description="latent tokens of a window, evenly spread; at most as many as patches")
     layers: int = Field(3, ge=1, description="blocks of self-attention on each side of the bottleneck")
     width: int = Field(128, ge=2, description="channels of a token: a multiple of twice `heads`")
-    heads: int = Field(4, ge=1)
-    head: Literal["linear", "tanh", "sigmoid"] = "linear"
+    heads: int = Field(4, ge=1, description="of each attention")
+    head: Literal["linear", "tanh", "sigmoid"] = Field("linear", description="what makes the output's values")
 
     def problem(self, shape: tuple[int, ...]) -> str | None:
         """See `_Network.problem`."""
@@ -146,7 +146,7 @@ class MixtureConfig(Strict):
     """Mixture of Gaussians, all of it learned."""
 
     type: Literal["mixture"]
-    components: int = Field(10, ge=2)
+    components: int = Field(10, ge=2, description="Gaussians in the mixture")
 
 
 class VampConfig(Strict):

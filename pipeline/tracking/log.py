@@ -15,6 +15,7 @@ from pipeline.tracking import store
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+BATCH = 1000  # metrics at most that MLflow takes in a call
 Identity = dict[str, Any]  # run.json: variant, seed, fingerprint, and run_id (None where nothing was recorded)
 
 
@@ -61,10 +62,17 @@ def params(run_id: str, values: Mapping[str, Any]) -> None:
 
 def metrics(run_id: str, values: Mapping[str, float], step: int) -> None:
     """Log numbers at a step."""
+    series(run_id, {step: values})
+
+
+def series(run_id: str, rows: Mapping[int, Mapping[str, float]]) -> None:
+    """Log numbers at many steps at once."""
     from mlflow.entities import Metric
 
     now = int(time.time() * 1000)
-    client().log_batch(run_id, metrics=[Metric(key, float(value), now, step) for key, value in values.items()])
+    found = [Metric(key, float(value), now, step) for step, values in rows.items() for key, value in values.items()]
+    for start in range(0, len(found), BATCH):
+        client().log_batch(run_id, metrics=found[start : start + BATCH])
 
 
 def logged(run_id: str, key: str) -> set[int]:

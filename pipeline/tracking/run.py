@@ -48,6 +48,10 @@ class Run:
         """Log numbers at a step; None is left out."""
         self._tell("metrics", {key: value for key, value in values.items() if value is not None}, step)
 
+    def series(self, rows: Mapping[int, Mapping[str, float]]) -> None:
+        """Log numbers at many steps at once: step, and what was measured there."""
+        self._tell("series", rows)
+
     def logged(self, key: str) -> set[int]:
         """Steps at which the metric `key` was logged, in earlier processes too."""
         self._tell("logged", key)

@@ -14,21 +14,23 @@ class PlateauConfig(Strict):
     """When the schedule `plateau` lowers the learning rate, and by how much."""
 
     patience: int = Field(5, ge=1, description="epochs without a better validation objective")
-    factor: float = Field(0.5, gt=0, lt=1)
+    factor: float = Field(0.5, gt=0, lt=1, description="by which the rate is multiplied then")
 
 
 class TrainConfig(Strict):
     """Defaults of training; `models.<variant>.train` overrides any of them."""
 
-    epochs: int = Field(30, ge=1)
+    epochs: int = Field(30, ge=1, description="passes over the train windows, at most")
     batch_size: int = Field(16, ge=1, description="windows in a step, of all devices together")
     optimiser: Literal["adam", "adamw"] = Field("adamw", description="weight decay as a penalty, or apart from it")
-    learning_rate: float = Field(1e-3, gt=0)
-    weight_decay: float = Field(0.01, ge=0)
-    schedule: Literal["constant", "cosine", "plateau"] = "cosine"
-    plateau: PlateauConfig = PlateauConfig()
-    warmup_steps: int = Field(50, ge=0)
-    clip_norm: float = Field(1.0, gt=0)
+    learning_rate: float = Field(1e-3, gt=0, description="of the optimiser, after the warm-up")
+    weight_decay: float = Field(0.01, ge=0, description="of the optimiser; 0: none")
+    schedule: Literal["constant", "cosine", "plateau"] = Field(
+        "cosine", description="of the learning rate after the warm-up: cosine falls to 1 % at the last step"
+    )
+    plateau: PlateauConfig = Field(PlateauConfig(), description="schedule plateau only")
+    warmup_steps: int = Field(50, ge=0, description="over which the learning rate rises")
+    clip_norm: float = Field(1.0, gt=0, description="largest norm of the gradient, which is scaled down to it")
     moving_average: float | None = Field(
         None, gt=0, lt=1, description="decay per step of averaged weights, which are validated and kept; null: none"
     )
@@ -60,15 +62,15 @@ class TrainConfig(Strict):
 class VariantConfig(Strict):
     """One model: input x network x bottleneck x loss. One with a linear bottleneck is a baseline: it has no loss."""
 
-    representation: str
-    network: NetworkConfig
-    bottleneck: BottleneckConfig
+    representation: str = Field(description="what it sees of a window: a name under `representations`")
+    network: NetworkConfig = Field(description="encoder and decoder")
+    bottleneck: BottleneckConfig = Field(description="what is between them: the latent and its prior")
     scaling: Literal["none", "peak", "rms"] = Field(
         "none", description="waveforms only: a window is divided by its level, and its reconstruction multiplied"
     )
     condition: ConditionConfig | None = Field(None, description="gives the label to encoder and decoder")
     loss: LossConfig | None = Field(None, description="null: the defaults; a baseline has none")
-    train: dict[str, Any] = {}
+    train: dict[str, Any] = Field({}, description="keys of the section `train`, for this variant alone")
 
     @model_validator(mode="before")
     @classmethod

@@ -50,6 +50,12 @@ class Watcher(Protocol):
     def step(self, terms: dict[str, float] | None) -> None:
         """After each step; now and then with the means of all terms over the epoch so far."""
 
+    def steps(self, first: int, rows: list[dict[str, float]]) -> None:
+        """Now and then, with the terms of each step since the last time; the number of the first one, from 1.
+
+        Of several ranks, each is told of its own share of the batches. What a stop interrupted is told again.
+        """
+
     def epoch(self, row: dict[str, float]) -> None:
         """After each epoch, with its row of history."""
 
@@ -107,6 +113,7 @@ class Training:
         self.warm = False  # whether this process has made a step
         self.names: list[str] = []
         self.sums: Tensor | None = None  # (terms + 1,) over the epoch's kept steps, and their number
+        self.recent: list[Tensor] = []  # (terms,) of each step that was not told yet
 
     def advance(self, x: Tensor, label: Tensor) -> None:
         """One step of the optimiser on the rank's share of a batch; nothing in it waits for the device."""
@@ -121,6 +128,7 @@ class Training:
         terms["grad_norm"] = norm.detach()
         self.names = list(terms)
         values = torch.stack(list(terms.values()))
+        self.recent.append(values)
         self._apply(self.guard.judge(self.step, values), values)
         self.step += 1
 
@@ -170,6 +178,13 @@ class Training:
             "learning_rate": self.optimiser.param_groups[0]["lr"],
             "skipped_steps": made - kept,
         }
+
+    def tell(self, watch: Watcher) -> None:
+        """Tell of the steps that were made since the last time; this waits for the device."""
+        if self.recent:
+            rows = torch.stack(self.recent).tolist()
+            watch.steps(self.step - len(rows) + 1, [dict(zip(self.names, row, strict=True)) for row in rows])
+            self.recent = []
 
     def close_epoch(self, learnt: dict[str, float]) -> dict[str, float]:
         """Validate, keep the weights if they are the best so far, and give the epoch's row of history.
@@ -284,10 +299,14 @@ def _epoch(run: Training, watch: Watcher, checkpoints: Checkpoints | None, stop:
         run.advance(x, label)
         if not run.warm:  # the first step of a process compiles, or tries kernels: it is timed apart
             first_step, run.warm = run.waited() - began, True
-        watch.step(run.means() if run.step % CHECK_STEPS == 0 else None)
+        check = run.step % CHECK_STEPS == 0
+        watch.step(run.means() if check else None)
+        if check:
+            run.tell(watch)
         run.seconds = before + time.perf_counter() - began
-        _pause(run, checkpoints, stop, run.step % STOP_STEPS == 0)
+        _pause(run, watch, checkpoints, stop, run.step % STOP_STEPS == 0)
     learnt, trained = run.means(), run.waited() - began
+    run.tell(watch)
     row = run.close_epoch(learnt)
     made = run.step - start
     if made > 1 and first_step:
@@ -296,10 +315,10 @@ def _epoch(run: Training, watch: Watcher, checkpoints: Checkpoints | None, stop:
     row["first_step_seconds"] = first_step
     row["seconds"], run.seconds = before + time.perf_counter() - began, 0.0
     watch.epoch(row)
-    _pause(run, checkpoints, stop, True)
+    _pause(run, watch, checkpoints, stop, True)
 
 
-def _pause(run: Training, checkpoints: Checkpoints | None, stop: Stop, together: bool) -> None:
+def _pause(run: Training, watch: Watcher, checkpoints: Checkpoints | None, stop: Stop, together: bool) -> None:
     """Save where it is time to, and end where a signal has asked for it: with several ranks only `together`."""
     if run.done():
         return
@@ -309,6 +328,7 @@ def _pause(run: Training, checkpoints: Checkpoints | None, stop: Stop, together:
     saved = False
     # What is broken is not saved: the next run would go on into the same failure.
     if checkpoints and distributed.rank() == 0 and (asked or checkpoints.due()) and run.guard.healthy():
+        run.tell(watch)  # whoever goes on from there does not know these steps
         saved = checkpoints.save(f"{len(run.history):06d}-{run.step:010d}", run.state_dict())
     if asked:
         kept = "; what was learnt is saved, and the next run goes on from there" if saved else ""

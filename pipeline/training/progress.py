@@ -1,8 +1,7 @@
 """How a training is shown: a live line on a terminal, elsewhere a line now and then."""
 
 import time
-from collections.abc import Callable
-from typing import Self
+from typing import Protocol, Self
 
 from tqdm import tqdm
 
@@ -13,6 +12,16 @@ SHOWN = ("loss", "kl", "mse", "distance")
 SECONDS, EPOCHS = 60.0, 5  # between two lines where there is no terminal: whichever is over first
 
 
+class Log(Protocol):
+    """What takes the numbers of a training."""
+
+    def epoch(self, row: dict[str, float]) -> None:
+        """Each row of history, at the start also those of an earlier process."""
+
+    def steps(self, first: int, rows: list[dict[str, float]]) -> None:
+        """See `loop.Watcher`."""
+
+
 class Progress:
     """Follows one training.
 
@@ -20,14 +29,11 @@ class Progress:
         name: what is trained.
         epochs: at most.
         windows: in a batch.
-        on_epoch: called with each new row of history.
-        quiet: show nothing, as ranks other than 0 do.
+        log: takes its numbers; None on ranks other than 0, which show nothing either.
     """
 
-    def __init__(
-        self, name: str, epochs: int, windows: int, on_epoch: Callable[[dict[str, float]], None], quiet: bool = False
-    ) -> None:
-        self.name, self.epochs, self.windows, self.on_epoch, self.quiet = name, epochs, windows, on_epoch, quiet
+    def __init__(self, name: str, epochs: int, windows: int, log: Log | None) -> None:
+        self.name, self.epochs, self.windows, self.log = name, epochs, windows, log
         self.bar = tqdm(disable=True)  # until the training begins
 
     def begin(self, history: History, step: int, batches: int) -> None:
@@ -41,10 +47,10 @@ class Progress:
             unit_scale=True,
             dynamic_ncols=True,
             leave=False,
-            disable=True if self.quiet else None,  # None: where there is no terminal
+            disable=True if self.log is None else None,  # None: where there is no terminal
         )
         for row in history:  # so that none is missing where it was not logged
-            self.on_epoch(row)
+            self._log(row)
         self._describe()
         if step:
             self._say(f"  going on after step {step}, in epoch {self.done + 1} of {self.epochs}")
@@ -57,9 +63,14 @@ class Progress:
             if self.bar.disable and self._long_ago():
                 self._say(f"  in epoch {self.done + 1} of {self.epochs}: {_told(terms, 'train')}")
 
+    def steps(self, first: int, rows: list[dict[str, float]]) -> None:
+        """See `loop.Watcher`."""
+        if self.log is not None:
+            self.log.steps(first, rows)
+
     def epoch(self, row: dict[str, float]) -> None:
         """See `loop.Watcher`."""
-        self.on_epoch(row)
+        self._log(row)
         self.done += 1
         self._describe()
         told = _told(row, "valid")
@@ -80,6 +91,10 @@ class Progress:
             self._say(f"  ended after epoch {self.done} of {self.epochs}: the objective got no better (train.patience)")
         self.bar.close()
 
+    def _log(self, row: dict[str, float]) -> None:
+        if self.log is not None:
+            self.log.epoch(row)
+
     def _describe(self) -> None:
         self.bar.set_description(f"{self.name}, epoch {min(self.done + 1, self.epochs)}/{self.epochs}", refresh=False)
 
@@ -87,7 +102,7 @@ class Progress:
         return time.monotonic() - self.said > SECONDS
 
     def _say(self, message: str) -> None:
-        if not self.quiet:
+        if self.log is not None:
             self.bar.clear()
             workspace.say(message)
         self.said = time.monotonic()

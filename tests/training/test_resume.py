@@ -42,7 +42,7 @@ class Killed(Rows):
 
     def step(self, terms):
         super().step(terms)
-        if self.steps == self.after:
+        if self.made == self.after:
             raise MemoryError
 
 
@@ -75,13 +75,16 @@ def assert_same(first, second):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_ends_with_the_same_bits_wherever_it_was_stopped(kind, tmp_path):
-    whole = run(kind, Rows())
+    complete, watch, told = Rows(), Rows(), {}
+    whole = run(kind, complete)
     for stop in (1, 5, 3):  # each time that many steps further: within an epoch, and at the end of one
+        killed = Killed(stop)
         with pytest.raises(MemoryError):
-            run(kind, Killed(stop), tmp_path)
-    watch = Rows()
+            run(kind, killed, tmp_path)
+        told |= killed.told
     assert_same(whole, run(kind, watch, tmp_path))
-    assert watch.begun[1] > 0 and watch.steps < 18
+    assert list(complete.told) == list(range(1, 19)) and told | watch.told == complete.told
+    assert watch.begun[1] > 0 and watch.made < 18
     assert len(list(tmp_path.iterdir())) <= 2
 
 
@@ -115,7 +118,7 @@ def test_a_signal_saves_and_stops_after_the_step(number, tmp_path):
     class Signalled(Rows):
         def step(self, terms):
             super().step(terms)
-            if self.steps == 8:
+            if self.made == 8:
                 signal.raise_signal(number)
 
     before = signal.getsignal(number)

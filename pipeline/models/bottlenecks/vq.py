@@ -70,7 +70,9 @@ class VQ(Quantised):
         codes: Tensor = self.quantiser.codebook
         return codes
 
-    @torch.compiler.disable  # what counts batches and moves codes would be compiled anew at each of the first steps
+    # What counts batches and moves codes would be compiled anew at each of the first steps. torch.compiler.disable does
+    # the same, but imports the compiler at once, for every program that imports a model.
+    @torch._disable_dynamo  # type: ignore[attr-defined]
     def quantise(self, vectors: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """See `Quantised.quantise`."""
         encodings = functional.normalize(vectors, dim=-1)
