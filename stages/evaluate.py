@@ -29,6 +29,7 @@ from pipeline.evaluation.shared import Shared
 from pipeline.models import store
 from pipeline.params import entry, read, section
 from pipeline.runtime import RuntimeConfig
+from pipeline.tracking import names
 from pipeline.tracking.config import TrackingConfig
 from pipeline.tracking.run import record
 from pipeline.training.config import seeds
@@ -91,7 +92,7 @@ def main(name: str) -> None:
                 about |= {"baseline": model.bottleneck.baseline, "reach_hz": shared.bands.reach_hz}
                 alone = summary.metrics(frame, [of_seed], about, settings.bootstrap)
                 run.params({"evaluate": settings.model_dump()})
-                run.metrics({f"test.{k}": v for k, v in alone.items() if isinstance(v, int | float)})
+                run.metrics(names.of_test(alone))
                 run.tag("collapsed", alone["collapse_reason"] or "no")
                 run.tag("samples_flat", alone["samples_flat_reason"] or "no")
             rows.append(frame)

@@ -19,6 +19,7 @@ from pipeline.errors import ParamsError
 from pipeline.models import store
 from pipeline.params import FILE, read, section
 from pipeline.runtime import RuntimeConfig
+from pipeline.tracking import names
 from pipeline.tracking.config import TrackingConfig
 from pipeline.tracking.run import Run, record
 from pipeline.training import work
@@ -84,7 +85,7 @@ def train_seed(job: Job, data: str, out: Path | None) -> None:
         out.mkdir()
         with record(section(TrackingConfig, "tracking"), "train", identity) as run:
             work.begin(fingerprint, run.identity)
-            run.params({key: value for key, value in job.described.items() if key != "stats"})
+            run.params(names.settings(job.described))
             model, history, snapshots = learn(job, checkpoints, Recorded(run))
             sizes = {"parameters": sum(p.numel() for p in model.parameters()), "latent_dims": model.latent_dims}
             store.save(out, model, job.described | sizes)
@@ -99,12 +100,12 @@ class Recorded:
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self.epochs, self.last = run.logged("seconds"), max(run.logged("step/loss"), default=0)
+        self.epochs, self.last = run.logged("epoch/seconds"), max(run.logged("step/loss"), default=0)
 
     def epoch(self, row: dict[str, float]) -> None:
         """See `progress.Log`."""
         if row["epoch"] not in self.epochs:
-            self.run.metrics({k: v for k, v in row.items() if k != "epoch" and isfinite(v)}, step=int(row["epoch"]))
+            self.run.metrics(names.of_epoch(row), step=int(row["epoch"]))
 
     def steps(self, first: int, rows: list[dict[str, float]]) -> None:
         """See `progress.Log`."""

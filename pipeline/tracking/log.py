@@ -54,10 +54,11 @@ def open_run(experiment: str, identity: Identity, stage: str, evaluation: str | 
 
 
 def params(run_id: str, values: Mapping[str, Any]) -> None:
-    """Log nested settings under dotted keys."""
+    """Log nested settings under dotted keys, but for what is not set."""
     from mlflow.entities import Param
 
-    client().log_batch(run_id, params=[Param(key, str(value)) for key, value in flatten(values)])
+    found = [Param(key, str(value)) for key, value in flatten(values) if value not in (None, [])]
+    client().log_batch(run_id, params=found)
 
 
 def metrics(run_id: str, values: Mapping[str, float], step: int) -> None:

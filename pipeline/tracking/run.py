@@ -41,7 +41,7 @@ class Run:
         return self._identity
 
     def params(self, values: Mapping[str, Any]) -> None:
-        """Log nested settings under dotted keys; MLflow takes each key once."""
+        """Log nested settings under dotted keys, those that are None left out; MLflow takes each key once."""
         self._tell("params", values)
 
     def metrics(self, values: Mapping[str, float | None], step: int = 0) -> None:

@@ -54,13 +54,13 @@ def test_one_run_per_variant_holds_what_every_stage_found(project):
     experiment = client.get_experiment_by_name("melisma")
     runs = {r.data.tags["variant"]: r for r in client.search_runs([experiment.experiment_id])}
     assert sorted(runs) == ["mel_conv", "pca"]
-    assert "test.mse" in runs["pca"].data.metrics and "test.kl" not in runs["pca"].data.metrics
+    assert "test/mse" in runs["pca"].data.metrics and "test/kl" not in runs["pca"].data.metrics
     for name, run in runs.items():
         assert run.info.status == "FINISHED"
         if name == "pca":
             continue
-        assert {"train_loss", "valid_mse", "beta", "test.mse", "test.kl"} <= set(run.data.metrics)
-        assert len(client.get_metric_history(run.info.run_id, "train_loss")) == 2
+        assert {"train/loss", "valid/mse", "epoch/beta", "test/mse", "test/kl"} <= set(run.data.metrics)
+        assert len(client.get_metric_history(run.info.run_id, "train/loss")) == 2
         assert run.data.params["bottleneck.type"] == "gaussian"
         kept = {a.path for a in client.list_artifacts(run.info.run_id, "figures")}
         assert {"figures/reconstructions.png", "figures/audio"} <= kept
@@ -97,7 +97,7 @@ def test_experiments_in_a_temporary_workspace_leave_their_runs_here(project):
     experiment = client.get_experiment_by_name("melisma")
     runs = {r.data.tags["dvc.exp_name"]: r for r in client.search_runs([experiment.experiment_id])}
     for name in ("aside", "queued"):
-        assert runs[name].info.status == "FINISHED" and "test.mse" in runs[name].data.metrics
+        assert runs[name].info.status == "FINISHED" and "test/mse" in runs[name].data.metrics
         assert runs[name].info.artifact_uri.startswith((project.path / "mlartifacts").as_uri())
         assert [a.path for a in client.list_artifacts(runs[name].info.run_id, "figures")]
 

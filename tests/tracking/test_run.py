@@ -36,20 +36,20 @@ def get(run_id: str):
 
 def test_train_evaluate_and_figures_share_a_run(project, tmp_path):
     with record(CONFIG, "train", IDENTITY) as run:
-        run.params({"network": {"type": "conv2d"}, "seed": 3})
+        run.params({"network": {"type": "conv2d", "norm": None, "labels": []}, "seed": 3})
         for step in (1, 2):
-            run.metrics({"train_loss": 1.0 / step, "absent": None}, step)
+            run.metrics({"train/loss": 1.0 / step, "absent": None}, step)
     (tmp_path / "a.png").write_bytes(b"png")
     with record(CONFIG, "evaluate", run.identity, evaluation="e1") as second:
-        second.metrics({"test.mse": 0.5})
+        second.metrics({"test/mse": 0.5})
     with record(CONFIG, "figures", second.identity) as third:
         third.folder(tmp_path, "figures")
     assert run.identity["run_id"] == second.identity["run_id"] == third.identity["run_id"]
     found = get(run.identity["run_id"])
     assert found.info.status == "FINISHED"
     assert found.data.params == {"network.type": "conv2d", "seed": "3"}
-    assert found.data.metrics == {"train_loss": 0.5, "test.mse": 0.5}
-    history = store.client().get_metric_history(run.identity["run_id"], "train_loss")
+    assert found.data.metrics == {"train/loss": 0.5, "test/mse": 0.5}
+    history = store.client().get_metric_history(run.identity["run_id"], "train/loss")
     assert [(m.step, m.value) for m in history] == [(1, 1.0), (2, 0.5)]
     tags = found.data.tags
     assert (tags["variant"], tags["seed"], tags["fingerprint"], tags["data"]) == ("mel_conv", "3", "abc", "def")

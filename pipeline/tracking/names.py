@@ -1,0 +1,33 @@
+"""What numbers and settings are called in MLflow, whose pages group by what stands before a slash or dot."""
+
+from collections.abc import Mapping
+from math import isfinite
+from typing import Any
+
+# Of a model's description: what tags say, what other settings say, or what no setting decides.
+UNLISTED = ("variant", "seed", "kind", "labels", "stats", "parameters", "latent_dims", "input", "seconds")
+
+
+def of_epoch(row: Mapping[str, float]) -> dict[str, float]:
+    """A row of history.csv as metrics: train/<term>, valid/<term>, and epoch/<name> for everything else."""
+    found = {}
+    for key, value in row.items():
+        if key == "epoch" or not isfinite(value):
+            continue
+        side, _, term = key.partition("_")
+        found[f"{side}/{term}" if side in ("train", "valid") else f"epoch/{key}"] = float(value)
+    return found
+
+
+def of_test(results: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers of a metrics.json as metrics: test/<metric>."""
+    return {f"test/{key}": float(value) for key, value in results.items() if isinstance(value, int | float)}
+
+
+def settings(described: Mapping[str, Any]) -> dict[str, Any]:
+    """The params of a model described as in config.json, under the keys that its variant has in params.yaml."""
+    return {
+        **{key: value for key, value in described.items() if key not in UNLISTED},
+        "representation": {"name": described["input"], **described["representation"]},
+        "windows": {"seconds": described["seconds"]},
+    }
