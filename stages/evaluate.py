@@ -29,11 +29,13 @@ from pipeline.evaluation.shared import Shared
 from pipeline.models import store
 from pipeline.params import entry, read, section
 from pipeline.runtime import RuntimeConfig
-from pipeline.tracking import names
+from pipeline.tracking import datasets, names
 from pipeline.tracking.config import TrackingConfig
 from pipeline.tracking.run import record
 from pipeline.training.config import seeds
 from pipeline.training.device import pick
+
+REGISTERED = ("mse", "mel_mse", "cosine_similarity", "kl", "label_accuracy", "parameters")  # tags of a version
 
 
 def main(name: str) -> None:
@@ -42,7 +44,8 @@ def main(name: str) -> None:
     settings = section(EvaluateConfig, "evaluate", raw=raw)
     device = pick(section(RuntimeConfig, "runtime", raw=raw).device)
     data = workspace.CACHE / entry(raw, "models", name)["representation"]
-    train, valid, test = (read_split(data, split) for split in ("train", "valid", "test"))
+    splits = {split: read_split(data, split) for split in ("train", "valid", "test")}
+    train, valid, test = splits.values()
     stats = read_stats(data)
     representation = TypeAdapter(RepresentationConfig).validate_python(stats["representation"])
     original = reference.load(workspace.REFERENCE, test)
@@ -50,17 +53,24 @@ def main(name: str) -> None:
     tracks = plain["track_id"].to_numpy(), plain["group"].to_numpy()
     predictors = protocol.baselines(train, test, settings.batch_size)
     chosen = workspace.fingerprint(settings.model_dump())
+    sources = datasets.describe(data, stats, splits)
+    tested = sources[-1]
+    tracking = section(TrackingConfig, "tracking", raw=raw)
     embed = embedding.load(settings.embedding, settings.mel.sample_rate)
     to_mel, size = relative.to_mel(settings.mel, representation), settings.batch_size
     # For each seed: a row per window, other tables, latents, a few numbers, and where MLflow has it.
     rows: list[pd.DataFrame] = []
     tables: dict[str, list[pd.DataFrame]] = {}
-    latents, numbers, runs = [], [], []
+    latents, numbers, runs, results = [], [], [], []
     with workspace.output(workspace.EVALUATION / name) as out:
         for seed in seeds(raw):
             trained = workspace.MODELS / name / f"seed-{seed}"
             identity = workspace.read_json(trained / "run.json")
-            with record(section(TrackingConfig, "tracking", raw=raw), "evaluate", identity, chosen) as run:
+            with record(tracking, "evaluate", identity, chosen) as run:
+                run.trained(trained)
+                run.datasets(sources)
+                if not rows:  # one seed's is enough, and logged while it is evaluated
+                    run.model(name, trained)
                 model, described = store.load(trained)
                 shared = Shared(original, representation, stats["seconds"], settings)
                 scores = protocol.score(model.to(device), test, valid, shared, size, device)
@@ -91,10 +101,21 @@ def main(name: str) -> None:
                 about = {key: described[key] for key in ("latent_dims", "parameters")}
                 about |= {"baseline": model.bottleneck.baseline, "reach_hz": shared.bands.reach_hz}
                 alone = summary.metrics(frame, [of_seed], about, settings.bootstrap)
-                run.params({"evaluate": settings.model_dump()})
-                run.metrics(names.of_test(alone))
-                run.tag("collapsed", alone["collapse_reason"] or "no")
-                run.tag("samples_flat", alone["samples_flat_reason"] or "no")
+                outcome = {
+                    "params": {"evaluate": settings.model_dump(exclude_defaults=True)},
+                    "metrics": names.of_test(alone),
+                    "dataset": {"dataset_name": tested["name"], "dataset_digest": tested["digest"]},
+                    "tags": {
+                        "evaluation": chosen,
+                        "collapsed": alone["collapse_reason"] or "no",
+                        "samples_flat": alone["samples_flat_reason"] or "no",
+                    },
+                }
+                run.evaluated(outcome, is_new=True)
+                if tracking.register and not rows:
+                    known = {f"test/{key}": str(alone[key]) for key in REGISTERED if alone.get(key) is not None}
+                    run.register(name, {**known, "evaluation": chosen, "test_data": tested["digest"]})
+                results.append({"seed": seed, **outcome})
             rows.append(frame)
             of_bands = shared.bands.table(scores.errors, original.mean_error, tracks[0])
             for table, found in {"bands": of_bands, **scores.space.tables}.items():
@@ -111,6 +132,7 @@ def main(name: str) -> None:
         result = summary.metrics(whole, numbers, about, settings.bootstrap)
         workspace.write_json(out / "metrics.json", result)
         workspace.write_json(out / "run.json", runs)
+        workspace.write_json(out / "results.json", results)
     workspace.say(f"{name}: {summary.line(result)}")
 
 

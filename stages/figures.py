@@ -1,9 +1,12 @@
 """Draw what people look at and listen to, from files and without a model: data/figures/<variant>/."""
 
 import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from pipeline import workspace
 from pipeline.evaluation.config import EvaluateConfig
+from pipeline.figures import epochs
 from pipeline.figures.config import FiguresConfig
 from pipeline.figures.draw import draw
 from pipeline.params import section
@@ -16,10 +19,16 @@ def main(variant: str) -> None:
     config, iterations = section(FiguresConfig, "figures"), section(EvaluateConfig, "evaluate").griffin_lim_iterations
     with workspace.output(workspace.FIGURES / variant) as out:
         runs = workspace.read_json(workspace.EVALUATION / variant / "run.json")
-        with record(section(TrackingConfig, "tracking"), "figures", runs[0]) as run:  # of the seed that is drawn
+        tracking, trained = section(TrackingConfig, "tracking"), workspace.MODELS / variant / f"seed-{runs[0]['seed']}"
+        # Of the seed that is drawn. The folder is there until the run has ended.
+        with TemporaryDirectory() as of_epochs, record(tracking, "figures", runs[0]) as run:
+            run.trained(trained)
+            run.evaluated(workspace.read_json(workspace.EVALUATION / variant / "results.json")[0], is_new=False)
             places = workspace.MODELS, workspace.EVALUATION, workspace.REFERENCE
             entries = draw(variant, *places, out, config, iterations)
             run.folder(out, "figures")
+            if tracking.enabled and epochs.write(trained, Path(of_epochs), config.dpi):
+                run.images(Path(of_epochs), "reconstructions")
     kinds = [entry["kind"] for entry in entries]
     counts = [f"{kinds.count(kind)} {name}" for kind, name in KINDS.items()]
     workspace.say(f"{variant}: {', '.join(counts[:-1])} and {counts[-1]}")

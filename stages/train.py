@@ -19,7 +19,7 @@ from pipeline.errors import ParamsError
 from pipeline.models import store
 from pipeline.params import FILE, read, section
 from pipeline.runtime import RuntimeConfig
-from pipeline.tracking import names
+from pipeline.tracking import datasets, names
 from pipeline.tracking.config import TrackingConfig
 from pipeline.tracking.run import Run, record
 from pipeline.training import work
@@ -62,10 +62,10 @@ def describe(name: str, seed: int, config: VariantConfig, settings: TrainConfig,
     }
 
 
-def train_seed(job: Job, data: str, out: Path | None) -> None:
+def train_seed(job: Job, data: str, sources: list[dict[str, Any]], out: Path | None) -> None:
     """Train one seed into the folder `out`, or copy it from the finished ones; a rank that has no `out` just helps.
 
-    `data` is the hash of what it is trained on.
+    `data` is the hash of what it is trained on, `sources` what MLflow is told of that.
     """
     made_with = [torch.__version__, version("vector-quantize-pytorch"), job.device.type, distributed.world()]
     fingerprint = workspace.fingerprint([job.described, data, *made_with], CODE)
@@ -86,6 +86,7 @@ def train_seed(job: Job, data: str, out: Path | None) -> None:
         with record(section(TrackingConfig, "tracking"), "train", identity) as run:
             work.begin(fingerprint, run.identity)
             run.params(names.settings(job.described))
+            run.datasets(sources)
             model, history, snapshots = learn(job, checkpoints, Recorded(run))
             sizes = {"parameters": sum(p.numel() for p in model.parameters()), "latent_dims": model.latent_dims}
             store.save(out, model, job.described | sizes)
@@ -130,10 +131,11 @@ def main(name: str) -> None:
         if settings.batch_size % world:
             raise ParamsError(f"{FILE}: train.batch_size: {settings.batch_size} is no multiple of {world} processes")
         with workspace.output(workspace.MODELS / name) if first else nullcontext() as out:
+            sources = datasets.describe(data, read_stats(data), dict(zip(("train", "valid"), splits, strict=True)))
             for seed in seeds(raw):
                 described = describe(name, seed, config, settings, data, splits[0])
                 job = Job(described, config, settings, splits, device)
-                train_seed(job, workspace.fingerprint(shards), None if out is None else out / f"seed-{seed}")
+                train_seed(job, workspace.fingerprint(shards), sources, None if out is None else out / f"seed-{seed}")
 
 
 if __name__ == "__main__":

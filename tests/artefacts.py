@@ -130,6 +130,7 @@ def make_variant(
         sizes = pd.DataFrame({"latent": size, "mse": error, "mse_low": 0.9 * error, "mse_high": 1.1 * error})
         sizes.to_parquet(folder / "sizes.parquet", index=False)
     write_json(folder / "metrics.json", {**found, **(metrics or {})})
+    write_json(folder / "results.json", [{"seed": s, "params": {}, "metrics": {}, "tags": {}} for s in seeds])
     write_json(
         folder / "run.json", [{"variant": variant, "seed": s, "fingerprint": "0", "run_id": None} for s in seeds]
     )

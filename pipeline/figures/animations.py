@@ -31,7 +31,7 @@ def progress(snapshots: Sequence[Window], config: MelConfig | WaveformConfig, pa
     original, made = course(snapshots)
     is_mel = isinstance(config, MelConfig)
     sheet = Sheet([3.2] * 2, [1.7] if is_mel else [0.9, 1.4], right=0.8, top=0.3, down=0.12)
-    limit = _limit([original.array, *(w.array for w in made)])
+    limit = highest([original.array, *(w.array for w in made)])
     _show(sheet, 0, original.array, config, limit, style.INK)
     artists, updates = _show(sheet, 1, made[0].array, config, limit, style.ACCENT)
     first = sheet.picture.axes[0]
@@ -51,13 +51,13 @@ def generation(snapshots: Sequence[Window], config: MelConfig | WaveformConfig, 
     height = 1.0 if isinstance(config, MelConfig) else 0.75
     right = 0.8 if isinstance(config, MelConfig) else 0.2
     sheet = Sheet([2.0] * min(SIDE, len(numbers)), [height] * rows, right=right, top=0.3, down=0.14)
-    limit = _limit([w.array for w in drawn])
+    limit = highest([w.array for w in drawn])
     artists: list[Artist] = []
     updates: list[Update] = []
     for place, number in enumerate(numbers):
         ax = sheet.axes(place // SIDE, place % SIDE)
         sides = ("" if place + SIDE < len(numbers) else "x") + ("" if place % SIDE else "y")
-        artist, update = _cell(ax, of[epochs[0], number], config, limit, style.ACCENT, sides)
+        artist, update = cell(ax, of[epochs[0], number], config, limit, style.ACCENT, sides)
         artists.append(artist)
         updates.append(update)
     if isinstance(config, MelConfig):
@@ -66,7 +66,8 @@ def generation(snapshots: Sequence[Window], config: MelConfig | WaveformConfig, 
     return _write(sheet, artists, updates, frames, sheet.picture.axes[0], path, dpi)
 
 
-def _limit(arrays: Sequence[np.ndarray]) -> float:
+def highest(arrays: Sequence[np.ndarray]) -> float:
+    """What waveforms are drawn up to, either way."""
     return max(1.05 * max(float(np.abs(array).max(initial=0)) for array in arrays), 1e-3)
 
 
@@ -76,18 +77,19 @@ def _show(
     """A window in a column, and what changes of it: a mel, or a waveform above its spectrogram."""
     ax, y = sheet.axes(0, column), "" if column else "y"
     if isinstance(config, MelConfig):
-        artist, update = _cell(ax, array, config, limit, color, "x" + y)
+        artist, update = cell(ax, array, config, limit, color, "x" + y)
         return [artist], [update]
-    artist, update = _cell(ax, array, config, limit, color, y)
+    artist, update = cell(ax, array, config, limit, color, y)
     below = sheet.axes(1, column)
     seconds = len(array) / config.sample_rate
     image = panels.spectrogram(below, panels.spectrum(array, config), config, seconds, "x" + y)
     return [artist, image], [update, lambda values: image.set_data(panels.spectrum(values, config))]
 
 
-def _cell(
+def cell(
     ax: Axes, array: np.ndarray, config: MelConfig | WaveformConfig, limit: float, color: str, sides: str
 ) -> tuple[Artist, Update]:
+    """Draw a window; what it is drawn with, and a function that puts another window in its place."""
     if isinstance(config, MelConfig):
         image = panels.mel(ax, array, config, sides)
         return image, lambda values: image.set_data(to_db(values))

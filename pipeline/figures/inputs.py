@@ -121,8 +121,8 @@ def load(variant: str, models: Path, evaluation: Path, reference: Path) -> Input
         seed=seeds[0],
         metrics=metrics,
         histories={seed: _history(models / variant / f"seed-{seed}" / "history.csv") for seed in seeds},
-        snapshots=_windows(models / variant / f"seed-{seeds[0]}" / "snapshots.parquet", "index"),
-        examples=_windows(folder / "examples.parquet", "example", seeds[0]),
+        snapshots=windows(models / variant / f"seed-{seeds[0]}" / "snapshots.parquet", "index"),
+        examples=windows(folder / "examples.parquet", "example", seeds[0]),
         heard=_heard(reference / "examples.parquet", ceiling / "examples.parquet", folder / "audio.parquet"),
         latents=latents,
         labels=labels,
@@ -155,8 +155,12 @@ def _table(path: Path, seed: int) -> pd.DataFrame | None:
     return found if "seed" not in found else found[found["seed"] == seed].reset_index(drop=True)
 
 
-def _windows(path: Path, number: str, seed: int | None = None) -> list[Window]:
-    """The rows of one seed (or all, where the table is of one), with `number` as the column that counts them."""
+def windows(path: Path, number: str, seed: int | None = None) -> list[Window]:
+    """The rows of one seed (or all, where the table is of one), with `number` as the column that counts them.
+
+    Raises:
+        DataError: the table is missing or damaged, or holds values that are not finite.
+    """
     table = arrays.read(path)
     values = _finite(arrays.unpack(table, "array"), path).astype(np.float32, copy=False)
     rows = table.drop_columns(["array"]).to_pylist()

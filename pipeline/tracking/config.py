@@ -1,10 +1,20 @@
 """Schema of the `tracking` section."""
 
+import warnings
+
+from pydantic import Field
+
 from pipeline.params import Strict
 
+with warnings.catch_warnings():
+    # Every pydantic class inherits a method `register` for abstract base classes, which a field may hide.
+    warnings.filterwarnings("ignore", 'Field name "register"', UserWarning)
 
-class TrackingConfig(Strict):
-    """What goes to MLflow. No result depends on it."""
+    class TrackingConfig(Strict):
+        """What goes to MLflow. No result depends on it."""
 
-    enabled: bool = True
-    experiment: str = "melisma"
+        enabled: bool = True
+        experiment: str = "melisma"
+        register: bool = Field(  # type: ignore[assignment]
+            False, description="whether each evaluated variant becomes a version of the registered model of its name"
+        )

@@ -1,16 +1,18 @@
 """What is done with MLflow: find or open a run, and write to it. Imported by the process beside a stage alone."""
 
+import csv
+import json
 import os
 import subprocess
 import time
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import workspace
 from pipeline.params import flatten
-from pipeline.tracking import store
+from pipeline.tracking import model, names, store, watch
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -66,12 +68,12 @@ def metrics(run_id: str, values: Mapping[str, float], step: int) -> None:
     series(run_id, {step: values})
 
 
-def series(run_id: str, rows: Mapping[int, Mapping[str, float]]) -> None:
-    """Log numbers at many steps at once."""
+def series(run_id: str, rows: Mapping[int, Mapping[str, float]], **of: str | None) -> None:
+    """Log numbers at many steps at once; `of` may name the model and the dataset that they are of."""
     from mlflow.entities import Metric
 
     now = int(time.time() * 1000)
-    found = [Metric(key, float(value), now, step) for step, values in rows.items() for key, value in values.items()]
+    found = [Metric(key, float(n), now, step, **of) for step, values in rows.items() for key, n in values.items()]
     for start in range(0, len(found), BATCH):
         client().log_batch(run_id, metrics=found[start : start + BATCH])
 
@@ -91,6 +93,74 @@ def folder(run_id: str, path: Path, name: str) -> None:
     client().log_artifacts(run_id, str(path), name)
 
 
+def datasets(run_id: str, found: list[dict[str, Any]]) -> None:
+    """Add what `datasets.describe` found to the run's inputs; what is there already stays as it is."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    inputs = []
+    for one in found:
+        windows = [{"type": "tensor", "tensor-spec": {"dtype": one["dtype"], "shape": [-1, *one["shape"]]}}]
+        dataset = Dataset(
+            name=one["name"],
+            digest=one["digest"],
+            source_type="local",
+            source=json.dumps({"uri": one["source"]}),
+            schema=json.dumps({"mlflow_tensorspec": {"features": json.dumps(windows), "targets": None}}),
+            profile=json.dumps(one["profile"]),
+        )
+        inputs.append(DatasetInput(dataset, [InputTag("mlflow.data.context", one["context"])]))
+    client().log_inputs(run_id, inputs)
+
+
+def images(run_id: str, path: Path, key: str) -> None:
+    """Log each <step>.png below `path` as the image `key` of that step, unless the run has one."""
+    import mlflow
+
+    there = {artifact.path.rpartition("/")[2] for artifact in client().list_artifacts(run_id, "images")}
+    for file in sorted(path.glob("*.png"), key=lambda file: int(file.stem)):
+        if not any(name.startswith(f"{key}+step+{int(file.stem)}+") for name in there):
+            client().log_image(run_id, mlflow.Image(str(file)), key=key, step=int(file.stem))
+
+
+def trained(run_id: str, path: Path) -> None:
+    """Log settings and epochs of the training that left the folder `path`, if the run lacks them: it did not make it.
+
+    Losses of each step are in no file, and stay away.
+    """
+    run = client().get_run(run_id)
+    if "network.type" not in run.data.params:
+        params(run_id, names.settings(workspace.read_json(path / "config.json")))
+    if "epoch/seconds" not in run.data.metrics:
+        with (path / "history.csv").open(encoding="utf-8", newline="") as file:
+            rows = [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
+        series(run_id, {int(row["epoch"]): names.of_epoch(row) for row in rows})
+
+
+def evaluated(run_id: str, results: dict[str, Any], is_new: bool) -> None:
+    """Log an evaluation's settings, numbers and tags; one that is not new only where the run has none."""
+    if is_new or results["metrics"].keys().isdisjoint(client().get_run(run_id).data.metrics):
+        params(run_id, results["params"])
+        series(run_id, {0: results["metrics"]}, model_id=model.of_run(client(), run_id), **results["dataset"])
+        for key, value in results["tags"].items():
+            tag(run_id, key, value)
+
+
+def pyfunc(run_id: str, variant: str, path: Path) -> None:
+    """Log the model in the folder `path`; see `model.log`."""
+    model.log(client(), run_id, variant, path)
+
+
+def register(run_id: str, variant: str, tags: dict[str, str]) -> None:
+    """Register the run's model; see `model.register`."""
+    model.register(client(), run_id, variant, tags)
+
+
+def watched(run_id: str, stage: int) -> None:
+    """Follow machine and stage until the run ends; see `watch.start`."""
+    begun = max((metric.step for metric in client().get_metric_history(run_id, watch.NAME)), default=-1) + 1
+    watch.start(run_id, stage, begun, partial(series, run_id))
+
+
 def failure(run_id: str, message: str, trace: str) -> None:
     """Keep why a stage failed."""
     tag(run_id, "error", message[:500])
@@ -99,6 +169,7 @@ def failure(run_id: str, message: str, trace: str) -> None:
 
 def end(run_id: str, status: str) -> None:
     """Close the run as FINISHED, FAILED or KILLED."""
+    watch.stop(run_id)
     client().set_terminated(run_id, status)
 
 

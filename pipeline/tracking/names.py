@@ -5,7 +5,9 @@ from math import isfinite
 from typing import Any
 
 # Of a model's description: what tags say, what other settings say, or what no setting decides.
-UNLISTED = ("variant", "seed", "kind", "labels", "stats", "parameters", "latent_dims", "input", "seconds")
+UNLISTED = ("variant", "seed", "kind", "labels", "stats", "parameters", "latent_dims", "input", "seconds", "train")
+# Of training: how it runs on a machine. The model's config.json has these too.
+MACHINE = ("channels_last", "compile", "deterministic", "devices", "order", "resident_gib", "snapshots")
 
 
 def of_epoch(row: Mapping[str, float]) -> dict[str, float]:
@@ -25,9 +27,22 @@ def of_test(results: Mapping[str, Any]) -> dict[str, float]:
 
 
 def settings(described: Mapping[str, Any]) -> dict[str, Any]:
-    """The params of a model described as in config.json, under the keys that its variant has in params.yaml."""
+    """The params of a model described as in config.json, under the keys that its variant has in params.yaml.
+
+    Left out is what has no effect on it: settings of a plateau without one, of cycles, of free bits.
+    """
+    train = {key: value for key, value in (described["train"] or {}).items() if key not in MACHINE}
+    if train.get("schedule") != "plateau":
+        train.pop("plateau", None)
+    loss = dict(described["loss"] or {})
+    kl = dict(loss.get("kl") or {})
+    for key, works in (("cycles", kl.get("schedule") == "cyclical"), ("free_bits_per", kl.get("free_bits"))):
+        if not works:
+            kl.pop(key, None)
     return {
         **{key: value for key, value in described.items() if key not in UNLISTED},
+        "loss": {**loss, "kl": kl},
+        "train": train,
         "representation": {"name": described["input"], **described["representation"]},
         "windows": {"seconds": described["seconds"]},
     }

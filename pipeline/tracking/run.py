@@ -4,6 +4,7 @@ A store that fails never stops a stage: it is said once, and the stage goes on w
 MLflow shows.
 """
 
+import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -65,6 +66,30 @@ class Run:
         """Log every file below `path`, which must stay as it is until the run ends, as an artifact below `name`."""
         self._tell("folder", path.absolute(), name)
 
+    def datasets(self, found: list[dict[str, Any]]) -> None:
+        """Add datasets, as `datasets.describe` gives them, to what the run was made from."""
+        self._tell("datasets", found)
+
+    def images(self, path: Path, key: str) -> None:
+        """Log each <step>.png below `path`, which must stay until the run ends, as the image `key` of that step."""
+        self._tell("images", path.absolute(), key)
+
+    def trained(self, path: Path) -> None:
+        """Log settings and epochs of the model in the folder `path`, where the run lacks them."""
+        self._tell("trained", path.absolute())
+
+    def evaluated(self, results: dict[str, Any], is_new: bool) -> None:
+        """Log params, metrics and tags of an evaluation; one that is not new only where the run has none."""
+        self._tell("evaluated", results, is_new)
+
+    def model(self, variant: str, path: Path) -> None:
+        """Log the model in the folder `path` for `mlflow.pyfunc`, where the run has none; it takes some seconds."""
+        self._tell("pyfunc", variant, path.absolute())
+
+    def register(self, variant: str, tags: Mapping[str, str]) -> None:
+        """Make the run's model a version of the registered model `variant`, with these tags."""
+        self._tell("register", variant, dict(tags))
+
     def _tell(self, function: str, *arguments: Any) -> None:
         if self._beside is not None and (not self._failed or function == "end"):  # it may be possible to end it
             self._try(self._beside.tell, self._number, function, *arguments)
@@ -105,6 +130,7 @@ def record(config: TrackingConfig, stage: str, identity: Identity, evaluation: s
     if config.enabled:
         run._beside, run._opening = _process(), True
         run._tell("open_run", config.experiment, dict(run._identity), stage, evaluation)
+        run._tell("watched", os.getpid())
     else:
         run._identity["run_id"] = None
     status = "FINISHED"

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageSequence
 
 from pipeline.cache.config import WaveformConfig
-from pipeline.figures import animations, style
+from pipeline.figures import animations, epochs, style
 from pipeline.figures.inputs import Window, load
 
 
@@ -55,3 +55,25 @@ def test_a_frame_shows_its_own_epoch(tmp_path: Path) -> None:
     height, width = before.shape[:2]
     below = rows > 0.2 * height  # above it, the title
     assert below.any() and (columns[below] > 0.55 * width).all() and (rows[below] > 0.5 * height).all()  # the ninth
+
+
+@pytest.mark.parametrize("variant", ["mel_fake", "wave_fake"])
+def test_a_picture_of_an_epoch_differs_from_the_next_in_what_was_rebuilt_and_the_title(
+    data: Path, tmp_path: Path, variant: str
+) -> None:
+    inputs = load(variant, data / "models", data / "evaluation", data / "reference")
+    with style.look():
+        number = epochs.draw(inputs.snapshots, inputs.representation, tmp_path, 60)
+    files = sorted(tmp_path.glob("*.png"), key=lambda file: int(file.stem))
+    assert [int(file.stem) for file in files] == sorted({w.epoch for w in inputs.snapshots if w.epoch})
+    assert len(files) == number == 3
+    first, *_, last = (np.asarray(Image.open(file).convert("RGB")) for file in files)
+    changed = (first != last).any(axis=(1, 2))
+    rows = len(changed)
+    assert changed[: rows // 10].any() and changed[rows * 6 // 10 : rows * 8 // 10].all()
+    assert not changed[rows * 2 // 10 : rows // 2].any()  # the originals
+
+
+def test_a_model_without_epochs_has_no_picture_of_one(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"train": null}')
+    assert epochs.write(tmp_path, tmp_path, 60) == 0 and not list(tmp_path.glob("*.png"))

@@ -7,7 +7,8 @@ DESCRIBED = {
     "seed": 3,
     "network": {"type": "conv2d", "channels": [8, 16]},
     "condition": None,
-    "train": {"epochs": 20, "patience": None},
+    "loss": {"kl": {"schedule": "linear", "cycles": 4, "free_bits": 0.0, "free_bits_per": "dimension"}},
+    "train": {"epochs": 20, "schedule": "cosine", "plateau": {"patience": 5}, "devices": 1},
     "input": "mel128",
     "representation": {"kind": "mel", "bands": 128},
     "seconds": 5.0,
@@ -31,12 +32,25 @@ def test_results_are_numbers_alone():
     }
 
 
-def test_settings_have_the_keys_of_params_yaml_and_nothing_that_is_a_tag():
+def test_settings_have_the_keys_of_params_yaml_and_nothing_that_is_a_tag_or_has_no_effect():
     assert names.settings(DESCRIBED) == {
         "network": {"type": "conv2d", "channels": [8, 16]},
         "condition": None,
-        "train": {"epochs": 20, "patience": None},
+        "loss": {"kl": {"schedule": "linear", "free_bits": 0.0}},
+        "train": {"epochs": 20, "schedule": "cosine"},
         "representation": {"name": "mel128", "kind": "mel", "bands": 128},
         "windows": {"seconds": 5.0},
         "shape": [128, 216],
     }
+
+
+def test_settings_that_a_schedule_or_a_penalty_reads_stay():
+    kl = {"schedule": "cyclical", "cycles": 2, "free_bits": 0.5, "free_bits_per": "window"}
+    train = {"schedule": "plateau", "plateau": {"patience": 3}}
+    found = names.settings(DESCRIBED | {"loss": {"kl": kl}, "train": train})
+    assert found["loss"]["kl"] == kl and found["train"] == train
+
+
+def test_a_baseline_has_neither_loss_nor_training():
+    found = names.settings(DESCRIBED | {"loss": None, "train": None})
+    assert found["loss"] == {"kl": {}} and found["train"] == {}  # which are no params

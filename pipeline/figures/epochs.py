@@ -1,0 +1,70 @@
+"""The fixed windows of a training above what the model made of them after a kept epoch: a picture for each epoch.
+
+They are looked at one at a time, so one sheet is drawn, and only its lower row again for each epoch.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+from pipeline.cache.config import MelConfig, WaveformConfig
+from pipeline.figures import style
+from pipeline.figures.animations import Update, cell, highest
+from pipeline.figures.comparisons import LEVEL_BAR, name
+from pipeline.figures.inputs import Window, windows
+from pipeline.figures.sheet import Sheet, title
+from pipeline.workspace import read_json
+
+DPI = 80
+WIDTH, HEIGHT = 2.6, 1.5  # inches of a window
+
+
+def write(trained: Path, out: Path, dpi: int) -> int:
+    """Write <epoch>.png for each kept epoch into the folder `out`, and return how many; none of a model without epochs.
+
+    Args:
+        trained: the folder of a model, <variant>/seed-<n>.
+        out: an existing folder.
+        dpi: resolution, of which 80 is taken at most.
+
+    Raises:
+        DataError: a file of the model is missing or damaged.
+    """
+    described = read_json(trained / "config.json")
+    if described["train"] is None:
+        return 0
+    schema = MelConfig if described["kind"] == "mel" else WaveformConfig
+    snapshots = windows(trained / "snapshots.parquet", "index")
+    with style.look():
+        return draw(snapshots, schema.model_validate(described["representation"]), out, dpi)
+
+
+def draw(snapshots: Sequence[Window], config: MelConfig | WaveformConfig, out: Path, dpi: int) -> int:
+    """The same of originals and reconstructions that have been read."""
+    originals = sorted((w for w in snapshots if w.kind == "original"), key=lambda w: w.number)
+    made = {(w.epoch, w.number): w.array for w in snapshots if w.kind == "reconstruction"}
+    epochs = sorted({epoch for epoch, _ in made})
+    is_mel = isinstance(config, MelConfig)
+    sheet = Sheet([WIDTH] * len(originals), [HEIGHT] * 2, right=0.8 if is_mel else 0.2, top=0.55, down=0.16)
+    sheet.picture.set_dpi(min(dpi, DPI))
+    limit = highest([*(w.array for w in originals), *made.values()])
+    updates: list[Update] = []
+    for column, window in enumerate(originals):
+        y = "" if column else "y"
+        ax = sheet.axes(0, column)
+        cell(ax, window.array, config, limit, style.INK, y)
+        title(ax, name(window), WIDTH, is_bold=True)
+        below = sheet.axes(1, column)
+        updates.append(cell(below, made[epochs[0], window.number], config, limit, style.ACCENT, "x" + y)[1])
+    if is_mel:
+        sheet.bar(sheet.picture.axes[0].images[0], len(originals) - 1, LEVEL_BAR)
+    words = sheet.picture.text(0.01, 0.98, "", va="top", fontsize=9.5, fontweight="bold")
+    for epoch in epochs:
+        words.set_text(f"Validation windows, and below them what is rebuilt after epoch {epoch}")
+        for window, update in zip(originals, updates, strict=True):
+            update(made[epoch, window.number])
+        canvas = FigureCanvasAgg(sheet.picture)
+        canvas.draw()
+        style.reduced(canvas).save(out / f"{epoch}.png", "PNG", compress_level=style.COMPRESSION)
+    return len(epochs)
