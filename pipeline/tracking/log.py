@@ -1,6 +1,7 @@
 """What is done with MLflow: find or open a run, and write to it. Imported by the process beside a stage alone."""
 
 import csv
+import getpass
 import json
 import os
 import subprocess
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 BATCH = 1000  # metrics at most that MLflow takes in a call
-Identity = dict[str, Any]  # run.json: variant, seed, fingerprint, and run_id (None where nothing was recorded)
+# run.json: variant, seed, fingerprint, data, and run_id (None where nothing was recorded). A report has a fingerprint.
+Identity = dict[str, Any]
 
 
 @cache
@@ -192,26 +194,35 @@ def _find(experiment: str, identity: Identity, finished: bool) -> Any:
 
 
 def _name(identity: Identity, tags: dict[str, str]) -> str:
-    name = f"{identity['variant']}-seed{identity['seed']}"
+    name = f"{identity['variant']}-seed{identity['seed']}" if "variant" in identity else "report"
     return f"{name}-{tags['dvc.exp_name']}" if tags["dvc.exp_name"] else name
 
 
 def _tags(identity: Identity, stage: str) -> dict[str, str]:
     commit = _git("rev-parse", "HEAD")
+    known = {key: str(identity[key]) for key in ("variant", "seed", "fingerprint", "data") if key in identity}
     return {
-        "variant": identity["variant"],
-        "seed": str(identity["seed"]),
-        "fingerprint": identity["fingerprint"],
-        "data": identity.get("data", ""),
+        **known,
         "dvc.stage": stage,
         "dvc.exp_name": os.environ.get("DVC_EXP_NAME", ""),
         "dvc.exp_baseline_rev": os.environ.get("DVC_EXP_BASELINE_REV", ""),
+        "mlflow.user": getpass.getuser(),
         "mlflow.source.name": f"stages/{stage}.py",
         "mlflow.source.git.commit": commit,
         "git.commit": commit,
         "git.dirty": str(bool(_git("status", "--porcelain", "--untracked-files=no"))).lower(),
-        "mlflow.note.content": f"Variant `{identity['variant']}`, seed {identity['seed']}.",
+        "mlflow.note.content": _note(identity),
     }
+
+
+def _note(identity: Identity) -> str:
+    """What the page of the run says first."""
+    if "variant" not in identity:
+        return "All variants of params.yaml side by side: open `report/index.html` below *Artifacts*."
+    return (
+        f"Variant `{identity['variant']}`, seed {identity['seed']}. *Model metrics*: losses by step and epoch, results "
+        "on the test split, pictures over the epochs. *Artifacts*: `figures/`, with audio to listen to."
+    )
 
 
 def _git(*arguments: str) -> str:

@@ -91,15 +91,18 @@ def register(client: "MlflowClient", run_id: str, variant: str, tags: dict[str, 
     The best one has the lowest test/mel_mse of those whose tags evaluation and test_data are the same. A model that is
     registered already keeps its version, and gets the tags and alias.
     """
+    import mlflow
     from mlflow.exceptions import MlflowException
 
+    mlflow.set_tracking_uri(client.tracking_uri)  # where it looks for what models:/ names
     model_id = of_run(client, run_id)
     with suppress(MlflowException):  # it is there
         client.create_registered_model(variant, description=f"Variant `{variant}`: a version for each training.")
-    versions = {one.model_id: one for one in client.search_model_versions(f"name = '{variant}'")}
-    mine = versions.get(model_id)
+    maker = client.get_logged_model(model_id).source_run_id  # which may not be the run that evaluates it
+    versions = {one.run_id: one for one in client.search_model_versions(f"name = '{variant}'")}
+    mine = versions.get(maker)
     if mine is None:
-        mine = client.create_model_version(variant, f"models:/{model_id}", run_id, model_id=model_id)
+        mine = client.create_model_version(variant, f"models:/{model_id}", maker, model_id=model_id)
     for key, value in tags.items():
         client.set_model_version_tag(variant, mine.version, key, value)
     client.set_registered_model_alias(variant, "newest", mine.version)

@@ -9,12 +9,15 @@ UNLISTED = ("variant", "seed", "kind", "labels", "stats", "parameters", "latent_
 # Of training: how it runs on a machine. The model's config.json has these too.
 MACHINE = ("channels_last", "compile", "deterministic", "devices", "order", "resident_gib", "snapshots")
 
+# Of an epoch: worth a chart only where they are not zero.
+ODD = ("collapsed", "first_step_seconds", "skipped_steps")
+
 
 def of_epoch(row: Mapping[str, float]) -> dict[str, float]:
     """A row of history.csv as metrics: train/<term>, valid/<term>, and epoch/<name> for everything else."""
     found = {}
     for key, value in row.items():
-        if key == "epoch" or not isfinite(value):
+        if key == "epoch" or not isfinite(value) or (key in ODD and not value):
             continue
         side, _, term = key.partition("_")
         found[f"{side}/{term}" if side in ("train", "valid") else f"epoch/{key}"] = float(value)

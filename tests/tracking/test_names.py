@@ -21,7 +21,14 @@ DESCRIBED = {
 
 def test_numbers_of_an_epoch_are_grouped_by_what_they_were_measured_on():
     row = {"epoch": 2, "train_loss": 1.0, "valid_mse": 0.5, "beta": 1.0, "training_rate": 3.0, "valid_kl": float("nan")}
-    named = {"train/loss": 1.0, "valid/mse": 0.5, "epoch/beta": 1.0, "epoch/training_rate": 3.0}
+    row |= {"collapsed": 0, "skipped_steps": 3}
+    named = {
+        "train/loss": 1.0,
+        "valid/mse": 0.5,
+        "epoch/beta": 1.0,
+        "epoch/training_rate": 3.0,
+        "epoch/skipped_steps": 3.0,
+    }
     assert names.of_epoch(row) == named
 
 
