@@ -33,7 +33,7 @@ def ui(
 
     It listens on 127.0.0.1 only. Where MLFLOW_TRACKING_URI names a server, that one's address is printed instead.
     """
-    from pipeline.tracking import store
+    from pipeline.tracking import store, view
 
     os.chdir(workspace.root())
     uri = store.tracking_uri()
@@ -42,12 +42,12 @@ def ui(
         return
     port = _port(port)
     typer.echo("starting MLflow, which takes some seconds ...")
-    store.prepare()
+    runs = view.fragment(store.client())
     address = f"http://{HOST}:{port}"
     try:
         with _server(port, uri, store.artifact_root()) as (server, log):
             _await(server, address, log)
-            typer.echo(f"MLflow UI: {address} (Ctrl-C stops it)")
+            typer.echo(f"MLflow UI: {address}{runs} (Ctrl-C stops it)")
             server.wait()
             raise MelismaError(f"the MLflow server ended by itself; {log} says why")
     except KeyboardInterrupt:

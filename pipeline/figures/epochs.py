@@ -6,6 +6,7 @@ They are looked at one at a time, so one sheet is drawn, and only its lower row 
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from pipeline.cache.config import MelConfig, WaveformConfig
@@ -22,6 +23,8 @@ WIDTH, HEIGHT = 2.6, 1.5  # inches of a window
 
 def write(trained: Path, out: Path, dpi: int) -> int:
     """Write <epoch>.png for each kept epoch into the folder `out`, and return how many; none of a model without epochs.
+
+    0.png has the windows alone: MLflow's slider begins there.
 
     Args:
         trained: the folder of a model, <variant>/seed-<n>.
@@ -60,11 +63,13 @@ def draw(snapshots: Sequence[Window], config: MelConfig | WaveformConfig, out: P
     if is_mel:
         sheet.bar(sheet.picture.axes[0].images[0], len(originals) - 1, LEVEL_BAR)
     words = sheet.picture.text(0.01, 0.98, "", va="top", fontsize=9.5, fontweight="bold")
-    for epoch in epochs:
+    for epoch in [0, *epochs]:
         words.set_text(f"Validation windows, and below them what is rebuilt after epoch {epoch}")
         for window, update in zip(originals, updates, strict=True):
-            update(made[epoch, window.number])
+            update(made[epoch, window.number] if epoch else np.zeros_like(window.array))
+        if not epoch:
+            words.set_text("Validation windows, before training")
         canvas = FigureCanvasAgg(sheet.picture)
         canvas.draw()
         style.reduced(canvas).save(out / f"{epoch}.png", "PNG", compress_level=style.COMPRESSION)
-    return len(epochs)
+    return 1 + len(epochs)

@@ -56,15 +56,14 @@ class Watch:
 
     def _run(self) -> None:
         monitors, began, over = _monitors(), time.monotonic(), False
-        self._usage()  # the first reading of a processor's load means nothing
+        self._measure(monitors)  # a thread's first reading of a processor's load is 0
         while not over:
             elapsed = time.monotonic() - began
             over = self._over.wait(max(FIRST, SHARE * elapsed))
-            try:
+            if over and time.monotonic() - began < FIRST:
+                return  # too short to tell anything
+            with suppress(Exception):  # of a store, a driver, or a process that is gone
                 self._send({self._step: {f"system/{k}": v for k, v in self._measure(monitors).items()}})
-            except Exception:  # of a store, a driver, or a process that is gone
-                continue
-            finally:
                 self._step += 1
 
     def _measure(self, monitors: list[Any]) -> dict[str, float]:
@@ -84,13 +83,11 @@ class Watch:
 
 
 def _monitors() -> list[Any]:
-    """MLflow's own, of the whole machine; of a GPU where its library is installed."""
+    """MLflow's own of processor and memory of the machine, and of a GPU where its library is installed."""
     from mlflow.system_metrics.metrics.cpu_monitor import CPUMonitor
-    from mlflow.system_metrics.metrics.disk_monitor import DiskMonitor
     from mlflow.system_metrics.metrics.gpu_monitor import GPUMonitor
-    from mlflow.system_metrics.metrics.network_monitor import NetworkMonitor
 
-    found = [CPUMonitor(), DiskMonitor(), NetworkMonitor()]
+    found = [CPUMonitor()]
     with suppress(Exception):  # no nvidia-ml-py, or no driver
         found.append(GPUMonitor())
     return found

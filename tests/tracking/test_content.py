@@ -16,7 +16,7 @@ from PIL import Image
 from pipeline import workspace
 from pipeline.cache.reader import Split
 from pipeline.models import store as models
-from pipeline.tracking import datasets, store
+from pipeline.tracking import datasets, store, view
 from pipeline.tracking.config import TrackingConfig
 from pipeline.tracking.run import record
 from pipeline.training.records import save_snapshots
@@ -186,12 +186,12 @@ def test_the_load_of_machine_and_stage_is_followed_to_the_end():
         assert run.identity["run_id"]
         time.sleep(1.2)
     with record(CONFIG, "evaluate", run.identity):
-        pass
+        time.sleep(1.2)
     found = store.client().get_run(run.identity["run_id"]).data.metrics
     assert found["system/stage_memory_megabytes"] > 50
     assert {"system/cpu_utilization_percentage", "system/system_memory_usage_megabytes"} <= set(found)
     steps = [m.step for m in store.client().get_metric_history(run.identity["run_id"], "system/stage_cpu_percentage")]
-    assert steps == [*range(len(steps))] and len(steps) >= 3
+    assert steps == [*range(len(steps))] and len(steps) >= 2
 
 
 def test_nothing_of_a_run_names_the_workspace_or_the_model_folder(whole, trained, project):
@@ -206,3 +206,11 @@ def test_nothing_of_a_run_names_the_workspace_or_the_model_folder(whole, trained
 def _files(run) -> Path:
     model = store.client().get_logged_model(run.outputs.model_outputs[0].model_id)
     return Path(model.artifact_location.removeprefix("file://"))
+
+
+def test_the_ui_opens_on_the_runs_with_what_people_compare(database, monkeypatch):
+    monkeypatch.setattr(view, "section", lambda *_: CONFIG)
+    number = store.client().get_experiment_by_name("tests").experiment_id
+    assert view.fragment(store.client()).startswith(f"/#/experiments/{number}/runs?")
+    kept = json.loads(store.client().get_experiment(number).tags[view.TAG])
+    assert "metrics.`test/mel_mse`" in kept["selectedColumns"]

@@ -34,6 +34,11 @@ def get(run_id: str):
     return store.client().get_run(run_id)
 
 
+def measured(run_id: str) -> dict[str, float]:
+    """Metrics but for the machine's load, which takes a second to come."""
+    return {key: value for key, value in get(run_id).data.metrics.items() if not key.startswith("system/")}
+
+
 def test_train_evaluate_and_figures_share_a_run(project, tmp_path):
     with record(CONFIG, "train", IDENTITY) as run:
         run.params({"network": {"type": "conv2d", "norm": None, "labels": []}, "seed": 3})
@@ -48,7 +53,7 @@ def test_train_evaluate_and_figures_share_a_run(project, tmp_path):
     found = get(run.identity["run_id"])
     assert found.info.status == "FINISHED"
     assert found.data.params == {"network.type": "conv2d", "seed": "3"}
-    assert found.data.metrics == {"train/loss": 0.5, "test/mse": 0.5}
+    assert measured(run.identity["run_id"]) == {"train/loss": 0.5, "test/mse": 0.5}
     history = store.client().get_metric_history(run.identity["run_id"], "train/loss")
     assert [(m.step, m.value) for m in history] == [(1, 1.0), (2, 0.5)]
     tags = found.data.tags
@@ -134,7 +139,7 @@ def test_when_its_process_dies_the_stage_goes_on_and_the_next_run_has_another(ca
     assert capsys.readouterr().err.count("warning: MLflow") == 1
     with record(CONFIG, "train", IDENTITY) as other:
         other.metrics({"a": 1.0})
-    assert get(other.identity["run_id"]).data.metrics == {"a": 1.0}
+    assert measured(other.identity["run_id"]) == {"a": 1.0}
 
 
 def test_a_store_that_fails_at_every_call_stops_nothing(capsys):
