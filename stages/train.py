@@ -101,17 +101,17 @@ class Recorded:
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self.epochs, self.last = run.logged("epoch/seconds"), max(run.logged("step/loss"), default=0)
 
     def epoch(self, row: dict[str, float]) -> None:
         """See `progress.Log`."""
-        if row["epoch"] not in self.epochs:
-            self.run.metrics(names.of_epoch(row), step=int(row["epoch"]))
+        self.run.metrics(names.of_epoch(row), step=int(row["epoch"]), once="epoch/seconds")
 
     def steps(self, first: int, rows: list[dict[str, float]]) -> None:
         """See `progress.Log`."""
-        kept = {step: row for step, row in enumerate(rows, first) if step > self.last}
-        self.run.series({s: {f"step/{k}": row[k] for k in STEPPED if isfinite(row[k])} for s, row in kept.items()})
+        kept = {
+            step: {f"step/{k}": row[k] for k in STEPPED if isfinite(row[k])} for step, row in enumerate(rows, first)
+        }
+        self.run.series(kept, once="step/loss")
 
 
 def main(name: str) -> None:

@@ -1,140 +1,138 @@
 """MLflow in a process beside a stage: importing it takes seconds, in which the stage does its work.
 
-Calls are made in the order in which they are asked for. A process serves all runs of its stage and ends with it.
+The stage writes calls to a journal and says that there are some; the process makes them, in their order. It serves all
+runs of its stage and ends with it.
 """
 
-import importlib
+import contextlib
+import json
 import os
-import pickle
+import select
 import signal
 import subprocess
 import sys
-from collections import deque
+import time
 from pathlib import Path
-from typing import IO, Any
+from typing import TypedDict
+
+from pipeline.errors import MelismaError
+from pipeline.tracking import outbox
+from pipeline.tracking.journal import Journal
 
 ROOT = Path(__file__).parents[2]
-AHEAD = 200  # calls without an answer: their answers must fit into the pipe, or each process would wait for the other
-MESSAGE = 200  # characters at most of why a call failed
 NAMES = ("DVC_", "MLFLOW_")  # of what the environment says of store and experiment
+PAUSE = 60.0  # seconds after a failure until a store is tried again: a try may take long
+AHEAD = 2  # questions that may be open: one whose calls are being made, and one for all that are written by then
 
 
-class BesideError(Exception):
-    """What was asked for failed, or the process is gone."""
+class Answer(TypedDict):
+    """How sending went."""
+
+    run_id: str | None  # of the run, once it is open
+    failed: str | None  # why not all could be sent
+    refused: list[str]  # calls that MLflow will never take
+    sent: int  # runs of earlier stages that were waiting, and have been sent
 
 
 class Beside:
-    """The functions of `pipeline.tracking.log`, called in another process, which starts at once.
-
-    Each call names its run by a number of the caller's choice; `open_run` opens the run of that number.
-    """
+    """A process that sends the journals in `folder`; it starts at once."""
 
     def __init__(self) -> None:
+        self.folder, self._held = outbox.begin()
+        self.start()
+
+    def start(self) -> None:
+        """Start the process, or another one where it was killed."""
         environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "pipeline.tracking.beside"],
+            [sys.executable, "-m", "pipeline.tracking.beside", self.folder],
             env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            bufsize=0,
+            pass_fds=[self._held],  # as long as it works, no other process may send what is in the folder
         )
-        self._asked: deque[tuple[int, str]] = deque()  # run and function of each call that waits for its answer
-        self.opened: dict[int, str] = {}  # number of each run that was opened: its id
+        self._open, self._read = 0, b""  # questions without an answer, and the beginning of an answer
 
-    def tell(self, run: int, function: str, *arguments: Any) -> None:
-        """Call it some time.
+    def look(self, journal: str, last: bool = False) -> None:
+        """Have everything sent that the journal holds; the `last` time also where the store failed a moment ago."""
+        if self._open >= AHEAD and not last:
+            return
+        named = {key: value for key, value in os.environ.items() if key.startswith(NAMES)}
+        question = json.dumps({"journal": journal, "last": last, "environment": named}) + "\n"
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it ended: `alive` says so
+            self._process.stdin.write(question.encode())
+            self._open += 1
 
-        Raises:
-            BesideError: an earlier call failed.
-        """
-        while len(self._asked) >= AHEAD:
-            self._answer()
-        try:
-            named = {key: value for key, value in os.environ.items() if key.startswith(NAMES)}
-            pickle.dump((named, run, function, arguments), self._pipe(self._process.stdin))
-            self._pipe(self._process.stdin).flush()
-        except OSError as error:
-            raise BesideError("its process ended") from error
-        self._asked.append((run, function))
-
-    def wait(self) -> Any:
-        """Wait for every call; what the last one returned.
-
-        Raises:
-            BesideError: one failed.
-        """
-        found = None
-        while self._asked:
-            found = self._answer()
+    def answers(self, wait: bool) -> list[Answer]:
+        """Those that have come; with `wait` all, also those that are still to come."""
+        assert self._process.stdout is not None
+        found: list[Answer] = []
+        while self._open and select.select([self._process.stdout], [], [], None if wait else 0)[0]:
+            read = os.read(self._process.stdout.fileno(), 1 << 16)
+            if not read:
+                self._process.wait()
+                self._open = 0
+            *lines, self._read = (self._read + read).split(b"\n")
+            found += [json.loads(line) for line in lines]
+            self._open -= len(lines)
         return found
-
-    def forget(self) -> None:
-        """Take no notice of what was asked for and has not been answered."""
-        while self._asked:
-            try:
-                self._answer()
-            except BesideError:
-                continue
 
     @property
     def alive(self) -> bool:
         """Whether it can be asked."""
         return self._process.poll() is None
 
-    def _answer(self) -> Any:
-        run, function = self._asked.popleft()
-        try:
-            found, failed = pickle.load(self._pipe(self._process.stdout))
-        except (OSError, EOFError, pickle.UnpicklingError) as error:
-            self._asked.clear()
-            raise BesideError("its process ended") from error
-        if failed is not None:
-            raise BesideError(failed)
-        if function == "open_run":
-            self.opened[run] = found
-        return found
 
-    @staticmethod
-    def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
-        assert pipe is not None
-        return pipe
-
-
-def serve() -> None:
-    """Answer calls until the stage ends, in whatever way it does."""
+def serve(folder: Path) -> None:
+    """Answer until the stage ends, in whatever way it does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both; the stage still has to say how its run ended
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints must not get into the answers
-    # By name: what it imports is no dependency of the stage, since it changes none of its files.
-    log = importlib.import_module("pipeline.tracking.log")
-    runs: dict[int, str] = {}
-    failed: dict[int, str] = {}  # why nothing more is tried of a run but to end it: a try may take long and say much
-    while True:
-        try:
-            named, run, function, arguments = pickle.load(sys.stdin.buffer)
-        except (EOFError, pickle.UnpicklingError):
-            return
-        for key in [key for key in os.environ if key.startswith(NAMES) and key not in named]:
-            del os.environ[key]
-        os.environ.update(named)
-        answer: tuple[Any, str | None]
-        try:
-            if run in failed and function != "end":
-                raise BesideError(failed[run])
-            if function == "open_run":
-                runs[run] = found = log.open_run(*arguments)
-            else:
-                found = getattr(log, function)(runs[run], *arguments)
-            answer = found, None
-        except Exception as error:  # any failure of a database or a server
-            failed[run] = " ".join(str(error).split())[:MESSAGE] or type(error).__name__
-            answer = None, failed[run]
-        try:
-            pickle.dump(answer, answers)
-            answers.flush()
-        except OSError:  # the stage was killed
-            return
+    journals: dict[str, Journal] = {}
+    failures: dict[str, tuple[str, float]] = {}  # of each journal that could not be sent: why, and when
+    works = True  # whether the last try succeeded
+    for line in sys.stdin:
+        if not line.endswith("\n"):  # the stage was killed
+            break
+        question = json.loads(line)
+        _adopt(question["environment"])
+        name = question["journal"]
+        if name not in journals:
+            journals[name] = Journal(folder / name)
+        journal, sent = journals[name], 0
+        failed, tried = failures.pop(name, (None, 0.0))
+        if failed is None or question["last"] or time.monotonic() - tried > PAUSE:
+            failed, works = None, True
+            try:
+                if journal.run_id is None:  # it may go on with a run that waits itself
+                    sent = outbox.send()
+                journal.send()
+            except Exception as error:  # any failure of a database or a server
+                failed = str(error) if isinstance(error, MelismaError) else outbox.why(error)
+                tried, works = time.monotonic(), False
+        if failed is not None:
+            failures[name] = failed, tried
+        answer: Answer = {"run_id": journal.run_id, "failed": failed, "refused": journal.refused, "sent": sent}
+        journal.refused = []
+        with contextlib.suppress(OSError):  # the stage was killed
+            print(json.dumps(answer), file=answers, flush=True)
+    for left in sorted(folder.glob("[!.]*")) if works else ():  # a stage that was killed, or what failed before
+        with contextlib.suppress(Exception):  # the next stage tries again
+            journal = Journal(left)
+            journal.send()
+            journal.close()
+    with contextlib.suppress(OSError):  # not empty
+        folder.rmdir()
+
+
+def _adopt(environment: dict[str, str]) -> None:
+    for key in [key for key in os.environ if key.startswith(NAMES) and key not in environment]:
+        del os.environ[key]
+    os.environ.update(environment)
 
 
 if __name__ == "__main__":
-    serve()
+    serve(Path(sys.argv[1]))

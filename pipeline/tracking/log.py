@@ -5,7 +5,6 @@ import getpass
 import json
 import os
 import subprocess
-import time
 from collections.abc import Mapping
 from functools import cache, partial
 from pathlib import Path
@@ -33,24 +32,29 @@ def client() -> "MlflowClient":
     return _client(store.tracking_uri())
 
 
-def open_run(experiment: str, identity: Identity, stage: str, evaluation: str | None) -> str:
-    """The id of the run that takes what `stage` records; see `run.record`."""
+def open_run(
+    experiment: str, identity: Identity, stage: str, evaluation: str | None, tags: dict[str, str], at: int
+) -> str:
+    """The id of the run that takes what `stage` records since `at`, in ms; see `run.record`.
+
+    A second call with the same arguments finds the run that the first one made.
+    """
     number = store.experiment(client(), experiment)
-    found = _find(number, identity, finished=stage != "train")
+    found = _made(number, identity, at) or _find(number, identity, finished=stage != "train")
     before = found.data.tags.get("evaluation") if found else None
     if found and (evaluation is None or before in (None, evaluation)):
-        tags = _tags(identity, stage) if stage == "train" else {}  # of this attempt, not of one that was stopped
-        client().update_run(found.info.run_id, status="RUNNING", name=_name(identity, tags) if tags else None)
-        for key, value in tags.items():
-            client().set_tag(found.info.run_id, key, value)
-        if "error" in found.data.tags:  # of an attempt before this one
-            client().delete_tag(found.info.run_id, "error")
         run_id = str(found.info.run_id)
+        train = stage == "train"
+        client().update_run(run_id, status="RUNNING", name=_name(identity, tags) if train else None)
+        for key, value in tags.items() if train else ():  # of this attempt, not of one that was stopped
+            client().set_tag(run_id, key, value)
+        if "error" in found.data.tags:  # of an attempt before this one
+            client().delete_tag(run_id, "error")
     else:
-        tags = _tags(identity, stage)
-        if found:
-            tags["model_run"] = found.info.run_id
-        run_id = str(client().create_run(number, tags=tags, run_name=_name(identity, tags)).info.run_id)
+        linked = {"model_run": found.info.run_id} if found else {}
+        name = _name(identity, tags)
+        made = client().create_run(number, start_time=at, tags=tags | linked, run_name=name)
+        run_id = str(made.info.run_id)
     tag(run_id, "dvc.stage", stage)
     if evaluation:
         tag(run_id, "evaluation", evaluation)
@@ -65,23 +69,34 @@ def params(run_id: str, values: Mapping[str, Any]) -> None:
     client().log_batch(run_id, params=found)
 
 
-def metrics(run_id: str, values: Mapping[str, float], step: int) -> None:
-    """Log numbers at a step."""
-    series(run_id, {step: values})
+def metrics(run_id: str, values: Mapping[str, float], step: int, at: int, once: str | None = None) -> None:
+    """Log numbers at a step, measured `at`, in ms."""
+    series(run_id, {step: values}, at, once)
 
 
-def series(run_id: str, rows: Mapping[int, Mapping[str, float]], **of: str | None) -> None:
-    """Log numbers at many steps at once; `of` may name the model and the dataset that they are of."""
+def series(
+    run_id: str, rows: Mapping[int, Mapping[str, float]], at: int, once: str | None = None, **of: str | None
+) -> None:
+    """Log numbers at many steps at once, measured `at`, in ms: MLflow takes the same ones of the same time just once.
+
+    Where `once` is a metric, steps at which the run held it when this process began to write to it are left out. `of`
+    may name the model and the dataset that they are of.
+    """
     from mlflow.entities import Metric
 
-    now = int(time.time() * 1000)
-    found = [Metric(key, float(n), now, step, **of) for step, values in rows.items() for key, n in values.items()]
-    for start in range(0, len(found), BATCH):
-        client().log_batch(run_id, metrics=found[start : start + BATCH])
+    held = _held(run_id, once) if once else set()
+    batch: list[Metric] = []
+    for step, values in rows.items():
+        found = [Metric(key, float(n), at, int(step), **of) for key, n in values.items() if int(step) not in held]
+        if len(batch) + len(found) > BATCH:  # a step is sent as a whole, or `once` would hide the rest of it
+            client().log_batch(run_id, metrics=batch)
+            batch = []
+        batch += found
+    client().log_batch(run_id, metrics=batch)
 
 
-def logged(run_id: str, key: str) -> set[int]:
-    """Steps at which the metric `key` was logged."""
+@cache
+def _held(run_id: str, key: str) -> set[int]:
     return {metric.step for metric in client().get_metric_history(run_id, key)}
 
 
@@ -135,14 +150,15 @@ def trained(run_id: str, path: Path) -> None:
     if "epoch/seconds" not in run.data.metrics:
         with (path / "history.csv").open(encoding="utf-8", newline="") as file:
             rows = [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
-        series(run_id, {int(row["epoch"]): names.of_epoch(row) for row in rows})
+        ended = int((path / "history.csv").stat().st_mtime * 1000)
+        series(run_id, {int(row["epoch"]): names.of_epoch(row) for row in rows}, ended, once="epoch/seconds")
 
 
-def evaluated(run_id: str, results: dict[str, Any], is_new: bool) -> None:
+def evaluated(run_id: str, results: dict[str, Any], is_new: bool, at: int) -> None:
     """Log an evaluation's settings, numbers and tags; one that is not new only where the run has none."""
     if is_new or results["metrics"].keys().isdisjoint(client().get_run(run_id).data.metrics):
         params(run_id, results["params"])
-        series(run_id, {0: results["metrics"]}, model_id=model.of_run(client(), run_id), **results["dataset"])
+        series(run_id, {0: results["metrics"]}, at, model_id=model.of_run(client(), run_id), **results["dataset"])
         for key, value in results["tags"].items():
             tag(run_id, key, value)
 
@@ -169,10 +185,16 @@ def failure(run_id: str, message: str, trace: str) -> None:
     client().log_text(run_id, trace, "error.txt")
 
 
-def end(run_id: str, status: str) -> None:
-    """Close the run as FINISHED, FAILED or KILLED."""
+def end(run_id: str, status: str, at: int) -> None:
+    """Close the run as FINISHED, FAILED or KILLED, which it was `at`, in ms."""
     watch.stop(run_id)
-    client().set_terminated(run_id, status)
+    client().set_terminated(run_id, status, at)
+
+
+def _made(experiment: str, identity: Identity, at: int) -> Any:
+    """The run that was made for this identity at that time, to the millisecond."""
+    query = f"tags.fingerprint = '{identity['fingerprint']}' and attributes.start_time = {at}"
+    return next(iter(client().search_runs([experiment], query)), None)
 
 
 def _find(experiment: str, identity: Identity, finished: bool) -> Any:
@@ -184,8 +206,10 @@ def _find(experiment: str, identity: Identity, finished: bool) -> Any:
             found = client().get_run(identity["run_id"])
             if found.info.lifecycle_stage == "active":
                 return found
-        except MlflowException:
-            pass  # made on another machine, or deleted for good
+        except MlflowException as error:
+            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                raise
+            # made on another machine, or deleted for good
     if not finished:
         return None
     query = f"tags.fingerprint = '{identity['fingerprint']}' and attributes.status = 'FINISHED'"
@@ -198,7 +222,8 @@ def _name(identity: Identity, tags: dict[str, str]) -> str:
     return f"{name}-{tags['dvc.exp_name']}" if tags["dvc.exp_name"] else name
 
 
-def _tags(identity: Identity, stage: str) -> dict[str, str]:
+def tags(identity: Identity, stage: str) -> dict[str, str]:
+    """What a run says of its origin. Asked by the stage, when it is so: it may be sent much later."""
     commit = _git("rev-parse", "HEAD")
     known = {key: str(identity[key]) for key in ("variant", "seed", "fingerprint", "data") if key in identity}
     return {

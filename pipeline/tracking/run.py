@@ -1,62 +1,65 @@
 """One MLflow run per variant and seed: opened by train, continued by evaluate and figures.
 
-A store that fails never stops a stage: it is said once, and the stage goes on without. Files hold everything that
-MLflow shows.
+A store that fails never stops a stage: it is said once, and what the stage records waits in the outbox.
 """
 
 import os
 import sys
+import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+from pipeline import workspace
 from pipeline.errors import StoppedError
-from pipeline.tracking import store
-from pipeline.tracking.beside import Beside, BesideError
+from pipeline.tracking import log, outbox
+from pipeline.tracking.beside import Answer, Beside
 from pipeline.tracking.config import TrackingConfig
+from pipeline.tracking.journal import Journal
 from pipeline.tracking.log import Identity
 
 NUMBERS = count()
 
 
 class Run:
-    """An open run, or nothing where tracking is off or its store has failed."""
+    """An open run, or nothing where tracking is off."""
 
-    def __init__(self, identity: Identity) -> None:
-        self._identity = {**identity, "run_id": identity.get("run_id")}
-        self._number = next(NUMBERS)
-        self._beside: Beside | None = None
-        self._opening = self._failed = False
+    def __init__(self, identity: Identity, beside: Beside | None, stage: str) -> None:
+        self._identity = {**identity, "run_id": identity.get("run_id") if beside else None}
+        self._beside = beside
+        self._failed = False
+        self._name = f"{identity['variant']}-seed{identity['seed']}"
+        if beside:
+            self._opening = True
+            about = {"run": self._name, "stage": stage, "store": outbox.here()}
+            self._journal = Journal.begin(beside.folder / f"{next(NUMBERS):03d}-{self._name}-{stage}", about)
 
     @property
     def identity(self) -> Identity:
-        """What run.json holds: waits until the run is open, and has its id, or None where nothing is recorded."""
-        if self._opening:
-            self._ask()
-        if self._opening and self._beside is not None:
-            self._opening, self._identity["run_id"] = False, self._beside.opened[self._number]
+        """What run.json holds: waits until the run is open, and has its id, or None where it could not be opened."""
+        if self._beside and self._opening:
+            self._send(wait=True)
+            self._opening = False
         return self._identity
 
     def params(self, values: Mapping[str, Any]) -> None:
         """Log nested settings under dotted keys, those that are None left out; MLflow takes each key once."""
         self._tell("params", values)
 
-    def metrics(self, values: Mapping[str, float | None], step: int = 0) -> None:
-        """Log numbers at a step; None is left out."""
-        self._tell("metrics", {key: value for key, value in values.items() if value is not None}, step)
+    def metrics(self, values: Mapping[str, float | None], step: int = 0, once: str | None = None) -> None:
+        """Log numbers at a step; None is left out. For `once` see `series`."""
+        self._tell("metrics", {key: value for key, value in values.items() if value is not None}, step, _now(), once)
 
-    def series(self, rows: Mapping[int, Mapping[str, float]]) -> None:
-        """Log numbers at many steps at once: step, and what was measured there."""
-        self._tell("series", rows)
+    def series(self, rows: Mapping[int, Mapping[str, float]], once: str | None = None) -> None:
+        """Log numbers at many steps at once: step, and what was measured there.
 
-    def logged(self, key: str) -> set[int]:
-        """Steps at which the metric `key` was logged, in earlier processes too."""
-        self._tell("logged", key)
-        return self._ask() or set()
+        Steps at which an earlier process logged the metric `once` are left out.
+        """
+        self._tell("series", rows, _now(), once)
 
     def tag(self, key: str, value: str) -> None:
         """Set a tag."""
@@ -80,7 +83,7 @@ class Run:
 
     def evaluated(self, results: dict[str, Any], is_new: bool) -> None:
         """Log params, metrics and tags of an evaluation; one that is not new only where the run has none."""
-        self._tell("evaluated", results, is_new)
+        self._tell("evaluated", results, is_new, _now())
 
     def model(self, variant: str, path: Path) -> None:
         """Log the model in the folder `path` for `mlflow.pyfunc`, where the run has none; it takes some seconds."""
@@ -90,25 +93,45 @@ class Run:
         """Make the run's model a version of the registered model `variant`, with these tags."""
         self._tell("register", variant, dict(tags))
 
-    def _tell(self, function: str, *arguments: Any) -> None:
-        if self._beside is not None and (not self._failed or function == "end"):  # it may be possible to end it
-            self._try(self._beside.tell, self._number, function, *arguments)
+    def _tell(self, function: str, *arguments: Any, last: bool = False) -> None:
+        if self._beside:
+            try:
+                self._journal.add(function, *arguments)
+            except OSError as error:  # a full disk
+                print(f"warning: {self._name} is not recorded any further ({error})", file=sys.stderr)
+                self._beside = None
+            else:
+                self._send(wait=last, last=last)
 
-    def _ask(self) -> Any:
-        return None if self._beside is None else self._try(self._beside.wait)
+    def _send(self, wait: bool = False, last: bool = False) -> None:
+        """Have the process beside this one send what was not sent, and hear what became of it."""
+        assert self._beside
+        self._beside.look(self._journal.folder.name, last)
+        for answer in self._beside.answers(wait):
+            self._hear(answer)
+        if not self._beside.alive:
+            self._fail("MLflow's process ended")
 
-    def _try(self, what: Callable[..., Any], *arguments: Any) -> Any:
-        try:
-            return what(*arguments)
-        except BesideError as error:
-            assert self._beside is not None
-            self._beside.forget()
-            if self._opening:
-                self._opening, self._identity["run_id"] = False, self._beside.opened.get(self._number)
-            if not self._failed:
-                _warn(error)
+    def _hear(self, answer: Answer) -> None:
+        if answer["sent"]:
+            workspace.say(f"MLflow at {outbox.here()}: sent what waited of {answer['sent']} earlier stages")
+        for refused in answer["refused"]:
+            print(f"warning: {refused}", file=sys.stderr)
+        self._identity["run_id"] = answer["run_id"] or self._identity["run_id"]
+        if answer["failed"] is not None:
+            self._fail(answer["failed"])
+        elif self._failed:
+            self._failed = False
+            workspace.say(f"MLflow at {outbox.here()} works again, and has what {self._name} had kept")
+
+    def _fail(self, why: str) -> None:
+        if not self._failed:
             self._failed = True
-            return None
+            print(
+                f"warning: {why}; going on without it. What {self._name} records is kept in {self._journal.folder}, "
+                "and sent by the next stage that finds MLflow working, or by `melisma runs --send`",
+                file=sys.stderr,
+            )
 
 
 @contextmanager
@@ -126,13 +149,13 @@ def record(config: TrackingConfig, stage: str, identity: Identity, evaluation: s
         evaluation: fingerprint of the evaluation's settings. A run that holds another evaluation is left as it is,
             since MLflow's parameters cannot change: a new run, linked to it by the tag model_run, takes the results.
     """
-    run = Run(identity)
+    beside = _process(workspace.project()) if config.enabled else None
+    _revive(beside)
+    run = Run(identity, beside, stage)
     if config.enabled:
-        run._beside, run._opening = _process(), True
-        run._tell("open_run", config.experiment, dict(run._identity), stage, evaluation)
+        asked = {**identity, "run_id": identity.get("run_id")}
+        run._tell("open_run", config.experiment, asked, stage, evaluation, log.tags(identity, stage), _now())
         run._tell("watched", os.getpid())
-    else:
-        run._identity["run_id"] = None
     status = "FINISHED"
     try:
         yield run
@@ -144,25 +167,20 @@ def record(config: TrackingConfig, stage: str, identity: Identity, evaluation: s
         run._tell("failure", str(error), "".join(traceback.format_exception(error)))
         raise
     finally:
-        assert run.identity  # waits
-        run._tell("end", status)
-        run._ask()
+        _revive(run._beside)
+        run._tell("end", status, _now(), last=True)
 
 
 @cache
-def _started() -> list[Beside]:
-    return []
+def _process(project: Path) -> Beside:
+    """The process beside this one that keeps the runs of `project`."""
+    return Beside()
 
 
-def _process() -> Beside:
-    """The process beside this one, started where there is none or it has died."""
-    kept = _started()
-    if not kept or not kept[0].alive:
-        kept[:] = [Beside()]
-    return kept[0]
+def _revive(beside: Beside | None) -> None:
+    if beside and not beside.alive:
+        beside.start()
 
 
-def _warn(error: Exception) -> None:
-    reason = store.without_password(str(error)[:200])
-    place = store.without_password(store.tracking_uri())
-    print(f"warning: MLflow at {place} failed ({reason}); going on without it", file=sys.stderr)
+def _now() -> int:
+    return int(time.time() * 1000)

@@ -14,7 +14,7 @@ FIRST, SHARE = (
 NAME = "system/stage_memory_megabytes"  # of a metric that every sample has
 MEGABYTE = 1e6  # as MLflow counts
 
-Send = Callable[[dict[int, dict[str, float]]], None]
+Send = Callable[[dict[int, dict[str, float]], int], None]
 _watching: dict[str, "Watch"] = {}  # by run
 
 
@@ -25,7 +25,7 @@ def start(run_id: str, stage: int, begun: int, send: Send) -> None:
         run_id: of the run.
         stage: process id.
         begun: step of the first sample; a run that goes on has some already.
-        send: takes metrics by step.
+        send: takes metrics by step, and when they were measured, in ms.
     """
     if os.getppid() == stage and run_id not in _watching:  # else it is told again, later, of a stage that is over
         _watching[run_id] = Watch(stage, begun, send)
@@ -63,7 +63,7 @@ class Watch:
             if over and time.monotonic() - began < FIRST:
                 return  # too short to tell anything
             with suppress(Exception):  # of a store, a driver, or a process that is gone
-                self._send({self._step: {f"system/{k}": v for k, v in self._measure(monitors).items()}})
+                self._send({self._step: {f"system/{k}": v for k, v in self._measure(monitors).items()}}, _now())
                 self._step += 1
 
     def _measure(self, monitors: list[Any]) -> dict[str, float]:
@@ -80,6 +80,10 @@ class Watch:
             "stage_cpu_percentage": self._process.cpu_percent(),
             NAME.removeprefix("system/"): self._process.memory_info().rss / MEGABYTE,
         }
+
+
+def _now() -> int:
+    return int(time.time() * 1000)
 
 
 def _monitors() -> list[Any]:

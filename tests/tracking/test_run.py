@@ -1,11 +1,5 @@
 """Runs in a real MLflow store."""
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 from pipeline.errors import TrainingError
@@ -15,19 +9,6 @@ from pipeline.tracking.run import record
 
 CONFIG = TrackingConfig(experiment="tests")
 IDENTITY = {"variant": "mel_conv", "seed": 3, "fingerprint": "abc", "data": "def"}
-
-
-@pytest.fixture(scope="module")
-def database(tmp_path_factory):
-    """One database for the module: creating one takes seconds."""
-    return tmp_path_factory.mktemp("project")
-
-
-@pytest.fixture(autouse=True)
-def project(database, monkeypatch):
-    monkeypatch.setenv("DVC_ROOT", str(database))
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    return database
 
 
 def get(run_id: str):
@@ -119,43 +100,12 @@ def test_experiment_name_of_dvc_is_in_tags_and_name(monkeypatch):
     assert found.data.tags["dvc.exp_name"] == "brave-cat" and found.info.run_name == "mel_conv-seed3-brave-cat"
 
 
-def test_a_store_that_is_down_warns_once_and_stops_nothing(monkeypatch, capsys):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with record(CONFIG, "train", IDENTITY) as run:
-        run.metrics({"a": 1.0})
-        run.params({"b": 2})
-    assert run.identity["run_id"] is None
-    assert capsys.readouterr().err.count("warning: MLflow") == 1
-
-
-def test_when_its_process_dies_the_stage_goes_on_and_the_next_run_has_another(capsys):
-    with record(CONFIG, "train", IDENTITY) as run:
-        assert run.identity["run_id"]
-        run._beside._process.kill()
-        run._beside._process.wait()
-        for step in range(3):
-            run.metrics({"a": 1.0}, step)
-    assert capsys.readouterr().err.count("warning: MLflow") == 1
-    with record(CONFIG, "train", IDENTITY) as other:
-        other.metrics({"a": 1.0})
-    assert measured(other.identity["run_id"]) == {"a": 1.0}
-
-
-def test_a_store_that_fails_at_every_call_stops_nothing(capsys):
-    name = "x" * 2000  # a call that fails with a long message
-    with record(CONFIG, "train", IDENTITY) as run:
-        for _ in range(300):
-            run._tell(name)
-    assert capsys.readouterr().err.count("warning: MLflow") == 1
-    assert get(run.identity["run_id"]).info.status == "FINISHED"  # which still could be said
-
-
 def test_a_password_is_not_shown(monkeypatch, capsys):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://bob:s3cret@127.0.0.1:9/mlflow")
     with record(CONFIG, "train", IDENTITY):
         pass
     said = capsys.readouterr().err
+    assert said.count("warning:") == 1
     assert "postgresql://127.0.0.1:9/mlflow failed" in said and "s3cret" not in said
 
 
@@ -163,27 +113,3 @@ def test_tracking_can_be_off():
     with record(TrackingConfig(enabled=False), "train", IDENTITY) as run:
         run.metrics({"a": 1.0})
     assert run.identity == IDENTITY | {"run_id": None}
-
-
-def test_four_processes_may_be_first_at_once(tmp_path):
-    code = """
-import json, sys
-from pipeline.tracking.config import TrackingConfig
-from pipeline.tracking.run import record
-with record(TrackingConfig(), "train", {"variant": "v", "seed": int(sys.argv[1]), "fingerprint": "f"}) as run:
-    run.metrics({"a": 1.0})
-print(json.dumps(run.identity))
-"""
-    environment = os.environ | {"DVC_ROOT": str(tmp_path)}
-    here = Path(__file__).parents[2]
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-c", code, str(n)], env=environment, cwd=here, stdout=-1, stderr=-1, text=True
-        )
-        for n in range(4)
-    ]
-    ended = [process.communicate(timeout=180) for process in running]
-    assert [process.returncode for process in running] == [0] * 4, ended
-    ids = {json.loads(out.splitlines()[-1])["run_id"] for out, _ in ended}
-    assert len(ids) == 4 and None not in ids, ended
-    assert (tmp_path / "mlflow.db").exists()

@@ -1,0 +1,142 @@
+"""What stages have recorded and MLflow has not taken yet: .melisma/outbox/<process of a stage>/<run>/.
+
+Every call is written here before it is made, and a run's folder vanishes when MLflow has it all. So nothing is lost
+when a store is down, or when a stage or the process beside it is killed: what is left is sent by the next stage.
+"""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from filelock import FileLock
+
+from pipeline import workspace
+from pipeline.errors import MelismaError
+from pipeline.tracking import log, store
+from pipeline.tracking.journal import Journal, reason
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A run of a stage that has ended, of which MLflow has not got everything."""
+
+    folder: Path
+    name: str  # <variant>-seed<n>
+    stage: str
+    store: str  # where it belongs, without a password
+
+
+def begin() -> tuple[Path, int]:
+    """A folder for the runs of this process, and a file descriptor.
+
+    The stage counts as alive for as long as a process has that descriptor open, however it ends.
+    """
+    name = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{os.getpid()}"  # the order in which they are sent
+    hidden = _place() / f".{name}"  # until it is locked, lest another process takes it for one that was left
+    hidden.mkdir(parents=True)
+    held = os.open(hidden, os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    return hidden.rename(_place() / name), held
+
+
+def waiting() -> list[Waiting]:
+    """What `send` would send, and what waits for another store, oldest first."""
+    return [
+        Waiting(folder, about["run"], about["stage"], about["store"])
+        for process in _ended()
+        for folder in _runs(process)
+        for about in [Journal(folder).about]
+    ]
+
+
+def send() -> int:
+    """Send what ended stages left for the store that is named now, oldest first; the number of their runs.
+
+    The run of a stage that was killed ends as KILLED.
+
+    Raises:
+        MelismaError: the store fails. What could not be sent stays.
+    """
+    if not _place().exists():
+        return 0
+    sent = 0
+    with FileLock(workspace.state() / "outbox.lock"):
+        for process in _ended():
+            for folder in _runs(process):
+                journal = Journal(folder)
+                if journal.about["store"] != here():
+                    continue
+                try:
+                    journal.send()
+                    journal.close()
+                except Exception as error:  # any failure of a database or a server
+                    _go_on_after(error, folder)
+                else:
+                    sent += 1
+                for refused in journal.refused:
+                    print(f"warning: {refused}", file=sys.stderr)
+            if not _runs(process):
+                shutil.rmtree(process, ignore_errors=True)
+    return sent
+
+
+def abandoned() -> list[str]:
+    """Ids of runs that count as RUNNING although the stage that wrote to them has ended.
+
+    In this project's own database, they are the ones to which no stage writes; a server has runs of other people too,
+    and there they are those that stages of this project left.
+    """
+    ours = {folder: Journal(folder).run_id for folder in _place().glob("[!.]*/*")}
+    left = {ours.get(waits.folder) for waits in waiting()}
+    query = "attributes.status = 'RUNNING' and tags.fingerprint LIKE '%'"
+    places = [experiment.experiment_id for experiment in log.client().search_experiments()]
+    running = [str(run.info.run_id) for run in log.client().search_runs(places, query)]
+    alone = store.tracking_uri().startswith("sqlite:")
+    return [run for run in running if run in left or (alone and run not in ours.values())]
+
+
+def here() -> str:
+    """The store that is named now, without its password, which is not to be written down."""
+    return store.without_password(store.tracking_uri())
+
+
+def _go_on_after(error: Exception, folder: Path) -> None:
+    """Raise where the store is what fails; else one run must not keep others from being sent."""
+    try:
+        log.client().search_experiments(max_results=1)
+    except Exception:
+        raise MelismaError(why(error)) from error
+    print(f"warning: {why(error)}; it stays in {folder}", file=sys.stderr)
+
+
+def why(error: Exception) -> str:
+    """What is said of a call that failed."""
+    return f"MLflow at {here()} failed ({store.without_password(reason(error))})"
+
+
+def _place() -> Path:
+    return workspace.state() / "outbox"
+
+
+def _runs(process: Path) -> list[Path]:
+    return sorted(process.glob("[!.]*"))
+
+
+def _ended() -> Iterator[Path]:
+    """Folders of stages that no process works for any more, oldest first."""
+    for folder in sorted(_place().glob("[!.]*")):
+        with contextlib.suppress(OSError):  # it has just gone
+            seen = os.open(folder, os.O_RDONLY)
+            try:
+                fcntl.flock(seen, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            finally:
+                os.close(seen)
+            yield folder
