@@ -4,19 +4,21 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from pipeline import params, schema, studies
+from pipeline import params, schema
 from pipeline.cli import app
 from pipeline.errors import ParamsError
+from pipeline.studies import study as studies
 
 
 @pytest.mark.parametrize("name", studies.names())
 def test_every_study_passes_the_schema_and_changes_the_base(name):
-    raw = studies.load(name)
-    assert schema.load(raw) != schema.load(params.read())
+    found = [schema.load(one.raw) for one in studies.experiments(name)]
+    assert all(one != schema.load(params.read()) for one in found)
+    assert all(one != other for i, one in enumerate(found) for other in found[:i])
 
 
 def test_the_full_study_has_the_sizes_of_the_originals():
-    models = schema.load(studies.load("full")).models
+    models = schema.load(studies.params("full")).models
     assert models["mel_conv"].bottleneck.latent >= 512 and models["pca"].bottleneck.latent is None
 
 
@@ -38,25 +40,25 @@ def written(tmp_path, monkeypatch):
         ({"models.mel_con.train.epochs": 3}, "models.mel_con: no such entry; did you mean 'mel_conv'?"),
         ({"models.mel_conv.bottleneck.latnt": 3}, "models.mel_conv.bottleneck: unknown key 'latnt'"),
         ({"train.epochs.most": 3}, "train.epochs.most: train.epochs holds no keys"),
-        ({}, "a study has `overrides` or `models`"),
+        ({}, "a study has `overrides`, `models`, `experiments` or `grid`"),
     ],
 )
 def test_a_wrong_override_is_named_with_its_file(written, overrides, message):
     written(base="params.yaml", overrides=overrides)
     with pytest.raises(ParamsError, match=f"^studies/mine.yaml: {message}"):
-        studies.load("mine")
+        studies.params("mine")
 
 
 def test_a_study_may_add_a_variant_and_a_key_that_the_base_leaves_out(written):
     block = {"representation": "wave3k", "network": {"type": "identity"}, "bottleneck": {"type": "linear", "latent": 8}}
     written(overrides={"models.wave_pca": block, "models.mel_conv.train.epochs": 7})
-    models = schema.load(studies.load("mine")).models
+    models = schema.load(studies.params("mine")).models
     assert models["mel_conv"].train == {"epochs": 7} and models["wave_pca"].loss is None
 
 
 def test_a_study_may_make_its_variants_of_those_of_the_base(written):
     written(models={"pca": {}, "long": {"from": "mel_conv", "train.epochs": 50, "loss.kl.beta": 0.5}})
-    models, base = (schema.load(raw).models for raw in (studies.load("mine"), params.read()))
+    models, base = (schema.load(raw).models for raw in (studies.params("mine"), params.read()))
     assert set(models) == {"pca", "long"} and models["pca"] == base["pca"]
     assert models["long"].train["epochs"] == 50 and models["long"].loss.kl.beta == 0.5
     assert models["long"].network == base["mel_conv"].network and base["mel_conv"].loss.kl.beta == 1.0
@@ -75,17 +77,11 @@ def test_a_study_may_make_its_variants_of_those_of_the_base(written):
 def test_a_wrong_variant_of_a_study_is_named(written, models, message):
     written(models=models)
     with pytest.raises(ParamsError, match=f"^studies/mine.yaml: {message}"):
-        studies.load("mine")
-
-
-def test_the_epochs_study_compares_two_runs_of_one_variant():
-    short, long = (schema.load(studies.load("epochs")).models[f"mel_elbo_{n}"] for n in (20, 100))
-    assert (short.train["epochs"], long.train["epochs"]) == (20, 100)
-    assert short.model_copy(update={"train": None}) == long.model_copy(update={"train": None})
+        studies.params("mine")
 
 
 def test_each_variant_of_the_losses_study_differs_in_its_loss_alone():
-    models = {n: m for n, m in schema.load(studies.load("losses")).models.items() if m.loss}
+    models = {n: m for n, m in schema.load(studies.params("losses")).models.items() if m.loss}
     losses = [model.loss.model_dump_json() for model in models.values()]
     assert len(set(losses)) == len(losses) == 7
     assert len({model.model_copy(update={"loss": None}).model_dump_json() for model in models.values()}) == 1
@@ -94,7 +90,7 @@ def test_each_variant_of_the_losses_study_differs_in_its_loss_alone():
 def test_a_study_that_is_not_there_is_named(written):
     written(overrides={"train.epochs": 2})
     with pytest.raises(ParamsError, match="there is no study 'mien'; did you mean 'mine'"):
-        studies.load("mien")
+        studies.params("mien")
 
 
 def test_the_command_puts_a_study_in_the_place_of_the_params(written):

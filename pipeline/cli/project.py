@@ -25,11 +25,12 @@ def params(
     """
     import yaml
 
-    from pipeline import schema, studies
+    from pipeline import schema
+    from pipeline.studies import study as studies
 
     output = output.absolute() if output else None
     os.chdir(workspace.root())
-    values = schema.load(studies.load(study) if study else None).model_dump(mode="json")
+    values = schema.load(studies.params(study) if study else None).model_dump(mode="json")
     text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=120)
     text = json.dumps(values, indent=2) + "\n" if as_json else text
     if output:

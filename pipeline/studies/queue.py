@@ -1,0 +1,168 @@
+"""DVC's queue of experiments: what stands in it, what has become of it, and the workers that run it."""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline import workspace
+from pipeline.errors import MelismaError
+from pipeline.studies import commit
+from pipeline.studies.study import Experiment
+
+if TYPE_CHECKING:
+    from dvc.repo.experiments.queue.base import QueueEntry
+    from dvc.repo.experiments.queue.celery import LocalCeleryQueue
+
+STAGE = re.compile(r"^Running stage '([^']+)'")
+EPOCH = re.compile(r"epoch (\d+) of (\d+)")
+ERROR = re.compile(r"^(?:error|ERROR): (.+)")
+
+
+@dataclass(frozen=True)
+class State:
+    """What becomes of an experiment: queued, running, done, failed, or lost (it ended, and DVC has nothing of it)."""
+
+    status: str
+    detail: str = ""  # stage and epoch, or the error
+
+
+class Queue:
+    """The queue of this project."""
+
+    def __init__(self, queue: "LocalCeleryQueue") -> None:
+        self._queue = queue
+
+    def put(self, experiment: Experiment, changed: str) -> None:
+        """Queue an experiment; `changed` is from `commit.base`."""
+        from dvc.repo.experiments.queue.base import QueueEntry
+        from dvc.repo.experiments.queue.tasks import run_exp
+
+        head = commit.git("rev-parse", "HEAD")
+        message = self._queue.stash.format_message(head, head, experiment.full)
+        revision = commit.stash(experiment, changed, head, message)
+        commit.git("update-ref", "--create-reflog", "-m", f"commit: {message}", self._queue.ref, revision)
+        places = str(workspace.root()), commit.git("rev-parse", "--show-toplevel")
+        entry = QueueEntry(*places, self._queue.ref, revision, head, None, experiment.full, head)
+        self._queue.celery.signature(run_exp.s(entry.asdict(), copy_paths=None, message=None)).delay()
+
+    def states(self, names: set[str]) -> dict[str, State]:
+        """Of those of these experiments that are in the queue, or failed."""
+        found: dict[str, State] = {}
+        for done in self._queue.iter_failed():
+            found[done.entry.name or ""] = State("failed", self._error(done.entry))
+        for entry in self._queue.iter_queued():
+            found[entry.name or ""] = State("queued")
+        for entry in self._queue.iter_active():
+            found[entry.name or ""] = State("running", self._where(entry))
+        return {name: state for name, state in found.items() if name in names}
+
+    def log(self, name: str) -> Path | None:
+        """What an experiment that runs or failed has printed."""
+        entries = [done.entry for done in self._queue.iter_failed()] + list(self._queue.iter_active())
+        return next((self._log(entry) for entry in reversed(entries) if entry.name == name), None)
+
+    def forget(self, names: set[str]) -> None:
+        """Take failed experiments out of the queue."""
+        failed = [one.entry.name for one in self._queue.iter_failed() if one.entry.name in names]
+        if failed:
+            self._queue.remove(failed)
+
+    def workers(self) -> list[int]:
+        """Numbers of the processes that run experiments of this queue."""
+        found = []
+        for file in Path(self._queue.wdir).glob("dvc-exp-worker-*.json"):
+            with contextlib.suppress(OSError, ValueError, KeyError):
+                info = json.loads(file.read_text())
+                if info["returncode"] is None and _alive(int(info["pid"])):
+                    found.append(int(info["pid"]))
+        return found
+
+    def start(self, jobs: int) -> None:
+        """Start so many workers, each with its share of the cores, which go on when this process has ended.
+
+        Raises:
+            MelismaError: DVC could not.
+        """
+        threads = str(max(1, (os.cpu_count() or 1) // jobs))
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+        environment = os.environ | {"PATH": path, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", threads)}
+        log = workspace.state() / "queue.log"
+        with log.open("wb") as file:
+            done = subprocess.run(
+                [sys.executable, "-m", "dvc", "queue", "start", "-j", str(jobs)],
+                env=environment, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True,
+            )  # fmt: skip
+        if done.returncode:
+            raise MelismaError(f"DVC started no worker; {log} says why")
+
+    def bury(self) -> None:
+        """Mark as failed what runs for no worker, since they were killed; nothing may be left that waits for ever."""
+        for _ in range(2):  # what is alive of an experiment is killed first, and is known to be dead the second time
+            names = [entry.name or entry.stash_rev for entry in self._queue.iter_active()]
+            folders = [Path(self._queue._load_info(entry.stash_rev).root_dir) for entry in self._started()]
+            if names:
+                with contextlib.redirect_stdout(sys.stderr):
+                    self._queue.kill(names, force=True)
+                for folder in folders:
+                    shutil.rmtree(folder, ignore_errors=True)
+
+    def _started(self) -> "Iterator[QueueEntry]":
+        for entry in self._queue.iter_active():
+            if Path(self._queue.get_infofile_path(entry.stash_rev)).is_file():
+                yield entry
+
+    def _log(self, entry: "QueueEntry") -> Path:
+        return Path(self._queue.pid_dir) / entry.stash_rev / f"{entry.stash_rev}.out"
+
+    def _lines(self, entry: "QueueEntry") -> list[str]:
+        try:
+            return self._log(entry).read_text(errors="replace").splitlines()
+        except OSError:  # it has not begun
+            return []
+
+    def _where(self, entry: "QueueEntry") -> str:
+        """The stage that runs, and its epoch."""
+        stage = epoch = ""
+        for line in self._lines(entry):
+            if match := STAGE.match(line):
+                stage, epoch = match[1], ""
+            elif match := EPOCH.search(line):
+                epoch = f", epoch {match[1]} of {match[2]}"
+        return stage + epoch or "starting"
+
+    def _error(self, entry: "QueueEntry") -> str:
+        """The first error of its log, which is the stage's own; what DVC adds comes later."""
+        lines = self._lines(entry)
+        stage = next((match[1] for line in reversed(lines) if (match := STAGE.match(line))), "")
+        errors = [match[1] for line in lines if (match := ERROR.match(line))]
+        reason = errors[0] if errors else "it was stopped"
+        return f"{stage}: {reason}" if stage else reason
+
+
+@contextmanager
+def opened() -> Iterator[Queue]:
+    """The project's queue."""
+    from dvc.repo import Repo
+
+    with Repo(str(workspace.root())) as repo:
+        repo_experiments: Any = repo.experiments
+        yield Queue(repo_experiments.celery_queue)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
