@@ -57,12 +57,13 @@ class Queue:
     def states(self, names: set[str]) -> dict[str, State]:
         """Of those of these experiments that are in the queue, or failed."""
         found: dict[str, State] = {}
-        for done in self._queue.iter_failed():
-            found[done.entry.name or ""] = State("failed", self._error(done.entry))
+        # In the order in which one moves on, so that none is missed that does so at this moment.
         for entry in self._queue.iter_queued():
             found[entry.name or ""] = State("queued")
         for entry in self._queue.iter_active():
             found[entry.name or ""] = State("running", self._where(entry))
+        for done in self._queue.iter_failed():
+            found[done.entry.name or ""] = State("failed", self._error(done.entry))
         return {name: state for name, state in found.items() if name in names}
 
     def log(self, name: str) -> Path | None:

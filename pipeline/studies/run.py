@@ -35,12 +35,16 @@ def states(wanted: list[Experiment]) -> States:
     """Where each of these experiments stands; '' is the status of one that was never run."""
     done = finished.find(wanted, commit.base())
     with queue.opened() as opened:
-        return _states(wanted, opened.states({one.full for one in wanted}), set(done))
+        return _states(wanted, opened.states({one.full for one in wanted}), set(done), State(""))
 
 
-def run(
-    wanted: list[Experiment], jobs: int, told: Callable[[States], None], say: Callable[[str], None]
-) -> tuple[States, dict[str, str]]:
+def revisions(wanted: list[Experiment]) -> dict[str, str]:
+    """The commit of each that is finished, by its name in the study."""
+    found = finished.find(wanted, commit.base())
+    return {one.name: found[one.full] for one in wanted if one.full in found}
+
+
+def run(wanted: list[Experiment], jobs: int, told: Callable[[States], None], say: Callable[[str], None]) -> States:
     """Queue what is neither finished nor queued, and follow all until nothing is left to wait for.
 
     Nothing of the queue ends with this process: called again, it goes on from there.
@@ -52,7 +56,7 @@ def run(
         say: called with what a user should know once.
 
     Returns:
-        The last states, and the commit of each finished experiment by its name in the study.
+        The last states.
     """
     with workspace.alone(workspace.state() / "locks" / "study", "running a study"), queue.opened() as opened:
         if not opened.workers():
@@ -62,14 +66,13 @@ def run(
         waiting = opened.states({one.full for one in wanted})
         opened.forget({name for name, state in waiting.items() if state.status == "failed"})
         for one in wanted:
-            if one.full not in done and getattr(waiting.get(one.full), "status", "failed") == "failed":
+            if one.full not in done and waiting.get(one.full, State("failed")).status == "failed":
                 if name := finished.set_aside(one):
                     say(f"{one.full}: made with other params or other code before; that one is now called {name}")
                 opened.put(one, changed)
         for now in _follow(wanted, opened, jobs, changed):
             told(now)
-    revisions = finished.find(wanted, changed)
-    return now, {one.name: revisions[one.full] for one in wanted if one.full in revisions}
+    return now
 
 
 def _follow(wanted: list[Experiment], opened: queue.Queue, jobs: int, changed: str) -> Iterator[States]:
@@ -79,7 +82,7 @@ def _follow(wanted: list[Experiment], opened: queue.Queue, jobs: int, changed: s
         found = opened.states(names)
         if names - done - set(found):  # something has ended
             done = set(finished.find(wanted, changed))
-        now = _states(wanted, found, done)
+        now = _states(wanted, found, done, State("lost", LOST))
         yield now
         if not any(state.status in ("queued", "running") for state in now.values()):
             return
@@ -89,12 +92,9 @@ def _follow(wanted: list[Experiment], opened: queue.Queue, jobs: int, changed: s
         time.sleep(POLL)
 
 
-def _states(wanted: list[Experiment], found: States, done: set[str]) -> States:
-    states = {}
-    for one in wanted:
-        state = State("done") if one.full in done else State("")
-        states[one.name] = found.get(one.full, state)
-    return states
+def _states(wanted: list[Experiment], found: States, done: set[str], ended: State) -> States:
+    """Of each experiment; `ended` is that of one that is neither in the queue nor finished."""
+    return {one.name: State("done") if one.full in done else found.get(one.full, ended) for one in wanted}
 
 
 def jobs() -> int:

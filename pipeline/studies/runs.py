@@ -1,0 +1,126 @@
+"""A study's runs in MLflow: which they are, and a tag that says so."""
+
+import csv
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from pipeline import workspace
+from pipeline.errors import MelismaError
+from pipeline.params import section
+from pipeline.studies.study import Experiment
+from pipeline.tracking import log, names, store
+from pipeline.tracking.config import TrackingConfig
+
+if TYPE_CHECKING:
+    from dvc.api import DVCFileSystem
+
+BETWEEN = ","  # names of experiments in a tag, where a run is part of several
+
+
+def tag(study: str) -> str:
+    """Of a run that is part of the study; its value names the experiments."""
+    return f"study.{study}"
+
+
+def note(study: str, revisions: dict[str, str], experiments: list[Experiment]) -> None:
+    """Tag the runs of finished experiments, and take the tag off all others.
+
+    A stage that was not run, because its result was known, made no run: it belongs to the one that made the result. If
+    this database has none, one is made from the files.
+
+    Args:
+        study: its name.
+        revisions: commit of each finished experiment.
+        experiments: all of the study's.
+
+    Raises:
+        MelismaError: MLflow failed.
+    """
+    with reaching():
+        parts: dict[str, list[str]] = {}
+        for one in experiments:
+            for run in _runs(one, revisions[one.name]) if one.name in revisions else ():
+                parts.setdefault(run, []).append(one.name)
+        for run in find(study):
+            if run.info.run_id not in parts:
+                log.client().delete_tag(run.info.run_id, tag(study))
+        for run_id, tagged in parts.items():
+            log.tag(run_id, tag(study), BETWEEN.join(tagged))
+
+
+def find(study: str) -> list[Any]:
+    """MLflow's runs with the study's tag, the oldest first."""
+    return _search(f"tags.`{tag(study)}` LIKE '%'")
+
+
+@contextmanager
+def reaching() -> Iterator[None]:
+    """Say in one line that MLflow failed.
+
+    Raises:
+        MelismaError: it did.
+    """
+    try:
+        yield
+    except MelismaError:
+        raise
+    except Exception as error:  # any failure of a database or a server
+        place = store.without_password(store.tracking_uri())
+        raise MelismaError(f"MLflow at {place} failed: {error}; `melisma study table` can be asked again") from error
+
+
+def _runs(experiment: Experiment, revision: str) -> Iterator[str]:
+    """The id of each run of an experiment: one for each variant and seed."""
+    from dvc.api import DVCFileSystem
+
+    files = DVCFileSystem(str(workspace.root()), rev=revision)
+    for variant in experiment.raw["models"]:
+        for identity in json.loads(files.read_text(f"{workspace.EVALUATION / variant}/run.json")):
+            yield _found(identity) or _made(identity, files)
+
+
+def _found(identity: log.Identity) -> str | None:
+    """The run that made a result, or the newest finished one that made the same."""
+    same = _search(f"tags.fingerprint = '{identity['fingerprint']}'")
+    if any(run.info.run_id == identity["run_id"] for run in same):
+        return str(identity["run_id"])
+    ended = [run for run in same if run.info.status == "FINISHED" and "model_run" not in run.data.tags]
+    return str(ended[-1].info.run_id) if ended else None
+
+
+def _search(query: str) -> list[Any]:
+    number = store.experiment(log.client(), _experiment())
+    found: list[Any] = []
+    page = None
+    while page != "":
+        part = log.client().search_runs([number], query, order_by=["attributes.start_time ASC"], page_token=page)
+        found += part
+        page = part.token or ""
+    return found
+
+
+def _experiment() -> str:
+    return section(TrackingConfig, "tracking").experiment
+
+
+def _made(identity: log.Identity, files: "DVCFileSystem") -> str:
+    """A run with the settings, epochs and numbers that the experiment's files have."""
+    trained = workspace.MODELS / identity["variant"] / f"seed-{identity['seed']}"
+    with TemporaryDirectory() as folder:
+        for name in ("config.json", "history.csv"):
+            files.get_file(str(trained / name), f"{folder}/{name}")
+        described = workspace.read_json(Path(folder) / "config.json")
+        with (Path(folder) / "history.csv").open(encoding="utf-8", newline="") as file:
+            rows = [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
+    results = json.loads(files.read_text(f"{workspace.EVALUATION / identity['variant']}/metrics.json"))
+    run_id = log.open_run(_experiment(), identity, "evaluate", None)
+    log.params(run_id, names.settings(described))
+    log.series(run_id, {int(row["epoch"]): names.of_epoch(row) for row in rows})
+    log.series(run_id, {0: names.of_test(results)})
+    log.tag(run_id, "collapsed", results["collapse_reason"] or "no")
+    log.end(run_id, "FINISHED")
+    return run_id
