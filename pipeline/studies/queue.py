@@ -5,8 +5,10 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from dvc.repo.experiments.queue.base import QueueEntry
     from dvc.repo.experiments.queue.celery import LocalCeleryQueue
 
+GRACE = 10.0  # seconds in which an experiment may end by itself
+PATIENCE = 60.0  # seconds in which a worker must have begun
 STAGE = re.compile(r"^Running stage '([^']+)'")
 EPOCH = re.compile(r"epoch (\d+) of (\d+)")
 ERROR = re.compile(r"^(?:error|ERROR): (.+)")
@@ -102,24 +106,34 @@ class Queue:
                 [sys.executable, "-m", "dvc", "queue", "start", "-j", str(jobs)],
                 env=environment, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True,
             )  # fmt: skip
-        if done.returncode:
+        until = time.monotonic() + PATIENCE
+        while not done.returncode and not self.workers() and time.monotonic() < until:
+            time.sleep(0.1)
+        if not self.workers():
             raise MelismaError(f"DVC started no worker; {log} says why")
 
     def bury(self) -> None:
-        """Mark as failed what runs for no worker, since they were killed; nothing may be left that waits for ever."""
-        for _ in range(2):  # what is alive of an experiment is killed first, and is known to be dead the second time
-            names = [entry.name or entry.stash_rev for entry in self._queue.iter_active()]
-            folders = [Path(self._queue._load_info(entry.stash_rev).root_dir) for entry in self._started()]
-            if names:
+        """Mark as failed what runs for no worker, since that was killed; else it would be waited for for ever."""
+        for _ in range(2):  # what still lives of an experiment is ended first, and DVC marks the dead alone
+            entries = list(self._queue.iter_active())
+            for entry in entries:
+                self._end(entry)
+            if entries:
                 with contextlib.redirect_stdout(sys.stderr):
-                    self._queue.kill(names, force=True)
-                for folder in folders:
-                    shutil.rmtree(folder, ignore_errors=True)
+                    self._queue.kill([entry.name or entry.stash_rev for entry in entries], force=True)
 
-    def _started(self) -> "Iterator[QueueEntry]":
-        for entry in self._queue.iter_active():
-            if Path(self._queue.get_infofile_path(entry.stash_rev)).is_file():
-                yield entry
+    def _end(self, entry: "QueueEntry") -> None:
+        """End the processes of an experiment, which share a group with their worker, and delete its folder."""
+        process = self._queue.proc.get(entry.stash_rev)
+        with contextlib.suppress(ProcessLookupError):
+            if process and process.returncode is None and (group := os.getpgid(process.pid)) != os.getpgrp():
+                os.killpg(group, signal.SIGTERM)  # so that a training keeps its last checkpoint
+                until = time.monotonic() + GRACE
+                while _alive(process.pid) and time.monotonic() < until:
+                    time.sleep(0.1)
+                os.killpg(group, signal.SIGKILL)
+        if Path(self._queue.get_infofile_path(entry.stash_rev)).is_file():
+            shutil.rmtree(self._queue._load_info(entry.stash_rev).root_dir, ignore_errors=True)
 
     def _log(self, entry: "QueueEntry") -> Path:
         return Path(self._queue.pid_dir) / entry.stash_rev / f"{entry.stash_rev}.out"

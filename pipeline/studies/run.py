@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 
 from pipeline import workspace
 from pipeline.errors import ParamsError
@@ -58,18 +59,19 @@ def run(wanted: list[Experiment], jobs: int, told: Callable[[States], None], say
     Returns:
         The last states.
     """
-    with workspace.alone(workspace.state() / "locks" / "study", "running a study"), queue.opened() as opened:
-        if not opened.workers():
-            opened.bury()
-        changed = commit.base()
-        done = finished.find(wanted, changed)
-        waiting = opened.states({one.full for one in wanted})
-        opened.forget({name for name, state in waiting.items() if state.status == "failed"})
-        for one in wanted:
-            if one.full not in done and waiting.get(one.full, State("failed")).status == "failed":
-                if name := finished.set_aside(one):
-                    say(f"{one.full}: made with other params or other code before; that one is now called {name}")
-                opened.put(one, changed)
+    with queue.opened() as opened:
+        with _alone():
+            if not opened.workers():
+                opened.bury()
+            changed = commit.base()
+            done = finished.find(wanted, changed)
+            waiting = opened.states({one.full for one in wanted})
+            opened.forget({name for name, state in waiting.items() if state.status == "failed"})
+            for one in wanted:
+                if one.full not in done and waiting.get(one.full, State("failed")).status == "failed":
+                    if name := finished.set_aside(one):
+                        say(f"{one.full}: made with other params or other code before; that one is now called {name}")
+                    opened.put(one, changed)
         for now in _follow(wanted, opened, jobs, changed):
             told(now)
     return now
@@ -86,10 +88,18 @@ def _follow(wanted: list[Experiment], opened: queue.Queue, jobs: int, changed: s
         yield now
         if not any(state.status in ("queued", "running") for state in now.values()):
             return
-        if not opened.workers():
-            opened.bury()
-            opened.start(jobs)
+        with _alone():
+            if not opened.workers():
+                opened.bury()
+                opened.start(jobs)
         time.sleep(POLL)
+
+
+def _alone() -> AbstractContextManager[None]:
+    """Others may follow the same queue, but one at a time changes it."""
+    lock = workspace.state() / "locks" / "queue"
+    lock.parent.mkdir(exist_ok=True)
+    return workspace.alone(lock, "filling DVC's queue")
 
 
 def _states(wanted: list[Experiment], found: States, done: set[str], ended: State) -> States:

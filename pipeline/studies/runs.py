@@ -18,6 +18,7 @@ from pipeline.tracking.config import TrackingConfig
 if TYPE_CHECKING:
     from dvc.api import DVCFileSystem
 
+MESSAGE = 200  # characters at most of why MLflow failed
 BETWEEN = ","  # names of experiments in a tag, where a run is part of several
 
 
@@ -69,8 +70,9 @@ def reaching() -> Iterator[None]:
     except MelismaError:
         raise
     except Exception as error:  # any failure of a database or a server
-        place = store.without_password(store.tracking_uri())
-        raise MelismaError(f"MLflow at {place} failed: {error}; `melisma study table` can be asked again") from error
+        why = " ".join(str(error).split())[:MESSAGE] or type(error).__name__
+        text = f"MLflow at {store.tracking_uri()} failed ({why}); once it works, `melisma study run` goes on from here"
+        raise MelismaError(store.without_password(text)) from error
 
 
 def _runs(experiment: Experiment, revision: str) -> Iterator[str]:

@@ -29,7 +29,7 @@ def written(tmp_path, monkeypatch):
         (tmp_path / name).write_bytes((studies.FOLDER.parent / name).read_bytes())
     monkeypatch.chdir(tmp_path)
     (tmp_path / "studies").mkdir()
-    return lambda **study: (tmp_path / "studies" / "mine.yaml").write_text(yaml.safe_dump(study))
+    return lambda **study: (tmp_path / "studies" / "mine.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
 
 
 @pytest.mark.parametrize(
@@ -100,3 +100,51 @@ def test_the_command_puts_a_study_in_the_place_of_the_params(written):
     result = CliRunner().invoke(app, ["params", "--study", "mine", "--output", "params.yaml"])
     assert (result.exit_code, result.stdout) == (0, "")
     assert schema.load().train.epochs == 2
+
+
+def test_experiments_are_crossed_with_the_grid(written):
+    written(
+        models=["pca", "mel_conv", "mel_fc"],
+        experiments={"plain": {}, "spectral": {"models.mel_conv.loss.spectral": 0.3}},
+        grid={"models.*.train.epochs": [5, 9]},
+    )
+    found = {one.name: schema.load(one.raw).models for one in studies.experiments("mine")}
+    assert list(found) == ["plain-5", "plain-9", "spectral-5", "spectral-9"]
+    assert next(one.full for one in studies.experiments("mine")) == "mine-plain-5"
+    for name, models in found.items():
+        assert set(models) == {"pca", "mel_conv", "mel_fc"} and models["pca"].train == {}  # it is not trained
+        assert {models[v].train["epochs"] for v in ("mel_conv", "mel_fc")} == {int(name[-1])}
+        assert models["mel_conv"].loss.spectral == (0.3 if name.startswith("spectral") else 0.0)
+        assert models["mel_fc"].loss.spectral == 0.0
+
+
+def test_values_of_several_keys_are_named_by_them(written):
+    written(grid={"train.clip_norm": [0.5, 1.0], "models.mel_conv.network.channels": [[4, 8]]})
+    names = [one.name for one in studies.experiments("mine")]
+    assert names == ["clip_norm-0.5-channels-4-8", "clip_norm-1.0-channels-4-8"]
+    assert studies.params(f"mine/{names[0]}")["train"]["clip_norm"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("study", "message"),
+    [
+        ({"models": ["mel_con"]}, "models.mel_con.from: no such entry; did you mean 'mel_conv'?"),
+        ({"experiments": {"a": {"train.epoch": 1}}}, "a: train: unknown key 'epoch'"),
+        ({"experiments": {"a b": {"train.epochs": 1}}}, "experiments"),
+        ({"grid": {"train.epochs": [3, 0]}}, "epochs-0: train.epochs"),
+        ({"grid": {"train.epochs": []}}, "grid.train.epochs"),
+        ({"grid": {"train.epochs": [3, 3]}}, "two experiments are called 'epochs-3'"),
+    ],
+)
+def test_a_wrong_experiment_is_named_before_anything_is_queued(written, study, message):
+    written(**study)
+    with pytest.raises(ParamsError, match=f"^studies/mine.yaml: .*{message}"):
+        studies.experiments("mine")
+
+
+def test_one_of_several_experiments_has_to_be_named(written):
+    written(grid={"train.epochs": [2, 3]})
+    with pytest.raises(ParamsError, match="mine has 2 experiments; take one, as in mine/epochs-2"):
+        studies.params("mine")
+    with pytest.raises(ParamsError, match="no experiment 'epochs-4'; did you mean 'epochs-"):
+        studies.params("mine/epochs-4")

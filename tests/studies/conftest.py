@@ -1,0 +1,129 @@
+"""A project whose pipeline is one short script, so that studies of it take seconds."""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+STAGES = {
+    "train": {
+        "foreach": "${models}",
+        "do": {
+            "cmd": "python stand_in.py ${key}",
+            "deps": ["stand_in.py", "pipeline"],
+            "params": ["train", "models.${key}"],
+            "outs": ["data/models/${key}", "data/evaluation/${key}"],
+        },
+    }
+}
+# What the stages leave of a variant that a study reads. Whether one of 13 epochs fails, a file outside says; one of
+# 60 seconds as many epochs waits for another.
+STAND_IN = """
+import json, os, sys, time, yaml
+from pathlib import Path
+name, raw = sys.argv[1], yaml.safe_load(open("params.yaml"))
+epochs = raw["models"][name].get("train", {}).get("epochs", raw["train"]["epochs"])
+outside = Path(os.environ["DVC_ROOT"]) / ".melisma"
+with (outside / "ran").open("a") as file:
+    file.write(f"{name} {epochs}\\n")
+print(f"  epoch 1 of {epochs}: loss 1", flush=True)
+if epochs == 13 and not (outside / "mended").exists():
+    sys.exit("error: the loss is not finite")
+while epochs == 60 and not (outside / "go").exists():
+    time.sleep(0.1)
+models, evaluation = Path("data/models") / name / "seed-0", Path("data/evaluation") / name
+for folder in (models, evaluation):
+    folder.mkdir(parents=True)
+described = {"variant": name, "seed": 0, "loss": None, "train": {"epochs": epochs}, "input": "mel128",
+             "representation": {"kind": "mel"}, "seconds": 1.0}
+(models / "config.json").write_text(json.dumps(described))
+(models / "history.csv").write_text("epoch,seconds\\n1,1.5\\n2,2.5\\n")
+numbers = {"mse": 1 / epochs, "mse_low": 0.9 / epochs, "mse_high": 1.1 / epochs, "collapse_reason": None}
+(evaluation / "metrics.json").write_text(json.dumps(numbers))
+identity = {"variant": name, "seed": 0, "fingerprint": f"{name}{epochs}", "data": "d", "run_id": None}
+(evaluation / "run.json").write_text(json.dumps([identity]))
+"""
+
+
+@dataclass
+class Project:
+    """A checkout in which `melisma study` runs."""
+
+    path: Path
+
+    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+        """Begin a command of `melisma study`."""
+        code = "from pipeline.cli import app; app()"
+        return subprocess.Popen(
+            [sys.executable, "-c", code, "study", *arguments],
+            cwd=self.path, env=environ(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+
+    def study(self, *arguments: str, expect: int = 0) -> str:
+        """What a command of `melisma study` printed; `expect` is its exit code."""
+        with self.start(*arguments) as process:
+            printed, _ = process.communicate(timeout=240)
+        assert process.returncode == expect, printed
+        return printed
+
+    def git(self, *arguments: str) -> str:
+        """What Git printed."""
+        done = subprocess.run(["git", *arguments], cwd=self.path, env=environ(), capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def write(self, study: str, **content: Any) -> None:
+        """Put a file into studies/."""
+        (self.path / "studies" / f"{study}.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+
+    def ran(self) -> list[str]:
+        """Variant and epochs of each training that was begun."""
+        file = self.path / ".melisma" / "ran"
+        return file.read_text().splitlines() if file.exists() else []
+
+
+def environ() -> dict[str, str]:
+    """This process's environment without what an outer DVC, Git or MLflow may have set."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("DVC_", "MLFLOW_", "GIT_"))}
+    return kept | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+
+
+def build(path: Path) -> Project:
+    """A repository with the params of three variants, the stand-in for the pipeline, and no commit but this one."""
+    project = Project(path)
+    lines = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    raw = yaml.safe_load(lines)
+    raw["models"] = {name: raw["models"][name] for name in ("mean", "mel_conv", "mel_fc")}
+    (path / "params.yaml").write_text("# the settings\n" + yaml.safe_dump(raw, sort_keys=False))
+    (path / "dvc.yaml").write_text(yaml.safe_dump({"stages": STAGES}))
+    (path / "stand_in.py").write_text(STAND_IN)
+    (path / "README.md").write_text("a project\n")
+    shutil.copy(ROOT / ".gitignore", path)
+    for folder in ("pipeline", "studies", ".melisma"):
+        (path / folder).mkdir()
+    (path / "pipeline" / "code.py").write_text("x = 1\n")
+    project.git("init", "-q")
+    project.git("config", "user.name", "test")
+    project.git("config", "user.email", "test@example.org")
+    (path / ".dvc").mkdir()
+    for name in ("config", ".gitignore"):
+        shutil.copy(ROOT / ".dvc" / name, path / ".dvc")
+    project.git("add", "-A")
+    project.git("commit", "-qm", "first")
+    return project
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch) -> Project:
+    """One in which this process stands."""
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith(("DVC_", "MLFLOW_", "GIT_"))]:
+        monkeypatch.delenv(name)
+    return build(tmp_path)

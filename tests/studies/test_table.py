@@ -1,0 +1,116 @@
+"""What is read of a study from MLflow, as a table and as a picture."""
+
+import csv
+import io
+import json
+from dataclasses import replace
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from pipeline.cli import app
+from pipeline.errors import MelismaError
+from pipeline.studies import figure, runs, summary, table
+from pipeline.studies.study import experiments
+from pipeline.tracking import log, store
+from tests.studies.conftest import build
+
+EPOCHS = [5, 10, 20]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """With the runs of a study of three experiments, the last of which was not run; the first has two seeds."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("MLFLOW_TRACKING_URI", "DVC_ROOT"):
+            patch.delenv(name, raising=False)
+        made = build(tmp_path_factory.mktemp("project"))
+        patch.chdir(made.path)
+        made.write("scan", models=["mean", "mel_conv"], grid={"models.mel_conv.train.epochs": EPOCHS})
+        logged("mean", 0, "epochs-5,epochs-10", {"mse": 0.03})
+        logged("mel_conv", 0, "epochs-5", {"mse": 0.02, "mse_low": 0.018, "mse_high": 0.024, "kl": 100.0}, seconds=30.0)
+        logged("mel_conv", 1, "epochs-5", {"mse": 0.03, "mse_low": 0.028, "mse_high": 0.034, "kl": 120.0}, seconds=40.0)
+        logged("mel_conv", 0, "epochs-10", {"mse": 0.01, "kl": 1.0}, collapsed="1 of 64 units is active")
+        logged("mel_conv", 0, None, {"mse": 0.5})  # of no study
+        yield made
+
+
+def logged(variant, seed, names, metrics, seconds=None, collapsed="no"):
+    tags = {"variant": variant, "seed": str(seed), "collapsed": collapsed}
+    tags |= {runs.tag("scan"): names} if names else {}
+    run = log.client().create_run(store.experiment(log.client(), "melisma"), tags=tags).info.run_id
+    log.series(run, {0: {f"test/{key}": value for key, value in metrics.items()}})
+    if seconds:
+        log.series(run, {1: {"epoch/seconds": seconds - 10}, 2: {"epoch/seconds": 10.0}})
+    log.end(run, "FINISHED")
+
+
+@pytest.fixture
+def rows(project):
+    return table.read("scan", experiments("scan"))
+
+
+def test_a_row_for_each_experiment_and_variant_of_means_over_the_seeds(rows):
+    assert [(row.name, row.variant) for row in rows] == [
+        ("epochs-5", "mel_conv"),
+        ("epochs-10", "mel_conv"),
+        ("epochs-5, epochs-10", "mean"),  # one run for both: nothing that they change is of this variant
+    ]
+    first, second, mean = rows
+    assert first.metrics["mse"] == pytest.approx(0.025) and first.metrics["mse_low"] == pytest.approx(0.023)
+    assert (first.seeds, first.seconds, first.collapsed) == ([0, 1], 70.0, None)
+    assert [row.settings for row in rows] == [{"epochs": 5}, {"epochs": 10}, {"epochs": None}]
+    assert second.collapsed and mean.seconds is None
+    assert table.missing(experiments("scan"), rows) == ["epochs-20"]
+
+
+def test_the_table_shows_what_there_is(rows):
+    lines = table.text(rows).splitlines()
+    assert lines[0].split("  ")[0] == "experiment" and "label accuracy" not in lines[0]  # nothing has it
+    assert "0.0250 (0.0230–0.0290)" in lines[1] and " no " in lines[1]
+    assert " yes " in lines[2]
+    marked = table.text(rows, is_markdown=True).splitlines()
+    assert marked[1].startswith("| --- | --- | ---: |") and all(
+        line.count("|") == marked[0].count("|") for line in marked
+    )
+    read = list(csv.DictReader(io.StringIO(table.as_csv(rows))))
+    assert float(read[0]["mse"]) == pytest.approx(0.025) and read[1]["collapsed"] == "1 of 64 units is active"
+
+
+def test_the_command_prints_it_writes_its_files_and_names_what_is_missing(project):
+    result = CliRunner().invoke(app, ["study", "table", "scan"])
+    assert result.exit_code == 0 and "epochs-10" in result.stdout
+    assert "without a result: epochs-20; `melisma study run scan` runs them" in result.stderr
+    files = {path.name for path in (project.path / "data" / "studies" / "scan").iterdir()}
+    assert files == {"table.csv", "table.md", "figure.png"} and not project.git("status", "--porcelain", "data")
+    printed = json.loads(CliRunner().invoke(app, ["study", "table", "scan", "--json"]).stdout)
+    assert [row["variant"] for row in printed] == ["mel_conv", "mel_conv", "mean"]
+
+
+def test_a_store_that_fails_is_named_in_one_line(project, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://user:secret@127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(MelismaError, match=r"^MLflow at http://127\.0\.0\.1:9 failed \(") as error:
+        table.read("scan", experiments("scan"))
+    assert "secret" not in str(error.value)
+
+
+def test_a_number_with_enough_values_makes_curves_and_anything_else_dots(rows, tmp_path):
+    def size(shown):
+        assert figure.draw(shown, tmp_path / "made.png")
+        return Image.open(tmp_path / "made.png").size
+
+    first = rows[0]
+    scan = [replace(first, experiments=[f"e{n}"], settings={"epochs": n}) for n in (1, 2, 4)]
+    dots = [replace(first, experiments=[name], settings={"weighting": name}) for name in ("none", "musical", "a")]
+    assert figure._axis(scan) == "epochs" and figure._axis(dots) is None and figure._axis(scan[:2]) is None
+    assert size(scan)[1] > size(dots)[1]
+    assert size(dots * 5)[1] > 2 * size(dots)[1]  # a line for each
+    assert not figure.draw([rows[2]], tmp_path / "none.png") and not (tmp_path / "none.png").exists()
+
+
+def test_without_a_run_there_is_no_file(project):
+    project.write("other", grid={"train.clip_norm": [2.0]})
+    assert summary.write("other", experiments("other")) == ([], [])
+    assert not (project.path / "data" / "studies" / "other").exists()
