@@ -88,8 +88,11 @@ def run_study(
             130,
         )
     every = run.chosen(name, None)
-    runs.note(name, run.revisions(every), every)
-    _written(name, every)
+    if runs.kept():
+        runs.note(name, run.revisions(every), every)
+        _written(name, every)
+    else:
+        typer.echo("no table: it is read from MLflow, and tracking.enabled is false", err=True)
     for label, state in states.items():
         if state.status != "done":
             typer.echo(f"{label}: {state.status}: {state.detail}", err=True)

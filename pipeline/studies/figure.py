@@ -8,13 +8,14 @@ from matplotlib.figure import Figure
 from pipeline.figures import style
 from pipeline.report.charts.marks import plain_number
 from pipeline.report.text import digits
-from pipeline.studies.table import Row
+from pipeline.studies.table import Row, written
 
 PANELS = {
     "mse": "MSE, own scale",
     "mel_mse": "MSE, common log-mel",
     "kl": "KL, nats",
     "probe_accuracy": "Label accuracy",
+    "perplexity": "Codes in use (perplexity)",
 }
 CURVE = 3  # values of one number from which on they make a curve
 WIDE = 20.0  # largest over smallest value from which on an axis is logarithmic
@@ -54,7 +55,7 @@ def _curves(rows: list[Row], axis: str) -> Figure:
     lines: dict[str, list[Row]] = {}
     for row in rows:
         if row.settings[axis] is not None:
-            others = [f"{k} {_written(v)}" for k, v in row.settings.items() if k != axis and len(_values(rows, k)) > 1]
+            others = [f"{k} {written(v)}" for k, v in row.settings.items() if k != axis and len(_values(rows, k)) > 1]
             lines.setdefault(", ".join([row.variant, *others]), []).append(row)
     panels = _panels(rows)
     picture = style.figure(0.4 + 2.7 * len(panels), 2.7 + 0.2 * ((len(lines) - 1) // 2))
@@ -67,7 +68,7 @@ def _curves(rows: list[Row], axis: str) -> Figure:
             color, marker = style.OKABE_ITO[i % len(style.OKABE_ITO)], style.MARKERS[i % len(style.MARKERS)]
             x = [row.settings[axis] for row in known]
             low, high = (
-                [row.metrics[f"{metric}_{end}"] or row.metrics[metric] for row in known] for end in ("low", "high")
+                [row.metrics.get(f"{metric}_{end}") or row.metrics[metric] for row in known] for end in ("low", "high")
             )
             ax.fill_between(x, low, high, color=color, alpha=0.15, linewidth=0)
             ax.plot(x, [row.metrics[metric] for row in known], marker=marker, markersize=4.5, color=color,
@@ -92,7 +93,7 @@ def _dots(rows: list[Row]) -> Figure:
     """A line of the picture for each row, in the colour of its variant, or of the last setting that varies."""
     variants = list(dict.fromkeys(row.variant for row in rows))
     last = next((key for key in reversed(rows[0].settings) if 1 < len(_values(rows, key)) < len(rows)), None)
-    by = [row.variant if len(variants) > 1 or not last else f"{last} {_written(row.settings[last])}" for row in rows]
+    by = [row.variant if len(variants) > 1 or not last else f"{last} {written(row.settings[last])}" for row in rows]
     colors = dict(zip(dict.fromkeys(by), style.OKABE_ITO * len(by), strict=False))
     panels = _panels(rows)
     picture = style.figure(1.6 + 2.5 * len(panels), 1.2 + 0.27 * len(rows))
@@ -117,7 +118,7 @@ def _dots(rows: list[Row]) -> Figure:
 
 def _dot(ax: Axes, row: Row, metric: str, y: int, color: str) -> None:
     """A value with its interval and number; hollow where the variant has collapsed."""
-    value, low, high = (row.metrics[f"{metric}{end}"] for end in ("", "_low", "_high"))
+    value, low, high = (row.metrics.get(f"{metric}{end}") for end in ("", "_low", "_high"))
     if value is None:
         return
     if low is not None and high is not None:
@@ -131,7 +132,3 @@ def _legend(picture: Figure, ax: Axes) -> None:
     handles, labels = ax.get_legend_handles_labels()
     if len(handles) > 1:
         picture.legend(handles, labels, loc="outside lower center", ncols=min(3, len(handles)))
-
-
-def _written(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -27,6 +27,11 @@ def tag(study: str) -> str:
     return f"study.{study}"
 
 
+def kept() -> bool:
+    """Whether this project keeps its runs in MLflow."""
+    return section(TrackingConfig, "tracking").enabled
+
+
 def note(study: str, revisions: dict[str, str], experiments: list[Experiment]) -> None:
     """Tag the runs of finished experiments, and take the tag off all others.
 

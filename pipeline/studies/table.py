@@ -16,7 +16,7 @@ from pipeline.studies.study import Experiment
 from pipeline.tracking import log
 
 BOUNDED = ("mse", "mel_mse", "kl", "cosine_similarity", "probe_accuracy")  # each has a 95 % interval
-METRICS = [f"{name}{end}" for name in BOUNDED for end in ("", "_low", "_high")]
+METRICS = [*(f"{name}{end}" for name in BOUNDED for end in ("", "_low", "_high")), "perplexity"]
 SECONDS = "epoch/seconds"
 MANY = 2  # changed settings beyond which the table shows no interval
 
@@ -106,6 +106,13 @@ def as_csv(rows: list[Row]) -> str:
     return file.getvalue()
 
 
+def written(value: Any) -> str:
+    """The value of a setting, as a file has it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return NONE if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def _cells(rows: list[Row]) -> tuple[list[str], list[list[str]]]:
     settings = list(rows[0].settings) if rows else []
     is_wide = len(settings) <= MANY
@@ -121,12 +128,13 @@ def _cells(rows: list[Row]) -> tuple[list[str], list[list[str]]]:
     columns: list[tuple[str, Callable[[Row], str]]] = [
         ("experiment", lambda row: row.name),
         ("variant", lambda row: row.variant),
-        *((key, lambda row, key=key: _value(row.settings[key])) for key in settings),
+        *((key, lambda row, key=key: written(row.settings[key])) for key in settings),
         ("MSE", bounded("mse")),
         ("mel MSE", bounded("mel_mse")),
         ("KL, nats", bounded("kl")),
         ("cosine", bounded("cosine_similarity")),
         ("label accuracy", bounded("probe_accuracy", percent)),
+        ("codes in use", lambda row: digits(row.metrics["perplexity"])),
         ("collapsed", lambda row: "yes" if row.collapsed else "no"),
         ("training", lambda row: clock(row.seconds)),
     ]
@@ -184,9 +192,3 @@ def _setting(parts: list[Experiment], variant: str, key: str) -> Any:
     model["train"] = params["train"] | (model["train"] or {})
     own = dict(flatten(model))
     return own[key] if key in own else dict(flatten(params)).get(key)
-
-
-def _value(value: Any) -> str:
-    if value is None:
-        return NONE
-    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -36,14 +36,15 @@ def project(tmp_path_factory):
         yield made
 
 
-def logged(variant, seed, names, metrics, seconds=None, collapsed="no"):
+def logged(variant, seed, names, metrics, seconds=None, collapsed="no", study="scan"):
     tags = {"variant": variant, "seed": str(seed), "collapsed": collapsed}
-    tags |= {runs.tag("scan"): names} if names else {}
+    tags |= {runs.tag(study): names} if names else {}
     run = log.client().create_run(store.experiment(log.client(), "melisma"), tags=tags).info.run_id
     log.series(run, {0: {f"test/{key}": value for key, value in metrics.items()}})
     if seconds:
         log.series(run, {1: {"epoch/seconds": seconds - 10}, 2: {"epoch/seconds": 10.0}})
     log.end(run, "FINISHED")
+    return run
 
 
 @pytest.fixture
@@ -114,3 +115,9 @@ def test_without_a_run_there_is_no_file(project):
     project.write("other", grid={"train.clip_norm": [2.0]})
     assert summary.write("other", experiments("other")) == ([], [])
     assert not (project.path / "data" / "studies" / "other").exists()
+
+
+def test_runs_of_what_is_no_longer_finished_lose_the_tag(project):
+    run = logged("mel_conv", 0, "epochs-5", {"mse": 0.1}, study="gone")
+    runs.note("gone", {}, experiments("scan"))
+    assert runs.tag("gone") not in log.client().get_run(run).data.tags and runs.find("gone") == []
