@@ -51,7 +51,18 @@ def test_help_imports_nothing_slow():
         "print([m for m in ('torch', 'mlflow', 'pandas', 'numpy', 'dvc', 'pydantic', 'rich') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    commands = ("params", "doctor", "ui", "reconstruct", "encode", "interpolate", "perturb", "sample", "transfer")
+    commands = (
+        "params",
+        "doctor",
+        "study",
+        "ui",
+        "reconstruct",
+        "encode",
+        "interpolate",
+        "perturb",
+        "sample",
+        "transfer",
+    )
     assert all(f"\n  {command} " in done.stdout for command in commands)
     assert done.stdout.splitlines()[-1] == "[]"
 

@@ -24,7 +24,6 @@ def following(study: str) -> Iterator[Callable[["Mapping[str, State]"], None]]:
     from rich.live import Live
 
     console = Console()
-    begun: dict[str, float] = {}
     if not console.is_terminal:
         said: dict[str, tuple[str, str]] = {}
 
@@ -40,23 +39,20 @@ def following(study: str) -> Iterator[Callable[["Mapping[str, State]"], None]]:
     with Live(console=console, auto_refresh=False) as live:
 
         def show(states: "Mapping[str, State]") -> None:
-            for name, state in states.items():
-                if state.status == "running":
-                    begun.setdefault(name, time.monotonic())
-            live.update(_table(study, states, begun), refresh=True)
+            live.update(_table(study, states), refresh=True)
 
         yield show
 
 
-def _table(study: str, states: "Mapping[str, State]", begun: dict[str, float]) -> "Table":
+def _table(study: str, states: "Mapping[str, State]") -> "Table":
     from rich.table import Table
     from rich.text import Text
 
     counts = [f"{n} {s}" for s in STYLES if (n := sum(state.status == s for state in states.values()))]
     table = Table(title=f"{study}: {', '.join(counts)}", title_justify="left", box=None, padding=(0, 2, 0, 0))
-    for title in ("experiment", "status", "where", "since"):
+    for title in ("experiment", "status", "where", "for"):
         table.add_column(title, no_wrap=title != "where", header_style="dim")
     for name, state in states.items():
-        since = clock(time.monotonic() - begun[name]) if state.status == "running" else ""
-        table.add_row(name, Text(state.status, style=STYLES.get(state.status, "")), Text(state.detail), since)
+        taken = clock(time.time() - state.begun) if state.begun else ""
+        table.add_row(name, Text(state.status, style=STYLES.get(state.status, "")), Text(state.detail), taken)
     return table

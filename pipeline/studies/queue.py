@@ -37,6 +37,7 @@ class State:
 
     status: str
     detail: str = ""  # stage and epoch, or the error
+    begun: float | None = None  # when it began to run, seconds since 1970
 
 
 class Queue:
@@ -65,7 +66,7 @@ class Queue:
         for entry in self._queue.iter_queued():
             found[entry.name or ""] = State("queued")
         for entry in self._queue.iter_active():
-            found[entry.name or ""] = State("running", self._where(entry))
+            found[entry.name or ""] = State("running", self._where(entry), self._begun(entry))
         for done in self._queue.iter_failed():
             found[done.entry.name or ""] = State("failed", self._error(done.entry))
         return {name: state for name, state in found.items() if name in names}
@@ -153,6 +154,12 @@ class Queue:
             elif match := EPOCH.search(line):
                 epoch = f", epoch {match[1]} of {match[2]}"
         return stage + epoch or "starting"
+
+    def _begun(self, entry: "QueueEntry") -> float | None:
+        try:
+            return self._log(entry).with_suffix(".pid").stat().st_mtime
+        except OSError:
+            return None
 
     def _error(self, entry: "QueueEntry") -> str:
         """The first error of its log, which is the stage's own; what DVC adds comes later."""

@@ -1,5 +1,7 @@
 """studies/: each holds, and a slip in one is named."""
 
+import json
+
 import pytest
 import yaml
 from typer.testing import CliRunner
@@ -148,3 +150,15 @@ def test_one_of_several_experiments_has_to_be_named(written):
         studies.params("mine")
     with pytest.raises(ParamsError, match="no experiment 'epochs-4'; did you mean 'epochs-"):
         studies.params("mine/epochs-4")
+
+
+def test_the_studies_are_listed_with_what_they_are_about_also_one_that_does_not_fit(written):
+    written(grid={"train.epochs": [2, 3]})
+    file = studies.FOLDER / "mine.yaml"
+    file.write_text(f"# Two lengths of\n# training. More of it.\n{file.read_text()}")
+    (studies.FOLDER / "wrong.yaml").write_text("overrides: {trian.epochs: 3}\n")
+    result = CliRunner().invoke(app, ["study", "list", "--json"])
+    assert json.loads(result.stdout)[0] == {"study": "mine", "experiments": 2, "about": "Two lengths of training"}
+    assert json.loads(result.stdout)[1]["about"].startswith("does not fit: studies/wrong.yaml: unknown key 'trian'")
+    lines = CliRunner().invoke(app, ["study", "list"]).stdout.splitlines()
+    assert lines[0].split() == ["mine", "2", "Two", "lengths", "of", "training"]

@@ -121,3 +121,11 @@ def test_runs_of_what_is_no_longer_finished_lose_the_tag(project):
     run = logged("mel_conv", 0, "epochs-5", {"mse": 0.1}, study="gone")
     runs.note("gone", {}, experiments("scan"))
     assert runs.tag("gone") not in log.client().get_run(run).data.tags and runs.find("gone") == []
+
+
+def test_the_command_shows_where_each_experiment_stands(project):
+    shown = CliRunner().invoke(app, ["study", "show", "scan"]).stdout.splitlines()
+    assert shown[0] == "variants: mean, mel_conv"
+    assert shown[1].split() == ["epochs-5", "not", "run", "models.mel_conv.train.epochs:", "5"]
+    found = json.loads(CliRunner().invoke(app, ["study", "show", "scan", "--json"]).stdout)
+    assert [one["settings"] for one in found] == [{"models.mel_conv.train.epochs": number} for number in EPOCHS]
