@@ -1,6 +1,5 @@
 """A study's runs in MLflow: which they are, and a tag that says so."""
 
-import csv
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,8 +11,9 @@ from pipeline import workspace
 from pipeline.errors import MelismaError
 from pipeline.params import section
 from pipeline.studies.study import Experiment
-from pipeline.tracking import log, names, store
+from pipeline.tracking import log, store
 from pipeline.tracking.config import TrackingConfig
+from pipeline.tracking.run import record
 
 if TYPE_CHECKING:
     from dvc.api import DVCFileSystem
@@ -115,19 +115,20 @@ def _experiment() -> str:
 
 
 def _made(identity: log.Identity, files: "DVCFileSystem") -> str:
-    """A run with the settings, epochs and numbers that the experiment's files have."""
+    """A run with the settings, epochs and numbers that the experiment's files have.
+
+    Raises:
+        MelismaError: it could not be opened.
+    """
     trained = workspace.MODELS / identity["variant"] / f"seed-{identity['seed']}"
+    results = json.loads(files.read_text(f"{workspace.EVALUATION / identity['variant']}/results.json"))
+    outcome = next(one for one in results if one["seed"] == identity["seed"])
     with TemporaryDirectory() as folder:
         for name in ("config.json", "history.csv"):
             files.get_file(str(trained / name), f"{folder}/{name}")
-        described = workspace.read_json(Path(folder) / "config.json")
-        with (Path(folder) / "history.csv").open(encoding="utf-8", newline="") as file:
-            rows = [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
-    results = json.loads(files.read_text(f"{workspace.EVALUATION / identity['variant']}/metrics.json"))
-    run_id = log.open_run(_experiment(), identity, "evaluate", None)
-    log.params(run_id, names.settings(described))
-    log.series(run_id, {int(row["epoch"]): names.of_epoch(row) for row in rows})
-    log.series(run_id, {0: names.of_test(results)})
-    log.tag(run_id, "collapsed", results["collapse_reason"] or "no")
-    log.end(run_id, "FINISHED")
-    return run_id
+        with record(section(TrackingConfig, "tracking"), "evaluate", identity) as run:
+            run.trained(Path(folder))
+            run.evaluated(outcome, is_new=False)
+    if run.identity["run_id"] is None:
+        raise MelismaError("MLflow took no run; `melisma study run` goes on from here")
+    return str(run.identity["run_id"])

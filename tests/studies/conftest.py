@@ -45,8 +45,9 @@ described = {"variant": name, "seed": 0, "loss": None, "train": {"epochs": epoch
              "representation": {"kind": "mel"}, "seconds": 1.0}
 (models / "config.json").write_text(json.dumps(described))
 (models / "history.csv").write_text("epoch,seconds\\n1,1.5\\n2,2.5\\n")
-numbers = {"mse": 1 / epochs, "mse_low": 0.9 / epochs, "mse_high": 1.1 / epochs, "collapse_reason": None}
-(evaluation / "metrics.json").write_text(json.dumps(numbers))
+numbers = {"test/mse": 1 / epochs, "test/mse_low": 0.9 / epochs, "test/mse_high": 1.1 / epochs}
+outcome = {"params": {}, "metrics": numbers, "dataset": {}, "tags": {"collapsed": "no", "evaluation": "e"}}
+(evaluation / "results.json").write_text(json.dumps([{"seed": 0, **outcome}]))
 identity = {"variant": name, "seed": 0, "fingerprint": f"{name}{epochs}", "data": "d", "run_id": None}
 (evaluation / "run.json").write_text(json.dumps([identity]))
 """

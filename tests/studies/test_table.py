@@ -40,10 +40,11 @@ def logged(variant, seed, names, metrics, seconds=None, collapsed="no", study="s
     tags = {"variant": variant, "seed": str(seed), "collapsed": collapsed}
     tags |= {runs.tag(study): names} if names else {}
     run = log.client().create_run(store.experiment(log.client(), "melisma"), tags=tags).info.run_id
-    log.series(run, {0: {f"test/{key}": value for key, value in metrics.items()}})
-    if seconds:
-        log.series(run, {1: {"epoch/seconds": seconds - 10}, 2: {"epoch/seconds": 10.0}})
-    log.end(run, "FINISHED")
+    for key, value in metrics.items():
+        log.client().log_metric(run, f"test/{key}", value)
+    for epoch, value in enumerate([seconds - 10, 10.0] if seconds else [], 1):
+        log.client().log_metric(run, "epoch/seconds", value, step=epoch)
+    log.client().set_terminated(run)
     return run
 
 
