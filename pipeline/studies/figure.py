@@ -85,7 +85,7 @@ def _curves(rows: list[Row], axis: str) -> Figure:
         ax.set_title(title)
         ax.set_xlabel(style.plain(axis))
         ax.grid(True)
-    _legend(picture, axes[0])
+    _legend(picture, axes[0], any(row.collapsed for row in rows))
     return picture
 
 
@@ -112,7 +112,7 @@ def _dots(rows: list[Row]) -> Figure:
     axes[0].set_ylim(len(rows) - 0.4, -0.7)
     for group, color in colors.items() if len(colors) > 1 else ():
         axes[0].plot([], [], "o", color=color, label=style.plain(group, 40))
-    _legend(picture, axes[0])
+    _legend(picture, axes[0], any(row.collapsed for row in rows))
     return picture
 
 
@@ -128,7 +128,9 @@ def _dot(ax: Axes, row: Row, metric: str, y: int, color: str) -> None:
                 color=style.MUTED)  # fmt: skip
 
 
-def _legend(picture: Figure, ax: Axes) -> None:
+def _legend(picture: Figure, ax: Axes, is_one_collapsed: bool) -> None:
+    if is_one_collapsed:
+        ax.plot([], [], "o", color=style.MUTED, markerfacecolor="white", label="hollow: collapsed")
     handles, labels = ax.get_legend_handles_labels()
-    if len(handles) > 1:
-        picture.legend(handles, labels, loc="outside lower center", ncols=min(3, len(handles)))
+    if len(handles) > 1 or is_one_collapsed:
+        picture.legend(handles, labels, loc="outside lower center", ncols=min(4, len(handles)))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from dvc.repo.experiments.queue.celery import LocalCeleryQueue
 
 GRACE = 10.0  # seconds in which an experiment may end by itself
-PATIENCE = 60.0  # seconds in which a worker must have begun
+PATIENCE = 60.0  # seconds in which a worker must have begun, or the queue be free
 STAGE = re.compile(r"^Running stage '([^']+)'")
 EPOCH = re.compile(r"epoch (\d+) of (\d+)")
 ERROR = re.compile(r"^(?:error|ERROR): (.+)")
@@ -54,10 +54,26 @@ class Queue:
         head = commit.git("rev-parse", "HEAD")
         message = self._queue.stash.format_message(head, head, experiment.full)
         revision = commit.stash(experiment, changed, head, message)
-        commit.git("update-ref", "--create-reflog", "-m", f"commit: {message}", self._queue.ref, revision)
+        self._push(revision, f"commit: {message}")
         places = str(workspace.root()), commit.git("rev-parse", "--show-toplevel")
         entry = QueueEntry(*places, self._queue.ref, revision, head, None, experiment.full, head)
         self._queue.celery.signature(run_exp.s(entry.asdict(), copy_paths=None, message=None)).delay()
+
+    def _push(self, revision: str, message: str) -> None:
+        """Put a commit on DVC's list of stashes, which a worker may be changing."""
+        from dvc.lock import LockError
+        from dvc.repo.experiments.utils import get_exp_rwlock
+
+        until = time.monotonic() + PATIENCE
+        while True:
+            try:
+                with get_exp_rwlock(self._queue.repo, writes=[self._queue.ref]):
+                    commit.git("update-ref", "--create-reflog", "-m", message, self._queue.ref, revision)
+                return
+            except LockError as error:
+                if time.monotonic() > until:
+                    raise MelismaError(f"DVC's queue is locked: {error}") from error
+                time.sleep(0.2)
 
     def states(self, names: set[str]) -> dict[str, State]:
         """Of those of these experiments that are in the queue, or failed."""
@@ -70,11 +86,6 @@ class Queue:
         for done in self._queue.iter_failed():
             found[done.entry.name or ""] = State("failed", self._error(done.entry))
         return {name: state for name, state in found.items() if name in names}
-
-    def log(self, name: str) -> Path | None:
-        """What an experiment that runs or failed has printed."""
-        entries = [done.entry for done in self._queue.iter_failed()] + list(self._queue.iter_active())
-        return next((self._log(entry) for entry in reversed(entries) if entry.name == name), None)
 
     def forget(self, names: set[str]) -> None:
         """Take failed experiments out of the queue."""

@@ -80,9 +80,11 @@ def run(wanted: list[Experiment], jobs: int, told: Callable[[States], None], say
 def _follow(wanted: list[Experiment], opened: queue.Queue, jobs: int, changed: str) -> Iterator[States]:
     names = {one.full for one in wanted}
     done: set[str] = set()
+    ended: set[str] = set()
     while True:
         found = opened.states(names)
-        if names - done - set(found):  # something has ended
+        if names - set(found) != ended:
+            ended = names - set(found)
             done = set(finished.find(wanted, changed))
         now = _states(wanted, found, done, State("lost", LOST))
         yield now
