@@ -29,9 +29,17 @@ class WorkerDiedError(MelismaError):
 class RuntimeConfig(Strict):
     """Where the work runs. No result depends on it."""
 
-    device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
+    device: str = Field(
+        "auto",
+        pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$",
+        description="auto, cpu, mps, cuda or one GPU as cuda:1; auto: a GPU where there is one",
+    )
     workers: int | None = Field(None, ge=1, description="processes that decode audio; null: one per core")
-    checkpoint_seconds: float = Field(60.0, ge=0, description="between two saves of a training; 0: after each step")
+    checkpoint_seconds: float = Field(
+        60.0,
+        ge=0,
+        description="seconds between two saves of a training, from which it goes on when it was stopped; 0: each step",
+    )
 
 
 @contextmanager

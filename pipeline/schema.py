@@ -23,17 +23,25 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$")]
 class Params(Strict):
     """params.yaml."""
 
-    seeds: list[int] = Field([0], min_length=1)
-    source: SourceConfig = SourceConfig()
-    windows: WindowsConfig = WindowsConfig()
-    representations: dict[Name, RepresentationConfig] = Field(min_length=1)
-    models: dict[Name, VariantConfig] = Field(min_length=1)
-    train: TrainConfig = TrainConfig()
-    evaluate: EvaluateConfig = EvaluateConfig()
-    figures: FiguresConfig = FiguresConfig()
-    runtime: RuntimeConfig = RuntimeConfig()
-    cache: CacheConfig = CacheConfig()
-    tracking: TrackingConfig = TrackingConfig()
+    seeds: list[int] = Field([0], min_length=1, description="each variant is trained and scored once per seed")
+    source: SourceConfig = Field(SourceConfig(), description="stage download: where recordings come from")
+    windows: WindowsConfig = Field(
+        WindowsConfig(), description="stage windows: what is cut from them, and which side of the split it is on"
+    )
+    representations: dict[Name, RepresentationConfig] = Field(
+        min_length=1, description="stage cache: what a model sees of a window, by a name that `models` refers to"
+    )
+    models: dict[Name, VariantConfig] = Field(
+        min_length=1, description="the variants, by name: input x network x bottleneck x loss"
+    )
+    train: TrainConfig = Field(
+        TrainConfig(), description="stage train: defaults of every variant, which models.<variant>.train overrides"
+    )
+    evaluate: EvaluateConfig = Field(EvaluateConfig(), description="stage evaluate: one protocol for all variants")
+    figures: FiguresConfig = Field(FiguresConfig(), description="stage figures: what people look at and listen to")
+    runtime: RuntimeConfig = Field(RuntimeConfig(), description="where the work runs; no result depends on it")
+    cache: CacheConfig = Field(CacheConfig(), description="who computes the cache; no result depends on it")
+    tracking: TrackingConfig = Field(TrackingConfig(), description="what goes to MLflow; no result depends on it")
 
 
 def load(raw: dict[str, Any] | None = None) -> Params:

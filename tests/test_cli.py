@@ -69,12 +69,64 @@ def test_help_imports_nothing_slow():
 
 def test_params_prints_a_complete_file_that_means_the_same(project):
     before = schema.load()
-    edit(project, "  weight_decay: 0.01\n", "")
+    edit(project, "  weight_decay: 0.01 # 0: none\n", "")
     printed = melisma("params").stdout
     assert yaml.safe_load(printed)["train"]["weight_decay"] == 0.01  # the default is filled in
     assert "&" not in printed and "*" not in printed  # an anchor would break `dvc exp run -S`
     assert schema.load(yaml.safe_load(printed)) == before
     assert json.loads(melisma("params", "--json").stdout) == yaml.safe_load(printed)
+
+
+def test_explain_says_what_a_key_means_and_is(project):
+    edit(project, "dpi: 110", "dpi: 90")
+    text = melisma("params", "--explain", "figures.dpi").stdout.splitlines()
+    assert text[0] == "figures.dpi" and text[1].strip().startswith("dots per inch")
+    assert [line.split(maxsplit=1) for line in text[2:4]] == [
+        ["takes", "whole number, at least 50 and at most 400"],
+        ["default", "110"],
+    ]
+    line = 1 + [row.strip() for row in (project / "params.yaml").read_text().splitlines()].index(
+        "dpi: 90 # dots per inch of the pictures, 50 to 400; animations have 80 at most"
+    )
+    assert text[4].split(maxsplit=1) == ["here", f"90 (params.yaml, line {line})"]
+    assert "  dpi  90  dots per inch" in melisma("params", "--explain", "figures").stdout
+
+
+def test_explain_takes_a_key_without_its_variant(project):
+    found = json.loads(melisma("params", "--explain", "bottleneck.latent", "--json").stdout)
+    assert [list(entry["given"].values()) for entry in found] == [["gaussian"], ["linear"]]
+    values = {value["key"].split(".")[1]: value["value"] for entry in found for value in entry["values"]}
+    raw = yaml.safe_load((project / "params.yaml").read_text())["models"]
+    assert values == {
+        name: block["bottleneck"]["latent"] for name, block in raw.items() if "latent" in block["bottleneck"]
+    }
+    one = json.loads(melisma("params", "--explain", "models.mel_conv.bottleneck.latent", "--json").stdout)
+    assert [entry["given"] for entry in one] == [{"models.*.bottleneck.type": "gaussian"}]
+
+
+def test_explain_knows_what_a_variant_inherits(project):
+    def value(key):
+        (entry,) = json.loads(melisma("params", "--explain", key, "--json").stdout)
+        return [(found["key"], found["value"]) for found in entry["values"]]
+
+    assert value("models.mel_elbo.train.epochs") == [("models.mel_elbo.train.epochs", 30)]
+    assert value("models.mel_conv.train.epochs") == [("train.epochs", 20)]
+    assert value("models.pca.train.epochs") == []  # a baseline is not trained
+    assert "not in use" in melisma("params", "--explain", "models.mel_conv.bottleneck.codes").stdout
+
+
+def test_explain_names_the_nearest_key(project):
+    result = melisma("params", "--explain", "trian.epochs")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == "error: params.yaml has no key 'trian.epochs'; did you mean 'train.epochs'?\n"
+    assert "its sections are: seeds, source," in melisma("params", "--explain", "xyzzy").stderr
+    assert melisma("params", "--explain", "train", "--study", "full").exit_code == 2
+
+
+def test_explain_helps_where_the_file_does_not_hold(project):
+    edit(project, "schedule: cosine", "schedule: cosin")
+    text = melisma("params", "--explain", "train.schedule").stdout
+    assert "constant | cosine | plateau" in text and "no values: params.yaml: train.schedule" in text
 
 
 def test_params_works_from_a_subfolder_and_says_where_it_cannot(project, monkeypatch, tmp_path_factory):

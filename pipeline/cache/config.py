@@ -21,18 +21,19 @@ class _Representation(Strict):
     train_span_seconds: float | None = Field(
         None,
         gt=0,
-        description="longest stretch of a train recording in one row, for random crops; at least a window is",
+        description="longest stretch of a recording in a train row, of which every epoch sees other windows; null: a "
+        "row is one window, as in valid and test",
     )
 
 
 class MelConfig(_Representation):
     """Log-mel spectrogram in dB below the window's peak."""
 
-    kind: Literal["mel"] = "mel"
-    sample_rate: int = Field(22050, ge=1000, le=192000)
-    n_fft: int = Field(2048, ge=16)
-    hop_length: int = Field(512, ge=1)
-    bands: int = Field(128, ge=1)
+    kind: Literal["mel"] = Field("mel", description="dB below the window's peak, in [0, 1]")
+    sample_rate: int = Field(22050, ge=1000, le=192000, description="Hz, that recordings are resampled to")
+    n_fft: int = Field(2048, ge=16, description="samples of a Fourier transform")
+    hop_length: int = Field(512, ge=1, description="samples from one frame to the next")
+    bands: int = Field(128, ge=1, description="mel bands, at most n_fft / 2")
 
     @model_validator(mode="after")
     def _fits(self) -> "MelConfig":
@@ -52,8 +53,8 @@ class MelConfig(_Representation):
 class WaveformConfig(_Representation):
     """Samples in [-1, 1]."""
 
-    kind: Literal["waveform"] = "waveform"
-    sample_rate: int = Field(3000, ge=1000, le=192000)
+    kind: Literal["waveform"] = Field("waveform", description="samples in [-1, 1]")
+    sample_rate: int = Field(3000, ge=1000, le=192000, description="Hz, that recordings are resampled to")
 
     def shape(self, seconds: float) -> tuple[int]:
         """(samples,) of `seconds`."""

@@ -18,18 +18,29 @@ def params(
     quiet: Annotated[bool, typer.Option("--quiet", help="Only check, print nothing.")] = False,
     study: Annotated[str | None, typer.Option(help="Take the params as studies/<STUDY>.yaml changes them.")] = None,
     output: Annotated[Path | None, typer.Option(help="Write to this file, which may be params.yaml itself.")] = None,
+    explain: Annotated[
+        str | None, typer.Option(metavar="KEY", help="Say what a key or section means, takes and is; changes nothing.")
+    ] = None,
 ) -> None:
     """Check params.yaml, and print it with all defaults filled in.
 
-    Exit code 2, and the first key that is wrong, if it does not hold.
+    Exit code 2, and the first key that is wrong, if it does not hold. KEY is dotted, from the top or any end of it:
+    train.epochs, models.mel_conv.bottleneck.latent, bottleneck.latent (of all variants), evaluate (a section).
     """
     import yaml
 
     from pipeline import schema
+    from pipeline.cli import explained
+    from pipeline.errors import ParamsError
     from pipeline.studies import study as studies
 
     output = output.absolute() if output else None
     os.chdir(workspace.root())
+    if explain is not None:
+        if study or output or quiet:
+            raise ParamsError("--explain is of params.yaml as it is; leave --study, --output and --quiet out")
+        typer.echo(explained.as_json(explain) if as_json else "\n".join(explained.text(explain)))
+        return
     values = schema.load(studies.params(study) if study else None).model_dump(mode="json")
     text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=120)
     text = json.dumps(values, indent=2) + "\n" if as_json else text

@@ -37,10 +37,14 @@ class EvaluateConfig(Strict):
     perturbations: list[Annotated[float, Field(gt=0)]] = Field(
         [0.5, 1.0, 2.0], description="by how many times its spread the latent of an example is moved"
     )
-    griffin_lim_iterations: int = Field(32, ge=1, description="of every mel that becomes audio")
-    embedding: EmbeddingConfig | None = Field(None, description="null: no Frechet audio distance")
+    griffin_lim_iterations: int = Field(
+        32, ge=1, description="iterations of Griffin-Lim, for every mel that becomes audio"
+    )
+    embedding: EmbeddingConfig | None = Field(
+        None, description="a network for a Frechet audio distance, which is not measured without one"
+    )
     bootstrap: int = Field(2000, ge=10, description="resamples of the test groups for a 95 % interval")
-    batch_size: int = Field(64, ge=1)
+    batch_size: int = Field(64, ge=1, description="windows that a model is given at a time")
 
     @field_validator("mel")
     @classmethod

@@ -8,4 +8,4 @@ from pipeline.params import Strict
 class FiguresConfig(Strict):
     """What people look at and listen to."""
 
-    dpi: int = Field(110, ge=50, le=400, description="of the pictures; animations have 80 at most")
+    dpi: int = Field(110, ge=50, le=400, description="dots per inch of the pictures; animations have 80 at most")

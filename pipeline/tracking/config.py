@@ -13,8 +13,8 @@ with warnings.catch_warnings():
     class TrackingConfig(Strict):
         """What goes to MLflow. No result depends on it."""
 
-        enabled: bool = True
-        experiment: str = "melisma"
+        enabled: bool = Field(True, description="record at MLFLOW_TRACKING_URI, or in mlflow.db of the project")
+        experiment: str = Field("melisma", description="of MLflow, that runs belong to; made where it is missing")
         register: bool = Field(  # type: ignore[assignment]
             False, description="whether each evaluated variant becomes a version of the registered model of its name"
         )

@@ -10,9 +10,9 @@ from pipeline.params import Strict
 class SplitConfig(Strict):
     """Shares of the windows; they sum to 1."""
 
-    train: float = Field(0.7, gt=0, lt=1)
-    valid: float = Field(0.15, gt=0, lt=1)
-    test: float = Field(0.15, gt=0, lt=1)
+    train: float = Field(0.7, gt=0, lt=1, description="that variants learn from")
+    valid: float = Field(0.15, gt=0, lt=1, description="that choose the epoch whose weights are kept")
+    test: float = Field(0.15, gt=0, lt=1, description="that variants are scored on")
 
     @model_validator(mode="after")
     def _whole(self) -> "SplitConfig":
@@ -24,16 +24,22 @@ class SplitConfig(Strict):
 class WindowsConfig(Strict):
     """How recordings are cut."""
 
-    seconds: float = Field(5.0, gt=0.1)
-    hop_seconds: float | None = Field(None, ge=0.01, description="start to start; null is the window's own length")
+    seconds: float = Field(5.0, gt=0.1, description="length of a window")
+    hop_seconds: float | None = Field(
+        None, ge=0.01, description="seconds from start to start; null: the window's own length"
+    )
     partial: Literal["drop", "pad"] = Field("drop", description="a last window that is less than 95 % full")
     duplicates: Literal["keep", "drop"] = Field(
         "keep", description="recordings with equal decoded audio: keep them in one split, or drop all but one"
     )
-    splits: SplitConfig = SplitConfig()
-    seed: int = Field(0, ge=0)
+    splits: SplitConfig = Field(
+        SplitConfig(), description="shares of the windows, by group and stratified by label; they sum to 1"
+    )
+    seed: int = Field(0, ge=0, description="of the split")
     silence_db: float = Field(-60.0, lt=0, description="RMS below which a window counts as silent, in dB of full scale")
-    max_rejected: float = Field(0.2, ge=0, le=1, description="share of unusable windows above which the stage fails")
+    max_rejected: float = Field(
+        0.2, ge=0, le=1, description="share of unusable recordings, or windows, above which the stage fails"
+    )
 
     @property
     def hop(self) -> float:
