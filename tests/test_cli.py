@@ -54,6 +54,7 @@ def test_help_imports_nothing_slow():
     commands = (
         "params",
         "doctor",
+        "runs",
         "study",
         "ui",
         "reconstruct",

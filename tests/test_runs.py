@@ -1,0 +1,126 @@
+"""`melisma runs`, in a real MLflow store."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from pipeline import runs
+from pipeline.cli import app
+from pipeline.tracking import store
+
+ROOT = Path(__file__).resolve().parent.parent
+RUNS = [  # name, status, metrics, params, tags; oldest first
+    ("mel_conv-seed0", "FINISHED", {"test/mse": 0.013, "test/mse_low": 0.012, "test/mse_high": 0.014}, "64", {}),
+    ("mel_conv-seed0-big", "FINISHED", {"test/mse": 0.011}, "128", {"dvc.exp_name": "big", "study.sizes": "large"}),
+    ("mel_fc-seed1", "FAILED", {}, "64", {"error": "the loss of epoch 3 is not finite"}),
+]
+
+
+def melisma(*arguments):
+    return CliRunner().invoke(app, arguments)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A project with three runs."""
+    folder = tmp_path_factory.mktemp("project")
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(ROOT / name, folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("DVC_ROOT", str(folder))
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        client = store.client()
+        number = store.experiment(client, "melisma")
+        for hour, (name, status, metrics, latent, tags) in enumerate(RUNS):
+            variant, _, seed = name.removesuffix("-big").partition("-seed")
+            tags = {"variant": variant, "seed": seed, **tags}
+            run = client.create_run(number, start_time=(1_790_000_000 + 3600 * hour) * 1000, tags=tags, run_name=name)
+            for key, value in metrics.items():
+                client.log_metric(run.info.run_id, key, value)
+            for epoch in (1, 2):
+                client.log_metric(run.info.run_id, "epoch/seconds", 40.0, step=epoch)
+            client.log_param(run.info.run_id, "bottleneck.latent", latent)
+            client.set_terminated(run.info.run_id, status)
+        yield folder
+
+
+def names(*arguments):
+    result = melisma("runs", *arguments, "--json")
+    assert result.exit_code == 0, result.stderr
+    return [found["name"] for found in json.loads(result.stdout)]
+
+
+def test_the_newest_stands_first_with_what_people_compare(project):
+    header, *lines = melisma("runs").stdout.splitlines()
+    assert header.split() == ["run", "id", "status", "experiment", "started", "trained", "mse", "note"]
+    assert [line.split()[0] for line in lines] == [name for name, *_ in reversed(RUNS)]
+    assert "failed" in lines[0] and lines[0].endswith("1 min 20 s         the loss of epoch 3 is not finite")
+    assert lines[1].split()[3:4] == ["big"] and lines[1].endswith("0.011")
+    assert "latent" in melisma("runs", "--columns", "params.bottleneck.latent").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "found"),
+    [
+        (["--variant", "mel_conv"], [1, 0]),
+        (["--exp", "big"], [1]),
+        (["--study", "sizes"], [1]),
+        (["--status", "failed"], [2]),
+        (["--where", "test/mse < 0.012"], [1]),
+        (["--where", "params.bottleneck.latent = '64' and metrics.test/mse > 0"], [0]),
+        (["--variant", "mel_conv", "--where", "test/mse >= 0.012"], [0]),
+        (["--sort", "test/mse", "--variant", "mel_conv"], [1, 0]),
+        (["--sort", "-test/mse", "--variant", "mel_conv"], [0, 1]),
+        (["--sort", "name", "--limit", "2"], [0, 1]),
+        (["--variant", "o'hara"], []),
+    ],
+)
+def test_filters(project, arguments, found):
+    assert names(*arguments) == [RUNS[number][0] for number in found]
+
+
+def test_more_than_are_shown_and_none_are_said(project):
+    assert "more than 1" in melisma("runs", "--limit", "1").stderr
+    assert melisma("runs", "--exp", "small").stderr == "no runs like this\n"
+
+
+def test_one_run_is_found_by_its_name_and_its_id(project):
+    (best,) = runs.search(runs.query(experiment="big"))
+    assert names("--exp", "big") == [json.loads(melisma("runs", best.id[:10], "--json").stdout)["name"]]
+    text = melisma("runs", "mel_conv-seed0").stdout
+    assert "mel_conv-seed0: finished" in text and "bottleneck.latent  64" in text
+    assert "test/mse       0.013  [0.012, 0.014]" in text and "test/mse_low" not in text
+    failed = melisma("runs", "mel_fc-seed1").stdout
+    assert "error      the loss of epoch 3 is not finite" in failed
+    assert f"{project}/mlartifacts/melisma/" in failed
+
+
+def test_what_does_not_exist_is_one_line(project):
+    for arguments, said in [
+        (["nobody"], "no run of the id or name 'nobody'"),
+        (["--where", "test/mse <"], "MLflow does"),
+    ]:
+        result = melisma("runs", *arguments)
+        assert result.exit_code == 2 and result.stderr.count("\n") == 1 and said in result.stderr
+    result = melisma("runs", "")  # what all ids begin with
+    assert result.exit_code == 2 and "3 runs have an id" in result.stderr
+
+
+def test_looking_makes_no_database(project, tmp_path, monkeypatch):
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    assert melisma("runs").stderr == "no runs yet\n"
+    assert not (tmp_path / "mlflow.db").exists()
+
+
+def test_a_store_that_fails_is_one_line_without_its_password(project, monkeypatch):
+    def refuse():
+        raise ConnectionError("https://me:secret@example.org\ndoes not answer")
+
+    monkeypatch.setattr(store, "client", refuse)
+    result = melisma("runs")
+    assert result.exit_code == 1 and result.stderr.count("\n") == 1
+    assert "https://example.org does not answer" in result.stderr and "secret" not in result.stderr
