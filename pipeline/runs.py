@@ -16,6 +16,7 @@ from pipeline.tracking.config import TrackingConfig
 KINDS = "metrics", "params", "tags", "attributes"
 SLASHED = re.compile(rf"(?<![\w.`\"'/])(?:({'|'.join(KINDS)})\.)?([\w-]+/[\w/-]+)(?=\s*(?:[<>!=]|I?LIKE\b|IN\b))", re.I)
 SHORT = {"name": "attributes.run_name", "status": "attributes.status", "started": "attributes.start_time"}
+ACTIVE, WITH_DELETED = 1, 3  # as MLflow's ViewType numbers them
 PAGE = 1000  # runs that are asked for at once
 NEWEST = ["attributes.start_time DESC"]
 SECONDS = "epoch/seconds"  # of each epoch; a run's own times have all that came between its stages too
@@ -82,7 +83,7 @@ def search(asked: str = "", ordered: list[str] | None = None, limit: int | None 
     if _nothing_yet():
         return []
     with reached() as client:
-        return [_found(client, run) for run in list(_pages(client, asked, ordered or NEWEST, limit))]
+        return [_found(client, run) for run in list(pages(client, experiments(client), asked, ordered, limit))]
 
 
 def find(key: str) -> Found:
@@ -94,7 +95,7 @@ def find(key: str) -> Found:
     """
     if not _nothing_yet():
         with reached() as client:
-            runs = list(_pages(client, "", NEWEST, None))
+            runs = list(pages(client, experiments(client)))
             named = [run for run in runs if run.info.run_name == key][:1]
             chosen = named or [run for run in runs if run.info.run_id.startswith(key)]
             if len(chosen) == 1:
@@ -135,13 +136,19 @@ def experiments(client: Any) -> list[str]:
     return [found.experiment_id] if found else []
 
 
-def _pages(client: Any, asked: str, ordered: list[str], limit: int | None) -> Iterator[Any]:
+def pages(
+    client: Any,
+    places: list[str],
+    asked: str = "",
+    ordered: list[str] | None = None,
+    limit: int | None = None,
+    view: int = ACTIVE,
+) -> Iterator[Any]:
+    """Runs of some experiments, as MLflow has them: the newest first, those that were not deleted, by default."""
     token, left = None, limit
-    places = experiments(client)
     while places and left != 0:
-        page = client.search_runs(
-            places, asked, max_results=min(PAGE, left or PAGE), order_by=ordered, page_token=token
-        )
+        some = min(PAGE, left or PAGE)
+        page = client.search_runs(places, asked, view, some, ordered or NEWEST, token)
         yield from page
         token, left = page.token, None if left is None else left - len(page)
         if not token:

@@ -55,6 +55,7 @@ def test_help_imports_nothing_slow():
         "params",
         "doctor",
         "runs",
+        "gc",
         "study",
         "ui",
         "reconstruct",

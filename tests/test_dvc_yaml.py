@@ -22,6 +22,7 @@ ORDER = [
     "report",
     "apply",
     "tracking",
+    "unused",
     "studies",
     "cli",
 ]

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from pipeline import runs
 from pipeline.cli import app
-from pipeline.tracking import store
+from pipeline.tracking import outbox, store
 
 ROOT = Path(__file__).resolve().parent.parent
 RUNS = [  # name, status, metrics, params, tags; oldest first
@@ -24,9 +24,10 @@ def melisma(*arguments):
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory):
+def project(tmp_path_factory, empty_store):
     """A project with three runs."""
     folder = tmp_path_factory.mktemp("project")
+    shutil.copy(empty_store, folder)
     for name in ("params.yaml", "dvc.yaml"):
         shutil.copy(ROOT / name, folder)
     with pytest.MonkeyPatch.context() as patch:
@@ -108,6 +109,13 @@ def test_what_does_not_exist_is_one_line(project):
         assert result.exit_code == 2 and result.stderr.count("\n") == 1 and said in result.stderr
     result = melisma("runs", "")  # what all ids begin with
     assert result.exit_code == 2 and "3 runs have an id" in result.stderr
+
+
+def test_what_waits_is_said_and_sent(project, monkeypatch):
+    monkeypatch.setattr(outbox, "waiting", lambda: [object()] * 2)
+    monkeypatch.setattr(outbox, "send", lambda: 2)
+    assert "2 runs wait to be sent to MLflow: `melisma runs --send`" in melisma("runs").stderr
+    assert melisma("runs", "--send").stdout == "2 runs sent\n"
 
 
 def test_looking_makes_no_database(project, tmp_path, monkeypatch):

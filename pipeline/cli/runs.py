@@ -41,6 +41,9 @@ def runs(
     ] = "-started",
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many at most.")] = 20,
     columns: Annotated[str, typer.Option(metavar="A,B", help="Metrics, params. and tags. to show.")] = COLUMNS,
+    send: Annotated[
+        bool, typer.Option("--send", help="Send what stages kept while MLflow was out of reach, and show nothing.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """List the runs that MLflow has of this project, newest first, or show one.
@@ -48,8 +51,15 @@ def runs(
     `trained` is the time of all epochs. Names of metrics: step/ train/ valid/ epoch/ test/.
     """
     from pipeline import runs as library
+    from pipeline.tracking import outbox
 
     os.chdir(workspace.root())
+    if send:
+        sent = outbox.send()
+        typer.echo(json.dumps({"sent": sent}) if as_json else f"{sent} runs sent")
+        return
+    if waiting := outbox.waiting():
+        typer.echo(f"{len(waiting)} runs wait to be sent to MLflow: `melisma runs --send`", err=True)
     if run is not None:
         found = library.find(run)
         inside = library.contents(found)

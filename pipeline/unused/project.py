@@ -1,0 +1,93 @@
+"""All that is unused in the project of the current folder."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipeline import schema
+from pipeline.errors import MelismaError
+from pipeline.tracking import outbox, store
+from pipeline.unused import busy, files, recorded, references
+from pipeline.unused.files import Unused
+
+DVC = "dvc gc --workspace --all-commits --all-experiments"  # keeps what is kept here
+
+
+@dataclass
+class Found:
+    """What can be removed, and what is to be said of the rest."""
+
+    items: list[Unused]
+    notes: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep DVC from starting a stage in the block.
+
+    Raises:
+        MelismaError: it runs one, or an experiment: what that has made is referred to only when it has ended.
+    """
+    if running := busy.processes():
+        numbers = ", ".join(map(str, running))
+        raise MelismaError(f"DVC runs a stage or an experiment (process {numbers}); try again when it has ended")
+    with _dvc() as repo, repo.lock:
+        yield
+
+
+def find() -> Found:
+    """All of it, files first.
+
+    Raises:
+        MelismaError: params.yaml does not hold, or Git or MLflow fail: then nothing is known to be unused.
+    """
+    params = schema.load()
+    with _dvc() as repo:
+        cache, has_remote = Path(repo.cache.local.path), bool(repo.config["remote"])
+    referred = references.collect(cache, has_remote)
+    found = Found(list(files.find(params, referred)))
+    if referred.remote:
+        names = ", ".join(sorted(referred.remote))
+        found.notes.append(f"all of {names} is kept: some results are in the remote alone (`dvc fetch --all-commits`)")
+    waiting = outbox.waiting()
+    if waiting:
+        found.notes.append(
+            f"{len(waiting)} runs wait to be sent to MLflow: `melisma runs --send`; till then none is removed"
+        )
+    elif recorded.own():
+        unfinished = files.unfinished(referred, params).values()
+        begun = {identity["run_id"] for identity in unfinished if identity.get("run_id")}
+        found.items += recorded.find(referred, begun, outbox.abandoned())
+    elif not store.tracking_uri().startswith("sqlite:"):
+        found.notes.append("the runs of a server are left alone: other people's may be among them")
+    return found
+
+
+@contextmanager
+def _dvc() -> Iterator[Any]:
+    """DVC's view of the project.
+
+    Raises:
+        MelismaError: it has none, or another command of DVC is at work in it.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+    from scmrepo.exceptions import SCMError
+
+    try:
+        with Repo() as repo:
+            yield repo
+    except (DvcException, SCMError) as error:
+        raise MelismaError(f"DVC: {error}") from error
+
+
+def remove(items: list[Unused]) -> None:
+    """Remove what `find` has found."""
+    for item in items:
+        if item.path is not None:
+            files.remove(item.path)
+    runs = [item.name for item in items if item.path is None]
+    if runs:
+        recorded.remove(runs)

@@ -1,0 +1,270 @@
+"""`melisma gc` finds what nothing refers to, and removes nothing else."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import yaml
+from filelock import FileLock
+from typer.testing import CliRunner
+
+from pipeline import schema
+from pipeline.cli import app
+from pipeline.tracking import store
+from pipeline.unused import files, references
+from pipeline.unused.references import References
+
+ROOT = Path(__file__).resolve().parent.parent
+REFERRED = ("here", "branch", "older", "experiment", "tag")
+
+
+@dataclass
+class Project:
+    """A project in Git with results that were not computed: what DVC and MLflow know of them is written by hand."""
+
+    path: Path
+    runs: dict[str, str] = field(default_factory=dict)
+
+    def git(self, *arguments):
+        name = ("-c", "user.name=a", "-c", "user.email=a@b.c")
+        done = subprocess.run(["git", *name, *arguments], cwd=self.path, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    def kept(self, content):
+        """Put a file into DVC's cache; its digest."""
+        digest = hashlib.md5(content.encode()).hexdigest()
+        return self._store(digest, content)
+
+    def _store(self, digest, content):
+        place = self.path / ".dvc" / "cache" / "files" / "md5" / digest[:2] / digest[2:]
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(content)
+        return digest
+
+    def commit(self, training, run):
+        """A commit whose dvc.lock has the result of a training."""
+        identity = {"variant": "mel_conv", "seed": 0, "fingerprint": training, "run_id": run}
+        inside = json.dumps([{"md5": self.kept(json.dumps(identity)), "relpath": "seed-0/run.json"}])
+        digest = self._store(hashlib.md5(inside.encode()).hexdigest() + ".dir", inside)
+        out = {"path": "data/models/mel_conv", "hash": "md5", "md5": digest, "size": 1, "nfiles": 1}
+        lock = {"schema": "2.0", "stages": {"train@mel_conv": {"cmd": "python", "outs": [out]}}}
+        (self.path / "dvc.lock").write_text(yaml.safe_dump(lock, sort_keys=False))
+        self.git("add", ".")
+        self.git("commit", "-qm", training)
+        return digest
+
+    def seed(self, training, run=None, place="seeds", seed=0):
+        folder = self.path / ".melisma" / place / training
+        folder.mkdir(parents=True)
+        identity = {"variant": "mel_conv", "seed": seed, "fingerprint": training, "run_id": run}
+        (folder / "run.json").write_text(json.dumps(identity))
+        (folder / "weights").write_bytes(b"w" * 1000)
+        return folder
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A project of two variants, both of which have a result."""
+    return begin(tmp_path, monkeypatch)
+
+
+def begin(folder, patch):
+    """Make such a project the current one."""
+    shutil.copy(ROOT / "dvc.yaml", folder)
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params["models"] = {name: params["models"][name] for name in ("pca", "mel_conv")}
+    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    (folder / ".dvc").mkdir()
+    (folder / ".dvc" / "config").touch()
+    (folder / ".gitignore").write_text("/.melisma\n/.dvc/cache\n/.dvc/tmp\n/data\n/mlflow.db\n/mlartifacts\n")
+    for name in params["models"]:
+        (folder / "data" / "models" / name / "seed-0").mkdir(parents=True)
+    enter(folder, patch)
+    made = Project(folder)
+    made.git("init", "-q", "-b", "main")
+    return made
+
+
+def enter(folder, patch):
+    patch.chdir(folder)
+    patch.setenv("DVC_ROOT", str(folder))
+    patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
+@pytest.fixture
+def recorded(template, tmp_path, monkeypatch):
+    """A copy of the template, which is the current project."""
+    folder = shutil.copytree(template.path, tmp_path / "project")
+    enter(folder, monkeypatch)
+    return Project(folder, template.runs)
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory, empty_store):
+    """With a training of each kind of reference, one of none, and their runs in MLflow."""
+    with pytest.MonkeyPatch.context() as patch:
+        return record(begin(tmp_path_factory.mktemp("template"), patch), empty_store)
+
+
+def record(project, empty_store):
+    shutil.copy(empty_store, project.path)
+    client = store.client()
+    number = store.experiment(client, "melisma")
+
+    def run(name, status="FINISHED", **tags):
+        tags = {"variant": "mel_conv", "fingerprint": name, **tags}
+        made = client.create_run(number, tags=tags, run_name=name).info.run_id
+        client.log_text(made, "w" * 100, "figures/a.txt")
+        if status != "RUNNING":
+            client.set_terminated(made, status)
+        project.runs[name] = made
+        return made
+
+    for training in (*REFERRED, "gone"):
+        project.seed(training, run(training))
+    run("studied", **{"study.sizes": "large"})
+    run("failed", "FAILED")
+    run("evaluated-again", fingerprint="gone", model_run=run("trained-before", fingerprint="nobody's"))
+    client.delete_run(run("deleted"))
+    client.create_registered_model("mel_conv")
+    client.create_model_version("mel_conv", f"runs:/{run('registered')}/model", run_id=project.runs["registered"])
+
+    project.commit("older", None)
+    project.commit("tag", None)
+    project.git("tag", "v1")
+    project.git("checkout", "-qb", "other")
+    project.commit("branch", project.runs["evaluated-again"])
+    project.git("checkout", "-q", "--detach", "main")
+    project.commit("experiment", project.runs["experiment"])
+    project.git("update-ref", "refs/exps/ab/cdef/brave-name", "HEAD")
+    project.git("checkout", "-q", "main")
+    identity = {"variant": "mel_conv", "seed": 0, "fingerprint": "here", "run_id": None}
+    (project.path / "data" / "models" / "mel_conv" / "seed-0" / "run.json").write_text(json.dumps(identity))
+    return project
+
+
+def gc(*arguments):
+    result = CliRunner().invoke(app, ["gc", "--json", *arguments])
+    assert result.exit_code == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+def listed(found):
+    return {(item["kind"], item["name"]) for item in found["unused"]}
+
+
+def test_only_what_nothing_refers_to_is_removed(recorded):
+    orphan = recorded.path / "mlartifacts" / "melisma" / ("0" * 32)
+    (orphan / "artifacts").mkdir(parents=True)
+    runs = recorded.runs
+    expected = {("seeds", "mel_conv-seed0 gone"), ("artifacts", str(orphan))}
+    expected |= {("runs", f"{name} {runs[name]}") for name in ("gone", "failed", "deleted")}
+    found = gc()
+    assert listed(found) == expected and not found["removed"]
+    assert all(item["bytes"] >= 100 for item in found["unused"] if item["kind"] in ("seeds", "runs"))
+    assert (recorded.path / ".melisma" / "seeds" / "gone").exists()  # it was shown
+    assert listed(gc("--yes")) == expected
+    assert {path.name for path in (recorded.path / ".melisma" / "seeds").iterdir()} == set(REFERRED)
+    left = {run.info.run_name for run in store.client().search_runs(["1"], run_view_type=3)}
+    assert left == {*REFERRED, "studied", "evaluated-again", "trained-before", "registered"}
+    artifacts = recorded.path / "mlartifacts" / "melisma"
+    assert {path.name for path in artifacts.iterdir()} == {runs[name] for name in left}
+    assert gc()["unused"] == []
+
+
+def test_an_experiment_that_was_removed_refers_to_nothing(recorded):
+    recorded.git("update-ref", "-d", "refs/exps/ab/cdef/brave-name")
+    names = {name.split()[0] for kind, name in listed(gc()) if kind == "runs"}
+    assert "experiment" in names and "branch" not in names
+
+
+def test_a_run_that_a_stage_may_go_on_with_stays(recorded):
+    shutil.rmtree(recorded.path / "data" / "models" / "mel_conv")  # as while it is trained
+    recorded.seed("begun", recorded.runs["failed"], "checkpoints")
+    assert ("runs", f"failed {recorded.runs['failed']}") not in listed(gc("--yes"))
+    assert (recorded.path / ".melisma" / "checkpoints" / "begun").exists()
+
+
+def test_nothing_is_removed_while_dvc_runs_a_stage(project):
+    project.commit("here", None)
+    project.seed("gone")
+    (project.path / ".dvc" / "tmp").mkdir()
+    lock = {"read": {"/data": [{"pid": os.getpid(), "cmd": "repro"}]}}
+    (project.path / ".dvc" / "tmp" / "rwlock").write_text(json.dumps(lock))
+    result = CliRunner().invoke(app, ["gc", "--yes"])
+    assert result.exit_code == 1 and "try again when it has ended" in result.stderr
+    assert (project.path / ".melisma" / "seeds" / "gone").exists()
+    shown = CliRunner().invoke(app, ["gc"]).stdout.splitlines()
+    assert shown[0].split()[:3] == ["seeds", "mel_conv-seed0", "gone"] and shown[1].startswith(
+        "1 thing, 1.07kB: can be"
+    )
+
+
+def find(project, **known):
+    found = files.find(schema.load(), References(**known))
+    return {(item.kind, item.path.absolute().relative_to(project.path).as_posix()) for item in found}
+
+
+def test_seeds_and_checkpoints_that_a_stopped_stage_needs_stay(project):
+    project.seed("finished", seed=1)
+    project.seed("begun", place="checkpoints")
+    both = {("seeds", ".melisma/seeds/finished"), ("checkpoints", ".melisma/checkpoints/begun")}
+    assert find(project) == both
+    assert find(project, fingerprints={"finished"}) == both - {("seeds", ".melisma/seeds/finished")}
+    assert find(project, remote={"mel_conv"}) == both - {("seeds", ".melisma/seeds/finished")}
+    assert find(project, waits=True) == both - {("checkpoints", ".melisma/checkpoints/begun")}
+    (project.path / ".melisma" / "locks").mkdir()
+    with FileLock(project.path / ".melisma" / "locks" / "begun"):
+        assert find(project) == both - {("checkpoints", ".melisma/checkpoints/begun")}
+    params = (project.path / "params.yaml").read_text()
+    (project.path / "params.yaml").write_text(params.replace("seeds:\n- 0\n", "seeds: [0, 1]\n"))
+    assert find(project) == both - {("seeds", ".melisma/seeds/finished")}  # seed 1 has still to be put in place
+
+
+def test_results_of_what_params_have_not(project):
+    made = ("models/.pca.partial", "evaluation/wave_fc", "evaluation/pca", "cache/mel64", "cache/mel128", "windows")
+    for name in made:
+        (project.path / "data" / name).mkdir(parents=True)
+    for name in ("mel128-aa", "wave3k-bb", "mel64-cc"):
+        (project.path / ".melisma" / "cache" / name).mkdir(parents=True)
+    assert find(project) == {
+        ("data", "data/models/.pca.partial"),
+        ("data", "data/evaluation/wave_fc"),
+        ("data", "data/cache/mel64"),
+        ("cache", ".melisma/cache/mel128-aa"),  # wave3k has no cache yet: its stage goes on there
+        ("cache", ".melisma/cache/mel64-cc"),
+    }
+
+
+def test_downloads_stay_while_a_commit_names_their_source(project):
+    downloads = project.path / ".melisma" / "downloads"
+    downloads.mkdir(parents=True)
+    for name in ("24347e02-genres.tar.gz", "84476491-musicnet.tar.gz.part"):
+        (downloads / name).touch()
+    raw = yaml.safe_load((project.path / "params.yaml").read_text())
+    (project.path / "params.yaml").write_text(yaml.safe_dump(raw | {"source": {"name": "gtzan"}}))
+    project.commit("gtzan", None)
+    (project.path / "params.yaml").write_text(yaml.safe_dump(raw))
+    known = references.collect(project.path / ".dvc" / "cache" / "files" / "md5", has_remote=False)
+    assert find(project, sources=known.sources) == {("downloads", ".melisma/downloads/84476491-musicnet.tar.gz.part")}
+
+
+def test_a_result_that_is_only_in_the_remote_may_be_of_any_training(project):
+    digest = project.commit("elsewhere", None)
+    cache = project.path / ".dvc" / "cache" / "files" / "md5"
+    assert references.collect(cache, has_remote=True).fingerprints == {"elsewhere"}
+    (cache / digest[:2] / digest[2:]).unlink()
+    assert references.collect(cache, has_remote=True).remote == {"mel_conv"}
+    assert references.collect(cache, has_remote=False) == References(sources=[schema.load().source] * 2)
+
+
+def test_without_git_nothing_is_called_unused(project):
+    project.seed("gone")
+    shutil.rmtree(project.path / ".git")
+    result = CliRunner().invoke(app, ["gc"])
+    assert result.exit_code == 1 and result.stderr.count("\n") == 1
