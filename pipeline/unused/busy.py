@@ -1,40 +1,25 @@
 """Whether stages or experiments are running, whose results nothing refers to yet."""
 
-import json
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
-TEMPORARY = Path(".dvc/tmp")
+import psutil  # type: ignore[import-untyped]
 
 
 def processes() -> list[int]:
-    """Ids of processes in which DVC runs a stage or an experiment of the project in the current folder."""
-    return sorted({pid for pid in (*_stages(), *_experiments()) if _alive(pid)})
+    """Ids of processes of DVC and of stages that work in the current folder or below it.
 
-
-def _stages() -> Iterator[int]:
-    """Who reads and writes which path; DVC notes it while a stage runs."""
-    for file in (TEMPORARY / "rwlock", TEMPORARY / "exps" / "rwlock"):
-        if file.is_file() and (text := file.read_text()):
-            noted = json.loads(text)
-            yield from (reader["pid"] for readers in noted.get("read", {}).values() for reader in readers)
-            yield from (writer["pid"] for writer in noted.get("write", {}).values())
-
-
-def _experiments() -> Iterator[int]:
-    """Those of the queue, and those in temporary workspaces."""
-    for file in (TEMPORARY / "exps" / "run").glob("*/*.json"):
-        noted = json.loads(file.read_text())
-        if noted.get("returncode") is None and noted.get("pid"):
-            yield noted["pid"]
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # another user's
-        return True
-    return True
+    DVC's temporary workspaces are below it too. It has notes of its own of what it runs, but none between two stages,
+    and none at all of `dvc exp run --temp`.
+    """
+    here = Path.cwd().resolve()
+    mine = {process.pid for process in (psutil.Process(), *psutil.Process().parents())}
+    found = []
+    for process in psutil.process_iter():
+        try:
+            words, place = process.cmdline(), Path(process.cwd())
+        except (psutil.Error, OSError):  # it has just ended, or is another user's
+            continue
+        works = any(Path(word).name == "dvc" or word.startswith("stages.") for word in words)
+        if works and place.is_relative_to(here) and process.pid not in mine:
+            found.append(process.pid)
+    return sorted(found)

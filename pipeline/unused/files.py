@@ -29,8 +29,7 @@ class Unused:
 
 def find(params: Params, references: References) -> Iterator[Unused]:
     """All of them, in the project of the current folder, that no process works on."""
-    yield from _seeds(params, references)
-    yield from _checkpoints(params, references)
+    yield from _trainings(params, references)
     yield from _caches(params)
     yield from _downloads(references)
     yield from _data(params)
@@ -50,36 +49,31 @@ def size(path: Path) -> int:
     return sum(file.lstat().st_size for file in files if not file.is_dir())
 
 
-def unfinished(references: References, params: Params) -> dict[Path, Any]:
-    """Checkpoints of trainings that may be gone on with, and what is known of each: its variant, seed and run."""
+def needed(params: Params, references: References) -> dict[Path, Any]:
+    """Trainings, finished or not, that a stage may go on with, and what is known of each: its variant, seed and run."""
     kept = {}
-    for folder in _folders("checkpoints"):
+    for folder in (*_folders("seeds"), *_folders("checkpoints")):
         identity = _identity(folder)
-        wanted = references.waits or _lacks(params, identity.get("variant"), identity.get("seed"))
-        if _held(workspace.state() / "locks" / folder.name) or (wanted and folder.name not in references.fingerprints):
+        missing = _lacks(params, identity.get("variant"), identity.get("seed"))
+        if references.waits or missing or _held(workspace.state() / "locks" / folder.name):
             kept[folder] = identity
     return kept
 
 
-def _seeds(params: Params, references: References) -> Iterator[Unused]:
-    for folder in _folders("seeds"):
-        identity = _identity(folder)
-        variant, seed = identity.get("variant"), identity.get("seed")
-        if folder.name in references.fingerprints or variant in references.remote:
-            continue
-        if _held(workspace.state() / "locks" / folder.name) or _lacks(params, variant, seed):
-            continue  # the stage is at work on it, or was stopped with more seeds to train
-        name = f"{variant}-seed{seed} {folder.name}" if variant else folder.name
-        yield Unused("seeds", name, "no result here or in Git is of this training", size(folder), folder)
-
-
-def _checkpoints(params: Params, references: References) -> Iterator[Unused]:
-    kept = unfinished(references, params)
-    for folder in _folders("checkpoints"):
-        if folder not in kept:
+def _trainings(params: Params, references: References) -> Iterator[Unused]:
+    kept = needed(params, references)
+    reasons = {
+        "seeds": "no result here or in Git is of this training",
+        "checkpoints": "no stage will go on with this training",
+    }
+    for kind, why in reasons.items():
+        for folder in _folders(kind):
             identity = _identity(folder)
-            name = " ".join(f"{identity.get('variant', '')} {folder.name}".split())
-            yield Unused("checkpoints", name, "no stage will go on with this training", size(folder), folder)
+            variant = identity.get("variant")
+            referred = folder.name in references.fingerprints or variant in references.remote
+            if folder not in kept and not (kind == "seeds" and referred):
+                name = f"{variant}-seed{identity['seed']} {folder.name}" if variant else folder.name
+                yield Unused(kind, name, why, size(folder), folder)
 
 
 def _caches(params: Params) -> Iterator[Unused]:

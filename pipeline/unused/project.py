@@ -51,14 +51,15 @@ def find() -> Found:
     if referred.remote:
         names = ", ".join(sorted(referred.remote))
         found.notes.append(f"all of {names} is kept: some results are in the remote alone (`dvc fetch --all-commits`)")
+    if referred.waits:
+        found.notes.append("kept trainings stay: experiments are queued or have failed, and may go on with them")
     waiting = outbox.waiting()
     if waiting:
         found.notes.append(
             f"{len(waiting)} runs wait to be sent to MLflow: `melisma runs --send`; till then none is removed"
         )
     elif recorded.own():
-        unfinished = files.unfinished(referred, params).values()
-        begun = {identity["run_id"] for identity in unfinished if identity.get("run_id")}
+        begun = {identity["run_id"] for identity in files.needed(params, referred).values() if identity.get("run_id")}
         found.items += recorded.find(referred, begun, outbox.abandoned())
     elif not store.tracking_uri().startswith("sqlite:"):
         found.notes.append("the runs of a server are left alone: other people's may be among them")

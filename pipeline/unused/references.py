@@ -89,7 +89,9 @@ def _kept(cache: Path, digest: str) -> Path:
 
 def _versions(file: str) -> Iterator[str]:
     """A file as every commit has it that a branch, a tag, a remote or an experiment of DVC leads to."""
-    listed = _git("rev-list", "--all", "--full-history", "--objects", "--", file)
+    # DVC's notes of what it runs name the last experiment even when that was removed.
+    every = ("--exclude=refs/exps/exec/*", "--all")
+    listed = _git("rev-list", *every, "--full-history", "--objects", "--", file)
     blobs = [line.split(" ", 1)[0] for line in listed.splitlines() if line.endswith(file)]
     for blob in blobs:
         yield _git("cat-file", "blob", blob)
