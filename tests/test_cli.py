@@ -167,7 +167,8 @@ def test_ctrl_c_is_130(project, monkeypatch):
     assert melisma("params").exit_code == 130
 
 
-def test_doctor_finds_this_machine_in_order(project):
+def test_doctor_finds_this_machine_in_order(project, empty_store):
+    shutil.copy(empty_store, project)
     for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
         subprocess.run(command, cwd=project, check=True)
     result = melisma("doctor", "--json")
@@ -175,7 +176,7 @@ def test_doctor_finds_this_machine_in_order(project):
     assert report["ok"] and result.exit_code == 0, report
     assert [check["name"] for check in report["checks"]] == ["python", "torch", "device", "dvc", "mlflow", "disk"]
     assert all(check["ok"] and check["detail"] and check["fix"] is None for check in report["checks"])
-    assert (project / "mlflow.db").is_file()  # the store was tried, not guessed
+    assert store.client().get_experiment_by_name("melisma")  # the store was tried, not guessed
 
 
 def test_doctor_fails_when_one_check_does(project, monkeypatch):

@@ -1,12 +1,15 @@
 """A project with an MLflow database."""
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 
 @pytest.fixture(scope="session")
-def database(tmp_path_factory):
-    """One project for all: making its database takes seconds, as does starting MLflow beside a stage."""
-    return tmp_path_factory.mktemp("project")
+def database(tmp_path_factory, empty_store):
+    """One project for all: starting MLflow beside a stage takes seconds."""
+    return Path(shutil.copy(empty_store, tmp_path_factory.mktemp("project"))).parent
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,7 @@
 """What a run holds: datasets, pictures over epochs, results, the model, and the load of the machine."""
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -36,9 +37,9 @@ BOTTLENECK = {"type": "gaussian", "latent": 2, "layout": "vector"}
 
 
 @pytest.fixture(scope="module")
-def database(tmp_path_factory):
-    """One database for the module: creating one takes seconds."""
-    return tmp_path_factory.mktemp("project")
+def database(tmp_path_factory, empty_store):
+    """One database for the module."""
+    return Path(shutil.copy(empty_store, tmp_path_factory.mktemp("project"))).parent
 
 
 @pytest.fixture(autouse=True)
