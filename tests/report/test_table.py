@@ -49,7 +49,7 @@ def test_pca_at_the_same_size_is_set_beside_each_variant(tmp_path: Path) -> None
     assert "skip connections pass the latent by" in page.text and "and the window's level (rms)" in page.text
     assert "31.2 % perplexity 20.0" in page.text and "4 variants and 2 baselines" in page.text
     compared = json.loads((tmp_path / "report" / "comparison.json").read_text())
-    assert compared["mel_a"]["pca_ratio"] == found["mel_a"]["pca_ratio"]
+    assert compared["mel_a"]["mse"] == found["mel_a"]["mse"]
     assert compared["mel_codes"]["in_use"] == 0.3125
 
 
