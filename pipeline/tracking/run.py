@@ -164,11 +164,16 @@ def record(config: TrackingConfig, stage: str, identity: Identity, evaluation: s
         raise
     except BaseException as error:
         status = "FAILED"
-        run._tell("failure", str(error), "".join(traceback.format_exception(error)))
+        run._tell("failure", *map(_lasting, (str(error), "".join(traceback.format_exception(error)))))
         raise
     finally:
         _revive(run._beside)
         run._tell("end", status, _now(), last=True)
+
+
+def _lasting(text: str) -> str:
+    """`text` with the project in place of a temporary workspace of DVC, which is deleted after the experiment."""
+    return text.replace(str(Path.cwd()), str(workspace.project())) if "DVC_ROOT" in os.environ else text
 
 
 @cache
