@@ -12,6 +12,8 @@ import os
 import shutil
 import signal
 import sys
+import threading
+import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -135,6 +137,8 @@ def run(main: Callable[..., None], *arguments: str) -> None:
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what it starts in the background
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # unwinds, so that nothing half-written stays
+    if "DVC_STAGE" in os.environ:
+        threading.Thread(target=_end_after, args=(os.getppid(),), daemon=True).start()
     try:
         inspect.signature(main).bind(*arguments)
     except TypeError as error:
@@ -150,6 +154,13 @@ def run(main: Callable[..., None], *arguments: str) -> None:
         fail(str(error), error.exit_code)
     except OSError as error:  # a full or read-only disk, a file that may not be read
         fail(f"{error.filename or Path.cwd()}: {error.strerror or error}; nothing half-written was left", 1)
+
+
+def _end_after(parent: int) -> None:
+    """End this process by SIGTERM when `parent` is gone: `dvc queue kill` ends DVC, but not the stage that it began."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def fail(message: str, code: int) -> None:

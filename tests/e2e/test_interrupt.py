@@ -20,11 +20,12 @@ def slow(tmp_path):
     return clone(tmp_path, {"source": {"synth": {"clips": 400, "seconds": 10.0}}, "runtime": {"workers": 2}})
 
 
-def begun(project) -> tuple[subprocess.Popen, list[psutil.Process]]:
-    """The download stage when it has begun to write, and its worker processes."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "stages.download"], cwd=project.path, env=environ(), stdout=-1, stderr=-1, text=True
-    )
+STAGE = (sys.executable, "-m", "stages.download")
+
+
+def begun(project, *command: str) -> tuple[subprocess.Popen, list[psutil.Process]]:
+    """A command that runs the download stage when that has begun to write, and its processes."""
+    process = subprocess.Popen(command, cwd=project.path, env=environ(), stdout=-1, stderr=-1, text=True)
     audio = project.path / "data" / ".raw.partial" / "audio"
     for _ in range(600):
         if list(audio.rglob("*.wav")):
@@ -55,7 +56,7 @@ def test_ctrl_c_at_any_time_is_one_line(slow, after):
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_it_cleanly(slow, number, code):
-    process, workers = begun(slow)
+    process, workers = begun(slow, *STAGE)
     assert len(workers) >= 2
     process.send_signal(number)
     _, errors = process.communicate(timeout=30)
@@ -66,7 +67,7 @@ def test_a_signal_ends_it_cleanly(slow, number, code):
 
 
 def test_after_kill_9_no_worker_stays_and_the_next_run_starts_afresh(slow):
-    process, workers = begun(slow)
+    process, workers = begun(slow, *STAGE)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate(timeout=30)
     assert psutil.wait_procs(workers, timeout=10)[1] == []
@@ -75,6 +76,15 @@ def test_after_kill_9_no_worker_stays_and_the_next_run_starts_afresh(slow):
     slow.run("python", "-m", "stages.download")
     assert len(list((slow.path / "data" / "raw" / "audio").rglob("*.wav"))) == 9
     assert not (slow.path / "data" / ".raw.partial").exists()
+
+
+def test_when_dvc_alone_is_killed_its_stage_ends_too(slow):
+    """As by `dvc queue kill`: a stage that went on would use the cores for an experiment that nobody waits for."""
+    process, stage = begun(slow, "dvc", "repro", "download")
+    process.kill()
+    assert stage and psutil.wait_procs(stage, timeout=20)[1] == []
+    process.communicate()
+    assert [p.name for p in (slow.path / "data").iterdir() if "raw" in p.name] == []
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write into a read-only folder")
