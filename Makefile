@@ -2,7 +2,7 @@
 # Written for GNU make 3.81 and later, and a POSIX shell.
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test lint bench ui
+.PHONY: help setup repro compare test lint bench ui
 
 # A uv on PATH if pyproject.toml accepts its version; otherwise one of the project's own, which is brought from PyPI.
 UV := $(if $(shell uv cache dir 2>/dev/null),uv,.uv/bin/uv)
@@ -15,13 +15,20 @@ unexport PYTHONDONTWRITEBYTECODE
 unexport VIRTUAL_ENV
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(NEEDS_UV) ## make .venv what uv.lock says; EXTRAS="cluster postgres" adds what these need
+	$(UV) sync --frozen $(addprefix --extra=,$(EXTRAS))
 
 repro: $(NEEDS_UV) ## set up, then build everything that is out of date, up to the report
 	$(RUN) dvc repro
 	@echo
 	@echo "Report: $(CURDIR)/data/report/index.html"
 	@echo "Runs:   'make ui' opens MLflow and prints its address"
+
+# Without the hashes of code and data, which say the least and take the most room.
+compare: $(NEEDS_UV) ## what differs between the experiments of this commit: params and metrics
+	@$(RUN) dvc exp show --only-changed --hide-failed --drop '(data|pipeline|stages)/|Created|State|Executor' $(ARGS)
 
 test: $(NEEDS_UV) ## set up, then run the test suite
 	$(RUN) pytest -n logical --maxprocesses 4 --dist loadfile

@@ -63,7 +63,7 @@ def test_help_is_the_default_and_names_every_target(checkout):
     result = make(checkout)
     assert result.returncode == 0
     listed = [line.split()[1] for line in result.stdout.splitlines()]
-    assert listed == ["help", "repro", "test", "lint", "bench", "ui"]
+    assert listed == ["help", "setup", "repro", "compare", "test", "lint", "bench", "ui"]
 
 
 def test_repro_builds_and_says_where_the_results_are(checkout):
@@ -73,6 +73,14 @@ def test_repro_builds_and_says_where_the_results_are(checkout):
     assert "uv run --frozen dvc repro []" in result.stdout  # bytecode is kept, and no other environment is active
     assert f"{checkout[0]}/data/report/index.html" in result.stdout
     assert "make ui" in result.stdout.splitlines()[-1]
+
+
+def test_setup_takes_extras(checkout):
+    script(checkout[1] / "uv", a_uv())
+    assert "uv sync --frozen []" in make(checkout, "setup").stdout
+    assert (
+        "uv sync --frozen --extra=cluster --extra=kaggle []" in make(checkout, "setup", "EXTRAS=cluster kaggle").stdout
+    )
 
 
 def test_a_failed_stage_fails_make(checkout):
