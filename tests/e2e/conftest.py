@@ -31,6 +31,7 @@ TINY: dict[str, Any] = {
     },
     "figures": {"dpi": 50},
     "runtime": {"device": "cpu", "workers": 1},  # starting a second one takes longer than it saves
+    "tracking": {"enabled": False},  # importing MLflow takes a process of each stage longer than the stage's own work
 }
 
 

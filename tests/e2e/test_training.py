@@ -32,7 +32,12 @@ VARIANTS = {
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    changes = {"models": VARIANTS, "runtime": {"checkpoint_seconds": 0}, "train": {"batch_size": 2, "warmup_steps": 2}}
+    changes = {
+        "models": VARIANTS,
+        "runtime": {"checkpoint_seconds": 0},
+        "train": {"batch_size": 2, "warmup_steps": 2},
+        "tracking": {"enabled": True},
+    }
     made = clone(tmp_path_factory.mktemp("resume"), changes, VARIANTS)
     made.repro("cache@mel128")
     return made

@@ -36,7 +36,7 @@ report.main()
 def project(tmp_path_factory):
     small = {key: value for key, value in TINY.items() if key != "models"}
     examples = TINY["evaluate"] | {"examples": 1}  # the drawing takes longest
-    small |= {"tracking": {"enabled": False}, "evaluate": examples}
+    small |= {"evaluate": examples}
     made = clone(tmp_path_factory.mktemp("variants"), small, VARIANTS)
     made.set({"models": {name: {"train": {"epochs": 1}} for name in VARIANTS if "loss" in MODELS[name]}})
     made.run(sys.executable, "-c", RUN, *VARIANTS)
