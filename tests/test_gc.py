@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from pipeline import schema
 from pipeline.cli import app
-from pipeline.tracking import store
+from pipeline.tracking import outbox, store
 from pipeline.unused import files, references
 from pipeline.unused.references import References
 
@@ -129,6 +129,12 @@ def record(project, empty_store):
         project.seed(training, run(training))
     run("studied", **{"study.sizes": "large"})
     run("failed", "FAILED")
+    run("left", "RUNNING")  # by a stage that was killed
+    for training in ("gone", "here"):
+        model = client.create_logged_model(number, name=training, source_run_id=project.runs[training])
+        file = project.path / "mlartifacts" / "melisma" / "models" / model.model_id / "artifacts" / "model"
+        file.parent.mkdir(parents=True)
+        file.write_bytes(b"w" * 1000)
     run("evaluated-again", fingerprint="gone", model_run=run("trained-before", fingerprint="nobody's"))
     client.delete_run(run("deleted"))
     client.create_registered_model("mel_conv")
@@ -163,7 +169,7 @@ def test_only_what_nothing_refers_to_is_removed(recorded):
     (orphan / "artifacts").mkdir(parents=True)
     runs = recorded.runs
     expected = {("seeds", "mel_conv-seed0 gone"), ("artifacts", str(orphan))}
-    expected |= {("runs", f"{name} {runs[name]}") for name in ("gone", "failed", "deleted")}
+    expected |= {("runs", f"{name} {runs[name]}") for name in ("gone", "failed", "left", "deleted")}
     found = gc()
     assert listed(found) == expected and not found["removed"]
     assert all(item["bytes"] >= 100 for item in found["unused"] if item["kind"] in ("seeds", "runs"))
@@ -173,8 +179,24 @@ def test_only_what_nothing_refers_to_is_removed(recorded):
     left = {run.info.run_name for run in store.client().search_runs(["1"], run_view_type=3)}
     assert left == {*REFERRED, "studied", "evaluated-again", "trained-before", "registered"}
     artifacts = recorded.path / "mlartifacts" / "melisma"
-    assert {path.name for path in artifacts.iterdir()} == {runs[name] for name in left}
+    assert {path.name for path in artifacts.iterdir()} == {runs[name] for name in left} | {"models"}
+    (model,) = store.client().search_logged_models(["1"])
+    assert model.name == "here" and [path.name for path in (artifacts / "models").iterdir()] == [model.model_id]
     assert gc()["unused"] == []
+
+
+def test_no_run_is_removed_while_some_wait_to_be_sent(recorded, monkeypatch):
+    (recorded.path / ".melisma" / "outbox").mkdir()
+    monkeypatch.setattr(outbox, "waiting", lambda: [object()])
+    found = gc("--yes")
+    assert listed(found) == {("seeds", "mel_conv-seed0 gone")} and "melisma runs --send" in found["notes"][0]
+
+
+def test_the_runs_of_a_server_are_left_alone(project, monkeypatch):
+    project.commit("here", None)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # where nothing listens
+    found = gc()
+    assert found["unused"] == [] and "other people's" in found["notes"][0]
 
 
 def test_an_experiment_that_was_removed_refers_to_nothing(recorded):

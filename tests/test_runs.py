@@ -114,8 +114,8 @@ def test_what_does_not_exist_is_one_line(project):
 def test_what_waits_is_said_and_sent(project, monkeypatch):
     monkeypatch.setattr(outbox, "waiting", lambda: [object()] * 2)
     monkeypatch.setattr(outbox, "send", lambda: 2)
-    assert "2 runs wait to be sent to MLflow: `melisma runs --send`" in melisma("runs").stderr
-    assert melisma("runs", "--send").stdout == "2 runs sent\n"
+    assert "runs that MLflow has not got all of: 2 (`melisma runs --send`)" in melisma("runs").stderr
+    assert melisma("runs", "--send").stdout == "runs sent: 2\n"
 
 
 def test_looking_makes_no_database(project, tmp_path, monkeypatch):

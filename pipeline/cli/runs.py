@@ -56,10 +56,10 @@ def runs(
     os.chdir(workspace.root())
     if send:
         sent = outbox.send()
-        typer.echo(json.dumps({"sent": sent}) if as_json else f"{sent} runs sent")
+        typer.echo(json.dumps({"sent": sent}) if as_json else f"runs sent: {sent}")
         return
     if waiting := outbox.waiting():
-        typer.echo(f"{len(waiting)} runs wait to be sent to MLflow: `melisma runs --send`", err=True)
+        typer.echo(f"runs that MLflow has not got all of: {len(waiting)} (`melisma runs --send`)", err=True)
     if run is not None:
         found = library.find(run)
         inside = library.contents(found)

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipeline import schema
+from pipeline import schema, workspace
 from pipeline.errors import MelismaError
+from pipeline.sources.progress import size
 from pipeline.tracking import outbox, store
 from pipeline.unused import busy, files, recorded, references
 from pipeline.unused.files import Unused
@@ -55,8 +56,10 @@ def find() -> Found:
         found.notes.append("kept trainings stay: experiments are queued or have failed, and may go on with them")
     waiting = outbox.waiting()
     if waiting:
+        kept = size(files.size(workspace.state() / "outbox"))
         found.notes.append(
-            f"{len(waiting)} runs wait to be sent to MLflow: `melisma runs --send`; till then none is removed"
+            f".melisma/outbox ({kept}) stays, and so does every run: MLflow has not got all of {len(waiting)} yet "
+            "(`melisma runs --send`)"
         )
     elif recorded.own():
         begun = {identity["run_id"] for identity in files.needed(params, referred).values() if identity.get("run_id")}
