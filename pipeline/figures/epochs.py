@@ -1,6 +1,6 @@
-"""The fixed windows of a training above what the model made of them after a kept epoch: a picture for each epoch.
+"""The fixed windows of a training, each above what the model made of it after a kept epoch: a picture for each epoch.
 
-They are looked at one at a time, so one sheet is drawn, and only its lower row again for each epoch.
+MLflow shows them small, in a square, with a slider; so they are square, and say their epoch in large letters.
 """
 
 from collections.abc import Sequence
@@ -12,13 +12,14 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from pipeline.cache.config import MelConfig, WaveformConfig
 from pipeline.figures import style
 from pipeline.figures.animations import Update, cell, highest
-from pipeline.figures.comparisons import LEVEL_BAR, name
+from pipeline.figures.comparisons import name
 from pipeline.figures.inputs import Window, windows
 from pipeline.figures.sheet import Sheet, title
 from pipeline.workspace import read_json
 
 DPI = 80
-WIDTH, HEIGHT = 2.6, 1.5  # inches of a window
+WIDTH, HEIGHT = 2.6, 1.15  # inches of a window
+COLUMNS = 2
 
 
 def write(trained: Path, out: Path, dpi: int) -> int:
@@ -48,27 +49,26 @@ def draw(snapshots: Sequence[Window], config: MelConfig | WaveformConfig, out: P
     originals = sorted((w for w in snapshots if w.kind == "original"), key=lambda w: w.number)
     made = {(w.epoch, w.number): w.array for w in snapshots if w.kind == "reconstruction"}
     epochs = sorted({epoch for epoch, _ in made})
-    is_mel = isinstance(config, MelConfig)
-    sheet = Sheet([WIDTH] * len(originals), [HEIGHT] * 2, right=0.8 if is_mel else 0.2, top=0.55, down=0.16)
+    blocks = -(-len(originals) // COLUMNS)
+    down = [gap for _ in range(blocks) for gap in (0.06, 0.36)][:-1]
+    sheet = Sheet([WIDTH] * min(COLUMNS, len(originals)), [HEIGHT] * 2 * blocks, top=0.72, down=down)
     sheet.picture.set_dpi(min(dpi, DPI))
     limit = highest([*(w.array for w in originals), *made.values()])
     updates: list[Update] = []
-    for column, window in enumerate(originals):
+    for place, window in enumerate(originals):
+        row, column = 2 * (place // COLUMNS), place % COLUMNS
         y = "" if column else "y"
-        ax = sheet.axes(0, column)
+        ax = sheet.axes(row, column)
         cell(ax, window.array, config, limit, style.INK, y)
         title(ax, name(window), WIDTH, is_bold=True)
-        below = sheet.axes(1, column)
-        updates.append(cell(below, made[epochs[0], window.number], config, limit, style.ACCENT, "x" + y)[1])
-    if is_mel:
-        sheet.bar(sheet.picture.axes[0].images[0], len(originals) - 1, LEVEL_BAR)
-    words = sheet.picture.text(0.01, 0.98, "", va="top", fontsize=9.5, fontweight="bold")
+        x = "x" if place + COLUMNS >= len(originals) else ""
+        below = sheet.axes(row + 1, column)
+        updates.append(cell(below, made[epochs[0], window.number], config, limit, style.ACCENT, x + y)[1])
+    words = sheet.picture.text(0.02, 0.985, "", va="top", fontsize=15, fontweight="bold")
     for epoch in [0, *epochs]:
-        words.set_text(f"Validation windows, and below them what is rebuilt after epoch {epoch}")
+        words.set_text(f"Rebuilt after epoch {epoch}" if epoch else "Before training")
         for window, update in zip(originals, updates, strict=True):
             update(made[epoch, window.number] if epoch else np.zeros_like(window.array))
-        if not epoch:
-            words.set_text("Validation windows, before training")
         canvas = FigureCanvasAgg(sheet.picture)
         canvas.draw()
         style.reduced(canvas).save(out / f"{epoch}.png", "PNG", compress_level=style.COMPRESSION)

@@ -225,7 +225,9 @@ def _name(identity: Identity, tags: dict[str, str]) -> str:
 def tags(identity: Identity, stage: str) -> dict[str, str]:
     """What a run says of its origin. Asked by the stage, when it is so: it may be sent much later."""
     commit = _git("rev-parse", "HEAD")
-    known = {key: str(identity[key]) for key in ("variant", "seed", "fingerprint", "data") if key in identity}
+    known: dict[str, str] = {
+        key: str(identity[key]) for key in ("variant", "seed", "fingerprint", "data") if key in identity
+    }
     return {
         **known,
         "dvc.stage": stage,

@@ -96,6 +96,7 @@ def register(client: "MlflowClient", run_id: str, variant: str, tags: dict[str, 
 
     mlflow.set_tracking_uri(client.tracking_uri)  # where it looks for what models:/ names
     model_id = of_run(client, run_id)
+    assert model_id, "it is logged before"
     with suppress(MlflowException):  # it is there
         client.create_registered_model(variant, description=f"Variant `{variant}`: a version for each training.")
     maker = client.get_logged_model(model_id).source_run_id  # which may not be the run that evaluates it

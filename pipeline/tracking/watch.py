@@ -91,7 +91,7 @@ def _monitors() -> list[Any]:
     from mlflow.system_metrics.metrics.cpu_monitor import CPUMonitor
     from mlflow.system_metrics.metrics.gpu_monitor import GPUMonitor
 
-    found = [CPUMonitor()]
+    found: list[Any] = [CPUMonitor()]
     with suppress(Exception):  # no nvidia-ml-py, or no driver
         found.append(GPUMonitor())
     return found
