@@ -35,7 +35,7 @@ from pipeline.tracking.run import record
 from pipeline.training.config import seeds
 from pipeline.training.device import pick
 
-REGISTERED = ("mse", "mel_mse", "cosine_similarity", "kl", "label_accuracy", "parameters")  # tags of a version
+REGISTERED = ("mse", "mel_mse", "cosine_similarity", "kl", "probe_accuracy", "parameters")  # tags of a version
 
 
 def main(name: str) -> None:
@@ -113,7 +113,7 @@ def main(name: str) -> None:
                 }
                 run.evaluated(outcome, is_new=True)
                 if tracking.register and not rows:
-                    known = {f"test/{key}": str(alone[key]) for key in REGISTERED if alone.get(key) is not None}
+                    known = {f"test/{key}": f"{alone[key]:.6g}" for key in REGISTERED if alone.get(key) is not None}
                     run.register(name, {**known, "evaluation": chosen, "test_data": tested["digest"]})
                 results.append({"seed": seed, **outcome})
             rows.append(frame)

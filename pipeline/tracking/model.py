@@ -1,5 +1,6 @@
 """A trained variant as a model of MLflow: its files, the code that reads them, signature, example and requirements."""
 
+import json
 import logging
 import os
 import shutil
@@ -104,6 +105,8 @@ def register(client: "MlflowClient", run_id: str, variant: str, tags: dict[str, 
     mine = versions.get(maker)
     if mine is None:
         mine = client.create_model_version(variant, f"models:/{model_id}", maker, model_id=model_id)
+        known = json.dumps([{"name": variant, "version": mine.version}])
+        client.set_logged_model_tags(model_id, {"mlflow.modelVersions": known})  # which its page shows
     for key, value in tags.items():
         client.set_model_version_tag(variant, mine.version, key, value)
     client.set_registered_model_alias(variant, "newest", mine.version)

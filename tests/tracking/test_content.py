@@ -164,6 +164,8 @@ print(model.predict(np.zeros((2, 24, 32), np.float32)).shape)
 def test_it_is_registered_once_with_its_results(whole):
     (version,) = store.client().search_model_versions("name = 'mel_conv'")
     assert version.run_id == whole.info.run_id and version.tags["test/mel_mse"] == "0.25"
+    made = store.client().get_logged_model(whole.outputs.model_outputs[0].model_id)
+    assert json.loads(made.tags["mlflow.modelVersions"]) == [{"name": "mel_conv", "version": version.version}]
     for alias in ("newest", "best"):
         assert store.client().get_model_version_by_alias("mel_conv", alias).version == version.version
 
