@@ -1,5 +1,6 @@
 """A study in one picture: what each experiment leaves of the error, spends in KL and tells of the label."""
 
+from collections import Counter
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -47,7 +48,17 @@ def _values(rows: list[Row], key: str) -> list[object]:
 
 
 def _panels(rows: list[Row]) -> dict[str, str]:
-    return {metric: title for metric, title in PANELS.items() if any(row.metrics[metric] is not None for row in rows)}
+    """Metrics that there are; the own scale only where it tells something else than the common one."""
+    found = {metric: title for metric, title in PANELS.items() if any(row.metrics[metric] is not None for row in rows)}
+    if all(digits(row.metrics["mse"]) == digits(row.metrics["mel_mse"]) for row in rows):
+        del found["mse"]
+    return found
+
+
+def _divides(rows: list[Row]) -> str | None:
+    """The setting that divides the rows most evenly, and so is the best one to be seen at a glance."""
+    varied = [key for key in rows[0].settings if 1 < len(_values(rows, key)) < len(rows)]
+    return min(varied, key=lambda key: max(Counter(repr(row.settings[key]) for row in rows).values()), default=None)
 
 
 def _curves(rows: list[Row], axis: str) -> Figure:
@@ -90,10 +101,10 @@ def _curves(rows: list[Row], axis: str) -> Figure:
 
 
 def _dots(rows: list[Row]) -> Figure:
-    """A line of the picture for each row, in the colour of its variant, or of the last setting that varies."""
+    """A line of the picture for each row, in the colour of its variant, or of a setting that varies."""
     variants = list(dict.fromkeys(row.variant for row in rows))
-    last = next((key for key in reversed(rows[0].settings) if 1 < len(_values(rows, key)) < len(rows)), None)
-    by = [row.variant if len(variants) > 1 or not last else f"{last} {written(row.settings[last])}" for row in rows]
+    key = _divides(rows)
+    by = [row.variant if len(variants) > 1 or not key else f"{key} {written(row.settings[key])}" for row in rows]
     colors = dict(zip(dict.fromkeys(by), style.OKABE_ITO * len(by), strict=False))
     panels = _panels(rows)
     picture = style.figure(1.6 + 2.5 * len(panels), 1.2 + 0.27 * len(rows))
