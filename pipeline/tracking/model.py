@@ -79,7 +79,7 @@ def save(folder: Path, out: Path, model_id: str, run_id: str, location: str) -> 
             loader_module=LOADER,
             data_path=str(files),
             code_paths=[str(package)],
-            pip_requirements=[f"{name}=={version(name)}" for name in PACKAGES],
+            pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in PACKAGES],  # no local build
             signature=ModelSignature(inputs=windows, outputs=windows),
             input_example=_example(folder),
             mlflow_model=Model(artifact_path=location, run_id=run_id, model_uuid=model_id, model_id=model_id),

@@ -67,11 +67,12 @@ def test_a_picture_of_an_epoch_differs_from_the_next_in_what_was_rebuilt_and_the
     files = sorted(tmp_path.glob("*.png"), key=lambda file: int(file.stem))
     assert [int(file.stem) for file in files] == sorted({w.epoch for w in inputs.snapshots})
     assert len(files) == number == 4
-    first, *_, last = (np.asarray(Image.open(file).convert("RGB")) for file in files)
-    changed = (first != last).any(axis=(1, 2))
-    rows = len(changed)
-    assert changed[: rows // 10].any() and changed[rows * 6 // 10 : rows * 8 // 10].all()
-    assert not changed[rows * 2 // 10 : rows // 2].any()  # the originals
+    *_, before, last = (np.asarray(Image.open(file).convert("RGB")) for file in files)
+    changed = (before != last).any(axis=2)
+    height = len(changed)
+    assert changed[: height // 8].any() and 0.02 < changed.mean() < 0.6
+    still = "".join("." if row.any() else "=" for row in changed[height // 8 :])
+    assert still.count("=" * (height // 8)) >= 2  # each row of originals
 
 
 def test_a_model_without_epochs_has_no_picture_of_one(tmp_path: Path) -> None:
