@@ -42,12 +42,12 @@ def ui(
         return
     port = _port(port)
     typer.echo("starting MLflow, which takes some seconds ...")
-    runs = view.fragment(store.client())
+    store.prepare()
     address = f"http://{HOST}:{port}"
     try:
         with _server(port, uri, store.artifact_root()) as (server, log):
             _await(server, address, log)
-            typer.echo(f"MLflow UI: {address}{runs} (Ctrl-C stops it)")
+            typer.echo(f"MLflow UI: {address}{view.fragment(store.client())} (Ctrl-C stops it)")
             server.wait()
             raise MelismaError(f"the MLflow server ended by itself; {log} says why")
     except KeyboardInterrupt:
