@@ -65,7 +65,7 @@ def params(run_id: str, values: Mapping[str, Any]) -> None:
     """Log nested settings under dotted keys, but for what is not set."""
     from mlflow.entities import Param
 
-    found = [Param(key, str(value)) for key, value in flatten(values) if value not in (None, [])]
+    found = [Param(key, _written(value)) for key, value in flatten(values) if value not in (None, [])]
     client().log_batch(run_id, params=found)
 
 
@@ -215,6 +215,11 @@ def _find(experiment: str, identity: Identity, finished: bool) -> Any:
     query = f"tags.fingerprint = '{identity['fingerprint']}' and attributes.status = 'FINISHED'"
     runs = client().search_runs([experiment], query, order_by=["attributes.start_time DESC"])
     return next((run for run in runs if "model_run" not in run.data.tags), None)
+
+
+def _written(value: Any) -> str:
+    """A list without brackets: the UI takes one with them for JSON, and gives each element a line."""
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _name(identity: Identity, tags: dict[str, str]) -> str:

@@ -27,7 +27,7 @@ STATE = {
     "searchFilter": "",
     "orderByKey": "attributes.start_time",
     "orderByAsc": False,
-    "selectedColumns": ["attributes.`Created`", "attributes.`Duration`", *COLUMNS],
+    "selectedColumns": ["attributes.`Created`", *COLUMNS],  # a run lasts from training to the last picture
 }
 
 

@@ -213,7 +213,23 @@ def _files(run) -> Path:
 
 def test_the_ui_opens_on_the_runs_with_what_people_compare(database, monkeypatch):
     monkeypatch.setattr(view, "section", lambda *_: CONFIG)
-    number = store.client().get_experiment_by_name("tests").experiment_id
+    number = _experiment()
     assert view.fragment(store.client()).startswith(f"/#/experiments/{number}/runs?")
     kept = json.loads(store.client().get_experiment(number).tags[view.TAG])
     assert "metrics.`test/mel_mse`" in kept["selectedColumns"]
+
+
+def test_a_report_is_named_as_such_and_found_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("DVC_EXP_NAME", "brave-cat")
+    (tmp_path / "index.html").write_text("<p>")
+    for _ in range(2):
+        with record(CONFIG, "report", {"fingerprint": "of all"}) as run:
+            run.folder(tmp_path, "report")
+    (found,) = store.client().search_runs([_experiment()], "tags.fingerprint = 'of all'")
+    assert found.info.run_id == run.identity["run_id"] and found.info.run_name == "report-brave-cat"
+    assert "variant" not in found.data.tags
+    assert [file.path for file in store.client().list_artifacts(found.info.run_id, "report")] == ["report/index.html"]
+
+
+def _experiment() -> str:
+    return store.client().get_experiment_by_name("tests").experiment_id

@@ -22,7 +22,7 @@ def measured(run_id: str) -> dict[str, float]:
 
 def test_train_evaluate_and_figures_share_a_run(project, tmp_path):
     with record(CONFIG, "train", IDENTITY) as run:
-        run.params({"network": {"type": "conv2d", "norm": None, "labels": []}, "seed": 3})
+        run.params({"network": {"type": "conv2d", "norm": None, "labels": [], "channels": [8, 16]}, "seed": 3})
         for step in (1, 2):
             run.metrics({"train/loss": 1.0 / step, "absent": None}, step)
     (tmp_path / "a.png").write_bytes(b"png")
@@ -33,7 +33,7 @@ def test_train_evaluate_and_figures_share_a_run(project, tmp_path):
     assert run.identity["run_id"] == second.identity["run_id"] == third.identity["run_id"]
     found = get(run.identity["run_id"])
     assert found.info.status == "FINISHED"
-    assert found.data.params == {"network.type": "conv2d", "seed": "3"}
+    assert found.data.params == {"network.type": "conv2d", "network.channels": "8, 16", "seed": "3"}
     assert measured(run.identity["run_id"]) == {"train/loss": 0.5, "test/mse": 0.5}
     history = store.client().get_metric_history(run.identity["run_id"], "train/loss")
     assert [(m.step, m.value) for m in history] == [(1, 1.0), (2, 0.5)]
