@@ -211,11 +211,11 @@ def _files(run) -> Path:
     return Path(model.artifact_location.removeprefix("file://"))
 
 
-def test_the_ui_opens_on_the_runs_with_what_people_compare(database, monkeypatch):
+def test_the_ui_opens_on_the_runs_with_what_people_compare(monkeypatch):
     monkeypatch.setattr(view, "section", lambda *_: CONFIG)
-    number = _experiment()
-    assert view.fragment(store.client()).startswith(f"/#/experiments/{number}/runs?")
-    kept = json.loads(store.client().get_experiment(number).tags[view.TAG])
+    address = view.fragment(store.client())
+    assert address.startswith(f"/#/experiments/{_experiment()}/runs?")
+    kept = json.loads(store.client().get_experiment(_experiment()).tags[view.TAG])
     assert "metrics.`test/mel_mse`" in kept["selectedColumns"]
 
 
