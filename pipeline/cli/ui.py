@@ -20,7 +20,7 @@ from pipeline.errors import MelismaError
 
 HOST = "127.0.0.1"
 PORT = 5000  # MLflow's usual one
-PATIENCE = 60.0  # seconds that the MLflow server may take to answer
+PATIENCE = 180.0  # seconds that the MLflow server may take to answer
 
 
 @app.command()
@@ -37,7 +37,7 @@ def ui(
 
     os.chdir(workspace.root())
     uri = store.tracking_uri()
-    if uri.startswith(("http://", "https://")):
+    if store.served():
         typer.echo(f"MLflow runs at {store.without_password(uri)} (MLFLOW_TRACKING_URI)")
         return
     port = _port(port)
@@ -73,8 +73,9 @@ def _port(asked: int | None) -> int:
 def _server(port: int, uri: str, artifacts: str) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
     """An MLflow server and the file it logs to; no process of the server outlives the block, which Ctrl-C ends."""
     command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", uri, "--default-artifact-root", artifacts, "--artifacts-destination", artifacts]
-    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    command += ["--default-artifact-root", artifacts, "--artifacts-destination", artifacts]
+    # A database's address may hold a password, which a command line would show to every user of the machine.
+    environment = os.environ | {"MLFLOW_BACKEND_STORE_URI": uri, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     log = workspace.state() / "ui.log"
     # A closed terminal ends it as Ctrl-C does, and that also works where a script started it in the background.
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

@@ -222,9 +222,13 @@ def _written(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
+def label(identity: Identity) -> str:
+    """What a run is of: <variant>-seed<n>, or report."""
+    return f"{identity['variant']}-seed{identity['seed']}" if "variant" in identity else "report"
+
+
 def _name(identity: Identity, tags: dict[str, str]) -> str:
-    name = f"{identity['variant']}-seed{identity['seed']}" if "variant" in identity else "report"
-    return f"{name}-{tags['dvc.exp_name']}" if tags["dvc.exp_name"] else name
+    return f"{label(identity)}-{tags['dvc.exp_name']}" if tags["dvc.exp_name"] else label(identity)
 
 
 def tags(identity: Identity, stage: str) -> dict[str, str]:

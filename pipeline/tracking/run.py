@@ -32,7 +32,7 @@ class Run:
         self._identity = {**identity, "run_id": identity.get("run_id") if beside else None}
         self._beside = beside
         self._failed = False
-        self._name = f"{identity['variant']}-seed{identity['seed']}"
+        self._name = log.label(identity)
         if beside:
             self._opening = True
             about = {"run": self._name, "stage": stage, "store": outbox.here()}

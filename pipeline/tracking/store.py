@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from filelock import FileLock
@@ -20,8 +21,13 @@ def tracking_uri() -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{workspace.project() / 'mlflow.db'}"
 
 
+def served() -> bool:
+    """Whether the store is an MLflow server, and no database that this process itself opens."""
+    return tracking_uri().startswith(("http://", "https://"))
+
+
 def artifact_root() -> str:
-    """Where a local store puts artifacts; a server has a place of its own."""
+    """Where artifacts go beside a database; a server has a place of its own."""
     return (workspace.project() / "mlartifacts").as_uri()
 
 
@@ -45,19 +51,27 @@ def client() -> "MlflowClient":
 
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    with FileLock(workspace.state() / "mlflow.lock"):
+    with nullcontext() if served() else FileLock(workspace.state() / "mlflow.lock"):
         made = MlflowClient(tracking_uri())
         made.search_experiments(max_results=1)
     return made
 
 
 def experiment(made: "MlflowClient", name: str) -> str:
-    """The id of the experiment `name`, created with its artifacts beside the database where it is missing."""
-    local = tracking_uri().startswith("sqlite:")
-    with FileLock(workspace.state() / "mlflow.lock"):
-        found = made.get_experiment_by_name(name)
-        if found is not None:
-            return str(found.experiment_id)
-        location = f"{artifact_root()}/{name}" if local else None
+    """The id of the experiment `name`, created where it is missing.
+
+    Its artifacts go to a folder of the project, which a database alone would not know, or where a server keeps them.
+    """
+    from mlflow.exceptions import MlflowException
+
+    found = made.get_experiment_by_name(name)
+    if found is None:
+        location = None if served() else f"{artifact_root()}/{name}"
         kind = {"mlflow.experimentKind": "custom_model_development"}  # opens the UI on runs rather than on prompts
-        return str(made.create_experiment(name, artifact_location=location, tags=kind))
+        try:
+            return str(made.create_experiment(name, artifact_location=location, tags=kind))
+        except MlflowException:
+            found = made.get_experiment_by_name(name)  # another process was faster, maybe on another machine
+            if found is None:
+                raise
+    return str(found.experiment_id)

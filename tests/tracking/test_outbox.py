@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -16,32 +15,16 @@ from pipeline.tracking import outbox, store
 from pipeline.tracking.config import TrackingConfig
 from pipeline.tracking.journal import Journal
 from pipeline.tracking.run import record
+from tests.tracking.recorded import get, history, put_aside
 
 CONFIG = TrackingConfig(experiment="tests")
 IDENTITY = {"variant": "mel_conv", "seed": 3, "fingerprint": "outbox", "data": "def"}
 ROOT = Path(__file__).parents[2]
 
 
-def get(run_id):
-    return store.client().get_run(run_id)
-
-
-def history(run_id, key):
-    return [(m.step, m.value) for m in store.client().get_metric_history(run_id, key)]
-
-
 def newest(fingerprint):
     number = store.experiment(store.client(), "tests")
     return store.client().search_runs([number], f"tags.fingerprint = '{fingerprint}'")
-
-
-def put_aside(run):
-    """What a run has written, as if its stage had ended, so that it is sent by what comes next."""
-    process, held = outbox.begin()
-    folder = process / run._journal.folder.name
-    shutil.copytree(run._journal.folder, folder)
-    os.close(held)
-    return folder
 
 
 @contextlib.contextmanager
@@ -160,7 +143,7 @@ def test_a_run_that_cannot_be_sent_keeps_no_other_back(first, capsys):
     shutil.rmtree(run._journal.folder)
     with record(CONFIG, "train", IDENTITY) as other:
         other.metrics({"a": 1.0})
-    assert get(other.identity["run_id"]).data.metrics == {"a": 1.0}
+    assert history(other.identity["run_id"], "a") == [(0, 1.0)]
     assert outbox.send() == 0 and str(bad) in capsys.readouterr().err
     assert outbox.abandoned() == [run.identity["run_id"]]
     shutil.rmtree(bad.parent)
@@ -183,6 +166,7 @@ KILLED = """
 import os, signal, sys
 from pipeline.tracking.config import TrackingConfig
 from pipeline.tracking.run import record
+from tests.tracking.recorded import get, history, put_aside
 identity = {"variant": "v", "seed": 0, "fingerprint": sys.argv[1]}
 with record(TrackingConfig(experiment="tests"), "train", identity) as run:
     assert run.identity["run_id"]

@@ -1,0 +1,159 @@
+"""The same against a database of this project, an MLflow server over HTTP, and PostgreSQL."""
+
+import multiprocessing
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+from pipeline.cli import ui
+from pipeline.tracking import log, outbox, store
+from pipeline.tracking.config import TrackingConfig
+from pipeline.tracking.run import record
+from tests.tracking.recorded import get, history, put_aside
+
+pytestmark = pytest.mark.e2e
+CONFIG = TrackingConfig(experiment="tests")
+IDENTITY = {"variant": "mel_conv", "seed": 3, "fingerprint": "servers", "data": "def"}
+PROCESSES, CALLS, STEPS = 6, 10, 100
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def address():
+    """Of a server that does not run yet."""
+    return f"http://127.0.0.1:{free_port()}"
+
+
+@pytest.fixture(scope="module")
+def server(address, tmp_path_factory):
+    """An MLflow server with SQLite behind it, through which artifacts go, as a team would have it."""
+    folder = tmp_path_factory.mktemp("server")
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", address.rpartition(":")[2]]
+    command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{folder}/mlflow.db"]
+    command += ["--artifacts-destination", str(folder / "artifacts")]
+    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    with (folder / "log").open("wb") as file:
+        process = subprocess.Popen(command, env=environment, stdout=file, stderr=file, start_new_session=True)
+    try:
+        ui._await(process, address, folder / "log")
+        yield address
+    finally:
+        ui._end(process)
+
+
+@pytest.fixture(scope="module")
+def postgres():
+    """A PostgreSQL of one's own: it refuses to work as root."""
+    initdb = max(Path("/usr/lib/postgresql").glob("*/bin/initdb"), default=Path(shutil.which("initdb") or "none"))
+    if not initdb.is_file():
+        pytest.skip("PostgreSQL is not installed: no initdb in /usr/lib/postgresql/*/bin or on PATH")
+    pytest.importorskip("psycopg", reason="no psycopg: install the extra `postgres`")
+    user = {"user": "nobody", "extra_groups": []} if os.geteuid() == 0 else {}
+    with tempfile.TemporaryDirectory(prefix="melisma-postgres-") as folder:  # pytest's own are closed to other users
+        if user:
+            shutil.chown(folder, user["user"])
+        data, port = f"{folder}/data", free_port()
+        made = [initdb, "-D", data, "-U", "bob", "-A", "trust", "--no-sync", "--locale=C", "-E", "UTF8"]
+        subprocess.run(made, **user, cwd=folder, check=True, capture_output=True)
+        command = [initdb.with_name("postgres"), "-D", data, "-p", str(port), "-k", folder, "-c", "fsync=off"]
+        process = subprocess.Popen(command, **user, cwd=folder, stderr=subprocess.DEVNULL)
+        try:
+            ready = [initdb.with_name("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
+            until = time.monotonic() + 60
+            while subprocess.run(ready, check=False).returncode and process.poll() is None and time.monotonic() < until:
+                time.sleep(0.1)
+            yield f"postgresql://bob:s3cret@127.0.0.1:{port}/postgres"
+        finally:
+            process.send_signal(2)  # a fast shutdown
+            process.wait(timeout=30)
+
+
+@pytest.fixture(params=["sqlite", "http", "postgresql"])
+def place(request, monkeypatch, tmp_path_factory):
+    """A store that nobody has used, from a project that nobody has used."""
+    if request.param == "http":
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", request.getfixturevalue("server"))
+    elif request.param == "postgresql":
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", request.getfixturevalue("postgres"))
+    else:
+        monkeypatch.setenv("DVC_ROOT", str(tmp_path_factory.mktemp("unused")))
+    return request.param
+
+
+def test_what_waited_for_a_server_is_sent_once_it_is_there(address, request, monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    (tmp_path / "a.png").write_bytes(b"png")
+    with record(CONFIG, "train", IDENTITY) as run:
+        run.series({1: {"a": 0.5}, 2: {"a": 0.25}})
+        run.folder(tmp_path, "figures")
+    put_aside(run)
+    shutil.rmtree(run._journal.folder)
+    assert run.identity["run_id"] is None and capsys.readouterr().err.count("warning: MLflow") == 1
+    request.getfixturevalue("server")
+    with record(CONFIG, "evaluate", run.identity) as later:
+        later.metrics({"b": 1.0})
+    run_id = later.identity["run_id"]
+    assert history(run_id, "a") == [(1, 0.5), (2, 0.25)] and history(run_id, "b") == [(0, 1.0)]
+    assert get(run_id).info.artifact_uri.startswith("mlflow-artifacts:") and not outbox.waiting()
+    assert [file.path for file in store.client().list_artifacts(run_id, "figures")] == ["figures/a.png"]
+    assert Path(store.client().download_artifacts(run_id, "figures/a.png", str(tmp_path))).read_bytes() == b"png"
+
+
+def first(number, barrier, found):
+    """What a stage has done with MLflow, without importing it: the process was forked."""
+    barrier.wait()
+    identity = IDENTITY | {"seed": number, "fingerprint": f"six-{number}", "run_id": None}
+    run_id = log.open_run("six", identity, "train", None, log.tags(identity, "train"), int(time.time() * 1000))
+    for call in range(CALLS):
+        steps = range(call * STEPS, (call + 1) * STEPS)
+        log.series(run_id, {step: {"step/loss": float(step)} for step in steps}, int(time.time() * 1000), "step/loss")
+    log.end(run_id, "FINISHED", int(time.time() * 1000))
+    found.put(run_id)
+
+
+def test_six_processes_may_be_first_and_write_at_once(place):
+    from mlflow import MlflowClient  # noqa: F401  # so that none of the six has to
+
+    fork = multiprocessing.get_context("fork")
+    barrier, found = fork.Barrier(PROCESSES), fork.SimpleQueue()
+    processes = [fork.Process(target=first, args=(number, barrier, found)) for number in range(PROCESSES)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0] * PROCESSES
+    runs = {found.get() for _ in processes}
+    assert len(runs) == PROCESSES and [e.name for e in store.client().search_experiments()].count("six") == 1
+    for run_id in runs:
+        assert get(run_id).info.status == "FINISHED"
+        assert sorted(step for step, _ in history(run_id, "step/loss")) == list(range(CALLS * STEPS))
+
+
+def test_a_run_in_postgresql(postgres, project, monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", postgres)
+    (tmp_path / "a.png").write_bytes(b"png")
+    with record(CONFIG, "train", IDENTITY) as run:
+        run.params({"a": 1})
+        run.series({1: {"a": 0.5}})
+        journal = (run._journal.folder / "about.json").read_text()
+    with record(CONFIG, "figures", run.identity) as figures:
+        figures.folder(tmp_path, "figures")
+    assert figures.identity["run_id"] == run.identity["run_id"] and "s3cret" not in journal
+    found = get(run.identity["run_id"])
+    assert found.data.params == {"a": "1"} and history(found.info.run_id, "a") == [(1, 0.5)]
+    assert found.info.artifact_uri.startswith((project / "mlartifacts").as_uri())  # and not below the current folder
+    assert [file.path for file in store.client().list_artifacts(found.info.run_id, "figures")] == ["figures/a.png"]
+    assert "warning" not in capsys.readouterr().err
