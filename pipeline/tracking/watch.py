@@ -63,8 +63,9 @@ class Watch:
             if over and time.monotonic() - began < FIRST:
                 return  # too short to tell anything
             with suppress(Exception):  # of a store, a driver, or a process that is gone
-                self._send({self._step: {f"system/{k}": v for k, v in self._measure(monitors).items()}}, _now())
-                self._step += 1
+                found = {f"system/{k}": v for k, v in self._measure(monitors).items()}
+                self._send({self._step: found}, int(time.time() * 1000))
+            self._step += 1
 
     def _measure(self, monitors: list[Any]) -> dict[str, float]:
         found = self._usage()
@@ -80,10 +81,6 @@ class Watch:
             "stage_cpu_percentage": self._process.cpu_percent(),
             NAME.removeprefix("system/"): self._process.memory_info().rss / MEGABYTE,
         }
-
-
-def _now() -> int:
-    return int(time.time() * 1000)
 
 
 def _monitors() -> list[Any]:
