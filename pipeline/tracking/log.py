@@ -131,12 +131,13 @@ def datasets(run_id: str, found: list[dict[str, Any]]) -> None:
 
 def images(run_id: str, path: Path, key: str) -> None:
     """Log each <step>.png below `path` as the image `key` of that step, unless the run has one."""
-    import mlflow
+    from PIL import Image
 
     there = {artifact.path.rpartition("/")[2] for artifact in client().list_artifacts(run_id, "images")}
     for file in sorted(path.glob("*.png"), key=lambda file: int(file.stem)):
         if not any(name.startswith(f"{key}+step+{int(file.stem)}+") for name in there):
-            client().log_image(run_id, mlflow.Image(str(file)), key=key, step=int(file.stem))
+            picture = Image.open(file).convert("RGB")  # of a palette, MLflow's small copy would be ragged
+            client().log_image(run_id, picture, key=key, step=int(file.stem))
 
 
 def trained(run_id: str, path: Path) -> None:
