@@ -104,6 +104,7 @@ def main(name: str) -> None:
                 outcome = {
                     "params": {"evaluate": settings.model_dump(exclude_defaults=True)},
                     "metrics": names.of_test(alone),
+                    "tracks": summary.tracks(frame),
                     "dataset": {"dataset_name": tested["name"], "dataset_digest": tested["digest"]},
                     "tags": {
                         "evaluation": chosen,

@@ -21,6 +21,13 @@ OF_SEEDS = (
 )
 
 
+def tracks(windows: pd.DataFrame) -> dict[str, list[Any]]:
+    """What two variants are compared by, recording by recording: track_id, group and mel_mse, None where it is NaN."""
+    found = windows.groupby("track_id", as_index=False).agg({"group": "first", "mel_mse": "mean"})
+    plain = found.astype(object).where(found.notna(), None)
+    return {str(name): plain[name].tolist() for name in plain}
+
+
 def metrics(
     windows: pd.DataFrame, seeds: list[dict[str, Any]], about: Mapping[str, Any], resamples: int
 ) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from pipeline import workspace
 from pipeline.errors import MelismaError
 from pipeline.params import section
@@ -61,6 +63,19 @@ def note(study: str, revisions: dict[str, str], experiments: list[Experiment]) -
 def find(study: str) -> list[Any]:
     """MLflow's runs with the study's tag, the oldest first."""
     return _search(f"tags.`{tag(study)}` LIKE '%'")
+
+
+def tracks(found: list[Any]) -> pd.DataFrame | None:
+    """Errors of each test recording, the mean over runs; None where a run has none. See `summary.tracks`."""
+    tables = []
+    with TemporaryDirectory() as folder:
+        for run in found:
+            listed = log.client().list_artifacts(run.info.run_id, str(Path(log.TRACKS).parent))
+            if log.TRACKS not in [artifact.path for artifact in listed]:
+                return None
+            path = log.client().download_artifacts(run.info.run_id, log.TRACKS, folder)
+            tables.append(pd.DataFrame(workspace.read_json(Path(path))))
+    return pd.concat(tables).groupby(["track_id", "group"])[["mel_mse"]].mean().reset_index()
 
 
 @contextmanager

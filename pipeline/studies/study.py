@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product, takewhile
+from math import prod
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -58,6 +59,7 @@ class Experiment:
     settings: dict[str, Any]  # dotted key as in the file: value
     base: Path
     raw: dict[str, Any]
+    against: str | None = None  # what it is compared with: the first one, of those with the same values of the grid
 
     @property
     def full(self) -> str:
@@ -99,6 +101,8 @@ def experiments(name: str) -> list[Experiment]:
     study = load(name)
     with _in(FOLDER / f"{name}.yaml"):
         found: dict[str, Experiment] = {}
+        # Experiments come one after the other, each with all values of the grid.
+        block = prod(map(len, study.grid.values())) if len(study.experiments) > 1 else 1
         for label, settings in _all(study):
             raw = apply(study, settings, read(study.base))
             try:
@@ -109,7 +113,8 @@ def experiments(name: str) -> list[Experiment]:
                 ) from error
             if label in found:
                 raise ParamsError(f"two experiments are called '{label}'")
-            found[label] = Experiment(name, label or name, settings, study.base, raw)
+            against = list(found)[len(found) % block] if len(found) >= block else None
+            found[label] = Experiment(name, label or name, settings, study.base, raw, against)
     return list(found.values())
 
 

@@ -3,13 +3,16 @@
 import csv
 import io
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
+
+import pandas as pd
 
 from pipeline import schema
 from pipeline.params import flatten
 from pipeline.report.text import NONE, clock, digits, percent, span
+from pipeline.report.verdict import Pair, paired
 from pipeline.studies import runs
 from pipeline.studies.change import EVERY
 from pipeline.studies.study import Experiment
@@ -18,6 +21,8 @@ from pipeline.tracking import log
 BOUNDED = ("mse", "mel_mse", "kl", "cosine_similarity", "probe_accuracy")  # each has a 95 % interval
 METRICS = [*(f"{name}{end}" for name in BOUNDED for end in ("", "_low", "_high")), "perplexity"]
 SECONDS = "epoch/seconds"
+RESAMPLES = 2000  # of the bootstrap
+NAMED = 2  # experiments that others are compared with, up to which the title names them
 MANY = 2  # changed settings beyond which the table shows no interval
 
 
@@ -35,8 +40,11 @@ class Row:
     settings: dict[str, Any]  # of what the study changes: key and value; None where the variant has no such setting
     seeds: list[int]
     metrics: dict[str, float | None]
+    tracks: pd.DataFrame | None  # the mel MSE of each test recording
     collapsed: str | None  # why, or None
     seconds: float | None  # of training, all seeds
+    against: str | None = None  # the experiment it is compared with
+    pair: Pair | None = None  # how much higher its mel MSE is, on the same recordings
 
     @property
     def name(self) -> str:
@@ -50,7 +58,9 @@ class Row:
         """All of it under one key each."""
         first = {"experiment": ", ".join(self.experiments), "variant": self.variant, **self.settings}
         last = {"collapsed": self.collapsed, "seconds": self.seconds, "seeds": len(self.seeds)}
-        return first | self.metrics | last
+        ends = {"": "difference", "_low": "low", "_high": "high"}
+        compared = {f"mel_mse_change{end}": getattr(self.pair, key, None) for end, key in ends.items()}
+        return first | self.metrics | {"against": self.against} | compared | last
 
 
 def read(study: str, experiments: list[Experiment]) -> list[Row]:
@@ -67,8 +77,21 @@ def read(study: str, experiments: list[Experiment]) -> list[Row]:
         columns = keys(experiments)
         rows = [_row(tag, variant, found, experiments, columns) for (tag, variant), found in groups.items()]
     names = [one.name for one in experiments]
-    rows = [row for row in rows if row.experiments]
+    rows = _compared([row for row in rows if row.experiments], experiments)
     return sorted(rows, key=lambda row: (len(row.experiments) > 1, names.index(row.experiments[0])))
+
+
+def _compared(rows: list[Row], experiments: list[Experiment]) -> list[Row]:
+    """The rows, each with its difference from that of the experiment it is compared with."""
+    firsts = {one.name: one.against for one in experiments}
+    found = []
+    for row in rows:
+        against = firsts[row.experiments[0]]
+        other = next((each for each in rows if against in each.experiments and each.variant == row.variant), row)
+        if other is not row:
+            row = replace(row, against=against, pair=paired(row.tracks, other.tracks, "mel_mse", RESAMPLES))
+        found.append(row)
+    return found
 
 
 def missing(experiments: list[Experiment], rows: list[Row]) -> list[str]:
@@ -131,6 +154,7 @@ def _cells(rows: list[Row]) -> tuple[list[str], list[list[str]]]:
         *((key, lambda row, key=key: written(row.settings[key])) for key in settings),
         ("MSE", bounded("mse")),
         ("mel MSE", bounded("mel_mse")),
+        (f"mel MSE against {_firsts(rows)}", lambda row: _change(row, rows)),
         ("KL, nats", bounded("kl")),
         ("cosine", bounded("cosine_similarity")),
         ("label accuracy", bounded("probe_accuracy", percent)),
@@ -141,6 +165,22 @@ def _cells(rows: list[Row]) -> tuple[list[str], list[list[str]]]:
     filled = [(title, [cell(row) for row in rows]) for title, cell in columns]
     shown = [(title, cells) for title, cells in filled if set(cells) != {NONE}]
     return [title for title, _ in shown], [list(line) for line in zip(*(cells for _, cells in shown), strict=True)]
+
+
+def _firsts(rows: list[Row]) -> str:
+    """What rows are compared with, for a title."""
+    names = list(dict.fromkeys(row.against for row in rows if row.pair))
+    return " or ".join(map(str, names)) if len(names) <= NAMED else "the first"
+
+
+def _change(row: Row, rows: list[Row]) -> str:
+    """The difference in per cent, with its interval."""
+    other = next((each for each in rows if row.against in each.experiments and each.variant == row.variant), None)
+    error = other.metrics["mel_mse"] if other else None
+    if row.pair is None or not error:
+        return NONE
+    share, between = row.pair.shares(error)
+    return f"{share} ({between})"
 
 
 def _row(tag: str, variant: str, found: list[Any], experiments: list[Experiment], columns: dict[str, str]) -> Row:
@@ -157,6 +197,7 @@ def _row(tag: str, variant: str, found: list[Any], experiments: list[Experiment]
         settings={short: _setting(parts, variant, key) for key, short in columns.items()},
         seeds=sorted(int(run.data.tags["seed"]) for run in found),
         metrics={name: _mean([value[name] for value in values]) for name in METRICS},
+        tracks=runs.tracks(found),
         collapsed=next((reason for reason in reasons if reason != "no"), None),
         seconds=_seconds(found),
     )

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 BATCH = 1000  # metrics at most that MLflow takes in a call
 # run.json: variant, seed, fingerprint, data, and run_id (None where nothing was recorded). A report has a fingerprint.
+TRACKS = "test/tracks.json"  # the artifact with the error of each test recording
 Identity = dict[str, Any]
 
 
@@ -159,6 +160,8 @@ def evaluated(run_id: str, results: dict[str, Any], is_new: bool, at: int) -> No
     """Log an evaluation's settings, numbers and tags; one that is not new only where the run has none."""
     if is_new or results["metrics"].keys().isdisjoint(client().get_run(run_id).data.metrics):
         params(run_id, results["params"])
+        if "tracks" in results:
+            client().log_dict(run_id, results["tracks"], TRACKS)
         series(run_id, {0: results["metrics"]}, at, model_id=model.of_run(client(), run_id), **results["dataset"])
         for key, value in results["tags"].items():
             tag(run_id, key, value)

@@ -113,11 +113,17 @@ def test_experiments_are_crossed_with_the_grid(written):
     found = {one.name: schema.load(one.raw).models for one in studies.experiments("mine")}
     assert list(found) == ["plain-5", "plain-9", "spectral-5", "spectral-9"]
     assert next(one.full for one in studies.experiments("mine")) == "mine-plain-5"
+    assert [one.against for one in studies.experiments("mine")] == [None, None, "plain-5", "plain-9"]
     for name, models in found.items():
         assert set(models) == {"pca", "mel_conv", "mel_fc"} and models["pca"].train == {}  # it is not trained
         assert {models[v].train["epochs"] for v in ("mel_conv", "mel_fc")} == {int(name[-1])}
         assert models["mel_conv"].loss.spectral == (0.3 if name.startswith("spectral") else 0.0)
         assert models["mel_fc"].loss.spectral == 0.0
+
+
+def test_without_several_experiments_all_are_compared_with_the_first(written):
+    written(models=["mel_conv"], grid={"models.mel_conv.train.epochs": [5, 9, 12]})
+    assert [one.against for one in studies.experiments("mine")] == [None, "epochs-5", "epochs-5"]
 
 
 def test_values_of_several_keys_are_named_by_them(written):

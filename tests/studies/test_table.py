@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from pipeline.cli import app
 from pipeline.errors import MelismaError
+from pipeline.report.text import SPACE
 from pipeline.studies import figure, runs, summary, table
 from pipeline.studies.study import experiments
 from pipeline.tracking import log, store
@@ -40,8 +41,10 @@ def logged(variant, seed, names, metrics, seconds=None, collapsed="no", study="s
     tags = {"variant": variant, "seed": str(seed), "collapsed": collapsed}
     tags |= {runs.tag(study): names} if names else {}
     run = log.client().create_run(store.experiment(log.client(), "melisma"), tags=tags).info.run_id
-    for key, value in metrics.items():
+    for key, value in {"mel_mse": metrics["mse"], **metrics}.items():
         log.client().log_metric(run, f"test/{key}", value)
+    tracks = {"track_id": list("abcd"), "group": list("xxyz"), "mel_mse": [metrics["mse"] + n / 100 for n in range(4)]}
+    log.client().log_dict(run, tracks, log.TRACKS)
     for epoch, value in enumerate([seconds - 10, 10.0] if seconds else [], 1):
         log.client().log_metric(run, "epoch/seconds", value, step=epoch)
     log.client().set_terminated(run)
@@ -60,6 +63,8 @@ def test_a_row_for_each_experiment_and_variant_of_means_over_the_seeds(rows):
         ("epochs-5, epochs-10", "mean"),  # one run for both: nothing that they change is of this variant
     ]
     first, second, mean = rows
+    assert (first.pair, mean.pair) == (None, None) and second.against == "epochs-5"
+    assert second.pair.difference == pytest.approx(-0.015) and second.pair.high < 0  # what tracks differ in cancels
     assert first.metrics["mse"] == pytest.approx(0.025) and first.metrics["mse_low"] == pytest.approx(0.023)
     assert (first.seeds, first.seconds, first.collapsed) == ([0, 1], 70.0, None)
     assert [row.settings for row in rows] == [{"epochs": 5}, {"epochs": 10}, {"epochs": None}]
@@ -71,7 +76,8 @@ def test_the_table_shows_what_there_is(rows):
     lines = table.text(rows).splitlines()
     assert lines[0].split("  ")[0] == "experiment" and "label accuracy" not in lines[0]  # nothing has it
     assert "0.0250 (0.0230–0.0290)" in lines[1] and " no " in lines[1]
-    assert " yes " in lines[2]
+    assert " yes " in lines[2] and "mel MSE against epochs-5" in lines[0]
+    assert f"-60{SPACE}% (-60 to -60)" in lines[2]
     marked = table.text(rows, is_markdown=True).splitlines()
     assert marked[1].startswith("| --- | --- | ---: |") and all(
         line.count("|") == marked[0].count("|") for line in marked
