@@ -43,15 +43,19 @@ def prepare() -> None:
 
 def client() -> "MlflowClient":
     """A client of the store, which exists when this returns: creating it from two processes at once fails in MLflow."""
-    # An unreachable server should cost seconds, not MLflow's default of minutes.
+    # A store that cannot be reached should cost seconds, not MLflow's default of minutes.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # nothing leaves this machine unasked, as with DVC
     from mlflow import MlflowClient
 
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.ERROR)
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    if not served():
+        from mlflow.store.db import utils as databases
+
+        databases.MAX_RETRY_COUNT = 4  # of a database that does not answer: its 10 take 102 s
     with nullcontext() if served() else FileLock(workspace.state() / "mlflow.lock"):
         made = MlflowClient(tracking_uri())
         made.search_experiments(max_results=1)
