@@ -69,18 +69,18 @@ def send() -> int:
     with FileLock(workspace.state() / "outbox.lock"):
         for process in _ended():
             for folder in _runs(process):
-                journal = Journal(folder)
-                if journal.about["store"] != here():
-                    continue
                 try:
+                    journal = Journal(folder)
+                    if journal.about["store"] != here():
+                        continue
                     journal.send()
                     journal.close()
-                except Exception as error:  # any failure of a database or a server
+                except Exception as error:  # any failure of a database, a server or a disk
                     _go_on_after(error, folder)
                 else:
                     sent += 1
-                for refused in journal.refused:
-                    print(f"warning: {refused}", file=sys.stderr)
+                    for refused in journal.refused:
+                        print(f"warning: {refused}", file=sys.stderr)
             if not _runs(process):
                 shutil.rmtree(process, ignore_errors=True)
     return sent

@@ -31,6 +31,7 @@ def newest(fingerprint):
 def broken(project):
     """A store that takes metrics but no artifacts."""
     place = project / "mlartifacts" / "tests"
+    place.mkdir(parents=True, exist_ok=True)
     kept = place.rename(place.with_name("kept"))
     place.write_text("no folder")
     yield
