@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 BATCH = 1000  # metrics at most that MLflow takes in a call
-# run.json: variant, seed, fingerprint, data, and run_id (None where nothing was recorded). A report has a fingerprint.
 TRACKS = "test/tracks.json"  # the artifact with the error of each test recording
+# run.json: variant, seed, fingerprint, data, and run_id (None where nothing was recorded). A report has a fingerprint.
 Identity = dict[str, Any]
 
 
