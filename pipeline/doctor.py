@@ -14,7 +14,7 @@ from pipeline.params import section
 from pipeline.runtime import RuntimeConfig
 
 FREE_GIB = 2.0  # the default study keeps less than this
-SET_UP = "run `uv sync --frozen` in the project's folder, or `make test`, which does it"
+SET_UP = "run `make setup` in the project's folder"
 
 
 @dataclass(frozen=True)

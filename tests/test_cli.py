@@ -192,7 +192,7 @@ def test_doctor_fails_when_one_check_does(project, monkeypatch):
 def test_doctor_reports_a_library_that_does_not_load(monkeypatch):
     monkeypatch.setitem(sys.modules, "torchaudio", None)  # importing it raises
     found = {check.name: check for check in doctor.run() if check.name in ("torch", "disk")}
-    assert not found["torch"].ok and "torchaudio" in found["torch"].detail and "uv sync" in found["torch"].fix
+    assert not found["torch"].ok and "torchaudio" in found["torch"].detail and "make setup" in found["torch"].fix
     assert found["disk"].ok
 
 

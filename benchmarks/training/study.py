@@ -69,7 +69,7 @@ class InTurn(Silent):
     ) -> None:
         super().__init__()
         self.other, self.device, self.on_epoch = other, device, on_epoch
-        self.steps = 0
+        self.made = 0
         self.own: list[float] = []
         self.others: list[float] = []
         self.after: list[float] = []
@@ -80,8 +80,8 @@ class InTurn(Silent):
 
     def step(self, terms: dict[str, float] | None) -> None:
         """The other's turn, where it is time to."""
-        self.steps += 1
-        if self.steps % TURN == 0:
+        self.made += 1
+        if self.made % TURN == 0:
             began = self._now()
             self.own.append(began - self.mark)
             self.other(TURN)
@@ -98,7 +98,7 @@ class InTurn(Silent):
 
     def row(self, what: str, reference: str) -> Row:
         """Seconds of a turn, medians over all but the first."""
-        of_epochs = statistics.median(self.after) * TURN * len(self.rows) / self.steps
+        of_epochs = statistics.median(self.after) * TURN * len(self.rows) / self.made
         return Row(what, typical(self.own) + of_epochs, reference, typical(self.others))
 
     def _now(self) -> float:

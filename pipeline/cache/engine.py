@@ -40,7 +40,7 @@ def _cluster(shared: Path) -> Iterator[Executor]:
         import dask
         import distributed
     except ImportError as error:
-        raise MelismaError("cache.engine is dask, which is not installed: run `uv sync --extra cluster`") from error
+        raise MelismaError("cache.engine is dask, which is not installed: run `make setup EXTRAS=cluster`") from error
     address = dask.config.get("scheduler-address", None)
     if not address:
         raise ParamsError(

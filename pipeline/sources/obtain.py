@@ -53,7 +53,7 @@ def _from_kaggle(handle: str, name: str) -> Path:
     try:
         import kagglehub
     except ImportError as error:
-        hint = "install it with 'uv sync --extra kaggle'"
+        hint = "install it with 'make setup EXTRAS=kaggle'"
         raise DataError(f"source.{name}.kaggle needs the package kagglehub; {hint}") from error
     try:
         return Path(kagglehub.dataset_download(handle))

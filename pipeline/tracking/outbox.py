@@ -4,22 +4,25 @@ Every call is written here before it is made, and a run's folder vanishes when M
 when a store is down, or when a stage or the process beside it is killed: what is left is sent by the next stage.
 """
 
-import contextlib
 import fcntl
 import os
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psutil  # type: ignore[import-untyped]
 from filelock import FileLock
 
 from pipeline import workspace
 from pipeline.errors import MelismaError
 from pipeline.tracking import log, store
 from pipeline.tracking.journal import Journal, reason
+
+PATIENCE = 60.0  # seconds, with what a killed stage has left
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,7 @@ def send() -> int:
     if not _place().exists():
         return 0
     sent = 0
+    _let_finish()
     with FileLock(workspace.state() / "outbox.lock"):
         for process in _ended():
             for folder in _runs(process):
@@ -128,15 +132,36 @@ def _runs(process: Path) -> list[Path]:
     return sorted(process.glob("[!.]*"))
 
 
+def _let_finish() -> None:
+    """Wait for what still sends for a stage that was killed: till then it is not known what the stage's run holds."""
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until and any(_held(folder) and _killed(folder) for folder in _place().glob("[!.]*")):
+        time.sleep(0.1)
+
+
 def _ended() -> Iterator[Path]:
     """Folders of stages that no process works for any more, oldest first."""
-    for folder in sorted(_place().glob("[!.]*")):
-        with contextlib.suppress(OSError):  # it has just gone
-            seen = os.open(folder, os.O_RDONLY)
-            try:
-                fcntl.flock(seen, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue
-            finally:
-                os.close(seen)
-            yield folder
+    yield from (folder for folder in sorted(_place().glob("[!.]*")) if not _held(folder))
+
+
+def _held(folder: Path) -> bool:
+    """Whether a stage, or the process beside it, has this folder."""
+    try:
+        seen = os.open(folder, os.O_RDONLY)
+    except OSError:  # it has just gone; nothing is found in it either
+        return False
+    try:
+        fcntl.flock(seen, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(seen)
+    return False
+
+
+def _killed(folder: Path) -> bool:
+    """Whether the stage that this folder is of is no more."""
+    try:
+        return bool(psutil.Process(int(folder.name.rpartition("-")[2])).status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True

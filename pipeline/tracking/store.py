@@ -3,7 +3,7 @@
 import logging
 import os
 import re
-from contextlib import nullcontext
+from contextlib import chdir, nullcontext
 from typing import TYPE_CHECKING
 
 from filelock import FileLock
@@ -56,8 +56,8 @@ def client() -> "MlflowClient":
         from mlflow.store.db import utils as databases
 
         databases.MAX_RETRY_COUNT = 4  # of a database that does not answer: its 10 take 102 s
-    with nullcontext() if served() else FileLock(workspace.state() / "mlflow.lock"):
-        made = MlflowClient(tracking_uri())
+    with nullcontext() if served() else FileLock(workspace.state() / "mlflow.lock"), chdir(workspace.project()):
+        made = MlflowClient(tracking_uri())  # a new database remembers the current folder for an experiment of its own
         made.search_experiments(max_results=1)
     return made
 

@@ -33,7 +33,7 @@ def test_scheduler_that_does_not_answer_is_named(tmp_path, monkeypatch):
 
 def test_missing_dask_is_answered_with_the_extra(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(MelismaError, match="uv sync --extra cluster"):
+    with pytest.raises(MelismaError, match="make setup EXTRAS=cluster"):
         opened(tmp_path)
 
 

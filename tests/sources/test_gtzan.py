@@ -181,6 +181,6 @@ def test_kaggle_without_credentials_or_package_is_one_line(tmp_path, monkeypatch
     with pytest.raises(DataError, match=r"401 Client Error(.|\n)*KAGGLE_USERNAME"):
         entries(tmp_path, kaggle=True)
     monkeypatch.setitem(sys.modules, "kagglehub", None)
-    with pytest.raises(DataError, match="uv sync --extra kaggle"):
+    with pytest.raises(DataError, match="make setup EXTRAS=kaggle"):
         entries(tmp_path, kaggle=True)
     assert not (tmp_path / "audio").exists()

@@ -129,7 +129,8 @@ def test_pictures_have_a_step_each(whole):
     assert full == [["images/reconstructions", "step", "1"], ["images/reconstructions", "step", "12"]]
 
 
-def test_the_model_gives_reconstructions_and_knows_its_windows(whole, trained):
+def test_the_model_gives_reconstructions_and_knows_its_windows(whole, trained, monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path])  # to which a model's own code is added
     (output,) = whole.outputs.model_outputs
     mlflow.set_tracking_uri(store.tracking_uri())
     loaded = mlflow.pyfunc.load_model(f"models:/{output.model_id}")

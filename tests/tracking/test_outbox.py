@@ -2,9 +2,11 @@
 
 import contextlib
 import json
+import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -194,3 +196,17 @@ def test_a_killed_stage_leaves_a_run_that_is_complete_and_killed(first, killed):
         assert outbox.send() == 1
     assert get(run_id).info.status == "KILLED" and history(run_id, "a") == [(1, 1.0), (2, 2.0)]
     assert not outbox.waiting() and run_id not in outbox.abandoned()
+
+
+def test_what_a_killed_stage_sends_is_waited_for_and_what_works_is_not():
+    folder, held = outbox.begin()
+    began = time.monotonic()
+    outbox.send()  # this process is the stage, and alive
+    assert time.monotonic() - began < 5
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    left = folder.rename(folder.with_name(f"{folder.name.rpartition('-')[0]}-{gone.pid}"))
+    timer = threading.Timer(1.0, os.close, [held])
+    timer.start()
+    outbox.send()
+    assert not timer.is_alive() and not left.exists()
