@@ -40,6 +40,7 @@ def open_run(
 
     A second call with the same arguments finds the run that the first one made.
     """
+    _held.cache_clear()  # this process may just have sent what a killed stage recorded of the same run
     number = store.experiment(client(), experiment)
     found = _made(number, identity, at) or _find(number, identity, finished=stage != "train")
     before = found.data.tags.get("evaluation") if found else None
@@ -80,7 +81,7 @@ def series(
 ) -> None:
     """Log numbers at many steps at once, measured `at`, in ms: MLflow takes the same ones of the same time just once.
 
-    Where `once` is a metric, steps at which the run held it when this process began to write to it are left out. `of`
+    Where `once` is a metric, steps at which the run held it when it was opened are left out. `of`
     may name the model and the dataset that they are of.
     """
     from mlflow.entities import Metric
