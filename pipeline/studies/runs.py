@@ -15,6 +15,7 @@ from pipeline.params import section
 from pipeline.studies.study import Experiment
 from pipeline.tracking import log, store
 from pipeline.tracking.config import TrackingConfig
+from pipeline.tracking.origin import Identity
 from pipeline.tracking.run import record
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def _runs(experiment: Experiment, revision: str) -> Iterator[str]:
             yield _found(identity) or _made(identity, files)
 
 
-def _found(identity: log.Identity) -> str | None:
+def _found(identity: Identity) -> str | None:
     """The run that made a result, or the newest finished one that made the same."""
     same = _search(f"tags.fingerprint = '{identity['fingerprint']}'")
     if any(run.info.run_id == identity["run_id"] for run in same):
@@ -129,7 +130,7 @@ def _experiment() -> str:
     return section(TrackingConfig, "tracking").experiment
 
 
-def _made(identity: log.Identity, files: "DVCFileSystem") -> str:
+def _made(identity: Identity, files: "DVCFileSystem") -> str:
     """A run with the settings, epochs and numbers that the experiment's files have.
 
     Raises:

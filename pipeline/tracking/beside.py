@@ -21,6 +21,7 @@ from pipeline.tracking.journal import Journal
 
 ROOT = Path(__file__).parents[2]
 NAMES = ("DVC_", "MLFLOW_")  # of what the environment says of store and experiment
+PATIENCE = 60.0  # seconds that a stage waits for an answer; the process goes on when the stage has ended
 PAUSE = 60.0  # seconds after a failure until a store is tried again: a try may take long
 AHEAD = 2  # questions that may be open: one whose calls are being made, and one for all that are written by then
 
@@ -52,31 +53,32 @@ class Beside:
             bufsize=0,
             pass_fds=[self._held],  # as long as it works, no other process may send what is in the folder
         )
-        self._open, self._read = 0, b""  # questions without an answer, and the beginning of an answer
+        self.open, self._read = 0, b""  # questions without an answer, and the beginning of an answer
 
     def look(self, journal: str, last: bool = False) -> None:
         """Have everything sent that the journal holds; the `last` time also where the store failed a moment ago."""
-        if self._open >= AHEAD and not last:
+        if self.open >= AHEAD and not last:
             return
         named = {key: value for key, value in os.environ.items() if key.startswith(NAMES)}
         question = json.dumps({"journal": journal, "last": last, "environment": named}) + "\n"
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # it ended: `alive` says so
             self._process.stdin.write(question.encode())
-            self._open += 1
+            self.open += 1
 
     def answers(self, wait: bool) -> list[Answer]:
-        """Those that have come; with `wait` all, also those that are still to come."""
+        """Those that have come; with `wait` also those that come within some time."""
         assert self._process.stdout is not None
         found: list[Answer] = []
-        while self._open and select.select([self._process.stdout], [], [], None if wait else 0)[0]:
+        until = time.monotonic() + (PATIENCE if wait else 0)
+        while self.open and select.select([self._process.stdout], [], [], max(0, until - time.monotonic()))[0]:
             read = os.read(self._process.stdout.fileno(), 1 << 16)
             if not read:
                 self._process.wait()
-                self._open = 0
+                self.open = 0
             *lines, self._read = (self._read + read).split(b"\n")
             found += [json.loads(line) for line in lines]
-            self._open -= len(lines)
+            self.open -= len(lines)
         return found
 
     @property
@@ -92,8 +94,8 @@ def serve(folder: Path) -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints must not get into the answers
     journals: dict[str, Journal] = {}
-    failures: dict[str, tuple[str, float]] = {}  # of each journal that could not be sent: why, and when
-    works = True  # whether the last try succeeded
+    failed: str | None = None  # why the last try failed, if it did
+    tried = 0.0  # when
     for line in sys.stdin:
         if not line.endswith("\n"):  # the stage was killed
             break
@@ -103,26 +105,25 @@ def serve(folder: Path) -> None:
         if name not in journals:
             journals[name] = Journal(folder / name)
         journal, sent = journals[name], 0
-        failed, tried = failures.pop(name, (None, 0.0))
         if failed is None or question["last"] or time.monotonic() - tried > PAUSE:
-            failed, works = None, True
+            failed = None
             try:
                 if journal.run_id is None:  # it may go on with a run that waits itself
                     sent = outbox.send()
-                journal.send()
+                journal.send(whole=question["last"])
             except Exception as error:  # any failure of a database or a server
                 failed = str(error) if isinstance(error, MelismaError) else outbox.why(error)
-                tried, works = time.monotonic(), False
-        if failed is not None:
-            failures[name] = failed, tried
+                tried = time.monotonic()
         answer: Answer = {"run_id": journal.run_id, "failed": failed, "refused": journal.refused, "sent": sent}
         journal.refused = []
         with contextlib.suppress(OSError):  # the stage was killed
             print(json.dumps(answer), file=answers, flush=True)
-    for left in sorted(folder.glob("[!.]*")) if works else ():  # a stage that was killed, or what failed before
+    for left in (
+        sorted(folder.glob("[!.]*")) if failed is None else ()
+    ):  # a stage that was killed, or what failed before
         with contextlib.suppress(Exception):  # the next stage tries again
             journal = Journal(left)
-            journal.send()
+            journal.send(whole=True)
             journal.close()
     with contextlib.suppress(OSError):  # not empty
         folder.rmdir()

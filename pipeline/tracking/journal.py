@@ -29,6 +29,7 @@ class Journal:
         self.ended: bool = sent.get("ended", False)
         self._sent: int = sent.get("bytes", 0)
         self._files = 0
+        self._said: set[str] = set()  # functions that were refused
 
     @classmethod
     def begin(cls, folder: Path, about: Mapping[str, str]) -> "Journal":
@@ -50,23 +51,36 @@ class Journal:
         with (self.folder / CALLS).open("a", encoding="utf-8") as file:
             file.write(line + "\n")
 
-    def send(self) -> None:
+    def send(self, whole: bool = False) -> None:
         """Make every call that was not made before, and remove the folder when that was the last one of the run.
 
+        Args:
+            whole: nothing more will be added. A call that fails though the store answers (artifacts that cannot be
+                written) then stays alone, and those after it are made.
+
         Raises:
-            Exception: a store fails in many ways. The call that failed is the first one next time.
+            Exception: a store fails in many ways. What failed is made again next time.
         """
         if not (self.folder / CALLS).exists():  # sent before, or nothing was added yet
             return
+        failed: list[tuple[bytes, Exception]] = []
         with (self.folder / CALLS).open("rb") as file:
             file.seek(self._sent)
             for line in file:
                 if not line.endswith(b"\n"):  # killed while writing it
                     break
                 call = json.loads(line, object_hook=self._path)
-                self._make(call["function"], call["arguments"])
+                try:
+                    self._make(call["function"], call["arguments"])
+                except Exception as error:
+                    if not whole or self.run_id is None or not answers():
+                        raise
+                    failed.append((line, error))
                 self._sent += len(line)
                 self._note()
+        if failed:
+            self._keep_only([line for line, _ in failed])
+            raise failed[0][1]
         if self.ended:
             self.discard()
 
@@ -95,8 +109,18 @@ class Journal:
         except MlflowException as error:
             if error.error_code not in REFUSED:
                 raise
-            self.refused.append(f"MLflow refused {function} of {self.about['run']} ({reason(error)})")
-        self.ended = function == "end"
+            if function not in self._said:
+                self.refused.append(f"MLflow refused {function} of {self.about['run']} ({reason(error)})")
+            self._said.add(function)
+        self.ended = self.ended or function == "end"
+
+    def _keep_only(self, lines: list[bytes]) -> None:
+        partial = self.folder / f".{CALLS}"
+        partial.write_bytes(b"".join(lines))
+        (self.folder / SENT).unlink()  # killed here, all is made again, which changes nothing
+        partial.replace(self.folder / CALLS)
+        self._sent = 0
+        self._note()
 
     def _note(self) -> None:
         partial = self.folder / f".{SENT}"
@@ -117,6 +141,15 @@ class Journal:
 
     def _path(self, value: dict[str, Any]) -> Any:
         return self.folder / value["kept file"] if value.keys() == {"kept file"} else value
+
+
+def answers() -> bool:
+    """Whether the store that is named now works."""
+    try:
+        log.client().search_experiments(max_results=1)
+    except Exception:  # any failure of a database or a server
+        return False
+    return True
 
 
 def reason(error: Exception) -> str:

@@ -1,10 +1,7 @@
 """What is done with MLflow: find or open a run, and write to it. Imported by the process beside a stage alone."""
 
 import csv
-import getpass
 import json
-import os
-import subprocess
 from collections.abc import Mapping
 from functools import cache, partial
 from pathlib import Path
@@ -13,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 from pipeline import workspace
 from pipeline.params import flatten
 from pipeline.tracking import model, names, store, watch
+from pipeline.tracking.origin import Identity, name
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 BATCH = 1000  # metrics at most that MLflow takes in a call
 TRACKS = "test/tracks.json"  # the artifact with the error of each test recording
-# run.json: variant, seed, fingerprint, data, and run_id (None where nothing was recorded). A report has a fingerprint.
-Identity = dict[str, Any]
 
 
 @cache
@@ -47,15 +43,15 @@ def open_run(
     if found and (evaluation is None or before in (None, evaluation)):
         run_id = str(found.info.run_id)
         train = stage == "train"
-        client().update_run(run_id, status="RUNNING", name=_name(identity, tags) if train else None)
+        client().update_run(run_id, status="RUNNING", name=name(identity, tags) if train else None)
         for key, value in tags.items() if train else ():  # of this attempt, not of one that was stopped
             client().set_tag(run_id, key, value)
         if "error" in found.data.tags:  # of an attempt before this one
             client().delete_tag(run_id, "error")
     else:
         linked = {"model_run": found.info.run_id} if found else {}
-        name = _name(identity, tags)
-        made = client().create_run(number, start_time=at, tags=tags | linked, run_name=name)
+        called = name(identity, tags)
+        made = client().create_run(number, start_time=at, tags=tags | linked, run_name=called)
         run_id = str(made.info.run_id)
     tag(run_id, "dvc.stage", stage)
     if evaluation:
@@ -142,18 +138,18 @@ def images(run_id: str, path: Path, key: str) -> None:
             client().log_image(run_id, picture, key=key, step=int(file.stem))
 
 
-def trained(run_id: str, path: Path) -> None:
-    """Log settings and epochs of the training that left the folder `path`, if the run lacks them: it did not make it.
+def trained(run_id: str, config: Path, history: Path) -> None:
+    """Log settings and epochs of the training that left these files, if the run lacks them: it did not make it.
 
     Losses of each step are in no file, and stay away.
     """
     run = client().get_run(run_id)
     if "network.type" not in run.data.params:
-        params(run_id, names.settings(workspace.read_json(path / "config.json")))
+        params(run_id, names.settings(workspace.read_json(config)))
     if "epoch/seconds" not in run.data.metrics:
-        with (path / "history.csv").open(encoding="utf-8", newline="") as file:
+        with history.open(encoding="utf-8", newline="") as file:
             rows = [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
-        ended = int((path / "history.csv").stat().st_mtime * 1000)
+        ended = int(history.stat().st_mtime * 1000)
         series(run_id, {int(row["epoch"]): names.of_epoch(row) for row in rows}, ended, once="epoch/seconds")
 
 
@@ -225,50 +221,3 @@ def _find(experiment: str, identity: Identity, finished: bool) -> Any:
 def _written(value: Any) -> str:
     """A list without brackets: the UI takes one with them for JSON, and gives each element a line."""
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-
-
-def label(identity: Identity) -> str:
-    """What a run is of: <variant>-seed<n>, or report."""
-    return f"{identity['variant']}-seed{identity['seed']}" if "variant" in identity else "report"
-
-
-def _name(identity: Identity, tags: dict[str, str]) -> str:
-    return f"{label(identity)}-{tags['dvc.exp_name']}" if tags["dvc.exp_name"] else label(identity)
-
-
-def tags(identity: Identity, stage: str) -> dict[str, str]:
-    """What a run says of its origin. Asked by the stage, when it is so: it may be sent much later."""
-    commit = _git("rev-parse", "HEAD")
-    known: dict[str, str] = {
-        key: str(identity[key]) for key in ("variant", "seed", "fingerprint", "data") if key in identity
-    }
-    return {
-        **known,
-        "dvc.stage": stage,
-        "dvc.exp_name": os.environ.get("DVC_EXP_NAME", ""),
-        "dvc.exp_baseline_rev": os.environ.get("DVC_EXP_BASELINE_REV", ""),
-        "mlflow.user": getpass.getuser(),
-        "mlflow.source.name": f"stages/{stage}.py",
-        "mlflow.source.git.commit": commit,
-        "git.commit": commit,
-        "git.dirty": str(bool(_git("status", "--porcelain", "--untracked-files=no"))).lower(),
-        "mlflow.note.content": _note(identity),
-    }
-
-
-def _note(identity: Identity) -> str:
-    """What the page of the run says first."""
-    if "variant" not in identity:
-        return "All variants of params.yaml side by side: open `report/index.html` below *Artifacts*."
-    return (
-        f"Variant `{identity['variant']}`, seed {identity['seed']}. *Model metrics*: losses by step and epoch, results "
-        "on the test split, pictures over the epochs. *Artifacts*: `figures/`, with audio to listen to."
-    )
-
-
-def _git(*arguments: str) -> str:
-    try:
-        result = subprocess.run(["git", *arguments], cwd=workspace.root(), capture_output=True, text=True, timeout=30)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return result.stdout.strip()

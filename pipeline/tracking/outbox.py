@@ -20,7 +20,7 @@ from filelock import FileLock
 from pipeline import workspace
 from pipeline.errors import MelismaError
 from pipeline.tracking import log, store
-from pipeline.tracking.journal import Journal, reason
+from pipeline.tracking.journal import Journal, answers, reason
 
 PATIENCE = 60.0  # seconds, with what a killed stage has left
 
@@ -77,7 +77,7 @@ def send() -> int:
                     journal = Journal(folder)
                     if journal.about["store"] != here():
                         continue
-                    journal.send()
+                    journal.send(whole=True)
                     journal.close()
                 except Exception as error:  # any failure of a database, a server or a disk
                     _go_on_after(error, folder)
@@ -112,9 +112,7 @@ def here() -> str:
 
 def _go_on_after(error: Exception, folder: Path) -> None:
     """Raise where the store is what fails; else one run must not keep others from being sent."""
-    try:
-        log.client().search_experiments(max_results=1)
-    except Exception:
+    if not answers():
         raise MelismaError(why(error)) from error
     print(f"warning: {why(error)}; it stays in {folder}", file=sys.stderr)
 

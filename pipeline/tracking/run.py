@@ -16,11 +16,11 @@ from typing import Any
 
 from pipeline import workspace
 from pipeline.errors import StoppedError
-from pipeline.tracking import log, outbox
+from pipeline.tracking import origin, outbox
 from pipeline.tracking.beside import Answer, Beside
 from pipeline.tracking.config import TrackingConfig
 from pipeline.tracking.journal import Journal
-from pipeline.tracking.log import Identity
+from pipeline.tracking.origin import Identity
 
 NUMBERS = count()
 
@@ -32,7 +32,7 @@ class Run:
         self._identity = {**identity, "run_id": identity.get("run_id") if beside else None}
         self._beside = beside
         self._failed = False
-        self._name = log.label(identity)
+        self._name = origin.label(identity)
         if beside:
             self._opening = True
             about = {"run": self._name, "stage": stage, "store": outbox.here()}
@@ -79,7 +79,7 @@ class Run:
 
     def trained(self, path: Path) -> None:
         """Log settings and epochs of the model in the folder `path`, where the run lacks them."""
-        self._tell("trained", path.absolute())
+        self._tell("trained", *(path.absolute() / name for name in ("config.json", "history.csv")))
 
     def evaluated(self, results: dict[str, Any], is_new: bool) -> None:
         """Log params, metrics and tags of an evaluation; one that is not new only where the run has none."""
@@ -111,6 +111,8 @@ class Run:
             self._hear(answer)
         if not self._beside.alive:
             self._fail("MLflow's process ended")
+        elif wait and self._beside.open:
+            self._fail(f"MLflow at {outbox.here()} does not answer")
 
     def _hear(self, answer: Answer) -> None:
         if answer["sent"]:
@@ -149,12 +151,16 @@ def record(config: TrackingConfig, stage: str, identity: Identity, evaluation: s
         evaluation: fingerprint of the evaluation's settings. A run that holds another evaluation is left as it is,
             since MLflow's parameters cannot change: a new run, linked to it by the tag model_run, takes the results.
     """
-    beside = _process(workspace.project()) if config.enabled else None
-    _revive(beside)
-    run = Run(identity, beside, stage)
-    if config.enabled:
+    try:
+        beside = _process(workspace.project()) if config.enabled else None
+        _revive(beside)
+        run = Run(identity, beside, stage)
+    except OSError as error:  # a full disk
+        print(f"warning: {origin.label(identity)} is not recorded ({error})", file=sys.stderr)
+        beside, run = None, Run(identity, None, stage)
+    if beside:
         asked = {**identity, "run_id": identity.get("run_id")}
-        run._tell("open_run", config.experiment, asked, stage, evaluation, log.tags(identity, stage), _now())
+        run._tell("open_run", config.experiment, asked, stage, evaluation, origin.tags(identity, stage), _now())
         run._tell("watched", os.getpid())
     status = "FINISHED"
     try:

@@ -32,8 +32,8 @@ def artifact_root() -> str:
 
 
 def without_password(text: str) -> str:
-    """`text` with `user:password@` taken out of every address in it."""
-    return re.sub(r"//[^/@\s]*@", "//", text)
+    """`text` with `user:password@` and `password=...` taken out of every address in it."""
+    return re.sub(r"(?<=password=)[^&\s]*", "", re.sub(r"//[^/@\s]*@", "//", text))
 
 
 def prepare() -> None:
@@ -44,8 +44,8 @@ def prepare() -> None:
 def client() -> "MlflowClient":
     """A client of the store, which exists when this returns: creating it from two processes at once fails in MLflow."""
     # A store that cannot be reached should cost seconds, not MLflow's default of minutes.
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "15")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # nothing leaves this machine unasked, as with DVC
     from mlflow import MlflowClient
