@@ -94,8 +94,7 @@ def serve(folder: Path) -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints must not get into the answers
     journals: dict[str, Journal] = {}
-    failed: str | None = None  # why the last try failed, if it did
-    tried = 0.0  # when
+    failures: dict[str, tuple[str, float]] = {}  # of each store whose last try failed: why, and when
     for line in sys.stdin:
         if not line.endswith("\n"):  # the stage was killed
             break
@@ -105,24 +104,25 @@ def serve(folder: Path) -> None:
         if name not in journals:
             journals[name] = Journal(folder / name)
         journal, sent = journals[name], 0
+        failed, tried = failures.get(outbox.here(), (None, 0.0))
         if failed is None or question["last"] or time.monotonic() - tried > PAUSE:
             failed = None
+            failures.pop(outbox.here(), None)
             try:
                 if journal.run_id is None:  # it may go on with a run that waits itself
                     sent = outbox.send()
                 journal.send(whole=question["last"])
             except Exception as error:  # any failure of a database or a server
                 failed = str(error) if isinstance(error, MelismaError) else outbox.why(error)
-                tried = time.monotonic()
+                failures[outbox.here()] = failed, time.monotonic()
         answer: Answer = {"run_id": journal.run_id, "failed": failed, "refused": journal.refused, "sent": sent}
         journal.refused = []
         with contextlib.suppress(OSError):  # the stage was killed
             print(json.dumps(answer), file=answers, flush=True)
-    for left in (
-        sorted(folder.glob("[!.]*")) if failed is None else ()
-    ):  # a stage that was killed, or what failed before
+    left = [] if failures else sorted(folder.glob("[!.]*"))  # a stage that was killed, or what failed before
+    for place in left:
         with contextlib.suppress(Exception):  # the next stage tries again
-            journal = Journal(left)
+            journal = Journal(place)
             journal.send(whole=True)
             journal.close()
     with contextlib.suppress(OSError):  # not empty

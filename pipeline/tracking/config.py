@@ -16,5 +16,6 @@ with warnings.catch_warnings():
         enabled: bool = Field(True, description="record at MLFLOW_TRACKING_URI, or in mlflow.db of the project")
         experiment: str = Field("melisma", description="of MLflow, that runs belong to; made where it is missing")
         register: bool = Field(
-            False, description="whether each evaluated variant becomes a version of the registered model of its name"
+            False,
+            description="whether a variant becomes a version of the registered model of its name when it is evaluated",
         )

@@ -153,5 +153,9 @@ def answers() -> bool:
 
 
 def reason(error: Exception) -> str:
-    """Why a call failed, in a line."""
+    """Why a call failed, in a line: what the system said, where a long chain of libraries began with that."""
+    first: BaseException = error
+    while (earlier := first.__cause__ or first.__context__) is not None:
+        first = earlier
+    error = first if isinstance(first, OSError) and first.strerror else error
     return " ".join(str(error).split())[:LONGEST] or type(error).__name__

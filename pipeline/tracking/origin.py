@@ -7,6 +7,7 @@ from typing import Any
 
 from pipeline import workspace
 
+OF_EXPERIMENT = {"dvc.exp_name": "DVC_EXP_NAME", "dvc.exp_baseline_rev": "DVC_EXP_BASELINE_REV"}
 Identity = dict[str, Any]  # run.json: variant, seed, fingerprint, data, and run_id (None where nothing was recorded)
 
 
@@ -17,11 +18,11 @@ def label(identity: Identity) -> str:
 
 def name(identity: Identity, tags: dict[str, str]) -> str:
     """The name of a run."""
-    return f"{label(identity)}-{tags['dvc.exp_name']}" if tags["dvc.exp_name"] else label(identity)
+    return "-".join([label(identity), *filter(None, [tags.get("dvc.exp_name")])])
 
 
 def tags(identity: Identity, stage: str) -> dict[str, str]:
-    """Tags of a run that `stage` opens."""
+    """Tags of a run that `stage` opens; those of an experiment only where DVC runs one."""
     commit = _git("rev-parse", "HEAD")
     known: dict[str, str] = {
         key: str(identity[key]) for key in ("variant", "seed", "fingerprint", "data") if key in identity
@@ -30,8 +31,7 @@ def tags(identity: Identity, stage: str) -> dict[str, str]:
         **known,
         **_user(),
         "dvc.stage": stage,
-        "dvc.exp_name": os.environ.get("DVC_EXP_NAME", ""),
-        "dvc.exp_baseline_rev": os.environ.get("DVC_EXP_BASELINE_REV", ""),
+        **{tag: os.environ[key] for tag, key in OF_EXPERIMENT.items() if os.environ.get(key)},
         "mlflow.source.name": f"stages/{stage}.py",
         "mlflow.source.git.commit": commit,
         "git.commit": commit,
@@ -53,7 +53,7 @@ def _note(identity: Identity) -> str:
         return "All variants of params.yaml side by side: open `report/index.html` below *Artifacts*."
     return (
         f"Variant `{identity['variant']}`, seed {identity['seed']}. *Model metrics*: losses by step and epoch, results "
-        "on the test split, pictures over the epochs. *Artifacts*: `figures/`, with audio to listen to."
+        "on the test split, pictures over the epochs (in full screen). *Artifacts*: `figures/`, and audio to listen to."
     )
 
 

@@ -42,7 +42,7 @@ def runs(project):
     """The client of the project's MLflow, and its runs by the name of the experiment in which they were made."""
     client = mlflow.MlflowClient(f"sqlite:///{project.path}/mlflow.db")
     found = client.search_runs([client.get_experiment_by_name("melisma").experiment_id])
-    return client, {run.data.tags["dvc.exp_name"]: run for run in found}
+    return client, {run.data.tags.get("dvc.exp_name"): run for run in found}
 
 
 def queued(project):
