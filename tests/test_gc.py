@@ -46,14 +46,18 @@ class Project:
         place.write_text(content)
         return digest
 
-    def commit(self, training, run):
-        """A commit whose dvc.lock has the result of a training."""
+    def lock(self, training, run=None):
+        """Let dvc.lock have the result of a training."""
         identity = {"variant": "mel_conv", "seed": 0, "fingerprint": training, "run_id": run}
         inside = json.dumps([{"md5": self.kept(json.dumps(identity)), "relpath": "seed-0/run.json"}])
         digest = self._store(hashlib.md5(inside.encode()).hexdigest() + ".dir", inside)
         out = {"path": "data/models/mel_conv", "hash": "md5", "md5": digest, "size": 1, "nfiles": 1}
         lock = {"schema": "2.0", "stages": {"train@mel_conv": {"cmd": "python", "outs": [out]}}}
         (self.path / "dvc.lock").write_text(yaml.safe_dump(lock, sort_keys=False))
+        return digest
+
+    def commit(self, training, run):
+        digest = self.lock(training, run)
         self.git("add", ".")
         self.git("commit", "-qm", training)
         return digest
@@ -130,6 +134,13 @@ def record(project, empty_store):
     run("studied", **{"study.sizes": "large"})
     run("failed", "FAILED")
     run("left", "RUNNING")  # by a stage that was killed
+    client.set_terminated(client.create_run(number, run_name="foreign").info.run_id, "FAILED")  # not of Melisma
+    reports = store.experiment(client, "melisma-reports")
+    for day in range(5):
+        made = client.create_run(reports, 1 + day, tags={"fingerprint": f"{day}"}, run_name=f"report-{day}").info.run_id
+        client.log_text(made, "w" * 100, "report/index.html")
+        client.set_terminated(made)
+        project.runs[f"report-{day}"] = made
     for training in ("gone", "here"):
         model = client.create_logged_model(number, name=training, source_run_id=project.runs[training])
         file = project.path / "mlartifacts" / "melisma" / "models" / model.model_id / "artifacts" / "model"
@@ -169,7 +180,9 @@ def test_only_what_nothing_refers_to_is_removed(recorded):
     (orphan / "artifacts").mkdir(parents=True)
     runs = recorded.runs
     expected = {("seeds", "mel_conv-seed0 gone"), ("artifacts", str(orphan))}
-    expected |= {("runs", f"{name} {runs[name]}") for name in ("gone", "failed", "left", "deleted")}
+    expected |= {
+        ("runs", f"{name} {runs[name]}") for name in ("gone", "failed", "left", "deleted", "report-0", "report-1")
+    }
     found = gc()
     assert listed(found) == expected and not found["removed"]
     assert all(item["bytes"] >= 100 for item in found["unused"] if item["kind"] in ("seeds", "runs"))
@@ -177,12 +190,23 @@ def test_only_what_nothing_refers_to_is_removed(recorded):
     assert listed(gc("--yes")) == expected
     assert {path.name for path in (recorded.path / ".melisma" / "seeds").iterdir()} == set(REFERRED)
     left = {run.info.run_name for run in store.client().search_runs(["1"], run_view_type=3)}
-    assert left == {*REFERRED, "studied", "evaluated-again", "trained-before", "registered"}
+    assert left == {*REFERRED, "studied", "evaluated-again", "trained-before", "registered", "foreign"}
     artifacts = recorded.path / "mlartifacts" / "melisma"
-    assert {path.name for path in artifacts.iterdir()} == {runs[name] for name in left} | {"models"}
+    assert {path.name for path in artifacts.iterdir()} == {runs[name] for name in left - {"foreign"}} | {"models"}
+    reports = {path.name for path in artifacts.with_name("melisma-reports").iterdir()}
+    assert reports == {runs[f"report-{day}"] for day in (2, 3, 4)}
     (model,) = store.client().search_logged_models(["1"])
     assert model.name == "here" and [path.name for path in (artifacts / "models").iterdir()] == [model.model_id]
     assert gc()["unused"] == []
+
+
+def test_an_experiment_that_was_renamed_keeps_all_it_has(recorded):
+    store.client().rename_experiment("1", "mine")
+    orphan = recorded.path / "mlartifacts" / "melisma" / ("0" * 32)
+    orphan.mkdir()
+    assert {kind for kind, _ in listed(gc())} == {"seeds", "runs"}  # runs: of reports, which were not renamed
+    store.experiment(store.client(), "melisma")  # as the next stage does, with artifacts in the same folder
+    assert {name for kind, name in listed(gc()) if kind == "artifacts"} == {str(orphan)}
 
 
 def test_no_run_is_removed_while_some_wait_to_be_sent(recorded, monkeypatch):
@@ -240,7 +264,7 @@ def test_seeds_and_checkpoints_that_a_stopped_stage_needs_stay(project):
     both = {("seeds", ".melisma/seeds/finished"), ("checkpoints", ".melisma/checkpoints/begun")}
     assert find(project) == both
     assert find(project, fingerprints={"finished"}) == both - {("seeds", ".melisma/seeds/finished")}
-    assert find(project, remote={"mel_conv"}) == both - {("seeds", ".melisma/seeds/finished")}
+    assert find(project, lacking={"mel_conv"}) == both - {("seeds", ".melisma/seeds/finished")}
     assert find(project, waits=True) == set()  # an experiment that is queued or has failed may use them
     (project.path / ".melisma" / "locks").mkdir()
     with FileLock(project.path / ".melisma" / "locks" / "begun"):
@@ -274,17 +298,44 @@ def test_downloads_stay_while_a_commit_names_their_source(project):
     (project.path / "params.yaml").write_text(yaml.safe_dump(raw | {"source": {"name": "gtzan"}}))
     project.commit("gtzan", None)
     (project.path / "params.yaml").write_text(yaml.safe_dump(raw))
-    known = references.collect(project.path / ".dvc" / "cache" / "files" / "md5", has_remote=False)
+    known = references.collect(project.path / ".dvc" / "cache" / "files" / "md5")
     assert find(project, sources=known.sources) == {("downloads", ".melisma/downloads/84476491-musicnet.tar.gz.part")}
 
 
-def test_a_result_that_is_only_in_the_remote_may_be_of_any_training(project):
+def test_a_result_that_the_cache_lacks_may_be_of_any_training(project):
     digest = project.commit("elsewhere", None)
     cache = project.path / ".dvc" / "cache" / "files" / "md5"
-    assert references.collect(cache, has_remote=True).fingerprints == {"elsewhere"}
+    assert references.collect(cache).fingerprints == {"elsewhere"}
     (cache / digest[:2] / digest[2:]).unlink()
-    assert references.collect(cache, has_remote=True).remote == {"mel_conv"}
-    assert references.collect(cache, has_remote=False) == References(sources=[schema.load().source] * 2)
+    assert references.collect(cache).lacking == {"mel_conv"}
+    project.seed("gone")
+    found = gc()
+    assert found["unused"] == [] and "trainings of mel_conv are kept" in found["notes"][0]
+
+
+def test_runs_that_a_commit_may_refer_to_stay_where_the_cache_lacks_its_results(recorded):
+    shutil.rmtree(recorded.path / ".dvc" / "cache")
+    names = {name.split()[0] for _, name in listed(gc("--yes"))}
+    assert names == {"report-0", "report-1"}
+    assert len(store.client().search_runs(["1"])) == 13 and (recorded.path / ".melisma" / "seeds" / "gone").exists()
+
+
+def test_stashes_and_worktrees_refer_to_results(project):
+    project.commit("main", None)
+    for number in range(2):
+        (project.path / "params.yaml").open("a").write(f"# {number}\n")
+        project.lock(f"stash-{number}")
+        project.git("stash")
+    project.git("worktree", "add", "-q", "--detach", ".melisma/other")
+    other = Project(project.path / ".melisma" / "other")
+    assert project.git("worktree", "list").count("\n") == 1
+    project.git("checkout", "-q", "--detach")
+    project.commit("worktree", None)
+    other.git("checkout", "-q", "--detach", project.git("rev-parse", "HEAD"))
+    project.git("checkout", "-q", "main")
+    project.git("reflog", "expire", "--expire=now", "HEAD")
+    known = references.collect(project.path / ".dvc" / "cache" / "files" / "md5")
+    assert known.fingerprints == {"main", "stash-0", "stash-1", "worktree"}
 
 
 def test_without_git_nothing_is_called_unused(project):

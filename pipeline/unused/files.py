@@ -70,7 +70,7 @@ def _trainings(params: Params, references: References) -> Iterator[Unused]:
         for folder in _folders(kind):
             identity = _identity(folder)
             variant = identity.get("variant")
-            referred = folder.name in references.fingerprints or variant in references.remote
+            referred = folder.name in references.fingerprints or variant in references.lacking
             if folder not in kept and not (kind == "seeds" and referred):
                 name = f"{variant}-seed{identity['seed']} {folder.name}" if variant else folder.name
                 yield Unused(kind, name, why, size(folder), folder)

@@ -46,12 +46,15 @@ def find() -> Found:
     """
     params = schema.load()
     with _dvc() as repo:
-        cache, has_remote = Path(repo.cache.local.path), bool(repo.config["remote"])
-    referred = references.collect(cache, has_remote)
+        cache = Path(repo.cache.local.path)
+    referred = references.collect(cache)
     found = Found(list(files.find(params, referred)))
-    if referred.remote:
-        names = ", ".join(sorted(referred.remote))
-        found.notes.append(f"all of {names} is kept: some results are in the remote alone (`dvc fetch --all-commits`)")
+    if referred.lacking:
+        names = ", ".join(sorted(referred.lacking))
+        found.notes.append(
+            f"all trainings of {names} are kept: DVC's cache lacks results that Git refers to, and so it is not known "
+            "which they are of (a remote may have them: `dvc fetch --all-commits`)"
+        )
     if referred.waits:
         found.notes.append("kept trainings stay: experiments are queued or have failed, and may go on with them")
     waiting = outbox.waiting()

@@ -16,6 +16,7 @@ from pipeline.unused.files import Unused, size
 from pipeline.unused.references import References
 
 ENDED_BADLY = "FAILED", "KILLED"
+REPORTS = 3  # that stay, the newest: each is a copy of all pages, and stage report makes another in seconds
 
 
 def own() -> bool:
@@ -36,22 +37,27 @@ def find(references: References, unfinished: Iterable[str], abandoned: Iterable[
         MelismaError: the database fails.
     """
     with runs.reached() as client:
-        numbers = runs.experiments(client)
-        found = {run.info.run_id: run for run in runs.pages(client, numbers, view=runs.WITH_DELETED)}
+        folders = {name: _folders(name) for name in _own()}  # listed before the runs, lest one of a new run be unknown
+        names = _experiments(client)
+        found = {run.info.run_id: run for run in runs.pages(client, [*names], view=runs.WITH_DELETED)}
+        models = _models(client, [*names])
         kept = references.runs | set(unfinished)
         kept |= {version.run_id for version in _all(client.search_model_versions)}  # of registered models
-        reasons = {number: _reason(run, references, kept, set(abandoned)) for number, run in found.items()}
+        reasons = _reasons([*found.values()], names, references, kept, set(abandoned))
         # What a kept run evaluates was recorded by the run that trained it.
-        kept |= {found[number].data.tags.get("model_run") for number, why in reasons.items() if not why}
-        models = _models(client, numbers)
+        kept |= {run.data.tags.get("model_run") for number, run in found.items() if number not in reasons}
         for number, why in reasons.items():
-            if why and number not in kept:
-                folders = [_place(number), *(_place(model) for model, of in models.items() if of == number)]
+            if number not in kept:
+                place = names[found[number].info.experiment_id]
+                ids = [number, *(model for model, of in models.items() if of == number)]
                 name = f"{found[number].info.run_name} {number}"
-                yield Unused("runs", name, why, sum(size(folder) for folder in folders if folder.is_dir()))
-        for folder in sorted([*_place("").glob("[0-9a-f]" * 32), *_place("").glob("models/m-*")]):
-            if folder.name not in found and folder.name not in models:
-                yield Unused("artifacts", str(folder), "of a run or model that MLflow has not", size(folder), folder)
+                sizes = [size(folder) for each in ids if (folder := _place(place, each)).is_dir()]
+                yield Unused("runs", name, why, sum(sizes))
+        for name in [name for name in _own() if name in names.values()]:  # else MLflow may have it under another name
+            for folder in folders[name]:
+                if folder.name not in found and folder.name not in models:
+                    why = "of a run or model that MLflow has not"
+                    yield Unused("artifacts", str(folder), why, size(folder), folder)
 
 
 def remove(names: Iterable[str]) -> None:
@@ -61,39 +67,75 @@ def remove(names: Iterable[str]) -> None:
         MelismaError: the database fails.
     """
     with runs.reached() as client:
-        models = _models(client, runs.experiments(client))
+        experiments = _experiments(client)
+        models = _models(client, [*experiments])
         # The command `mlflow gc` would also remove every experiment and model that was deleted in the UI.
         database: Any = client._tracking_client.store
         for number in (name.rsplit(" ", 1)[-1] for name in names):
+            run = client.get_run(number).info
+            place = experiments[run.experiment_id]
             for model in [model for model, of in models.items() if of == number]:
                 database._hard_delete_logged_model(model)
-                shutil.rmtree(_place(model), ignore_errors=True)
-            if client.get_run(number).info.lifecycle_stage == "active":
+                shutil.rmtree(_place(place, model), ignore_errors=True)
+            if run.lifecycle_stage == "active":
                 client.delete_run(number)
             database._hard_delete_run(number)
-            shutil.rmtree(_place(number), ignore_errors=True)
+            shutil.rmtree(_place(place, number), ignore_errors=True)
 
 
-def _place(name: str) -> Path:
+def _own() -> tuple[str, str]:
+    """Names of MLflow's experiments with the runs of variants, and with reports, which stage report records apart."""
+    name = section(TrackingConfig, "tracking").experiment
+    return name, f"{name}-reports"
+
+
+def _experiments(client: Any) -> dict[str, str]:
+    """Id and name of each experiment that MLflow has, own or not, deleted or not."""
+    found = _all(client.search_experiments, view_type=runs.WITH_DELETED)
+    return {experiment.experiment_id: experiment.name for experiment in found}
+
+
+def _folders(experiment: str) -> list[Path]:
+    """The artifacts of runs and models."""
+    folder = _place(experiment, "")
+    return sorted([*folder.glob("[0-9a-f]" * 32), *folder.glob("models/m-*")])
+
+
+def _place(experiment: str, name: str) -> Path:
     """The folder of a run's or a model's artifacts, by its id, where `store.experiment` has them put."""
-    folder = workspace.project() / "mlartifacts" / section(TrackingConfig, "tracking").experiment
+    folder = workspace.project() / "mlartifacts" / experiment
     return folder / "models" / name if name.startswith("m-") else folder / name
 
 
-def _reason(run: Any, references: References, kept: set[str], abandoned: set[str]) -> str | None:
-    """Why a run can be removed, if it can."""
-    tags, number, status = run.data.tags, run.info.run_id, run.info.status
-    if number in kept or any(key.startswith("study.") for key in tags):
-        return None
-    if run.info.lifecycle_stage == "deleted":
-        return "it was deleted in MLflow"
-    if status == "RUNNING":
-        return "the stage that wrote to it was killed" if number in abandoned else None
-    if status in ENDED_BADLY:
-        return f"it ended as {status}, and no stage goes on with it"
-    if tags.get("fingerprint") in references.fingerprints or tags.get("variant") in references.remote:
-        return None
-    return "no result here or in Git is of its training"
+def _reasons(
+    found: list[Any], names: dict[str, str], references: References, kept: set[str], abandoned: set[str]
+) -> dict[str, str]:
+    """Ids of the runs that can be removed, and why; `found` has the newest first.
+
+    A run without a fingerprint was not made by a stage, and belongs to somebody else.
+    """
+    variants, reports = _own()
+    finished = [run for run in found if run.info.status == "FINISHED" and run.info.lifecycle_stage == "active"]
+    shown = [run.info.run_id for run in finished if names[run.info.experiment_id] == reports][:REPORTS]
+    reasons = {}
+    for run in found:
+        tags, number, name = run.data.tags, run.info.run_id, names[run.info.experiment_id]
+        studied = any(key.startswith("study.") for key in tags)
+        mine = name in (variants, reports) and "fingerprint" in tags
+        if not mine or studied or number in kept or tags.get("variant") in references.lacking:
+            continue
+        referred = number in shown if name == reports else tags["fingerprint"] in references.fingerprints
+        if run.info.lifecycle_stage == "deleted":
+            reasons[number] = "it was deleted in MLflow"
+        elif run.info.status == "RUNNING":
+            if number in abandoned:
+                reasons[number] = "the stage that wrote to it was killed"
+        elif run.info.status in ENDED_BADLY:
+            reasons[number] = f"it ended as {run.info.status}, and no stage goes on with it"
+        elif not referred:
+            unused = f"{REPORTS} newer reports stay"
+            reasons[number] = unused if name == reports else "no result here or in Git is of its training"
+    return reasons
 
 
 def _models(client: Any, numbers: list[str]) -> dict[str, str]:

@@ -32,8 +32,8 @@ class References:
 
     fingerprints: set[str] = field(default_factory=set)  # of trainings
     runs: set[str] = field(default_factory=set)  # ids in MLflow
-    # Variants some results of which are in a remote alone: which trainings they are of is not known here.
-    remote: set[str] = field(default_factory=set)
+    # Variants some results of which DVC's cache has not: which trainings and runs these are of is not known here.
+    lacking: set[str] = field(default_factory=set)
     sources: list[SourceConfig] = field(default_factory=list)  # of every params.yaml
     waits: bool = False  # whether experiments are queued or have failed, and may go on with what they began
 
@@ -44,12 +44,11 @@ class References:
             self.runs |= {each["run_id"]} - {None}
 
 
-def collect(cache: Path, has_remote: bool) -> References:
+def collect(cache: Path) -> References:
     """The references of the project in the current folder.
 
     Args:
         cache: DVC's, the folder `files/md5` of it.
-        has_remote: whether results that the cache has not may be somewhere else.
 
     Raises:
         MelismaError: Git does not answer: then nothing is known to be unused.
@@ -64,8 +63,8 @@ def collect(cache: Path, has_remote: bool) -> References:
         if None not in identities:
             for identity in identities:
                 found.add(identity)
-        elif has_remote:
-            found.remote.add(variant)
+        else:
+            found.lacking.add(variant)
     for text in [*_versions(str(FILE)), FILE.read_text(encoding="utf-8")]:
         with contextlib.suppress(yaml.YAMLError, ParamsError, AttributeError):  # a commit may hold anything
             raw = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
@@ -88,10 +87,13 @@ def _kept(cache: Path, digest: str) -> Path:
 
 
 def _versions(file: str) -> Iterator[str]:
-    """A file as every commit has it that a branch, a tag, a remote or an experiment of DVC leads to."""
+    """A file as every commit has it that a branch, tag, remote, stash, worktree or experiment of DVC leads to."""
     # DVC's notes of what it runs name the last experiment even when that was removed.
     every = ("--exclude=refs/exps/exec/*", "--all")
-    listed = _git("rev-list", *every, "--full-history", "--objects", "--", file)
+    # Of stashes and worktrees, these are the newest stash and the current worktree alone.
+    heads = re.findall(r"^HEAD (?!0+$)(\w+)$", _git("worktree", "list", "--porcelain"), re.MULTILINE)
+    others = [*_git("stash", "list", "--format=%H").split(), *heads]
+    listed = _git("rev-list", *every, *others, "--full-history", "--objects", "--", file)
     blobs = [line.split(" ", 1)[0] for line in listed.splitlines() if line.endswith(file)]
     for blob in blobs:
         yield _git("cat-file", "blob", blob)
