@@ -2,10 +2,11 @@
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,8 @@ class Project:
         identity = {"variant": "mel_conv", "seed": seed, "fingerprint": training, "run_id": run}
         (folder / "run.json").write_text(json.dumps(identity))
         (folder / "weights").write_bytes(b"w" * 1000)
+        for path in (*folder.iterdir(), folder):
+            os.utime(path, (0, 0))
         return folder
 
 
@@ -211,9 +214,14 @@ def test_an_experiment_that_was_renamed_keeps_all_it_has(recorded):
 
 def test_no_run_is_removed_while_some_wait_to_be_sent(recorded, monkeypatch):
     (recorded.path / ".melisma" / "outbox").mkdir()
-    monkeypatch.setattr(outbox, "waiting", lambda: [object()])
+    waits = outbox.Waiting(recorded.path, "mel_conv-seed0", "train", outbox.here())
+    monkeypatch.setattr(outbox, "waiting", lambda: [waits])
     found = gc("--yes")
     assert listed(found) == {("seeds", "mel_conv-seed0 gone")} and "melisma runs --send" in found["notes"][0]
+    monkeypatch.setattr(outbox, "waiting", lambda: [replace(waits, store="http://there:5000")])
+    found = gc()
+    assert {kind for kind, _ in listed(found)} == {"runs"}
+    assert found["notes"] == ["1 run waiting for MLflow at http://there:5000"]
 
 
 def test_the_runs_of_a_server_are_left_alone(project, monkeypatch):
@@ -266,6 +274,9 @@ def test_seeds_and_checkpoints_that_a_stopped_stage_needs_stay(project):
     assert find(project, fingerprints={"finished"}) == both - {("seeds", ".melisma/seeds/finished")}
     assert find(project, lacking={"mel_conv"}) == both - {("seeds", ".melisma/seeds/finished")}
     assert find(project, waits=True) == set()  # an experiment that is queued or has failed may use them
+    os.utime(project.path / ".melisma" / "checkpoints" / "begun" / "weights")  # maybe of another branch's params
+    assert find(project) == both - {("checkpoints", ".melisma/checkpoints/begun")}
+    os.utime(project.path / ".melisma" / "checkpoints" / "begun" / "weights", (0, 0))
     (project.path / ".melisma" / "locks").mkdir()
     with FileLock(project.path / ".melisma" / "locks" / "begun"):
         assert find(project) == both - {("checkpoints", ".melisma/checkpoints/begun")}

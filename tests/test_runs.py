@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from pipeline import runs
 from pipeline.cli import app
+from pipeline.cli.runs import EXAMPLE
 from pipeline.tracking import outbox, store
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -78,6 +79,7 @@ def test_the_newest_stands_first_with_what_people_compare(project):
         (["--sort", "-test/mse", "--variant", "mel_conv"], [0, 1]),
         (["--sort", "name", "--limit", "2"], [0, 1]),
         (["--variant", "o'hara"], []),
+        (["--where", EXAMPLE], [1, 0]),
     ],
 )
 def test_filters(project, arguments, found):
@@ -111,11 +113,35 @@ def test_what_does_not_exist_is_one_line(project):
     assert result.exit_code == 2 and "3 runs have an id" in result.stderr
 
 
+def waits(place):
+    return outbox.Waiting(Path("folder"), "mel_conv-seed0", "train", place)
+
+
 def test_what_waits_is_said_and_sent(project, monkeypatch):
-    monkeypatch.setattr(outbox, "waiting", lambda: [object()] * 2)
+    monkeypatch.setattr(outbox, "waiting", lambda: [waits(outbox.here()), waits(outbox.here())])
     monkeypatch.setattr(outbox, "send", lambda: 2)
     assert "runs that MLflow has not got all of: 2 (`melisma runs --send`)" in melisma("runs").stderr
     assert melisma("runs", "--send").stdout == "runs sent: 2\n"
+
+
+def test_what_waits_for_another_store_is_said_where_it_was_not_sent(project, monkeypatch):
+    monkeypatch.setattr(outbox, "waiting", lambda: [waits("http://there:5000")])
+    assert melisma("runs").stderr == ""
+    sent = melisma("runs", "--send")
+    assert (sent.stdout, sent.stderr) == ("runs sent: 0\n", "1 run waiting for MLflow at http://there:5000\n")
+
+
+def test_what_is_sent_meanwhile_stops_nothing(project, monkeypatch):
+    seen = iter([FileNotFoundError(2, "No such file", "about.json"), []])
+
+    def look():
+        if isinstance(found := next(seen), Exception):
+            raise found
+        return found
+
+    monkeypatch.setattr(outbox, "waiting", look)
+    result = melisma("runs")
+    assert result.exit_code == 0 and result.stderr == ""
 
 
 def test_looking_makes_no_database(project, tmp_path, monkeypatch):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pipeline.runs import Found
 
 COLUMNS = "test/mse,test/mel_mse,test/kl,test/cosine_similarity"
+EXAMPLE = "test/mse < 0.02 and tags.seed = '0'"
 NUMBER = re.compile(r"$|-?\d[\d.e+-]*( (min|s|h)( \d+ (s|min))?)?$|-?inf|nan")
 OWN = "variant", "seed", "error"  # tags that are said elsewhere
 
@@ -33,9 +34,7 @@ def runs(
         Literal["running", "finished", "failed", "killed"] | None,
         typer.Option(help="That ended, or did not, like this."),
     ] = None,
-    where: Annotated[
-        str | None, typer.Option(metavar="FILTER", help="As MLflow filters: \"test/mse < 0.02 and params.seed = '1'\".")
-    ] = None,
+    where: Annotated[str | None, typer.Option(metavar="FILTER", help=f'As MLflow filters: "{EXAMPLE}".')] = None,
     sort: Annotated[
         str, typer.Option(metavar="KEY", help="A metric, name, status or started; -KEY puts the largest first.")
     ] = "-started",
@@ -51,15 +50,18 @@ def runs(
     `trained` is the time of all epochs. Names of metrics: step/ train/ valid/ epoch/ test/.
     """
     from pipeline import runs as library
+    from pipeline import waiting
     from pipeline.tracking import outbox
 
     os.chdir(workspace.root())
     if send:
         sent = outbox.send()
         typer.echo(json.dumps({"sent": sent}) if as_json else f"runs sent: {sent}")
+        for line in waiting.count()[1]:
+            typer.echo(line, err=True)
         return
-    if waiting := outbox.waiting():
-        typer.echo(f"runs that MLflow has not got all of: {len(waiting)} (`melisma runs --send`)", err=True)
+    if number := waiting.count()[0]:
+        typer.echo(f"runs that MLflow has not got all of: {number} (`melisma runs --send`)", err=True)
     if run is not None:
         found = library.find(run)
         inside = library.contents(found)

@@ -1,6 +1,9 @@
 """Folders of .melisma and data/ that nothing refers to."""
 
+import contextlib
+import os
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +16,7 @@ from pipeline.schema import Params
 from pipeline.sources.config import PublishedConfig
 from pipeline.unused.references import References
 
+DAYS = 14  # that a checkpoint stays which the workspace does not need: another branch or other params may
 OF_VARIANTS = workspace.MODELS, workspace.EVALUATION, workspace.FIGURES
 
 
@@ -44,9 +48,13 @@ def remove(path: Path) -> None:
 
 
 def size(path: Path) -> int:
-    """Bytes of a file, or of all files below a folder."""
-    files = [path, *path.rglob("*")] if path.is_dir() else [path]
-    return sum(file.lstat().st_size for file in files if not file.is_dir())
+    """Bytes of a file, or of all files below a folder; a process may be taking some away."""
+    below = [Path(folder, name) for folder, _, names in os.walk(path) for name in names]
+    total = 0
+    for file in below or [path]:
+        with contextlib.suppress(FileNotFoundError):
+            total += file.lstat().st_size * (not file.is_dir())
+    return total
 
 
 def needed(params: Params, references: References) -> dict[Path, Any]:
@@ -55,7 +63,8 @@ def needed(params: Params, references: References) -> dict[Path, Any]:
     for folder in (*_folders("seeds"), *_folders("checkpoints")):
         identity = _identity(folder)
         missing = _lacks(params, identity.get("variant"), identity.get("seed"))
-        if references.waits or missing or _held(workspace.state() / "locks" / folder.name):
+        held = _held(workspace.state() / "locks" / folder.name)
+        if references.waits or missing or held or (folder.parent.name == "checkpoints" and _days(folder) < DAYS):
             kept[folder] = identity
     return kept
 
@@ -64,7 +73,7 @@ def _trainings(params: Params, references: References) -> Iterator[Unused]:
     kept = needed(params, references)
     reasons = {
         "seeds": "no result here or in Git is of this training",
-        "checkpoints": "no stage will go on with this training",
+        "checkpoints": f"no result is missing here that it is of, and it is over {DAYS} days old",
     }
     for kind, why in reasons.items():
         for folder in _folders(kind):
@@ -117,6 +126,11 @@ def _data(params: Params) -> Iterator[Unused]:
 
 def _folders(kind: str) -> list[Path]:
     return sorted(path for path in (workspace.state() / kind).glob("*") if path.is_dir())
+
+
+def _days(folder: Path) -> float:
+    """Since the newest file in it was written."""
+    return (time.time() - max(path.stat().st_mtime for path in (folder, *folder.iterdir()))) / 86400
 
 
 def _identity(folder: Path) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipeline import schema, workspace
+from pipeline import schema, waiting, workspace
 from pipeline.errors import MelismaError
 from pipeline.sources.progress import size
 from pipeline.tracking import outbox, store
@@ -57,16 +57,17 @@ def find() -> Found:
         )
     if referred.waits:
         found.notes.append("kept trainings stay: experiments are queued or have failed, and may go on with them")
-    waiting = outbox.waiting()
-    if waiting:
+    number, elsewhere = waiting.count()
+    found.notes += elsewhere
+    if number:
         kept = size(files.size(workspace.state() / "outbox"))
         found.notes.append(
-            f".melisma/outbox ({kept}) stays, and so does every run: MLflow has not got all of {len(waiting)} yet "
+            f".melisma/outbox ({kept}) stays, and so does every run: MLflow has not got all of {number} yet "
             "(`melisma runs --send`)"
         )
     elif recorded.own():
         begun = {identity["run_id"] for identity in files.needed(params, referred).values() if identity.get("run_id")}
-        found.items += recorded.find(referred, begun, outbox.abandoned())
+        found.items += recorded.find(referred, begun, waiting.settled(outbox.abandoned))
     elif not store.tracking_uri().startswith("sqlite:"):
         found.notes.append("the runs of a server are left alone: other people's may be among them")
     return found
@@ -95,6 +96,5 @@ def remove(items: list[Unused]) -> None:
     for item in items:
         if item.path is not None:
             files.remove(item.path)
-    runs = [item.name for item in items if item.path is None]
-    if runs:
-        recorded.remove(runs)
+    if names := [item.name for item in items if item.path is None]:
+        recorded.remove(names)
