@@ -62,6 +62,13 @@ class File:
             return [setting.key]
         return [".".join((section, name, *rest[1:])) for name in self.raw.get(section) or {}]
 
+    def values(self, setting: Setting, keys: list[str]) -> list[Value]:
+        """What a setting's keys are, each once: many variants may have one default of `train`, and some override it."""
+        own = next((s for s in settings() if s.path == ("models", ANY, *setting.path)), None)
+        over = [(own, key) for key in self.keys(own) if key in self.lines] if own else []
+        found = [self.value(each, key) for each, key in [*((setting, key) for key in keys), *over]]
+        return list({value.key: value for value in found if value}.values())
+
     def value(self, setting: Setting, key: str) -> Value | None:
         """What `key` is; None where the kind of network, bottleneck or prior here has no such key."""
         path = tuple(key.split("."))
@@ -182,8 +189,8 @@ def find(key: str, file: File) -> dict[Setting, list[str]]:
         if found and file.filled is not None:  # of equal keys of several kinds, those of the kinds that are chosen
             used = {s: [k for k in keys if file.value(s, k) is not None] for s, keys in found.items()}
             found = {s: keys for s, keys in used.items() if keys} or {s: [] for s in found}
-        if found:
-            return found
+        if found:  # those of `train` say which variants have others
+            return {s: keys for s, keys in found.items() if s.path[2:] not in {base.path for base in found}}
     paths = [full.split(".") for keys in places.values() for full in keys]
     ends = {".".join(path[start:]) for path in paths for start in range(len(path))}
     near = difflib.get_close_matches(key, ends, n=1)

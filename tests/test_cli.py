@@ -117,6 +117,23 @@ def test_explain_knows_what_a_variant_inherits(project):
     assert "not in use" in melisma("params", "--explain", "models.mel_conv.bottleneck.codes").stdout
 
 
+def test_explain_says_each_value_once_and_which_variants_override_it(project):
+    edit(project, "train: {epochs: 12}", "train: {epochs: 12, plateau: {factor: 0.1}}")
+    text = melisma("params", "--explain", "train.plateau.factor").stdout
+    assert text.count("train.plateau.factor: 0.5") == 1 and "models.wave_transformer.train.plateau.factor: 0.1" in text
+    (found,) = json.loads(melisma("params", "--explain", "plateau.factor", "--json").stdout)
+    assert [value["value"] for value in found["values"]] == [0.5, 0.1]
+    rates = melisma("params", "--explain", "train.learning_rate").stdout
+    assert "train.learning_rate: 0.002" in rates and "models.mel_elbo.train.learning_rate: 0.004" in rates
+    assert "mel_conv" not in rates
+
+
+def test_explain_shows_the_keys_of_a_section_that_is_null(project):
+    text = melisma("params", "--explain", "evaluate.embedding").stdout
+    assert "null" in text and "\n  sample_rate " in text and "\n  path " in text
+    assert "\n  embedding  " in melisma("params", "--explain", "evaluate").stdout
+
+
 def test_explain_names_the_nearest_key(project):
     result = melisma("params", "--explain", "trian.epochs")
     assert (result.exit_code, result.stdout) == (2, "")

@@ -40,7 +40,7 @@ def as_json(key: str) -> str:
     for setting, keys in explain.find(key, file).items():
         for each in explain.below(setting) or [setting]:
             mine = keys if each == setting else [".".join((full, *each.path[len(setting.path) :])) for full in keys]
-            values = [value for full in mine if (value := file.value(each, full))]
+            values = file.values(each, mine)
             found.append(
                 {
                     "key": each.key,
@@ -63,7 +63,7 @@ def _key(file: File, setting: Setting, keys: list[str]) -> Iterator[str]:
     for choice, meaning in setting.choices:
         yield f"  {'takes' if choice == setting.choices[0][0] else '':9}{choice}: {_first(meaning)}"
     yield f"  default  {setting.default or 'none, it must be given'}"
-    values = [value for full in keys if (value := file.value(setting, full))]
+    values = file.values(setting, keys)
     if not values and not file.problem:
         yield "  here     not in use"
     for number, value in enumerate(values):
@@ -75,11 +75,16 @@ def _section(file: File, setting: Setting, keys: list[str], inner: list[Setting]
     """A line per key: its value, where there is just one, and its meaning."""
     depth = len(setting.path)
     leaves = [each for each in inner if not any(other.path[:-1] == each.path for other in inner)]
-    if len(keys) == 1 and explain.ANY not in {each.path[depth] for each in inner} and file.filled is not None:
+    unset = len(keys) == 1 and (value := file.value(setting, keys[0])) and value.value is None
+    if unset:
+        yield "  here: null; it can have"
+    named = explain.ANY in {each.path[depth] for each in inner}
+    if len(keys) == 1 and not named and not unset and file.filled is not None:
         rows = []
-        for each in leaves:
+        for each in inner:
             name = ".".join(each.path[depth:])
-            if value := file.value(each, f"{keys[0]}.{name}"):
+            value = file.value(each, f"{keys[0]}.{name}")
+            if value and (each in leaves or value.value is None):
                 meaning = dict(each.choices).get(str(value.value), each.meaning)
                 rows.append((name, _short(explain.as_yaml(value.value)), meaning))
     else:
@@ -94,7 +99,7 @@ def _section(file: File, setting: Setting, keys: list[str], inner: list[Setting]
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     for name, shown, meaning in rows:
         yield f"  {name:{widths[0]}}  {shown:{widths[1]}}  {_first(meaning)}"
-    if explain.ANY in {each.path[depth] for each in inner}:
+    if named:
         yield f"  here: {', '.join(file.raw.get(setting.key) or {})}"
 
 
