@@ -334,12 +334,10 @@ def test_runs_that_a_commit_may_refer_to_stay_where_the_cache_lacks_its_results(
 def test_stashes_and_worktrees_refer_to_results(project):
     project.commit("main", None)
     for number in range(2):
-        (project.path / "params.yaml").open("a").write(f"# {number}\n")
         project.lock(f"stash-{number}")
         project.git("stash")
     project.git("worktree", "add", "-q", "--detach", ".melisma/other")
     other = Project(project.path / ".melisma" / "other")
-    assert project.git("worktree", "list").count("\n") == 1
     project.git("checkout", "-q", "--detach")
     project.commit("worktree", None)
     other.git("checkout", "-q", "--detach", project.git("rev-parse", "HEAD"))

@@ -90,10 +90,8 @@ def _versions(file: str) -> Iterator[str]:
     """A file as every commit has it that a branch, tag, remote, stash, worktree or experiment of DVC leads to."""
     # DVC's notes of what it runs name the last experiment even when that was removed.
     every = ("--exclude=refs/exps/exec/*", "--all")
-    # Of stashes and worktrees, these are the newest stash and the current worktree alone.
-    heads = re.findall(r"^HEAD (?!0+$)(\w+)$", _git("worktree", "list", "--porcelain"), re.MULTILINE)
-    others = [*_git("stash", "list", "--format=%H").split(), *heads]
-    listed = _git("rev-list", *every, *others, "--full-history", "--objects", "--", file)
+    stashes = _git("stash", "list", "--format=%H").split()  # of which --all has the newest alone
+    listed = _git("rev-list", *every, *stashes, "--full-history", "--objects", "--", file)
     blobs = [line.split(" ", 1)[0] for line in listed.splitlines() if line.endswith(file)]
     for blob in blobs:
         yield _git("cat-file", "blob", blob)
