@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import MelismaError, ParamsError
-from pipeline.params import section
+from pipeline.params import section, suggest
 from pipeline.tracking import store
 from pipeline.tracking.config import TrackingConfig
 
@@ -71,6 +71,14 @@ def order(key: str) -> list[str]:
     full = f"{kind}.`{rest}`" if kind in KINDS else SHORT.get(name, f"metrics.`{name}`")
     first = f"{full} {direction}"
     return [first] if name == "started" else [first, *NEWEST]
+
+
+def unknown(found: list[Found], keys: list[str]) -> list[str]:
+    """For each key that none of these runs has, a line that says so; a misspelt one is not told from a rare one."""
+    names = {*SHORT, *(name for run in found for names in (run.metrics, run.params, run.tags) for name in names)}
+    without = [key for key in keys if key not in SHORT and all(run.value(key) is None for run in found)]
+    bare = {key: key.partition(".")[2] if key.partition(".")[0] in KINDS else key for key in without}
+    return [f"none of these runs has '{key}'; {suggest(name, names)}" for key, name in bare.items()]
 
 
 def search(asked: str = "", ordered: list[str] | None = None, limit: int | None = None) -> list[Found]:

@@ -65,6 +65,13 @@ def test_the_newest_stands_first_with_what_people_compare(project):
     assert "latent" in melisma("runs", "--columns", "params.bottleneck.latent").stdout
 
 
+@pytest.mark.parametrize("asked", [("--columns", "params.bottleneck.latnt"), ("--sort", "-bottleneck.latnt")])
+def test_a_name_that_no_run_has_is_said(project, asked):
+    result = melisma("runs", *asked)
+    assert result.exit_code == 0 and "did you mean 'bottleneck.latent'?" in result.stderr
+    assert "none of these" not in melisma("runs").stderr + melisma("runs", "--sort", "status").stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "found"),
     [

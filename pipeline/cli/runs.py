@@ -80,6 +80,9 @@ def runs(
         typer.echo(
             "no runs" + (" like this" if variant or experiment or study or status or where else " yet"), err=True
         )
+    asked = [] if columns == COLUMNS else columns.split(",")
+    for line in library.unknown(rows, [*asked, sort.removeprefix("-")]) if rows else ():
+        typer.echo(line, err=True)
     if len(rows) > limit:
         typer.echo(f"there are more than {limit}; --limit shows them", err=True)
 
