@@ -5,7 +5,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -14,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import psutil  # type: ignore[import-untyped]
 
 from pipeline import workspace
 from pipeline.errors import MelismaError
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from dvc.repo.experiments.queue.celery import LocalCeleryQueue
 
 GRACE = 10.0  # seconds in which an experiment may end by itself
+SLACK = 2.0  # seconds by which the system's time of a process's start may be wrong: it is rounded
 PATIENCE = 60.0  # seconds in which a worker must have begun, or the queue be free
 STAGE = re.compile(r"^Running stage '([^']+)'")
 EPOCH = re.compile(r"epoch (\d+) of (\d+)")
@@ -97,10 +99,8 @@ class Queue:
         """Numbers of the processes that run experiments of this queue."""
         found = []
         for file in Path(self._queue.wdir).glob("dvc-exp-worker-*.json"):
-            with contextlib.suppress(OSError, ValueError, KeyError):
-                info = json.loads(file.read_text())
-                if info["returncode"] is None and _alive(int(info["pid"])):
-                    found.append(int(info["pid"]))
+            if process := _process(file):
+                found.append(process.pid)
         return found
 
     def start(self, jobs: int) -> None:
@@ -124,26 +124,27 @@ class Queue:
         if not self.workers():
             raise MelismaError(f"DVC started no worker; {log} says why")
 
-    def bury(self) -> None:
-        """Mark as failed what runs for no worker, since that was killed; else it would be waited for for ever."""
-        for _ in range(2):  # what still lives of an experiment is ended first, and DVC marks the dead alone
-            entries = list(self._queue.iter_active())
-            for entry in entries:
-                self._end(entry)
-            if entries:
-                with contextlib.redirect_stdout(sys.stderr):
-                    self._queue.kill([entry.name or entry.stash_rev for entry in entries], force=True)
+    def bury(self, names: set[str]) -> None:
+        """Mark those of these experiments as failed that run for no worker, since that was killed.
+
+        Else they would be waited for for ever.
+        """
+        entries = [entry for entry in self._queue.iter_active() if entry.name in names]
+        for entry in entries:
+            self._end(entry)  # DVC marks the dead alone
+        if entries:
+            with contextlib.redirect_stdout(sys.stderr):
+                self._queue.kill([entry.stash_rev for entry in entries], force=True)
 
     def _end(self, entry: "QueueEntry") -> None:
-        """End the processes of an experiment, which share a group with their worker, and delete its folder."""
-        process = self._queue.proc.get(entry.stash_rev)
-        with contextlib.suppress(ProcessLookupError):
-            if process and process.returncode is None and (group := os.getpgid(process.pid)) != os.getpgrp():
-                os.killpg(group, signal.SIGTERM)  # so that a training keeps its last checkpoint
-                until = time.monotonic() + GRACE
-                while _alive(process.pid) and time.monotonic() < until:
-                    time.sleep(0.1)
-                os.killpg(group, signal.SIGKILL)
+        """End what still lives of an experiment, and delete its folder."""
+        key = entry.stash_rev
+        if process := _process(Path(self._queue.pid_dir) / key / f"{key}.json"):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                _stop([process, *process.children(recursive=True)])
+        if (info := self._queue.proc.get(key)) and info.returncode is None:
+            info.returncode = -1  # else DVC would kill whoever has its number now
+            self._queue.proc[key] = info
         if Path(self._queue.get_infofile_path(entry.stash_rev)).is_file():
             shutil.rmtree(self._queue._load_info(entry.stash_rev).root_dir, ignore_errors=True)
 
@@ -191,11 +192,25 @@ def opened() -> Iterator[Queue]:
         yield Queue(repo_experiments.celery_queue)
 
 
-def _alive(pid: int) -> bool:
+def _process(file: Path) -> psutil.Process | None:
+    """The process of DVC that this file of DVC tells of, if it lives.
+
+    After a restart of the machine another process may have its number: one that began later than the file was written.
+    """
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+        info = json.loads(file.read_text())
+        process = psutil.Process(int(info["pid"]))
+        is_meant = process.create_time() <= file.stat().st_mtime + SLACK and "dvc" in " ".join(process.cmdline())
+        return process if info["returncode"] is None and is_meant else None
+    except (OSError, ValueError, KeyError, psutil.Error):
+        return None
+
+
+def _stop(processes: list[psutil.Process]) -> None:
+    """End processes, in such a way that a training keeps its last checkpoint."""
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.terminate()
+    for process in psutil.wait_procs(processes, timeout=GRACE)[1]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()

@@ -59,13 +59,14 @@ def run(wanted: list[Experiment], jobs: int, told: Callable[[States], None], say
     Returns:
         The last states.
     """
+    names = {one.full for one in wanted}
     with queue.opened() as opened:
         with _alone():
             if not opened.workers():
-                opened.bury()
+                opened.bury(names)
             changed = commit.base()
             done = finished.find(wanted, changed)
-            waiting = opened.states({one.full for one in wanted})
+            waiting = opened.states(names)
             opened.forget({name for name, state in waiting.items() if state.status == "failed"})
             for one in wanted:
                 if one.full not in done and waiting.get(one.full, State("failed")).status == "failed":
@@ -92,7 +93,7 @@ def _follow(wanted: list[Experiment], opened: queue.Queue, jobs: int, changed: s
             return
         with _alone():
             if not opened.workers():
-                opened.bury()
+                opened.bury(names)
                 opened.start(jobs)
         time.sleep(POLL)
 

@@ -1,0 +1,86 @@
+"""What of DVC's queue is alive, and what is ended of it."""
+
+import json
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import psutil
+import pytest
+
+from pipeline.studies.queue import Queue
+
+SLEEP = "import time; print(flush=True); time.sleep(60)"
+HOUR = 3600.0
+
+
+def begun(*arguments):
+    """A process that sleeps, with these arguments."""
+    made = subprocess.Popen([sys.executable, "-c", SLEEP, *arguments], stdout=subprocess.PIPE)
+    made.stdout.readline()
+    return made
+
+
+@pytest.fixture
+def process():
+    """One that looks like one of DVC's."""
+    with begun("dvc", "exp") as made:
+        yield made
+        made.kill()
+
+
+class DVC:
+    """What DVC's queue knows of processes: `process` is a worker, and runs the experiments mine and other."""
+
+    def __init__(self, folder, process, older=0.0):
+        """`older`: seconds before the process began in which the files were written."""
+        self.wdir = self.pid_dir = str(folder)
+        self.proc = {name: SimpleNamespace(pid=process.pid, returncode=None) for name in ("mine", "other")}
+        self.killed = {}
+        for file in ("mine/mine.json", "other/other.json", "dvc-exp-worker-1.json"):
+            (folder / file).parent.mkdir(exist_ok=True)
+            (folder / file).write_text(json.dumps({"pid": process.pid, "returncode": None}))
+            written = psutil.Process(process.pid).create_time() - older
+            os.utime(folder / file, (written, written))
+
+    def iter_active(self):
+        return [SimpleNamespace(name=f"study-{name}", stash_rev=name) for name in self.proc]
+
+    def get_infofile_path(self, key):
+        return f"{self.wdir}/none"
+
+    def kill(self, keys, force):
+        self.killed |= {key: self.proc[key].returncode for key in keys}
+
+
+def test_a_worker_is_one_as_long_as_it_lives(tmp_path, process):
+    queue = Queue(DVC(tmp_path, process))
+    assert queue.workers() == [process.pid]
+    process.kill()
+    process.wait()
+    assert queue.workers() == []
+
+
+def test_after_a_restart_whoever_has_the_number_is_no_worker_and_lives_on(tmp_path, process):
+    known = DVC(tmp_path, process, older=HOUR)
+    assert Queue(known).workers() == []
+    Queue(known).bury({"study-mine"})
+    assert known.killed == {"mine": -1} and process.poll() is None  # with a code of its end DVC sends no signal
+
+
+def test_what_is_not_dvc_is_no_worker_and_lives_on(tmp_path):
+    with begun("other") as process:
+        known = DVC(tmp_path, process)
+        assert Queue(known).workers() == []
+        Queue(known).bury({"study-mine"})
+        assert process.poll() is None
+        process.kill()
+
+
+def test_of_the_dead_workers_experiments_those_of_the_study_alone_are_ended(tmp_path, process):
+    known = DVC(tmp_path, process)
+    Queue(known).bury({"study-none"})
+    assert known.killed == {} and process.poll() is None
+    Queue(known).bury({"study-mine"})
+    assert known.killed == {"mine": -1} and not psutil.pid_exists(process.pid)
