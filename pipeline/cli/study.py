@@ -74,22 +74,23 @@ def run_study(
     one failed; the others are run all the same.
     """
     from pipeline.cli.follow import following
-    from pipeline.studies import run, runs
+    from pipeline.studies import commit, run, runs
 
     os.chdir(workspace.root())
-    wanted = run.chosen(name, only.split(",") if only else None)
+    # Both are taken once: hours later the files may be others.
+    every, changed = run.chosen(name, None), commit.base()
+    wanted = run.chosen(name, only.split(",")) if only else every
     try:
         with following(name) as told:
-            states = run.run(wanted, jobs or run.jobs(), told, typer.echo)
+            states = run.run(wanted, changed, jobs or run.jobs(), told, typer.echo)
     except KeyboardInterrupt:
         workspace.fail(
             f"no longer followed, but it goes on: `melisma study run {name}` follows again, `dvc queue stop` ends it "
             "after what runs now, `dvc queue stop --kill` at once",
             130,
         )
-    every = run.chosen(name, None)
     if runs.kept():
-        runs.note(name, run.revisions(every), every)
+        runs.note(name, run.revisions(every, changed), every)
         _written(name, every)
     else:
         typer.echo("no table: it is read from MLflow, and tracking.enabled is false", err=True)

@@ -39,19 +39,22 @@ def states(wanted: list[Experiment]) -> States:
         return _states(wanted, opened.states({one.full for one in wanted}), set(done), State(""))
 
 
-def revisions(wanted: list[Experiment]) -> dict[str, str]:
-    """The commit of each that is finished, by its name in the study."""
-    found = finished.find(wanted, commit.base())
+def revisions(wanted: list[Experiment], changed: str) -> dict[str, str]:
+    """The commit of each that is finished, by its name in the study; `changed` is from `commit.base`."""
+    found = finished.find(wanted, changed)
     return {one.name: found[one.full] for one in wanted if one.full in found}
 
 
-def run(wanted: list[Experiment], jobs: int, told: Callable[[States], None], say: Callable[[str], None]) -> States:
+def run(
+    wanted: list[Experiment], changed: str, jobs: int, told: Callable[[States], None], say: Callable[[str], None]
+) -> States:
     """Queue what is neither finished nor queued, and follow all until nothing is left to wait for.
 
     Nothing of the queue ends with this process: called again, it goes on from there.
 
     Args:
         wanted: experiments of one study.
+        changed: a commit of the files that they are run from, from `commit.base`.
         jobs: workers.
         told: called with the states at every look.
         say: called with what a user should know once.
@@ -64,7 +67,6 @@ def run(wanted: list[Experiment], jobs: int, told: Callable[[States], None], say
         with _alone():
             if not opened.workers():
                 opened.bury(names)
-            changed = commit.base()
             done = finished.find(wanted, changed)
             waiting = opened.states(names)
             opened.forget({name for name, state in waiting.items() if state.status == "failed"})

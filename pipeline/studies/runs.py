@@ -36,7 +36,7 @@ def kept() -> bool:
 
 
 def note(study: str, revisions: dict[str, str], experiments: list[Experiment]) -> None:
-    """Tag the runs of finished experiments, and take the tag off all others.
+    """Tag the runs of finished experiments, and take their names off all other runs.
 
     A stage that was not run, because its result was known, made no run: it belongs to the one that made the result. If
     this database has none, one is made from the files.
@@ -54,11 +54,14 @@ def note(study: str, revisions: dict[str, str], experiments: list[Experiment]) -
         for one in experiments:
             for run in _runs(one, revisions[one.name]) if one.name in revisions else ():
                 parts.setdefault(run, []).append(one.name)
-        for run in find(study):
-            if run.info.run_id not in parts:
-                log.client().delete_tag(run.info.run_id, tag(study))
-        for run_id, tagged in parts.items():
-            log.tag(run_id, tag(study), BETWEEN.join(tagged))
+        before = {run.info.run_id: run.data.tags[tag(study)] for run in find(study)}
+        for run_id in before.keys() | parts.keys():
+            # What is not finished keeps the runs that it has: they are its last result.
+            kept = [name for name in before.get(run_id, "").split(BETWEEN) if name and name not in revisions]
+            if named := BETWEEN.join([*parts.get(run_id, []), *kept]):
+                log.tag(run_id, tag(study), named)
+            else:
+                log.client().delete_tag(run_id, tag(study))
 
 
 def find(study: str) -> list[Any]:

@@ -124,10 +124,19 @@ def test_without_a_run_there_is_no_file(project):
     assert not (project.path / "data" / "studies" / "other").exists()
 
 
-def test_runs_of_what_is_no_longer_finished_lose_the_tag(project):
-    run = logged("mel_conv", 0, "epochs-5", {"mse": 0.1}, study="gone")
-    runs.note("gone", {}, experiments("scan"))
-    assert runs.tag("gone") not in log.client().get_run(run).data.tags and runs.find("gone") == []
+def test_a_run_is_of_an_experiment_until_that_has_another_one(project, monkeypatch):
+    old = logged("mel_conv", 0, "epochs-5,epochs-10", {"mse": 0.1}, study="again")
+    new = logged("mel_conv", 0, None, {"mse": 0.1})
+    monkeypatch.setattr(runs, "_runs", lambda *_: [new])
+
+    def noted(*finished):
+        runs.note("again", dict.fromkeys(finished, "revision"), experiments("scan"))
+        return [log.client().get_run(run).data.tags.get(runs.tag("again")) for run in (old, new)]
+
+    assert noted() == ["epochs-5,epochs-10", None]
+    assert noted("epochs-5") == ["epochs-10", "epochs-5"]
+    assert noted("epochs-5", "epochs-10") == [None, "epochs-5,epochs-10"]
+    assert [run.info.run_id for run in runs.find("again")] == [new]
 
 
 def test_the_command_shows_where_each_experiment_stands(project):
