@@ -58,13 +58,18 @@ def show(name: Name, as_json: AsJson = False) -> None:
     for one in wanted:
         said = ", ".join(f"{key}: {value}" for key, value in one.settings.items())
         typer.echo(f"{one.name:{wide}}  {states[one.name].status or 'not run':7}  {said}".rstrip())
+    if any(state.status == "done" for state in states.values()):
+        typer.echo("done: with these params and this code; whether recordings have changed is not looked at", err=True)
 
 
 @study.command("run")
 def run_study(
     name: Name,
     jobs: Annotated[
-        int | None, typer.Option("--jobs", "-j", min=1, help="Experiments at once; one for every four cores.")
+        int | None,
+        typer.Option(
+            "--jobs", "-j", min=1, help="Experiments at once; by default one on a GPU, else one for every four cores."
+        ),
     ] = None,
     only: Annotated[str | None, typer.Option(metavar="A,B", help="Names of experiments; all by default.")] = None,
 ) -> None:
@@ -82,7 +87,7 @@ def run_study(
     wanted = run.chosen(name, only.split(",")) if only else every
     try:
         with following(name) as told:
-            states = run.run(wanted, changed, jobs or run.jobs(), told, typer.echo)
+            states = run.run(wanted, changed, jobs, told, typer.echo)
     except KeyboardInterrupt:
         workspace.fail(
             f"no longer followed, but it goes on: `melisma study run {name}` follows again, `dvc queue stop` ends it "

@@ -48,6 +48,12 @@ def base() -> str:
     return git("stash", "create", environment=NOBODY) or git("rev-parse", "HEAD")
 
 
+def untracked() -> list[str]:
+    """Files of code that Git does not track, and which no such commit holds."""
+    found = git("ls-files", "--others", "--exclude-standard", "--", "pipeline", "stages").splitlines()
+    return [file for file in found if file.endswith(".py")]
+
+
 def text(experiment: Experiment) -> str:
     """The base's file as the experiment changes it, with the comments of what it leaves as it is."""
     from dvc.utils.serialize import dumps_yaml, parse_yaml_for_update

@@ -28,13 +28,19 @@ def find(experiments: list[Experiment], changed: str) -> dict[str, str]:
     for line in git("for-each-ref", REFS, "--format=%(objectname) %(refname:lstrip=4)").splitlines():
         revision, _, name = line.partition(" ")
         kept.setdefault(name, []).append(revision)
-    paths = list(code())
     found = {}
     for one in experiments:
         for revision in kept.get(one.full, []):
-            if _params(revision) == _plain(one.raw) and _equal(revision, changed, paths):
+            if is_made_like(one, revision, changed):
                 found[one.full] = revision
     return found
+
+
+def is_made_like(experiment: Experiment, revision: str, changed: str) -> bool:
+    """Whether a commit has the params of the experiment and the code of `changed`."""
+    return _params(revision) == _plain(experiment.raw) and not git(
+        "diff", "--name-only", revision, changed, "--", *code()
+    )
 
 
 def set_aside(experiment: Experiment) -> str | None:
@@ -55,10 +61,6 @@ def code() -> Iterator[str]:
     for name, stage in stages.items():
         if name not in DRAWN:
             yield from (dep for dep in stage.get("do", stage)["deps"] if not dep.startswith(("data/", "$")))
-
-
-def _equal(first: str, second: str, paths: list[str]) -> bool:
-    return not git("diff", "--name-only", first, second, "--", *paths)
 
 
 def _params(revision: str) -> dict[str, Any] | None:

@@ -18,6 +18,7 @@ import psutil  # type: ignore[import-untyped]
 
 from pipeline import workspace
 from pipeline.errors import MelismaError
+from pipeline.runtime import cores
 from pipeline.studies import commit
 from pipeline.studies.study import Experiment
 
@@ -35,11 +36,12 @@ ERROR = re.compile(r"^(?:error|ERROR): (.+)")
 
 @dataclass(frozen=True)
 class State:
-    """What becomes of an experiment: queued, running, done, failed, or lost (it ended, and DVC has nothing of it)."""
+    """What becomes of an experiment: queued, running, done, failed, or lost (it ended without the result asked for)."""
 
     status: str
     detail: str = ""  # stage and epoch, or the error
     begun: float | None = None  # when it began to run, seconds since 1970
+    revision: str = ""  # the commit that it is run from, of what is in the queue
 
 
 class Queue:
@@ -82,18 +84,23 @@ class Queue:
         found: dict[str, State] = {}
         # In the order in which one moves on, so that none is missed that does so at this moment.
         for entry in self._queue.iter_queued():
-            found[entry.name or ""] = State("queued")
+            found[entry.name or ""] = State("queued", revision=entry.stash_rev)
         for entry in self._queue.iter_active():
-            found[entry.name or ""] = State("running", self._where(entry), self._begun(entry))
+            found[entry.name or ""] = State("running", self._where(entry), self._begun(entry), entry.stash_rev)
         for done in self._queue.iter_failed():
-            found[done.entry.name or ""] = State("failed", self._error(done.entry))
+            found[done.entry.name or ""] = State("failed", self._error(done.entry), revision=done.entry.stash_rev)
         return {name: state for name, state in found.items() if name in names}
 
-    def forget(self, names: set[str]) -> None:
-        """Take failed experiments out of the queue."""
-        failed = [one.entry.name for one in self._queue.iter_failed() if one.entry.name in names]
-        if failed:
-            self._queue.remove(failed)
+    def others(self, names: set[str]) -> list[str]:
+        """What else is queued, by its name."""
+        return [entry.name or entry.stash_rev[:7] for entry in self._queue.iter_queued() if entry.name not in names]
+
+    def forget(self, revision: str) -> None:
+        """Take a failed or queued experiment out of the queue, unless it has begun."""
+        from dvc.repo.experiments.exceptions import UnresolvedExpNamesError
+
+        with contextlib.suppress(UnresolvedExpNamesError):
+            self._queue.remove([revision])
 
     def workers(self) -> list[int]:
         """Numbers of the processes that run experiments of this queue."""
@@ -109,7 +116,7 @@ class Queue:
         Raises:
             MelismaError: DVC could not.
         """
-        threads = str(max(1, (os.cpu_count() or 1) // jobs))
+        threads = str(max(1, cores() // jobs))
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
         environment = os.environ | {"PATH": path, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", threads)}
         log = workspace.state() / "queue.log"

@@ -1,19 +1,22 @@
 """Run a study through DVC's queue, from wherever it stands."""
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 
 from pipeline import workspace
 from pipeline.errors import ParamsError
-from pipeline.params import suggest
+from pipeline.params import section, suggest
+from pipeline.runtime import RuntimeConfig, cores
 from pipeline.studies import commit, finished, queue
 from pipeline.studies.queue import State
 from pipeline.studies.study import Experiment, experiments
 
 POLL = 2.0  # seconds between two looks at the queue
-LOST = "it ended, but DVC kept nothing of it: see .dvc/tmp/exps/celery/dvc-exp-worker-*.out"
+LOST = (
+    "it ended, but DVC has no result of it with these params and this code: if it was begun with others, the same "
+    "command runs it anew, else .dvc/tmp/exps/celery/dvc-exp-worker-*.out says why"
+)
 
 States = dict[str, State]  # by the experiment's name in the study
 
@@ -46,7 +49,7 @@ def revisions(wanted: list[Experiment], changed: str) -> dict[str, str]:
 
 
 def run(
-    wanted: list[Experiment], changed: str, jobs: int, told: Callable[[States], None], say: Callable[[str], None]
+    wanted: list[Experiment], changed: str, jobs: int | None, told: Callable[[States], None], say: Callable[[str], None]
 ) -> States:
     """Queue what is neither finished nor queued, and follow all until nothing is left to wait for.
 
@@ -55,29 +58,48 @@ def run(
     Args:
         wanted: experiments of one study.
         changed: a commit of the files that they are run from, from `commit.base`.
-        jobs: workers.
+        jobs: workers, where none runs yet; by default as many as fit.
         told: called with the states at every look.
         say: called with what a user should know once.
 
     Returns:
         The last states.
     """
-    names = {one.full for one in wanted}
+    number = jobs or _jobs(wanted[0])
     with queue.opened() as opened:
         with _alone():
-            if not opened.workers():
-                opened.bury(names)
-            done = finished.find(wanted, changed)
-            waiting = opened.states(names)
-            opened.forget({name for name, state in waiting.items() if state.status == "failed"})
-            for one in wanted:
-                if one.full not in done and waiting.get(one.full, State("failed")).status == "failed":
-                    if name := finished.set_aside(one):
-                        say(f"{one.full}: made with other params or other code before; that one is now called {name}")
-                    opened.put(one, changed)
-        for now in _follow(wanted, opened, jobs, changed):
+            _fill(wanted, opened, changed, say)
+            if jobs and (workers := len(opened.workers())) not in (0, jobs):
+                say(f"workers that run already: {workers}; --jobs {jobs} says nothing to them")
+        for now in _follow(wanted, opened, number, changed):
             told(now)
     return now
+
+
+def _fill(wanted: list[Experiment], opened: queue.Queue, changed: str, say: Callable[[str], None]) -> None:
+    """Queue what is neither finished nor queued, or was queued with other params or code."""
+    names = {one.full for one in wanted}
+    if not opened.workers():
+        opened.bury(names)
+    before = opened.states(names)
+    for one in wanted:
+        state = before.get(one.full, State(""))
+        is_old = state.status == "queued" and not finished.is_made_like(one, state.revision, changed)
+        if is_old or state.status == "failed":
+            opened.forget(state.revision)
+        if is_old:
+            say(f"{one.full}: queued with other params or other code before; that one is not run")
+    waiting = opened.states(names)
+    done = finished.find(wanted, changed)  # after the queue was looked at, since what ends in between is here
+    put = [one for one in wanted if one.full not in waiting and one.full not in done]
+    if put and (unknown := commit.untracked()):
+        say(f"warning: Git does not track {', '.join(unknown)}: no experiment has them before `git add`")
+    for one in put:
+        if name := finished.set_aside(one):
+            say(f"{one.full}: made with other params or other code before; that one is now called {name}")
+        opened.put(one, changed)
+    if others := opened.others(names):
+        say(f"run as well, since they are in DVC's queue: {', '.join(others)}")
 
 
 def _follow(wanted: list[Experiment], opened: queue.Queue, jobs: int, changed: str) -> Iterator[States]:
@@ -112,6 +134,12 @@ def _states(wanted: list[Experiment], found: States, done: set[str], ended: Stat
     return {one.name: State("done") if one.full in done else found.get(one.full, ended) for one in wanted}
 
 
-def jobs() -> int:
-    """Workers where none are asked for: one for every four cores, so that each has enough of them."""
-    return max(1, (os.cpu_count() or 1) // 4)
+def _jobs(experiment: Experiment) -> int:
+    """Workers where none are asked for: one on a GPU, else one for every four cores, so that each has enough of it."""
+    device = section(RuntimeConfig, "runtime", raw=experiment.raw).device
+    if device != "cpu":
+        from pipeline.training.device import pick  # torch takes seconds
+
+        if pick(device).type != "cpu":
+            return 1
+    return max(1, cores() // 4)
