@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from pipeline import workspace
+from pipeline import runs, workspace
 from pipeline.errors import MelismaError
 from pipeline.params import section
 from pipeline.studies.study import Experiment
@@ -99,53 +99,67 @@ def reaching() -> Iterator[None]:
         raise MelismaError(store.without_password(text)) from error
 
 
+@contextmanager
+def _reading(experiment: Experiment) -> Iterator[None]:
+    """Say in one line that a file of an experiment could not be read.
+
+    Raises:
+        MelismaError: it could not.
+    """
+    from dvc.exceptions import DvcException
+
+    try:
+        yield
+    except (OSError, DvcException) as error:
+        name = experiment.full
+        raise MelismaError(
+            f"{name}: DVC's cache lacks a file of it ({error}); `dvc exp pull REMOTE {name}` fetches it from where "
+            f"it was pushed to, and after `dvc exp remove {name}` `melisma study run {experiment.study}` makes it anew"
+        ) from error
+
+
 def _runs(experiment: Experiment, revision: str) -> Iterator[str]:
     """The id of each run of an experiment: one for each variant and seed."""
     from dvc.api import DVCFileSystem
 
     files = DVCFileSystem(str(workspace.root()), rev=revision)
     for variant in experiment.raw["models"]:
-        for identity in json.loads(files.read_text(f"{workspace.EVALUATION / variant}/run.json")):
-            yield _found(identity) or _made(identity, files)
+        folder = workspace.EVALUATION / variant
+        with _reading(experiment):
+            identities, results = (json.loads(files.read_text(f"{folder}/{name}.json")) for name in ("run", "results"))
+        outcomes = {one["seed"]: one for one in results}
+        for identity in identities:
+            outcome = outcomes[identity["seed"]]
+            yield _found(identity, outcome["tags"]["evaluation"]) or _made(identity, outcome, experiment, files)
 
 
-def _found(identity: Identity) -> str | None:
-    """The run that made a result, or the newest finished one that made the same."""
+def _found(identity: Identity, evaluation: str) -> str | None:
+    """The run that made a result, or the newest finished one of the same training and the same evaluation."""
     same = _search(f"tags.fingerprint = '{identity['fingerprint']}'")
     if any(run.info.run_id == identity["run_id"] for run in same):
         return str(identity["run_id"])
-    ended = [run for run in same if run.info.status == "FINISHED" and "model_run" not in run.data.tags]
+    ended = [run for run in same if run.info.status == "FINISHED" and run.data.tags.get("evaluation") == evaluation]
     return str(ended[-1].info.run_id) if ended else None
 
 
 def _search(query: str) -> list[Any]:
-    number = store.experiment(log.client(), _experiment())
-    found: list[Any] = []
-    page = None
-    while page != "":
-        part = log.client().search_runs([number], query, order_by=["attributes.start_time ASC"], page_token=page)
-        found += part
-        page = part.token or ""
-    return found
+    client = log.client()
+    return list(runs.pages(client, runs.experiments(client), query, ["attributes.start_time ASC"]))
 
 
-def _experiment() -> str:
-    return section(TrackingConfig, "tracking").experiment
-
-
-def _made(identity: Identity, files: "DVCFileSystem") -> str:
+def _made(identity: Identity, outcome: dict[str, Any], experiment: Experiment, files: "DVCFileSystem") -> str:
     """A run with the settings, epochs and numbers that the experiment's files have.
 
     Raises:
-        MelismaError: it could not be opened.
+        MelismaError: a file is not there, or the run could not be opened.
     """
     trained = workspace.MODELS / identity["variant"] / f"seed-{identity['seed']}"
-    results = json.loads(files.read_text(f"{workspace.EVALUATION / identity['variant']}/results.json"))
-    outcome = next(one for one in results if one["seed"] == identity["seed"])
     with TemporaryDirectory() as folder:
-        for name in ("config.json", "history.csv"):
-            files.get_file(str(trained / name), f"{folder}/{name}")
-        with record(section(TrackingConfig, "tracking"), "evaluate", identity) as run:
+        with _reading(experiment):
+            for name in ("config.json", "history.csv"):
+                files.get_file(str(trained / name), f"{folder}/{name}")
+        tracking = section(TrackingConfig, "tracking")
+        with record(tracking, "evaluate", identity, outcome["tags"]["evaluation"]) as run:
             run.trained(Path(folder))
             run.evaluated(outcome, is_new=False)
     if run.identity["run_id"] is None:

@@ -139,6 +139,25 @@ def test_a_run_is_of_an_experiment_until_that_has_another_one(project, monkeypat
     assert [run.info.run_id for run in runs.find("again")] == [new]
 
 
+def test_a_result_is_of_a_run_of_the_same_training_and_the_same_evaluation(project):
+    found = {}
+    for evaluation, status in {"first": "FINISHED", "second": "FINISHED", "third": "FAILED"}.items():
+        found[evaluation] = logged("mel_conv", 0, None, {"mse": 0.1})
+        log.tag(found[evaluation], "fingerprint", "trained")
+        log.tag(found[evaluation], "evaluation", evaluation)
+        log.client().set_terminated(found[evaluation], status)
+    log.tag(found["second"], "model_run", found["first"])  # as a stage does that evaluates a model once more
+    identity = {"fingerprint": "trained", "run_id": "of another machine"}
+    assert [runs._found(identity, name) for name in found] == [found["first"], found["second"], None]
+    assert runs._found({**identity, "run_id": found["third"]}, "third") == found["third"]
+
+
+def test_a_result_that_is_not_in_the_cache_is_no_failure_of_mlflow(project):
+    [one, *_] = experiments("scan")
+    with pytest.raises(MelismaError, match=r"^scan-epochs-5: DVC's cache lacks a file of it .*`dvc exp pull REMOTE"):
+        runs.note("scan", {one.name: project.git("rev-parse", "HEAD")}, [one])
+
+
 def test_the_command_shows_where_each_experiment_stands(project):
     shown = CliRunner().invoke(app, ["study", "show", "scan"]).stdout.splitlines()
     assert shown[0] == "variants: mean, mel_conv"
