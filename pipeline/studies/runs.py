@@ -47,7 +47,7 @@ def note(study: str, revisions: dict[str, str], experiments: list[Experiment]) -
         experiments: all of the study's.
 
     Raises:
-        MelismaError: MLflow failed.
+        MelismaError: MLflow failed, or DVC's cache lacks a file of an experiment.
     """
     with reaching():
         parts: dict[str, list[str]] = {}
@@ -106,15 +106,13 @@ def _reading(experiment: Experiment) -> Iterator[None]:
     Raises:
         MelismaError: it could not.
     """
-    from dvc.exceptions import DvcException
-
     try:
         yield
-    except (OSError, DvcException) as error:
+    except Exception as error:  # DVC's have no class in common
         name = experiment.full
         raise MelismaError(
-            f"{name}: DVC's cache lacks a file of it ({error}); `dvc exp pull REMOTE {name}` fetches it from where "
-            f"it was pushed to, and after `dvc exp remove {name}` `melisma study run {experiment.study}` makes it anew"
+            f"{name}: a file of it cannot be read from DVC's cache ({error}); `dvc exp pull REMOTE {name}` fetches it, "
+            f"if it was pushed; after `dvc exp remove {name}`, `melisma study run {experiment.study}` makes it anew"
         ) from error
 
 

@@ -4,8 +4,10 @@ import csv
 import io
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
+from dvc_data.index import DataIndexDirError
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -152,10 +154,15 @@ def test_a_result_is_of_a_run_of_the_same_training_and_the_same_evaluation(proje
     assert runs._found({**identity, "run_id": found["third"]}, "third") == found["third"]
 
 
-def test_a_result_that_is_not_in_the_cache_is_no_failure_of_mlflow(project):
+@pytest.mark.parametrize("error", [FileNotFoundError, DataIndexDirError])
+def test_a_result_that_is_not_in_the_cache_is_no_failure_of_mlflow(project, monkeypatch, error):
+    def fail(*_):
+        raise error("not there")
+
+    monkeypatch.setattr("dvc.api.DVCFileSystem", lambda *_, **__: SimpleNamespace(read_text=fail))
     [one, *_] = experiments("scan")
-    with pytest.raises(MelismaError, match=r"^scan-epochs-5: DVC's cache lacks a file of it .*`dvc exp pull REMOTE"):
-        runs.note("scan", {one.name: project.git("rev-parse", "HEAD")}, [one])
+    with pytest.raises(MelismaError, match=r"^scan-epochs-5: a file .* DVC's cache .not there.; `dvc exp pull REMOTE"):
+        runs.note("scan", {one.name: "revision"}, [one])
 
 
 def test_the_command_shows_where_each_experiment_stands(project):
