@@ -38,15 +38,8 @@ BOTTLENECK = {"type": "gaussian", "latent": 2, "layout": "vector"}
 
 @pytest.fixture(scope="module")
 def database(tmp_path_factory, empty_store):
-    """One database for the module."""
+    """A project of the module's own, in the place of the one for all."""
     return Path(shutil.copy(empty_store, tmp_path_factory.mktemp("project"))).parent
-
-
-@pytest.fixture(autouse=True)
-def project(database, monkeypatch):
-    monkeypatch.setenv("DVC_ROOT", str(database))
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    return database
 
 
 @pytest.fixture(scope="module")
