@@ -7,10 +7,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-FIRST, SHARE = (
-    1.0,
-    0.01,
-)  # seconds to the first sample; later ones come further apart, each after 1 % of the time so far
+FIRST = 1.0  # seconds to the first sample
+SHARE = 0.01  # of the time so far, after which the next one comes
 NAME = "system/stage_memory_megabytes"  # of a metric that every sample has
 MEGABYTE = 1e6  # as MLflow counts
 
