@@ -44,7 +44,8 @@ class Row:
     collapsed: str | None  # why, or None
     seconds: float | None  # of training, all seeds
     against: str | None = None  # the experiment it is compared with
-    pair: Pair | None = None  # how much higher its mel MSE is, on the same recordings
+    base: float | None = None  # the mel MSE of that
+    pair: Pair | None = None  # how much higher its own is, on the same recordings
 
     @property
     def name(self) -> str:
@@ -89,7 +90,8 @@ def _compared(rows: list[Row], experiments: list[Experiment]) -> list[Row]:
         against = firsts[row.experiments[0]]
         other = next((each for each in rows if against in each.experiments and each.variant == row.variant), row)
         if other is not row:
-            row = replace(row, against=against, pair=paired(row.tracks, other.tracks, "mel_mse", RESAMPLES))
+            pair = paired(row.tracks, other.tracks, "mel_mse", RESAMPLES)
+            row = replace(row, against=against, base=other.metrics["mel_mse"], pair=pair)
         found.append(row)
     return found
 
@@ -154,7 +156,7 @@ def _cells(rows: list[Row]) -> tuple[list[str], list[list[str]]]:
         *((key, lambda row, key=key: written(row.settings[key])) for key in settings),
         ("MSE", bounded("mse")),
         ("mel MSE", bounded("mel_mse")),
-        (f"mel MSE against {_firsts(rows)}", lambda row: _change(row, rows)),
+        (f"mel MSE against {_firsts(rows)}", _change),
         ("KL, nats", bounded("kl")),
         ("cosine", bounded("cosine_similarity")),
         ("label accuracy", bounded("probe_accuracy", percent)),
@@ -173,13 +175,11 @@ def _firsts(rows: list[Row]) -> str:
     return " or ".join(map(str, names)) if len(names) <= NAMED else "the first"
 
 
-def _change(row: Row, rows: list[Row]) -> str:
+def _change(row: Row) -> str:
     """The difference in per cent, with its interval."""
-    other = next((each for each in rows if row.against in each.experiments and each.variant == row.variant), None)
-    error = other.metrics["mel_mse"] if other else None
-    if row.pair is None or not error:
+    if row.pair is None or not row.base:
         return NONE
-    share, between = row.pair.shares(error)
+    share, between = row.pair.shares(row.base)
     return f"{share} ({between})"
 
 
