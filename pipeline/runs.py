@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.errors import MelismaError, ParamsError
 from pipeline.params import section, suggest
-from pipeline.tracking import store
+from pipeline.tracking import outbox, store
 from pipeline.tracking.config import TrackingConfig
 
 KINDS = "metrics", "params", "tags", "attributes"
@@ -135,7 +135,7 @@ def reached() -> Iterator[Any]:
         reason = store.without_password(" ".join(str(error).split())[:300]) or type(error).__name__
         if getattr(error, "error_code", "") == "INVALID_PARAMETER_VALUE":
             raise ParamsError(f"MLflow does not understand this: {reason}") from error
-        raise MelismaError(f"MLflow at {store.without_password(store.tracking_uri())} failed: {reason}") from error
+        raise MelismaError(outbox.why(error)) from error
 
 
 def experiments(client: Any) -> list[str]:

@@ -13,7 +13,7 @@ from pipeline import runs, workspace
 from pipeline.errors import MelismaError
 from pipeline.params import section
 from pipeline.studies.study import Experiment
-from pipeline.tracking import log, store
+from pipeline.tracking import log
 from pipeline.tracking.config import TrackingConfig
 from pipeline.tracking.origin import Identity
 from pipeline.tracking.run import record
@@ -21,7 +21,6 @@ from pipeline.tracking.run import record
 if TYPE_CHECKING:
     from dvc.api import DVCFileSystem
 
-MESSAGE = 200  # characters at most of why MLflow failed
 BETWEEN = ","  # names of experiments in a tag, where a run is part of several
 
 
@@ -49,7 +48,7 @@ def note(study: str, revisions: dict[str, str], experiments: list[Experiment]) -
     Raises:
         MelismaError: MLflow failed, or DVC's cache lacks a file of an experiment.
     """
-    with reaching():
+    with runs.reached():
         parts: dict[str, list[str]] = {}
         for one in experiments:
             for run in _runs(one, revisions[one.name]) if one.name in revisions else ():
@@ -80,23 +79,6 @@ def tracks(found: list[Any]) -> pd.DataFrame | None:
             path = log.client().download_artifacts(run.info.run_id, log.TRACKS, folder)
             tables.append(pd.DataFrame(workspace.read_json(Path(path))))
     return pd.concat(tables).groupby(["track_id", "group"])[["mel_mse"]].mean().reset_index()
-
-
-@contextmanager
-def reaching() -> Iterator[None]:
-    """Say in one line that MLflow failed.
-
-    Raises:
-        MelismaError: it did.
-    """
-    try:
-        yield
-    except MelismaError:
-        raise
-    except Exception as error:  # any failure of a database or a server
-        why = " ".join(str(error).split())[:MESSAGE] or type(error).__name__
-        text = f"MLflow at {store.tracking_uri()} failed ({why}); once it works, `melisma study run` goes on from here"
-        raise MelismaError(store.without_password(text)) from error
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from pipeline import schema
 from pipeline.params import flatten
 from pipeline.report.text import NONE, clock, digits, percent, span
 from pipeline.report.verdict import Pair, paired
+from pipeline.runs import reached
 from pipeline.studies import runs
 from pipeline.studies.change import EVERY
 from pipeline.studies.study import Experiment
@@ -70,7 +71,7 @@ def read(study: str, experiments: list[Experiment]) -> list[Row]:
     Raises:
         MelismaError: MLflow failed.
     """
-    with runs.reaching():
+    with reached():
         groups: dict[tuple[str, str], list[Any]] = {}
         for run in runs.find(study):
             parts = run.data.tags[runs.tag(study)], run.data.tags["variant"]
