@@ -78,11 +78,17 @@ def test_after_kill_9_no_worker_stays_and_the_next_run_starts_afresh(slow):
     assert not (slow.path / "data" / ".raw.partial").exists()
 
 
-def test_when_dvc_alone_is_killed_its_stage_ends_too(slow):
+@pytest.mark.parametrize("command", ["{} && true", "exec {}"], ids=["a shell between them", "no shell"])
+def test_when_dvc_alone_is_killed_its_stage_ends_too(slow, command):
     """As by `dvc queue kill`: a stage that went on would use the cores for an experiment that nobody waits for."""
-    process, stage = begun(slow, "dvc", "repro", "download")
+    dvc_yaml = slow.path / "dvc.yaml"
+    stage = "python -m stages.download"
+    dvc_yaml.write_text(dvc_yaml.read_text().replace(stage, command.format(stage)))
+    process, processes = begun(slow, "dvc", "repro", "download")
+    names = [child.name() for child in psutil.Process(process.pid).children()]
     process.kill()
-    assert stage and psutil.wait_procs(stage, timeout=20)[1] == []
+    assert len(names) == 1 and names[0].startswith("python") == command.startswith("exec"), names
+    assert psutil.wait_procs(processes, timeout=20)[1] == []
     process.communicate()
     assert [p.name for p in (slow.path / "data").iterdir() if "raw" in p.name] == []
 
