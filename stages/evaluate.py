@@ -27,12 +27,12 @@ from pipeline.evaluation import (
 from pipeline.evaluation.config import EvaluateConfig
 from pipeline.evaluation.shared import Shared
 from pipeline.models import store
-from pipeline.params import entry, read, section
+from pipeline.params import read, section
 from pipeline.runtime import RuntimeConfig
 from pipeline.tracking import datasets, names
 from pipeline.tracking.config import TrackingConfig
 from pipeline.tracking.run import record
-from pipeline.training.config import seeds
+from pipeline.training.config import check_trained, decisive, seeds, variant
 from pipeline.training.device import pick
 
 REGISTERED = ("mse", "mel_mse", "cosine_similarity", "kl", "probe_accuracy", "parameters")  # tags of a version
@@ -43,7 +43,8 @@ def main(name: str) -> None:
     raw = read()
     settings = section(EvaluateConfig, "evaluate", raw=raw)
     device = pick(section(RuntimeConfig, "runtime", raw=raw).device)
-    data = workspace.CACHE / entry(raw, "models", name)["representation"]
+    wanted = decisive(*variant(raw, name))
+    data = workspace.CACHE / wanted["input"]
     splits = {split: read_split(data, split) for split in ("train", "valid", "test")}
     train, valid, test = splits.values()
     stats = read_stats(data)
@@ -66,12 +67,13 @@ def main(name: str) -> None:
         for seed in seeds(raw):
             trained = workspace.MODELS / name / f"seed-{seed}"
             identity = workspace.read_json(trained / "run.json")
+            model, described = store.load(trained)
+            check_trained(trained, described, wanted)
             with record(tracking, "evaluate", identity, chosen) as run:
                 run.trained(trained)
                 run.datasets(sources)
                 if not rows:  # one seed's is enough, and logged while it is evaluated
                     run.model(name, trained)
-                model, described = store.load(trained)
                 shared = Shared(original, representation, stats["seconds"], settings)
                 scores = protocol.score(model.to(device), test, valid, shared, size, device)
                 probed = probe.score(model, train, test, size, device, scores.latents)

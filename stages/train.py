@@ -24,7 +24,7 @@ from pipeline.tracking.config import TrackingConfig
 from pipeline.tracking.run import Run, record
 from pipeline.training import work
 from pipeline.training.checkpoint import Checkpoints
-from pipeline.training.config import TrainConfig, VariantConfig, seeds, variant
+from pipeline.training.config import TrainConfig, VariantConfig, decisive, seeds, variant
 from pipeline.training.device import pick
 from pipeline.training.launch import launch
 from pipeline.training.learn import Job, learn
@@ -50,9 +50,7 @@ def describe(name: str, seed: int, config: VariantConfig, settings: TrainConfig,
     return {
         "variant": name,
         "seed": seed,
-        **config.model_dump(include={"network", "bottleneck", "scaling", "condition", "loss"}),
-        "train": settings.model_dump() if config.loss else None,
-        "input": config.representation,
+        **decisive(config, settings),
         "representation": stats["representation"],
         "seconds": stats["seconds"],
         "kind": train.kind,

@@ -1,13 +1,15 @@
 """Schemas of the `train` section and of the `models` entries."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from pipeline.errors import DataError
 from pipeline.losses.config import LossConfig
 from pipeline.models.config import BottleneckConfig, ConditionConfig, NetworkConfig
-from pipeline.params import Strict, entry, parse
+from pipeline.params import FILE, Strict, entry, flatten, parse
 
 
 class PlateauConfig(Strict):
@@ -118,3 +120,29 @@ def variant(raw: Mapping[str, Any], name: str) -> tuple[VariantConfig, TrainConf
     config = parse(VariantConfig, entry(raw, "models", name), f"models.{name}")
     defaults = parse(TrainConfig, raw.get("train") or {}, "train")
     return config, parse(TrainConfig, {**defaults.model_dump(), **config.train}, f"models.{name}.train")
+
+
+def decisive(config: VariantConfig, train: TrainConfig) -> dict[str, Any]:
+    """What of the params decides a variant's weights, as config.json of a trained one holds it."""
+    chosen = config.model_dump(mode="json", include={"network", "bottleneck", "scaling", "condition", "loss"})
+    return {**chosen, "train": train.model_dump(mode="json") if config.loss else None, "input": config.representation}
+
+
+def check_trained(folder: Path, described: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Refuse a trained variant that was made with other settings than params.yaml has now.
+
+    DVC trains again before it comes to this, except where it is told not to: `dvc repro --single-item`, `dvc commit`.
+
+    Args:
+        folder: of the trained variant, for the message.
+        described: its config.json.
+        wanted: from `decisive`.
+
+    Raises:
+        DataError: with the first setting that differs.
+    """
+    now, then = dict(flatten(wanted)), dict(flatten({key: described[key] for key in wanted}))
+    for key in sorted(now.keys() | then.keys()):
+        if (value := now.get(key)) != (old := then.get(key)):
+            differs = f"trained with {key} {old}, where {FILE} has {value}"
+            raise DataError(f"{folder}: {differs}; run `dvc repro --force train@{described['variant']}`")
