@@ -142,6 +142,9 @@ def check_trained(folder: Path, described: Mapping[str, Any], wanted: Mapping[st
         DataError: with the first setting that differs.
     """
     now, then = dict(flatten(wanted)), dict(flatten({key: described[key] for key in wanted}))
+    if now.get("bottleneck.latent", 0) is None:  # the data have decided
+        del now["bottleneck.latent"]
+        then.pop("bottleneck.latent", None)
     for key in sorted(now.keys() | then.keys()):
         if (value := now.get(key)) != (old := then.get(key)):
             differs = f"trained with {key} {old}, where {FILE} has {value}"

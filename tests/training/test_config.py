@@ -25,6 +25,9 @@ def kept(raw, name):
 def test_every_variant_is_as_it_was_trained(raw):
     for name in raw["models"]:
         check_trained(FOLDER, kept(raw, name), decisive(*variant(raw, name)))
+    fitted = kept(raw, "pca")
+    fitted["bottleneck"]["latent"] = 11  # null in params: as many as the data allow
+    check_trained(FOLDER, fitted, decisive(*variant(raw, "pca")))
 
 
 @pytest.mark.parametrize(
