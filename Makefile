@@ -30,8 +30,9 @@ repro: $(NEEDS_UV) ## set up, then build everything that is out of date, up to t
 compare: $(NEEDS_UV) ## what differs between the experiments of this commit: params and metrics
 	@$(RUN) dvc exp show --only-changed --hide-failed --drop '(data|pipeline|stages)/|Created|State|Executor' $(ARGS)
 
+# The order of the folders: xdist's own leaves the files of few and long tests to the end, where all wait for one.
 test: $(NEEDS_UV) ## set up, then run the test suite
-	$(RUN) pytest -n logical --maxprocesses 4 --dist loadfile
+	$(RUN) pytest -n auto --dist loadfile --no-loadscope-reorder
 
 lint: $(NEEDS_UV) ## check style, format and types
 	$(RUN) ruff check
