@@ -39,19 +39,22 @@ def remake(raw: dict[str, Any], variants: Mapping[str, dict[str, Any]]) -> None:
     raw["models"].update(made)
 
 
-def expand(raw: dict[str, Any], key: str) -> list[str]:
-    """The keys that `models.*.<key>` stands for, one for each variant with a loss; any other key stands for itself."""
-    if not key.startswith(EVERY):
-        return [key]
-    return [f"models.{name}.{key.removeprefix(EVERY)}" for name, block in raw["models"].items() if block.get("loss")]
-
-
 def override(raw: dict[str, Any], key: str, value: Any) -> None:
     """Set the dotted `key` of raw params in place; whether it is an option of its section, the schema says.
+
+    Args:
+        raw: params.
+        key: as `dvc exp run -S` takes it; `models.*.<key>` stands for that of every variant that is trained.
+        value: the new one.
 
     Raises:
         ParamsError: it is below an entry that is not there, or below a plain value.
     """
+    if key.startswith(EVERY):
+        for name, block in raw["models"].items():
+            if _is_trained(block):
+                override(raw, f"models.{name}.{key.removeprefix(EVERY)}", value)
+        return
     *path, last = key.split(".")
     place: Any = raw
     for depth, step in enumerate(path):
@@ -63,3 +66,11 @@ def override(raw: dict[str, Any], key: str, value: Any) -> None:
         if not isinstance(place, Mapping):
             raise ParamsError(f"{key}: {'.'.join(path[: depth + 1])} holds no keys (it is {place!r})")
     place[last] = copy.deepcopy(value)
+
+
+def _is_trained(block: Any) -> bool:
+    """Whether a variant is no baseline."""
+    try:
+        return bool(block["bottleneck"]["type"] != "linear")
+    except (KeyError, TypeError):
+        return True  # what is wrong with it, the schema says

@@ -25,15 +25,17 @@ class Study(Strict):
     """One file of studies/."""
 
     base: Path = Field(FILE, description="a params file, from the project's folder")
-    overrides: dict[str, Any] = Field({}, description="dotted key of the base: new value, in every experiment")
+    overrides: dict[str, Any] = Field(
+        {},
+        description="dotted key of the base: new value, in every experiment; `models.*.` before a key, here and below, "
+        "means every variant that is trained",
+    )
     models: dict[schema.Name, dict[str, Any]] = Field(
         {},
         description="the variants of the study, each a variant of the base (`from`, or the one of its name) and dotted "
         "keys of it: new value; a list names those that stay as they are; without any, those of the base",
     )
-    experiments: dict[Label, dict[str, Any]] = Field(
-        {}, description="name: dotted key, new value; `models.*.` before a key means every variant with a loss"
-    )
+    experiments: dict[Label, dict[str, Any]] = Field({}, description="name: dotted key, new value")
     grid: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(
         {}, description="dotted key: values, each of them with each experiment"
     )
@@ -144,8 +146,7 @@ def apply(study: Study, settings: dict[str, Any], base: dict[str, Any]) -> dict[
     if study.models:
         change.remake(base, study.models)
     for key, value in settings.items():
-        for one in change.expand(base, key):
-            change.override(base, one, value)
+        change.override(base, key, value)
     return base
 
 

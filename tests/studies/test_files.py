@@ -107,6 +107,7 @@ def test_the_command_puts_a_study_in_the_place_of_the_params(written):
 def test_experiments_are_crossed_with_the_grid(written):
     written(
         models=["pca", "mel_conv", "mel_fc"],
+        overrides={"models.*.train.patience": 3},
         experiments={"plain": {}, "spectral": {"models.mel_conv.loss.spectral": 0.3}},
         grid={"models.*.train.epochs": [5, 9]},
     )
@@ -117,6 +118,7 @@ def test_experiments_are_crossed_with_the_grid(written):
     for name, models in found.items():
         assert set(models) == {"pca", "mel_conv", "mel_fc"} and models["pca"].train == {}  # it is not trained
         assert {models[v].train["epochs"] for v in ("mel_conv", "mel_fc")} == {int(name[-1])}
+        assert {models[v].train["patience"] for v in ("mel_conv", "mel_fc")} == {3}
         assert models["mel_conv"].loss.spectral == (0.3 if name.startswith("spectral") else 0.0)
         assert models["mel_fc"].loss.spectral == 0.0
 
