@@ -265,7 +265,7 @@ def test_ui_serves_until_ctrl_c_and_leaves_no_process(project):
                 assert page.status == 200 and b"MLflow" in page.read()
             ui.send_signal(signal.SIGINT)
             assert ui.wait(timeout=30) == 0
-            assert not psutil.wait_procs(children, timeout=5)[1]
+            assert not psutil.wait_procs(children, timeout=30)[1]
         finally:
             for process in (ui, *children):
                 with contextlib.suppress(psutil.NoSuchProcess):

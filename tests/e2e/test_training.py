@@ -63,7 +63,7 @@ def killed(project, command, wait):
     children = psutil.Process(process.pid).children(recursive=True)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    psutil.wait_procs(children, timeout=10)
+    psutil.wait_procs(children, timeout=30)
     return any(checkpoints.rglob("*.pt"))
 
 

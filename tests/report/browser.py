@@ -109,7 +109,7 @@ class Browser:
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
-    def wait(self, script: str, seconds: float = 10) -> None:
+    def wait(self, script: str, seconds: float = 30) -> None:
         """Until an expression is true."""
         deadline = time.monotonic() + seconds
         while not self.run(script):

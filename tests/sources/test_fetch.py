@@ -233,7 +233,7 @@ def test_a_killed_download_is_resumed_by_the_next(project, server, number):
         assert process.poll() is None, process.communicate()
         time.sleep(0.02)
     process.send_signal(number)
-    printed = b"".join(process.communicate(timeout=10)).decode()
+    printed = b"".join(process.communicate(timeout=30)).decode()
     assert "Traceback" not in printed
     if number != signal.SIGKILL:
         assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143}[number]
