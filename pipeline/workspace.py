@@ -4,7 +4,6 @@
 `project()` is the user's own checkout, which outlives it: MLflow's database and kept work belong there.
 """
 
-import contextlib
 import hashlib
 import importlib
 import inspect
@@ -13,8 +12,6 @@ import os
 import shutil
 import signal
 import sys
-import threading
-import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -138,8 +135,6 @@ def run(main: Callable[..., None], *arguments: str) -> None:
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what it starts in the background
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # unwinds, so that nothing half-written stays
-    if "DVC_STAGE" in os.environ:
-        threading.Thread(target=_end_with_dvc, daemon=True).start()
     try:
         inspect.signature(main).bind(*arguments)
     except TypeError as error:
@@ -155,27 +150,6 @@ def run(main: Callable[..., None], *arguments: str) -> None:
         fail(str(error), error.exit_code)
     except OSError as error:  # a full or read-only disk, a file that may not be read
         fail(f"{error.filename or Path.cwd()}: {error.strerror or error}; nothing half-written was left", 1)
-
-
-def _end_with_dvc() -> None:
-    """End this process by SIGTERM when DVC is gone: `dvc queue kill` ends DVC, but not the stage that it began.
-
-    Between the two there may be a shell, which outlives DVC. It has DVC_STAGE in its environment, DVC itself has not.
-    """
-    import psutil  # type: ignore[import-untyped]  # comes with DVC, and training must run without
-
-    below = psutil.Process()
-    dvc = below.ppid()
-    with contextlib.suppress(psutil.Error):
-        for above in below.parents():
-            dvc = above.pid
-            if "DVC_STAGE" not in above.environ():
-                break
-            below = above
-    with contextlib.suppress(psutil.NoSuchProcess):
-        while below.ppid() == dvc:
-            time.sleep(1)
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def fail(message: str, code: int) -> None:

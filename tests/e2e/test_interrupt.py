@@ -1,5 +1,6 @@
 """A stage that is stopped, however, leaves nothing half-written and no process behind."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -91,6 +92,26 @@ def test_when_dvc_alone_is_killed_its_stage_ends_too(slow, command):
     assert psutil.wait_procs(processes, timeout=30)[1] == []
     process.communicate()
     assert [p.name for p in (slow.path / "data").iterdir() if "raw" in p.name] == []
+
+
+@pytest.mark.parametrize("command", ["{} && true", "exec {}"], ids=["a shell between them", "no shell"])
+def test_when_dvc_is_killed_while_its_stage_still_imports_libraries_that_ends_too(slow, command):
+    dvc_yaml = slow.path / "dvc.yaml"
+    stage = "python -m stages.download"
+    dvc_yaml.write_text(dvc_yaml.read_text().replace(stage, command.format(stage)))
+    script = slow.path / "stages" / "download.py"
+    script.write_text(script.read_text().replace("from pipeline", "import time; time.sleep(3)\nfrom pipeline", 1))
+    process = subprocess.Popen(["dvc", "repro", "download"], cwd=slow.path, env=environ(), stdout=-1, stderr=-1)
+    processes = []
+    while not processes:
+        assert process.poll() is None, process.communicate()
+        below = psutil.Process(process.pid).children(recursive=True)
+        with contextlib.suppress(psutil.Error):  # of Git, which has just ended
+            processes = below if any("stages.download" in child.cmdline() for child in below) else []
+    time.sleep(1)
+    process.kill()
+    assert psutil.wait_procs(processes, timeout=20)[1] == []
+    process.communicate()
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write into a read-only folder")
