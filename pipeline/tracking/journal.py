@@ -117,10 +117,9 @@ class Journal:
     def _keep_only(self, lines: list[bytes]) -> None:
         partial = self.folder / f".{CALLS}"
         partial.write_bytes(b"".join(lines))
-        (self.folder / SENT).unlink()  # killed here, all is made again, which changes nothing
-        partial.replace(self.folder / CALLS)
         self._sent = 0
-        self._note()
+        self._note()  # killed here, all is made again, which changes nothing
+        partial.replace(self.folder / CALLS)
 
     def _note(self) -> None:
         partial = self.folder / f".{SENT}"

@@ -23,7 +23,6 @@ def name(identity: Identity, tags: dict[str, str]) -> str:
 
 def tags(identity: Identity, stage: str) -> dict[str, str]:
     """Tags of a run that `stage` opens; those of an experiment only where DVC runs one."""
-    commit = _git("rev-parse", "HEAD")
     known: dict[str, str] = {
         key: str(identity[key]) for key in ("variant", "seed", "fingerprint", "data") if key in identity
     }
@@ -33,9 +32,7 @@ def tags(identity: Identity, stage: str) -> dict[str, str]:
         "dvc.stage": stage,
         **{tag: os.environ[key] for tag, key in OF_EXPERIMENT.items() if os.environ.get(key)},
         "mlflow.source.name": f"stages/{stage}.py",
-        "mlflow.source.git.commit": commit,
-        "git.commit": commit,
-        "git.dirty": str(bool(_git("status", "--porcelain", "--untracked-files=no"))).lower(),
+        **_code(),
         "mlflow.note.content": _note(identity),
     }
 
@@ -45,6 +42,13 @@ def _user() -> dict[str, str]:
         return {"mlflow.user": getpass.getuser()}
     except (KeyError, OSError):  # a container may run as a number without a name
         return {}
+
+
+def _code() -> dict[str, str]:
+    """The commit, and whether files were changed since; nothing where there is no commit."""
+    commit = _git("rev-parse", "--verify", "HEAD")
+    dirty = str(bool(_git("status", "--porcelain", "--untracked-files=no"))).lower()
+    return {"mlflow.source.git.commit": commit, "git.commit": commit, "git.dirty": dirty} if commit else {}
 
 
 def _note(identity: Identity) -> str:

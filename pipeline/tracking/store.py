@@ -33,7 +33,7 @@ def artifact_root() -> str:
 
 def without_password(text: str) -> str:
     """`text` with `user:password@` and `password=...` taken out of every address in it."""
-    return re.sub(r"(?<=password=)[^&\s]*", "", re.sub(r"//[^/@\s]*@", "//", text))
+    return re.sub(r"(?<=password=)[^&\s]*", "", re.sub(r"//[^/?#\s]*@", "//", text))
 
 
 def prepare() -> None:

@@ -154,6 +154,29 @@ def test_a_call_that_always_fails_keeps_nothing_else_back(first, capsys):
     shutil.rmtree(bad.parent)
 
 
+def test_killed_while_it_keeps_what_failed_a_journal_still_knows_its_run(first, project, tmp_path, monkeypatch):
+    (tmp_path / "a.png").write_bytes(b"png")
+    identity = IDENTITY | {"fingerprint": "kept"}
+    with record(CONFIG, "train", identity) as run:
+        assert run.identity["run_id"]
+        run.folder(tmp_path, "figures")
+        run._send(wait=True)
+        kept = put_aside(run)
+    (kept / "sent.json").unlink()
+    with broken(project), monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        replace = Path.replace
+
+        def killed(self, target):
+            replace(self, target)
+            if target.name == "calls.jsonl":
+                raise KeyboardInterrupt
+
+        patch.setattr(Path, "replace", killed)
+        Journal(kept).send(whole=True)
+    assert Journal(kept).run_id == run.identity["run_id"]
+    shutil.rmtree(kept.parent)
+
+
 def test_when_its_process_is_killed_all_is_sent_by_another_one(first, capsys):
     with record(CONFIG, "train", IDENTITY) as run:
         assert run.identity["run_id"]

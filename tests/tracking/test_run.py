@@ -1,9 +1,11 @@
 """Runs in a real MLflow store."""
 
+import subprocess
+
 import pytest
 
 from pipeline.errors import TrainingError
-from pipeline.tracking import store
+from pipeline.tracking import origin, store
 from pipeline.tracking.config import TrackingConfig
 from pipeline.tracking.run import record
 
@@ -107,6 +109,20 @@ def test_a_password_is_not_shown(monkeypatch, capsys):
     said = capsys.readouterr().err
     assert said.count("warning:") == 1
     assert "postgresql://127.0.0.1:9/mlflow failed" in said and "s3cret" not in said
+
+
+def test_a_password_may_have_an_at_sign():
+    said = "no answer from http://bob:s3@cret@there:5000/mail?to=a@b.c"
+    assert store.without_password(said) == "no answer from http://there:5000/mail?to=a@b.c"
+
+
+def test_without_a_commit_there_is_no_tag_of_one(tmp_path, monkeypatch):
+    (tmp_path / "params.yaml").touch()
+    (tmp_path / "dvc.yaml").touch()
+    monkeypatch.chdir(tmp_path)
+    for command in (["true"], ["git", "init", "-q"]):
+        subprocess.run(command, check=True)
+        assert not [key for key in origin.tags(IDENTITY, "train") if "git." in key]
 
 
 def test_tracking_can_be_off():
