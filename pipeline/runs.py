@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from pipeline.errors import MelismaError, ParamsError
 from pipeline.params import section, suggest
@@ -174,7 +175,7 @@ def _found(client: Any, run: Any) -> Found:
         params=dict(run.data.params),
         metrics=dict(run.data.metrics),
         tags={key: value for key, value in run.data.tags.items() if not key.startswith("mlflow.")},
-        artifacts=run.info.artifact_uri.removeprefix("file://"),
+        artifacts=unquote(uri.removeprefix("file://")) if (uri := run.info.artifact_uri).startswith("file:") else uri,
     )
 
 

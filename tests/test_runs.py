@@ -26,8 +26,9 @@ def melisma(*arguments):
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory, empty_store):
-    """A project with three runs."""
-    folder = tmp_path_factory.mktemp("project")
+    """A project with three runs, in a folder whose name is another one in an address."""
+    folder = tmp_path_factory.mktemp("project") / "my prüf #1"
+    folder.mkdir()
     shutil.copy(empty_store, folder)
     for name in ("params.yaml", "dvc.yaml"):
         shutil.copy(ROOT / name, folder)
@@ -63,6 +64,14 @@ def test_the_newest_stands_first_with_what_people_compare(project):
     assert "failed" in lines[0] and lines[0].endswith("1 min 20 s         the loss of epoch 3 is not finite")
     assert lines[1].split()[3:4] == ["big"] and lines[1].endswith("0.011")
     assert "latent" in melisma("runs", "--columns", "params.bottleneck.latent").stdout
+
+
+def test_columns_may_be_written_with_spaces_and_name_what_is_shown_anyway(project):
+    result = melisma("runs", "--columns", "status, test/mse, started")
+    header = "run             id        status    experiment  started           trained"
+    assert result.stderr == "" and " ".join(result.stdout.splitlines()[0].split()) == " ".join(
+        [*header.split(), "mse", "note"]
+    )
 
 
 @pytest.mark.parametrize("asked", [("--columns", "params.bottleneck.latnt"), ("--sort", "-bottleneck.latnt")])

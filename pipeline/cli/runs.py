@@ -20,6 +20,7 @@ COLUMNS = "test/mse,test/mel_mse,test/kl,test/cosine_similarity"
 EXAMPLE = "test/mse < 0.02 and tags.seed = '0'"
 NUMBER = re.compile(r"$|-?\d[\d.e+-]*( (min|s|h)( \d+ (s|min))?)?$|-?inf|nan")
 OWN = "variant", "seed", "error"  # tags that are said elsewhere
+SHOWN = "name", "status", "started"  # what may be asked for as a column, and is one of each table
 
 
 @app.command()
@@ -60,6 +61,7 @@ def runs(
         for line in waiting.count()[1]:
             typer.echo(line, err=True)
         return
+    shown = [key.strip() for key in columns.split(",")]
     if number := waiting.count()[0]:
         typer.echo(f"runs that MLflow has not got all of: {number} (`melisma runs --send`)", err=True)
     if run is not None:
@@ -75,12 +77,12 @@ def runs(
     if as_json:
         typer.echo(json.dumps([_plain(found) for found in rows[:limit]], indent=2))
     elif rows:
-        typer.echo("\n".join(_table([_row(found, columns.split(",")) for found in rows[:limit]])))
+        typer.echo("\n".join(_table([_row(found, shown) for found in rows[:limit]])))
     else:
         typer.echo(
             "no runs" + (" like this" if variant or experiment or study or status or where else " yet"), err=True
         )
-    asked = [] if columns == COLUMNS else columns.split(",")
+    asked = [] if columns == COLUMNS else shown
     for line in library.unknown(rows, [*asked, sort.removeprefix("-")]) if rows else ():
         typer.echo(line, err=True)
     if len(rows) > limit:
@@ -89,7 +91,7 @@ def runs(
 
 def _row(found: "Found", columns: list[str]) -> dict[str, str]:
     """A run's line: what each column holds."""
-    values = {key.removeprefix("test/"): found.value(key.strip()) for key in columns}
+    values = {key.removeprefix("test/"): found.value(key) for key in columns if key not in SHOWN}
     collapsed = found.tags.get("collapsed", "no")
     notes = [found.tags.get("error", ""), "" if collapsed == "no" else f"collapsed: {collapsed}"]
     return {
