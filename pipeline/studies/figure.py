@@ -78,9 +78,7 @@ def _curves(rows: list[Row], axis: str) -> Figure:
             known.sort(key=lambda row: float(row.settings[axis]))
             color, marker = style.OKABE_ITO[i % len(style.OKABE_ITO)], style.MARKERS[i % len(style.MARKERS)]
             x = [row.settings[axis] for row in known]
-            low, high = (
-                [row.metrics.get(f"{metric}_{end}") or row.metrics[metric] for row in known] for end in ("low", "high")
-            )
+            low, high = ([_bound(row, metric, end) for row in known] for end in ("low", "high"))
             ax.fill_between(x, low, high, color=color, alpha=0.15, linewidth=0)
             ax.plot(x, [row.metrics[metric] for row in known], marker=marker, markersize=4.5, color=color,
                     label=style.plain(name, 40))  # fmt: skip
@@ -98,6 +96,12 @@ def _curves(rows: list[Row], axis: str) -> Figure:
         ax.grid(True)
     _legend(picture, axes[0], any(row.collapsed for row in rows))
     return picture
+
+
+def _bound(row: Row, metric: str, end: str) -> float | None:
+    """The low or high end of a value's interval; where it has none, the value."""
+    bound = row.metrics.get(f"{metric}_{end}")
+    return row.metrics[metric] if bound is None else bound
 
 
 def _dots(rows: list[Row]) -> Figure:

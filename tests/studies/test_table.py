@@ -120,6 +120,14 @@ def test_a_number_with_enough_values_makes_curves_and_anything_else_dots(rows, t
     assert not figure.draw([rows[2]], tmp_path / "none.png") and not (tmp_path / "none.png").exists()
 
 
+def test_an_interval_that_begins_at_0_is_drawn_to_0(rows):
+    metrics = rows[0].metrics | {"probe_accuracy": 0.05, "probe_accuracy_low": 0.0, "probe_accuracy_high": 0.1}
+    scan = [replace(rows[0], settings={"epochs": n}, metrics=metrics) for n in (1, 2, 4)]
+    axes = {ax.get_title(): ax for ax in figure._curves(scan, "epochs").axes}
+    [band] = axes["Label accuracy"].collections
+    assert band.get_paths()[0].get_extents().extents[[1, 3]] == pytest.approx([0.0, 0.1])
+
+
 def test_without_a_run_there_is_no_file(project):
     project.write("other", grid={"train.clip_norm": [2.0]})
     assert summary.write("other", experiments("other")) == ([], [])
