@@ -60,7 +60,7 @@ def code() -> Iterator[str]:
     stages = yaml.safe_load((root() / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     for name, stage in stages.items():
         if name not in DRAWN:
-            yield from (dep for dep in stage.get("do", stage)["deps"] if not dep.startswith(("data/", "$")))
+            yield from (dep for dep in stage.get("do", stage).get("deps", ()) if not dep.startswith(("data/", "$")))
 
 
 def _params(revision: str) -> dict[str, Any] | None:

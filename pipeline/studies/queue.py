@@ -51,10 +51,17 @@ class Queue:
         self._queue = queue
 
     def put(self, experiment: Experiment, changed: str) -> None:
-        """Queue an experiment; `changed` is from `commit.base`."""
+        """Queue an experiment; `changed` is from `commit.base`.
+
+        Raises:
+            MelismaError: DVC could not run it.
+        """
         from dvc.repo.experiments.queue.base import QueueEntry
         from dvc.repo.experiments.queue.tasks import run_exp
 
+        cache = str(self._queue.repo.cache.local.path)
+        if not cache.isascii():  # DVC writes it into a file for each experiment, as ASCII
+            raise MelismaError(f"{cache}: DVC queues no experiments where this path is not ASCII; move the project")
         head = commit.git("rev-parse", "HEAD")
         message = self._queue.stash.format_message(head, head, experiment.full)
         revision = commit.stash(experiment, changed, head, message)
@@ -182,6 +189,8 @@ class Queue:
 
     def _error(self, entry: "QueueEntry") -> str:
         """The first error of its log, which is the stage's own; what DVC adds comes later."""
+        if not self._log(entry).exists():
+            return "DVC could not begin it; .dvc/tmp/exps/celery/dvc-exp-worker-*.out says why"
         lines = self._lines(entry)
         stage = next((match[1] for line in reversed(lines) if (match := STAGE.match(line))), "")
         errors = [match[1] for line in lines if (match := ERROR.match(line))]

@@ -18,7 +18,8 @@ from pipeline.studies import change
 
 FOLDER = Path("studies")
 
-Label = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$")]  # part of the name of a DVC experiment
+NAME = r"^[A-Za-z0-9_-]+$"  # of what becomes a part of the name of a DVC experiment
+Label = Annotated[str, StringConstraints(pattern=NAME)]
 
 
 class Study(Strict):
@@ -71,7 +72,7 @@ class Experiment:
 
 def names() -> list[str]:
     """The studies that there are."""
-    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+    return sorted(path.stem for path in FOLDER.glob("[!.]*.yaml"))
 
 
 def about(name: str) -> str:
@@ -90,6 +91,8 @@ def load(name: str) -> Study:
     if name not in names():
         raise ParamsError(f"{FOLDER}: there is no study '{name}'; {suggest(name, names())}")
     file = FOLDER / f"{name}.yaml"
+    if not re.match(NAME, name):
+        raise ParamsError(f"{file}: DVC's experiments are called after it; take a name of letters, digits, - and _")
     with _in(file):
         return parse(Study, read(file), "")
 

@@ -101,3 +101,10 @@ def test_every_code_that_a_number_depends_on_is_looked_at():
     paths = set(finished.code())
     assert {"pipeline/losses", "pipeline/evaluation", "stages/train.py", "stages/evaluate.py"} <= paths
     assert not paths & {"stages/report.py", "pipeline/report", "stages/figures.py"}
+
+
+def test_a_stage_of_ones_own_may_have_no_dependency(project):
+    before = set(finished.code())
+    dvc_yaml = project.path / "dvc.yaml"
+    dvc_yaml.write_text(f"{dvc_yaml.read_text()}  mine:\n    cmd: echo mine\n")
+    assert set(finished.code()) == before

@@ -152,6 +152,20 @@ def test_a_wrong_experiment_is_named_before_anything_is_queued(written, study, m
         studies.experiments("mine")
 
 
+@pytest.mark.parametrize("name", ["my study", "größe", "a,b"])
+def test_a_study_whose_name_dvc_would_refuse_at_the_end_is_refused_at_once(written, name):
+    written(overrides={"train.epochs": 2})
+    (studies.FOLDER / "mine.yaml").rename(studies.FOLDER / f"{name}.yaml")
+    with pytest.raises(ParamsError, match=f"^studies/{name}.yaml: .*letters, digits"):
+        studies.load(name)
+
+
+def test_what_an_editor_leaves_beside_a_study_is_none(written):
+    written(overrides={"train.epochs": 2})
+    (studies.FOLDER / ".#mine.yaml").symlink_to("me@here")
+    assert studies.names() == ["mine"]
+
+
 def test_one_of_several_experiments_has_to_be_named(written):
     written(grid={"train.epochs": [2, 3]})
     with pytest.raises(ParamsError, match="mine has 2 experiments; take one, as in mine/epochs-2"):

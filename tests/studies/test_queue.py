@@ -9,7 +9,10 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from pipeline.studies.queue import Queue
+from pipeline.errors import MelismaError
+from pipeline.studies.queue import Queue, opened
+from pipeline.studies.study import experiments
+from tests.studies.conftest import build
 
 SLEEP = "import time; print(flush=True); time.sleep(60)"
 HOUR = 3600.0
@@ -84,3 +87,19 @@ def test_of_the_dead_workers_experiments_those_of_the_study_alone_are_ended(tmp_
     assert known.killed == {} and process.poll() is None
     Queue(known).bury({"study-mine"})
     assert known.killed == {"mine": -1} and not psutil.pid_exists(process.pid)
+
+
+def test_in_a_folder_in_which_dvc_could_not_begin_it_nothing_is_queued(tmp_path, monkeypatch):
+    (tmp_path / "prüf").mkdir()
+    project = build(tmp_path / "prüf")
+    monkeypatch.chdir(project.path)
+    project.write("mine", overrides={"train.epochs": 7})
+    with opened() as queue:
+        with pytest.raises(MelismaError, match=r"prüf/.*: DVC queues no experiments"):
+            queue.put(experiments("mine")[0], "HEAD")
+        assert queue.others(set()) == []
+
+
+def test_of_an_experiment_that_dvc_could_not_begin_its_workers_log_is_named(tmp_path, process):
+    entry = SimpleNamespace(name="study-mine", stash_rev="gone")
+    assert "dvc-exp-worker-*.out says why" in Queue(DVC(tmp_path, process))._error(entry)
