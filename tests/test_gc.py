@@ -313,6 +313,16 @@ def test_downloads_stay_while_a_commit_names_their_source(project):
     assert find(project, sources=known.sources) == {("downloads", ".melisma/downloads/84476491-musicnet.tar.gz.part")}
 
 
+def test_a_commit_whose_params_are_no_utf_8_stops_nothing(project):
+    params = (project.path / "params.yaml").read_bytes()
+    (project.path / "params.yaml").write_bytes("# größer\n".encode("latin-1") + params)
+    project.commit("latin", None)
+    (project.path / "params.yaml").write_bytes(params)
+    project.seed("latin")
+    project.seed("gone")
+    assert listed(gc()) == {("seeds", "mel_conv-seed0 gone")}
+
+
 def test_a_result_that_the_cache_lacks_may_be_of_any_training(project):
     digest = project.commit("elsewhere", None)
     cache = project.path / ".dvc" / "cache" / "files" / "md5"

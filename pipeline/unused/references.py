@@ -57,7 +57,7 @@ def collect(cache: Path) -> References:
     for pattern in ("models/*/seed-*/run.json", "evaluation/*/run.json"):
         for file in workspace.DATA.glob(pattern):
             found.add(workspace.read_json(file))
-    locks = [*_versions(LOCK), Path(LOCK).read_text() if Path(LOCK).is_file() else ""]
+    locks = [*_versions(LOCK), Path(LOCK).read_text(encoding="utf-8") if Path(LOCK).is_file() else ""]
     for variant, digest in {result for text in locks for result in RESULT.findall(text)}:
         identities = list(_identities(cache, digest))
         if None not in identities:
@@ -99,7 +99,8 @@ def _versions(file: str) -> Iterator[str]:
 
 def _git(*arguments: str) -> str:
     try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)
+        # A commit may hold anything, also text that is not UTF-8.
+        done = subprocess.run(["git", *arguments], capture_output=True, encoding="utf-8", errors="replace", check=True)
     except (OSError, subprocess.CalledProcessError) as error:
         said = (getattr(error, "stderr", None) or str(error)).strip()
         raise MelismaError(
