@@ -60,7 +60,12 @@ class File:
         section, *rest = setting.path
         if ANY not in rest:
             return [setting.key]
-        return [".".join((section, name, *rest[1:])) for name in self.raw.get(section) or {}]
+        return [".".join((section, name, *rest[1:])) for name in self.names(section)]
+
+    def names(self, section: str) -> list[str]:
+        """Of variants or representations; none where the section does not hold."""
+        found = self.raw.get(section)
+        return [str(name) for name in found] if isinstance(found, Mapping) else []
 
     def values(self, setting: Setting, keys: list[str]) -> list[Value]:
         """What a setting's keys are, each once: many variants may have one default of `train`, and some override it."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import shutil
 import signal
 import socket
@@ -148,6 +149,27 @@ def test_explain_helps_where_the_file_does_not_hold(project):
     assert "constant | cosine | plateau" in text and "no values: params.yaml: train.schedule" in text
 
 
+@pytest.mark.parametrize("models", [3, ["a"], {1: {}}, {"a": 3}])
+def test_explain_helps_where_the_variants_do_not_hold(project, models):
+    (project / "params.yaml").write_text(yaml.safe_dump({"models": models}))
+    result = melisma("params", "--explain", "models")
+    assert result.exit_code == 0 and "no values: params.yaml: " in result.stdout
+
+
+def test_a_reader_that_has_seen_enough_gets_no_error(project):
+    with subprocess.Popen([*MELISMA, "params"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as command:
+        command.stdout.close()
+        assert command.stderr.read() == ""
+
+
+def test_a_terminal_that_lacks_a_letter_gets_another_one(project):
+    edit(project, "experiment: melisma", "experiment: 音")
+    done = subprocess.run(
+        [*MELISMA, "params"], env=os.environ | {"PYTHONIOENCODING": "latin-1"}, capture_output=True, check=True
+    )
+    assert b"experiment: ?" in done.stdout
+
+
 def test_params_works_from_a_subfolder_and_says_where_it_cannot(project, monkeypatch, tmp_path_factory):
     (project / "data").mkdir()
     monkeypatch.chdir(project / "data")
@@ -253,9 +275,10 @@ def test_ui_says_why_the_server_did_not_start(project, monkeypatch):
 
 
 @pytest.mark.e2e
-def test_ui_serves_until_ctrl_c_and_leaves_no_process(project):
+@pytest.mark.parametrize("under", [[], ["nohup"]])
+def test_ui_serves_until_ctrl_c_and_leaves_no_process(project, under):
     children = []
-    with subprocess.Popen([*MELISMA, "ui"], stdout=subprocess.PIPE, text=True) as ui:
+    with subprocess.Popen([*under, *MELISMA, "ui"], stdout=subprocess.PIPE, text=True) as ui:
         try:
             address = next(word for line in ui.stdout for word in line.split() if word.startswith("http://"))
             children = psutil.Process(ui.pid).children(recursive=True)
@@ -263,6 +286,10 @@ def test_ui_serves_until_ctrl_c_and_leaves_no_process(project):
             assert address.startswith("http://127.0.0.1:")
             with urllib.request.urlopen(address, timeout=20) as page:
                 assert page.status == 200 and b"MLflow" in page.read()
+            if under:
+                ui.send_signal(signal.SIGHUP)  # as of a terminal that is closed
+                with pytest.raises(subprocess.TimeoutExpired):
+                    ui.wait(timeout=2)
             ui.send_signal(signal.SIGINT)
             assert ui.wait(timeout=30) == 0
             assert not psutil.wait_procs(children, timeout=30)[1]

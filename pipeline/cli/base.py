@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +19,8 @@ class Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that `ctx` asks for."""
+        if isinstance(sys.stdout, TextIOWrapper):  # a terminal may lack the dash of an interval, or a path's letters
+            sys.stdout.reconfigure(errors="replace")
         before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what runs in the background
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # unwinds, so that nothing half-written stays
@@ -27,6 +30,8 @@ class Commands(TyperGroup):
             workspace.fail(str(error), error.exit_code)
         except KeyboardInterrupt:
             workspace.fail("interrupted; nothing half-written was left", 130)
+        except BrokenPipeError:  # `melisma params | head`
+            raise
         except OSError as error:  # a full or read-only disk, a file that may not be read
             workspace.fail(f"{error.filename or Path.cwd()}: {error.strerror or error}", 1)
         finally:

@@ -100,7 +100,7 @@ def _section(file: File, setting: Setting, keys: list[str], inner: list[Setting]
     for name, shown, meaning in rows:
         yield f"  {name:{widths[0]}}  {shown:{widths[1]}}  {_first(meaning)}"
     if named:
-        yield f"  here: {', '.join(file.raw.get(setting.key) or {})}"
+        yield f"  here: {', '.join(file.names(setting.key))}"
 
 
 def _kind(place: tuple[str, ...], kind: str) -> str:

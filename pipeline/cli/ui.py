@@ -77,8 +77,11 @@ def _server(port: int, uri: str, artifacts: str) -> Iterator[tuple[subprocess.Po
     # A database's address may hold a password, which a command line would show to every user of the machine.
     environment = os.environ | {"MLFLOW_BACKEND_STORE_URI": uri, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     log = workspace.state() / "ui.log"
-    # A closed terminal ends it as Ctrl-C does, and that also works where a script started it in the background.
-    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    # All end it as Ctrl-C does, also where a script started it in the background, which lets Ctrl-C be ignored.
+    ends = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # a closed terminal; under nohup it goes on
+        ends.append(signal.SIGHUP)
+    for name in ends:
         signal.signal(name, signal.default_int_handler)
     with log.open("wb") as file:
         # In a group of its own, so that its workers can be ended with it, and Ctrl-C reaches it once, from here.
@@ -88,7 +91,7 @@ def _server(port: int, uri: str, artifacts: str) -> Iterator[tuple[subprocess.Po
     try:
         yield server, log
     finally:
-        for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for name in ends:
             signal.signal(name, signal.SIG_IGN)  # a second Ctrl-C must not leave the job half done
         _end(server)
 
