@@ -25,10 +25,11 @@ class Pair:
         return self.low > 0 or self.high < 0
 
     def shares(self, of: float) -> tuple[str, str]:
-        """The difference and its interval in per cent of `of`: +3.1 %, and +0.4 to +5.2."""
+        """The difference and its interval in per cent of `of`: +3.1 %, and +0.4 to +5.2; whole numbers from 100 on."""
         if not of:  # nothing is left of the best one's error
             return NONE, ""
-        found = [f"{100 * value / of:+.2g}" for value in (self.difference, self.low, self.high)]
+        percents = [100 * value / of for value in (self.difference, self.low, self.high)]
+        found = [f"{value:+.2g}" if abs(value) < 99.5 else f"{value:+,.0f}" for value in percents]
         return f"{found[0]}{SPACE}%", f"{found[1]} to {found[2]}"
 
 

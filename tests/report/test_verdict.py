@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from pipeline.report.table import Row
-from pipeline.report.verdict import paired, verdict
+from pipeline.report.text import SPACE
+from pipeline.report.verdict import Pair, paired, verdict
 
 
 def row(name: str, error: float, *, role: str = "variant", collapsed: bool = False, representation: str = "mel") -> Row:
@@ -78,3 +79,8 @@ def test_intervals_of_no_difference_hold_zero_as_often_as_they_say() -> None:
         assert pair is not None
         held += not pair.decided
     assert 0.9 <= held / 200 <= 0.99
+
+
+def test_a_difference_is_written_without_an_exponent() -> None:
+    assert Pair(0.031, 0.004, 0.052).shares(1.0) == (f"+3.1{SPACE}%", "+0.4 to +5.2")
+    assert Pair(1.31, 0.996, 12.5).shares(1.0) == (f"+131{SPACE}%", "+100 to +1,250")
