@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -181,8 +180,8 @@ def _found(client: Any, run: Any) -> Found:
 
 def _nothing_yet() -> bool:
     """Whether the store is a database that no stage has made: looking at it would make it, which takes seconds."""
-    place = store.tracking_uri().removeprefix("sqlite:///")
-    return place != store.tracking_uri() and not Path(place).exists()
+    file = store.database()
+    return file is not None and not file.exists()
 
 
 def _quoted(text: str) -> str:

@@ -26,8 +26,8 @@ def melisma(*arguments):
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory, empty_store):
-    """A project with three runs, in a folder whose name is another one in an address."""
-    folder = tmp_path_factory.mktemp("project") / "my prüf #1"
+    """A project with three runs, in a folder whose name an address writes otherwise."""
+    folder = tmp_path_factory.mktemp("project") / "my prüf #1 50%20?"
     folder.mkdir()
     shutil.copy(empty_store, folder)
     for name in ("params.yaml", "dvc.yaml"):
@@ -164,6 +164,11 @@ def test_looking_makes_no_database(project, tmp_path, monkeypatch):
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     assert melisma("runs").stderr == "no runs yet\n"
     assert not (tmp_path / "mlflow.db").exists()
+
+
+def test_a_database_may_be_named_with_options(project, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"{store.tracking_uri()}?timeout=30")
+    assert len(names()) == len(RUNS)
 
 
 def test_a_store_that_fails_is_one_line_without_its_password(project, monkeypatch):

@@ -4,7 +4,9 @@ import logging
 import os
 import re
 from contextlib import chdir, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from filelock import FileLock
 
@@ -18,7 +20,14 @@ if TYPE_CHECKING:
 
 def tracking_uri() -> str:
     """MLFLOW_TRACKING_URI, or a database in the project (not in a temporary workspace, which DVC deletes)."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{workspace.project() / 'mlflow.db'}"
+    path = str(workspace.project() / "mlflow.db").replace("%", "%25").replace("?", "%3F")  # as Jenkins names folders
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{path}"
+
+
+def database() -> Path | None:
+    """The file of the store, where that is SQLite."""
+    kind, _, path = tracking_uri().partition("?")[0].partition(":///")
+    return Path(unquote(path)) if kind == "sqlite" else None
 
 
 def served() -> bool:

@@ -21,8 +21,8 @@ REPORTS = 3  # that stay, the newest: each is a copy of all pages, and stage rep
 
 def own() -> bool:
     """Whether MLflow is the project's own database, and exists."""
-    database = workspace.project() / "mlflow.db"
-    return store.tracking_uri() == f"sqlite:///{database}" and database.exists()
+    file = store.database()
+    return file == workspace.project() / "mlflow.db" and file.exists()
 
 
 def find(references: References, unfinished: Iterable[str], abandoned: Iterable[str]) -> Iterator[Unused]:
