@@ -1,0 +1,106 @@
+"""A project in which something is unused."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from pipeline.cli import app
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass
+class Project:
+    """A project in Git with results that were not computed: what DVC and MLflow know of them is written by hand."""
+
+    path: Path
+    runs: dict[str, str] = field(default_factory=dict)
+
+    def git(self, *arguments):
+        name = ("-c", "user.name=a", "-c", "user.email=a@b.c")
+        done = subprocess.run(["git", *name, *arguments], cwd=self.path, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    def kept(self, content):
+        """Put a file into DVC's cache; its digest."""
+        digest = hashlib.md5(content.encode()).hexdigest()
+        return self._store(digest, content)
+
+    def _store(self, digest, content):
+        place = self.path / ".dvc" / "cache" / "files" / "md5" / digest[:2] / digest[2:]
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(content)
+        return digest
+
+    def lock(self, training, run=None):
+        """Let dvc.lock have the result of a training."""
+        identity = {"variant": "mel_conv", "seed": 0, "fingerprint": training, "run_id": run}
+        inside = json.dumps([{"md5": self.kept(json.dumps(identity)), "relpath": "seed-0/run.json"}])
+        digest = self._store(hashlib.md5(inside.encode()).hexdigest() + ".dir", inside)
+        out = {"path": "data/models/mel_conv", "hash": "md5", "md5": digest, "size": 1, "nfiles": 1}
+        lock = {"schema": "2.0", "stages": {"train@mel_conv": {"cmd": "python", "outs": [out]}}}
+        (self.path / "dvc.lock").write_text(yaml.safe_dump(lock, sort_keys=False))
+        return digest
+
+    def commit(self, training, run):
+        digest = self.lock(training, run)
+        self.git("add", ".")
+        self.git("commit", "-qm", training)
+        return digest
+
+    def seed(self, training, run=None, place="seeds", seed=0):
+        folder = self.path / ".melisma" / place / training
+        folder.mkdir(parents=True)
+        identity = {"variant": "mel_conv", "seed": seed, "fingerprint": training, "run_id": run}
+        (folder / "run.json").write_text(json.dumps(identity))
+        (folder / "weights").write_bytes(b"w" * 1000)
+        for path in (*folder.iterdir(), folder):
+            os.utime(path, (0, 0))
+        return folder
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A project of two variants, both of which have a result."""
+    return begin(tmp_path, monkeypatch)
+
+
+def begin(folder, patch):
+    """Make such a project the current one."""
+    shutil.copy(ROOT / "dvc.yaml", folder)
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params["models"] = {name: params["models"][name] for name in ("pca", "mel_conv")}
+    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    (folder / ".dvc").mkdir()
+    (folder / ".dvc" / "config").touch()
+    (folder / ".gitignore").write_text("/.melisma\n/.dvc/cache\n/.dvc/tmp\n/data\n/mlflow.db\n/mlartifacts\n")
+    for name in params["models"]:
+        (folder / "data" / "models" / name / "seed-0").mkdir(parents=True)
+    enter(folder, patch)
+    made = Project(folder)
+    made.git("init", "-q", "-b", "main")
+    return made
+
+
+def enter(folder, patch):
+    patch.chdir(folder)
+    patch.setenv("DVC_ROOT", str(folder))
+    patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
+def gc(*arguments):
+    result = CliRunner().invoke(app, ["gc", "--json", *arguments])
+    assert result.exit_code == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+def listed(found):
+    return {(item["kind"], item["name"]) for item in found["unused"]}
