@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from pipeline.tracking.origin import Identity
 from pipeline.tracking.run import record
 
 if TYPE_CHECKING:
-    from dvc.api import DVCFileSystem
+    from dvc.fs import DVCFileSystem
 
 BETWEEN = ","  # names of experiments in a tag, where a run is part of several
 
@@ -100,17 +100,24 @@ def _reading(experiment: Experiment) -> Iterator[None]:
 
 def _runs(experiment: Experiment, revision: str) -> Iterator[str]:
     """The id of each run of an experiment: one for each variant and seed."""
-    from dvc.api import DVCFileSystem
+    from dvc.repo import Repo
 
-    files = DVCFileSystem(str(workspace.root()), rev=revision)
-    for variant in experiment.raw["models"]:
-        folder = workspace.EVALUATION / variant
+    with ExitStack() as opened:
         with _reading(experiment):
-            identities, results = (json.loads(files.read_text(f"{folder}/{name}.json")) for name in ("run", "results"))
-        outcomes = {one["seed"]: one for one in results}
-        for identity in identities:
-            outcome = outcomes[identity["seed"]]
-            yield _found(identity, outcome["tags"]["evaluation"]) or _made(identity, outcome, experiment, files)
+            # The file system of dvc.api looks at the top of the Git repository, of which the project may be a folder.
+            repo = opened.enter_context(Repo(str(workspace.root())))
+            opened.enter_context(repo.switch(revision))
+        for variant in experiment.raw["models"]:
+            folder = Path("/", workspace.EVALUATION, variant)
+            with _reading(experiment):
+                identities, results = (
+                    json.loads(repo.dvcfs.read_text(f"{folder}/{name}.json")) for name in ("run", "results")
+                )
+            outcomes = {one["seed"]: one for one in results}
+            for identity in identities:
+                outcome = outcomes[identity["seed"]]
+                found = _found(identity, outcome["tags"]["evaluation"])
+                yield found or _made(identity, outcome, experiment, repo.dvcfs)
 
 
 def _found(identity: Identity, evaluation: str) -> str | None:
@@ -133,7 +140,7 @@ def _made(identity: Identity, outcome: dict[str, Any], experiment: Experiment, f
     Raises:
         MelismaError: a file is not there, or the run could not be opened.
     """
-    trained = workspace.MODELS / identity["variant"] / f"seed-{identity['seed']}"
+    trained = Path("/", workspace.MODELS, identity["variant"], f"seed-{identity['seed']}")
     with TemporaryDirectory() as folder:
         with _reading(experiment):
             for name in ("config.json", "history.csv"):

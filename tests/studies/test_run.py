@@ -1,6 +1,7 @@
 """A study through DVC's queue: followed, interrupted, with a failure and a worker that is killed."""
 
 import csv
+import json
 import signal
 import time
 
@@ -8,6 +9,7 @@ import psutil
 
 from pipeline import workspace
 from pipeline.studies import queue
+from tests.studies.conftest import build
 
 PATIENCE = 240  # seconds
 
@@ -61,3 +63,15 @@ def test_a_study_goes_on_past_a_failure_an_interrupt_and_a_killed_worker(project
         ["epochs-60", "mel_conv", "60", str(1 / 60), "4.0"],
         ["epochs-5, epochs-60", "mean", "", str(1 / 20), "4.0"],
     ]
+
+
+def test_a_study_of_a_project_that_is_a_folder_of_a_repository(tmp_path):
+    (tmp_path / "a folder").mkdir()
+    project = build(tmp_path / "a folder")
+    (project.path / ".git").rename(tmp_path / ".git")
+    project.git("add", "-A", ":/")
+    project.git("commit", "-qm", "moved")
+    project.write("mine", overrides={"models.mel_conv.train.epochs": 5}, models=["mel_conv"])
+    project.study("run", "mine", "--jobs", "1")
+    [row] = json.loads(project.study("table", "mine", "--json"))
+    assert (row["variant"], row["mse"]) == ("mel_conv", 1 / 5)

@@ -167,10 +167,10 @@ def test_a_result_that_is_not_in_the_cache_is_no_failure_of_mlflow(project, monk
     def fail(*_):
         raise error("not there")
 
-    monkeypatch.setattr("dvc.api.DVCFileSystem", lambda *_, **__: SimpleNamespace(read_text=fail))
+    monkeypatch.setattr("dvc.repo.Repo.dvcfs", SimpleNamespace(read_text=fail))
     [one, *_] = experiments("scan")
     with pytest.raises(MelismaError, match=r"^scan-epochs-5: a file .* DVC's cache .not there.; `dvc exp pull REMOTE"):
-        runs.note("scan", {one.name: "revision"}, [one])
+        runs.note("scan", {one.name: "HEAD"}, [one])
 
 
 def test_the_command_shows_where_each_experiment_stands(project):
