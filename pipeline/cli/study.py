@@ -84,7 +84,7 @@ def run_study(
     os.chdir(workspace.root())
     # Both are taken once: hours later the files may be others.
     every, changed = run.chosen(name, None), commit.base()
-    wanted = run.chosen(name, only.split(",")) if only else every
+    wanted = run.chosen(name, [one.strip() for one in only.split(",")]) if only else every
     try:
         with following(name) as told:
             states = run.run(wanted, changed, jobs, told, typer.echo)

@@ -51,6 +51,15 @@ def test_edits_made_while_a_study_runs_do_not_unmake_its_results(project, starte
     assert started(during, "--jobs", "1") == {"mine": made[0]}
 
 
+def test_names_of_experiments_may_have_spaces_between_them(project, started):
+    project.write("mine", models=["mean"], grid={"train.epochs": [7, 8, 9]})
+    wanted = []
+    started(
+        lambda experiments, *_: wanted.extend(one.name for one in experiments) or {}, "--only", "epochs-7, epochs-9"
+    )
+    assert wanted == ["epochs-7", "epochs-9"]
+
+
 def test_show_says_that_what_is_done_may_be_of_other_recordings(project):
     project.write("mine", overrides={"train.epochs": 7}, models=["mean"])
     assert CliRunner().invoke(app, ["study", "show", "mine"]).stderr == ""
