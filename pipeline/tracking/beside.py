@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from pipeline.errors import MelismaError
-from pipeline.tracking import outbox
+from pipeline.tracking import outbox, store
 from pipeline.tracking.journal import Journal
 
 ROOT = Path(__file__).parents[2]
@@ -133,6 +133,7 @@ def _adopt(environment: dict[str, str]) -> None:
     for key in [key for key in os.environ if key.startswith(NAMES) and key not in environment]:
         del os.environ[key]
     os.environ.update(environment)
+    store.set_defaults()  # the client, which did so once, may have been made for an earlier question
 
 
 if __name__ == "__main__":

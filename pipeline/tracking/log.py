@@ -105,7 +105,8 @@ def tag(run_id: str, key: str, value: str) -> None:
 
 def folder(run_id: str, path: Path, name: str) -> None:
     """Log every file below `path` as an artifact below `name`."""
-    client().log_artifacts(run_id, str(path), name)
+    with store.sending_files():
+        client().log_artifacts(run_id, str(path), name)
 
 
 def datasets(run_id: str, found: list[dict[str, Any]]) -> None:
@@ -166,7 +167,8 @@ def evaluated(run_id: str, results: dict[str, Any], is_new: bool, at: int) -> No
 
 def pyfunc(run_id: str, variant: str, path: Path) -> None:
     """Log the model in the folder `path`; see `model.log`."""
-    model.log(client(), run_id, variant, path)
+    with store.sending_files():
+        model.log(client(), run_id, variant, path)
 
 
 def register(run_id: str, variant: str, tags: dict[str, str]) -> None:

@@ -3,7 +3,8 @@
 import logging
 import os
 import re
-from contextlib import chdir, nullcontext
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -16,6 +17,16 @@ from pipeline.tracking.config import TrackingConfig
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+SECONDS = "MLFLOW_HTTP_REQUEST_TIMEOUT"
+SECONDS_FOR_FILES = "120"
+DEFAULTS = {
+    # A store that cannot be reached should cost seconds, not MLflow's default of minutes.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    SECONDS: "15",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",  # nothing leaves this machine unasked, as with DVC
+}
 
 
 def tracking_uri() -> str:
@@ -45,6 +56,28 @@ def without_password(text: str) -> str:
     return re.sub(r"(?<=password=)[^&\s]*", "", re.sub(r"//[^/?#\s]*@", "//", text))
 
 
+def set_defaults() -> None:
+    """Set what the environment does not say of how MLflow works, which it reads at each call."""
+    for key, value in DEFAULTS.items():
+        os.environ.setdefault(key, value)
+
+
+@contextmanager
+def sending_files() -> Iterator[None]:
+    """Wait longer in the block: a server answers only when a file lies where it keeps it, which may be another server.
+
+    What the environment says of it holds all the same.
+    """
+    usual = os.environ.get(SECONDS) == DEFAULTS[SECONDS]
+    if usual:
+        os.environ[SECONDS] = SECONDS_FOR_FILES
+    try:
+        yield
+    finally:
+        if usual:
+            os.environ[SECONDS] = DEFAULTS[SECONDS]
+
+
 def prepare() -> None:
     """Create the database and the experiment, where they are missing."""
     experiment(client(), section(TrackingConfig, "tracking").experiment)
@@ -52,11 +85,7 @@ def prepare() -> None:
 
 def client() -> "MlflowClient":
     """A client of the store, which exists when this returns: creating it from two processes at once fails in MLflow."""
-    # A store that cannot be reached should cost seconds, not MLflow's default of minutes.
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "15")
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # nothing leaves this machine unasked, as with DVC
+    set_defaults()
     from mlflow import MlflowClient
 
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.ERROR)
