@@ -123,16 +123,14 @@ def mlflow_store() -> str:
     Raises:
         CheckError: it does not.
     """
-    from pipeline.tracking import store
+    from pipeline.tracking import journal, store
 
     uri = store.tracking_uri()
     try:
         store.prepare()
     except Exception as error:
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
-        remote = uri.startswith(("http://", "https://"))
-        fix = "start that server, or unset MLFLOW_TRACKING_URI" if remote else FIXES["mlflow"]
-        raise CheckError(store.without_password(f"{uri}: {first}"), fix) from error
+        fix = "start that server, or unset MLFLOW_TRACKING_URI" if store.served() else FIXES["mlflow"]
+        raise CheckError(store.without_password(f"{uri}: {journal.reason(error)}"), fix) from error
     return store.without_password(uri)
 
 

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from pipeline import doctor, schema
 from pipeline.cli import app
-from pipeline.tracking import store
+from pipeline.tracking import store, view
 
 ROOT = Path(__file__).resolve().parent.parent
 MELISMA = [sys.executable, "-c", "from pipeline.cli import app; app()"]
@@ -249,7 +249,7 @@ def test_doctor_hides_the_password_of_a_store(project, monkeypatch):
     monkeypatch.setattr(store, "prepare", unreachable)
     with pytest.raises(doctor.CheckError) as caught:
         doctor.mlflow_store()
-    assert str(caught.value) == "https://example.org/mlflow: no answer from https://example.org"
+    assert str(caught.value) == "https://example.org/mlflow: no answer from https://example.org second line"
     assert "MLFLOW_TRACKING_URI" in caught.value.fix
 
 
@@ -262,8 +262,17 @@ def test_ui_names_the_port_that_is_taken(project):
 
 
 def test_ui_points_to_a_server_that_is_already_there(project, monkeypatch):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://example.org:5000")
-    assert "http://example.org:5000" in melisma("ui").stdout
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@example.org:5000/")
+    monkeypatch.setattr(store, "client", lambda: None)
+    monkeypatch.setattr(view, "fragment", lambda client: "/#/experiments/1")
+    assert "http://example.org:5000/#/experiments/1" in melisma("ui").stdout
+
+
+def test_ui_does_not_point_to_a_server_that_is_down(project, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    result = melisma("ui")
+    assert result.exit_code == 1 and "Connection refused" in result.stderr and not result.stdout
 
 
 def test_ui_says_why_the_server_did_not_start(project, monkeypatch):

@@ -33,12 +33,15 @@ def ui(
 
     It listens on 127.0.0.1 only. Where MLFLOW_TRACKING_URI names a server, that one's address is printed instead.
     """
+    from pipeline import runs
     from pipeline.tracking import store, view
 
     os.chdir(workspace.root())
     uri = store.tracking_uri()
     if store.served():
-        typer.echo(f"MLflow runs at {store.without_password(uri)} (MLFLOW_TRACKING_URI)")
+        with runs.reached() as client:
+            address = f"{store.without_password(uri).rstrip('/')}{view.fragment(client)}"
+        typer.echo(f"MLflow UI: {address} (MLFLOW_TRACKING_URI)")
         return
     port = _port(port)
     typer.echo("starting MLflow, which takes some seconds ...")

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from urllib3.exceptions import HTTPError
+
 from pipeline import workspace
 from pipeline.tracking import log
 
@@ -152,9 +154,9 @@ def answers() -> bool:
 
 
 def reason(error: Exception) -> str:
-    """Why a call failed, in a line: what the system said, where a long chain of libraries began with that."""
+    """Why a call failed, in a line: what the system or a server said, where a chain of libraries began with that."""
     first: BaseException = error
     while (earlier := first.__cause__ or first.__context__) is not None:
         first = earlier
-    error = first if isinstance(first, OSError) and first.strerror else error
+    error = first if isinstance(first, OSError | HTTPError) and str(first) else error
     return " ".join(str(error).split())[:LONGEST] or type(error).__name__

@@ -12,10 +12,12 @@ from pathlib import Path
 
 import psutil
 import pytest
+from mlflow.exceptions import MlflowException
+from urllib3.exceptions import ResponseError
 
-from pipeline.tracking import outbox, store
+from pipeline.tracking import beside, outbox, store
 from pipeline.tracking.config import TrackingConfig
-from pipeline.tracking.journal import Journal
+from pipeline.tracking.journal import Journal, reason
 from pipeline.tracking.run import record
 from tests.tracking.recorded import get, history, put_aside
 
@@ -80,6 +82,19 @@ def test_a_store_that_is_down_stops_nothing_and_keeps_all(monkeypatch, capsys, t
     assert found.data.params == {"b": "2"} and history(found.info.run_id, "a") == [(1, 0.5), (2, 0.25)]
     assert [a.path for a in store.client().list_artifacts(found.info.run_id, "figures")] == ["figures/a.png"]
     assert len(newest("down")) == 1 and not outbox.waiting() and not folder.parent.exists()
+
+
+def test_every_question_leaves_what_is_set_for_mlflow(monkeypatch):
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    store.client()
+    beside._adopt({"MLFLOW_HTTP_REQUEST_TIMEOUT": "7"})
+    assert (store.DEFAULTS | {"MLFLOW_HTTP_REQUEST_TIMEOUT": "7"}).items() <= os.environ.items()
+
+
+def test_what_a_server_answered_is_said_rather_than_what_was_asked():
+    error = MlflowException("API request to http://127.0.0.1/api/2.0/mlflow/experiments/search failed")
+    error.__cause__ = ResponseError("too many 503 error responses")
+    assert reason(error) == "too many 503 error responses"
 
 
 def test_a_store_that_fails_in_the_middle_gets_the_rest_when_it_works_again(first, project, tmp_path, capsys):
