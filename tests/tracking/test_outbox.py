@@ -91,6 +91,14 @@ def test_every_question_leaves_what_is_set_for_mlflow(monkeypatch):
     assert (store.DEFAULTS | {"MLFLOW_HTTP_REQUEST_TIMEOUT": "7"}).items() <= os.environ.items()
 
 
+@pytest.mark.parametrize(("said", "waits"), [("15", "120"), ("7", "7")])
+def test_files_are_waited_for_longer_unless_the_environment_says_how_long(monkeypatch, said, waits):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", said)
+    with store.sending_files():
+        assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == waits
+    assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == said
+
+
 def test_what_a_server_answered_is_said_rather_than_what_was_asked():
     error = MlflowException("API request to http://127.0.0.1/api/2.0/mlflow/experiments/search failed")
     error.__cause__ = ResponseError("too many 503 error responses")
