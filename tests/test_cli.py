@@ -162,12 +162,12 @@ def test_a_reader_that_has_seen_enough_gets_no_error(project):
         assert command.stderr.read() == ""
 
 
-def test_a_terminal_that_lacks_a_letter_gets_another_one(project):
+def test_a_terminal_that_lacks_a_letter_gets_its_number(project):
     edit(project, "experiment: melisma", "experiment: 音")
     done = subprocess.run(
         [*MELISMA, "params"], env=os.environ | {"PYTHONIOENCODING": "latin-1"}, capture_output=True, check=True
     )
-    assert b"experiment: ?" in done.stdout
+    assert rb"experiment: \u97f3" in done.stdout
 
 
 def test_params_works_from_a_subfolder_and_says_where_it_cannot(project, monkeypatch, tmp_path_factory):

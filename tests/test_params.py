@@ -6,7 +6,7 @@ import re
 import pytest
 import yaml
 
-from pipeline import explain, params, schema
+from pipeline import params, schema, settings
 from pipeline.errors import ParamsError
 from pipeline.training.config import variant
 
@@ -217,8 +217,8 @@ def test_the_file_says_every_default():
 
 
 def test_every_key_has_a_meaning():
-    assert [setting.key for setting in explain.settings() if not setting.meaning] == []
-    leaves = [setting for setting in explain.settings() if not explain.below(setting)]
+    assert [setting.key for setting in settings.settings() if not setting.meaning] == []
+    leaves = [setting for setting in settings.settings() if not settings.below(setting)]
     assert [setting.key for setting in leaves if not setting.takes] == []
     assert len({setting.key for setting in leaves}) > 100
 

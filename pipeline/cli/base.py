@@ -20,7 +20,7 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command that `ctx` asks for."""
         if isinstance(sys.stdout, TextIOWrapper):  # a terminal may lack the dash of an interval, or a path's letters
-            sys.stdout.reconfigure(errors="replace")
+            sys.stdout.reconfigure(errors="backslashreplace")
         before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what runs in the background
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # unwinds, so that nothing half-written stays
