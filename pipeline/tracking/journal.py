@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from urllib3.exceptions import HTTPError
-
 from pipeline import workspace
 from pipeline.tracking import log
 
@@ -155,6 +153,8 @@ def answers() -> bool:
 
 def reason(error: Exception) -> str:
     """Why a call failed, in a line: what the system or a server said, where a chain of libraries began with that."""
+    from urllib3.exceptions import HTTPError  # comes with MLflow
+
     first: BaseException = error
     while (earlier := first.__cause__ or first.__context__) is not None:
         first = earlier
