@@ -133,5 +133,7 @@ def _written(name: str, every: "list[Experiment]") -> None:
     if rows:
         typer.echo(table.text(rows), nl=False)
         typer.echo(", ".join(map(str, files)))
+    if lacking := table.uncompared(rows):
+        typer.echo(f"not compared, since MLflow lacks the errors of single recordings: {', '.join(lacking)}", err=True)
     if lacking := table.missing(every, rows):
         typer.echo(f"without a result: {', '.join(lacking)}; `melisma study run {name}` runs them", err=True)

@@ -22,8 +22,8 @@ OF_SEEDS = (
 
 
 def tracks(windows: pd.DataFrame) -> dict[str, list[Any]]:
-    """What two variants are compared by, recording by recording: track_id, group and mel_mse, None where it is NaN."""
-    found = windows.groupby("track_id", as_index=False).agg({"group": "first", "mel_mse": "mean"})
+    """What two variants are compared by, recording by recording: track_id, group, mse and mel_mse; None for NaN."""
+    found = windows.groupby("track_id", as_index=False).agg({"group": "first", "mse": "mean", "mel_mse": "mean"})
     plain = found.astype(object).where(found.notna(), None)
     return {str(name): plain[name].tolist() for name in plain}
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from pipeline.figures import style
 from pipeline.report.charts.marks import plain_number
 from pipeline.report.text import digits
-from pipeline.studies.table import Row, written
+from pipeline.studies.table import Row, on_one_scale, written
 
 PANELS = {
     "mse": "MSE, own scale",
@@ -50,7 +50,7 @@ def _values(rows: list[Row], key: str) -> list[object]:
 def _panels(rows: list[Row]) -> dict[str, str]:
     """Metrics that there are; the own scale only where it tells something else than the common one."""
     found = {metric: title for metric, title in PANELS.items() if any(row.metrics[metric] is not None for row in rows)}
-    if all(digits(row.metrics["mse"]) == digits(row.metrics["mel_mse"]) for row in rows):
+    if on_one_scale(rows):
         del found["mse"]
     return found
 

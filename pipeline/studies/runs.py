@@ -78,7 +78,9 @@ def tracks(found: list[Any]) -> pd.DataFrame | None:
                 return None
             path = log.client().download_artifacts(run.info.run_id, log.TRACKS, folder)
             tables.append(pd.DataFrame(workspace.read_json(Path(path))))
-    return pd.concat(tables).groupby(["track_id", "group"])[["mel_mse"]].mean().reset_index()
+    together = pd.concat(tables)
+    errors = [name for name in ("mse", "mel_mse") if name in together]  # earlier versions recorded the second alone
+    return together.groupby(["track_id", "group"])[errors].mean().reset_index()
 
 
 @contextmanager

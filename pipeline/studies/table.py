@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any
 
@@ -21,10 +21,19 @@ from pipeline.tracking import log
 
 BOUNDED = ("mse", "mel_mse", "kl", "cosine_similarity", "probe_accuracy")  # each has a 95 % interval
 METRICS = [*(f"{name}{end}" for name in BOUNDED for end in ("", "_low", "_high")), "perplexity"]
+ERRORS = ("mse", "mel_mse")  # that are compared recording by recording
 SECONDS = "epoch/seconds"
 RESAMPLES = 2000  # of the bootstrap
 NAMED = 2  # experiments that others are compared with, up to which the title names them
 MANY = 2  # changed settings beyond which the table shows no interval
+
+
+@dataclass(frozen=True)
+class Change:
+    """How much higher an error is than that of another experiment, on the same recordings."""
+
+    pair: Pair
+    base: float | None  # the other's error
 
 
 @dataclass(frozen=True)
@@ -41,12 +50,12 @@ class Row:
     settings: dict[str, Any]  # of what the study changes: key and value; None where the variant has no such setting
     seeds: list[int]
     metrics: dict[str, float | None]
-    tracks: pd.DataFrame | None  # the mel MSE of each test recording
+    scale: Any  # the representation, on which its own MSE is measured
+    tracks: pd.DataFrame | None  # `ERRORS` of each test recording
     collapsed: str | None  # why, or None
     seconds: float | None  # of training, all seeds
     against: str | None = None  # the experiment it is compared with
-    base: float | None = None  # the mel MSE of that
-    pair: Pair | None = None  # how much higher its own is, on the same recordings
+    changes: dict[str, Change] = field(default_factory=dict)  # of `ERRORS`
 
     @property
     def name(self) -> str:
@@ -60,8 +69,11 @@ class Row:
         """All of it under one key each."""
         first = {"experiment": ", ".join(self.experiments), "variant": self.variant, **self.settings}
         last = {"collapsed": self.collapsed, "seconds": self.seconds, "seeds": len(self.seeds)}
-        ends = {"": "difference", "_low": "low", "_high": "high"}
-        compared = {f"mel_mse_change{end}": getattr(self.pair, key, None) for end, key in ends.items()}
+        compared = {}
+        for name in ERRORS:
+            pair = self.changes[name].pair if name in self.changes else None
+            for end, key in {"": "difference", "_low": "low", "_high": "high"}.items():
+                compared[f"{name}_change{end}"] = getattr(pair, key, None)
         return first | self.metrics | {"against": self.against} | compared | last
 
 
@@ -91,8 +103,10 @@ def _compared(rows: list[Row], experiments: list[Experiment]) -> list[Row]:
         against = firsts[row.experiments[0]]
         other = next((each for each in rows if against in each.experiments and each.variant == row.variant), row)
         if other is not row:
-            pair = paired(row.tracks, other.tracks, "mel_mse", RESAMPLES)
-            row = replace(row, against=against, base=other.metrics["mel_mse"], pair=pair)
+            names = [name for name in ERRORS if name == "mel_mse" or row.scale == other.scale]
+            pairs = {name: paired(row.tracks, other.tracks, name, RESAMPLES) for name in names}
+            changes = {name: Change(pair, other.metrics[name]) for name, pair in pairs.items() if pair}
+            row = replace(row, against=against, changes=changes)
         found.append(row)
     return found
 
@@ -100,6 +114,16 @@ def _compared(rows: list[Row], experiments: list[Experiment]) -> list[Row]:
 def missing(experiments: list[Experiment], rows: list[Row]) -> list[str]:
     """Experiments without a row."""
     return [one.name for one in experiments if not any(one.name in row.experiments for row in rows)]
+
+
+def uncompared(rows: list[Row]) -> list[str]:
+    """Experiments with a variant that is compared with no other, since MLflow lacks the errors of its recordings."""
+    return list(dict.fromkeys(row.name for row in rows if row.tracks is None))
+
+
+def on_one_scale(rows: list[Row]) -> bool:
+    """Whether the variants' own scale is the common log-mel, to as many digits as are shown."""
+    return all(digits(row.metrics["mse"]) == digits(row.metrics["mel_mse"]) for row in rows)
 
 
 def keys(experiments: list[Experiment]) -> dict[str, str]:
@@ -151,13 +175,18 @@ def _cells(rows: list[Row]) -> tuple[list[str], list[list[str]]]:
 
         return cell
 
+    def change(name: str) -> Callable[[Row], str]:
+        return lambda row: _change(row.changes.get(name))
+
+    firsts = _firsts(rows)
     columns: list[tuple[str, Callable[[Row], str]]] = [
         ("experiment", lambda row: row.name),
         ("variant", lambda row: row.variant),
         *((key, lambda row, key=key: written(row.settings[key])) for key in settings),
         ("MSE", bounded("mse")),
+        *([] if on_one_scale(rows) else [(f"MSE against {firsts}", change("mse"))]),
         ("mel MSE", bounded("mel_mse")),
-        (f"mel MSE against {_firsts(rows)}", _change),
+        (f"mel MSE against {firsts}", change("mel_mse")),
         ("KL, nats", bounded("kl")),
         ("cosine", bounded("cosine_similarity")),
         ("label accuracy", bounded("probe_accuracy", percent)),
@@ -172,15 +201,15 @@ def _cells(rows: list[Row]) -> tuple[list[str], list[list[str]]]:
 
 def _firsts(rows: list[Row]) -> str:
     """What rows are compared with, for a title."""
-    names = list(dict.fromkeys(row.against for row in rows if row.pair))
+    names = list(dict.fromkeys(row.against for row in rows if row.changes))
     return " or ".join(map(str, names)) if len(names) <= NAMED else "the first"
 
 
-def _change(row: Row) -> str:
+def _change(change: Change | None) -> str:
     """The difference in per cent, with its interval."""
-    if row.pair is None or not row.base:
+    if change is None or not change.base:
         return NONE
-    share, between = row.pair.shares(row.base)
+    share, between = change.pair.shares(change.base)
     return f"{share} ({between})"
 
 
@@ -198,6 +227,7 @@ def _row(tag: str, variant: str, found: list[Any], experiments: list[Experiment]
         settings={short: _setting(parts, variant, key) for key, short in columns.items()},
         seeds=sorted(int(run.data.tags["seed"]) for run in found),
         metrics={name: _mean([value[name] for value in values]) for name in METRICS},
+        scale=parts[0].raw["representations"].get(block["representation"]) if block else None,
         tracks=runs.tracks(found),
         collapsed=next((reason for reason in reasons if reason != "no"), None),
         seconds=_seconds(found),

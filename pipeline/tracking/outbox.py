@@ -22,6 +22,7 @@ from pipeline.errors import MelismaError
 from pipeline.tracking import log, store
 from pipeline.tracking.journal import Journal, answers, reason
 
+HELD = ".held"  # a file in a stage's folder, locked while that is in use: NFS locks no folders
 PATIENCE = 60.0  # seconds, with what a killed stage has left
 
 
@@ -43,7 +44,7 @@ def begin() -> tuple[Path, int]:
     name = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{os.getpid()}"  # the order in which they are sent
     hidden = _place() / f".{name}"  # until it is locked, lest another process takes it for one that was left
     hidden.mkdir(parents=True)
-    held = os.open(hidden, os.O_RDONLY)
+    held = os.open(hidden / HELD, os.O_CREAT | os.O_RDWR)
     fcntl.flock(held, fcntl.LOCK_EX)
     return hidden.rename(_place() / name), held
 
@@ -133,7 +134,12 @@ def _runs(process: Path) -> list[Path]:
 def _let_finish() -> None:
     """Wait for what still sends for a stage that was killed: till then it is not known what the stage's run holds."""
     until = time.monotonic() + PATIENCE
-    while time.monotonic() < until and any(_held(folder) and _killed(folder) for folder in _place().glob("[!.]*")):
+    while busy := [folder for folder in _place().glob("[!.]*") if _held(folder) and _killed(folder)]:
+        if time.monotonic() > until:
+            print(
+                f"warning: another process still sends what is in {busy[0]}; try again when it is done", file=sys.stderr
+            )
+            return
         time.sleep(0.1)
 
 
@@ -145,7 +151,7 @@ def _ended() -> Iterator[Path]:
 def _held(folder: Path) -> bool:
     """Whether a stage, or the process beside it, has this folder."""
     try:
-        seen = os.open(folder, os.O_RDONLY)
+        seen = os.open(folder / HELD, os.O_RDWR)
     except OSError:  # it has just gone; nothing is found in it either
         return False
     try:

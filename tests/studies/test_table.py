@@ -45,7 +45,8 @@ def logged(variant, seed, names, metrics, seconds=None, collapsed="no", study="s
     run = log.client().create_run(store.experiment(log.client(), "melisma"), tags=tags).info.run_id
     for key, value in {"mel_mse": metrics["mse"], **metrics}.items():
         log.client().log_metric(run, f"test/{key}", value)
-    tracks = {"track_id": list("abcd"), "group": list("xxyz"), "mel_mse": [metrics["mse"] + n / 100 for n in range(4)]}
+    errors = [metrics["mse"] + n / 100 for n in range(4)]
+    tracks = {"track_id": list("abcd"), "group": list("xxyz"), "mse": errors, "mel_mse": errors}
     log.client().log_dict(run, tracks, log.TRACKS)
     for epoch, value in enumerate([seconds - 10, 10.0] if seconds else [], 1):
         log.client().log_metric(run, "epoch/seconds", value, step=epoch)
@@ -65,13 +66,25 @@ def test_a_row_for_each_experiment_and_variant_of_means_over_the_seeds(rows):
         ("epochs-5, epochs-10", "mean"),  # one run for both: nothing that they change is of this variant
     ]
     first, second, mean = rows
-    assert (first.pair, mean.pair) == (None, None) and second.against == "epochs-5"
-    assert second.pair.difference == pytest.approx(-0.015) and second.pair.high < 0  # what tracks differ in cancels
+    assert (first.changes, mean.changes) == ({}, {}) and second.against == "epochs-5"
+    pair = second.changes["mel_mse"].pair
+    assert pair.difference == pytest.approx(-0.015) and pair.high < 0  # what tracks differ in cancels
+    assert second.changes["mse"].pair == pair and table.uncompared(rows) == []
     assert first.metrics["mse"] == pytest.approx(0.025) and first.metrics["mse_low"] == pytest.approx(0.023)
     assert (first.seeds, first.seconds, first.collapsed) == ([0, 1], 70.0, None)
     assert [row.settings for row in rows] == [{"epochs": 5}, {"epochs": 10}, {"epochs": None}]
     assert second.collapsed and mean.seconds is None
     assert table.missing(experiments("scan"), rows) == ["epochs-20"]
+
+
+def test_an_error_on_the_own_scale_is_compared_with_one_on_the_same(rows):
+    first, second, _ = rows
+    pair = [first, replace(second, scale="another")]
+    assert list(table._compared(pair, experiments("scan"))[1].changes) == ["mel_mse"]
+    own = [replace(row, metrics=row.metrics | {"mel_mse": 1.0}) for row in (first, second)]
+    titles = [table.text(shown).splitlines()[0] for shown in (rows, own)]
+    assert [title.count("against epochs-5") for title in titles] == [1, 2]  # the same twice tells nothing
+    assert table.uncompared([first, replace(second, tracks=None)]) == ["epochs-10"]
 
 
 def test_the_table_shows_what_there_is(rows):
