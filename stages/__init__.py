@@ -25,16 +25,20 @@ def _end_with_dvc() -> None:
             if "DVC_STAGE" not in above.environ():
                 break
             below = above
-    with contextlib.suppress(psutil.NoSuchProcess):
-        while below.ppid() == dvc:
-            time.sleep(1)
-    os.kill(os.getpid(), signal.SIGTERM)
+
+    def watch() -> None:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            while below.ppid() == dvc:
+                time.sleep(1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 if sys.argv[0] == "-m":  # `python -m stages.x`, before x is imported, which may take seconds
     signal.signal(signal.SIGINT, lambda *_: os._exit(130))
     if "DVC_STAGE" in os.environ:
-        threading.Thread(target=_end_with_dvc, daemon=True).start()
+        _end_with_dvc()
     # Half a million objects come with the libraries and stay to the end. Searched for garbage again and again, and
     # once more at exit, they would make a start half as long again.
     gc.set_threshold(10_000, 50, 100)

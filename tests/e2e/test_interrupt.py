@@ -1,6 +1,5 @@
 """A stage that is stopped, however, leaves nothing half-written and no process behind."""
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -79,38 +78,35 @@ def test_after_kill_9_no_worker_stays_and_the_next_run_starts_afresh(slow):
     assert not (slow.path / "data" / ".raw.partial").exists()
 
 
-@pytest.mark.parametrize("command", ["{} && true", "exec {}"], ids=["a shell between them", "no shell"])
-def test_when_dvc_alone_is_killed_its_stage_ends_too(slow, command):
-    """As by `dvc queue kill`: a stage that went on would use the cores for an experiment that nobody waits for."""
+@pytest.fixture(params=["{} && true", "exec {}"], ids=["a shell between them", "no shell"])
+def repro(slow, request):
+    """`slow`, whose stage is begun by a shell that stays between DVC and it, or that does not."""
     dvc_yaml = slow.path / "dvc.yaml"
     stage = "python -m stages.download"
-    dvc_yaml.write_text(dvc_yaml.read_text().replace(stage, command.format(stage)))
-    process, processes = begun(slow, "dvc", "repro", "download")
-    names = [child.name() for child in psutil.Process(process.pid).children()]
+    dvc_yaml.write_text(dvc_yaml.read_text().replace(stage, request.param.format(stage)))
+    return slow
+
+
+def test_when_dvc_alone_is_killed_its_stage_ends_too(repro):
+    """As by `dvc queue kill`: a stage that went on would use the cores for an experiment that nobody waits for."""
+    process, processes = begun(repro, "dvc", "repro", "download")
     process.kill()
-    assert len(names) == 1 and names[0].startswith("python") == command.startswith("exec"), names
     assert psutil.wait_procs(processes, timeout=30)[1] == []
     process.communicate()
-    assert [p.name for p in (slow.path / "data").iterdir() if "raw" in p.name] == []
+    assert [p.name for p in (repro.path / "data").iterdir() if "raw" in p.name] == []
 
 
-@pytest.mark.parametrize("command", ["{} && true", "exec {}"], ids=["a shell between them", "no shell"])
-def test_when_dvc_is_killed_while_its_stage_still_imports_libraries_that_ends_too(slow, command):
-    dvc_yaml = slow.path / "dvc.yaml"
-    stage = "python -m stages.download"
-    dvc_yaml.write_text(dvc_yaml.read_text().replace(stage, command.format(stage)))
-    script = slow.path / "stages" / "download.py"
-    script.write_text(script.read_text().replace("from pipeline", "import time; time.sleep(3)\nfrom pipeline", 1))
-    process = subprocess.Popen(["dvc", "repro", "download"], cwd=slow.path, env=environ(), stdout=-1, stderr=-1)
-    processes = []
-    while not processes:
+def test_when_dvc_is_killed_while_its_stage_still_imports_libraries_that_ends_too(repro):
+    script, mark = repro.path / "stages" / "download.py", repro.path / "begun"
+    slower = "import time, pathlib; pathlib.Path('begun').touch(); time.sleep(60)"
+    script.write_text(script.read_text().replace("from pipeline", f"{slower}\nfrom pipeline", 1))
+    process = subprocess.Popen(["dvc", "repro", "download"], cwd=repro.path, env=environ(), stdout=-1, stderr=-1)
+    while not mark.exists():
         assert process.poll() is None, process.communicate()
-        below = psutil.Process(process.pid).children(recursive=True)
-        with contextlib.suppress(psutil.Error):  # of Git, which has just ended
-            processes = below if any("stages.download" in child.cmdline() for child in below) else []
-    time.sleep(1)
+        time.sleep(0.05)
+    stage = psutil.Process(process.pid).children(recursive=True)
     process.kill()
-    assert psutil.wait_procs(processes, timeout=20)[1] == []
+    assert psutil.wait_procs(stage, timeout=30)[1] == []
     process.communicate()
 
 
