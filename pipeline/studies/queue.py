@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from dvc.repo.experiments.queue.celery import LocalCeleryQueue
 
 GRACE = 10.0  # seconds in which an experiment may end by itself
-SLACK = 2.0  # seconds by which the system's time of a process's start may be wrong: it is rounded
 PATIENCE = 60.0  # seconds in which a worker must have begun, or the queue be free
 STAGE = re.compile(r"^Running stage '([^']+)'")
 EPOCH = re.compile(r"epoch (\d+) of (\d+)")
@@ -113,7 +112,7 @@ class Queue:
         """Numbers of the processes that run experiments of this queue."""
         found = []
         for file in Path(self._queue.wdir).glob("dvc-exp-worker-*.json"):
-            if process := _process(file):
+            if process := _process(file, "queue-worker"):
                 found.append(process.pid)
         return found
 
@@ -153,7 +152,7 @@ class Queue:
     def _end(self, entry: "QueueEntry") -> None:
         """End what still lives of an experiment, and delete its folder."""
         key = entry.stash_rev
-        if process := _process(Path(self._queue.pid_dir) / key / f"{key}.json"):
+        if process := _process(Path(self._queue.pid_dir) / key / f"{key}.json", key):
             with contextlib.suppress(psutil.NoSuchProcess):
                 _stop([process, *process.children(recursive=True)])
         if (info := self._queue.proc.get(key)) and info.returncode is None:
@@ -208,16 +207,15 @@ def opened() -> Iterator[Queue]:
         yield Queue(repo_experiments.celery_queue)
 
 
-def _process(file: Path) -> psutil.Process | None:
+def _process(file: Path, word: str) -> psutil.Process | None:
     """The process of DVC that this file of DVC tells of, if it lives.
 
-    After a restart of the machine another process may have its number: one that began later than the file was written.
+    After a restart of the machine another process may have its number: one without this word on its command line.
     """
     try:
         info = json.loads(file.read_text())
         process = psutil.Process(int(info["pid"]))
-        is_meant = process.create_time() <= file.stat().st_mtime + SLACK and "dvc" in " ".join(process.cmdline())
-        return process if info["returncode"] is None and is_meant else None
+        return process if info["returncode"] is None and word in " ".join(process.cmdline()) else None
     except (OSError, ValueError, KeyError, psutil.Error):
         return None
 

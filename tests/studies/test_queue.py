@@ -1,7 +1,6 @@
 """What of DVC's queue is alive, and what is ended of it."""
 
 import json
-import os
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -15,7 +14,6 @@ from pipeline.studies.study import experiments
 from tests.studies.conftest import build
 
 SLEEP = "import time; print(flush=True); time.sleep(60)"
-HOUR = 3600.0
 
 
 def begun(*arguments):
@@ -27,8 +25,8 @@ def begun(*arguments):
 
 @pytest.fixture
 def process():
-    """One that looks like one of DVC's."""
-    with begun("dvc", "exp") as made:
+    """One that looks like a worker, and like what runs the experiments mine and other."""
+    with begun("queue-worker", "mine", "other") as made:
         yield made
         made.kill()
 
@@ -36,16 +34,13 @@ def process():
 class DVC:
     """What DVC's queue knows of processes: `process` is a worker, and runs the experiments mine and other."""
 
-    def __init__(self, folder, process, older=0.0):
-        """`older`: seconds before the process began in which the files were written."""
+    def __init__(self, folder, process):
         self.wdir = self.pid_dir = str(folder)
         self.proc = {name: SimpleNamespace(pid=process.pid, returncode=None) for name in ("mine", "other")}
         self.killed = {}
         for file in ("mine/mine.json", "other/other.json", "dvc-exp-worker-1.json"):
             (folder / file).parent.mkdir(exist_ok=True)
             (folder / file).write_text(json.dumps({"pid": process.pid, "returncode": None}))
-            written = psutil.Process(process.pid).create_time() - older
-            os.utime(folder / file, (written, written))
 
     def iter_active(self):
         return [SimpleNamespace(name=f"study-{name}", stash_rev=name) for name in self.proc]
@@ -65,19 +60,12 @@ def test_a_worker_is_one_as_long_as_it_lives(tmp_path, process):
     assert queue.workers() == []
 
 
-def test_after_a_restart_whoever_has_the_number_is_no_worker_and_lives_on(tmp_path, process):
-    known = DVC(tmp_path, process, older=HOUR)
-    assert Queue(known).workers() == []
-    Queue(known).bury({"study-mine"})
-    assert known.killed == {"mine": -1} and process.poll() is None  # with a code of its end DVC sends no signal
-
-
-def test_what_is_not_dvc_is_no_worker_and_lives_on(tmp_path):
-    with begun("other") as process:
+def test_after_a_restart_whoever_has_the_number_is_no_worker_and_lives_on(tmp_path):
+    with begun("dvc", "exp", "show") as process:
         known = DVC(tmp_path, process)
         assert Queue(known).workers() == []
         Queue(known).bury({"study-mine"})
-        assert process.poll() is None
+        assert known.killed == {"mine": -1} and process.poll() is None  # with a code of its end DVC sends no signal
         process.kill()
 
 
