@@ -117,7 +117,7 @@ class Queue:
         return found
 
     def start(self, jobs: int) -> None:
-        """Start so many workers, each with its share of the cores, which go on when this process has ended.
+        """Start workers until there are so many, each with its share of the cores; they go on when this process ends.
 
         Raises:
             MelismaError: DVC could not.

@@ -58,7 +58,7 @@ def run(
     Args:
         wanted: experiments of one study.
         changed: a commit of the files that they are run from, from `commit.base`.
-        jobs: workers, where none runs yet; by default as many as fit.
+        jobs: workers, unless more of them run already; by default as many as fit, where none does.
         told: called with the states at every look.
         say: called with what a user should know once.
 
@@ -69,8 +69,11 @@ def run(
     with queue.opened() as opened:
         with _alone():
             _fill(wanted, opened, changed, say)
-            if jobs and (workers := len(opened.workers())) not in (0, jobs):
-                say(f"workers that run already: {workers}; --jobs {jobs} says nothing to them")
+            workers = len(opened.workers())
+            if jobs and workers > jobs:
+                say(f"workers that run already: {workers}, more than --jobs {jobs}; `dvc queue stop` ends them")
+            elif jobs and 0 < workers < jobs:  # perhaps what is left of another study's
+                opened.start(jobs)
         for now in _follow(wanted, opened, number, changed):
             told(now)
     return now

@@ -74,7 +74,7 @@ class Stood:
 
     def __init__(self, states, workers=(), others=()):
         self.waiting, self.numbers, self.names = states, list(workers), list(others)
-        self.put_in, self.forgotten = [], []
+        self.put_in, self.forgotten, self.started = [], [], []
 
     def workers(self):
         return self.numbers
@@ -94,6 +94,9 @@ class Stood:
 
     def put(self, experiment, changed):
         self.put_in.append(experiment.full)
+
+    def start(self, jobs):
+        self.started.append(jobs)
 
 
 @pytest.fixture
@@ -120,12 +123,17 @@ def test_what_was_queued_with_older_code_is_taken_out_and_queued_anew(project, r
 
 
 def test_it_says_what_else_is_run_and_that_workers_run_already(ran):
-    said = ran(Stood({}, workers=[1, 2], others=["own", "another"]), jobs=3)
+    said = ran(Stood({}, workers=[1, 2], others=["own", "another"]), jobs=1)
     assert said == [
         "run as well, since they are in DVC's queue: own, another",
-        "workers that run already: 2; --jobs 3 says nothing to them",
+        "workers that run already: 2, more than --jobs 1; `dvc queue stop` ends them",
     ]
-    assert ran(Stood({}, workers=[1, 2]), jobs=2) == []
+
+
+@pytest.mark.parametrize(("jobs", "started"), [(2, []), (3, [3]), (None, [])])
+def test_workers_that_are_missing_are_added(ran, jobs, started):
+    stood = Stood({}, workers=[1, 2])
+    assert ran(stood, jobs) == [] and stood.started == started
 
 
 def test_code_that_git_does_not_track_is_named(project, ran):
