@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from math import isclose
 from statistics import fmean
 from typing import Any
 
@@ -23,6 +24,7 @@ BOUNDED = ("mse", "mel_mse", "kl", "cosine_similarity", "probe_accuracy")  # eac
 METRICS = [*(f"{name}{end}" for name in BOUNDED for end in ("", "_low", "_high")), "perplexity"]
 ERRORS = ("mse", "mel_mse")  # that are compared recording by recording
 SECONDS = "epoch/seconds"
+ROUNDING = 0.005  # of an error, by which it may differ where it is measured twice
 RESAMPLES = 2000  # of the bootstrap
 NAMED = 2  # experiments that others are compared with, up to which the title names them
 MANY = 2  # changed settings beyond which the table shows no interval
@@ -122,8 +124,8 @@ def uncompared(rows: list[Row]) -> list[str]:
 
 
 def on_one_scale(rows: list[Row]) -> bool:
-    """Whether the variants' own scale is the common log-mel, to as many digits as are shown."""
-    return all(digits(row.metrics["mse"]) == digits(row.metrics["mel_mse"]) for row in rows)
+    """Whether the variants' own scale is the common log-mel, so that the two errors differ by rounding alone."""
+    return all(isclose(row.metrics["mse"] or 0, row.metrics["mel_mse"] or 0, rel_tol=ROUNDING) for row in rows)
 
 
 def keys(experiments: list[Experiment]) -> dict[str, str]:
