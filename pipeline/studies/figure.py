@@ -19,7 +19,7 @@ PANELS = {
     "perplexity": "Codes in use (perplexity)",
 }
 CURVE = 3  # values of one number from which on they make a curve
-WIDE = 20.0  # largest over smallest value from which on an axis is logarithmic
+WIDE = 8.0  # largest over smallest value from which on an axis is logarithmic
 DPI = 130
 
 
@@ -90,7 +90,7 @@ def _curves(rows: list[Row], axis: str) -> Figure:
             ax.minorticks_off()
         step = -(-len(xs) // 8)
         ax.set_xticks(xs[::step], [plain_number(x, None) for x in xs[::step]])
-        ax.set_ylim(bottom=0)
+        ax.set_ylim(0, 1.06 * ax.dataLim.y1)
         ax.set_title(title)
         ax.set_xlabel(style.plain(axis))
         ax.grid(True)
