@@ -32,7 +32,7 @@ compare: $(NEEDS_UV) ## what differs between the experiments of this commit: par
 
 # The order of the folders: xdist's own leaves the files of few and long tests to the end, where all wait for one.
 test: $(NEEDS_UV) ## set up, then run the test suite
-	$(RUN) pytest -n auto --dist loadfile --no-loadscope-reorder
+	$(RUN) pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 lint: $(NEEDS_UV) ## check style, format and types
 	$(RUN) ruff check

@@ -6,19 +6,11 @@ import os
 
 import pytest
 
-from pipeline.runtime import cores
-
 # Before libraries read it: as many threads as cores in each of as many workers would wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # As in the stages: the objects of imported libraries stay, and are not to be searched for garbage again and again.
 gc.set_threshold(10_000, 50, 100)
 atexit.register(gc.freeze)
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """More workers than cores, since tests often wait for the programs that they start; at most 4."""
-    return min(4, cores() * 3 // 2)
 
 
 @pytest.fixture(scope="session")
