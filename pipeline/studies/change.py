@@ -52,7 +52,7 @@ def override(raw: dict[str, Any], key: str, value: Any) -> None:
     """
     if key.startswith(EVERY):
         for name, block in raw["models"].items():
-            if _is_trained(block):
+            if is_trained(block):
                 override(raw, f"models.{name}.{key.removeprefix(EVERY)}", value)
         return
     *path, last = key.split(".")
@@ -68,7 +68,7 @@ def override(raw: dict[str, Any], key: str, value: Any) -> None:
     place[last] = copy.deepcopy(value)
 
 
-def _is_trained(block: Any) -> bool:
+def is_trained(block: Any) -> bool:
     """Whether a variant is no baseline."""
     try:
         return bool(block["bottleneck"]["type"] != "linear")

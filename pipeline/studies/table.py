@@ -16,7 +16,7 @@ from pipeline.report.text import NONE, clock, digits, percent, span
 from pipeline.report.verdict import Pair, paired
 from pipeline.runs import reached
 from pipeline.studies import runs
-from pipeline.studies.change import EVERY
+from pipeline.studies.change import EVERY, is_trained
 from pipeline.studies.study import Experiment
 from pipeline.tracking import log
 
@@ -225,7 +225,7 @@ def _row(tag: str, variant: str, found: list[Any], experiments: list[Experiment]
         experiments=[one.name for one in parts],
         of=len(experiments),
         variant=variant,
-        is_trained=bool(block.get("loss")),
+        is_trained=bool(block) and is_trained(block),
         settings={short: _setting(parts, variant, key) for key, short in columns.items()},
         seeds=sorted(int(run.data.tags["seed"]) for run in found),
         metrics={name: _mean([value[name] for value in values]) for name in METRICS},

@@ -24,10 +24,10 @@ def kept(raw, name):
 
 def test_every_variant_is_as_it_was_trained(raw):
     for name in raw["models"]:
-        check_trained(FOLDER, kept(raw, name), decisive(*variant(raw, name)))
+        assert check_trained(FOLDER, kept(raw, name), decisive(*variant(raw, name))) is None
     fitted = kept(raw, "pca")
     fitted["bottleneck"]["latent"] = 11  # null in params: as many as the data allow
-    check_trained(FOLDER, fitted, decisive(*variant(raw, "pca")))
+    assert check_trained(FOLDER, fitted, decisive(*variant(raw, "pca"))) is None
 
 
 @pytest.mark.parametrize(
