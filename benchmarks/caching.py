@@ -13,11 +13,11 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.corpus import RATE, corpus
 from benchmarks.measure import Row, compare
+from pipeline.audio.representation import MelConfig
 from pipeline.cache import shard
-from pipeline.cache.config import MelConfig
 from pipeline.cache.plan import plan
 from pipeline.cache.version import code_version
-from pipeline.runtime import pool
+from pipeline.core.process import pool
 
 CLIPS = 200
 

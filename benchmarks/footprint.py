@@ -38,7 +38,7 @@ def measure(variant: str, batch_size: int) -> Cell:
 
 def rows() -> list[Row]:
     """Every variant of params.yaml that is trained, in MB."""
-    from pipeline.schema import load
+    from pipeline.schema.schema import load
 
     trained = [name for name, config in load().models.items() if config.loss]
     cells = [measure(name, batch) for name in trained for batch in BATCHES]
@@ -58,7 +58,7 @@ def _train(variant: str, batch_size: int) -> dict[str, float | str]:
     import torch
 
     from benchmarks.windows import Silent, split, untrained
-    from pipeline.schema import load
+    from pipeline.schema.schema import load
     from pipeline.training.config import TrainConfig
     from pipeline.training.device import pick
     from pipeline.training.loop import fit

@@ -119,7 +119,7 @@ def _step(variant: str, network: dict[str, Any], seconds: float, rate: int, step
     from pipeline.losses.objective import Objective
     from pipeline.models.signal import Signal
     from pipeline.models.vae import build
-    from pipeline.schema import load
+    from pipeline.schema.schema import load
 
     torch.set_num_threads(1)
     config = load().models[variant]

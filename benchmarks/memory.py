@@ -45,8 +45,8 @@ def rows() -> list[Row]:
 if __name__ == "__main__":
     import pandas as pd
 
+    from pipeline.audio.representation import MelConfig
     from pipeline.cache import build, shard
-    from pipeline.cache.config import MelConfig
     from pipeline.cache.plan import plan
     from pipeline.cache.version import code_version
 

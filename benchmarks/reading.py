@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import torch
 
 from benchmarks.measure import Row, compare
-from pipeline.cache import arrays
+from pipeline.core import arrays
 
 WINDOWS, SHAPE, SHARDS = 3000, (128, 216), 16
 

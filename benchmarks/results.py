@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from benchmarks.measure import Row
-from pipeline import params
+from pipeline.core import params
 
 ROOT = Path(__file__).parents[1]
 PARTS = ("pipeline", "stages", "dvc.yaml")

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from pipeline.cache import arrays
-from pipeline.cache.reader import Split
+from pipeline.core import arrays
+from pipeline.dataset.split import Split
 from pipeline.losses.objective import Objective
 from pipeline.models.vae import VAE, build
-from pipeline.schema import Params
+from pipeline.schema.schema import Params
 
 
 def split(params: Params, variant: str, number: int, seed: int = 0, spans: bool = False) -> Split:

@@ -7,13 +7,13 @@ from functools import partial
 import pandas as pd
 from pydantic import TypeAdapter
 
-from pipeline import workspace
+from pipeline.audio.representation import CacheConfig, RepresentationConfig
 from pipeline.cache import build
-from pipeline.cache.config import CacheConfig, RepresentationConfig
 from pipeline.cache.engine import executor
 from pipeline.cache.plan import plan
-from pipeline.params import entry, read, section
-from pipeline.runtime import RuntimeConfig
+from pipeline.core import workspace
+from pipeline.core.params import entry, read, section
+from pipeline.core.process import RuntimeConfig
 from pipeline.sources.config import SourceConfig
 from pipeline.sources.tracks import root
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from pipeline import workspace
 from pipeline.audio.wav import write_wav
-from pipeline.params import section
-from pipeline.runtime import RuntimeConfig, ordered, pool
+from pipeline.core import workspace
+from pipeline.core.params import section
+from pipeline.core.process import RuntimeConfig, ordered, pool
 from pipeline.sources import folder, gtzan, musicnet, synth
 from pipeline.sources.config import SourceConfig, SynthConfig
 from pipeline.sources.tracks import Entry, inspect, root, table

@@ -6,29 +6,28 @@ import numpy as np
 import pandas as pd
 from pydantic import TypeAdapter
 
-from pipeline import workspace
-from pipeline.cache import arrays
-from pipeline.cache.config import RepresentationConfig
-from pipeline.cache.reader import read_split, read_stats
+from pipeline.audio.representation import RepresentationConfig
+from pipeline.core import arrays, workspace
+from pipeline.core.params import read, section
+from pipeline.core.process import RuntimeConfig
+from pipeline.dataset.split import read_split, read_stats
 from pipeline.evaluation import (
-    embedding,
     examples,
     frechet,
     generation,
+    pca_curve,
+    peak_normalised_mel,
     probe,
     protocol,
-    reference,
-    relative,
-    sizes,
     summary,
     transfer,
     walks,
 )
-from pipeline.evaluation.config import EvaluateConfig
-from pipeline.evaluation.shared import Shared
+from pipeline.metrics import embedding
+from pipeline.metrics.config import EvaluateConfig
 from pipeline.models import store
-from pipeline.params import read, section
-from pipeline.runtime import RuntimeConfig
+from pipeline.reference.common_scores import Shared
+from pipeline.reference.read import load
 from pipeline.tracking import datasets, names
 from pipeline.tracking.config import TrackingConfig
 from pipeline.tracking.run import record
@@ -49,7 +48,7 @@ def main(name: str) -> None:
     train, valid, test = splits.values()
     stats = read_stats(data)
     representation = TypeAdapter(RepresentationConfig).validate_python(stats["representation"])
-    original = reference.load(workspace.REFERENCE, test)
+    original = load(workspace.REFERENCE, test)
     plain = original.frame()
     tracks = plain["track_id"].to_numpy(), plain["group"].to_numpy()
     predictors = protocol.baselines(train, test, settings.batch_size)
@@ -58,7 +57,7 @@ def main(name: str) -> None:
     tested = sources[-1]
     tracking = section(TrackingConfig, "tracking", raw=raw)
     embed = embedding.load(settings.embedding, settings.mel.sample_rate)
-    to_mel, size = relative.to_mel(settings.mel, representation), settings.batch_size
+    to_mel, size = peak_normalised_mel.to_mel(settings.mel, representation), settings.batch_size
     # For each seed: a row per window, other tables, latents, a few numbers, and where MLflow has it.
     rows: list[pd.DataFrame] = []
     tables: dict[str, list[pd.DataFrame]] = {}
@@ -98,7 +97,7 @@ def main(name: str) -> None:
                     original.save_audio(out / "audio.parquet", scores.audio, kind="reconstruction")
                     workspace.write_json(out / "config.json", described)
                     if model.bottleneck.baseline:
-                        every = sizes.table(sizes.errors(scores, test), *tracks, settings.bootstrap)
+                        every = pca_curve.table(pca_curve.errors(scores, test), *tracks, settings.bootstrap)
                         every.to_parquet(out / "sizes.parquet", index=False)
                 about = {key: described[key] for key in ("latent_dims", "parameters")}
                 about |= {"baseline": model.bottleneck.baseline, "reach_hz": shared.bands.reach_hz}

@@ -4,12 +4,12 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pipeline import workspace
-from pipeline.evaluation.config import EvaluateConfig
+from pipeline.core import workspace
+from pipeline.core.params import section
 from pipeline.figures import epochs
 from pipeline.figures.config import FiguresConfig
 from pipeline.figures.draw import draw
-from pipeline.params import section
+from pipeline.metrics.config import EvaluateConfig
 from pipeline.tracking.config import TrackingConfig
 from pipeline.tracking.run import record
 

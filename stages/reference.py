@@ -3,11 +3,11 @@
 import pandas as pd
 from pydantic import TypeAdapter
 
-from pipeline import workspace
-from pipeline.cache.config import RepresentationConfig
-from pipeline.evaluation import ceiling, originals
-from pipeline.evaluation.config import EvaluateConfig
-from pipeline.params import read, section
+from pipeline.audio.representation import RepresentationConfig
+from pipeline.core import workspace
+from pipeline.core.params import read, section
+from pipeline.metrics.config import EvaluateConfig
+from pipeline.reference import ceiling, write
 from pipeline.sources.config import SourceConfig
 from pipeline.sources.tracks import root
 
@@ -20,10 +20,10 @@ def main() -> None:
     windows = pd.read_parquet(workspace.WINDOWS / "windows.parquet")
     tracks = pd.read_parquet(workspace.RAW / "tracks.parquet")
     recordings = root(section(SourceConfig, "source", raw=raw)).absolute()
-    mean = originals.mean_predictor(settings.mel, representations, workspace.CACHE, settings.batch_size)
+    mean = write.mean_predictor(settings.mel, representations, workspace.CACHE, settings.batch_size)
     with workspace.output(workspace.REFERENCE) as out:
         chosen = settings.mel, settings.examples, settings.heard
-        said = originals.write(out, windows, tracks, recordings, *chosen, mean)
+        said = write.write(out, windows, tracks, recordings, *chosen, mean)
         workspace.write_json(out / "reference.json", said)
         for name, representation in representations.items():
             ceiling.write(out, out / "ceiling" / name, workspace.CACHE / name, representation, settings)

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from pipeline import workspace
-from pipeline.params import read, section
+from pipeline.core import workspace
+from pipeline.core.params import read, section
 from pipeline.report.build import build
 from pipeline.tracking.config import TrackingConfig
 from pipeline.tracking.run import record

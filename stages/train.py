@@ -13,29 +13,29 @@ from typing import Any
 
 import torch
 
-from pipeline import distributed, workspace
-from pipeline.cache.reader import Split, read_split, read_stats
-from pipeline.errors import ParamsError
+from pipeline.core import distributed, workspace
+from pipeline.core.errors import ParamsError
+from pipeline.core.params import FILE, read, section
+from pipeline.core.process import RuntimeConfig
+from pipeline.dataset.split import Split, read_split, read_stats
 from pipeline.models import store
-from pipeline.params import FILE, read, section
-from pipeline.runtime import RuntimeConfig
 from pipeline.tracking import datasets, names
 from pipeline.tracking.config import TrackingConfig
 from pipeline.tracking.run import Run, record
-from pipeline.training import work
+from pipeline.training import finished
 from pipeline.training.checkpoint import Checkpoints
 from pipeline.training.config import TrainConfig, VariantConfig, decisive, seeds, variant
 from pipeline.training.device import pick
 from pipeline.training.launch import launch
-from pipeline.training.learn import Job, learn
 from pipeline.training.records import save_history, save_snapshots
+from pipeline.training.trainer import Job, learn
 
 # What decides the weights: a seed that was finished with the same data, settings and code is not trained again.
 CODE = (
     "pipeline/audio/scale.py",
-    "pipeline/cache/arrays.py",
-    "pipeline/cache/reader.py",
-    "pipeline/distributed.py",
+    "pipeline/core/arrays.py",
+    "pipeline/dataset/split.py",
+    "pipeline/core/distributed.py",
     "pipeline/losses",
     "pipeline/models",
     "pipeline/training",
@@ -67,10 +67,10 @@ def train_seed(job: Job, data: str, sources: list[dict[str, Any]], out: Path | N
     """
     made_with = [torch.__version__, version("vector-quantize-pytorch"), job.device.type, distributed.world()]
     fingerprint = workspace.fingerprint([job.described, data, *made_with], CODE)
-    checkpoints = Checkpoints(work.unfinished(fingerprint), section(RuntimeConfig, "runtime").checkpoint_seconds)
+    checkpoints = Checkpoints(finished.unfinished(fingerprint), section(RuntimeConfig, "runtime").checkpoint_seconds)
     # An experiment in a temporary workspace may train the same at the same time.
-    with nullcontext() if out is None else work.alone(fingerprint, f"training {job}"):
-        if distributed.share(out is not None and work.restore(fingerprint, out)):
+    with nullcontext() if out is None else finished.alone(fingerprint, f"training {job}"):
+        if distributed.share(out is not None and finished.restore(fingerprint, out)):
             if out is not None:
                 kept = f"kept in .melisma/seeds/{fingerprint}; delete it to train again"
                 workspace.say(f"{job}: finished before with the same data, settings and code ({kept})")
@@ -79,10 +79,10 @@ def train_seed(job: Job, data: str, sources: list[dict[str, Any]], out: Path | N
             learn(job, checkpoints, None)
             return
         identity = {name: job.described[name] for name in ("variant", "seed")}
-        identity |= {"fingerprint": fingerprint, "data": data, **work.begun(fingerprint)}
+        identity |= {"fingerprint": fingerprint, "data": data, **finished.begun(fingerprint)}
         out.mkdir()
         with record(section(TrackingConfig, "tracking"), "train", identity) as run:
-            work.begin(fingerprint, run.identity)
+            finished.begin(fingerprint, run.identity)
             run.params(names.settings(job.described))
             run.datasets(sources)
             model, history, snapshots = learn(job, checkpoints, Recorded(run))
@@ -91,7 +91,7 @@ def train_seed(job: Job, data: str, sources: list[dict[str, Any]], out: Path | N
             save_history(out / "history.csv", history)
             save_snapshots(out / "snapshots.parquet", snapshots)
             workspace.write_json(out / "run.json", run.identity)
-        work.keep(fingerprint, out)
+        finished.keep(fingerprint, out)
 
 
 class Recorded:

@@ -5,9 +5,9 @@ from functools import partial
 import pandas as pd
 from tqdm import tqdm
 
-from pipeline import workspace
-from pipeline.params import section
-from pipeline.runtime import RuntimeConfig, ordered, pool
+from pipeline.core import workspace
+from pipeline.core.params import section
+from pipeline.core.process import RuntimeConfig, ordered, pool
 from pipeline.sources.config import SPLITS, SourceConfig
 from pipeline.sources.tracks import root
 from pipeline.windows import table

@@ -7,9 +7,9 @@ import librosa
 import numpy as np
 import pandas as pd
 
-from pipeline.cache import arrays
-from pipeline.cache.config import MelConfig, WaveformConfig, samples
-from pipeline.workspace import write_json
+from pipeline.audio.representation import MelConfig, WaveformConfig, samples
+from pipeline.core import arrays
+from pipeline.core.workspace import write_json
 from tests import stand_ins
 
 INPUTS = {"mel": "mel128", "waveform": "wave3k"}

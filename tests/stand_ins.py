@@ -8,9 +8,9 @@ import pandas as pd
 import soxr
 
 from pipeline.audio.inversion import mel_to_audio
-from pipeline.cache import arrays
-from pipeline.cache.config import MelConfig, WaveformConfig, samples
-from pipeline.workspace import write_json
+from pipeline.audio.representation import MelConfig, WaveformConfig, samples
+from pipeline.core import arrays
+from pipeline.core.workspace import write_json
 from tests import artefacts
 
 COMMON = MelConfig(sample_rate=22050, n_fft=2048, hop_length=512, bands=128)

@@ -12,7 +12,7 @@ from benchmarks.training import bare, first, usual, utilisation, waiting
 from benchmarks.training import study as studies
 from benchmarks.training.study import Study
 from benchmarks.windows import on_disk
-from pipeline import params
+from pipeline.core import params
 from tests.e2e.conftest import TINY, merged
 
 

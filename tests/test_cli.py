@@ -16,8 +16,8 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from pipeline import doctor, schema
-from pipeline.cli import app
+from pipeline.cli import app, doctor
+from pipeline.schema import schema
 from pipeline.tracking import store, view
 
 ROOT = Path(__file__).resolve().parent.parent

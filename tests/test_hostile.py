@@ -17,10 +17,10 @@ import soundfile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.cache.config import WaveformConfig
+from pipeline.audio.representation import WaveformConfig
 from pipeline.cache.plan import Piece, Row, Shard
 from pipeline.cache.shard import Rows, heard
-from pipeline.errors import DataError
+from pipeline.core.errors import DataError
 from pipeline.sources.config import SourceConfig
 from pipeline.sources.folder import entries
 from pipeline.sources.tracks import inspect as header

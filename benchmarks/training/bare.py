@@ -6,8 +6,8 @@ import torch
 
 from benchmarks.measure import Row
 from benchmarks.training.study import TURN, VARIANTS, InTurn, Study
+from pipeline.dataset.loader import feed
 from pipeline.training.device import autocast
-from pipeline.training.feed import feed
 from pipeline.training.loop import BETAS
 
 

@@ -10,10 +10,11 @@ import torch
 
 from benchmarks.measure import Row
 from benchmarks.windows import Silent, split, untrained
-from pipeline import params, schema
-from pipeline.cache.reader import Split
+from pipeline.core import params
+from pipeline.dataset.split import Split
 from pipeline.losses.objective import Objective
 from pipeline.models.vae import VAE
+from pipeline.schema import schema
 from pipeline.training.config import TrainConfig, variant
 from pipeline.training.device import pick
 from pipeline.training.loop import fit

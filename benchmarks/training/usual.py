@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.measure import Row
 from benchmarks.training.study import TURN, VARIANTS, InTurn, Study
-from pipeline.training.feed import feed
+from pipeline.dataset.loader import feed
 
 Log = Callable[[dict[str, float], int], object]
 

@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.measure import Row
 from benchmarks.training.study import Study
 from benchmarks.windows import Silent
-from pipeline.schema import load
+from pipeline.schema.schema import load
 from pipeline.training.device import numerics, pick
 from pipeline.training.loop import Training
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.apply import output, sound
+from pipeline.apply import output, synthesis
 from pipeline.apply.source import OnRead, Source, quietly
 from pipeline.apply.trained import Trained
 from pipeline.apply.windows import batches, restore
@@ -96,14 +96,14 @@ def through(trained: Trained, blocks: Iterable[np.ndarray], change: Change) -> I
 
     Windows overlap by half: each is heard where it is far from its ends.
     """
-    overlap = sound.places(trained) // 2
-    hop = (sound.places(trained) - overlap) * sound.unit(trained)
+    overlap = synthesis.places(trained) // 2
+    hop = (synthesis.places(trained) - overlap) * synthesis.unit(trained)
 
     def windows() -> Iterator[np.ndarray]:
         for batch in batches(trained, blocks, hop):
             yield from restore(change(batch.x), batch.peaks, trained)
 
-    yield from sound.heard(trained, windows(), overlap)
+    yield from synthesis.heard(trained, windows(), overlap)
 
 
 def written(path: Path, samples: int, rate: int, trained: Trained, gain: float) -> Written:

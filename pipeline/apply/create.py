@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pipeline.apply import output, sound
+from pipeline.apply import output, synthesis
 from pipeline.apply.convert import Written, written
 from pipeline.apply.source import Source
 from pipeline.apply.trained import Trained
@@ -56,8 +56,8 @@ def interpolate(
     with output.aside(target) as partial:
         way = trained.model.interpolate(x[0], x[1], steps, mode, ends)
         windows = restore(way, np.linspace(peaks[0], peaks[1], steps), trained)
-        overlap = min(sound.places(trained) // 2, round(FADE_SECONDS * trained.rate / sound.unit(trained)))
-        length = trained.length + (steps - 1) * (sound.places(trained) - overlap) * sound.unit(trained)
+        overlap = min(synthesis.places(trained) // 2, round(FADE_SECONDS * trained.rate / synthesis.unit(trained)))
+        length = trained.length + (steps - 1) * (synthesis.places(trained) - overlap) * synthesis.unit(trained)
         return _write(partial, target, trained, windows, overlap, length, rates[0])
 
 
@@ -99,7 +99,7 @@ def _write(
     path: Path, target: Path, trained: Trained, windows: np.ndarray, overlap: int, length: int, rate: int
 ) -> Written:
     """Windows as `restore` gives them to a WAV file of what are `length` samples at the representation's rate."""
-    blocks = resampled(sound.heard(trained, windows, overlap), trained.rate, rate)
+    blocks = resampled(synthesis.heard(trained, windows, overlap), trained.rate, rate)
     samples = round(length * rate / trained.rate)
     gain = output.write_wav(path, blocks, rate, lambda: samples)
     return written(target, samples, rate, trained, gain)

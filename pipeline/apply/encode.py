@@ -13,9 +13,9 @@ from pipeline.apply import output
 from pipeline.apply.source import OnRead, Source, quietly
 from pipeline.apply.trained import Trained
 from pipeline.apply.windows import batches
-from pipeline.cache import arrays
-from pipeline.cache.config import MelConfig, samples
-from pipeline.errors import DataError, ParamsError
+from pipeline.audio.representation import MelConfig, samples
+from pipeline.core import arrays
+from pipeline.core.errors import DataError, ParamsError
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from pipeline.errors import ParamsError
-from pipeline.params import suggest
+from pipeline.core.errors import ParamsError
+from pipeline.core.params import suggest
 
 
 def find(models: Path, name: str, seed: int | None = None) -> Path:

@@ -11,7 +11,7 @@ from typing import IO
 import numpy as np
 
 from pipeline.audio.scale import INT16_PEAK
-from pipeline.errors import DataError, MelismaError, ParamsError
+from pipeline.core.errors import DataError, MelismaError, ParamsError
 
 PEAK = 0.99  # to which what would clip is turned down
 CHUNK = 2**20  # samples at a time

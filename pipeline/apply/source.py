@@ -9,7 +9,7 @@ import numpy as np
 from pipeline.audio.cut import cuts, padded
 from pipeline.audio.decode import Recording, UndecodableError, limited
 from pipeline.audio.resample import resampled
-from pipeline.errors import DataError, ParamsError
+from pipeline.core.errors import DataError, ParamsError
 
 OnRead = Callable[[Path, float, float], object]  # of which file, how many seconds, of how many
 

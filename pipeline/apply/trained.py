@@ -10,9 +10,9 @@ from pydantic import TypeAdapter
 from torch import Tensor
 
 from pipeline.apply.find import named
-from pipeline.cache.config import MelConfig, RepresentationConfig, WaveformConfig, samples
-from pipeline.cache.reader import read_split
-from pipeline.errors import DataError, ParamsError
+from pipeline.audio.representation import MelConfig, RepresentationConfig, WaveformConfig, samples
+from pipeline.core.errors import DataError, ParamsError
+from pipeline.dataset.split import read_split
 from pipeline.models import store
 from pipeline.models.vae import VAE
 from pipeline.training.device import pick

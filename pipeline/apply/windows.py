@@ -13,9 +13,9 @@ from pipeline.apply.trained import Trained
 from pipeline.audio.cut import cuts, padded
 from pipeline.audio.decode import limited
 from pipeline.audio.mel import LogMel
+from pipeline.audio.representation import MelConfig, WaveformConfig
 from pipeline.audio.scale import INT16_PEAK, below_peak, to_db, to_unit
-from pipeline.cache.config import MelConfig, WaveformConfig
-from pipeline.errors import DataError
+from pipeline.core.errors import DataError
 
 BATCH = 16  # windows in a forward pass
 

@@ -19,7 +19,7 @@ from sklearn.decomposition import non_negative_factorization
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from pipeline.audio.scale import to_db
-from pipeline.errors import DataError
+from pipeline.core.errors import DataError
 
 UPDATES = 30
 MOMENTUM = 0.99  # librosa's default

@@ -13,13 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from pipeline import workspace
+from pipeline.audio.representation import RepresentationConfig
 from pipeline.cache import shard as shards
-from pipeline.cache.config import RepresentationConfig
 from pipeline.cache.plan import Shard
 from pipeline.cache.statistics import combine
 from pipeline.cache.version import code_version
-from pipeline.runtime import WorkerDiedError
+from pipeline.core import workspace
+from pipeline.core.process import WorkerDiedError
 from pipeline.sources.config import SPLITS
 
 ATTEMPTS = 3  # pools in a row that lost a worker without finishing a shard

@@ -7,12 +7,12 @@ from concurrent.futures import Executor
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline import workspace
-from pipeline.cache.config import CacheConfig
+from pipeline.audio.representation import CacheConfig
 from pipeline.cache.version import code_version
-from pipeline.errors import MelismaError, ParamsError
-from pipeline.params import FILE
-from pipeline.runtime import RuntimeConfig, pool
+from pipeline.core import workspace
+from pipeline.core.errors import MelismaError, ParamsError
+from pipeline.core.params import FILE
+from pipeline.core.process import RuntimeConfig, pool
 
 PATIENCE = 20  # seconds until the scheduler must have answered
 

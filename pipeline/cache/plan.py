@@ -6,7 +6,7 @@ from math import prod
 
 import pandas as pd
 
-from pipeline.cache.config import RepresentationConfig
+from pipeline.audio.representation import RepresentationConfig
 
 LARGEST = 128 * 2**20  # bytes of a shard; only there is a recording split in two
 SMALLEST = 4 * 2**20

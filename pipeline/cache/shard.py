@@ -13,14 +13,14 @@ import torch
 from pipeline.audio.cut import cuts, padded
 from pipeline.audio.decode import Recording, UndecodableError, limited
 from pipeline.audio.mel import LogMel
+from pipeline.audio.representation import MelConfig, RepresentationConfig, samples
 from pipeline.audio.resample import resampled
 from pipeline.audio.scale import FLOOR_DB, INT16_PEAK, below_peak, to_unit
-from pipeline.cache import arrays
-from pipeline.cache.config import MelConfig, RepresentationConfig, samples
 from pipeline.cache.plan import Piece, Row, Shard
 from pipeline.cache.statistics import Statistics
 from pipeline.cache.version import code_version
-from pipeline.errors import DataError, MelismaError
+from pipeline.core import arrays
+from pipeline.core.errors import DataError, MelismaError
 
 STATISTICS = "statistics"
 NOTHING_DB = -200.0  # in a mel span: digital silence, and what lies after the end of a recording

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from pipeline import workspace
-from pipeline.errors import MelismaError
+from pipeline.core import workspace
+from pipeline.core.errors import MelismaError
 
 
 class Commands(TyperGroup):

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline import workspace
 from pipeline.cli.base import AsJson, app
+from pipeline.core import workspace
 
 if TYPE_CHECKING:
-    from pipeline.unused.files import Unused
+    from pipeline.gc.files import Unused
 
 
 @app.command()
@@ -25,8 +25,8 @@ def gc(
     params.yaml has no more; runs in mlflow.db, with their artifacts. What the workspace, a commit or an experiment in
     Git refers to stays, and `dvc gc` cleans DVC's own cache.
     """
+    from pipeline.gc import project
     from pipeline.sources.progress import size
-    from pipeline.unused import project
 
     os.chdir(workspace.root())
     with project.quiet() if yes else nullcontext():

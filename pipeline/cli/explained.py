@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from pipeline import explain, settings
-from pipeline.explain import File
-from pipeline.settings import Setting
+from pipeline.schema import explain
+from pipeline.schema.explain import File
+from pipeline.schema.keys import ANY, Setting, as_yaml, below
 
 
 def text(key: str) -> Iterator[str]:
@@ -20,7 +20,7 @@ def text(key: str) -> Iterator[str]:
         if number:
             yield ""
         yield keys[0] if len(keys) == 1 else setting.key
-        inner = settings.below(setting)
+        inner = below(setting)
         yield f"  {setting.meaning}"
         if inner:
             yield from _section(file, setting, keys, inner)
@@ -39,7 +39,7 @@ def as_json(key: str) -> str:
     file = File()
     found: list[dict[str, Any]] = []
     for setting, keys in explain.find(key, file).items():
-        for each in settings.below(setting) or [setting]:
+        for each in below(setting) or [setting]:
             mine = keys if each == setting else [".".join((full, *each.path[len(setting.path) :])) for full in keys]
             values = file.values(each, mine)
             found.append(
@@ -69,7 +69,7 @@ def _key(file: File, setting: Setting, keys: list[str]) -> Iterator[str]:
         yield "  here     not in use"
     for number, value in enumerate(values):
         named = f"{value.key}: " if len(values) > 1 or value.key != keys[0] else ""
-        yield f"  {'here' if not number else '':9}{named}{settings.as_yaml(value.value)} ({value.origin})"
+        yield f"  {'here' if not number else '':9}{named}{as_yaml(value.value)} ({value.origin})"
 
 
 def _section(file: File, setting: Setting, keys: list[str], inner: list[Setting]) -> Iterator[str]:
@@ -79,7 +79,7 @@ def _section(file: File, setting: Setting, keys: list[str], inner: list[Setting]
     unset = len(keys) == 1 and (value := file.value(setting, keys[0])) and value.value is None
     if unset:
         yield "  here: null; it can have"
-    named = settings.ANY in {each.path[depth] for each in inner}
+    named = ANY in {each.path[depth] for each in inner}
     if len(keys) == 1 and not named and not unset and file.filled is not None:
         rows = []
         for each in inner:
@@ -87,7 +87,7 @@ def _section(file: File, setting: Setting, keys: list[str], inner: list[Setting]
             value = file.value(each, f"{keys[0]}.{name}")
             if value and (each in leaves or value.value is None):
                 meaning = dict(each.choices).get(str(value.value), each.meaning)
-                rows.append((name, _short(settings.as_yaml(value.value)), meaning))
+                rows.append((name, _short(as_yaml(value.value)), meaning))
     else:
         kinds: dict[tuple[str, str], list[str]] = {}
         for each in leaves:
@@ -105,7 +105,7 @@ def _section(file: File, setting: Setting, keys: list[str], inner: list[Setting]
 
 
 def _kind(place: tuple[str, ...], kind: str) -> str:
-    return f"{'.'.join(step for step in place if step not in (settings.ANY, 'models', 'representations'))} {kind}"
+    return f"{'.'.join(step for step in place if step not in (ANY, 'models', 'representations'))} {kind}"
 
 
 def _first(meaning: str) -> str:

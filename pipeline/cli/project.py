@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from pipeline import workspace
 from pipeline.cli.base import AsJson, app
+from pipeline.core import workspace
 
 
 @app.command()
@@ -29,9 +29,9 @@ def params(
     """
     import yaml
 
-    from pipeline import schema
     from pipeline.cli import explained
-    from pipeline.errors import ParamsError
+    from pipeline.core.errors import ParamsError
+    from pipeline.schema import schema
     from pipeline.studies import study as studies
 
     output = output.absolute() if output else None
@@ -56,7 +56,7 @@ def doctor(as_json: AsJson = False) -> None:
 
     Exit code 1 if any check failed.
     """
-    from pipeline import doctor as checks
+    from pipeline.cli import doctor as checks
 
     os.chdir(workspace.root())
     done = []

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from pipeline import workspace
 from pipeline.cli.base import AsJson, app
+from pipeline.core import workspace
 
 if TYPE_CHECKING:
-    from pipeline.runs import Found
+    from pipeline.tracking.search import Found
 
 COLUMNS = "test/mse,test/mel_mse,test/kl,test/cosine_similarity"
 EXAMPLE = "test/mse < 0.02 and tags.seed = '0'"
@@ -50,19 +50,18 @@ def runs(
 
     `trained` is the time of all epochs. Names of metrics: step/ train/ valid/ epoch/ test/.
     """
-    from pipeline import runs as library
-    from pipeline import waiting
-    from pipeline.tracking import outbox
+    from pipeline.tracking import outbox, pending
+    from pipeline.tracking import search as library
 
     os.chdir(workspace.root())
     if send:
         sent = outbox.send()
         typer.echo(json.dumps({"sent": sent}) if as_json else f"runs sent: {sent}")
-        for line in waiting.count()[1]:
+        for line in pending.count()[1]:
             typer.echo(line, err=True)
         return
     shown = [key.strip() for key in columns.split(",")]
-    if number := waiting.count()[0]:
+    if number := pending.count()[0]:
         typer.echo(f"runs that MLflow has not got all of: {number} (`melisma runs --send`)", err=True)
     if run is not None:
         found = library.find(run)

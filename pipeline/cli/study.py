@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline import workspace
 from pipeline.cli.base import AsJson, app
-from pipeline.errors import ParamsError
+from pipeline.core import workspace
+from pipeline.core.errors import ParamsError
 
 if TYPE_CHECKING:
     from pipeline.studies.study import Experiment

@@ -14,9 +14,9 @@ from typing import Annotated
 
 import typer
 
-from pipeline import workspace
 from pipeline.cli.base import app
-from pipeline.errors import MelismaError
+from pipeline.core import workspace
+from pipeline.core.errors import MelismaError
 
 HOST = "127.0.0.1"
 PORT = 5000  # MLflow's usual one
@@ -33,13 +33,12 @@ def ui(
 
     It listens on 127.0.0.1 only. Where MLFLOW_TRACKING_URI names a server, that one's address is printed instead.
     """
-    from pipeline import runs
-    from pipeline.tracking import store, view
+    from pipeline.tracking import search, store, view
 
     os.chdir(workspace.root())
     uri = store.tracking_uri()
     if store.served():
-        with runs.reached() as client:
+        with search.reached() as client:
             address = f"{store.without_password(uri).rstrip('/')}{view.fragment(client)}"
         typer.echo(f"MLflow UI: {address} (MLFLOW_TRACKING_URI)")
         return

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from pipeline import workspace
 from pipeline.cli.base import AsJson, app
+from pipeline.core import workspace
 
 if TYPE_CHECKING:
     from pipeline.apply.convert import Change, Written

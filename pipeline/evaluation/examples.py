@@ -12,12 +12,12 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from pipeline.cache import arrays
-from pipeline.cache.reader import Split
+from pipeline.core import arrays
+from pipeline.dataset.loader import feed
+from pipeline.dataset.split import Split
 from pipeline.evaluation import transfer, walks
-from pipeline.evaluation.config import EvaluateConfig
+from pipeline.metrics.config import EvaluateConfig
 from pipeline.models.vae import VAE
-from pipeline.training.feed import feed
 
 CPU = torch.device("cpu")
 

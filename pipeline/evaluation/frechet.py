@@ -5,11 +5,11 @@ import torch
 from torch import Tensor
 
 from pipeline.audio.scale import FLOOR_DB
-from pipeline.cache.reader import Split
-from pipeline.evaluation.measures import frechet_distance
-from pipeline.evaluation.relative import ToMel
+from pipeline.dataset.loader import feed
+from pipeline.dataset.split import Split
+from pipeline.evaluation.peak_normalised_mel import ToMel
+from pipeline.metrics.measures import frechet_distance
 from pipeline.models.vae import VAE
-from pipeline.training.feed import feed
 from pipeline.training.snapshots import spread
 
 GROUPS = 16  # of mel bands

@@ -5,10 +5,10 @@ from math import log10
 import torch
 from torch import Tensor
 
-from pipeline.cache.reader import Split
+from pipeline.dataset.loader import feed
+from pipeline.dataset.split import Split
+from pipeline.models.collapse import Spread
 from pipeline.models.vae import VAE
-from pipeline.training.collapse import Spread
-from pipeline.training.feed import feed
 
 DRAWN = 64
 

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from pipeline.losses import kl
 from pipeline.models.bottlenecks import Bottleneck, Code
+from pipeline.models.collapse import ACTIVE, Use
 from pipeline.models.priors.base import GaussianMixture
-from pipeline.training.collapse import ACTIVE, Use
 
 SHARES = (80, 90, 95, 99)  # per cent of the variance
 

@@ -5,10 +5,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from pipeline.cache.reader import Split
+from pipeline.dataset.batches import Feed
+from pipeline.dataset.loader import feed
+from pipeline.dataset.split import Split
 from pipeline.models.vae import VAE
-from pipeline.training.data import Feed
-from pipeline.training.feed import feed
 from pipeline.training.snapshots import spread
 
 WINDOWS = 4000  # of the train split, at most, evenly spread

@@ -7,16 +7,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.cache.reader import Split
-from pipeline.evaluation import measures
+from pipeline.dataset.batches import Feed, fixed_noise
+from pipeline.dataset.loader import feed
+from pipeline.dataset.split import Split
 from pipeline.evaluation.latents import Nats, Space, analyse
-from pipeline.evaluation.predictors import mean_window
-from pipeline.evaluation.shared import Shared
 from pipeline.losses import kl
+from pipeline.metrics import measures
+from pipeline.metrics.predictors import mean_window
+from pipeline.models.collapse import Use
 from pipeline.models.vae import VAE
-from pipeline.training.collapse import Use
-from pipeline.training.data import Feed, fixed_noise
-from pipeline.training.feed import feed
+from pipeline.reference.common_scores import Shared
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.evaluation.aggregate import aggregate
-from pipeline.training import collapse
+from pipeline.metrics.aggregate import aggregate
+from pipeline.models import collapse
 
 # Numbers per seed. What a variant cannot have is null: with a codebook or without, of waveforms, with a condition.
 OF_SEEDS = (

@@ -6,12 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.cache.reader import Split
+from pipeline.dataset.batches import Feed
+from pipeline.dataset.loader import feed
+from pipeline.dataset.split import Split
+from pipeline.models.collapse import Spread
 from pipeline.models.condition import Condition
 from pipeline.models.vae import VAE
-from pipeline.training.collapse import Spread
-from pipeline.training.data import Feed
-from pipeline.training.feed import feed
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.cache.reader import Split
-from pipeline.evaluation.relative import ToMel
+from pipeline.dataset.loader import feed
+from pipeline.dataset.split import Split
+from pipeline.evaluation.peak_normalised_mel import ToMel
 from pipeline.models.vae import VAE
-from pipeline.training.feed import feed
 from pipeline.training.snapshots import spread
 
 MODES = ("linear", "slerp")

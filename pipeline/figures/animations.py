@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
+from pipeline.audio.representation import MelConfig, WaveformConfig
 from pipeline.audio.scale import to_db
-from pipeline.cache.config import MelConfig, WaveformConfig
 from pipeline.figures import panels, style
 from pipeline.figures.comparisons import FULL_SCALE_BAR, LEVEL_BAR
 from pipeline.figures.inputs import Window

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.audio.representation import MelConfig, WaveformConfig, samples
 from pipeline.audio.resample import resample
 from pipeline.audio.scale import FLOOR_DB, to_db
 from pipeline.audio.wav import write_wav
-from pipeline.cache.config import MelConfig, WaveformConfig, samples
 from pipeline.figures.inputs import Window
 
 LOWEST_RATE = 8000  # Hz; browsers need not play less

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
-from pipeline.cache.config import MelConfig, WaveformConfig
+from pipeline.audio.representation import MelConfig, WaveformConfig
 from pipeline.figures import panels, style
 from pipeline.figures.inputs import Heard, Window
 from pipeline.figures.sheet import Sheet, title

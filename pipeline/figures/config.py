@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from pipeline.params import Strict
+from pipeline.core.params import Strict
 
 
 class FiguresConfig(Strict):

@@ -6,14 +6,14 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from pipeline.errors import DataError
+from pipeline.core.errors import DataError
+from pipeline.core.process import cores
+from pipeline.core.workspace import write_json
 from pipeline.figures import pictures, sounds, style
 from pipeline.figures.config import FiguresConfig
 from pipeline.figures.entries import entry
 from pipeline.figures.inputs import AGAIN, load
 from pipeline.figures.pictures import Picture
-from pipeline.runtime import cores
-from pipeline.workspace import write_json
 
 
 def draw(

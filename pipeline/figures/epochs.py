@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from pipeline.cache.config import MelConfig, WaveformConfig
+from pipeline.audio.representation import MelConfig, WaveformConfig
+from pipeline.core.workspace import read_json
 from pipeline.figures import style
 from pipeline.figures.animations import Update, cell, highest
 from pipeline.figures.comparisons import name
 from pipeline.figures.inputs import Window, windows
 from pipeline.figures.sheet import Sheet, title
-from pipeline.workspace import read_json
 
 DPI = 80
 WIDTH, HEIGHT = 2.6, 1.15  # inches of a window

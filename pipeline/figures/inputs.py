@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 from pydantic import ValidationError
 
-from pipeline.cache import arrays
-from pipeline.cache.config import MelConfig, WaveformConfig
-from pipeline.errors import DataError
-from pipeline.workspace import read_json
+from pipeline.audio.representation import MelConfig, WaveformConfig
+from pipeline.core import arrays
+from pipeline.core.errors import DataError
+from pipeline.core.workspace import read_json
 
 AGAIN = "run `dvc repro` to make it again"
 

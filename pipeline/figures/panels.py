@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 
+from pipeline.audio.representation import MelConfig, WaveformConfig
 from pipeline.audio.scale import FLOOR_DB, to_db
-from pipeline.cache.config import MelConfig, WaveformConfig
 from pipeline.figures import style
 
 FULL_SCALE_RANGE = (-90.0, -10.0)  # dB of full scale shown in a waveform's spectrogram

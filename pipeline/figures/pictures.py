@@ -6,7 +6,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from pipeline.cache.config import MelConfig
+from pipeline.audio.representation import MelConfig
 from pipeline.figures import animations, comparisons, curves, latents, strips, use
 from pipeline.figures.inputs import Inputs
 

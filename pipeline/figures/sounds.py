@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.cache.config import MelConfig
+from pipeline.audio.representation import MelConfig
 from pipeline.figures import audio, strips
 from pipeline.figures.comparisons import mse
 from pipeline.figures.entries import entry

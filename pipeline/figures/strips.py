@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
-from pipeline.cache.config import MelConfig, WaveformConfig
+from pipeline.audio.representation import MelConfig, WaveformConfig
 from pipeline.figures import panels, style
 from pipeline.figures.comparisons import FULL_SCALE_BAR, LEVEL_BAR, name
 from pipeline.figures.inputs import Window

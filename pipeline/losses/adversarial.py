@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
-from pipeline import distributed
+from pipeline.core import distributed
 from pipeline.models.networks.heads import Standardise
 from pipeline.models.signal import Signal
 

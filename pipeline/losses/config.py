@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.params import Strict
+from pipeline.core.params import Strict
 
 STFT_WINDOWS = (2048, 1024, 512, 256, 128)  # samples, of the spectral term on a waveform
 

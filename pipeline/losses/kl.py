@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from pipeline import distributed
+from pipeline.core import distributed
 from pipeline.losses.config import KLConfig
 from pipeline.models.bottlenecks import Code
 from pipeline.models.gaussians import log_density

@@ -5,7 +5,7 @@ from math import log, pi
 import torch
 from torch import Tensor, nn
 
-from pipeline import distributed
+from pipeline.core import distributed
 from pipeline.losses import bounds, kl, spectral
 from pipeline.losses.adversarial import Adversary
 from pipeline.losses.config import LossConfig

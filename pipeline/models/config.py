@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from pipeline.params import Strict
+from pipeline.core.params import Strict
 
 
 class _Network(Strict):

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from pipeline import distributed
+from pipeline.core import distributed
 
 
 class _OverRanks(_BatchNorm):

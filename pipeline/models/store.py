@@ -8,8 +8,8 @@ from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 from torch import nn
 
-from pipeline import workspace
-from pipeline.errors import DataError
+from pipeline.core import workspace
+from pipeline.core.errors import DataError
 from pipeline.models.vae import VAE, build
 
 

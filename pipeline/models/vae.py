@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from pipeline.models.bottlenecks import BOTTLENECKS, Bottleneck, Code
 from pipeline.models.condition import Condition
 from pipeline.models.config import BottleneckConfig, ConditionConfig, NetworkConfig
+from pipeline.models.gain import Level
 from pipeline.models.latents import between
-from pipeline.models.level import Level
 from pipeline.models.networks import NETWORKS
 from pipeline.models.signal import Signal
 

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.params import flatten
+from pipeline.core.params import flatten
 from pipeline.report.table import Row
 from pipeline.training.config import variant
 

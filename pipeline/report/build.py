@@ -6,17 +6,17 @@ from typing import Any
 
 import yaml
 
-from pipeline.evaluation.config import EvaluateConfig
 from pipeline.figures import style
 from pipeline.figures.config import FiguresConfig
-from pipeline.report import ablation, columns, figures, listen, modelcard, origin, table, training, windows
-from pipeline.report.card import card
+from pipeline.metrics.config import EvaluateConfig
+from pipeline.report import ablation, columns, figures, listen, model_card, origin, table, training, windows
 from pipeline.report.charts import draw
+from pipeline.report.data_card import card
 from pipeline.report.media import Library
 from pipeline.report.page import render
-from pipeline.report.part import part
 from pipeline.report.table import Row
 from pipeline.report.text import number_of
+from pipeline.report.variant_section import part
 from pipeline.report.verdict import verdict
 from pipeline.sources.config import SPLITS
 
@@ -55,7 +55,7 @@ def build(data: Path, params: dict[str, Any], out: Path) -> None:
             for row in rows
             if row.role != "ceiling"
         ]
-        cards = modelcard.write(parts, rows, described, commit, out / "cards")
+        cards = model_card.write(parts, rows, described, commit, out / "cards")
         order = table.ranked(rows, "mel_mse") + [row for row in rows if row["mel_mse"] is None]
         page = render(
             rows=order,

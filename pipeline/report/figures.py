@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import DataError
+from pipeline.core.errors import DataError
+from pipeline.core.workspace import read_json
 from pipeline.report.media import Library, Picture
-from pipeline.workspace import read_json
 
 COMPARED = ("original", "ceiling", "reconstruction")  # heard side by side, so kept without loss
 # Which sounds belong below which picture, and what stands before them.

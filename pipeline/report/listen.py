@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import soundfile
 
-from pipeline.errors import DataError
+from pipeline.core.errors import DataError
 from pipeline.report.figures import Chip, Figures
 from pipeline.report.table import Row
 from pipeline.report.text import digits

@@ -10,7 +10,7 @@ from pathlib import Path
 import soundfile
 from PIL import Image
 
-from pipeline.runtime import cores
+from pipeline.core.process import cores
 
 QUALITY = 65  # of a spectrogram's WebP
 # Bytes per pixel of a PNG, and of a frame of a GIF, below which it is of lines and text, and is kept exactly.

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.errors import DataError
+from pipeline.core.errors import DataError
+from pipeline.core.workspace import read_json, write_json
 from pipeline.report.text import percent
-from pipeline.workspace import read_json, write_json
 
 # comparison.csv has these first, in this order, and then whatever else the metrics hold.
 FIRST = (

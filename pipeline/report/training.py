@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.errors import DataError
+from pipeline.core.errors import DataError
 from pipeline.report.text import clock, number_of
 
 CURVES = ("valid_mse", "valid_loss", "valid_kl")

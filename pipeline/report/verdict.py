@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from pipeline.evaluation.bootstrap import estimate
+from pipeline.metrics.bootstrap import estimate
 from pipeline.report import table
 from pipeline.report.table import Row
 from pipeline.report.text import NONE, SPACE, percent, span

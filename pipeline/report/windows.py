@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 
-from pipeline.errors import DataError
+from pipeline.core.errors import DataError
 
 KEYS = ["seed", "window_id", "track_id", "group"]
 METRICS = ["mse", "mel_mse", "cosine_similarity", "mel_cosine_similarity"]

@@ -10,8 +10,8 @@ from pathlib import Path
 import requests
 from urllib3.exceptions import HTTPError
 
-from pipeline import workspace
-from pipeline.errors import DataError
+from pipeline.core import workspace
+from pipeline.core.errors import DataError
 from pipeline.sources.progress import progress, size
 
 TRIES = 6  # in a row that bring nothing new, then the next mirror

@@ -5,9 +5,9 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from pipeline import workspace
-from pipeline.errors import DataError, ParamsError
-from pipeline.params import FILE
+from pipeline.core import workspace
+from pipeline.core.errors import DataError, ParamsError
+from pipeline.core.params import FILE
 
 UNREAD = {".m4a", ".aac", ".wma", ".mp4", ".wave", ".ape", ".wv", ".mka", ".webm"}  # recordings for other decoders
 SUFFIXES = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".aifc", ".au", ".snd"}

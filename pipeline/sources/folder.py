@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from pipeline.errors import DataError, ParamsError
-from pipeline.params import FILE
+from pipeline.core.errors import DataError, ParamsError
+from pipeline.core.params import FILE
 from pipeline.sources.config import SPLITS, SourceConfig
 from pipeline.sources.files import SUFFIXES, audio_files, read_csv
 from pipeline.sources.tracks import Entry

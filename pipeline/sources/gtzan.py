@@ -7,8 +7,8 @@ ships; see Sturm, "The GTZAN dataset" (2013), and Kereliuk, Sturm and Larsen (20
 import re
 from pathlib import Path
 
-from pipeline import workspace
-from pipeline.errors import DataError
+from pipeline.core import workspace
+from pipeline.core.errors import DataError
 from pipeline.sources.config import GtzanConfig
 from pipeline.sources.files import audio_files, is_audio
 from pipeline.sources.obtain import obtain

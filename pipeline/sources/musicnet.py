@@ -8,8 +8,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from pipeline import workspace
-from pipeline.errors import DataError
+from pipeline.core import workspace
+from pipeline.core.errors import DataError
 from pipeline.sources.config import MusicnetConfig
 from pipeline.sources.fetch import fetch
 from pipeline.sources.files import audio_files, is_audio, read_csv

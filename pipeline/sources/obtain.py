@@ -5,9 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pipeline import workspace
-from pipeline.errors import DataError, ParamsError
-from pipeline.params import FILE
+from pipeline.core import workspace
+from pipeline.core.errors import DataError, ParamsError
+from pipeline.core.params import FILE
 from pipeline.sources.config import PublishedConfig
 from pipeline.sources.fetch import fetch
 from pipeline.sources.progress import progress, size

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from tqdm import tqdm
 
-from pipeline import workspace
+from pipeline.core import workspace
 
 EVERY = 60.0  # s between two lines where there is no terminal
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline import workspace
 from pipeline.audio.decode import Recording, UndecodableError
+from pipeline.core import workspace
 from pipeline.sources.config import SourceConfig
 
 

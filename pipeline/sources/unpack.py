@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple, cast
 
-from pipeline.errors import DataError
+from pipeline.core.errors import DataError
 from pipeline.sources.progress import progress, size
 
 MEMBERS = 100_000  # an archive may have so many

@@ -11,9 +11,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from pipeline import workspace
-from pipeline.errors import MelismaError
-from pipeline.params import FILE
+from pipeline.core import workspace
+from pipeline.core.errors import MelismaError
+from pipeline.core.params import FILE
 from pipeline.studies.study import Experiment, apply, load
 
 LOCK = Path("dvc.lock")

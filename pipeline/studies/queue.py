@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import psutil  # type: ignore[import-untyped]
 
-from pipeline import workspace
-from pipeline.errors import MelismaError
-from pipeline.runtime import cores
+from pipeline.core import workspace
+from pipeline.core.errors import MelismaError
+from pipeline.core.process import cores
 from pipeline.studies import commit
 from pipeline.studies.study import Experiment
 

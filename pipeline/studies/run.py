@@ -4,11 +4,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 
-from pipeline import workspace
-from pipeline.errors import ParamsError
-from pipeline.params import section, suggest
-from pipeline.runtime import RuntimeConfig, cores
-from pipeline.studies import commit, finished, queue
+from pipeline.core import workspace
+from pipeline.core.errors import ParamsError
+from pipeline.core.params import section, suggest
+from pipeline.core.process import RuntimeConfig, cores
+from pipeline.studies import commit, completed, queue
 from pipeline.studies.queue import State
 from pipeline.studies.study import Experiment, experiments
 
@@ -37,14 +37,14 @@ def chosen(study: str, only: list[str] | None) -> list[Experiment]:
 
 def states(wanted: list[Experiment]) -> States:
     """Where each of these experiments stands; '' is the status of one that was never run."""
-    done = finished.find(wanted, commit.base())
+    done = completed.find(wanted, commit.base())
     with queue.opened() as opened:
         return _states(wanted, opened.states({one.full for one in wanted}), set(done), State(""))
 
 
 def revisions(wanted: list[Experiment], changed: str) -> dict[str, str]:
     """The commit of each that is finished, by its name in the study; `changed` is from `commit.base`."""
-    found = finished.find(wanted, changed)
+    found = completed.find(wanted, changed)
     return {one.name: found[one.full] for one in wanted if one.full in found}
 
 
@@ -87,18 +87,18 @@ def _fill(wanted: list[Experiment], opened: queue.Queue, changed: str, say: Call
     before = opened.states(names)
     for one in wanted:
         state = before.get(one.full, State(""))
-        is_old = state.status == "queued" and not finished.is_made_like(one, state.revision, changed)
+        is_old = state.status == "queued" and not completed.is_made_like(one, state.revision, changed)
         if is_old or state.status == "failed":
             opened.forget(state.revision)
         if is_old:
             say(f"{one.full}: queued with other params or other code before; that one is not run")
     waiting = opened.states(names)
-    done = finished.find(wanted, changed)  # after the queue was looked at, since what ends in between is here
+    done = completed.find(wanted, changed)  # after the queue was looked at, since what ends in between is here
     put = [one for one in wanted if one.full not in waiting and one.full not in done]
     if put and (unknown := commit.untracked()):
         say(f"warning: Git does not track {', '.join(unknown)}: no experiment has them before `git add`")
     for one in put:
-        if name := finished.set_aside(one):
+        if name := completed.set_aside(one):
             say(f"{one.full}: made with other params or other code before; that one is now called {name}")
         opened.put(one, changed)
     if others := opened.others(names):
@@ -113,7 +113,7 @@ def _follow(wanted: list[Experiment], opened: queue.Queue, jobs: int, changed: s
         found = opened.states(names)
         if names - set(found) != ended:
             ended = names - set(found)
-            done = set(finished.find(wanted, changed))
+            done = set(completed.find(wanted, changed))
         now = _states(wanted, found, done, State("lost", LOST))
         yield now
         if not any(state.status in ("queued", "running") for state in now.values()):

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from pipeline import runs, workspace
-from pipeline.errors import MelismaError
-from pipeline.params import section
+from pipeline.core import workspace
+from pipeline.core.errors import MelismaError
+from pipeline.core.params import section
 from pipeline.studies.study import Experiment
-from pipeline.tracking import log
+from pipeline.tracking import log, search
 from pipeline.tracking.config import TrackingConfig
-from pipeline.tracking.origin import Identity
 from pipeline.tracking.run import record
+from pipeline.tracking.run_tags import Identity
 
 if TYPE_CHECKING:
     from dvc.fs import DVCFileSystem
@@ -48,7 +48,7 @@ def note(study: str, revisions: dict[str, str], experiments: list[Experiment]) -
     Raises:
         MelismaError: MLflow failed, or DVC's cache lacks a file of an experiment.
     """
-    with runs.reached():
+    with search.reached():
         parts: dict[str, list[str]] = {}
         for one in experiments:
             for run in _runs(one, revisions[one.name]) if one.name in revisions else ():
@@ -133,7 +133,7 @@ def _found(identity: Identity, evaluation: str) -> str | None:
 
 def _search(query: str) -> list[Any]:
     client = log.client()
-    return list(runs.pages(client, runs.experiments(client), query, ["attributes.start_time ASC"]))
+    return list(search.pages(client, search.experiments(client), query, ["attributes.start_time ASC"]))
 
 
 def _made(identity: Identity, outcome: dict[str, Any], experiment: Experiment, files: "DVCFileSystem") -> str:

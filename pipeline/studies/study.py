@@ -11,10 +11,10 @@ from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from pipeline import schema
-from pipeline.errors import ParamsError
-from pipeline.params import FILE, Strict, parse, read, suggest
-from pipeline.studies import change
+from pipeline.core.errors import ParamsError
+from pipeline.core.params import FILE, Strict, parse, read, suggest
+from pipeline.schema import schema
+from pipeline.studies import overrides
 
 FOLDER = Path("studies")
 
@@ -145,11 +145,11 @@ def apply(study: Study, settings: dict[str, Any], base: dict[str, Any]) -> dict[
         ParamsError: a key or a variant is not there.
     """
     for key, value in study.overrides.items():
-        change.override(base, key, value)
+        overrides.override(base, key, value)
     if study.models:
-        change.remake(base, study.models)
+        overrides.remake(base, study.models)
     for key, value in settings.items():
-        change.override(base, key, value)
+        overrides.override(base, key, value)
     return base
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pipeline import workspace
+from pipeline.core import workspace
 from pipeline.studies import figure, table
 from pipeline.studies.study import Experiment
 

@@ -10,15 +10,15 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline import schema
-from pipeline.params import flatten
+from pipeline.core.params import flatten
 from pipeline.report.text import NONE, clock, digits, percent, span
 from pipeline.report.verdict import Pair, paired
-from pipeline.runs import reached
+from pipeline.schema import schema
 from pipeline.studies import runs
-from pipeline.studies.change import EVERY, is_trained
+from pipeline.studies.overrides import EVERY, is_trained
 from pipeline.studies.study import Experiment
 from pipeline.tracking import log
+from pipeline.tracking.search import reached
 
 BOUNDED = ("mse", "mel_mse", "kl", "cosine_similarity", "probe_accuracy")  # each has a 95 % interval
 METRICS = [*(f"{name}{end}" for name in BOUNDED for end in ("", "_low", "_high")), "perplexity"]

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import TypedDict
 
-from pipeline.errors import MelismaError
+from pipeline.core.errors import MelismaError
 from pipeline.tracking import outbox, store
 from pipeline.tracking.journal import Journal
 

@@ -4,7 +4,7 @@ import warnings
 
 from pydantic import Field
 
-from pipeline.params import Strict
+from pipeline.core.params import Strict
 
 with warnings.catch_warnings():
     # Every pydantic class inherits a method `register` for abstract base classes, which a field may hide.

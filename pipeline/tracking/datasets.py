@@ -4,8 +4,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from pipeline import workspace
-from pipeline.cache.reader import Split
+from pipeline.core import workspace
+from pipeline.dataset.split import Split
 
 CONTEXTS = {"train": "training", "valid": "validation", "test": "test"}  # MLflow's usual names
 

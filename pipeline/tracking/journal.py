@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline import workspace
+from pipeline.core import workspace
 from pipeline.tracking import log
 
 CALLS, FILES, SENT, ABOUT = "calls.jsonl", "files", "sent.json", "about.json"

@@ -7,10 +7,10 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import workspace
-from pipeline.params import flatten
+from pipeline.core import workspace
+from pipeline.core.params import flatten
 from pipeline.tracking import model, names, store, watch
-from pipeline.tracking.origin import Identity, name
+from pipeline.tracking.run_tags import Identity, name
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

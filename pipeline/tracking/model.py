@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline import workspace
-from pipeline.cache import arrays
+from pipeline.core import arrays, workspace
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -17,8 +17,8 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]
 from filelock import FileLock
 
-from pipeline import workspace
-from pipeline.errors import MelismaError
+from pipeline.core import workspace
+from pipeline.core.errors import MelismaError
 from pipeline.tracking import log, store
 from pipeline.tracking.journal import Journal, answers, reason
 

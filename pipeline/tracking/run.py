@@ -14,13 +14,13 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from pipeline import workspace
-from pipeline.errors import StoppedError
-from pipeline.tracking import origin, outbox
+from pipeline.core import workspace
+from pipeline.core.errors import StoppedError
+from pipeline.tracking import outbox, run_tags
 from pipeline.tracking.beside import Answer, Beside
 from pipeline.tracking.config import TrackingConfig
 from pipeline.tracking.journal import Journal
-from pipeline.tracking.origin import Identity
+from pipeline.tracking.run_tags import Identity
 
 NUMBERS = count()
 
@@ -32,7 +32,7 @@ class Run:
         self._identity = {**identity, "run_id": identity.get("run_id") if beside else None}
         self._beside = beside
         self._failed = False
-        self._name = origin.label(identity)
+        self._name = run_tags.label(identity)
         if beside:
             self._opening = True
             about = {"run": self._name, "stage": stage, "store": outbox.here()}
@@ -156,11 +156,11 @@ def record(config: TrackingConfig, stage: str, identity: Identity, evaluation: s
         _revive(beside)
         run = Run(identity, beside, stage)
     except OSError as error:  # a full disk
-        print(f"warning: {origin.label(identity)} is not recorded ({error})", file=sys.stderr)
+        print(f"warning: {run_tags.label(identity)} is not recorded ({error})", file=sys.stderr)
         beside, run = None, Run(identity, None, stage)
     if beside:
         asked = {**identity, "run_id": identity.get("run_id")}
-        run._tell("open_run", config.experiment, asked, stage, evaluation, origin.tags(identity, stage), _now())
+        run._tell("open_run", config.experiment, asked, stage, evaluation, run_tags.tags(identity, stage), _now())
         run._tell("watched", os.getpid())
     status = "FINISHED"
     try:

@@ -11,8 +11,8 @@ from urllib.parse import unquote
 
 from filelock import FileLock
 
-from pipeline import workspace
-from pipeline.params import section
+from pipeline.core import workspace
+from pipeline.core.params import section
 from pipeline.tracking.config import TrackingConfig
 
 if TYPE_CHECKING:

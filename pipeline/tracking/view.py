@@ -3,7 +3,7 @@
 import json
 from typing import TYPE_CHECKING
 
-from pipeline.params import section
+from pipeline.core.params import section
 from pipeline.tracking import store
 from pipeline.tracking.config import TrackingConfig
 

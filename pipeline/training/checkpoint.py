@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from pipeline import workspace
+from pipeline.core import workspace
 
 KEPT = 2  # the older one in case that the newer is damaged
 

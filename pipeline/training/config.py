@@ -6,10 +6,10 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.errors import DataError
+from pipeline.core.errors import DataError
+from pipeline.core.params import FILE, Strict, entry, flatten, parse
 from pipeline.losses.config import LossConfig
 from pipeline.models.config import BottleneckConfig, ConditionConfig, NetworkConfig
-from pipeline.params import FILE, Strict, entry, flatten, parse
 
 
 class PlateauConfig(Strict):

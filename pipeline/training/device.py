@@ -6,8 +6,8 @@ from contextlib import contextmanager
 
 import torch
 
-from pipeline.errors import ParamsError
-from pipeline.params import FILE
+from pipeline.core.errors import ParamsError
+from pipeline.core.params import FILE
 from pipeline.training.config import TrainConfig
 
 

@@ -15,8 +15,8 @@ from multiprocessing.context import SpawnProcess
 from traceback import format_exc
 from typing import NoReturn
 
-from pipeline.errors import MelismaError, TrainingError
-from pipeline.runtime import end_with
+from pipeline.core.errors import MelismaError, TrainingError
+from pipeline.core.process import end_with
 
 SETTLE = 1.0  # seconds in which the other ranks may notice by themselves that one has failed
 GRACE = 5.0  # after that, to end when asked to

@@ -11,24 +11,24 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from pipeline import distributed
-from pipeline.cache.reader import Split
-from pipeline.errors import StoppedError, TrainingError
+from pipeline.core import distributed
+from pipeline.core.errors import StoppedError, TrainingError
+from pipeline.dataset import sampler
+from pipeline.dataset.loader import feed
+from pipeline.dataset.split import Split
 from pipeline.losses import kl
 from pipeline.losses.objective import Objective
 from pipeline.models.vae import VAE
-from pipeline.training import order
 from pipeline.training.average import MovingAverage
+from pipeline.training.bad_steps import IN_A_ROW, Guard
 from pipeline.training.checkpoint import Checkpoints
 from pipeline.training.config import TrainConfig
 from pipeline.training.device import autocast, numerics
-from pipeline.training.feed import feed
-from pipeline.training.guard import IN_A_ROW, Guard
 from pipeline.training.records import History
 from pipeline.training.schedule import exhausted, learning_rate
+from pipeline.training.signals import Stop
 from pipeline.training.snapshots import FIXED, Snapshots, marks, spread
 from pipeline.training.step import loss
-from pipeline.training.stopping import Stop
 from pipeline.training.validate import validate
 
 # The second moment forgets within a hundred steps, not a thousand: in the first epochs of a short training the
@@ -134,7 +134,7 @@ class Training:
 
     def _draws(self) -> tuple[Tensor, Tensor]:
         """The rank's share of what is drawn for a batch: (B, latent_dims) standard normal, (B,) uniform in [0, 1)."""
-        seed = order.seed(self.seed, self.step)
+        seed = sampler.seed(self.seed, self.step)
         torch.default_generator.manual_seed(seed)  # what codebooks draw too
         if self.device.type != "cpu":
             torch.get_device_module(self.device).manual_seed(seed)

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pipeline import distributed
-from pipeline.cache.reader import Split
-from pipeline.errors import TrainingError
+from pipeline.core import distributed
+from pipeline.core.errors import TrainingError
+from pipeline.dataset.split import Split
 from pipeline.losses.objective import Objective
 from pipeline.models.vae import VAE
 from pipeline.training.config import TrainConfig

@@ -5,7 +5,7 @@ from typing import Protocol, Self
 
 from tqdm import tqdm
 
-from pipeline import workspace
+from pipeline.core import workspace
 from pipeline.training.records import History
 
 SHOWN = ("loss", "kl", "mse", "distance")

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.cache import arrays
+from pipeline.core import arrays
 from pipeline.training.snapshots import Snapshots
 
 History = list[dict[str, float]]  # a row per epoch

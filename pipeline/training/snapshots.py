@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from pipeline.dataset.batches import Batch
 from pipeline.models.vae import VAE
-from pipeline.training.data import Batch
 
 FIXED = 4  # windows
 DRAWN = 9  # latents

@@ -5,13 +5,13 @@ import dataclasses
 import torch
 from torch import Tensor
 
-from pipeline import distributed
+from pipeline.core import distributed
+from pipeline.dataset.batches import Feed, fixed_noise
 from pipeline.losses import kl
 from pipeline.losses.objective import Objective
 from pipeline.losses.reconstruction import mse
+from pipeline.models import collapse
 from pipeline.models.vae import VAE
-from pipeline.training import collapse
-from pipeline.training.data import Feed, fixed_noise
 
 
 @torch.no_grad()

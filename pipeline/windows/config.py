@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from pipeline.params import Strict
+from pipeline.core.params import Strict
 
 
 class SplitConfig(Strict):

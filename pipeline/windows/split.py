@@ -4,7 +4,7 @@ import hashlib
 
 import pandas as pd
 
-from pipeline.errors import DataError
+from pipeline.core.errors import DataError
 from pipeline.sources.config import SPLITS
 from pipeline.windows.config import WindowsConfig
 

@@ -4,8 +4,8 @@ from dataclasses import asdict
 
 import pandas as pd
 
-from pipeline.errors import DataError, ParamsError
-from pipeline.params import FILE, suggest
+from pipeline.core.errors import DataError, ParamsError
+from pipeline.core.params import FILE, suggest
 from pipeline.windows import plan
 from pipeline.windows.config import WindowsConfig
 from pipeline.windows.duplicates import settle

@@ -12,9 +12,9 @@ import soundfile
 from typer.testing import CliRunner
 
 from pipeline.apply import convert
-from pipeline.cache import arrays
 from pipeline.cli import app
 from pipeline.cli.progress import progress
+from pipeline.core import arrays
 from tests.apply.variants import DENSE, GAUSSIAN, described, save
 from tests.recordings import chord
 

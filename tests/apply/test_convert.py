@@ -7,14 +7,14 @@ import pytest
 import soundfile
 import torch
 
-from pipeline.apply import convert, output, sound, windows
+from pipeline.apply import convert, output, synthesis, windows
 from pipeline.audio import inversion
 from pipeline.audio.mel import LogMel
+from pipeline.audio.representation import WaveformConfig
 from pipeline.audio.scale import to_unit
-from pipeline.cache.config import WaveformConfig
 from pipeline.cache.plan import Piece, Row, Shard
 from pipeline.cache.shard import Rows
-from pipeline.errors import DataError, MelismaError, ParamsError
+from pipeline.core.errors import DataError, MelismaError, ParamsError
 from tests.apply.variants import CONFIGS, MEL, SECONDS, WAVEFORM, Disagreeing, Diverged, Same, stand_in
 from tests.recordings import chord, tone
 
@@ -65,7 +65,7 @@ def test_a_model_that_changes_nothing_gives_back_the_waveform(seconds):
 @pytest.mark.parametrize("kind", CONFIGS)
 @pytest.mark.parametrize("signal", ["sine", "noise"])
 def test_no_step_between_samples_is_larger_where_windows_meet(kind, signal, monkeypatch):
-    monkeypatch.setattr(sound, "BLOCK_SECONDS", 3.0)  # so that blocks of a mel meet too
+    monkeypatch.setattr(synthesis, "BLOCK_SECONDS", 3.0)  # so that blocks of a mel meet too
     audio = tone(12.0, RATE) if signal == "sine" else noise(12.0)
     found = through(Same(), CONFIGS[kind], audio)
     near, away = steps(found)
@@ -88,7 +88,7 @@ def test_the_mel_of_overlapping_windows_is_that_of_the_recording():
     overlap = frames // 2
     batches = windows.batches(trained, [audio], (frames - overlap) * MEL.hop_length)
     levels = [w for b in batches for w in windows.restore(b.x, b.peaks, trained)]
-    found = np.concatenate(list(sound.join.joined(levels, overlap, sound.join.levels)), axis=1)
+    found = np.concatenate(list(synthesis.join.joined(levels, overlap, synthesis.join.levels)), axis=1)
     whole = LogMel(RATE, MEL.n_fft, MEL.hop_length, MEL.bands)(audio).numpy()
     assert np.abs(found[:, : whole.shape[1]] - whole)[:, 2:-3].max() < 0.5  # dB
 

@@ -6,8 +6,8 @@ import soundfile
 
 from pipeline.apply import convert, create
 from pipeline.apply.trained import USUAL_PEAK_DB, load
-from pipeline.cache.config import MelConfig
-from pipeline.errors import ParamsError
+from pipeline.audio.representation import MelConfig
+from pipeline.core.errors import ParamsError
 from tests.apply.variants import DENSE, GAUSSIAN, VQ, described, save
 from tests.cache.dataset import cache, tables
 from tests.recordings import chord, make_folder, tone

@@ -7,8 +7,8 @@ import torch
 
 from pipeline.apply import encode, windows
 from pipeline.apply.trained import load
-from pipeline.cache import arrays
-from pipeline.errors import DataError, ParamsError
+from pipeline.core import arrays
+from pipeline.core.errors import DataError, ParamsError
 from tests.apply.variants import CONVOLUTION, DENSE, GAUSSIAN, VQ, described, save
 from tests.recordings import chord
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from pipeline.apply.trained import Trained
-from pipeline.cache.config import MelConfig, WaveformConfig
+from pipeline.audio.representation import MelConfig, WaveformConfig
 from pipeline.models import store
 from pipeline.models.vae import build
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from pipeline.audio.inversion import griffin_lim, mel_to_audio
-from pipeline.cache.config import MelConfig
-from pipeline.errors import DataError
+from pipeline.audio.representation import MelConfig
+from pipeline.core.errors import DataError
 
 MEL = MelConfig()
 SECONDS = 2

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from pipeline.audio.mel import FRAMES_PER_BATCH, LogMel
+from pipeline.audio.representation import MelConfig
 from pipeline.audio.scale import below_peak, to_db, to_unit
-from pipeline.cache.config import MelConfig
 
 
 def noise_and_tones(rate: int, seconds: float, seed: int) -> np.ndarray:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from pipeline.audio.representation import RepresentationConfig
 from pipeline.cache.build import collect, compute
-from pipeline.cache.config import RepresentationConfig
 from pipeline.cache.plan import plan
 from pipeline.sources import folder
 from pipeline.sources.config import FolderConfig, SourceConfig

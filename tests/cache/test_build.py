@@ -14,15 +14,15 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile
 
+from pipeline.audio.representation import MelConfig, WaveformConfig
 from pipeline.audio.scale import to_unit
 from pipeline.cache import plan as planning
 from pipeline.cache.build import ATTEMPTS
-from pipeline.cache.config import MelConfig, WaveformConfig
 from pipeline.cache.plan import Piece, Row
-from pipeline.cache.reader import read_split, read_stats
 from pipeline.cache.shard import heard, write
-from pipeline.errors import DataError, MelismaError
-from pipeline.runtime import WorkerDiedError, pool
+from pipeline.core.errors import DataError, MelismaError
+from pipeline.core.process import WorkerDiedError, pool
+from pipeline.dataset.split import read_split, read_stats
 from tests.cache.dataset import cache, content, tables
 from tests.recordings import make_folder
 

@@ -2,8 +2,8 @@
 
 import pandas as pd
 
+from pipeline.audio.representation import WaveformConfig
 from pipeline.cache.build import fingerprint
-from pipeline.cache.config import WaveformConfig
 from pipeline.cache.plan import plan
 
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.audio.representation import MelConfig, WaveformConfig
 from pipeline.cache import plan as module
-from pipeline.cache.config import MelConfig, WaveformConfig
 from pipeline.cache.plan import plan, spans
 
 MEL = MelConfig(sample_rate=8000, n_fft=512, hop_length=256, bands=32)

@@ -7,10 +7,10 @@ import pytest
 import soundfile
 import torch
 
+from pipeline.audio.representation import MelConfig, WaveformConfig
 from pipeline.audio.scale import below_peak, to_unit
-from pipeline.cache.config import MelConfig, WaveformConfig
-from pipeline.cache.reader import Split, read_split
-from pipeline.training.data import Resident
+from pipeline.dataset.batches import Resident
+from pipeline.dataset.split import Split, read_split
 from tests.cache.dataset import cache, tables
 from tests.recordings import make_folder
 

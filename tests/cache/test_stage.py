@@ -11,9 +11,9 @@ import psutil
 import pytest
 import yaml
 
-from pipeline import workspace
+from pipeline.audio.representation import MelConfig
 from pipeline.cache import plan as planning
-from pipeline.cache.config import MelConfig
+from pipeline.core import workspace
 from tests.cache.dataset import cache, content, tables
 from tests.recordings import make_folder
 

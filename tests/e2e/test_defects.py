@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 import torch
 
-from pipeline.cache.reader import read_split
-from pipeline.training.data import Resident
+from pipeline.dataset.batches import Resident
+from pipeline.dataset.split import read_split
 from pipeline.windows.plan import REASONS
 from tests.defects import COPIES, SECONDS, UNSEEN_BY_DVC, make_defects
 from tests.e2e.conftest import clone

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from pipeline.cache import arrays
+from pipeline.core import arrays
 from tests.e2e.conftest import ROOT, TINY, clone
 
 pytestmark = pytest.mark.e2e

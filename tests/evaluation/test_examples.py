@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 import torch
 
-from pipeline.cache import arrays
-from pipeline.cache.reader import Split
+from pipeline.core import arrays
+from pipeline.dataset.batches import Resident
+from pipeline.dataset.split import Split
 from pipeline.evaluation import examples
-from pipeline.evaluation.config import EvaluateConfig
-from pipeline.training.data import Resident
+from pipeline.metrics.config import EvaluateConfig
 from tests.evaluation import test_transfer
 from tests.models.test_contract import PARAMS, VARIANTS, model_of
 

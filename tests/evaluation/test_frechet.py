@@ -5,12 +5,12 @@ import pytest
 import torch
 from scipy.linalg import sqrtm
 
-from pipeline.cache.config import MelConfig, WaveformConfig
-from pipeline.cache.reader import Split
+from pipeline.audio.representation import MelConfig, WaveformConfig
+from pipeline.dataset.split import Split
 from pipeline.evaluation import frechet
 from pipeline.evaluation.frechet import features, score
-from pipeline.evaluation.measures import frechet_distance as distance
-from pipeline.evaluation.relative import to_mel
+from pipeline.evaluation.peak_normalised_mel import to_mel
+from pipeline.metrics.measures import frechet_distance as distance
 from tests.evaluation.test_transfer import NAMES, SHAPE, model, split
 
 CPU = torch.device("cpu")

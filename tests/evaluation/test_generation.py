@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.cache.reader import Split
+from pipeline.dataset.split import Split
 from pipeline.evaluation.generation import DRAWN, score
-from pipeline.training.collapse import flat
+from pipeline.models.collapse import flat
 
 CPU = torch.device("cpu")
 RNG = np.random.default_rng(0)

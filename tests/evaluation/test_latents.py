@@ -8,8 +8,8 @@ from sklearn.decomposition import PCA
 from pipeline.evaluation.latents import Nats, codes, dimensions, numbers, whitened
 from pipeline.models.bottlenecks import BOTTLENECKS
 from pipeline.models.bottlenecks.base import Bottleneck, Code
+from pipeline.models.collapse import Use
 from pipeline.models.config import FSQConfig, GaussianConfig, HierarchicalConfig, LinearConfig
-from pipeline.training.collapse import Use
 
 SHAPE = (6, 4, 5)
 FEATURES = torch.randn(30, *SHAPE, generator=torch.Generator().manual_seed(1))

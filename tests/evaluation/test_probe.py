@@ -11,10 +11,10 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from pipeline.cache.reader import Split
+from pipeline.dataset.batches import Resident
+from pipeline.dataset.split import Split
 from pipeline.evaluation import probe as module
 from pipeline.evaluation.probe import means, probe, score, spanned
-from pipeline.training.data import Resident
 from tests.evaluation.test_transfer import NAMES, SHAPE, model, split
 
 CPU = torch.device("cpu")

@@ -10,16 +10,16 @@ from scipy import stats
 from sklearn.metrics.pairwise import cosine_similarity
 
 from pipeline.audio.mel import LogMel
+from pipeline.audio.representation import MelConfig, WaveformConfig
 from pipeline.audio.resample import resample
-from pipeline.cache.config import MelConfig, WaveformConfig
-from pipeline.cache.reader import Split
+from pipeline.dataset.batches import fixed_noise
+from pipeline.dataset.split import Split
 from pipeline.evaluation import protocol
-from pipeline.evaluation.config import EvaluateConfig
 from pipeline.evaluation.protocol import Scores, baselines, score
-from pipeline.evaluation.reference import Reference
-from pipeline.evaluation.shared import Shared
+from pipeline.metrics.config import EvaluateConfig
 from pipeline.models.vae import build
-from pipeline.training.data import fixed_noise
+from pipeline.reference.common_scores import Shared
+from pipeline.reference.read import Reference
 
 CPU = torch.device("cpu")
 MEL = MelConfig(sample_rate=2000, n_fft=64, hop_length=32, bands=8)

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.evaluation.aggregate import METRICS, aggregate
 from pipeline.evaluation.summary import line, metrics
+from pipeline.metrics.aggregate import METRICS, aggregate
 
 ABOUT = {"latent_dims": 8, "parameters": 10, "baseline": False, "reach_hz": None}
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.cache.reader import Split
+from pipeline.dataset.batches import Resident
+from pipeline.dataset.split import Split
 from pipeline.evaluation.transfer import features, other, score
 from pipeline.models.vae import build
-from pipeline.training.data import Resident
 
 CPU = torch.device("cpu")
 NAMES = ("a", "b", "c")

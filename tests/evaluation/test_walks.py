@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.dataset.batches import Resident
 from pipeline.evaluation.walks import pairs, score, unevenness
-from pipeline.training.data import Resident
 from tests.evaluation.test_transfer import CPU, NAMES, TEST, TRAIN, model
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageSequence
 
-from pipeline.cache.config import WaveformConfig
+from pipeline.audio.representation import WaveformConfig
 from pipeline.figures import animations, epochs, style
 from pipeline.figures.inputs import Window, load
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipeline.cache.config import MelConfig, WaveformConfig
+from pipeline.audio.representation import MelConfig, WaveformConfig
 from pipeline.figures import audio
 from pipeline.figures.inputs import Window, load
 from tests import artefacts

@@ -11,8 +11,8 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from pipeline.cache import arrays
-from pipeline.errors import DataError
+from pipeline.core import arrays
+from pipeline.core.errors import DataError
 from tests import artefacts
 from tests.figures.conftest import drawn
 

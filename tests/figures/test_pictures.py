@@ -9,7 +9,7 @@ from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from pipeline.cache.config import MelConfig, WaveformConfig
+from pipeline.audio.representation import MelConfig, WaveformConfig
 from pipeline.figures import comparisons, panels, strips, style
 from pipeline.figures.inputs import Inputs, Window, load
 from pipeline.figures.sheet import Sheet

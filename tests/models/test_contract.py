@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline import params, schema
-from pipeline.cache.reader import Split
-from pipeline.errors import DataError
+from pipeline.core import params
+from pipeline.core.errors import DataError
+from pipeline.dataset.split import Split
 from pipeline.losses.objective import Objective
 from pipeline.models import store
 from pipeline.models.signal import Signal
 from pipeline.models.vae import build
-from pipeline.training import closed
+from pipeline.schema import schema
+from pipeline.training import pca
 
 RAW = params.read()
 PARAMS = schema.load(RAW)
@@ -46,7 +47,7 @@ def model_of(name: str, seconds: float, network: dict | None = None, **bottlenec
         stored = (80 * (windows(shape, kind, 9)[:, 0] - 1)).half() if kind == "mel" else windows(shape, kind, 9)[:, 0]
         ids = np.arange(9)
         data = Split(kind, shape, stored.numpy(), ids, ids.astype(str), np.repeat("a", 9))
-        closed.fit(model, data, data, lambda row: None)
+        pca.fit(model, data, data, lambda row: None)
     return model, shape, kind
 
 

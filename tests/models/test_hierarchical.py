@@ -6,9 +6,9 @@ from torch.distributions import MultivariateNormal, kl_divergence
 
 from pipeline.losses import kl
 from pipeline.models.bottlenecks.hierarchical import Hierarchical
+from pipeline.models.collapse import Use, reason
 from pipeline.models.config import HierarchicalConfig
 from pipeline.models.priors.normal import LearnedNormal
-from pipeline.training.collapse import Use, reason
 
 SHAPE = (6, 3, 5)
 

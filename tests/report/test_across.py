@@ -7,11 +7,11 @@ import matplotlib.image
 import pandas as pd
 import pytest
 
-from pipeline.errors import DataError
+from pipeline.core.errors import DataError
 from pipeline.report import ablation, table
 from tests import artefacts
 from tests.report import made
-from tests.report.made import params
+from tests.report.built import params
 from tests.report.parsed import write
 
 NAMES = ("mel_mean", "mel_a", "mel_b", "wave_c")

@@ -9,7 +9,7 @@ from pipeline.report.build import build
 from tests import artefacts
 from tests.report import made
 from tests.report.browser import NAMES, Browser, installed
-from tests.report.made import params
+from tests.report.built import params
 
 pytestmark = [
     pytest.mark.e2e,

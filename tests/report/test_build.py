@@ -5,10 +5,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pipeline.errors import DataError
+from pipeline.core.errors import DataError
 from tests import artefacts
 from tests.report import made
-from tests.report.made import params
+from tests.report.built import params
 from tests.report.parsed import Page, write
 
 NASTY = '<b>"&'

@@ -7,7 +7,7 @@ import yaml
 
 import stages.figures
 import stages.report
-from pipeline.errors import DataError
+from pipeline.core.errors import DataError
 from tests import artefacts
 
 PARAMS = {

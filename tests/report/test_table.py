@@ -12,7 +12,7 @@ from pipeline.report import columns, table, text
 from pipeline.report.table import Row
 from tests import artefacts
 from tests.report import made
-from tests.report.made import params
+from tests.report.built import params
 from tests.report.parsed import write
 
 CODES = {"perplexity": 20.0, "perplexity_share": 0.3125, "active_units": None}

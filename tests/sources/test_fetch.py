@@ -14,7 +14,7 @@ from collections import namedtuple
 import numpy as np
 import pytest
 
-from pipeline.errors import DataError
+from pipeline.core.errors import DataError
 from pipeline.sources import fetch as module
 from pipeline.sources import progress
 from pipeline.sources.fetch import fetch

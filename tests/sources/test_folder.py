@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.errors import DataError, ParamsError
+from pipeline.core.errors import DataError, ParamsError
 from pipeline.sources import folder
 from pipeline.sources.config import FolderConfig, SourceConfig
 from pipeline.sources.tracks import Entry, Track, inspect, table

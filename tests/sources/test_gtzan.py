@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.errors import DataError, ParamsError
-from pipeline.params import parse
+from pipeline.core.errors import DataError, ParamsError
+from pipeline.core.params import parse
 from pipeline.sources import gtzan
 from pipeline.sources.config import GtzanConfig, SourceConfig
 from pipeline.sources.tracks import Entry, inspect, root, table

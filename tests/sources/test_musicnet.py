@@ -5,7 +5,7 @@ import types
 
 import pytest
 
-from pipeline.errors import DataError, ParamsError
+from pipeline.core.errors import DataError, ParamsError
 from pipeline.sources import musicnet
 from pipeline.sources.config import MusicnetConfig
 from pipeline.sources.tracks import Entry, inspect

@@ -6,8 +6,8 @@ import subprocess
 import pytest
 import yaml
 
-from pipeline import schema
-from pipeline.studies import commit, finished
+from pipeline.schema import schema
+from pipeline.studies import commit, completed
 from pipeline.studies.study import experiments
 
 
@@ -70,7 +70,7 @@ def keep(project, one):
 
 
 def found():
-    return finished.find(experiments("mine"), commit.base())
+    return completed.find(experiments("mine"), commit.base())
 
 
 def test_an_experiment_is_finished_as_long_as_params_and_code_are_the_same(project, one):
@@ -90,21 +90,21 @@ def test_an_experiment_is_finished_as_long_as_params_and_code_are_the_same(proje
 
 
 def test_one_that_was_made_otherwise_keeps_its_result_under_another_name(project, one):
-    assert finished.set_aside(one) is None
+    assert completed.set_aside(one) is None
     revision = keep(project, one)
-    name = finished.set_aside(one)
+    name = completed.set_aside(one)
     kept = project.git("for-each-ref", "refs/exps", "--format=%(objectname) %(refname:lstrip=4)")
     assert name == f"mine-{revision[:7]}" and kept == f"{revision} {name}"
 
 
 def test_every_code_that_a_number_depends_on_is_looked_at():
-    paths = set(finished.code())
+    paths = set(completed.code())
     assert {"pipeline/losses", "pipeline/evaluation", "stages/train.py", "stages/evaluate.py"} <= paths
     assert not paths & {"stages/report.py", "pipeline/report", "stages/figures.py"}
 
 
 def test_a_stage_of_ones_own_may_have_no_dependency(project):
-    before = set(finished.code())
+    before = set(completed.code())
     dvc_yaml = project.path / "dvc.yaml"
     dvc_yaml.write_text(f"{dvc_yaml.read_text()}  mine:\n    cmd: echo mine\n")
-    assert set(finished.code()) == before
+    assert set(completed.code()) == before

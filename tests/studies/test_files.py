@@ -6,9 +6,10 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from pipeline import params, schema
 from pipeline.cli import app
-from pipeline.errors import ParamsError
+from pipeline.core import params
+from pipeline.core.errors import ParamsError
+from pipeline.schema import schema
 from pipeline.studies import study as studies
 
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from pipeline.errors import MelismaError
+from pipeline.core.errors import MelismaError
 from pipeline.studies.queue import Queue, opened
 from pipeline.studies.study import experiments
 from tests.studies.conftest import build

@@ -7,7 +7,7 @@ import time
 
 import psutil
 
-from pipeline import workspace
+from pipeline.core import workspace
 from pipeline.studies import queue
 from tests.studies.conftest import build
 

@@ -12,7 +12,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from pipeline.cli import app
-from pipeline.errors import MelismaError
+from pipeline.core.errors import MelismaError
 from pipeline.report.text import SPACE
 from pipeline.studies import figure, runs, summary, table
 from pipeline.studies.study import experiments

@@ -14,8 +14,8 @@ import pytest
 import torch
 from PIL import Image
 
-from pipeline import workspace
-from pipeline.cache.reader import Split
+from pipeline.core import workspace
+from pipeline.dataset.split import Split
 from pipeline.models import store as models
 from pipeline.tracking import datasets, store, view
 from pipeline.tracking.config import TrackingConfig

@@ -4,8 +4,8 @@ import subprocess
 
 import pytest
 
-from pipeline.errors import TrainingError
-from pipeline.tracking import origin, store
+from pipeline.core.errors import TrainingError
+from pipeline.tracking import run_tags, store
 from pipeline.tracking.config import TrackingConfig
 from pipeline.tracking.run import record
 
@@ -122,7 +122,7 @@ def test_without_a_commit_there_is_no_tag_of_one(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for command in (["true"], ["git", "init", "-q"]):
         subprocess.run(command, check=True)
-        assert not [key for key in origin.tags(IDENTITY, "train") if "git." in key]
+        assert not [key for key in run_tags.tags(IDENTITY, "train") if "git." in key]
 
 
 def test_tracking_can_be_off():

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.cli import ui
-from pipeline.tracking import log, origin, outbox, store
+from pipeline.tracking import log, outbox, run_tags, store
 from pipeline.tracking.config import TrackingConfig
 from pipeline.tracking.run import record
 from tests.tracking.recorded import get, history, put_aside
@@ -116,7 +116,7 @@ def first(number, barrier, found):
     """What a stage has done with MLflow, without importing it: the process was forked."""
     barrier.wait()
     identity = IDENTITY | {"seed": number, "fingerprint": f"six-{number}", "run_id": None}
-    run_id = log.open_run("six", identity, "train", None, origin.tags(identity, "train"), int(time.time() * 1000))
+    run_id = log.open_run("six", identity, "train", None, run_tags.tags(identity, "train"), int(time.time() * 1000))
     for call in range(CALLS):
         steps = range(call * STEPS, (call + 1) * STEPS)
         log.series(run_id, {step: {"step/loss": float(step)} for step in steps}, int(time.time() * 1000), "step/loss")

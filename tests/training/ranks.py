@@ -6,8 +6,8 @@ import sys
 import time
 from pathlib import Path
 
-from pipeline import workspace
-from pipeline.errors import ParamsError
+from pipeline.core import workspace
+from pipeline.core.errors import ParamsError
 from pipeline.training.launch import launch
 
 
@@ -15,7 +15,7 @@ def fails(number: str, how: str) -> None:
     """One rank fails while the other waits for it in a reduction."""
     import torch
 
-    from pipeline import distributed
+    from pipeline.core import distributed
 
     with distributed.joined(torch.device("cpu")):
         distributed.total(torch.ones(3))

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import DataError
-from pipeline.params import read
+from pipeline.core.errors import DataError
+from pipeline.core.params import read
 from pipeline.training.config import check_trained, decisive, variant
 
 FOLDER = Path("data/models/mel_cvae/seed-0")

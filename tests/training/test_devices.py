@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipeline import distributed
-from pipeline.cache.reader import Split
+from pipeline.core import distributed
+from pipeline.dataset.split import Split
 from pipeline.losses.config import LossConfig
 from pipeline.losses.objective import Objective
 from pipeline.models.signal import Signal

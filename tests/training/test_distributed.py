@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from pipeline import distributed
+from pipeline.core import distributed
 from pipeline.losses import kl
 from pipeline.losses.config import KLConfig, LossConfig
 from pipeline.losses.objective import Objective

@@ -10,7 +10,7 @@ import time
 import psutil
 import pytest
 
-from pipeline.errors import ParamsError, TrainingError
+from pipeline.core.errors import ParamsError, TrainingError
 from pipeline.training import launch as launching
 from tests.training import ranks
 

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.cache.reader import Split
-from pipeline.errors import TrainingError
+from pipeline.core.errors import TrainingError
+from pipeline.dataset.batches import Resident
+from pipeline.dataset.split import Split
 from pipeline.losses.config import KLConfig, LossConfig
 from pipeline.losses.objective import Objective
 from pipeline.models.signal import Signal
 from pipeline.models.vae import build
 from pipeline.training.average import MovingAverage
 from pipeline.training.config import TrainConfig
-from pipeline.training.data import Resident
 from pipeline.training.loop import fit
 from pipeline.training.validate import validate
 from tests.training.rows import Rows

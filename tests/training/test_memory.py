@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.cache.reader import Split
-from pipeline.errors import TrainingError
+from pipeline.core.errors import TrainingError
+from pipeline.dataset.split import Split
 from pipeline.training import memory
 from pipeline.training.config import TrainConfig
 from pipeline.training.live import Live

@@ -8,7 +8,7 @@ import threading
 import pytest
 import torch
 
-from pipeline.errors import StoppedError, TrainingError
+from pipeline.core.errors import StoppedError, TrainingError
 from pipeline.losses.config import LossConfig
 from pipeline.losses.objective import Objective
 from pipeline.models.signal import Signal

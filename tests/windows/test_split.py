@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.errors import DataError
+from pipeline.core.errors import DataError
 from pipeline.sources.config import SPLITS
 from pipeline.windows.config import SplitConfig, WindowsConfig
 from pipeline.windows.split import assign

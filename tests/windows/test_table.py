@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from pipeline.errors import DataError, ParamsError
+from pipeline.core.errors import DataError, ParamsError
 from pipeline.windows.config import WindowsConfig
 from pipeline.windows.plan import Inspected, Rejected, Window
 from pipeline.windows.table import build, frame, leave_out, select, unsplit

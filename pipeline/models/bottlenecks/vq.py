@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pipeline import distributed
+from pipeline.core import distributed
 from pipeline.models.bottlenecks.quantised import Quantised
 from pipeline.models.config import VQConfig
 

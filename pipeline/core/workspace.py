@@ -1,0 +1,160 @@
+"""Where things are, how they are written, and how a stage ends.
+
+`root()` holds the code, the params and the artefacts of this run; inside `dvc exp run --temp` it is a temporary copy.
+`project()` is the user's own checkout, which outlives it: MLflow's database and kept work belong there.
+"""
+
+import hashlib
+import importlib
+import inspect
+import json
+import os
+import shutil
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from pipeline.core.errors import MelismaError
+
+DATA = Path("data")
+RAW = DATA / "raw"
+WINDOWS = DATA / "windows"
+CACHE = DATA / "cache"
+REFERENCE = DATA / "reference"
+MODELS = DATA / "models"
+EVALUATION = DATA / "evaluation"
+FIGURES = DATA / "figures"
+REPORT = DATA / "report"
+
+
+def root() -> Path:
+    """The folder of params.yaml and dvc.yaml: the current one or the nearest above it.
+
+    Raises:
+        MelismaError: neither the current folder nor one above it is a Melisma project.
+    """
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / "params.yaml").is_file() and (folder / "dvc.yaml").is_file():
+            return folder
+    raise MelismaError(f"{here}: no params.yaml and dvc.yaml here or above; go to the project's folder")
+
+
+def project() -> Path:
+    """The user's checkout, also from within a temporary workspace of DVC (which sets DVC_ROOT to it)."""
+    return Path(os.environ.get("DVC_ROOT") or root()).resolve()
+
+
+def state() -> Path:
+    """A git-ignored folder of the project for what is neither source nor artefact: finished seeds, locks."""
+    folder = project() / ".melisma"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@contextmanager
+def output(path: Path) -> Iterator[Path]:
+    """A new folder that takes the place of `path` when the block ends well, and vanishes when it does not."""
+    partial = path.with_name(f".{path.name}.partial")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = state() / "locks" / fingerprint(str(path.absolute()))  # not beside it, where DVC would see it
+    lock.parent.mkdir(exist_ok=True)
+    with alone(lock, f"writing {path}"):
+        shutil.rmtree(partial, ignore_errors=True)  # left by a run that was killed
+        partial.mkdir()
+        try:
+            yield partial
+            if path.exists():
+                shutil.rmtree(path)
+            partial.rename(path)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextmanager
+def alone(lock: Path, doing: str) -> Iterator[None]:
+    """Keep other processes out, and say so while one has to wait; the system lifts the lock of one that dies."""
+    try:
+        held = FileLock(lock).acquire(timeout=0)
+    except Timeout:
+        say(f"another process is {doing}; waiting for it")
+        held = FileLock(lock).acquire()
+    with held:
+        yield
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Readable JSON with sorted keys; NaN is refused, since no other reader takes it."""
+    path.write_text(json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """What `write_json` wrote."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def link(source: Path, target: Path) -> None:
+    """The file a second time: a hard link where the file system allows, else a copy."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def fingerprint(value: Any, code: Iterable[str] = ()) -> str:
+    """16 hex digits that change with `value` (JSON data) and with every Python file under the `code` paths."""
+    digest = hashlib.sha256(json.dumps(value, sort_keys=True).encode())
+    for place in code:
+        base = root() / place
+        for file in sorted(base.rglob("*.py")) if base.is_dir() else [base]:
+            digest.update(f"{file.relative_to(root())}:{sha256(file)}".encode())
+    return digest.hexdigest()[:16]
+
+
+def say(message: str) -> None:
+    """One line of progress on standard output, at once also when that is a file or a pipe."""
+    print(message, flush=True)
+
+
+def run(main: Callable[..., None], *arguments: str) -> None:
+    """Run a stage's `main` and turn whatever ends it into one line and an exit code: 1 or 2, 130 for Ctrl-C.
+
+    The whole of params.yaml is checked first, so that a slip in the last section does not show after an hour.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what it starts in the background
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # unwinds, so that nothing half-written stays
+    try:
+        inspect.signature(main).bind(*arguments)
+    except TypeError as error:
+        wanted = " ".join(f"<{name}>" for name in inspect.signature(main).parameters)
+        fail(f"{error}; usage: python -m {main.__globals__['__spec__'].name} {wanted}", 2)
+    try:
+        # Loaded by name: the check can stop a stage but never change its result, so it is no dependency of it.
+        importlib.import_module("pipeline.schema.schema").load()
+        main(*arguments)
+    except KeyboardInterrupt:
+        fail("interrupted; nothing half-written was left", 130)
+    except MelismaError as error:
+        fail(str(error), error.exit_code)
+    except OSError as error:  # a full or read-only disk, a file that may not be read
+        fail(f"{error.filename or Path.cwd()}: {error.strerror or error}; nothing half-written was left", 1)
+
+
+def fail(message: str, code: int) -> None:
+    """Print `message` as one line on standard error and exit with `code`; MELISMA_DEBUG=1 adds the traceback."""
+    if os.environ.get("MELISMA_DEBUG"):
+        traceback.print_exc()
+    print("error: " + " ".join(message.split()), file=sys.stderr, flush=True)
+    sys.exit(code)

@@ -1,0 +1,65 @@
+"""The whole of params.yaml: every section's schema, and what must hold between sections."""
+
+from typing import Annotated, Any
+
+from pydantic import Field, StringConstraints
+
+from pipeline.audio.representation import CacheConfig, RepresentationConfig
+from pipeline.core.errors import ParamsError
+from pipeline.core.params import FILE, Strict, parse, read, suggest
+from pipeline.core.process import RuntimeConfig
+from pipeline.figures.config import FiguresConfig
+from pipeline.metrics.config import EvaluateConfig
+from pipeline.schema.rules import problems
+from pipeline.sources.config import SourceConfig
+from pipeline.tracking.config import TrackingConfig
+from pipeline.training.config import TrainConfig, VariantConfig, variant
+from pipeline.windows.config import WindowsConfig
+
+# Names become those of stages and folders, and DVC reads a dot in one as a level.
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$")]
+
+
+class Params(Strict):
+    """params.yaml."""
+
+    seeds: list[int] = Field([0], min_length=1, description="each variant is trained and scored once per seed")
+    source: SourceConfig = Field(SourceConfig(), description="stage download: where recordings come from")
+    windows: WindowsConfig = Field(
+        WindowsConfig(), description="stage windows: what is cut from them, and which side of the split it is on"
+    )
+    representations: dict[Name, RepresentationConfig] = Field(
+        min_length=1, description="stage cache: what a model sees of a window, by a name that `models` refers to"
+    )
+    models: dict[Name, VariantConfig] = Field(
+        min_length=1, description="the variants, by name: input x network x bottleneck x loss"
+    )
+    train: TrainConfig = Field(
+        TrainConfig(), description="stage train: defaults of every variant, which models.<variant>.train overrides"
+    )
+    evaluate: EvaluateConfig = Field(EvaluateConfig(), description="stage evaluate: one protocol for all variants")
+    figures: FiguresConfig = Field(FiguresConfig(), description="stage figures: what people look at and listen to")
+    runtime: RuntimeConfig = Field(RuntimeConfig(), description="where the work runs; no result depends on it")
+    cache: CacheConfig = Field(CacheConfig(), description="who computes the cache; no result depends on it")
+    tracking: TrackingConfig = Field(TrackingConfig(), description="what goes to MLflow; no result depends on it")
+
+
+def load(raw: dict[str, Any] | None = None) -> Params:
+    """Read and check everything.
+
+    Raises:
+        ParamsError: the first thing that is wrong, by its full key.
+    """
+    raw = read() if raw is None else raw
+    params = parse(Params, raw, "")
+    if len(set(params.seeds)) < len(params.seeds):
+        raise ParamsError(f"{FILE}: seeds: each seed may stand there once (they are {params.seeds})")
+    for name, model in params.models.items():
+        if model.representation not in params.representations:
+            hint = suggest(model.representation, params.representations)
+            raise ParamsError(f"{FILE}: models.{name}.representation: there is no '{model.representation}'; {hint}")
+        problem = next(problems(model, params.representations[model.representation], params.windows.seconds), None)
+        if problem:
+            raise ParamsError(f"{FILE}: models.{name}.{problem}")
+        variant(raw, name)
+    return params

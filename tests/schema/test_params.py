@@ -1,0 +1,259 @@
+"""params.yaml and its errors: each names the key and says what to do."""
+
+import copy
+import re
+
+import pytest
+import yaml
+
+from pipeline.core import params
+from pipeline.core.errors import ParamsError
+from pipeline.schema import keys, schema
+from pipeline.training.config import variant
+
+RAW = params.read()
+
+
+VAMP = {"type": "gaussian", "prior": {"type": "vamp"}}
+VAMP_FREE_BITS = RAW["models"]["mel_conv"] | {
+    "bottleneck": VAMP,
+    "loss": {"kl": {"estimator": "monte_carlo", "free_bits": 1.0}},
+}
+
+
+def changed(key: str, value: object) -> dict:
+    """The committed params with one key set."""
+    raw = copy.deepcopy(RAW)
+    *path, last = key.split(".")
+    place = raw
+    for step in path:
+        place = place[step]
+    place[last] = value
+    return raw
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("windws", {}, "unknown key 'windws'; did you mean 'windows'?"),
+        ("windows.second", 5, "windows: unknown key 'second'; did you mean 'seconds'?"),
+        ("windows.seconds", "five", "windows.seconds: .*number.*'five'"),
+        ("windows.splits.train", 0.9, r"windows.splits: train \+ valid \+ test must be 1"),
+        ("source.name", "gtzn", "source.name: .*'folder', 'gtzan' or 'musicnet'"),
+        ("source.synth.styles", 13, "source.synth.styles: .*12"),
+        ("representations.mel128.band", 64, "representations.mel128: unknown key 'band'; did you mean 'bands'?"),
+        ("representations.mel128.kind", "mell", "representations.mel128: .*'mel'"),
+        ("representations.mel128.bands", 1500, "representations.mel128: .*n_fft of at least 3000"),
+        ("models.mel_conv.network.chanels", [1], "models.mel_conv.network: unknown key 'chanels'"),
+        ("models.mel_conv.network.type", "conv3d", "models.mel_conv.network: .*'conv2d'"),
+        ("models.mel_conv.network.type", "resnet1d", "models.mel_conv.network: unknown key 'norm'"),
+        ("models.mel_conv.bottleneck.latent", 0, "models.mel_conv.bottleneck.latent: .*(it is 0)"),
+        ("models.mel_conv.representation", "mel12", "models.mel_conv.representation: .*did you mean 'mel128'"),
+        ("models.mel_conv.representation", "wave3k", "models.mel_conv.network.type: conv2d takes a mel"),
+        ("models.mel_conv.loss.reconstruction.type", "bce", "bce needs network.head sigmoid, not linear"),
+        ("models.mel_fsq.bottleneck.levels", [8, 2], r"models.mel_fsq.bottleneck.levels.1: .*3"),
+        ("models.mel_vqvae.bottleneck.latent", 64, "models.mel_vqvae.bottleneck: unknown key 'latent'"),
+        ("models.mel_conv.loss.codebook", {}, "loss.codebook: bottleneck.type gaussian learns no codebook; .*take vq"),
+        ("models.mel_fsq.loss.codebook", {}, "loss.codebook: bottleneck.type fsq learns no codebook; .*take vq"),
+        ("models.mel_vqvae.loss.codebook.commitment", -1, "models.mel_vqvae.loss.codebook.commitment"),
+        ("models.mel_vqvae.loss.kl.estimator", "monte_carlo", "loss.kl.estimator: the KL of codes is exact"),
+        (
+            "models.mel_conv.loss.reconstruction.type",
+            "mae",
+            "models.mel_conv.loss.reconstruction.type: .*'log_magnitude'",
+        ),
+        (
+            "models.mel_conv.loss.reconstruction.type",
+            "log_magnitude",
+            "never negative: a mel and .*not a mel and linear",
+        ),
+        (
+            "models.mel_conv.loss.reconstruction.weighting",
+            "b",
+            "models.mel_conv.loss.reconstruction.weighting: .*'musical'",
+        ),
+        (
+            "models.wave_resnet.loss.reconstruction.weighting",
+            "a_weighting",
+            "models.wave_resnet.loss.reconstruction.weighting: a_weighting weighs the bands of a mel",
+        ),
+        ("models.mel_conv.loss.spectrl", 0.1, "models.mel_conv.loss: unknown key 'spectrl'; did you mean 'spectral'?"),
+        ("models.mel_conv.loss.spectral", -0.1, "models.mel_conv.loss.spectral"),
+        ("models.mel_conv.scaling", "rms", "models.mel_conv.scaling: only a waveform is scaled"),
+        ("models.mel_conv.loss.reconstruction.sigma", -1, "models.mel_conv.loss.reconstruction.sigma"),
+        ("models.mel_conv.bottleneck.prior", {"type": "mixture"}, "loss.kl.estimator: .*set it to monte_carlo"),
+        ("models.mel_conv.bottleneck.prior", {"type": "vamp", "inputs": 3}, "bottleneck.prior: unknown key 'inputs'"),
+        ("models.mel_conv.bottleneck", VAMP | {"batch_norm": True}, "mel_conv.bottleneck: batch_norm: .*pseudo-inputs"),
+        ("models.mel_conv", VAMP_FREE_BITS, "models.mel_conv.loss.kl.free_bits_per: .*set it to window"),
+        ("models.mel_conv.loss.kl.free_bits", 0.5, "loss.kl.free_bits_per: a learned prior's KL .*set it to window"),
+        (
+            "models.mel_conv.loss.kl",
+            {"free_bits": 1, "free_bits_per": "level"},
+            "loss.kl.free_bits_per: only a hierarchical bottleneck has levels",
+        ),
+        ("models.mel_hvae.loss.kl.estimator", "monte_carlo", "loss.kl.estimator: the KL from a learned normal prior"),
+        ("models.mel_mse.loss.reconstruction", {"type": "mse", "sigma": 0.1}, "sigma: only a gaussian likelihood"),
+        ("models.mel_elbo.network.head", "sigmoid", "loss.range: network.head sigmoid never leaves the range"),
+        (
+            "models.mel_vqvae.network",
+            {"type": "identity"},
+            "models.mel_vqvae.network.type: identity has one position per value",
+        ),
+        ("models.mel_vqvae.loss.kl.free_bits", 1.0, "loss.kl.free_bits: the KL of codes trains their prior alone"),
+        ("models.mel_conv.loss.kl.balance", True, "models.mel_conv.loss.kl.balance: only a hierarchical bottleneck"),
+        ("models.mel_conv.loss.kl", {"free_bits": 1, "capacity": 9}, "loss.kl: capacity: free_bits is set too"),
+        ("models.mel_conv.loss.kl.schedule", "exponential", "models.mel_conv.loss.kl.schedule: .*'cyclical'"),
+        ("models.mel_cvae.network.head", "sigmoid", "models.mel_cvae.condition: .*head linear, not sigmoid"),
+        ("models.mel_cvae.condition.dropout", 1.0, "models.mel_cvae.condition.dropout: .*less than 1"),
+        ("models.mel_conv.train", {"epoch": 3}, "models.mel_conv.train: unknown key 'epoch'; did you mean 'epochs'?"),
+        ("train.resident_gib", -1, "train.resident_gib: .*greater than or equal to 0"),
+        ("train.order", "random", "train.order: .*'auto', 'shuffled' or 'streamed'"),
+        ("models.mel_conv.network.channels", [4] * 8, "models.mel_conv.network.channels: 8 stages leave one position"),
+        ("models.wave_conv.representation", "mel128", "models.wave_conv.network.type: conv1d takes a waveform"),
+        ("models.wave_fc.network.layers", 16, "models.wave_fc.network.layers: .*15"),
+        ("models.wave_fc.network.frame", 15001, "models.wave_fc.network.frame: 15001 is longer than the 15000"),
+        ("models.wave_transformer.network.patch", 15001, "models.wave_transformer.network.patch: 15001 samples"),
+        ("models.wave_transformer.network.heads", 3, "models.wave_transformer.network.width: 128 is not a multiple"),
+        ("models.pca.loss", {"kl": {"beta": 2.0}}, "models.pca: .*closed form, which has no loss; leave loss out"),
+        ("models.pca.train", {"epochs": 2}, "models.pca: .*closed form, which has no train; leave train out"),
+        ("models.pca.scaling", "rms", "models.pca: .*closed form, which has no scaling"),
+        ("models.pca.condition", {"type": "film"}, "models.pca: .*closed form, which has no condition"),
+        ("models.pca.bottleneck.latent", -1, "models.pca.bottleneck.latent"),
+        (
+            "models.mel_conv.bottleneck",
+            {"type": "linear", "latent": 8},
+            "models.mel_conv: .*needs network.type identity",
+        ),
+        ("models", {"mel.conv": RAW["models"]["mel_conv"]}, "models.mel.conv"),
+        ("models", {}, "models: .*at least 1"),
+        ("evaluate.mel.bands", 1500, "evaluate.mel: .*n_fft of at least 3000"),
+        ("evaluate.mel.sample_rate", 500, "evaluate.mel.sample_rate: .*greater than or equal to 1000"),
+        ("evaluate.mel.kind", "waveform", "evaluate.mel.kind: .*'mel'"),
+        ("evaluate.mel.train_span_seconds", 30.0, "evaluate.mel: train_span_seconds: no model is trained on"),
+        ("evaluate.heard", 3, "evaluate: heard: 3 windows cannot hold the 4 examples; raise it"),
+        ("seeds", [0, 0], "seeds: each seed may stand there once"),
+        ("seeds", [], "seeds"),
+        ("runtime.device", "gpu", "runtime.device"),
+    ],
+)
+def test_errors_name_the_key(key, value, message):
+    with pytest.raises(ParamsError) as caught:
+        schema.load(changed(key, value))
+    assert re.search(message, str(caught.value)), str(caught.value)
+    assert str(caught.value).startswith("params.yaml: ") and "\n" not in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("é".encode("latin-1"), "not UTF-8"),
+        ("a: [1", r"line \d: not valid YAML"),
+        ("- 1\n", "sections such as 'source:'"),
+        (None, "No such file"),
+    ],
+)
+def test_unreadable_file(tmp_path, monkeypatch, content, message):
+    monkeypatch.chdir(tmp_path)
+    if content is not None:
+        (tmp_path / "params.yaml").write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ParamsError, match=message):
+        params.read()
+
+
+def test_dvc_may_turn_numbers_into_others_of_the_same_value():
+    loaded = schema.load(changed("windows.seconds", 5))
+    assert loaded.windows.seconds == 5.0 and isinstance(loaded.windows.seconds, float)
+    assert schema.load(changed("train.epochs", 30.0)).train.epochs == 30
+
+
+def test_variants_override_the_defaults_of_training():
+    raw = changed("models.mel_conv.train", {"epochs": 3})
+    _, settings = variant(raw, "mel_conv")
+    assert settings.epochs == 3 and settings.batch_size == RAW["train"]["batch_size"]
+    with pytest.raises(ParamsError, match=r"models\.mel_con: no such entry; did you mean 'mel_conv'"):
+        variant(raw, "mel_con")
+
+
+@pytest.mark.parametrize("bottleneck", [{"type": "vq"}, {"type": "fsq"}])
+@pytest.mark.parametrize("name", ["mel_conv", "mel_vqvae"])
+def test_bottlenecks_are_interchangeable(name, bottleneck):
+    raw = changed(f"models.{name}.bottleneck", bottleneck)
+    raw["models"][name]["loss"].pop("codebook", None)
+    model = schema.load(raw).models[name]
+    assert model.bottleneck.type == bottleneck["type"]
+    # Without a commitment nothing would hold the encodings near their codes.
+    assert (model.loss.codebook is None) == (bottleneck["type"] == "fsq")
+
+
+def test_a_baseline_has_no_loss_and_all_others_have_one():
+    raw = changed("models.mel_conv.loss", None)
+    assert variant(raw, "mel_conv")[0].loss is not None
+    del raw["models"]["wave_resnet"]["loss"]
+    assert variant(raw, "wave_resnet")[0].loss is not None
+    assert variant(raw, "pca")[0].loss is None
+
+
+def test_no_anchors_or_aliases():
+    """`dvc exp run -S` loses or spreads an override there."""
+    tokens = [type(token) for token in yaml.scan(params.FILE.read_text(encoding="utf-8"))]
+    assert not {yaml.AnchorToken, yaml.AliasToken} & set(tokens)
+
+
+def test_the_file_says_every_default():
+    """What params.yaml leaves out would be hidden from its reader. (`melisma params` shows the variants' own.)
+
+    Where data sets are downloaded from is nobody's to choose unless the address changes.
+    """
+
+    def missing(full: object, given: object, where: str = "") -> list[str]:
+        if not isinstance(full, dict) or not isinstance(given, dict):
+            return []
+        off = (None, False, "none")  # what is not used may stay unsaid
+        gone = [f"{where}{key}" for key in full if key not in given and full[key] not in off]
+        return gone + [m for key in given for m in missing(full.get(key), given[key], f"{where}{key}.")]
+
+    sections = {name: value for name, value in schema.load(RAW).model_dump().items() if name != "models"}
+    assert [key for key in missing(sections, RAW) if "mirrors" not in key and "checksum" not in key] == []
+
+
+def test_every_key_has_a_meaning():
+    assert [setting.key for setting in keys.settings() if not setting.meaning] == []
+    leaves = [setting for setting in keys.settings() if not keys.below(setting)]
+    assert [setting.key for setting in leaves if not setting.takes] == []
+    assert len({setting.key for setting in leaves}) > 100
+
+
+COMPARED = ["reconstruction.type", "spectral", "range", "kl.beta"]
+
+
+@pytest.mark.parametrize("name", [name for name, block in RAW["models"].items() if "loss" in block])
+def test_a_variant_says_what_people_compare(name):
+    """`dvc exp run -S` refuses a key that is not in the file."""
+    for key in COMPARED:
+        place = RAW["models"][name]["loss"]
+        for step in key.split("."):
+            assert step in place, f"models.{name}.loss.{key}"
+            place = place[step]
+
+
+def test_pairs_that_go_together_are_taken():
+    raw = changed("models.mel_conv.loss.reconstruction", {"type": "log_magnitude", "weighting": "musical"})
+    raw["models"]["mel_conv"]["network"]["head"] = "softplus"
+    raw["models"]["wave_resnet"] |= {"scaling": "peak"}
+    raw["models"]["wave_resnet"]["loss"]["reconstruction"] = {"type": "bce"}
+    raw["models"]["wave_resnet"]["network"]["head"] = "sigmoid"
+    schema.load(raw)
+    raw["models"]["wave_resnet"]["scaling"] = "rms"
+    with pytest.raises(ParamsError, match=r"models\.wave_resnet\.scaling: rms brings peaks above 1"):
+        schema.load(raw)
+    raw = changed("windows.seconds", 0.11)
+    raw["models"] = {"wave_resnet": raw["models"]["wave_resnet"]}
+    raw["representations"]["wave3k"]["sample_rate"] = 1000
+    raw["models"]["wave_resnet"]["loss"]["spectral"] = 0.1
+    with pytest.raises(ParamsError, match=r"loss\.spectral: needs windows of at least 128 samples, not 110"):
+        schema.load(raw)
+    raw = changed("models.wave_resnet.loss.reconstruction.type", "log_magnitude")
+    raw["models"]["wave_resnet"]["network"]["head"] = "sigmoid"
+    with pytest.raises(ParamsError, match=r"log_magnitude needs values that are never negative: .*not a waveform"):
+        schema.load(raw)

@@ -1,0 +1,180 @@
+"""`melisma runs`, in a real MLflow store."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from pipeline.cli import app
+from pipeline.cli.runs import EXAMPLE
+from pipeline.tracking import outbox, search, store
+
+ROOT = Path(__file__).resolve().parents[2]
+RUNS = [  # name, status, metrics, params, tags; oldest first
+    ("mel_conv-seed0", "FINISHED", {"test/mse": 0.013, "test/mse_low": 0.012, "test/mse_high": 0.014}, "64", {}),
+    ("mel_conv-seed0-big", "FINISHED", {"test/mse": 0.011}, "128", {"dvc.exp_name": "big", "study.sizes": "large"}),
+    ("mel_fc-seed1", "FAILED", {}, "64", {"error": "the loss of epoch 3 is not finite"}),
+]
+
+
+def melisma(*arguments):
+    return CliRunner().invoke(app, arguments)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory, empty_store):
+    """A project with three runs, in a folder whose name an address writes otherwise."""
+    folder = tmp_path_factory.mktemp("project") / "my prüf #1 50%20?"
+    folder.mkdir()
+    shutil.copy(empty_store, folder)
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(ROOT / name, folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("DVC_ROOT", str(folder))
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        client = store.client()
+        number = store.experiment(client, "melisma")
+        for hour, (name, status, metrics, latent, tags) in enumerate(RUNS):
+            variant, _, seed = name.removesuffix("-big").partition("-seed")
+            tags = {"variant": variant, "seed": seed, **tags}
+            run = client.create_run(number, start_time=(1_790_000_000 + 3600 * hour) * 1000, tags=tags, run_name=name)
+            for key, value in metrics.items():
+                client.log_metric(run.info.run_id, key, value)
+            for epoch in (1, 2):
+                client.log_metric(run.info.run_id, "epoch/seconds", 40.0, step=epoch)
+            client.log_param(run.info.run_id, "bottleneck.latent", latent)
+            client.set_terminated(run.info.run_id, status)
+        yield folder
+
+
+def names(*arguments):
+    result = melisma("runs", *arguments, "--json")
+    assert result.exit_code == 0, result.stderr
+    return [found["name"] for found in json.loads(result.stdout)]
+
+
+def test_the_newest_stands_first_with_what_people_compare(project):
+    header, *lines = melisma("runs").stdout.splitlines()
+    assert header.split() == ["run", "id", "status", "experiment", "started", "trained", "mse", "note"]
+    assert [line.split()[0] for line in lines] == [name for name, *_ in reversed(RUNS)]
+    assert "failed" in lines[0] and lines[0].endswith("1 min 20 s         the loss of epoch 3 is not finite")
+    assert lines[1].split()[3:4] == ["big"] and lines[1].endswith("0.011")
+    assert "latent" in melisma("runs", "--columns", "params.bottleneck.latent").stdout
+
+
+def test_columns_may_be_written_with_spaces_and_name_what_is_shown_anyway(project):
+    result = melisma("runs", "--columns", "status, test/mse, started")
+    header = "run             id        status    experiment  started           trained"
+    assert result.stderr == "" and " ".join(result.stdout.splitlines()[0].split()) == " ".join(
+        [*header.split(), "mse", "note"]
+    )
+
+
+@pytest.mark.parametrize("asked", [("--columns", "params.bottleneck.latnt"), ("--sort", "-bottleneck.latnt")])
+def test_a_name_that_no_run_has_is_said(project, asked):
+    result = melisma("runs", *asked)
+    assert result.exit_code == 0 and "did you mean 'bottleneck.latent'?" in result.stderr
+    assert "none of these" not in melisma("runs").stderr + melisma("runs", "--sort", "status").stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "found"),
+    [
+        (["--variant", "mel_conv"], [1, 0]),
+        (["--exp", "big"], [1]),
+        (["--study", "sizes"], [1]),
+        (["--status", "failed"], [2]),
+        (["--where", "test/mse < 0.012"], [1]),
+        (["--where", "params.bottleneck.latent = '64' and metrics.test/mse > 0"], [0]),
+        (["--variant", "mel_conv", "--where", "test/mse >= 0.012"], [0]),
+        (["--sort", "test/mse", "--variant", "mel_conv"], [1, 0]),
+        (["--sort", "-test/mse", "--variant", "mel_conv"], [0, 1]),
+        (["--sort", "name", "--limit", "2"], [0, 1]),
+        (["--variant", "o'hara"], []),
+        (["--where", EXAMPLE], [1, 0]),
+    ],
+)
+def test_filters(project, arguments, found):
+    assert names(*arguments) == [RUNS[number][0] for number in found]
+
+
+def test_more_than_are_shown_and_none_are_said(project):
+    assert "more than 1" in melisma("runs", "--limit", "1").stderr
+    assert melisma("runs", "--exp", "small").stderr == "no runs like this\n"
+
+
+def test_one_run_is_found_by_its_name_and_its_id(project):
+    (best,) = search.search(search.query(experiment="big"))
+    assert names("--exp", "big") == [json.loads(melisma("runs", best.id[:10], "--json").stdout)["name"]]
+    text = melisma("runs", "mel_conv-seed0").stdout
+    assert "mel_conv-seed0: finished" in text and "bottleneck.latent  64" in text
+    assert "test/mse       0.013  [0.012, 0.014]" in text and "test/mse_low" not in text
+    failed = melisma("runs", "mel_fc-seed1").stdout
+    assert "error      the loss of epoch 3 is not finite" in failed
+    assert f"{project}/mlartifacts/melisma/" in failed
+
+
+def test_what_does_not_exist_is_one_line(project):
+    for arguments, said in [
+        (["nobody"], "no run of the id or name 'nobody'"),
+        (["--where", "test/mse <"], "MLflow does"),
+    ]:
+        result = melisma("runs", *arguments)
+        assert result.exit_code == 2 and result.stderr.count("\n") == 1 and said in result.stderr
+    result = melisma("runs", "")  # what all ids begin with
+    assert result.exit_code == 2 and "3 runs have an id" in result.stderr
+
+
+def waits(place):
+    return outbox.Waiting(Path("folder"), "mel_conv-seed0", "train", place)
+
+
+def test_what_waits_is_said_and_sent(project, monkeypatch):
+    monkeypatch.setattr(outbox, "waiting", lambda: [waits(outbox.here()), waits(outbox.here())])
+    monkeypatch.setattr(outbox, "send", lambda: 2)
+    assert "runs that MLflow has not got all of: 2 (`melisma runs --send`)" in melisma("runs").stderr
+    assert melisma("runs", "--send").stdout == "runs sent: 2\n"
+
+
+def test_what_waits_for_another_store_is_said_where_it_was_not_sent(project, monkeypatch):
+    monkeypatch.setattr(outbox, "waiting", lambda: [waits("http://there:5000")])
+    assert melisma("runs").stderr == ""
+    sent = melisma("runs", "--send")
+    assert (sent.stdout, sent.stderr) == ("runs sent: 0\n", "1 run waiting for MLflow at http://there:5000\n")
+
+
+def test_what_is_sent_meanwhile_stops_nothing(project, monkeypatch):
+    seen = iter([FileNotFoundError(2, "No such file", "about.json"), []])
+
+    def look():
+        if isinstance(found := next(seen), Exception):
+            raise found
+        return found
+
+    monkeypatch.setattr(outbox, "waiting", look)
+    result = melisma("runs")
+    assert result.exit_code == 0 and result.stderr == ""
+
+
+def test_looking_makes_no_database(project, tmp_path, monkeypatch):
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    assert melisma("runs").stderr == "no runs yet\n"
+    assert not (tmp_path / "mlflow.db").exists()
+
+
+def test_a_database_may_be_named_with_options(project, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"{store.tracking_uri()}?timeout=30")
+    assert len(names()) == len(RUNS)
+
+
+def test_a_store_that_fails_is_one_line_without_its_password(project, monkeypatch):
+    def refuse():
+        raise ConnectionError("https://me:secret@example.org\ndoes not answer")
+
+    monkeypatch.setattr(store, "client", refuse)
+    result = melisma("runs")
+    assert result.exit_code == 1 and result.stderr.count("\n") == 1
+    assert "https://example.org does not answer" in result.stderr and "secret" not in result.stderr
