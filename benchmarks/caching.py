@@ -16,8 +16,8 @@ from benchmarks.measure import Row, compare
 from pipeline.audio.representation import MelConfig
 from pipeline.cache import shard
 from pipeline.cache.plan import plan
-from pipeline.cache.version import code_version
-from pipeline.core.process import pool
+from pipeline.cache.shard import code_version
+from pipeline.core.process import worker_pool
 
 CLIPS = 200
 
@@ -51,7 +51,7 @@ def rows() -> list[Row]:
                 "librosa.load, melspectrogram and power_to_db per window",
                 partial(librosa_loop, audio),
             )
-        with pool(1) as one, pool(2) as two:
+        with worker_pool(1) as one, worker_pool(2) as two:
             double = compare(
                 "the same by two worker processes that are already running",
                 partial(cache, two.map),

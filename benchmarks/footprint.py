@@ -58,13 +58,13 @@ def _train(variant: str, batch_size: int) -> dict[str, float | str]:
     import torch
 
     from benchmarks.windows import Silent, split, untrained
+    from pipeline.core.distributed import pick_device
     from pipeline.schema.schema import load
     from pipeline.training.config import TrainConfig
-    from pipeline.training.device import pick
     from pipeline.training.loop import fit
     from pipeline.training.memory import ensure
 
-    params, device = load(), pick("auto")
+    params, device = load(), pick_device("auto")
     settings = TrainConfig(epochs=2, batch_size=batch_size)  # a best epoch is there in the second one
     splits = split(params, variant, STEPS * batch_size), split(params, variant, 4, seed=1)
     model, objective = untrained(params, variant, device)

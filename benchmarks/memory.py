@@ -48,7 +48,7 @@ if __name__ == "__main__":
     from pipeline.audio.representation import MelConfig
     from pipeline.cache import build, shard
     from pipeline.cache.plan import plan
-    from pipeline.cache.version import code_version
+    from pipeline.cache.shard import code_version
 
     folder = Path(sys.argv[1])
     out = folder / "out"

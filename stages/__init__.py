@@ -1,45 +1,32 @@
 """One thin script per DVC stage: read params, call the library, write the outputs."""
 
-import atexit
-import contextlib
-import gc
+import inspect
 import os
 import signal
 import sys
-import threading
-import time
+from collections.abc import Callable
 
-
-def _end_with_dvc() -> None:
-    """End this process by SIGTERM when DVC is gone: `dvc queue kill` ends DVC, but not the stage that it began.
-
-    Between the two there may be a shell, which outlives DVC. It has DVC_STAGE in its environment, DVC itself has not.
-    """
-    import psutil  # type: ignore[import-untyped]  # comes with DVC, and training must run without
-
-    below = psutil.Process()
-    dvc = below.ppid()
-    with contextlib.suppress(psutil.Error):
-        for above in below.parents():
-            dvc = above.pid
-            if "DVC_STAGE" not in above.environ():
-                break
-            below = above
-
-    def watch() -> None:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            while below.ppid() == dvc:
-                time.sleep(1)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=watch, daemon=True).start()
-
+from pipeline.core import process
 
 if sys.argv[0] == "-m":  # `python -m stages.x`, before x is imported, which may take seconds
-    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+    signal.signal(signal.SIGINT, lambda *_: os._exit(128 + signal.SIGINT))
     if "DVC_STAGE" in os.environ:
-        _end_with_dvc()
-    # Half a million objects come with the libraries and stay to the end. Searched for garbage again and again, and
-    # once more at exit, they would make a start half as long again.
-    gc.set_threshold(10_000, 50, 100)
-    atexit.register(gc.freeze)
+        process.exit_with_dvc()
+    process.collect_garbage_rarely()
+
+
+def run(main: Callable[..., None], *arguments: str) -> None:
+    """Run a stage's `main`; see `process.clean_exit` for how it may end.
+
+    The whole of params.yaml is checked first, so that a mistake in the last section does not show after an hour.
+    """
+    with process.clean_exit():
+        try:
+            inspect.signature(main).bind(*arguments)
+        except TypeError as error:
+            wanted = " ".join(f"<{name}>" for name in inspect.signature(main).parameters)
+            process.fail(f"{error}; usage: python -m {main.__globals__['__spec__'].name} {wanted}", 2)
+        from pipeline.schema.schema import load
+
+        load()
+        main(*arguments)

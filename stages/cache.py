@@ -7,15 +7,16 @@ from functools import partial
 import pandas as pd
 from pydantic import TypeAdapter
 
-from pipeline.audio.representation import CacheConfig, RepresentationConfig
+from pipeline.audio.representation import RepresentationConfig
 from pipeline.cache import build
+from pipeline.cache.config import CacheConfig
 from pipeline.cache.engine import executor
 from pipeline.cache.plan import plan
 from pipeline.core import workspace
-from pipeline.core.params import entry, read, section
-from pipeline.core.process import RuntimeConfig
+from pipeline.core.params import RuntimeConfig, entry, read, section
 from pipeline.sources.config import SourceConfig
 from pipeline.sources.tracks import root
+from stages import run
 
 
 def main(name: str) -> None:
@@ -29,7 +30,7 @@ def main(name: str) -> None:
     place = workspace.state() / "cache"
     place.mkdir(exist_ok=True)
     kept = place / f"{name}-{build.fingerprint(planned, config, seconds, tracks)}"
-    with workspace.alone(place / f".{kept.name}.lock", f"caching {name} from the same recordings"):
+    with workspace.exclusive(place / f".{kept.name}.lock", f"caching {name} from the same recordings"):
         kept.mkdir(exist_ok=True)
         with workspace.output(workspace.CACHE / name) as out:
             recordings = root(section(SourceConfig, "source")).absolute()
@@ -43,4 +44,4 @@ def main(name: str) -> None:
 
 
 if __name__ == "__main__":
-    workspace.run(main, *sys.argv[1:])
+    run(main, *sys.argv[1:])

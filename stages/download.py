@@ -7,11 +7,12 @@ from tqdm import tqdm
 
 from pipeline.audio.wav import write_wav
 from pipeline.core import workspace
-from pipeline.core.params import section
-from pipeline.core.process import RuntimeConfig, ordered, pool
+from pipeline.core.params import RuntimeConfig, section
+from pipeline.core.process import map_ordered, worker_pool
 from pipeline.sources import folder, gtzan, musicnet, synth
 from pipeline.sources.config import SourceConfig, SynthConfig
 from pipeline.sources.tracks import Entry, inspect, root, table
+from stages import run
 
 
 def render(clip: synth.Clip, config: SynthConfig, audio: Path) -> Entry:
@@ -41,13 +42,15 @@ def main() -> None:
     with workspace.output(workspace.RAW) as out:
         audio = out / "audio"
         entries = found(source, audio)
-        with pool(workers) as executor:
+        with worker_pool(workers) as executor:
             if source.name == "synth":
                 clips = synth.plan(source.synth)
                 task = partial(render, config=source.synth, audio=audio)
-                entries = list(tqdm(ordered(executor, task, clips), total=len(clips), desc="rendering", disable=None))
+                entries = list(
+                    tqdm(map_ordered(executor, task, clips), total=len(clips), desc="rendering", disable=None)
+                )
             recordings = audio if audio.exists() else root(source)
-            headers = ordered(executor, partial(inspect, folder=recordings), entries)
+            headers = map_ordered(executor, partial(inspect, folder=recordings), entries)
             tracks = table(tqdm(headers, total=len(entries), desc="reading headers", disable=None))
         tracks.to_parquet(out / "tracks.parquet", index=False)
     workspace.say(f"{len(tracks)} recordings of {tracks['label'].nunique()} labels from source {source.name}")
@@ -56,4 +59,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    workspace.run(main)
+    run(main)

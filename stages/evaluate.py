@@ -8,8 +8,8 @@ from pydantic import TypeAdapter
 
 from pipeline.audio.representation import RepresentationConfig
 from pipeline.core import arrays, workspace
-from pipeline.core.params import read, section
-from pipeline.core.process import RuntimeConfig
+from pipeline.core.distributed import pick_device
+from pipeline.core.params import RuntimeConfig, read, section
 from pipeline.dataset.split import read_split, read_stats
 from pipeline.evaluation import (
     examples,
@@ -26,13 +26,13 @@ from pipeline.evaluation import (
 from pipeline.metrics import embedding
 from pipeline.metrics.config import EvaluateConfig
 from pipeline.models import store
-from pipeline.reference.common_scores import Shared
+from pipeline.reference.common_scores import CommonScores
 from pipeline.reference.read import load
 from pipeline.tracking import datasets, names
 from pipeline.tracking.config import TrackingConfig
 from pipeline.tracking.run import record
 from pipeline.training.config import check_trained, decisive, seeds, variant
-from pipeline.training.device import pick
+from stages import run
 
 REGISTERED = ("mse", "mel_mse", "cosine_similarity", "kl", "probe_accuracy", "parameters")  # tags of a version
 
@@ -41,7 +41,7 @@ def main(name: str) -> None:
     """Write data/evaluation/<name>."""
     raw = read()
     settings = section(EvaluateConfig, "evaluate", raw=raw)
-    device = pick(section(RuntimeConfig, "runtime", raw=raw).device)
+    device = pick_device(section(RuntimeConfig, "runtime", raw=raw).device)
     wanted = decisive(*variant(raw, name))
     data = workspace.CACHE / wanted["input"]
     splits = {split: read_split(data, split) for split in ("train", "valid", "test")}
@@ -73,7 +73,7 @@ def main(name: str) -> None:
                 run.datasets(sources)
                 if not rows:  # one seed's is enough, and logged while it is evaluated
                     run.model(name, trained)
-                shared = Shared(original, representation, stats["seconds"], settings)
+                shared = CommonScores(original, representation, stats["seconds"], settings)
                 scores = protocol.score(model.to(device), test, valid, shared, size, device)
                 probed = probe.score(model, train, test, size, device, scores.latents)
                 moved = transfer.score(model, train, test, size, device)
@@ -139,4 +139,4 @@ def main(name: str) -> None:
 
 
 if __name__ == "__main__":
-    workspace.run(main, *sys.argv[1:])
+    run(main, *sys.argv[1:])

@@ -12,6 +12,7 @@ from pipeline.figures.draw import draw
 from pipeline.metrics.config import EvaluateConfig
 from pipeline.tracking.config import TrackingConfig
 from pipeline.tracking.run import record
+from stages import run
 
 
 def main(variant: str) -> None:
@@ -37,4 +38,4 @@ def main(variant: str) -> None:
 KINDS = {"image": "images", "animation": "animations", "audio": "audio files"}
 
 if __name__ == "__main__":
-    workspace.run(main, *sys.argv[1:])
+    run(main, *sys.argv[1:])

@@ -10,6 +10,7 @@ from pipeline.metrics.config import EvaluateConfig
 from pipeline.reference import ceiling, write
 from pipeline.sources.config import SourceConfig
 from pipeline.sources.tracks import root
+from stages import run
 
 
 def main() -> None:
@@ -33,4 +34,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    workspace.run(main)
+    run(main)

@@ -7,6 +7,7 @@ from pipeline.core.params import read, section
 from pipeline.report.build import build
 from pipeline.tracking.config import TrackingConfig
 from pipeline.tracking.run import record
+from stages import run
 
 
 def main() -> None:
@@ -29,4 +30,4 @@ def evaluated(params: dict[str, Any]) -> list[Any]:
 
 
 if __name__ == "__main__":
-    workspace.run(main)
+    run(main)

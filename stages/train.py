@@ -14,9 +14,10 @@ from typing import Any
 import torch
 
 from pipeline.core import distributed, workspace
+from pipeline.core.distributed import pick_device
 from pipeline.core.errors import ParamsError
-from pipeline.core.params import FILE, read, section
-from pipeline.core.process import RuntimeConfig
+from pipeline.core.imports import source_files
+from pipeline.core.params import FILE, RuntimeConfig, read, section
 from pipeline.dataset.split import Split, read_split, read_stats
 from pipeline.models import store
 from pipeline.tracking import datasets, names
@@ -25,21 +26,10 @@ from pipeline.tracking.run import Run, record
 from pipeline.training import finished
 from pipeline.training.checkpoint import Checkpoints
 from pipeline.training.config import TrainConfig, VariantConfig, decisive, seeds, variant
-from pipeline.training.device import pick
 from pipeline.training.launch import launch
 from pipeline.training.records import save_history, save_snapshots
 from pipeline.training.trainer import Job, learn
-
-# What decides the weights: a seed that was finished with the same data, settings and code is not trained again.
-CODE = (
-    "pipeline/audio/scale.py",
-    "pipeline/core/arrays.py",
-    "pipeline/dataset/split.py",
-    "pipeline/core/distributed.py",
-    "pipeline/losses",
-    "pipeline/models",
-    "pipeline/training",
-)
+from stages import run
 
 STEPPED = ("loss", "reconstruction", "kl", "grad_norm")  # terms that are logged of each step
 
@@ -65,12 +55,12 @@ def train_seed(job: Job, data: str, sources: list[dict[str, Any]], out: Path | N
 
     `data` is the hash of what it is trained on, `sources` what MLflow is told of that.
     """
-    made_with = [torch.__version__, version("vector-quantize-pytorch"), job.device.type, distributed.world()]
-    fingerprint = workspace.fingerprint([job.described, data, *made_with], CODE)
+    made_with = [torch.__version__, version("vector-quantize-pytorch"), job.device.type, distributed.world_size()]
+    fingerprint = workspace.fingerprint([job.described, data, *made_with], source_files("pipeline.training.trainer"))
     checkpoints = Checkpoints(finished.unfinished(fingerprint), section(RuntimeConfig, "runtime").checkpoint_seconds)
     # An experiment in a temporary workspace may train the same at the same time.
     with nullcontext() if out is None else finished.alone(fingerprint, f"training {job}"):
-        if distributed.share(out is not None and finished.restore(fingerprint, out)):
+        if distributed.broadcast_object(out is not None and finished.restore(fingerprint, out)):
             if out is not None:
                 kept = f"kept in .melisma/seeds/{fingerprint}; delete it to train again"
                 workspace.say(f"{job}: finished before with the same data, settings and code ({kept})")
@@ -122,8 +112,8 @@ def main(name: str) -> None:
     data = workspace.CACHE / config.representation
     splits = read_split(data, "train"), read_split(data, "valid")
     shards = {shard: digest for shard, digest in read_stats(data)["shards"].items() if not shard.startswith("test-")}
-    with distributed.joined(pick(section(RuntimeConfig, "runtime").device)) as device:
-        first, world = distributed.rank() == 0, distributed.world()
+    with distributed.process_group(pick_device(section(RuntimeConfig, "runtime").device)) as device:
+        first, world = distributed.rank() == 0, distributed.world_size()
         if config.loss is None and not first:
             return
         if settings.batch_size % world:
@@ -137,4 +127,4 @@ def main(name: str) -> None:
 
 
 if __name__ == "__main__":
-    workspace.run(main, *sys.argv[1:])
+    run(main, *sys.argv[1:])

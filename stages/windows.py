@@ -6,13 +6,14 @@ import pandas as pd
 from tqdm import tqdm
 
 from pipeline.core import workspace
-from pipeline.core.params import section
-from pipeline.core.process import RuntimeConfig, ordered, pool
+from pipeline.core.params import RuntimeConfig, section
+from pipeline.core.process import map_ordered, worker_pool
 from pipeline.sources.config import SPLITS, SourceConfig
 from pipeline.sources.tracks import root
 from pipeline.windows import table
 from pipeline.windows.config import WindowsConfig
 from pipeline.windows.plan import inspect
+from stages import run
 
 
 def main() -> None:
@@ -23,8 +24,8 @@ def main() -> None:
     tracks, excluded = table.leave_out(chosen)
     frames = [None if pd.isna(n) else int(n) for n in tracks["frames"]]
     task = partial(inspect, root=root(source), config=config)
-    with pool(section(RuntimeConfig, "runtime").workers) as executor:
-        found = ordered(executor, task, zip(tracks["path"], frames, strict=True))
+    with worker_pool(section(RuntimeConfig, "runtime").workers) as executor:
+        found = map_ordered(executor, task, zip(tracks["path"], frames, strict=True))
         inspected = list(tqdm(found, total=len(tracks), desc="inspecting", unit="file", disable=None))
     windows, rejected = table.build(tracks, inspected, config)
     rejected = pd.concat([rejected, table.frame(excluded)], ignore_index=True)
@@ -46,4 +47,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    workspace.run(main)
+    run(main)

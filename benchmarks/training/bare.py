@@ -6,7 +6,7 @@ import torch
 
 from benchmarks.measure import Row
 from benchmarks.training.study import TURN, VARIANTS, InTurn, Study
-from pipeline.dataset.loader import feed
+from pipeline.dataset.loader import window_loader
 from pipeline.training.device import autocast
 from pipeline.training.loop import BETAS
 
@@ -23,14 +23,14 @@ def bare(study: Study) -> Callable[[int], None]:
     optimiser = torch.optim.AdamW(
         model.parameters(), config.learning_rate, BETAS, weight_decay=config.weight_decay, fused=device.type != "mps"
     )
-    x, label = feed(study.train, device, model.labels).batch(torch.arange(config.batch_size))
+    x, label = window_loader(study.train, device, model.labels).batch(torch.arange(config.batch_size))
 
     def run(steps: int) -> None:
         for _ in range(steps):
             noise = torch.randn(len(x), model.latent_dims, device=device)
             with autocast(config, device):
                 y, code = model(x, noise, label)
-                distances = objective.distances(y, x, code) | objective.challenge(y, x, code)
+                distances = objective.distances(y, x, code) | objective.discriminator_step(y, x, code)
                 nats = objective.nats(objective.combined(distances)).mean()
                 total = nats + objective.regulariser(objective.divergence(code), code, 0.5)
             optimiser.zero_grad(set_to_none=True)

@@ -8,7 +8,7 @@ from benchmarks.measure import Row
 from benchmarks.memory import ROOT
 from benchmarks.training.study import VARIANTS, Study
 from benchmarks.windows import Silent
-from pipeline.training.device import pick
+from pipeline.core.distributed import pick_device
 
 
 def measure(variant: str, compiled: bool = False) -> list[float]:
@@ -21,7 +21,9 @@ def measure(variant: str, compiled: bool = False) -> list[float]:
 
 def rows() -> list[Row]:
     """On a GPU also with torch.compile."""
-    cells = [(name, compiled) for name in VARIANTS for compiled in (False, True)[: 1 + (pick("auto").type == "cuda")]]
+    cells = [
+        (name, compiled) for name in VARIANTS for compiled in (False, True)[: 1 + (pick_device("auto").type == "cuda")]
+    ]
     return [
         Row(f"first step of a process, {name}{', compiled' if compiled else ''}", times[0], "a later step", times[1])
         for name, compiled in cells

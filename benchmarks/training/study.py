@@ -11,12 +11,12 @@ import torch
 from benchmarks.measure import Row
 from benchmarks.windows import Silent, split, untrained
 from pipeline.core import params
+from pipeline.core.distributed import pick_device
 from pipeline.dataset.split import Split
 from pipeline.losses.objective import Objective
 from pipeline.models.vae import VAE
 from pipeline.schema import schema
 from pipeline.training.config import TrainConfig, variant
-from pipeline.training.device import pick
 from pipeline.training.loop import fit
 
 VARIANTS = ("mel_conv", "wave_conv", "wave_fc")  # both representations, and the shortest step
@@ -41,7 +41,7 @@ class Study:
         chosen = TrainConfig(**(chosen.model_dump() | {"epochs": EPOCHS, "snapshots": 2, "patience": None} | settings))
         train = split(whole, name, steps * chosen.batch_size, spans=True)
         valid = split(whole, name, chosen.batch_size, seed=1)
-        return cls(name, chosen, train, valid, device or pick("auto"))
+        return cls(name, chosen, train, valid, device or pick_device("auto"))
 
     def untrained(self) -> tuple[VAE, Objective]:
         """A new model and its losses, on the device."""

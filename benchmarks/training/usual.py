@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.measure import Row
 from benchmarks.training.study import TURN, VARIANTS, InTurn, Study
-from pipeline.dataset.loader import feed
+from pipeline.dataset.loader import window_loader
 
 Log = Callable[[dict[str, float], int], object]
 
@@ -38,7 +38,7 @@ class Files(Dataset[torch.Tensor]):
 
 def save(study: Study, folder: Path) -> list[Path]:
     """The windows of the study's train split, (1, *shape) float32 on the data's scale each."""
-    batches = feed(study.train, torch.device("cpu")).batches(64)
+    batches = window_loader(study.train, torch.device("cpu")).batches(64)
     windows = itertools.chain.from_iterable(x.numpy() for x, _ in batches)
     paths = []
     for number, window in enumerate(windows):

@@ -12,8 +12,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.measure import Row
 from benchmarks.training.study import Study
 from benchmarks.windows import Silent
+from pipeline.core.distributed import pick_device
 from pipeline.schema.schema import load
-from pipeline.training.device import numerics, pick
+from pipeline.training.device import numerics
 from pipeline.training.loop import Training
 
 WINDOWS, EPOCHS = 6000, 200  # of a study as large as GTZAN
@@ -126,7 +127,7 @@ def bottleneck(speed: Speed, seconds: float, most: float, windows: int = WINDOWS
 
 def rows() -> list[Row]:
     """Use of the GPU, and time of a study; nothing without a GPU."""
-    device = pick("auto")
+    device = pick_device("auto")
     if device.type != "cuda":
         print("benchmarks: no CUDA device here, so its use is not measured", file=sys.stderr)
         return []

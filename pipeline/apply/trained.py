@@ -11,11 +11,11 @@ from torch import Tensor
 
 from pipeline.apply.find import named
 from pipeline.audio.representation import MelConfig, RepresentationConfig, WaveformConfig, samples
+from pipeline.core.distributed import pick_device
 from pipeline.core.errors import DataError, ParamsError
 from pipeline.dataset.split import read_split
 from pipeline.models import store
 from pipeline.models.vae import VAE
-from pipeline.training.device import pick
 
 USUAL_PEAK_DB = 25.0  # of a mel window where no training data is there to ask: the median of music is at 25 to 27
 
@@ -107,7 +107,7 @@ def load(folder: Path, device: str = "auto") -> Trained:
         DataError: its files are damaged.
     """
     try:
-        place = pick(device)
+        place = pick_device(device)
     except (ParamsError, RuntimeError) as error:
         raise ParamsError(f"--device {device}: torch has no such device here; auto picks one") from error
     model, description = store.load(folder)

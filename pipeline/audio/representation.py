@@ -1,18 +1,10 @@
-"""Schemas of the `cache` and `representations` sections: how the cache is made, and what a model sees of a window."""
+"""Schema of the `representations` section: what a model sees of a window."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from pipeline.core.params import Strict
-
-
-class CacheConfig(Strict):
-    """Where the cache is made. No result depends on it."""
-
-    engine: Literal["local", "dask"] = Field(
-        "local", description="processes here (runtime.workers), or the workers of the Dask scheduler that is configured"
-    )
 
 
 class _Representation(Strict):

@@ -16,8 +16,8 @@ from tqdm import tqdm
 from pipeline.audio.representation import RepresentationConfig
 from pipeline.cache import shard as shards
 from pipeline.cache.plan import Shard
+from pipeline.cache.shard import code_version
 from pipeline.cache.statistics import combine
-from pipeline.cache.version import code_version
 from pipeline.core import workspace
 from pipeline.core.process import WorkerDiedError
 from pipeline.sources.config import SPLITS

@@ -7,12 +7,12 @@ from concurrent.futures import Executor
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.audio.representation import CacheConfig
-from pipeline.cache.version import code_version
+from pipeline.cache.config import CacheConfig
+from pipeline.cache.shard import code_version
 from pipeline.core import workspace
 from pipeline.core.errors import MelismaError, ParamsError
-from pipeline.core.params import FILE
-from pipeline.core.process import RuntimeConfig, pool
+from pipeline.core.params import FILE, RuntimeConfig
+from pipeline.core.process import worker_pool
 
 PATIENCE = 20  # seconds until the scheduler must have answered
 
@@ -30,7 +30,7 @@ def executor(config: CacheConfig, runtime: RuntimeConfig, shared: Path) -> Itera
         ParamsError: Dask is chosen, and no scheduler is configured.
         MelismaError: the scheduler or a worker cannot be used, or a local worker died.
     """
-    with pool(runtime.workers) if config.engine == "local" else _cluster(shared) as found:
+    with worker_pool(runtime.workers) if config.engine == "local" else _cluster(shared) as found:
         yield found
 
 

@@ -1,9 +1,11 @@
 """One shard of the cache, from audio files to Parquet: the unit of work of a worker, here or on a cluster."""
 
+import hashlib
 import os
 import platform
 from collections.abc import Iterator
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +20,13 @@ from pipeline.audio.resample import resampled
 from pipeline.audio.scale import FLOOR_DB, INT16_PEAK, below_peak, to_unit
 from pipeline.cache.plan import Piece, Row, Shard
 from pipeline.cache.statistics import Statistics
-from pipeline.cache.version import code_version
 from pipeline.core import arrays
 from pipeline.core.errors import DataError, MelismaError
+from pipeline.core.imports import source_files
 
 STATISTICS = "statistics"
 NOTHING_DB = -200.0  # in a mel span: digital silence, and what lies after the end of a recording
+LIBRARIES = ("librosa", "numpy", "pyarrow", "soundfile", "soxr", "torch")
 SILENCE_DB = -99.9  # the mel's own lowest level is -100
 
 
@@ -141,3 +144,12 @@ class Rows:
 @cache
 def _log_mel(config: MelConfig) -> LogMel:
     return LogMel(config.sample_rate, config.n_fft, config.hop_length, config.bands)
+
+
+@cache
+def code_version() -> str:
+    """Digest of the code and libraries that decide a shard's bytes, as they were when this process first asked."""
+    digest = hashlib.sha256(" ".join(f"{name}={version(name)}" for name in LIBRARIES).encode())
+    for file in source_files(__name__):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()

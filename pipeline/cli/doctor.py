@@ -10,8 +10,7 @@ from pathlib import Path
 
 from pipeline.core import workspace
 from pipeline.core.errors import MelismaError
-from pipeline.core.params import section
-from pipeline.core.process import RuntimeConfig
+from pipeline.core.params import RuntimeConfig, section
 
 FREE_GIB = 2.0  # the default study keeps less than this
 SET_UP = "run `make setup` in the project's folder"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.cli.base import AsJson, app
-from pipeline.core import workspace
+from pipeline.core import process, workspace
 from pipeline.core.errors import ParamsError
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def run_study(
         with following(name) as told:
             states = run.run(wanted, changed, jobs, told, typer.echo)
     except KeyboardInterrupt:
-        workspace.fail(
+        process.fail(
             f"no longer followed, but it goes on: `melisma study run {name}` follows again, `dvc queue stop` ends it "
             "after what runs now, `dvc queue stop --kill` at once",
             130,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pipeline.core.errors import ParamsError
 
@@ -30,6 +30,22 @@ class Strict(BaseModel):
                 if key not in cls.model_fields:
                     raise ValueError(f"unknown key '{key}'; {suggest(str(key), cls.model_fields)}")
         return raw
+
+
+class RuntimeConfig(Strict):
+    """Where the work runs. No result depends on it."""
+
+    device: str = Field(
+        "auto",
+        pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$",
+        description="auto, cpu, mps, cuda or one GPU as cuda:1; auto: a GPU where there is one",
+    )
+    workers: int | None = Field(None, ge=1, description="processes that decode audio; null: one per core")
+    checkpoint_seconds: float = Field(
+        60.0,
+        ge=0,
+        description="seconds between two saves of a training, from which it goes on when it was stopped; 0: each step",
+    )
 
 
 Section = TypeVar("Section", bound=BaseModel)

@@ -1,64 +1,40 @@
-"""Where the work runs: the `runtime` section, and worker processes that end with their parent."""
+"""How a process of Melisma starts, ends and works: signals, exit codes, its parent, worker processes.
 
+Only the standard library is imported: a stage watches DVC before anything that takes longer is loaded.
+"""
+
+import atexit
+import contextlib
 import gc
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from typing import TypeVar
-
-from pydantic import Field
+from pathlib import Path
+from types import FrameType
+from typing import Any, Self, TypeVar
 
 from pipeline.core.errors import MelismaError
-from pipeline.core.params import Strict
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+GC_THRESHOLDS = (10_000, 50, 100)
+POLL_SECONDS = 1.0
+PENDING_PER_CORE = 4  # tasks of `map_ordered` that are submitted ahead
+
 
 class WorkerDiedError(MelismaError):
     """A worker process was killed."""
-
-
-class RuntimeConfig(Strict):
-    """Where the work runs. No result depends on it."""
-
-    device: str = Field(
-        "auto",
-        pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$",
-        description="auto, cpu, mps, cuda or one GPU as cuda:1; auto: a GPU where there is one",
-    )
-    workers: int | None = Field(None, ge=1, description="processes that decode audio; null: one per core")
-    checkpoint_seconds: float = Field(
-        60.0,
-        ge=0,
-        description="seconds between two saves of a training, from which it goes on when it was stopped; 0: each step",
-    )
-
-
-@contextmanager
-def pool(workers: int | None) -> Iterator[Executor]:
-    """`workers` processes (one per core by default); an error or Ctrl-C in the block drops what has not begun."""
-    context = multiprocessing.get_context("spawn")  # forking a process that runs threads can hang
-    count = workers or cores()
-    executor = ProcessPoolExecutor(count, context, initializer=end_with, initargs=(os.getpid(),))
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # workers inherit it: Ctrl-C is the parent's to handle
-    for _ in range(count):
-        executor.submit(int)  # starts a worker
-    signal.signal(signal.SIGINT, before)
-    try:
-        yield executor
-    except BrokenProcessPool as error:
-        hint = "perhaps for want of memory; try a lower runtime.workers"
-        raise WorkerDiedError(f"a worker process died, {hint}") from error
-    finally:
-        executor.shutdown(cancel_futures=True)
 
 
 def cores() -> int:
@@ -66,25 +42,154 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def end_with(parent: int) -> None:
-    """In a process that `parent` (its id) has started: end when the parent is gone, even by `kill -9`."""
-    gc.set_threshold(10_000, 50, 100)  # as in stages/__init__.py
+def collect_garbage_rarely() -> None:
+    """Libraries bring half a million objects that live to the end: scanning them often doubles a short run's time."""
+    gc.set_threshold(*GC_THRESHOLDS)
+    atexit.register(gc.freeze)  # no last scan at exit
+
+
+# Signals and exit codes
+
+
+@contextmanager
+def clean_exit() -> Iterator[None]:
+    """Turn what ends the block into one line on standard error and an exit code.
+
+    SIGINT and SIGTERM unwind the stack, so that `finally` blocks remove half-written files. Exit codes: 1 for a
+    failure, 2 for wrong params or arguments, 130 for SIGINT, 143 for SIGTERM.
+    """
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for background jobs
+    signal.signal(signal.SIGTERM, exit_on_sigterm)
+    try:
+        yield
+    except MelismaError as error:
+        fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        fail("interrupted; no half-written file is left", 128 + signal.SIGINT)
+    except BrokenPipeError:  # `melisma params | head`
+        raise
+    except OSError as error:  # a full or read-only disk, a file without permission
+        fail(f"{error.filename or Path.cwd()}: {error.strerror or error}; no half-written file is left", 1)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def exit_on_sigterm(number: int, frame: FrameType | None) -> None:
+    """A signal handler that raises SystemExit."""
+    sys.exit(128 + signal.SIGTERM)
+
+
+def fail(message: str, code: int) -> None:
+    """Print `message` as one line on standard error and exit with `code`; MELISMA_DEBUG=1 adds the traceback."""
+    if os.environ.get("MELISMA_DEBUG"):
+        traceback.print_exc()
+    print("error: " + " ".join(message.split()), file=sys.stderr, flush=True)
+    sys.exit(code)
+
+
+class DeferredSignals:
+    """A context in which the first SIGINT or SIGTERM is only noted in `received` (else 0); a second one acts.
+
+    Python handles signals in the main thread only: in another thread `received` stays 0.
+    """
+
+    def __init__(self) -> None:
+        self.received = 0
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._restore()
+
+    def _note(self, number: int, _: FrameType | None) -> None:
+        self.received = number
+        self._restore()
+
+    def _restore(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}
+
+
+# The parent process
+
+
+def exit_with_parent(parent: int) -> None:
+    """In a child of the process `parent`: exit when that process is gone, even after `kill -9`."""
+    collect_garbage_rarely()
 
     def watch() -> None:
         while os.getppid() == parent:
-            time.sleep(1)
+            time.sleep(POLL_SECONDS)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
 
 
-def ordered(executor: Executor, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """Results in the items' order, with a bounded number of them begun or waiting, so that memory stays bounded."""
-    ahead = 4 * cores()
-    waiting: deque[Future[Result]] = deque()
+def exit_with_dvc() -> None:
+    """In a stage: send SIGTERM to this process when DVC is gone. `dvc queue kill` ends DVC, but not its stage.
+
+    A shell may stand between the two, and outlives DVC. The shell has DVC_STAGE in its environment; DVC has not.
+    """
+    import psutil  # type: ignore[import-untyped]  # a dependency of DVC; training works without it
+
+    child = psutil.Process()
+    dvc = child.ppid()
+    with contextlib.suppress(psutil.Error):
+        for ancestor in child.parents():
+            dvc = ancestor.pid
+            if "DVC_STAGE" not in ancestor.environ():
+                break
+            child = ancestor
+
+    def watch() -> None:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            while child.ppid() == dvc:
+                time.sleep(POLL_SECONDS)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+# Worker processes
+
+
+@contextmanager
+def worker_pool(workers: int | None) -> Iterator[Executor]:
+    """`workers` processes (by default one per core); an error or Ctrl-C in the block cancels the pending tasks.
+
+    Raises:
+        WorkerDiedError: a worker was killed.
+    """
+    context = multiprocessing.get_context("spawn")  # forking a process that has threads can hang
+    count = workers or cores()
+    executor = ProcessPoolExecutor(count, context, initializer=exit_with_parent, initargs=(os.getpid(),))
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited by the workers: the parent handles Ctrl-C
+    for _ in range(count):
+        executor.submit(int)  # starts a worker
+    signal.signal(signal.SIGINT, before)
+    try:
+        yield executor
+    except BrokenProcessPool as error:
+        hint = "perhaps for lack of memory; try a lower runtime.workers"
+        raise WorkerDiedError(f"a worker process died, {hint}") from error
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+def map_ordered(executor: Executor, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Results in the order of `items`. A bounded number of tasks is submitted ahead, so that memory stays bounded."""
+    ahead = PENDING_PER_CORE * cores()
+    pending: deque[Future[Result]] = deque()
     for item in items:
-        waiting.append(executor.submit(function, item))
-        if len(waiting) >= ahead:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
+        pending.append(executor.submit(function, item))
+        if len(pending) >= ahead:
+            yield pending.popleft().result()
+    while pending:
+        yield pending.popleft().result()

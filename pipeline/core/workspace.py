@@ -1,19 +1,14 @@
-"""Where things are, how they are written, and how a stage ends.
+"""Where files are, and how they are written.
 
 `root()` holds the code, the params and the artefacts of this run; inside `dvc exp run --temp` it is a temporary copy.
 `project()` is the user's own checkout, which outlives it: MLflow's database and kept work belong there.
 """
 
 import hashlib
-import importlib
-import inspect
 import json
 import os
 import shutil
-import signal
-import sys
-import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -65,7 +60,7 @@ def output(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = state() / "locks" / fingerprint(str(path.absolute()))  # not beside it, where DVC would see it
     lock.parent.mkdir(exist_ok=True)
-    with alone(lock, f"writing {path}"):
+    with exclusive(lock, f"writing {path}"):
         shutil.rmtree(partial, ignore_errors=True)  # left by a run that was killed
         partial.mkdir()
         try:
@@ -78,12 +73,12 @@ def output(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def alone(lock: Path, doing: str) -> Iterator[None]:
+def exclusive(lock: Path, action: str) -> Iterator[None]:
     """Keep other processes out, and say so while one has to wait; the system lifts the lock of one that dies."""
     try:
         held = FileLock(lock).acquire(timeout=0)
     except Timeout:
-        say(f"another process is {doing}; waiting for it")
+        say(f"another process is {action}; waiting for it")
         held = FileLock(lock).acquire()
     with held:
         yield
@@ -113,48 +108,14 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def fingerprint(value: Any, code: Iterable[str] = ()) -> str:
-    """16 hex digits that change with `value` (JSON data) and with every Python file under the `code` paths."""
+def fingerprint(value: Any, code: Iterable[Path] = ()) -> str:
+    """16 hex digits that change with `value` (JSON data) and with the content of each file of `code`."""
     digest = hashlib.sha256(json.dumps(value, sort_keys=True).encode())
-    for place in code:
-        base = root() / place
-        for file in sorted(base.rglob("*.py")) if base.is_dir() else [base]:
-            digest.update(f"{file.relative_to(root())}:{sha256(file)}".encode())
+    for file in code:
+        digest.update(sha256(file).encode())
     return digest.hexdigest()[:16]
 
 
 def say(message: str) -> None:
     """One line of progress on standard output, at once also when that is a file or a pipe."""
     print(message, flush=True)
-
-
-def run(main: Callable[..., None], *arguments: str) -> None:
-    """Run a stage's `main` and turn whatever ends it into one line and an exit code: 1 or 2, 130 for Ctrl-C.
-
-    The whole of params.yaml is checked first, so that a slip in the last section does not show after an hour.
-    """
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what it starts in the background
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # unwinds, so that nothing half-written stays
-    try:
-        inspect.signature(main).bind(*arguments)
-    except TypeError as error:
-        wanted = " ".join(f"<{name}>" for name in inspect.signature(main).parameters)
-        fail(f"{error}; usage: python -m {main.__globals__['__spec__'].name} {wanted}", 2)
-    try:
-        # Loaded by name: the check can stop a stage but never change its result, so it is no dependency of it.
-        importlib.import_module("pipeline.schema.schema").load()
-        main(*arguments)
-    except KeyboardInterrupt:
-        fail("interrupted; nothing half-written was left", 130)
-    except MelismaError as error:
-        fail(str(error), error.exit_code)
-    except OSError as error:  # a full or read-only disk, a file that may not be read
-        fail(f"{error.filename or Path.cwd()}: {error.strerror or error}; nothing half-written was left", 1)
-
-
-def fail(message: str, code: int) -> None:
-    """Print `message` as one line on standard error and exit with `code`; MELISMA_DEBUG=1 adds the traceback."""
-    if os.environ.get("MELISMA_DEBUG"):
-        traceback.print_exc()
-    print("error: " + " ".join(message.split()), file=sys.stderr, flush=True)
-    sys.exit(code)

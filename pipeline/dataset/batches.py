@@ -30,7 +30,7 @@ class Batch(NamedTuple):
 Stored = Generator[Tensor, None, None]
 
 
-class Feed(ABC):
+class WindowLoader(ABC):
     """A split as a list of windows, which come in batches on the device.
 
     Where a row holds a span of several windows, they lie evenly in it, and an epoch of training sees as many at other
@@ -114,7 +114,7 @@ class Feed(ABC):
         return scaled.unsqueeze(1)
 
 
-class Resident(Feed):
+class ResidentLoader(WindowLoader):
     """The whole split on the device, as stored (2 bytes a value); a batch is gathered and brought to scale there."""
 
     def __init__(self, split: Split, device: torch.device, labels: Sequence[str] = (), order: str = "shuffled") -> None:

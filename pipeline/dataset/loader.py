@@ -5,22 +5,22 @@ from collections.abc import Sequence
 import torch
 
 from pipeline.core.errors import TrainingError
-from pipeline.dataset.batches import Feed, Resident
+from pipeline.dataset.batches import ResidentLoader, WindowLoader
 from pipeline.dataset.split import Split
-from pipeline.dataset.streaming import Streamed
+from pipeline.dataset.streaming import StreamingLoader
 
 GIB = 2**30
 BUDGET = GIB  # bytes of a split that are kept where no param says how many: in evaluation and for baselines
 
 
-def feed(
+def window_loader(
     split: Split,
     device: torch.device,
     labels: Sequence[str] = (),
     budget: float = BUDGET,
     order: str = "auto",
     workers: int | None = None,
-) -> Feed:
+) -> WindowLoader:
     """The split's windows in batches on `device`; which they are does not depend on where they come from.
 
     Args:
@@ -36,10 +36,10 @@ def feed(
         TrainingError: shuffled is asked for, and the split is above the budget.
     """
     if split.nbytes <= budget:
-        return Resident(split, device, labels, "shuffled" if order == "auto" else order)
+        return ResidentLoader(split, device, labels, "shuffled" if order == "auto" else order)
     if order == "shuffled":
         size = f"{split.nbytes / GIB:.3g} GiB, above {budget / GIB:.3g},"
         raise TrainingError(
             f"a split of {size} cannot be shuffled; raise train.resident_gib, or set train.order to auto"
         )
-    return Streamed(split, device, labels, workers)
+    return StreamingLoader(split, device, labels, workers)

@@ -70,3 +70,8 @@ def epoch(order: str, group: Tensor, room: Tensor, size: int, seed: int, number:
     start = (torch.rand(len(window), generator=draws, dtype=torch.float64) * (room[window] + 1)).long()
     again = torch.arange(-(-len(window) // size) * size) % len(window)
     return window[again], start[again]
+
+
+def evenly_spaced(length: int, number: int) -> Tensor:
+    """`number` indices over a split, or all: windows lie in it by label, so few of them are of different ones."""
+    return torch.linspace(0, length - 1, min(number, length)).round().long()

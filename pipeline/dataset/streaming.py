@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.dataset.batches import Batch, Feed, Stored, fill
+from pipeline.dataset.batches import Batch, Stored, WindowLoader, fill
 from pipeline.dataset.sampler import LANES
 from pipeline.dataset.split import Split
 
@@ -19,10 +19,10 @@ AHEAD_BYTES = 32 * 2**20  # of assembled batches that wait to be used,
 AHEAD = 2, 16  # whose number is at least and at most so much
 
 
-class Streamed(Feed):
+class StreamingLoader(WindowLoader):
     """A split of which a few row groups are in memory at a time: threads read ahead and assemble batches.
 
-    Its batches are those of `Resident` in the order "streamed", bit by bit, however many threads there are.
+    Its batches are those of `ResidentLoader` in the order "streamed", bit by bit, however many threads there are.
     """
 
     def __init__(

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from pipeline.core import arrays
-from pipeline.dataset.loader import feed
+from pipeline.dataset.loader import window_loader
 from pipeline.dataset.split import Split
 from pipeline.evaluation import transfer, walks
 from pipeline.metrics.config import EvaluateConfig
@@ -78,7 +78,7 @@ class Examples:
 
     def __init__(self, model: VAE, test: Split, shown: np.ndarray) -> None:
         self.model, self.test, self.shown = model, test, shown
-        self.data = feed(test, CPU, model.labels)
+        self.data = window_loader(test, CPU, model.labels)
         self.x, self.label = self.data.batch(torch.from_numpy(shown))
         self.rows: list[dict[str, Any]] = []
         self.arrays: list[Tensor] = []

@@ -5,12 +5,12 @@ import torch
 from torch import Tensor
 
 from pipeline.audio.scale import FLOOR_DB
-from pipeline.dataset.loader import feed
+from pipeline.dataset.loader import window_loader
+from pipeline.dataset.sampler import evenly_spaced
 from pipeline.dataset.split import Split
 from pipeline.evaluation.peak_normalised_mel import ToMel
 from pipeline.metrics.measures import frechet_distance
 from pipeline.models.vae import VAE
-from pipeline.training.snapshots import spread
 
 GROUPS = 16  # of mel bands
 WINDOWS = 512  # at most, in each of the sets that are compared
@@ -49,8 +49,8 @@ def score(
         frechet_samples: to windows drawn from the prior, of the model's labels in turn; None without a latent.
         frechet_floor: to real train windows: what even a perfect generator is not expected to be below.
     """
-    data, known = feed(test, device, model.labels), feed(train, device)
-    shown, learnt = spread(len(data), WINDOWS), spread(len(known), min(len(data), WINDOWS))
+    data, known = window_loader(test, device, model.labels), window_loader(train, device)
+    shown, learnt = evenly_spaced(len(data), WINDOWS), evenly_spaced(len(known), min(len(data), WINDOWS))
     real, made, floor, drawn = [], [], [], []
     for rows in shown.split(batch_size):
         x, label = data.batch(rows)

@@ -5,7 +5,7 @@ from math import log10
 import torch
 from torch import Tensor
 
-from pipeline.dataset.loader import feed
+from pipeline.dataset.loader import window_loader
 from pipeline.dataset.split import Split
 from pipeline.models.collapse import Spread
 from pipeline.models.vae import VAE
@@ -39,7 +39,7 @@ def score(model: VAE, test: Split, batch_size: int, device: torch.device) -> dic
     drawn, data = Moments(), Moments()
     for part in labels.split(batch_size):
         drawn.add(model.sample(len(part), generator, part))
-    for x, _ in feed(test, device).batches(batch_size):
+    for x, _ in window_loader(test, device).batches(batch_size):
         data.add(x)
     found = {
         "sample_variance_ratio": drawn.spread.variance() / max(data.spread.variance(), 1e-12),

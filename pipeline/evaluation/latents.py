@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pipeline.losses import kl
 from pipeline.models.bottlenecks import Bottleneck, Code
-from pipeline.models.collapse import ACTIVE, Use
+from pipeline.models.collapse import ACTIVE, LatentUsage
 from pipeline.models.priors.base import GaussianMixture
 
 SHARES = (80, 90, 95, 99)  # per cent of the variance
@@ -53,7 +53,7 @@ class Nats:
         return found
 
 
-def analyse(use: Use, nats: Nats, latents: np.ndarray) -> Space:
+def analyse(use: LatentUsage, nats: Nats, latents: np.ndarray) -> Space:
     """What was gathered of all windows.
 
     Args:
@@ -92,7 +92,7 @@ def numbers(means: np.ndarray) -> dict[str, float | None]:
     return found
 
 
-def whitened(use: Use, latents: np.ndarray) -> np.ndarray:
+def whitened(use: LatentUsage, latents: np.ndarray) -> np.ndarray:
     """(windows, latent_dims) posterior means where the prior is standard normal; as they are if they are codes."""
     return torch.cat(use.means).cpu().numpy() if use.means else latents
 

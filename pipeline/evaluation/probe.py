@@ -5,11 +5,11 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from pipeline.dataset.batches import Feed
-from pipeline.dataset.loader import feed
+from pipeline.dataset.batches import WindowLoader
+from pipeline.dataset.loader import window_loader
+from pipeline.dataset.sampler import evenly_spaced
 from pipeline.dataset.split import Split
 from pipeline.models.vae import VAE
-from pipeline.training.snapshots import spread
 
 WINDOWS = 4000  # of the train split, at most, evenly spread
 NEIGHBOURS = 5
@@ -46,16 +46,16 @@ def score(
         known: (test windows, latent_dims) posterior means, if there are some already; a model with a condition does not
             use them.
     """
-    data = feed(train, device)
-    shown = spread(len(data), WINDOWS)
+    data = window_loader(train, device)
+    shown = evenly_spaced(len(data), WINDOWS)
     if known is None or model.condition is not None:
-        known = means(model, feed(test, device), torch.arange(len(test)), batch_size)
+        known = means(model, window_loader(test, device), torch.arange(len(test)), batch_size)
     labels = train.labels[data.row[shown].numpy()]
     return probe(means(model, data, shown, batch_size), labels, known, test.labels)
 
 
 @torch.no_grad()
-def means(model: VAE, data: Feed, index: torch.Tensor, batch_size: int) -> np.ndarray:
+def means(model: VAE, data: WindowLoader, index: torch.Tensor, batch_size: int) -> np.ndarray:
     """(N, latent_dims) posterior means of the windows at `index` (N,), of no known label."""
     parts = [model.encode(data.batch(rows).x).mean.cpu() for rows in index.split(batch_size)]
     found: np.ndarray = torch.cat(parts).numpy()

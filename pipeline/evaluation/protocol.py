@@ -7,16 +7,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.dataset.batches import Feed, fixed_noise
-from pipeline.dataset.loader import feed
+from pipeline.dataset.batches import WindowLoader, fixed_noise
+from pipeline.dataset.loader import window_loader
 from pipeline.dataset.split import Split
 from pipeline.evaluation.latents import Nats, Space, analyse
 from pipeline.losses import kl
 from pipeline.metrics import measures
 from pipeline.metrics.predictors import mean_window
-from pipeline.models.collapse import Use
+from pipeline.models.collapse import LatentUsage
 from pipeline.models.vae import VAE
-from pipeline.reference.common_scores import Shared
+from pipeline.reference.common_scores import CommonScores
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Scores:
     Attributes:
         windows: a (windows,) array per metric.
         latents: (windows, latent_dims) float32, the posterior means.
-        use: what tells a collapse, see `collapse.Use.numbers`.
+        use: what tells a collapse, see `collapse.LatentUsage.numbers`.
         space: what the latent is used for.
         errors: (windows, bands) squared errors on the common log-mel.
         audio: (H, samples) float32 at the common rate, the reconstructions that are heard.
@@ -41,7 +41,7 @@ class Scores:
 
 
 @torch.no_grad()
-def score(model: VAE, test: Split, valid: Split, shared: Shared, batch_size: int, device: torch.device) -> Scores:
+def score(model: VAE, test: Split, valid: Split, shared: CommonScores, batch_size: int, device: torch.device) -> Scores:
     """Reconstruct every test window.
 
     All distances are of the reconstruction from the posterior's mean: on the variant's own scale (`own`), on the common
@@ -58,10 +58,10 @@ def score(model: VAE, test: Split, valid: Split, shared: Shared, batch_size: int
         batch_size: of the forward pass.
         device: where it runs.
     """
-    data = feed(test, device, model.labels)
+    data = window_loader(test, device, model.labels)
     columns: dict[str, list[Tensor]] = {}
     latents: list[Tensor] = []
-    use, nats_of_dimensions = Use(model.bottleneck), Nats(model.bottleneck)
+    use, nats_of_dimensions = LatentUsage(model.bottleneck), Nats(model.bottleneck)
     for x, label in data.batches(batch_size):
         y, code = model(x, None, label)
         done = sum(map(len, latents))
@@ -75,7 +75,9 @@ def score(model: VAE, test: Split, valid: Split, shared: Shared, batch_size: int
     if model.bottleneck.baseline:
         windows["kl"] = windows["elbo"] = np.full(len(test), np.nan)
     else:
-        variance = _drawn(model, feed(valid, device, model.labels), batch_size)[0].mean().clamp_min(1e-8).item()
+        variance = (
+            _drawn(model, window_loader(valid, device, model.labels), batch_size)[0].mean().clamp_min(1e-8).item()
+        )
         errors, nats = (values.cpu().double().numpy() for values in _drawn(model, data, batch_size))
         windows["kl"] = nats
         windows["elbo"] = -0.5 * prod(test.shape) * (errors / variance + log(2 * pi * variance)) - nats
@@ -106,7 +108,7 @@ def own(y: Tensor, x: Tensor, rate: int) -> dict[str, Tensor]:
     return found
 
 
-def _drawn(model: VAE, data: Feed, batch_size: int) -> tuple[Tensor, Tensor]:
+def _drawn(model: VAE, data: WindowLoader, batch_size: int) -> tuple[Tensor, Tensor]:
     """(windows,) mean squared error at one draw from each window's posterior, and (windows,) nats of the KL."""
     noise = fixed_noise(len(data), model.latent_dims).to(data.device).split(batch_size)
     errors, nats = [], []
@@ -125,7 +127,7 @@ def baselines(train: Split, test: Split, batch_size: int) -> dict[str, np.ndarra
     cpu = torch.device("cpu")
     seen = mean_window(train, batch_size)
     found: dict[str, list[Tensor]] = {"mse_mean": [], "mse_zero": []}
-    for x, _ in feed(test, cpu).batches(batch_size):
+    for x, _ in window_loader(test, cpu).batches(batch_size):
         found["mse_mean"].append(measures.mse(seen.expand_as(x), x))
         found["mse_zero"].append(measures.mse(torch.zeros_like(x), x))
     return {name: torch.cat(parts).double().numpy() for name, parts in found.items()}

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.dataset.batches import Feed
-from pipeline.dataset.loader import feed
+from pipeline.dataset.batches import WindowLoader
+from pipeline.dataset.loader import window_loader
 from pipeline.dataset.split import Split
 from pipeline.models.collapse import Spread
 from pipeline.models.condition import Condition
@@ -33,7 +33,7 @@ def features(x: Tensor) -> np.ndarray:
     return found
 
 
-def probe(train: Feed, batch_size: int) -> "Pipeline":
+def probe(train: WindowLoader, batch_size: int) -> "Pipeline":
     """Standardised logistic regression from `features` of the real windows of `train` to the index of their label."""
     from sklearn.linear_model import LogisticRegression  # takes a second, which only a conditional variant needs
     from sklearn.pipeline import make_pipeline
@@ -84,8 +84,8 @@ def score(model: VAE, train: Split, test: Split, batch_size: int, device: torch.
     """
     if model.condition is None or len(model.labels) < 2:
         return Transfers({}, {})
-    judge = probe(feed(train, device, model.labels), batch_size)
-    data, spread = feed(test, device, model.labels), Spread()
+    judge = probe(window_loader(train, device, model.labels), batch_size)
+    data, spread = window_loader(test, device, model.labels), Spread()
     hits: dict[str, list[np.ndarray]] = {}
     change, seen = 0.0, 0
     for x, label in data.batches(batch_size):

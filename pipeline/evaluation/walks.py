@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.dataset.loader import feed
+from pipeline.dataset.loader import window_loader
+from pipeline.dataset.sampler import evenly_spaced
 from pipeline.dataset.split import Split
 from pipeline.evaluation.peak_normalised_mel import ToMel
 from pipeline.models.vae import VAE
-from pipeline.training.snapshots import spread
 
 MODES = ("linear", "slerp")
 WALKS = 8  # that smoothness is the mean of
@@ -66,8 +66,8 @@ def score(model: VAE, test: Split, to_mel: ToMel, steps: int, device: torch.devi
     """
     found: dict[str, list[float]] = {mode: [] for mode in MODES}
     if model.latent_dims:
-        data = feed(test, device, model.labels)
-        rows = spread(len(data), 2 * WALKS)
+        data = window_loader(test, device, model.labels)
+        rows = evenly_spaced(len(data), 2 * WALKS)
         x, label = data.batch(rows)
         for a, b in pairs(test.labels[rows.numpy()].tolist(), WALKS):
             for mode in MODES:

@@ -72,15 +72,15 @@ def cost(config: KLConfig, divergence: Tensor, sizes: tuple[int, ...], progress:
     if config.balance and progress < config.warmup:
         divergence = balanced(divergence, sizes)
     if config.free_bits and config.free_bits_per == "dimension":
-        nats = distributed.mean(divergence.mean(0)).clamp_min(config.free_bits).sum()
+        nats = distributed.all_reduce_mean(divergence.mean(0)).clamp_min(config.free_bits).sum()
     elif config.free_bits and config.free_bits_per == "level":
         levels = [level.sum(1).mean() for level in divergence.split(sizes, dim=1)]
-        nats = distributed.mean(torch.stack(levels)).clamp_min(config.free_bits).sum()
+        nats = distributed.all_reduce_mean(torch.stack(levels)).clamp_min(config.free_bits).sum()
     else:
         window = divergence.sum(1)
         nats = (window.clamp_min(config.free_bits) if config.free_bits else window).mean()
     if config.capacity is not None:
-        nats = (distributed.mean(nats) - config.capacity * warm(config, progress)).abs()
+        nats = (distributed.all_reduce_mean(nats) - config.capacity * warm(config, progress)).abs()
     return weight(config, progress) * nats
 
 
@@ -90,6 +90,6 @@ def balanced(divergence: Tensor, sizes: tuple[int, ...]) -> Tensor:
     The weights have mean 1 over levels and no gradient (NVAE, Vahdat and Kautz 2020, arXiv 2007.03898, appendix A).
     """
     parts = divergence.split(sizes, dim=1)
-    fullness = distributed.mean(torch.stack([part.detach().mean() for part in parts])).clamp_min(0) + SMALL
+    fullness = distributed.all_reduce_mean(torch.stack([part.detach().mean() for part in parts])).clamp_min(0) + SMALL
     weights = fullness / fullness.mean()
     return torch.cat([part * share for part, share in zip(parts, weights, strict=True)], dim=1)

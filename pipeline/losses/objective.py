@@ -25,7 +25,7 @@ class Objective(nn.Module):
 
     Args:
         config: the loss block.
-        signal: what a window is to the networks: where they see it scaled (`level.Level`), the scaled one.
+        signal: what a window is to the networks: where they see it scaled (`level.WindowGain`), the scaled one.
     """
 
     def __init__(self, config: LossConfig, signal: Signal) -> None:
@@ -51,7 +51,7 @@ class Objective(nn.Module):
             found |= {} if self.spectral is None else {"spectral": self.spectral(y, x)}
             return found | ({} if outside is None else {"range": outside})
 
-    def challenge(self, y: Tensor, x: Tensor, code: Code) -> dict[str, Tensor]:
+    def discriminator_step(self, y: Tensor, x: Tensor, code: Code) -> dict[str, Tensor]:
         """One step of the discriminator: (B,) its own loss, and the model's term "adversarial"; {} without one."""
         if self.adversary is None:
             return {}
@@ -67,7 +67,7 @@ class Objective(nn.Module):
     def variance(self, combined: Tensor) -> Tensor:
         """Of the likelihood, without a gradient; 1/2, at which a squared error counts once, if it is not Gaussian."""
         if self.sigma == "optimal":
-            return distributed.mean(combined.detach().mean()).clamp_min(1e-8)
+            return distributed.all_reduce_mean(combined.detach().mean()).clamp_min(1e-8)
         fixed = 0.5 if self.sigma is None else float(self.sigma) ** 2
         return torch.full((), fixed, device=combined.device)  # made there: a copy from the host would wait
 

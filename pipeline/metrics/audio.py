@@ -8,10 +8,10 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from pipeline.core.process import cores
 from pipeline.metrics import measures
-from pipeline.metrics.common_mel import Common
+from pipeline.metrics.common_mel import CommonMel
 
 
-def render(common: Common, arrays: np.ndarray, peak_db: np.ndarray | None) -> np.ndarray:
+def render(common: CommonMel, arrays: np.ndarray, peak_db: np.ndarray | None) -> np.ndarray:
     """(B, samples) float32 at the common rate of (B, *shape) windows on their own scale, several at a time.
 
     Args:

@@ -15,7 +15,7 @@ from pipeline.core.process import cores
 from pipeline.metrics.config import same
 
 
-class Common:
+class CommonMel:
     """From a representation to the common rate and the common log-mel.
 
     Args:

@@ -18,7 +18,7 @@ NO_VARIANCE = 1e-12
 FLAT = {"sample_variance_ratio": 0.1, "sample_time_ratio": 0.1, "sample_level_db": -10.0}
 
 
-class Use:
+class LatentUsage:
     """Gathers, batch by batch over a split, what tells whether the latent is in use."""
 
     def __init__(self, bottleneck: Bottleneck) -> None:
@@ -41,8 +41,8 @@ class Use:
         """Take in what all ranks have added."""
         for moments in self.spread:
             moments.gather()
-        self.counts = distributed.total(self.counts)
-        self.means = [distributed.gather(torch.cat(self.means))] if self.means else []
+        self.counts = distributed.all_reduce_sum(self.counts)
+        self.means = [distributed.all_gather(torch.cat(self.means))] if self.means else []
 
     def numbers(self) -> dict[str, float]:
         """Of all windows that were added.
@@ -88,8 +88,8 @@ class Spread:
 
     def gather(self) -> None:
         """Take in what all ranks have added."""
-        self.count = sum(distributed.collect(self.count))
-        self.total, self.square = distributed.total(self.total), distributed.total(self.square)
+        self.count = sum(distributed.all_gather_object(self.count))
+        self.total, self.square = distributed.all_reduce_sum(self.total), distributed.all_reduce_sum(self.square)
 
     def variance(self) -> float:
         """Of all windows that were added."""

@@ -11,7 +11,7 @@ QUIETEST = 1e-3  # -60 dB of full scale: a level below it counts as this, so tha
 PEAK_STD = 0.25  # typical standard deviation of music brought to a peak of 1
 
 
-class Level(nn.Module):
+class WindowGain(nn.Module):
     """Scaling of a window by its own level.
 
     The level goes beside the latent: one number more than `latent_dims` says. What is drawn from the prior gets the

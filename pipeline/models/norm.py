@@ -14,15 +14,15 @@ class _OverRanks(_BatchNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, ...), shape unchanged."""
-        if not self.training or distributed.world() == 1:
+        if not self.training or distributed.world_size() == 1:
             y: Tensor = super().forward(x)
             return y
         values, shape = x.float(), (1, -1, *[1] * (x.dim() - 2))
         axes = [axis for axis in range(x.dim()) if axis != 1]
-        mean = distributed.mean(values.mean(axes))
+        mean = distributed.all_reduce_mean(values.mean(axes))
         centred = values - mean.reshape(shape)
-        variance = distributed.mean(centred.square().mean(axes))
-        self._track(mean.detach(), variance.detach(), distributed.world() * x.numel() // x.shape[1])
+        variance = distributed.all_reduce_mean(centred.square().mean(axes))
+        self._track(mean.detach(), variance.detach(), distributed.world_size() * x.numel() // x.shape[1])
         y = centred * (variance + self.eps).rsqrt().reshape(shape)
         if self.affine:
             y = y * self.weight.reshape(shape) + self.bias.reshape(shape)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from pipeline.models.bottlenecks import BOTTLENECKS, Bottleneck, Code
 from pipeline.models.condition import Condition
 from pipeline.models.config import BottleneckConfig, ConditionConfig, NetworkConfig
-from pipeline.models.gain import Level
+from pipeline.models.gain import WindowGain
 from pipeline.models.latents import between
 from pipeline.models.networks import NETWORKS
 from pipeline.models.signal import Signal
@@ -31,7 +31,7 @@ class VAE(nn.Module):
         encoder: nn.Module,
         bottleneck: Bottleneck,
         decoder: nn.Module,
-        level: Level,
+        level: WindowGain,
         condition: Condition | None = None,
         labels: tuple[str, ...] = (),
     ) -> None:
@@ -88,7 +88,7 @@ class VAE(nn.Module):
         """
         code, skips = self._encode(torch.stack((a, b)), None, label)
         ends = self.bottleneck.whiten(code.mean)
-        z = self.bottleneck.snap(self.bottleneck.colour(between(ends[0], ends[1], steps, mode)))
+        z = self.bottleneck.quantise(self.bottleneck.colour(between(ends[0], ends[1], steps, mode)))
         share = torch.linspace(0, 1, steps, device=z.device)
 
         def along(ends: Tensor) -> Tensor:
@@ -102,8 +102,8 @@ class VAE(nn.Module):
         """Windows whose latents were moved at random by `scale` times the spread of the latents over the data."""
         code, skips = self._encode(x, None, label)
         noise = torch.randn(code.mean.shape, generator=generator, device=generator.device).to(x.device)
-        moved = code.mean + scale * self.bottleneck.spread() * noise
-        return self._decode(self.bottleneck.snap(moved), skips, label, code.level)
+        moved = code.mean + scale * self.bottleneck.latent_std() * noise
+        return self._decode(self.bottleneck.quantise(moved), skips, label, code.level)
 
     def transfer(self, x: Tensor, source: Tensor, target: Tensor) -> Tensor:
         """Windows encoded as of label `source` and decoded as of label `target`, both (B,).
@@ -149,7 +149,7 @@ def build(description: dict[str, Any]) -> VAE:
     bottleneck = TypeAdapter(BottleneckConfig).validate_python(description["bottleneck"])
     chosen = description.get("condition")
     signal = Signal.of(description)
-    level = Level(description.get("scaling", "none"), signal)
+    level = WindowGain(description.get("scaling", "none"), signal)
     labels = tuple(description.get("labels", ()))
     encoder_class, decoder_class = NETWORKS[network.type]
     encoder = encoder_class(network, level.signal)

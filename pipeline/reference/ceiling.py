@@ -12,7 +12,7 @@ from pipeline.dataset.split import read_split, read_stats
 from pipeline.metrics import embedding
 from pipeline.metrics.aggregate import aggregate
 from pipeline.metrics.config import EvaluateConfig
-from pipeline.reference.common_scores import Shared
+from pipeline.reference.common_scores import CommonScores
 from pipeline.reference.read import load
 
 BATCH = 64
@@ -35,7 +35,7 @@ def write(
     """
     test = read_split(cache, "test")
     original = load(reference, test)
-    shared = Shared(original, representation, read_stats(cache)["seconds"], settings)
+    shared = CommonScores(original, representation, read_stats(cache)["seconds"], settings)
     for rows in np.array_split(np.arange(len(test)), -(-len(test) // BATCH)):
         stored = torch.from_numpy(test.values[rows]).float()
         peaks = None if test.peak_db is None else test.peak_db[rows]

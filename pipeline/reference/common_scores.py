@@ -10,7 +10,7 @@ from pipeline.audio.representation import RepresentationConfig
 from pipeline.audio.scale import to_unit
 from pipeline.metrics import audio
 from pipeline.metrics.bands import Bands
-from pipeline.metrics.common_mel import Common
+from pipeline.metrics.common_mel import CommonMel
 from pipeline.metrics.config import EvaluateConfig
 from pipeline.reference.read import Reference
 
@@ -30,7 +30,7 @@ class Found:
     audio: np.ndarray
 
 
-class Shared:
+class CommonScores:
     """Scores reconstructions of the test windows, which come batch by batch and in order.
 
     Args:
@@ -44,7 +44,7 @@ class Shared:
         self, reference: Reference, representation: RepresentationConfig, seconds: float, settings: EvaluateConfig
     ) -> None:
         self.reference = reference
-        self.common = Common(settings.mel, representation, seconds, settings.griffin_lim_iterations)
+        self.common = CommonMel(settings.mel, representation, seconds, settings.griffin_lim_iterations)
         self.bands = Bands(settings.mel, representation.sample_rate)
         self._seen = 0
         self._scores: dict[str, list[Tensor]] = {}

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 
-def choose(groups: np.ndarray, number: int, taken: Sequence[int] = ()) -> np.ndarray:
+def select_examples(groups: np.ndarray, number: int, taken: Sequence[int] = ()) -> np.ndarray:
     """Indices of `number` windows, or of all where there are fewer, of as many different groups as there are.
 
     Each is from the middle of its group's rows; when every group has one, the rest are evenly spread over all rows.

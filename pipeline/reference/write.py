@@ -16,11 +16,11 @@ from pipeline.cache.plan import Piece, plan
 from pipeline.cache.shard import heard
 from pipeline.core import arrays
 from pipeline.core.errors import DataError
-from pipeline.core.process import cores, ordered
+from pipeline.core.process import cores, map_ordered
 from pipeline.dataset.split import read_split
 from pipeline.metrics.config import same
 from pipeline.metrics.predictors import mean_window
-from pipeline.reference.examples import choose
+from pipeline.reference.examples import select_examples
 
 
 def write(
@@ -58,8 +58,8 @@ def write(
     test = windows[windows["split"] == "test"].sort_values("window_id", ignore_index=True)
     if test.empty:
         raise DataError("no window is in the split test: raise windows.splits.test, or add recordings")
-    shown = choose(test["label"].to_numpy(), examples)
-    chosen = choose(test["track_id"].to_numpy(), listened, shown.tolist())
+    shown = select_examples(test["label"].to_numpy(), examples)
+    chosen = select_examples(test["track_id"].to_numpy(), listened, shown.tolist())
     ids = test["window_id"].to_numpy()
     number = {int(ids[row]): -1 for row in chosen} | {int(ids[row]): n for n, row in enumerate(shown)}
     said = {row.window_id: row for row in test.itertuples(index=False)}
@@ -104,7 +104,7 @@ def _represented(
 
     torch.set_num_threads(1)
     with ThreadPoolExecutor(cores()) as executor:
-        for rows in ordered(executor, read, pieces):
+        for rows in map_ordered(executor, read, pieces):
             yield from rows
 
 

@@ -4,10 +4,10 @@ from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
-from pipeline.audio.representation import CacheConfig, RepresentationConfig
+from pipeline.audio.representation import RepresentationConfig
+from pipeline.cache.config import CacheConfig
 from pipeline.core.errors import ParamsError
-from pipeline.core.params import FILE, Strict, parse, read, suggest
-from pipeline.core.process import RuntimeConfig
+from pipeline.core.params import FILE, RuntimeConfig, Strict, parse, read, suggest
 from pipeline.figures.config import FiguresConfig
 from pipeline.metrics.config import EvaluateConfig
 from pipeline.schema.rules import problems

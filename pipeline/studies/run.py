@@ -6,8 +6,8 @@ from contextlib import AbstractContextManager
 
 from pipeline.core import workspace
 from pipeline.core.errors import ParamsError
-from pipeline.core.params import section, suggest
-from pipeline.core.process import RuntimeConfig, cores
+from pipeline.core.params import RuntimeConfig, section, suggest
+from pipeline.core.process import cores
 from pipeline.studies import commit, completed, queue
 from pipeline.studies.queue import State
 from pipeline.studies.study import Experiment, experiments
@@ -129,7 +129,7 @@ def _alone() -> AbstractContextManager[None]:
     """Others may follow the same queue, but one at a time changes it."""
     lock = workspace.state() / "locks" / "queue"
     lock.parent.mkdir(exist_ok=True)
-    return workspace.alone(lock, "filling DVC's queue")
+    return workspace.exclusive(lock, "filling DVC's queue")
 
 
 def _states(wanted: list[Experiment], found: States, done: set[str], ended: State) -> States:
@@ -141,8 +141,8 @@ def _jobs(experiment: Experiment) -> int:
     """Workers where none are asked for: one on a GPU, else one for every four cores, so that each has enough of it."""
     device = section(RuntimeConfig, "runtime", raw=experiment.raw).device
     if device != "cpu":
-        from pipeline.training.device import pick  # torch takes seconds
+        from pipeline.core.distributed import pick_device  # torch takes seconds
 
-        if pick(device).type != "cpu":
+        if pick_device(device).type != "cpu":
             return 1
     return max(1, cores() // 4)

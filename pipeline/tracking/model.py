@@ -13,14 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline.core import arrays, workspace
+from pipeline.core.imports import ROOT, source_files
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-ROOT = Path(__file__).parents[2]
 LOADER = "pipeline.tracking.pyfunc"
-# All that `LOADER` imports.
-CODE = ("distributed.py", "errors.py", "models", "params.py", "runtime.py", "tracking/pyfunc.py", "workspace.py")
 ERROR = "test/mel_mse"
 COMPARABLE = ("evaluation", "test_data")  # tags of versions whose errors may be compared
 PACKAGES = ("numpy", "pydantic", "pyyaml", "filelock", "safetensors", "torch", "vector-quantize-pytorch")
@@ -127,15 +125,13 @@ def of_run(client: "MlflowClient", run_id: str) -> str | None:
 
 
 def _copy_code(package: Path) -> None:
-    for name in CODE:
-        source, target = ROOT / "pipeline" / name, package / name
+    """Copy all that `LOADER` imports to the folder `package`."""
+    for source in source_files(LOADER):
+        target = package / source.relative_to(ROOT / "pipeline")
         target.parent.mkdir(parents=True, exist_ok=True)
-        if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copyfile(source, target)
-    for place in {package, *(file.parent for file in package.rglob("*.py"))}:
-        (place / "__init__.py").touch()
+        shutil.copyfile(source, target)
+    for folder in {package, *(file.parent for file in package.rglob("*.py"))}:
+        (folder / "__init__.py").touch()
 
 
 def _example(folder: Path) -> np.ndarray:

@@ -47,7 +47,7 @@ class Guard:
         """
         self._settle()
         state, norm = self.state, terms[-1]
-        broken = distributed.total((~torch.isfinite(terms)).float()) > 0  # on any rank
+        broken = distributed.all_reduce_sum((~torch.isfinite(terms)).float()) > 0  # on any rank
         limit = EXPLODED * state["typical"].exp()
         early = state["seen"] < SETTLED
         usual = early | (norm <= limit * torch.exp2(state["in_a_row"]))

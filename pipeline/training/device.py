@@ -1,4 +1,4 @@
-"""Which device a model runs on, and in what numbers it computes there."""
+"""In which precision a device computes."""
 
 import os
 from collections.abc import Iterator
@@ -6,24 +6,7 @@ from contextlib import contextmanager
 
 import torch
 
-from pipeline.core.errors import ParamsError
-from pipeline.core.params import FILE
 from pipeline.training.config import TrainConfig
-
-
-def pick(name: str) -> torch.device:
-    """`runtime.device` as a device; auto takes a GPU where there is one.
-
-    Raises:
-        ParamsError: it names a device that this machine has not.
-    """
-    found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if name == "auto":
-        return torch.device(next(kind for kind, there in found.items() if there))
-    device = torch.device(name)
-    if not found[device.type] or (device.index or 0) >= max(1, torch.cuda.device_count()):
-        raise ParamsError(f"{FILE}: runtime.device: this machine has no {name} that torch can use; auto picks one")
-    return device
 
 
 def precision(config: TrainConfig, device: torch.device) -> str:

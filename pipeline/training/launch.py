@@ -16,7 +16,7 @@ from traceback import format_exc
 from typing import NoReturn
 
 from pipeline.core.errors import MelismaError, TrainingError
-from pipeline.core.process import end_with
+from pipeline.core.process import exit_with_parent
 
 SETTLE = 1.0  # seconds in which the other ranks may notice by themselves that one has failed
 GRACE = 5.0  # after that, to end when asked to
@@ -116,7 +116,7 @@ def _run(
     parent: int, pipe: Connection, environment: dict[str, str], main: Callable[..., None], arguments: Sequence[str]
 ) -> None:
     """In a rank: run `main`, and tell how it failed before the process, and with it its connections, ends."""
-    end_with(parent)
+    exit_with_parent(parent)
     os.setpgrp()  # a terminal sends Ctrl-C to its whole group: so it comes once, from the parent
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # which forgets one that has come until now
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -13,8 +13,10 @@ from torch.nn.parallel import DistributedDataParallel
 
 from pipeline.core import distributed
 from pipeline.core.errors import StoppedError, TrainingError
+from pipeline.core.process import DeferredSignals
 from pipeline.dataset import sampler
-from pipeline.dataset.loader import feed
+from pipeline.dataset.loader import window_loader
+from pipeline.dataset.sampler import evenly_spaced
 from pipeline.dataset.split import Split
 from pipeline.losses import kl
 from pipeline.losses.objective import Objective
@@ -26,8 +28,7 @@ from pipeline.training.config import TrainConfig
 from pipeline.training.device import autocast, numerics
 from pipeline.training.records import History
 from pipeline.training.schedule import exhausted, learning_rate
-from pipeline.training.signals import Stop
-from pipeline.training.snapshots import FIXED, Snapshots, marks, spread
+from pipeline.training.snapshots import FIXED, Snapshots, marks
 from pipeline.training.step import loss
 from pipeline.training.validate import validate
 
@@ -87,13 +88,13 @@ class Training:
     ) -> None:
         self.config, self.seed, self.device = config, seed, device
         budget = round(config.resident_gib * 2**30)
-        self.data = feed(train, device, model.labels, budget, config.order)
-        self.held_out = feed(valid, device, model.labels, budget, "auto")
+        self.data = window_loader(train, device, model.labels, budget, config.order)
+        self.held_out = window_loader(valid, device, model.labels, budget, "auto")
         self.model = model.to(memory_format=torch.channels_last) if config.channels_last else model  # type: ignore[call-overload]
         self.model.fit_condition(self.data.batches(config.batch_size))
         self.objective = objective.to(device)
         self.net: nn.Module = torch.compile(self.model) if config.compile else self.model  # type: ignore[assignment]
-        if distributed.world() > 1:
+        if distributed.world_size() > 1:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", FutureWarning)  # the argument's new name is not in every torch we take
                 # Layers that gather statistics gather them over all ranks themselves.
@@ -105,7 +106,7 @@ class Training:
         )
         self.guard = Guard([model, objective], device)
         self.average = None if config.moving_average is None else MovingAverage(model, config.moving_average)
-        self.fixed = self.held_out.batch(spread(len(self.held_out), FIXED))
+        self.fixed = self.held_out.batch(evenly_spaced(len(self.held_out), FIXED))
         self.snapshots = Snapshots(self.fixed.x.cpu())
         self.history: History = []
         self.best: dict[str, Tensor] = {}
@@ -138,7 +139,7 @@ class Training:
         torch.default_generator.manual_seed(seed)  # what codebooks draw too
         if self.device.type != "cpu":
             torch.get_device_module(self.device).manual_seed(seed)
-        size, share = self.config.batch_size, slice(distributed.rank(), None, distributed.world())
+        size, share = self.config.batch_size, slice(distributed.rank(), None, distributed.world_size())
         noise = torch.randn(size, self.model.latent_dims, device=self.device)
         return noise[share], torch.rand(size, device=self.device)[share]
 
@@ -168,7 +169,7 @@ class Training:
         """
         assert self.sums is not None
         self.guard.check(self.names, self.batches)
-        *sums, kept = (distributed.total(self.sums) / distributed.world()).tolist()
+        *sums, kept = (distributed.all_reduce_sum(self.sums) / distributed.world_size()).tolist()
         made = self.step - len(self.history) * self.batches
         names = [name if name in UNSIDED else f"train_{name}" for name in self.names]
         means = {name: value / kept if kept else math.nan for name, value in zip(names, sums, strict=True)}
@@ -278,22 +279,22 @@ def fit(
     """
     with numerics(config, device):
         run = Training(model, train, valid, config, objective, seed, device)
-        saved = distributed.share(checkpoints.latest() if checkpoints and distributed.rank() == 0 else None)
+        saved = distributed.broadcast_object(checkpoints.latest() if checkpoints and distributed.rank() == 0 else None)
         if saved is not None:
             run.load_state_dict(saved)
         watch.begin(run.history, run.step, run.batches)
-        with Stop() as stop:
+        with DeferredSignals() as signals:
             while not run.done():
-                _epoch(run, watch, checkpoints, stop)
+                _epoch(run, watch, checkpoints, signals)
     model.load_state_dict(run.best)
     return run.history, run.snapshots
 
 
-def _epoch(run: Training, watch: Watcher, checkpoints: Checkpoints | None, stop: Stop) -> None:
+def _epoch(run: Training, watch: Watcher, checkpoints: Checkpoints | None, signals: DeferredSignals) -> None:
     """What is left of the epoch at hand."""
     before, start, began = run.seconds, run.step, time.perf_counter()
     epoch, first_step = len(run.history) + 1, 0.0
-    done, part = run.step - len(run.history) * run.batches, (distributed.rank(), distributed.world())
+    done, part = run.step - len(run.history) * run.batches, (distributed.rank(), distributed.world_size())
     run.model.train()
     for x, label in run.data.epoch(run.config.batch_size, run.seed, epoch, done, *part):
         run.advance(x, label)
@@ -304,7 +305,7 @@ def _epoch(run: Training, watch: Watcher, checkpoints: Checkpoints | None, stop:
         if check:
             run.tell(watch)
         run.seconds = before + time.perf_counter() - began
-        _pause(run, watch, checkpoints, stop, run.step % STOP_STEPS == 0)
+        _pause(run, watch, checkpoints, signals, run.step % STOP_STEPS == 0)
     learnt, trained = run.means(), run.waited() - began
     run.tell(watch)
     row = run.close_epoch(learnt)
@@ -315,16 +316,18 @@ def _epoch(run: Training, watch: Watcher, checkpoints: Checkpoints | None, stop:
     row["first_step_seconds"] = first_step
     row["seconds"], run.seconds = before + time.perf_counter() - began, 0.0
     watch.epoch(row)
-    _pause(run, watch, checkpoints, stop, True)
+    _pause(run, watch, checkpoints, signals, True)
 
 
-def _pause(run: Training, watch: Watcher, checkpoints: Checkpoints | None, stop: Stop, together: bool) -> None:
+def _pause(
+    run: Training, watch: Watcher, checkpoints: Checkpoints | None, signals: DeferredSignals, together: bool
+) -> None:
     """Save where it is time to, and end where a signal has asked for it: with several ranks only `together`."""
     if run.done():
         return
-    asked = stop.asked
-    if distributed.world() > 1:
-        asked = max(distributed.collect(asked)) if together else 0
+    asked = signals.received
+    if distributed.world_size() > 1:
+        asked = max(distributed.all_gather_object(asked)) if together else 0
     saved = False
     # What is broken is not saved: the next run would go on into the same failure.
     if checkpoints and distributed.rank() == 0 and (asked or checkpoints.due()) and run.guard.healthy():

@@ -128,8 +128,8 @@ def ensure(
     spare = available(device)
     if spare is None:
         return None
-    world, budget = distributed.world(), config.resident_gib * GIB
-    least = min(distributed.collect(spare))  # before one of them takes some
+    world, budget = distributed.world_size(), config.resident_gib * GIB
+    least = min(distributed.all_gather_object(spare))  # before one of them takes some
     if device.type == "cpu":
         spare = least // int(os.environ.get("LOCAL_WORLD_SIZE", 1))
     resident = [split for split in splits if split.nbytes <= budget and (device.type != "cpu" or not split.loaded)]

@@ -34,8 +34,3 @@ class Snapshots:
 def marks(epochs: int, number: int) -> set[int]:
     """`number` epochs, evenly spread, the first and the last among them."""
     return {round(epoch) for epoch in torch.linspace(1, epochs, number).tolist()}
-
-
-def spread(length: int, number: int) -> Tensor:
-    """`number` indices over a split, or all: windows lie in it by label, so few of them are of different ones."""
-    return torch.linspace(0, length - 1, min(number, length)).round().long()

@@ -26,7 +26,7 @@ def loss(
         summed over the window's values.
     """
     y, code = net(x, noise, label)
-    distances = objective.distances(y, x, code) | objective.challenge(y, x, code)
+    distances = objective.distances(y, x, code) | objective.discriminator_step(y, x, code)
     combined = objective.combined(distances)
     nats, divergence = objective.nats(combined).mean(), objective.divergence(code)
     total = nats + objective.regulariser(divergence, code, progress)

@@ -61,7 +61,7 @@ def learn(job: Job, checkpoints: Checkpoints, log: Log | None) -> tuple[VAE, His
         with numerics(settings, device), watch:
             memory.ensure(model.to(device), objective, job.splits, settings, device)
             if log is not None:
-                where = f"{distributed.world()} x {device.type}" if distributed.world() > 1 else str(device)
+                where = f"{distributed.world_size()} x {device.type}" if distributed.world_size() > 1 else str(device)
                 numbers = f"{sum(p.numel() for p in model.parameters()):,} parameters, {model.latent_dims} latent dims"
                 workspace.say(f"{job}: {numbers}, on {where} in {precision(settings, device)}")
             found = fit(model, *job.splits, settings, objective, job.described["seed"], device, watch, checkpoints)

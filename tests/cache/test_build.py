@@ -21,7 +21,7 @@ from pipeline.cache.build import ATTEMPTS
 from pipeline.cache.plan import Piece, Row
 from pipeline.cache.shard import heard, write
 from pipeline.core.errors import DataError, MelismaError
-from pipeline.core.process import WorkerDiedError, pool
+from pipeline.core.process import WorkerDiedError, worker_pool
 from pipeline.dataset.split import read_split, read_stats
 from tests.cache.dataset import cache, content, tables
 from tests.recordings import make_folder
@@ -105,7 +105,7 @@ def test_bytes_do_not_depend_on_the_number_of_workers(music, tmp_path, small_sha
     for name, config in configs.items():
         assert len(cache(*music, config, tmp_path / f"0{name}")["shards"]) == 10
     for number in (1, 3):
-        with pool(number) as executor:
+        with worker_pool(number) as executor:
             for name, config in configs.items():
                 made = tmp_path / f"{number}{name}"
                 cache(*music, config, made, workers=partial(nullcontext, executor))
@@ -118,7 +118,7 @@ def test_a_shard_whose_worker_is_killed_is_done_again(music, tmp_path, small_sha
     @contextmanager
     def deadly():
         """The first pool loses a worker once something is finished."""
-        with pool(2) as executor:
+        with worker_pool(2) as executor:
             pools.append(executor)
             if len(pools) == 1:
                 kept = tmp_path / "killed.kept"
@@ -144,7 +144,7 @@ def test_workers_that_die_again_and_again_end_it(music, tmp_path, capsys):
 
     @contextmanager
     def hopeless():
-        with pool(1) as executor:
+        with worker_pool(1) as executor:
             pools.append(executor)
             executor.submit(os._exit, 1)
             yield executor

@@ -4,10 +4,10 @@ import sys
 
 import pytest
 
-from pipeline.audio.representation import CacheConfig
 from pipeline.cache import engine
+from pipeline.cache.config import CacheConfig
 from pipeline.core.errors import MelismaError, ParamsError
-from pipeline.core.process import RuntimeConfig
+from pipeline.core.params import RuntimeConfig
 
 DASK = CacheConfig(engine="dask")
 

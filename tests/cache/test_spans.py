@@ -9,7 +9,7 @@ import torch
 
 from pipeline.audio.representation import MelConfig, WaveformConfig
 from pipeline.audio.scale import below_peak, to_unit
-from pipeline.dataset.batches import Resident
+from pipeline.dataset.batches import ResidentLoader
 from pipeline.dataset.split import Split, read_split
 from tests.cache.dataset import cache, tables
 from tests.recordings import make_folder
@@ -33,7 +33,7 @@ def both(tmp_path, config, span: float) -> tuple[Split, Split]:
 
 
 def crops(split: Split) -> torch.Tensor:
-    return torch.cat([x for x, _ in Resident(split, torch.device("cpu")).batches(4)])
+    return torch.cat([x for x, _ in ResidentLoader(split, torch.device("cpu")).batches(4)])
 
 
 def test_spans_hold_all_windows_and_their_own_length(tmp_path):
@@ -41,7 +41,7 @@ def test_spans_hold_all_windows_and_their_own_length(tmp_path):
     assert spans.windows.tolist() == [3, 3, 1] * (len(fixed) // 7)
     assert spans.lengths.tolist() == [3000 * n for n in spans.windows]
     assert spans.values.shape == (len(spans.windows), 9000) and spans.shape == (3000,)
-    assert len(spans) == len(fixed) == len(Resident(spans, torch.device("cpu")))
+    assert len(spans) == len(fixed) == len(ResidentLoader(spans, torch.device("cpu")))
     first = np.concatenate([[0], np.cumsum(spans.windows)[:-1]])
     np.testing.assert_array_equal(spans.window_ids, fixed.window_ids[first])
     for values, length in zip(spans.values, spans.lengths, strict=True):
@@ -106,7 +106,7 @@ def test_a_silent_crop_of_a_mel_span_is_silent(tmp_path):
     cache(root, windows, tracks, MEL.model_copy(update={"train_span_seconds": 6.0}), tmp_path / "spans")
     split = read_split(tmp_path / "spans", "train")
     short = dataclasses.replace(split, shape=(32, 8))  # 0.25 s
-    data = Resident(short, torch.device("cpu"))
+    data = ResidentLoader(short, torch.device("cpu"))
     shown = torch.cat([x for seed in range(40) for x, _ in data.epoch(8, seed, 1)])
     flat = shown.flatten(1)
     assert (flat.amax(1) < 1).any(), "no crop fell into the pause"

@@ -6,19 +6,19 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.dataset.batches import Batch, Resident, fixed_noise
+from pipeline.dataset.batches import Batch, ResidentLoader, fixed_noise
 from pipeline.dataset.split import Split
 
 CPU = torch.device("cpu")
 
 
-def resident(kind: str, shape: tuple[int, ...], number: int = 7) -> Resident:
+def resident(kind: str, shape: tuple[int, ...], number: int = 7) -> ResidentLoader:
     rng = np.random.default_rng(0)
     values = rng.uniform(-80, 0, (number, *shape)).astype(np.float16)
     if kind == "waveform":
         values = rng.integers(-32767, 32767, (number, *shape)).astype(np.int16)
     ids = np.arange(number)
-    return Resident(Split(kind, shape, values, ids, ids, ids), CPU)
+    return ResidentLoader(Split(kind, shape, values, ids, ids, ids), CPU)
 
 
 @pytest.mark.parametrize(("kind", "shape", "low"), [("mel", (4, 10), 0.0), ("waveform", (50,), -1.0)])
@@ -40,14 +40,14 @@ def test_fixed_noise_is_the_same_for_the_same_rows():
 WINDOW, WINDOWS, LENGTHS = 10, [1, 3, 4], [10, 30, 33]
 
 
-def spans() -> Resident:
+def spans() -> ResidentLoader:
     """Three rows of 1, 3 and 4 windows of 10 samples; each value tells row and place, and 0 is after the end."""
     values = np.zeros((3, 40), np.int16)
     for row, length in enumerate(LENGTHS):
         values[row, :length] = 1000 * (row + 1) + np.arange(length)
     ids = np.arange(3)
     lengths, windows = np.array(LENGTHS, np.int32), np.array(WINDOWS, np.int32)
-    return Resident(Split("waveform", (WINDOW,), values, ids, ids, ids, None, lengths, windows), CPU)
+    return ResidentLoader(Split("waveform", (WINDOW,), values, ids, ids, ids, None, lengths, windows), CPU)
 
 
 def places(batches: list[Batch]) -> list[tuple[int, int]]:
@@ -90,7 +90,7 @@ def test_an_epoch_of_spans_has_as_many_crops_as_windows_at_other_places_each_tim
 def test_a_crop_of_a_mel_span_is_measured_from_its_own_peak():
     values = np.full((1, 2, 30), -200.0, np.float16)
     values[0, 0] = -np.arange(30) * 2.0  # the span's peak is at its start
-    data = Resident(
+    data = ResidentLoader(
         Split("mel", (2, 10), values, *[np.arange(1)] * 3, None, np.array([30], np.int32), np.array([3], np.int32)), CPU
     )
     for number, crop in enumerate(torch.cat([x for x, _ in data.batches(8)])):
@@ -103,6 +103,6 @@ def test_labels_are_counted_and_one_that_is_not_known_comes_last():
     labels, windows = np.array(["b", "a", "x"]), np.array([1, 2, 1], np.int32)
     ids, lengths = np.arange(3), np.array([10, 30, 10], np.int32)
     split = Split("waveform", (10,), values, ids, ids, labels, None, lengths, windows)
-    data = Resident(split, CPU, ("a", "b"))
+    data = ResidentLoader(split, CPU, ("a", "b"))
     assert torch.cat([label for _, label in data.batches(3)]).tolist() == [1, 0, 0, 2]
     assert sorted(torch.cat([label for _, label in data.epoch(2, 0, 0)]).tolist()) == [0, 0, 1, 2]

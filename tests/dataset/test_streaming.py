@@ -16,11 +16,11 @@ import torch
 
 from pipeline.core import arrays, workspace
 from pipeline.core.errors import DataError, TrainingError
-from pipeline.dataset.batches import Batch, Feed, Resident
-from pipeline.dataset.loader import feed
+from pipeline.dataset.batches import Batch, ResidentLoader, WindowLoader
+from pipeline.dataset.loader import window_loader
 from pipeline.dataset.sampler import LANES
 from pipeline.dataset.split import Split, read_split
-from pipeline.dataset.streaming import Streamed
+from pipeline.dataset.streaming import StreamingLoader
 from tests.dataset.shards import write
 
 CPU = torch.device("cpu")
@@ -37,8 +37,8 @@ def equal(ours: list[Batch], theirs: list[Batch]) -> bool:
 @pytest.mark.parametrize("kind", ["mel", "waveform"])
 def test_batches_from_disk_are_those_from_memory_bit_by_bit(tmp_path, kind, spans, workers):
     split = write(tmp_path, kind, [40, 31, 1, 25], 6, spans)
-    memory = Resident(split, CPU, ("b",), "streamed")
-    disk = Streamed(split, CPU, ("b",), workers)
+    memory = ResidentLoader(split, CPU, ("b",), "streamed")
+    disk = StreamingLoader(split, CPU, ("b",), workers)
     assert len(disk) == len(memory) > 97 - (not spans)
     assert equal(list(memory.batches(7)), list(disk.batches(7)))
     index = torch.randperm(len(memory))[:20]
@@ -51,10 +51,10 @@ def test_batches_from_disk_are_those_from_memory_bit_by_bit(tmp_path, kind, span
     assert not equal(whole, list(disk.epoch(8, 3, 2)))
 
 
-@pytest.mark.parametrize("made", [Resident, Streamed])
+@pytest.mark.parametrize("made", [ResidentLoader, StreamingLoader])
 def test_ranks_together_have_the_whole(tmp_path, made):
     split = write(tmp_path, "waveform", [40, 31], 6, spans=True)
-    data, whole = made(split, CPU), Resident(split, CPU, order="streamed")
+    data, whole = made(split, CPU), ResidentLoader(split, CPU, order="streamed")
     data.order = "streamed"
     for world in (2, 4):
         ranks = [list(data.epoch(8, 0, 5, first=2, rank=rank, world=world)) for rank in range(world)]
@@ -70,7 +70,7 @@ def test_ranks_together_have_the_whole(tmp_path, made):
 
 def test_a_rank_without_a_batch_has_none(tmp_path):
     split = write(tmp_path, "mel", [5], 6)
-    for data in (Resident(split, CPU), Streamed(split, CPU)):
+    for data in (ResidentLoader(split, CPU), StreamingLoader(split, CPU)):
         assert list(data.batches(8, rank=1, world=2)) == []
         assert list(data.epoch(8, 0, 0, first=1)) == []
 
@@ -78,7 +78,7 @@ def test_a_rank_without_a_batch_has_none(tmp_path):
 def test_an_epoch_mixes_groups_and_shows_every_window_once(tmp_path):
     split = write(tmp_path, "waveform", [200, 200, 80], 10)
     number_of = {bytes(values): number for number, values in enumerate(split.values)}
-    stored = [(x[:, 0] * 32767).round().short().numpy() for x, _ in Streamed(split, CPU).epoch(8, 0, 1)]
+    stored = [(x[:, 0] * 32767).round().short().numpy() for x, _ in StreamingLoader(split, CPU).epoch(8, 0, 1)]
     numbers = [[number_of[bytes(values)] for values in batch] for batch in stored]
     assert sorted(chain.from_iterable(numbers)) == list(range(480))
     assert all(len({number // 10 for number in batch}) == LANES for batch in numbers)
@@ -110,12 +110,12 @@ def reads(monkeypatch):
 def test_each_group_is_read_about_once_and_few_are_held(tmp_path, reads):
     split = write(tmp_path, "waveform", [500] * 6, 5)  # 600 groups
     seen, most = reads
-    for _ in Streamed(split, CPU).epoch(8, 0, 1):
+    for _ in StreamingLoader(split, CPU).epoch(8, 0, 1):
         pass
     assert set(seen) == set(range(600)) and len(seen) <= 600 + 2 * LANES
     assert most[0] < 12 * LANES, most  # those of the batches ahead; of 600
     seen.clear()
-    for _ in Streamed(split, CPU).batches(8):
+    for _ in StreamingLoader(split, CPU).batches(8):
         pass
     assert Counter(seen) == dict.fromkeys(range(600), 1)
 
@@ -124,7 +124,7 @@ def test_each_group_is_read_about_once_and_few_are_held(tmp_path, reads):
 def test_a_rank_reads_its_share_of_the_groups(tmp_path, reads, world):
     split = write(tmp_path, "waveform", [500] * 4, 20)  # 100 groups
     seen, _ = reads
-    data = Streamed(split, CPU)
+    data = StreamingLoader(split, CPU)
     sets = []
     for rank in range(world):
         seen.clear()
@@ -136,14 +136,14 @@ def test_a_rank_reads_its_share_of_the_groups(tmp_path, reads, world):
 
 
 def test_what_is_asked_for_alone_is_read_alone(tmp_path, reads):
-    data = Streamed(write(tmp_path, "mel", [60, 60], 10), CPU)
+    data = StreamingLoader(write(tmp_path, "mel", [60, 60], 10), CPU)
     data.batch(torch.tensor([119, 3, 0, 118]))
     assert sorted(reads[0]) == [0, 11]
 
 
 @pytest.mark.parametrize("end", ["break", "error", "interrupt"])
 def test_an_epoch_that_is_abandoned_leaves_no_thread(tmp_path, end):
-    data = Streamed(write(tmp_path, "mel", [200], 5), CPU)
+    data = StreamingLoader(write(tmp_path, "mel", [200], 5), CPU)
     before = threading.active_count()
 
     def use() -> None:
@@ -173,7 +173,7 @@ def other(path: Path) -> None:
 
 @pytest.mark.parametrize("damage", [Path.unlink, cut_short, other, lambda path: path.write_bytes(b"?" * 90_000)])
 def test_a_shard_that_is_damaged_in_the_middle_of_an_epoch_is_one_line(tmp_path, damage):
-    data = Streamed(write(tmp_path, "mel", [500, 500], 5), CPU)
+    data = StreamingLoader(write(tmp_path, "mel", [500, 500], 5), CPU)
     before = threading.active_count()
     batches = data.epoch(4, 0, 1)
     next(batches)
@@ -196,14 +196,17 @@ def test_a_shard_that_is_missing_or_damaged_from_the_start_is_found_before_train
 def test_the_budget_decides_where_a_split_is(tmp_path):
     split = write(tmp_path, "mel", [20], 5)
     assert split.nbytes == 20 * 4 * 10 * 2 and "values" not in vars(split)
-    resident, streamed = feed(split, CPU, budget=split.nbytes), feed(split, CPU, budget=split.nbytes - 1)
-    assert isinstance(resident, Resident) and resident.order == "shuffled"
-    assert isinstance(streamed, Streamed) and streamed.order == "streamed"
-    assert isinstance(feed(split, CPU, budget=0, order="streamed"), Streamed)
-    told = feed(split, CPU, order="streamed")
-    assert isinstance(told, Resident) and equal(list(told.epoch(8, 0, 0)), list(streamed.epoch(8, 0, 0)))
+    resident, streamed = (
+        window_loader(split, CPU, budget=split.nbytes),
+        window_loader(split, CPU, budget=split.nbytes - 1),
+    )
+    assert isinstance(resident, ResidentLoader) and resident.order == "shuffled"
+    assert isinstance(streamed, StreamingLoader) and streamed.order == "streamed"
+    assert isinstance(window_loader(split, CPU, budget=0, order="streamed"), StreamingLoader)
+    told = window_loader(split, CPU, order="streamed")
+    assert isinstance(told, ResidentLoader) and equal(list(told.epoch(8, 0, 0)), list(streamed.epoch(8, 0, 0)))
     with pytest.raises(TrainingError, match=r"GiB.*raise train\.resident_gib, or set train\.order to auto"):
-        feed(split, CPU, budget=0, order="shuffled")
+        window_loader(split, CPU, budget=0, order="shuffled")
 
 
 @pytest.mark.gpu
@@ -212,15 +215,15 @@ def test_the_budget_decides_where_a_split_is(tmp_path):
 def test_batches_on_a_gpu_are_those_on_a_cpu_bit_by_bit(tmp_path, kind, spans):
     split = write(tmp_path, kind, [40, 31, 1, 25], 6, spans)
     gpu = torch.device("cuda")
-    expected = [list(data) for data in _ways(Resident(split, CPU, ("b",), "streamed"))]
-    for data in (Resident(split, gpu, ("b",), "streamed"), Streamed(split, gpu, ("b",))):
+    expected = [list(data) for data in _ways(ResidentLoader(split, CPU, ("b",), "streamed"))]
+    for data in (ResidentLoader(split, gpu, ("b",), "streamed"), StreamingLoader(split, gpu, ("b",))):
         for ours, theirs in zip(_ways(data), expected, strict=True):
             found = list(ours)  # all of them on the way at once: none may get the memory of another
             assert {x.device.type for x, _ in found} == {"cuda"}
             assert equal([Batch(x.cpu(), label.cpu()) for x, label in found], theirs)
 
 
-def _ways(data: Feed) -> list[Iterable[Batch]]:
+def _ways(data: WindowLoader) -> list[Iterable[Batch]]:
     return [data.epoch(8, 3, 1), data.epoch(1, 0, 0), data.batches(7), [data.batch(torch.arange(0, len(data), 5))]]
 
 
@@ -231,17 +234,17 @@ from pathlib import Path
 import torch
 from benchmarks.memory import most
 from pipeline.cache.reader import read_split
-from pipeline.training.data import Resident
-from pipeline.training.stream import Streamed
+from pipeline.training.data import ResidentLoader
+from pipeline.training.stream import StreamingLoader
 torch.set_num_threads(1)
 split, cpu = read_split(Path(sys.argv[1]), "train"), torch.device("cpu")
-data = Streamed(split, cpu)
+data = StreamingLoader(split, cpu)
 next(data.batches(8))
 found = [most()]
 assert sum(len(x) for x, _ in data.epoch(16, 0, 1)) == sum(len(x) for x, _ in data.batches(16)) == len(data)
 data.batch(torch.linspace(0, len(data) - 1, 64).long())
 found.append(most())
-next(Resident(split, cpu).batches(8))
+next(ResidentLoader(split, cpu).batches(8))
 found.append(most())
 print(json.dumps([split.nbytes / 2**20, *found]))
 """

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from pipeline.dataset.batches import Resident
+from pipeline.dataset.batches import ResidentLoader
 from pipeline.dataset.split import read_split
 from pipeline.windows.plan import REASONS
 from tests.defects import COPIES, SECONDS, UNSEEN_BY_DVC, make_defects
@@ -72,7 +72,7 @@ def test_what_a_model_sees_of_every_window_is_finite_and_in_range(project, windo
             mine = windows.loc[windows["split"] == name, "window_id"].tolist()
             assert len(split) == len(mine)
             assert set(split.window_ids) <= set(mine)  # a row of train may span several
-            seen = torch.cat([x for x, _ in Resident(split, torch.device("cpu")).batches(16)])
+            seen = torch.cat([x for x, _ in ResidentLoader(split, torch.device("cpu")).batches(16)])
             assert len(seen) == len(mine) and torch.isfinite(seen).all()
             assert low <= seen.min() < seen.max() <= 1
             assert (seen.flatten(1).std(1) > 0).all()

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pipeline.core import arrays
-from pipeline.dataset.batches import Resident
+from pipeline.dataset.batches import ResidentLoader
 from pipeline.dataset.split import Split
 from pipeline.evaluation import examples
 from pipeline.metrics.config import EvaluateConfig
@@ -61,7 +61,7 @@ def test_every_variant_shows_what_it_can(name, tmp_path):
             rows &= frame[column] == value
         return values[rows]
 
-    x, label = Resident(test, CPU, model.labels).batch(torch.from_numpy(SHOWN))
+    x, label = ResidentLoader(test, CPU, model.labels).batch(torch.from_numpy(SHOWN))
     with torch.no_grad():
         again = model.reconstruct(x, label).squeeze(1).numpy()
     np.testing.assert_array_equal(of("original"), x.squeeze(1))

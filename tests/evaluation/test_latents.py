@@ -8,7 +8,7 @@ from sklearn.decomposition import PCA
 from pipeline.evaluation.latents import Nats, codes, dimensions, numbers, whitened
 from pipeline.models.bottlenecks import BOTTLENECKS
 from pipeline.models.bottlenecks.base import Bottleneck, Code
-from pipeline.models.collapse import Use
+from pipeline.models.collapse import LatentUsage
 from pipeline.models.config import FSQConfig, GaussianConfig, HierarchicalConfig, LinearConfig
 
 SHAPE = (6, 4, 5)
@@ -23,8 +23,8 @@ def gaussian(**config) -> Bottleneck:
     return middle.eval()
 
 
-def gathered(middle: Bottleneck) -> tuple[Nats, Use, Code]:
-    nats, use = Nats(middle), Use(middle)
+def gathered(middle: Bottleneck) -> tuple[Nats, LatentUsage, Code]:
+    nats, use = Nats(middle), LatentUsage(middle)
     with torch.no_grad():
         for part in FEATURES.split(7):
             code = middle.encode(part)

@@ -11,7 +11,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from pipeline.dataset.batches import Resident
+from pipeline.dataset.batches import ResidentLoader
 from pipeline.dataset.split import Split
 from pipeline.evaluation import probe as module
 from pipeline.evaluation.probe import means, probe, score, spanned
@@ -124,7 +124,7 @@ def test_windows_of_spans_are_probed_by_the_label_of_their_recording():
     made = model(condition=False)
     every = torch.arange(6)
     np.testing.assert_array_equal(
-        means(made, Resident(spans, CPU), every, 4), means(made, Resident(windows, CPU), every, 4)
+        means(made, ResidentLoader(spans, CPU), every, 4), means(made, ResidentLoader(windows, CPU), every, 4)
     )
     plain, of_spans = score(made, windows, split(1), 4, CPU), score(made, spans, split(1), 4, CPU)
     np.testing.assert_array_equal(plain.windows["probe_accuracy"], of_spans.windows["probe_accuracy"])
@@ -133,7 +133,7 @@ def test_windows_of_spans_are_probed_by_the_label_of_their_recording():
 def test_a_condition_is_not_told_the_label():
     """Windows that say nothing of their label: whoever is told it takes the statistics of another one off."""
     made = model()
-    made.fit_condition(Resident(split(0), CPU, NAMES).batches(8))
+    made.fit_condition(ResidentLoader(split(0), CPU, NAMES).batches(8))
 
     def blank(seed: int) -> Split:
         rng = np.random.default_rng(seed)
@@ -143,7 +143,7 @@ def test_a_condition_is_not_told_the_label():
     train, test = blank(1), blank(2)
 
     def told(split: Split) -> np.ndarray:
-        x, label = Resident(split, CPU, NAMES).batch(torch.arange(120))
+        x, label = ResidentLoader(split, CPU, NAMES).batch(torch.arange(120))
         with torch.no_grad():
             return made.encode(x, None, label).mean.numpy()
 

@@ -18,7 +18,7 @@ from pipeline.evaluation import protocol
 from pipeline.evaluation.protocol import Scores, baselines, score
 from pipeline.metrics.config import EvaluateConfig
 from pipeline.models.vae import build
-from pipeline.reference.common_scores import Shared
+from pipeline.reference.common_scores import CommonScores
 from pipeline.reference.read import Reference
 
 CPU = torch.device("cpu")
@@ -40,14 +40,14 @@ def split(number: int, seed: int) -> Split:
 TRAIN, VALID, TEST = split(20, 0), split(10, 1), split(11, 2)
 
 
-def shared(representation: MelConfig | WaveformConfig = MEL) -> Shared:
+def shared(representation: MelConfig | WaveformConfig = MEL) -> CommonScores:
     """The test windows as their own reference, three of them heard."""
     ids = {"window_id": TEST.window_ids, "track_id": TEST.track_ids, "label": TEST.labels, "group": TEST.labels}
     audio = np.random.default_rng(5).uniform(-1, 1, (3, 360)).astype(np.float32)
     frame = pd.DataFrame({**ids, "peak_db": TEST.peak_db})
     error = np.zeros((len(TEST), MEL.bands), np.float32)
     reference = Reference(frame, TEST.values, error, np.array([1, 4, 9]), np.array([0, -1, 1]), audio)
-    return Shared(reference, representation, SECONDS, SETTINGS)
+    return CommonScores(reference, representation, SECONDS, SETTINGS)
 
 
 def scored(model) -> Scores:
@@ -93,7 +93,7 @@ def test_scores_agree_with_numpy_scikit_learn_and_scipy(model):
 
 def test_windows_from_disk_are_scored_as_those_in_memory_are(model, monkeypatch):
     expected, baseline = scored(model), baselines(TRAIN, TEST, 4)
-    monkeypatch.setattr(protocol, "feed", partial(protocol.feed, budget=0))
+    monkeypatch.setattr(protocol, "window_loader", partial(protocol.feed, budget=0))
     found = scored(model)
     for ours, theirs in ((found.windows, expected.windows), (baselines(TRAIN, TEST, 4), baseline)):
         assert all(np.array_equal(ours[name], values, equal_nan=True) for name, values in theirs.items())

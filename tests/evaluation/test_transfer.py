@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.dataset.batches import Resident
+from pipeline.dataset.batches import ResidentLoader
 from pipeline.dataset.split import Split
 from pipeline.evaluation.transfer import features, other, score
 from pipeline.models.vae import build
@@ -52,7 +52,9 @@ def shares(made, *splits, batch: int = 7) -> dict[str, float]:
 
 def test_a_model_that_takes_the_label_from_the_condition_obeys():
     made = model()
-    made.fit_condition(Resident(TRAIN, CPU, NAMES).batches(8))  # an untrained network: all is the statistics' doing
+    made.fit_condition(
+        ResidentLoader(TRAIN, CPU, NAMES).batches(8)
+    )  # an untrained network: all is the statistics' doing
     found = shares(made, TRAIN, TEST)
     assert found["transfer_accuracy"] == found["transfer_real"] == found["transfer_reconstruction"] == 1
     assert found["transfer_statistics"] == 1  # all is the statistics' doing, and the metrics say so
@@ -74,7 +76,7 @@ def test_no_condition_no_scores():
 
 def test_a_label_that_training_has_not_seen_is_transferred_too():
     made = model()
-    made.fit_condition(Resident(TRAIN, CPU, NAMES).batches(8))
+    made.fit_condition(ResidentLoader(TRAIN, CPU, NAMES).batches(8))
     found = shares(made, TRAIN, split(2, 12, ("a", "z")), batch=5)
     assert 0 < found["transfer_real"] <= 0.5  # "z" is none that the probe can name
     assert found["transfer_accuracy"] > 1 / 3

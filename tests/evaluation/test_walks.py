@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.dataset.batches import Resident
+from pipeline.dataset.batches import ResidentLoader
 from pipeline.evaluation.walks import pairs, score, unevenness
 from tests.evaluation.test_transfer import CPU, NAMES, TEST, TRAIN, model
 
@@ -47,7 +47,7 @@ def test_a_linear_decoder_makes_even_steps_of_a_straight_walk():
 
 def test_a_condition_changes_its_label_half_way():
     made = model()
-    made.fit_condition(Resident(TRAIN, CPU, NAMES).batches(8))
+    made.fit_condition(ResidentLoader(TRAIN, CPU, NAMES).batches(8))
     found = score(made, TEST, lambda x: x.squeeze(1), 6, CPU)
     assert found["interpolation_smoothness"] > 2  # of an untrained network the label's statistics are all there is
 

@@ -30,7 +30,7 @@ def objective(signal: Signal, weight: float) -> Objective:
 @pytest.mark.parametrize("signal", [MEL, WAVE], ids=["mel", "waveform"])
 def test_the_discriminator_learns_to_tell_fixed_reconstructions_from_originals(signal):
     made, (y, x) = objective(signal, 0.1), pair(signal)
-    rows = [made.challenge(y, x, CODE) for _ in range(80)]
+    rows = [made.discriminator_step(y, x, CODE) for _ in range(80)]
     assert {tuple(term.shape) for term in rows[0].values()} == {(8,)}
     losses = [float(row["discriminator"].mean()) for row in rows]
     assert losses[0] == pytest.approx(2, abs=0.4) and losses[-1] < 0.5 * losses[0]
@@ -42,7 +42,7 @@ def test_the_discriminator_learns_to_tell_fixed_reconstructions_from_originals(s
 def test_the_model_gets_a_gradient_through_its_term_alone(signal):
     made, (y, x) = objective(signal, 0.1), pair(signal)
     y.requires_grad_()
-    found = made.challenge(y, x, CODE)
+    found = made.discriminator_step(y, x, CODE)
     assert not found["discriminator"].requires_grad
     terms = made.distances(y.detach(), x, CODE)
     made.combined(terms | found).mean().backward()
@@ -55,7 +55,7 @@ def test_each_challenge_is_one_step_of_the_discriminator_and_none_of_the_model()
     made, (y, x) = objective(MEL, 0.1), pair(MEL)
     before = [p.clone() for p in made.adversary.discriminator.parameters()]
     y.requires_grad_()
-    made.challenge(y, x, CODE)
+    made.discriminator_step(y, x, CODE)
     after = list(made.adversary.discriminator.parameters())
     assert all(not torch.equal(a, b) for a, b in zip(before, after, strict=True)) and y.grad is None
 
@@ -63,7 +63,7 @@ def test_each_challenge_is_one_step_of_the_discriminator_and_none_of_the_model()
 def test_a_checkpoint_holds_the_discriminator_and_its_optimiser():
     made, (y, x) = objective(MEL, 0.1), pair(MEL)
     for _ in range(3):
-        made.challenge(y, x, CODE)
+        made.discriminator_step(y, x, CODE)
     kept = io.BytesIO()
     torch.save(made.state_dict(), kept)
     kept.seek(0)
@@ -72,7 +72,7 @@ def test_a_checkpoint_holds_the_discriminator_and_its_optimiser():
     other.load_state_dict(torch.load(kept, weights_only=True))
     for each in (made, other):
         for _ in range(2):
-            each.challenge(y, x, CODE)
+            each.discriminator_step(y, x, CODE)
     assert all(torch.equal(a, b) for a, b in zip(made.parameters(), other.parameters(), strict=True))
 
 
@@ -81,13 +81,13 @@ def test_without_a_weight_there_is_no_discriminator():
     expected = torch.rand(1)
     made, (y, x) = objective(MEL, 0.0), pair(MEL)
     assert torch.equal(torch.rand(1), expected)  # nor has it drawn any weights
-    assert made.adversary is None and list(made.parameters()) == [] and made.challenge(y, x, CODE) == {}
+    assert made.adversary is None and list(made.parameters()) == [] and made.discriminator_step(y, x, CODE) == {}
 
 
 def test_a_gradient_that_is_not_finite_changes_no_weight_of_the_discriminator():
     made, (y, x) = objective(MEL, 0.1), pair(MEL)
-    made.challenge(y, x, CODE)
+    made.discriminator_step(y, x, CODE)
     before = [p.clone() for p in made.adversary.discriminator.parameters()]
-    made.challenge(torch.full_like(y, float("nan")), x, CODE)
+    made.discriminator_step(torch.full_like(y, float("nan")), x, CODE)
     after = made.adversary.discriminator.parameters()
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pipeline.models.bottlenecks import Bottleneck, Code
-from pipeline.models.collapse import Use, reason
+from pipeline.models.collapse import LatentUsage, reason
 
 
 class Middle(Bottleneck):
@@ -39,7 +39,7 @@ def test_units_whose_mean_varies_are_active_level_by_level():
     means[:, 0] = torch.linspace(-1, 1, 40)
     means[:, 1] = 3.0  # large, but the same for all
     means[:, 4] = torch.linspace(-0.1, 0.1, 40)  # variance 0.0034
-    use = Use(Middle({"z2": 2, "z1": 3}))
+    use = LatentUsage(Middle({"z2": 2, "z1": 3}))
     for part, mean in zip(windows().split(16), means.split(16), strict=True):
         use.add(part, 0.5 * part, Code(mean, mean))
     found = use.numbers()
@@ -49,7 +49,7 @@ def test_units_whose_mean_varies_are_active_level_by_level():
 
 
 def test_perplexity_is_counted_over_all_windows_not_per_batch():
-    use = Use(Middle(codebook=8))
+    use = LatentUsage(Middle(codebook=8))
     x = windows(4)
     for code in range(4):  # one code per batch: each batch alone has perplexity 1
         z = torch.zeros(4, 3)
@@ -60,20 +60,20 @@ def test_perplexity_is_counted_over_all_windows_not_per_batch():
 
 
 def test_a_baseline_has_no_units_to_be_active():
-    use = Use(Middle(baseline=True))
+    use = LatentUsage(Middle(baseline=True))
     use.add(windows(), 0.5 * windows(), Code(torch.zeros(40, 0), torch.zeros(40, 0)))
     assert use.numbers() == {"variance_ratio": pytest.approx(0.25, rel=1e-4)}
 
 
 def test_of_a_single_window_nothing_is_told():
-    use = Use(Middle())
+    use = LatentUsage(Middle())
     x = windows(1)
     use.add(x, x, Code(torch.randn(1, 3), torch.randn(1, 3)))
     assert use.numbers() == {} and reason(use.numbers()) is None
 
 
 def test_one_answer_to_all_has_no_variance():
-    use = Use(Middle())
+    use = LatentUsage(Middle())
     x = windows()
     use.add(x, torch.ones_like(x), Code(torch.randn(40, 3), torch.randn(40, 3)))
     assert use.numbers()["variance_ratio"] == pytest.approx(0, abs=1e-9)

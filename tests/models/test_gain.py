@@ -8,7 +8,7 @@ import torch
 from pipeline.losses.config import LossConfig, ReconstructionConfig
 from pipeline.losses.objective import Objective
 from pipeline.models.bottlenecks import Code
-from pipeline.models.gain import QUIETEST, Level
+from pipeline.models.gain import QUIETEST, WindowGain
 from pipeline.models.signal import Signal
 from pipeline.models.vae import VAE, build
 
@@ -36,7 +36,7 @@ def windows(number: int = 3) -> torch.Tensor:
 
 @pytest.mark.parametrize("scaling", ["peak", "rms"])
 def test_level_is_that_of_the_window_and_is_undone(scaling):
-    level, x = Level(scaling, SIGNAL), windows()
+    level, x = WindowGain(scaling, SIGNAL), windows()
     found = level(x)
     scaled = x / found
     measure = scaled.abs().amax(-1) if scaling == "peak" else scaled.square().mean(-1).sqrt()
@@ -74,14 +74,14 @@ def test_samples_are_at_the_typical_level(scaling):
 
 @pytest.mark.parametrize("scaling", ["peak", "rms"])
 def test_losses_count_a_quiet_window_as_much_as_a_loud_one(scaling):
-    level = Level(scaling, SIGNAL)
+    level = WindowGain(scaling, SIGNAL)
     config = LossConfig(reconstruction=ReconstructionConfig(type="mse"), spectral=0.1, adversarial=0.1)
     torch.manual_seed(0)
     objective, x = Objective(config, level.signal), windows(4)[:1]
     loudness = torch.tensor([1.0, 0.1, 3.0])[:, None, None]
     x, y = loudness * x, loudness * (0.7 * x + 0.02)
     code = Code(torch.zeros(3, 2), torch.zeros(3, 2), level=level(x))
-    for name, term in (objective.distances(y, x, code) | objective.challenge(y, x, code)).items():
+    for name, term in (objective.distances(y, x, code) | objective.discriminator_step(y, x, code)).items():
         torch.testing.assert_close(term, term[:1].expand(3), msg=name)
     assert objective.signal.variance == pytest.approx({"peak": 0.25**2, "rms": 1.0}[scaling])
 

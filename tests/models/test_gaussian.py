@@ -118,7 +118,7 @@ def test_draws_of_a_learned_prior_have_its_moments_and_are_the_generators(prior,
         torch.testing.assert_close(by_dimension.mean((0, 2)), centre, atol=0.05, rtol=0.05)
         torch.testing.assert_close(by_dimension.var((0, 2)), total, atol=0.05, rtol=0.05)
         expected = total.sqrt().repeat_interleave(middle.flat[1])
-        torch.testing.assert_close(middle.spread(), expected, atol=0.05, rtol=0.15)
+        torch.testing.assert_close(middle.latent_std(), expected, atol=0.05, rtol=0.15)
 
 
 @pytest.mark.parametrize("prior", [MIXTURE, VAMP])
@@ -203,4 +203,4 @@ def test_draws_from_a_normal_prior_have_its_mean_and_covariance():
     expected = of_position(middle)
     torch.testing.assert_close(drawn.mean(0), expected.mean, atol=0.05, rtol=0.02)
     torch.testing.assert_close(torch.cov(drawn.T), expected.covariance_matrix, atol=0.1, rtol=0.05)
-    torch.testing.assert_close(middle.spread(), expected.variance.sqrt(), atol=0.05, rtol=0.1)
+    torch.testing.assert_close(middle.latent_std(), expected.variance.sqrt(), atol=0.05, rtol=0.1)

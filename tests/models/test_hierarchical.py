@@ -6,7 +6,7 @@ from torch.distributions import MultivariateNormal, kl_divergence
 
 from pipeline.losses import kl
 from pipeline.models.bottlenecks.hierarchical import Hierarchical
-from pipeline.models.collapse import Use, reason
+from pipeline.models.collapse import LatentUsage, reason
 from pipeline.models.config import HierarchicalConfig
 from pipeline.models.priors.normal import LearnedNormal
 
@@ -75,7 +75,7 @@ def test_draws_take_z1_from_the_prior_that_z2_gives(layout):
         assert torch.equal(draw, middle.prior(4000, torch.Generator().manual_seed(0)))
     assert float(standard.mean().abs()) < 0.03 and float(standard.std()) == pytest.approx(1.0, abs=0.03)
     assert float(mean.std(0).min()) > 0.05  # or z2 would not matter
-    torch.testing.assert_close(middle.spread(), draw.std(0), atol=0.1, rtol=0.15)
+    torch.testing.assert_close(middle.latent_std(), draw.std(0), atol=0.1, rtol=0.15)
 
 
 @pytest.mark.parametrize("layout", ["vector", "sequence"])
@@ -93,7 +93,7 @@ def test_a_level_that_says_nothing_has_no_active_units_and_is_named():
     for layer in (middle.to_z1, middle.from_z2_to_z1):
         for parameter in layer.parameters():
             torch.nn.init.zeros_(parameter)
-    use = Use(middle)
+    use = LatentUsage(middle)
     x = torch.randn(8, 1, 6)
     with torch.no_grad():
         use.add(x, x, middle.encode(features()))

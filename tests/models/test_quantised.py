@@ -45,12 +45,12 @@ def test_k_means_over_the_first_batches_finds_the_clusters():
     batches = centres.reshape(BATCHES, 2, 1, 8) + 0.01 * torch.randn(BATCHES, 2, 100, 8, generator=generator)
     found = []
     for batch in batches:
-        bottleneck.quantise(batch)
+        bottleneck.look_up(batch)
         found.append(float((centres @ bottleneck.codes().T).amax(1).mean()))
     assert found[0] < 0.8 and found[-1] > 0.95, "all clusters are found, not those of the first batch alone"
     assert not bottleneck.encodings, "what was gathered is let go"
     before = bottleneck.codes().clone()
-    bottleneck.quantise(batches[0])
+    bottleneck.look_up(batches[0])
     assert functional.cosine_similarity(before, bottleneck.codes()).median() > 0.99, "later batches move it slowly"
 
 
@@ -128,16 +128,16 @@ def test_codes_of_the_grid_and_their_indices_are_the_same_thing():
     assert torch.equal(bottleneck.quantiser.codes_to_indices(codes).long(), every)
     code = bottleneck.encode(3 * features(0))
     assert torch.equal(code.z, bottleneck.latents(code.indices))
-    assert torch.equal(code.z, bottleneck.snap(code.z))
+    assert torch.equal(code.z, bottleneck.quantise(code.z))
 
 
 @pytest.mark.parametrize("make", [vq, fsq])
 def test_snap_gives_the_nearest_codes(make):
     bottleneck = make().eval()
     z = bottleneck.encode(features(0)).z
-    assert torch.equal(bottleneck.snap(z + 1e-3 * torch.randn_like(z)), z)
+    assert torch.equal(bottleneck.quantise(z + 1e-3 * torch.randn_like(z)), z)
     away = torch.randn_like(z)
-    snapped = bottleneck.snap(away)
+    snapped = bottleneck.quantise(away)
     vectors, found = (
         v.reshape(len(z), bottleneck.dim, -1).movedim(1, 2).reshape(-1, bottleneck.dim) for v in (away, snapped)
     )
@@ -214,7 +214,7 @@ def test_samples_are_the_generators_and_differ(make):
     assert torch.equal(first, bottleneck.prior(4, torch.Generator().manual_seed(0)))
     assert not torch.equal(first, bottleneck.prior(4, torch.Generator().manual_seed(1)))
     assert first.shape == (4, bottleneck.latent_dims) and len(first.unique(dim=0)) == 4
-    assert torch.equal(first, bottleneck.snap(first)), "made of codes"
+    assert torch.equal(first, bottleneck.quantise(first)), "made of codes"
 
 
 def objective(**codebook) -> Objective:

@@ -12,11 +12,11 @@ import torch
 from pipeline.audio.representation import MelConfig, WaveformConfig
 from pipeline.core import arrays
 from pipeline.core.errors import DataError
-from pipeline.dataset.loader import feed
+from pipeline.dataset.loader import window_loader
 from pipeline.dataset.split import read_split
 from pipeline.metrics.config import EvaluateConfig
 from pipeline.reference import ceiling, write
-from pipeline.reference.examples import choose
+from pipeline.reference.examples import select_examples
 from pipeline.reference.read import load
 from tests.cache.dataset import cache, tables
 from tests.recordings import make_folder
@@ -86,7 +86,7 @@ def test_what_is_heard_is_the_recording(made):
 def test_the_mean_predictor_is_the_train_splits(made):
     root, *_ = made
     reference = load(root / "out", read_split(root / "low", "test"))
-    train = feed(read_split(root / "same", "train"), torch.device("cpu"))
+    train = window_loader(read_split(root / "same", "train"), torch.device("cpu"))
     mean = torch.cat([x for x, _ in train.batches(len(train))]).double().mean(0)[0].numpy()
     unit = reference.mel.astype(float) / 80 + 1
     np.testing.assert_allclose(reference.mean_error, np.square(unit - mean).mean(2), rtol=1e-4)
@@ -141,14 +141,14 @@ LABELS = np.repeat(["a", "b", "c"], [10, 2, 20])
 
 
 def test_windows_that_are_shown_are_of_different_labels():
-    assert LABELS[choose(LABELS, 3)].tolist() == ["a", "b", "c"]
-    assert len(set(LABELS[choose(LABELS, 2)])) == 2
-    assert len(set(choose(LABELS, 6))) == 6
-    assert choose(LABELS, 100).tolist() == list(range(32))
+    assert LABELS[select_examples(LABELS, 3)].tolist() == ["a", "b", "c"]
+    assert len(set(LABELS[select_examples(LABELS, 2)])) == 2
+    assert len(set(select_examples(LABELS, 6))) == 6
+    assert select_examples(LABELS, 100).tolist() == list(range(32))
 
 
 def test_those_that_are_taken_are_among_the_chosen_and_others_of_other_recordings():
     recordings = np.repeat(np.arange(8), 4)
-    found = choose(recordings, 6, [1, 2])
+    found = select_examples(recordings, 6, [1, 2])
     assert {1, 2} <= set(found.tolist()) and len(set(recordings[found])) == 5
-    assert len(choose(recordings, 12, [1, 2])) == 12
+    assert len(select_examples(recordings, 12, [1, 2])) == 12

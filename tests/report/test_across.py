@@ -10,7 +10,7 @@ import pytest
 from pipeline.core.errors import DataError
 from pipeline.report import ablation, table
 from tests import artefacts
-from tests.report import made
+from tests.report import built
 from tests.report.built import params
 from tests.report.parsed import write
 
@@ -27,8 +27,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     reach = {"reach_hz": 1500.0, "probe_accuracy": 0.3}
     artefacts.make_variant(root, "wave_c", "waveform", metrics=reach)
     for name, error in (("mel_a", 0.006), ("mel_b", 0.01), ("wave_c", 0.02)):
-        made.scores(root, name, error)
-    made.ceilings(root)
+        built.scores(root, name, error)
+    built.ceilings(root)
     write(root, params(*NAMES))
     return root
 

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.report.build import build
 from tests import artefacts
-from tests.report import made
+from tests.report import built
 from tests.report.browser import NAMES, Browser, installed
 from tests.report.built import params
 
@@ -32,9 +32,9 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     artefacts.make_variant(data, names[2], "waveform", amount=0.9, metrics=fallen)
     artefacts.make_variant(data, names[3], "waveform", amount=0.4, metrics={"reach_hz": 1500.0})
     for name in names[1:]:
-        made.scores(data, name, 0.01)
-        made.figures(data, name, transfers=True)
-    made.ceilings(data)
+        built.scores(data, name, 0.01)
+        built.figures(data, name, transfers=True)
+    built.ceilings(data)
     out = data / "report"
     out.mkdir()
     build(data, params(*names), out)

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.core.errors import DataError
 from tests import artefacts
-from tests.report import made
+from tests.report import built
 from tests.report.built import params
 from tests.report.parsed import Page, write
 
@@ -28,11 +28,11 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     artefacts.make_variant(root, "mel_poor", "mel", amount=0.5)
     collapsed = {"collapsed": True, "collapse_reason": "active units under 5 %", "elbo": None, "kl": None}
     artefacts.make_variant(root, "wave_flat", "waveform", labels=[NASTY, "waltz"], metrics=collapsed)
-    made.scores(root, "mel_good", 0.006)
-    made.scores(root, "mel_poor", 0.014)
-    made.ceilings(root)
-    made.figures(root, "mel_good", transfers=True)
-    made.figures(root, "wave_flat")
+    built.scores(root, "mel_good", 0.006)
+    built.scores(root, "mel_poor", 0.014)
+    built.ceilings(root)
+    built.figures(root, "mel_good", transfers=True)
+    built.figures(root, "wave_flat")
     return root
 
 

@@ -7,7 +7,7 @@ import pytest
 from pipeline.report import figures, listen
 from pipeline.report.media import Library
 from pipeline.report.table import Row
-from tests.report import made
+from tests.report import built
 
 ROWS = [
     Row("mel_mean", "mel", True, "mel", role="baseline"),
@@ -19,10 +19,10 @@ ROWS = [
 
 @pytest.fixture
 def examples(tmp_path: Path) -> list[listen.Example]:
-    made.ceilings(tmp_path)
-    made.figures(tmp_path, "mel_mean")
-    made.figures(tmp_path, "mel_a", level=0.8)
-    made.figures(tmp_path, "wave_b")
+    built.ceilings(tmp_path)
+    built.figures(tmp_path, "mel_mean")
+    built.figures(tmp_path, "mel_a", level=0.8)
+    built.figures(tmp_path, "wave_b")
     with Library() as library:
         drawn = {row.variant: figures.read(tmp_path / "figures" / row.variant, library) for row in ROWS[:3]}
         return listen.examples(ROWS, drawn, tmp_path / "reference")
@@ -48,7 +48,7 @@ def test_sets_of_files_at_other_levels_are_brought_to_the_quietest(examples: lis
 
 
 def test_what_was_drawn_is_grouped_below_its_picture(tmp_path: Path) -> None:
-    made.figures(tmp_path, "mel_a", transfers=True)
+    built.figures(tmp_path, "mel_a", transfers=True)
     with Library() as library:
         shown = figures.read(tmp_path / "figures" / "mel_a", library).shown
     racks = {one.title: [(name, [chip.text for chip in chips]) for name, chips in one.racks] for one in shown}

@@ -11,7 +11,7 @@ import pytest
 from pipeline.report import columns, table, text
 from pipeline.report.table import Row
 from tests import artefacts
-from tests.report import made
+from tests.report import built
 from tests.report.built import params
 from tests.report.parsed import write
 
@@ -55,7 +55,7 @@ def test_pca_at_the_same_size_is_set_beside_each_variant(tmp_path: Path) -> None
 
 def test_ceilings_are_rows_that_do_not_compete(tmp_path: Path) -> None:
     artefacts.make_variant(tmp_path, "wave_a", "waveform", metrics={"reach_hz": 1500.0})
-    made.ceilings(tmp_path)
+    built.ceilings(tmp_path)
     found = rows(tmp_path, "wave_a")
     assert list(found) == ["wave_a", "true wave"]
     ceiling = found["true wave"]
@@ -71,8 +71,8 @@ def test_ceilings_are_rows_that_do_not_compete(tmp_path: Path) -> None:
 def test_what_all_inputs_reach_is_compared_in_the_same_bands(tmp_path: Path) -> None:
     for name, kind, reach in (("mel_a", "mel", None), ("wave_a", "waveform", 1500.0)):
         artefacts.make_variant(tmp_path, name, kind, metrics={"reach_hz": reach})
-        made.scores(tmp_path, name, 0.02)
-    made.ceilings(tmp_path)
+        built.scores(tmp_path, name, 0.02)
+    built.ceilings(tmp_path)
     names = ["mel_a", "wave_a"]
     found = table.rows(names, tmp_path / "evaluation", params(*names), tmp_path / "reference")
     hertz, error = np.geomspace(40, 10000, 32), 0.02 * np.linspace(1, 2, 32)

@@ -17,13 +17,13 @@ def fails(number: str, how: str) -> None:
 
     from pipeline.core import distributed
 
-    with distributed.joined(torch.device("cpu")):
-        distributed.total(torch.ones(3))
+    with distributed.process_group(torch.device("cpu")):
+        distributed.all_reduce_sum(torch.ones(3))
         if distributed.rank() == int(number):
             if how == "killed":
                 os.kill(os.getpid(), signal.SIGKILL)
             raise ParamsError("its own words")
-        distributed.total(torch.ones(3))
+        distributed.all_reduce_sum(torch.ones(3))
 
 
 def works(folder: str) -> None:

@@ -41,16 +41,16 @@ def train(kind):
 
 def as_ranks(out):
     """What each of two ranks does."""
-    with distributed.joined(CPU):
-        assert distributed.world() == 2 and isinstance(TRAIN, Split)
+    with distributed.process_group(CPU):
+        assert distributed.world_size() == 2 and isinstance(TRAIN, Split)
         found = {kind: train(kind) for kind in KINDS}
         same = all(
             torch.equal(mine, other)
             for _, state in found.values()
             for name, mine in state.items()
-            for other in [distributed.share(mine)]
+            for other in [distributed.broadcast_object(mine)]
         )
-        agreed = distributed.collect(same)
+        agreed = distributed.all_gather_object(same)
         if distributed.rank() == 0:
             Path(out).write_bytes(pickle.dumps((found, all(agreed))))
 

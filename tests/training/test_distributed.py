@@ -34,7 +34,7 @@ def numbers(*shape: int, seed: int = 0) -> Tensor:
 
 
 def of_rank(x: Tensor) -> Tensor:
-    return x[distributed.rank() :: distributed.world()].clone()
+    return x[distributed.rank() :: distributed.world_size()].clone()
 
 
 def norm(made: nn.Module, *shape: int) -> Results:
@@ -49,8 +49,8 @@ def norm(made: nn.Module, *shape: int) -> Results:
         (y * of_rank(numbers(*shape, seed=9))).mean().backward()
     distributed.average_gradients(made.parameters())
     found = {f"gradient of {name}": p.grad for name, p in made.named_parameters()}
-    gradient = distributed.batch(x.grad) / distributed.world()
-    return {"y": distributed.batch(y), "gradient of x": gradient, **found, **dict(made.named_buffers())}
+    gradient = distributed.global_batch(x.grad) / distributed.world_size()
+    return {"y": distributed.global_batch(y), "gradient of x": gradient, **found, **dict(made.named_buffers())}
 
 
 def batch_norm_2d() -> Results:
@@ -65,7 +65,7 @@ def batch_norm_in_16_bits() -> Results:
     x = of_rank(numbers(6, 3, 4, 5)).bfloat16()
     y = BatchNorm2d(3)(x)
     assert y.dtype == torch.bfloat16
-    return {"y": distributed.batch(y.float())}
+    return {"y": distributed.global_batch(y.float())}
 
 
 def unit_variance() -> Results:
@@ -86,7 +86,7 @@ def cost(**config: object) -> Results:
     value = kl.cost(KLConfig(**config), divergence, SIZES, 0.2)
     value.backward()
     distributed.average_gradients([scale])
-    return {"value": distributed.mean(value.detach()), "gradient": scale.grad}
+    return {"value": distributed.all_reduce_mean(value.detach()), "gradient": scale.grad}
 
 
 def plain() -> Results:
@@ -123,7 +123,11 @@ def optimal_sigma() -> Results:
     nats = objective.nats(combined).mean()
     nats.backward()
     distributed.average_gradients([scale])
-    return {"nats": distributed.mean(nats.detach()), "gradient": scale.grad, "variance": objective.variance(combined)}
+    return {
+        "nats": distributed.all_reduce_mean(nats.detach()),
+        "gradient": scale.grad,
+        "variance": objective.variance(combined),
+    }
 
 
 def codebook() -> Results:
@@ -142,7 +146,7 @@ def codebook() -> Results:
     (code.penalties["usage"] + code.penalties["commitment"]).backward()
     layer = list(bottleneck.to_code.parameters())
     distributed.average_gradients(layer)
-    penalties = {name: distributed.mean(value.detach()) for name, value in code.penalties.items()}
+    penalties = {name: distributed.all_reduce_mean(value.detach()) for name, value in code.penalties.items()}
     gradients = {f"gradient {i}": p.grad for i, p in enumerate(layer)}
     return {**dict(bottleneck.quantiser.named_buffers()), **penalties, **gradients}
 
@@ -151,15 +155,15 @@ def discriminator() -> Results:
     torch.manual_seed(0)
     objective = Objective(LossConfig(adversarial=0.1), SIGNAL)
     y, x = 0.5 + 0.1 * numbers(8, 1, 16, 20), 0.5 + 0.3 * numbers(8, 1, 16, 20, seed=1)
-    none = torch.zeros(8 // distributed.world(), 2)
+    none = torch.zeros(8 // distributed.world_size(), 2)
     net = objective.adversary.discriminator
     for step in range(5):
-        found = objective.challenge(of_rank(y), of_rank(x), Code(none, none))
+        found = objective.discriminator_step(of_rank(y), of_rank(x), Code(none, none))
         if step == 0:  # later on Adam makes steps of gradients that are nothing but rounding
             gradients = {name: p.grad.clone() for name, p in net.named_parameters()}
     weights = nn.utils.parameters_to_vector(net.parameters()).detach()
-    assert all(torch.equal(weights, other) for other in distributed.collect(weights))
-    return {**gradients, **{name: distributed.mean(term.detach().mean()) for name, term in found.items()}}
+    assert all(torch.equal(weights, other) for other in distributed.all_gather_object(weights))
+    return {**gradients, **{name: distributed.all_reduce_mean(term.detach().mean()) for name, term in found.items()}}
 
 
 def a_step_of_a_model() -> Results:
@@ -174,7 +178,7 @@ def a_step_of_a_model() -> Results:
     }
     torch.manual_seed(0)
     model = build(description)
-    several = distributed.world() > 1
+    several = distributed.world_size() > 1
     ddp = DistributedDataParallel(model, broadcast_buffers=False, bucket_cap_mb=0.001) if several else model
     objective = Objective(LossConfig(kl=KLConfig(free_bits=0.5, schedule="constant")), Signal.of(description))
     x, noise = of_rank(0.2 + 0.3 * numbers(8, 1, 16, 20)), of_rank(numbers(8, 6, seed=1))
@@ -183,7 +187,7 @@ def a_step_of_a_model() -> Results:
     total = nats + objective.regulariser(objective.divergence(code), code, 1.0)
     total.backward()
     gradients = {name: parameter.grad for name, parameter in model.named_parameters()}
-    return {"total": distributed.mean(total.detach()), **gradients, **dict(model.named_buffers())}
+    return {"total": distributed.all_reduce_mean(total.detach()), **gradients, **dict(model.named_buffers())}
 
 
 CHECKS: tuple[Callable[[], Results], ...] = (
@@ -217,26 +221,26 @@ def names() -> dict[str, object]:
     """What the thin names give, as numbers of the rank."""
     rank = distributed.rank()
     x = torch.tensor([1.0 + rank, 2.0], requires_grad=True)
-    averaged = distributed.mean(x)
+    averaged = distributed.all_reduce_mean(x)
     ((1 + rank) * averaged).sum().backward()
     own = torch.tensor([float(rank)])
-    distributed.agree(own)
+    distributed.broadcast_(own)
     return {
-        "rank": (rank, distributed.world()),
+        "rank": (rank, distributed.world_size()),
         "mean": averaged.tolist(),
         "gradient": x.grad.tolist(),
-        "total": distributed.total(x).tolist(),
-        "batch": distributed.batch(torch.tensor([rank, 10 + rank])).tolist(),
-        "gather": distributed.gather(torch.full((rank, 2), rank)).tolist(),
-        "collect": distributed.collect(f"of {rank}"),
-        "share": distributed.share(f"of {rank}"),
+        "total": distributed.all_reduce_sum(x).tolist(),
+        "batch": distributed.global_batch(torch.tensor([rank, 10 + rank])).tolist(),
+        "gather": distributed.all_gather(torch.full((rank, 2), rank)).tolist(),
+        "collect": distributed.all_gather_object(f"of {rank}"),
+        "share": distributed.broadcast_object(f"of {rank}"),
         "agree": own.tolist(),
     }
 
 
 def run(folder: str) -> None:
     """As a rank: all checks."""
-    with distributed.joined(torch.device("cpu")) as device:
+    with distributed.process_group(torch.device("cpu")) as device:
         assert device.type == "cpu"
         evaluate_more_on_rank_0()
         found = {check.__name__: check() for check in CHECKS}
@@ -285,7 +289,7 @@ def test_names_on_two_ranks(found):
 
 
 def test_names_on_one_rank():
-    with distributed.joined(torch.device("cpu")):
+    with distributed.process_group(torch.device("cpu")):
         assert names() == {
             "rank": (0, 1),
             "mean": [1.0, 2.0],

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pipeline.core.errors import TrainingError
-from pipeline.dataset.batches import Resident
+from pipeline.dataset.batches import ResidentLoader
 from pipeline.dataset.split import Split
 from pipeline.losses.config import KLConfig, LossConfig
 from pipeline.losses.objective import Objective
@@ -72,9 +72,9 @@ def train(made=None, seed: int = 0, loss: Objective | None = None, **settings):
 def test_loss_goes_down_and_errors_fall_well_below_the_mean_predictor():
     made, history, _ = train()
     assert history[-1]["train_loss"] < history[0]["train_loss"]
-    x = Resident(VALID, CPU).batch(torch.arange(24)).x
-    flat = (x - Resident(TRAIN, CPU).batch(torch.arange(96)).x.mean(0)).square().mean()
-    assert validate(made, Resident(VALID, CPU), objective(), 8)["valid_mse"] < 0.5 * float(flat)
+    x = ResidentLoader(VALID, CPU).batch(torch.arange(24)).x
+    flat = (x - ResidentLoader(TRAIN, CPU).batch(torch.arange(96)).x.mean(0)).square().mean()
+    assert validate(made, ResidentLoader(VALID, CPU), objective(), 8)["valid_mse"] < 0.5 * float(flat)
 
 
 def test_same_seed_same_weights_and_another_seed_others():
@@ -95,7 +95,7 @@ def test_the_best_epoch_is_kept_not_the_last():
     made, history, _ = train(learning_rate=0.05, schedule="constant", epochs=16)
     best = min(row["valid_loss"] for row in history)
     assert best < history[-1]["valid_loss"]  # or this would prove nothing
-    assert validate(made, Resident(VALID, CPU), objective(), 16)["valid_loss"] == pytest.approx(best, rel=1e-4)
+    assert validate(made, ResidentLoader(VALID, CPU), objective(), 16)["valid_loss"] == pytest.approx(best, rel=1e-4)
 
 
 def test_patience_stops_early():
@@ -110,7 +110,7 @@ def test_validation_is_taken_at_the_final_beta_and_does_not_depend_on_the_batch_
     assert row["beta"] < 2.0
     assert row["valid_loss"] == pytest.approx(row["valid_reconstruction"] + 2.0 * row["valid_kl"], rel=1e-6)
     loss = objective()
-    small, large = (validate(made, Resident(VALID, CPU), loss, size) for size in (5, 24))
+    small, large = (validate(made, ResidentLoader(VALID, CPU), loss, size) for size in (5, 24))
     assert small == pytest.approx(large, rel=1e-4)
 
 
@@ -170,7 +170,7 @@ def test_averaged_weights_are_what_is_validated_and_kept():
     made = model()
     made, history, _ = train(made, epochs=4, moving_average=0.95)
     best = min(row["valid_loss"] for row in history)
-    assert validate(made, Resident(VALID, CPU), objective(), 16)["valid_loss"] == pytest.approx(best, rel=1e-4)
+    assert validate(made, ResidentLoader(VALID, CPU), objective(), 16)["valid_loss"] == pytest.approx(best, rel=1e-4)
     plain, _, _ = train(model(), epochs=4)
     assert not any(torch.equal(a, b) for a, b in zip(made.parameters(), plain.parameters(), strict=True))
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.decomposition import PCA
 
-from pipeline.dataset.batches import Resident
+from pipeline.dataset.batches import ResidentLoader
 from pipeline.dataset.split import Split
 from pipeline.models import store
 from pipeline.models.vae import build
@@ -45,7 +45,7 @@ def fitted(latent: int | None, train: Split, valid: Split | None = None):
 
 
 def array(split: Split) -> np.ndarray:
-    return torch.cat([x.flatten(1) for x, _ in Resident(split, pca.CPU).batches(64)]).double().numpy()
+    return torch.cat([x.flatten(1) for x, _ in ResidentLoader(split, pca.CPU).batches(64)]).double().numpy()
 
 
 @pytest.mark.parametrize("block", [7, 512])
@@ -85,7 +85,7 @@ def test_the_prior_has_the_variances_of_the_coordinates():
     drawn = model.bottleneck.prior(4000, torch.Generator().manual_seed(0))
     seen = model.encode(torch.from_numpy(array(train)).float()[:, None]).mean
     np.testing.assert_allclose(drawn.std(0), seen.std(0, correction=0), rtol=0.06)
-    torch.testing.assert_close(model.bottleneck.spread(), seen.std(0, correction=0))
+    torch.testing.assert_close(model.bottleneck.latent_std(), seen.std(0, correction=0))
 
 
 def test_spans_are_cut_evenly_and_many_windows_are_thinned_out(monkeypatch):
@@ -100,7 +100,7 @@ def test_spans_are_cut_evenly_and_many_windows_are_thinned_out(monkeypatch):
 def test_from_disk_it_is_the_same(monkeypatch):
     train = waves(40, 0)
     expected = fitted(9, train)[0].state_dict()
-    monkeypatch.setattr(pca, "feed", partial(pca.feed, budget=0))
+    monkeypatch.setattr(pca, "window_loader", partial(pca.window_loader, budget=0))
     assert all(torch.equal(value, expected[name]) for name, value in fitted(9, train)[0].state_dict().items())
 
 

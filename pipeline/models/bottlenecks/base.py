@@ -79,7 +79,7 @@ class Bottleneck(nn.Module):
     def prior(self, number: int, generator: torch.Generator) -> Tensor:
         """`number` latents (number, latent_dims) drawn from the prior, on the generator's device."""
 
-    def snap(self, z: Tensor) -> Tensor:
+    def quantise(self, z: Tensor) -> Tensor:
         """The nearest latents that the prior can give; z itself, unless it is quantised."""
         return z
 
@@ -91,12 +91,12 @@ class Bottleneck(nn.Module):
         """Back from `whiten`'s coordinates."""
         return u
 
-    def spread(self) -> Tensor:
+    def latent_std(self) -> Tensor:
         """Standard deviation of the latents over the data, (latent_dims,) or a scalar: what a perturbation scales."""
         return torch.ones(())
 
     @torch.no_grad()
-    def spread_of_prior(self) -> Tensor:
+    def prior_std(self) -> Tensor:
         """(latent_dims,) standard deviation of draws from the prior: the spread where a prior is learned."""
         drawn = self.prior(DRAWS, torch.Generator().manual_seed(0))
         return drawn.std(0).to(next(self.parameters()).device)

@@ -26,7 +26,7 @@ class FSQ(Quantised):
         codes: Tensor = self.quantiser.implicit_codebook
         return codes
 
-    def quantise(self, vectors: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """See `Quantised.quantise`."""
+    def look_up(self, vectors: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """See `Quantised.look_up`."""
         quantised, indices = self.quantiser(vectors)
         return quantised, indices.long(), {}

@@ -27,7 +27,7 @@ class UnitVariance(BatchNorm1d):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, latent, positions), shape unchanged. A single vector has no variance and takes the running one."""
-        if self.training and distributed.world() * x.shape[0] * x.shape[2] == 1:
+        if self.training and distributed.world_size() * x.shape[0] * x.shape[2] == 1:
             return functional.batch_norm(x, self.running_mean, self.running_var, eps=self.eps)
         y: Tensor = super().forward(x)
         return y
@@ -91,6 +91,6 @@ class Gaussian(Bottleneck):
             return u
         return self.learned.colour(u.unflatten(1, (-1, self.flat[1]))).flatten(1)
 
-    def spread(self) -> Tensor:
-        """See `Bottleneck.spread`."""
-        return super().spread() if self.learned is None else self.spread_of_prior()
+    def latent_std(self) -> Tensor:
+        """See `Bottleneck.latent_std`."""
+        return super().latent_std() if self.learned is None else self.prior_std()

@@ -102,6 +102,6 @@ class Hierarchical(Bottleneck):
         own = self.prior_z1.colour(lower.unflatten(1, (-1, self.flat[1]))).flatten(1)
         return torch.cat((z2, mean + std * own), dim=1)
 
-    def spread(self) -> Tensor:
-        """See `Bottleneck.spread`."""
-        return self.spread_of_prior()
+    def latent_std(self) -> Tensor:
+        """See `Bottleneck.latent_std`."""
+        return self.prior_std()

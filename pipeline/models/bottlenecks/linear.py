@@ -52,6 +52,6 @@ class Linear(Bottleneck):
         """See `Bottleneck.prior`."""
         return normal(number, self.latent_dims, generator) * self.std.to(generator.device)
 
-    def spread(self) -> Tensor:
-        """See `Bottleneck.spread`."""
+    def latent_std(self) -> Tensor:
+        """See `Bottleneck.latent_std`."""
         return self.std

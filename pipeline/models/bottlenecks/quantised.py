@@ -38,14 +38,14 @@ class Quantised(Bottleneck):
         """(codes, dim) the codebook."""
 
     @abstractmethod
-    def quantise(self, vectors: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    def look_up(self, vectors: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """Vectors (B, positions, dim) to codes that pass a gradient on, their (B, positions) indices, and penalties."""
 
     def encode(self, features: Tensor, noise: Tensor | None = None) -> Code:
         """See `Bottleneck.encode`."""
         vectors = self.to_code(features.movedim(-1, 2).flatten(2)).movedim(1, 2)
         with torch.autocast(vectors.device.type, enabled=False):
-            quantised, indices, penalties = self.quantise(vectors.float())
+            quantised, indices, penalties = self.look_up(vectors.float())
             rate = self.code_prior(indices, self.codes())
         z = quantised.movedim(2, 1).flatten(1)
         return Code(z, z, rate=rate, indices=indices, penalties=penalties)
@@ -64,11 +64,11 @@ class Quantised(Bottleneck):
         """(B, latent_dims) of (B, positions) indices of codes."""
         return self.codes()[indices].movedim(2, 1).flatten(1)
 
-    def snap(self, z: Tensor) -> Tensor:
-        """See `Bottleneck.snap`."""
+    def quantise(self, z: Tensor) -> Tensor:
+        """See `Bottleneck.quantise`."""
         vectors = z.reshape(len(z), self.dim, self.positions).movedim(1, 2)
         return self.latents(torch.cdist(vectors, self.codes().expand(len(z), -1, -1)).argmin(-1))
 
-    def spread(self) -> Tensor:
-        """See `Bottleneck.spread`: of the codes, each counted once."""
+    def latent_std(self) -> Tensor:
+        """See `Bottleneck.latent_std`: of the codes, each counted once."""
         return self.codes().std(0, correction=0).repeat_interleave(self.positions)

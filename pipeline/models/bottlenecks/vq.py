@@ -73,20 +73,22 @@ class VQ(Quantised):
     # What counts batches and moves codes would be compiled anew at each of the first steps. torch.compiler.disable does
     # the same, but imports the compiler at once, for every program that imports a model.
     @torch._disable_dynamo  # type: ignore[attr-defined]
-    def quantise(self, vectors: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """See `Quantised.quantise`."""
+    def look_up(self, vectors: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """See `Quantised.look_up`."""
         encodings = functional.normalize(vectors, dim=-1)
         seen = encodings.detach()
         if self.training:  # in evaluation a rank has batches of its own
-            seen = distributed.batch(seen)
+            seen = distributed.global_batch(seen)
             if self.batches < BATCHES:
                 self._cluster(seen.flatten(0, 1))
         quantised, indices, _ = self.quantiser(encodings, freeze_codebook=True)
         if self.training:
-            self._follow(seen, distributed.batch(indices))
+            self._follow(seen, distributed.global_batch(indices))
         penalties = {
             "commitment": (encodings - quantised.detach()).square().sum(-1).mean(),
-            "usage": unevenness(encodings.flatten(0, 1), self.codes(), distributed.mean if self.training else _own),
+            "usage": unevenness(
+                encodings.flatten(0, 1), self.codes(), distributed.all_reduce_mean if self.training else _own
+            ),
             "encoding_variance": seen.flatten(0, 1).var(0, correction=0).sum(),
         }
         return quantised, indices, penalties
@@ -132,7 +134,7 @@ class VQ(Quantised):
     def _agree(self) -> None:
         """The same codes on all ranks: sums in another order of the same numbers would let them drift apart."""
         book = self.quantiser._codebook
-        distributed.agree(book.embed, book.embed_avg, book.cluster_size)
+        distributed.broadcast_(book.embed, book.embed_avg, book.cluster_size)
 
 
 def _own(x: Tensor) -> Tensor:
