@@ -1,0 +1,88 @@
+"""Read what a stage wrote below data/. A file that is missing or damaged is one error, which names the stage to run."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.core import workspace
+from pipeline.core.errors import DataError
+
+# By folder of data/: the stage that writes it, and whether there is one such stage per entry of params.yaml.
+STAGES = {
+    "raw": ("download", False),
+    "windows": ("windows", False),
+    "cache": ("cache", True),
+    "reference": ("reference", False),
+    "models": ("train", True),
+    "evaluation": ("evaluate", True),
+    "figures": ("figures", True),
+    "report": ("report", False),
+}
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file.
+
+    Raises:
+        DataError: it is missing or damaged.
+    """
+    with readable(path):
+        return workspace.read_json(path)
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """A CSV table.
+
+    Raises:
+        DataError: it is missing or damaged.
+    """
+    with readable(path):
+        return pd.read_csv(path)
+
+
+def read_table(path: Path, columns: Sequence[str] | None = None, optional: Sequence[str] = ()) -> pd.DataFrame:
+    """A Parquet table.
+
+    Args:
+        path: of the file.
+        columns: to read; None for all.
+        optional: further columns, read if the table has them.
+
+    Raises:
+        DataError: it is missing or damaged, or lacks one of `columns`.
+    """
+    with readable(path):
+        if columns is None:
+            return pd.read_parquet(path)
+        known = set(pq.read_schema(path).names) if optional else ()
+        return pd.read_parquet(path, columns=[*columns, *(name for name in optional if name in known)])
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """A block that reads the artefact `path`: a failure becomes one line that says what to run.
+
+    Raises:
+        DataError: the block raises OSError, ValueError, KeyError or an error of Arrow.
+    """
+    try:
+        yield
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        reason = "missing" if isinstance(error, FileNotFoundError) else " ".join(f"damaged ({error})".split())
+        command = f"dvc repro {stage_of(path)}".strip()
+        raise DataError(f"{path}: {reason}; run `{command}`") from error
+
+
+def stage_of(path: Path) -> str:
+    """The DVC stage that writes the artefact `path`, such as train@mel_conv; "" for a path outside data/."""
+    parts = path.absolute().parts
+    for i in reversed(range(len(parts) - 1)):
+        if parts[i] == workspace.DATA.name and parts[i + 1] in STAGES:
+            stage, named = STAGES[parts[i + 1]]
+            return f"{stage}@{parts[i + 2]}" if named and i + 3 < len(parts) else stage
+    return ""

@@ -1,0 +1,45 @@
+"""Reading artefacts: whatever is wrong with a file, the error names it and the stage that writes it."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pipeline.core.artefacts import read_csv, read_json, read_table, stage_of
+from pipeline.core.errors import DataError
+
+
+@pytest.mark.parametrize(
+    ("path", "stage"),
+    [
+        ("data/models/mel_conv/seed-0/config.json", "train@mel_conv"),
+        ("/x/data/evaluation/pca/metrics.json", "evaluate@pca"),
+        ("data/windows/windows.parquet", "windows"),
+        ("data/cache/mel128/stats.json", "cache@mel128"),
+        ("data/cache", "cache"),
+        ("elsewhere/file.json", ""),
+    ],
+)
+def test_the_stage_follows_from_the_path(path, stage):
+    assert stage_of(Path(path)) == stage
+
+
+@pytest.mark.parametrize("read", [read_json, read_csv, read_table])
+@pytest.mark.parametrize("content", [None, b"", b"\xff{"])
+def test_what_is_missing_or_damaged_is_named_with_what_to_run(tmp_path, read, content):
+    path = tmp_path / "data" / "reference" / "file"
+    path.parent.mkdir(parents=True)
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(DataError, match=r"reference/file: (missing|damaged \(.*\)); run `dvc repro reference`"):
+        read(path)
+
+
+def test_columns_are_required_or_optional(tmp_path):
+    path = tmp_path / "data/raw/tracks.parquet"
+    path.parent.mkdir(parents=True)
+    pd.DataFrame({"a": [1], "b": [2], "c": [3]}).to_parquet(path)
+    assert list(read_table(path, ["a"], ["c", "d"])) == ["a", "c"]
+    assert list(read_table(path)) == ["a", "b", "c"]
+    with pytest.raises(DataError, match=r"tracks.parquet: damaged .*run `dvc repro download`"):
+        read_table(path, ["z"])
