@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.audio.wav import write_wav
+from pipeline.audio.files import write_wav
 from pipeline.sources import synth, tracks
 from pipeline.sources.config import SynthConfig
-from pipeline.sources.tracks import Entry
+from pipeline.sources.tracks import AudioFile
 from pipeline.windows import table
 from pipeline.windows.config import WindowsConfig
-from pipeline.windows.plan import inspect
+from pipeline.windows.inspection import inspect_recording
 
 RATE = 22050
 
@@ -30,8 +30,8 @@ def corpus(folder: Path, clips: int, seconds: float = 30.0) -> tuple[pd.DataFram
         clip = np.roll(audio[number % len(audio)], 1000 * number)
         whole = np.tile(clip, int(np.ceil(seconds * RATE / len(clip))))[: round(seconds * RATE)]
         write_wav(folder / f"{number}.wav", whole, RATE)
-        entries.append(Entry(f"{number}.wav", f"label{number % 2}", str(number)))
+        entries.append(AudioFile(f"{number}.wav", f"label{number % 2}", str(number)))
     found = tracks.table(tracks.inspect(entry, folder) for entry in entries)
     recordings = zip(found["path"], found["frames"].astype(int), strict=True)
-    inspected = [*map(partial(inspect, root=folder, config=WindowsConfig()), recordings)]
-    return table.build(found, inspected, WindowsConfig())[0], found
+    inspected = [*map(partial(inspect_recording, root=folder, config=WindowsConfig()), recordings)]
+    return table.build_tables(found, inspected, WindowsConfig())[0], found

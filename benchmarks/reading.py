@@ -34,7 +34,7 @@ def rows() -> list[Row]:
             return torch.from_numpy(np.stack(column.tolist()).reshape(-1, *SHAPE))
 
         def ours() -> torch.Tensor:
-            return torch.from_numpy(arrays.Column(shards, "mel").whole())
+            return torch.from_numpy(arrays.Column(shards, "mel").read_all())
 
         def raw() -> torch.Tensor:
             return torch.from_numpy(np.fromfile(folder / "raw", np.float16).reshape(-1, *SHAPE))

@@ -52,7 +52,7 @@ def measure(raw: dict[str, Any], folder: Path) -> Counter[str]:
 def rows() -> list[Row]:
     """Of the project's params: all stages of results together, and each, against all trainings."""
     with tempfile.TemporaryDirectory() as name:
-        taken = measure(params.read(), Path(name))
+        taken = measure(params.read_params(), Path(name))
     shown = {stage: taken[stage] for stage in ("reference", "evaluate", "figures", "report")}
     return [
         Row(f"{what}, all variants", seconds, "their training", taken["train"])

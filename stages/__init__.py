@@ -25,7 +25,7 @@ def run(main: Callable[..., None], *arguments: str) -> None:
             inspect.signature(main).bind(*arguments)
         except TypeError as error:
             wanted = " ".join(f"<{name}>" for name in inspect.signature(main).parameters)
-            process.fail(f"{error}; usage: python -m {main.__globals__['__spec__'].name} {wanted}", 2)
+            process.exit_with_error(f"{error}; usage: python -m {main.__globals__['__spec__'].name} {wanted}", 2)
         from pipeline.schema.schema import load
 
         load()

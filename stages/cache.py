@@ -13,15 +13,15 @@ from pipeline.cache.config import CacheConfig
 from pipeline.cache.engine import executor
 from pipeline.cache.plan import plan
 from pipeline.core import workspace
-from pipeline.core.params import RuntimeConfig, entry, read, section
+from pipeline.core.params import RuntimeConfig, get_entry, read_params, read_section
 from pipeline.sources.config import SourceConfig
-from pipeline.sources.tracks import root
+from pipeline.sources.tracks import audio_folder
 from stages import run
 
 
 def main(name: str) -> None:
     """Write data/cache/<name>."""
-    config = TypeAdapter(RepresentationConfig).validate_python(entry(read(), "representations", name))
+    config = TypeAdapter(RepresentationConfig).validate_python(get_entry(read_params(), "representations", name))
     windows = pd.read_parquet(workspace.WINDOWS / "windows.parquet")
     tracks = pd.read_parquet(workspace.RAW / "tracks.parquet")
     seconds = float(windows["seconds"].iloc[0])
@@ -30,11 +30,13 @@ def main(name: str) -> None:
     place = workspace.state() / "cache"
     place.mkdir(exist_ok=True)
     kept = place / f"{name}-{build.fingerprint(planned, config, seconds, tracks)}"
-    with workspace.exclusive(place / f".{kept.name}.lock", f"caching {name} from the same recordings"):
+    with workspace.hold_lock(place / f".{kept.name}.lock", f"caching {name} from the same recordings"):
         kept.mkdir(exist_ok=True)
         with workspace.output(workspace.CACHE / name) as out:
-            recordings = root(section(SourceConfig, "source")).absolute()
-            workers = partial(executor, section(CacheConfig, "cache"), section(RuntimeConfig, "runtime"), kept)
+            recordings = audio_folder(read_section(SourceConfig, "source")).absolute()
+            workers = partial(
+                executor, read_section(CacheConfig, "cache"), read_section(RuntimeConfig, "runtime"), kept
+            )
             build.compute(planned, config, seconds, recordings, kept, workers)
             stats = build.collect(planned, config, seconds, kept, out)
         shutil.rmtree(kept, ignore_errors=True)

@@ -5,25 +5,25 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from pipeline.audio.wav import write_wav
+from pipeline.audio.files import write_wav
 from pipeline.core import workspace
-from pipeline.core.params import RuntimeConfig, section
+from pipeline.core.params import RuntimeConfig, read_section
 from pipeline.core.process import map_ordered, worker_pool
 from pipeline.sources import folder, gtzan, musicnet, synth
 from pipeline.sources.config import SourceConfig, SynthConfig
-from pipeline.sources.tracks import Entry, inspect, root, table
+from pipeline.sources.tracks import AudioFile, audio_folder, read_track, tracks_table
 from stages import run
 
 
-def render(clip: synth.Clip, config: SynthConfig, audio: Path) -> Entry:
+def render(clip: synth.Clip, config: SynthConfig, audio: Path) -> AudioFile:
     """Render one clip of the synthetic source to a 16-bit WAV below `audio`."""
     path = audio / f"{clip.track_id}.wav"
     path.parent.mkdir(parents=True, exist_ok=True)
     write_wav(path, synth.render(clip, config), config.sample_rate)
-    return Entry(path.relative_to(audio).as_posix(), clip.label, clip.group)
+    return AudioFile(path.relative_to(audio).as_posix(), clip.label, clip.group)
 
 
-def found(source: SourceConfig, audio: Path) -> list[Entry]:
+def found(source: SourceConfig, audio: Path) -> list[AudioFile]:
     """The recordings of a source that has files; those that are not read in place are put into `audio`."""
     match source.name:
         case "folder":
@@ -37,8 +37,8 @@ def found(source: SourceConfig, audio: Path) -> list[Entry]:
 
 def main() -> None:
     """Write data/raw."""
-    source = section(SourceConfig, "source")
-    workers = section(RuntimeConfig, "runtime").workers
+    source = read_section(SourceConfig, "source")
+    workers = read_section(RuntimeConfig, "runtime").workers
     with workspace.output(workspace.RAW) as out:
         audio = out / "audio"
         entries = found(source, audio)
@@ -49,9 +49,9 @@ def main() -> None:
                 entries = list(
                     tqdm(map_ordered(executor, task, clips), total=len(clips), desc="rendering", disable=None)
                 )
-            recordings = audio if audio.exists() else root(source)
-            headers = map_ordered(executor, partial(inspect, folder=recordings), entries)
-            tracks = table(tqdm(headers, total=len(entries), desc="reading headers", disable=None))
+            recordings = audio if audio.exists() else audio_folder(source)
+            headers = map_ordered(executor, partial(read_track, folder=recordings), entries)
+            tracks = tracks_table(tqdm(headers, total=len(entries), desc="reading headers", disable=None))
         tracks.to_parquet(out / "tracks.parquet", index=False)
     workspace.say(f"{len(tracks)} recordings of {tracks['label'].nunique()} labels from source {source.name}")
     for reason, number in tracks["excluded"].value_counts().items():

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 from pipeline.audio.representation import RepresentationConfig
 from pipeline.core import arrays, workspace
 from pipeline.core.distributed import pick_device
-from pipeline.core.params import RuntimeConfig, read, section
+from pipeline.core.params import RuntimeConfig, read_params, read_section
 from pipeline.dataset.split import read_split, read_stats
 from pipeline.evaluation import (
     examples,
@@ -39,9 +39,9 @@ REGISTERED = ("mse", "mel_mse", "cosine_similarity", "kl", "probe_accuracy", "pa
 
 def main(name: str) -> None:
     """Write data/evaluation/<name>."""
-    raw = read()
-    settings = section(EvaluateConfig, "evaluate", raw=raw)
-    device = pick_device(section(RuntimeConfig, "runtime", raw=raw).device)
+    raw = read_params()
+    settings = read_section(EvaluateConfig, "evaluate", raw=raw)
+    device = pick_device(read_section(RuntimeConfig, "runtime", raw=raw).device)
     wanted = decisive(*variant(raw, name))
     data = workspace.CACHE / wanted["input"]
     splits = {split: read_split(data, split) for split in ("train", "valid", "test")}
@@ -55,7 +55,7 @@ def main(name: str) -> None:
     chosen = workspace.fingerprint(settings.model_dump())
     sources = datasets.describe(data, stats, splits)
     tested = sources[-1]
-    tracking = section(TrackingConfig, "tracking", raw=raw)
+    tracking = read_section(TrackingConfig, "tracking", raw=raw)
     embed = embedding.load(settings.embedding, settings.mel.sample_rate)
     to_mel, size = peak_normalised_mel.to_mel(settings.mel, representation), settings.batch_size
     # For each seed: a row per window, other tables, latents, a few numbers, and where MLflow has it.

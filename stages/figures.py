@@ -5,7 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pipeline.core import workspace
-from pipeline.core.params import section
+from pipeline.core.params import read_section
 from pipeline.figures import epochs
 from pipeline.figures.config import FiguresConfig
 from pipeline.figures.draw import draw
@@ -17,10 +17,16 @@ from stages import run
 
 def main(variant: str) -> None:
     """Write data/figures/<variant>."""
-    config, iterations = section(FiguresConfig, "figures"), section(EvaluateConfig, "evaluate").griffin_lim_iterations
+    config, iterations = (
+        read_section(FiguresConfig, "figures"),
+        read_section(EvaluateConfig, "evaluate").griffin_lim_iterations,
+    )
     with workspace.output(workspace.FIGURES / variant) as out:
         runs = workspace.read_json(workspace.EVALUATION / variant / "run.json")
-        tracking, trained = section(TrackingConfig, "tracking"), workspace.MODELS / variant / f"seed-{runs[0]['seed']}"
+        tracking, trained = (
+            read_section(TrackingConfig, "tracking"),
+            workspace.MODELS / variant / f"seed-{runs[0]['seed']}",
+        )
         # Of the seed that is drawn. The folder is there until the run has ended.
         with TemporaryDirectory() as of_epochs, record(tracking, "figures", runs[0]) as run:
             run.trained(trained)

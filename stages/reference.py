@@ -5,22 +5,22 @@ from pydantic import TypeAdapter
 
 from pipeline.audio.representation import RepresentationConfig
 from pipeline.core import workspace
-from pipeline.core.params import read, section
+from pipeline.core.params import read_params, read_section
 from pipeline.metrics.config import EvaluateConfig
 from pipeline.reference import ceiling, write
 from pipeline.sources.config import SourceConfig
-from pipeline.sources.tracks import root
+from pipeline.sources.tracks import audio_folder
 from stages import run
 
 
 def main() -> None:
     """Write data/reference."""
-    raw = read()
-    settings = section(EvaluateConfig, "evaluate", raw=raw)
+    raw = read_params()
+    settings = read_section(EvaluateConfig, "evaluate", raw=raw)
     representations = TypeAdapter(dict[str, RepresentationConfig]).validate_python(raw["representations"])
     windows = pd.read_parquet(workspace.WINDOWS / "windows.parquet")
     tracks = pd.read_parquet(workspace.RAW / "tracks.parquet")
-    recordings = root(section(SourceConfig, "source", raw=raw)).absolute()
+    recordings = audio_folder(read_section(SourceConfig, "source", raw=raw)).absolute()
     mean = write.mean_predictor(settings.mel, representations, workspace.CACHE, settings.batch_size)
     with workspace.output(workspace.REFERENCE) as out:
         chosen = settings.mel, settings.examples, settings.heard

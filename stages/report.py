@@ -3,7 +3,7 @@
 from typing import Any
 
 from pipeline.core import workspace
-from pipeline.core.params import read, section
+from pipeline.core.params import read_params, read_section
 from pipeline.report.build import build
 from pipeline.tracking.config import TrackingConfig
 from pipeline.tracking.run import record
@@ -12,11 +12,11 @@ from stages import run
 
 def main() -> None:
     """Write data/report."""
-    params = read()
+    params = read_params()
     with workspace.output(workspace.REPORT) as out:
         build(workspace.DATA, params, out)
         # Beside the runs of variants, not among them: it is of all.
-        tracking = section(TrackingConfig, "tracking", raw=params)
+        tracking = read_section(TrackingConfig, "tracking", raw=params)
         apart = tracking.model_copy(update={"experiment": f"{tracking.experiment}-reports"})
         with record(apart, "report", {"fingerprint": workspace.fingerprint(evaluated(params))}) as run:
             run.folder(out, "report")

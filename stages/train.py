@@ -17,7 +17,7 @@ from pipeline.core import distributed, workspace
 from pipeline.core.distributed import pick_device
 from pipeline.core.errors import ParamsError
 from pipeline.core.imports import source_files
-from pipeline.core.params import FILE, RuntimeConfig, read, section
+from pipeline.core.params import PARAMS_FILE, RuntimeConfig, read_params, read_section
 from pipeline.dataset.split import Split, read_split, read_stats
 from pipeline.models import store
 from pipeline.tracking import datasets, names
@@ -57,7 +57,9 @@ def train_seed(job: Job, data: str, sources: list[dict[str, Any]], out: Path | N
     """
     made_with = [torch.__version__, version("vector-quantize-pytorch"), job.device.type, distributed.world_size()]
     fingerprint = workspace.fingerprint([job.described, data, *made_with], source_files("pipeline.training.trainer"))
-    checkpoints = Checkpoints(finished.unfinished(fingerprint), section(RuntimeConfig, "runtime").checkpoint_seconds)
+    checkpoints = Checkpoints(
+        finished.unfinished(fingerprint), read_section(RuntimeConfig, "runtime").checkpoint_seconds
+    )
     # An experiment in a temporary workspace may train the same at the same time.
     with nullcontext() if out is None else finished.alone(fingerprint, f"training {job}"):
         if distributed.broadcast_object(out is not None and finished.restore(fingerprint, out)):
@@ -71,7 +73,7 @@ def train_seed(job: Job, data: str, sources: list[dict[str, Any]], out: Path | N
         identity = {name: job.described[name] for name in ("variant", "seed")}
         identity |= {"fingerprint": fingerprint, "data": data, **finished.begun(fingerprint)}
         out.mkdir()
-        with record(section(TrackingConfig, "tracking"), "train", identity) as run:
+        with record(read_section(TrackingConfig, "tracking"), "train", identity) as run:
             finished.begin(fingerprint, run.identity)
             run.params(names.settings(job.described))
             run.datasets(sources)
@@ -104,7 +106,7 @@ class Recorded:
 
 def main(name: str) -> None:
     """Write data/models/<name>."""
-    raw = read()
+    raw = read_params()
     config, settings = variant(raw, name)
     if config.loss and settings.devices > 1 and "RANK" not in os.environ:
         launch(main, (name,), settings.devices)
@@ -112,12 +114,14 @@ def main(name: str) -> None:
     data = workspace.CACHE / config.representation
     splits = read_split(data, "train"), read_split(data, "valid")
     shards = {shard: digest for shard, digest in read_stats(data)["shards"].items() if not shard.startswith("test-")}
-    with distributed.process_group(pick_device(section(RuntimeConfig, "runtime").device)) as device:
+    with distributed.process_group(pick_device(read_section(RuntimeConfig, "runtime").device)) as device:
         first, world = distributed.rank() == 0, distributed.world_size()
         if config.loss is None and not first:
             return
         if settings.batch_size % world:
-            raise ParamsError(f"{FILE}: train.batch_size: {settings.batch_size} is no multiple of {world} processes")
+            raise ParamsError(
+                f"{PARAMS_FILE}: train.batch_size: {settings.batch_size} is no multiple of {world} processes"
+            )
         with workspace.output(workspace.MODELS / name) if first else nullcontext() as out:
             sources = datasets.describe(data, read_stats(data), dict(zip(("train", "valid"), splits, strict=True)))
             for seed in seeds(raw):

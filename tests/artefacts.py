@@ -7,7 +7,7 @@ import librosa
 import numpy as np
 import pandas as pd
 
-from pipeline.audio.representation import MelConfig, WaveformConfig, samples
+from pipeline.audio.representation import MelConfig, WaveformConfig, sample_count
 from pipeline.core import arrays
 from pipeline.core.workspace import write_json
 from tests import stand_ins
@@ -23,7 +23,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 def music(number: int, rate: int, seconds: float) -> np.ndarray:
     """(samples,) float32: four notes a second over a bass, another tune for each number."""
     rng = np.random.default_rng(number)
-    time = np.arange(samples(seconds, rate)) / rate
+    time = np.arange(sample_count(seconds, rate)) / rate
     beat = (4 * time).astype(int)
     pitches = rng.choice([0, 3, 5, 7, 10, 12], beat.max() + 1)[beat]
     audio = 0.25 * np.sin(2 * np.pi * 110 * time) + 0.002 * rng.standard_normal(len(time))

@@ -8,7 +8,7 @@ import pandas as pd
 import soxr
 
 from pipeline.audio.inversion import mel_to_audio
-from pipeline.audio.representation import MelConfig, WaveformConfig, samples
+from pipeline.audio.representation import MelConfig, WaveformConfig, sample_count
 from pipeline.core import arrays
 from pipeline.core.workspace import write_json
 from tests import artefacts
@@ -86,7 +86,7 @@ class Arrays:
     def heard(self, array: np.ndarray, number: int) -> np.ndarray:
         """Audio at the common rate of an array on the variant's scale."""
         if isinstance(self.config, MelConfig):
-            length = samples(self.seconds, COMMON.sample_rate)
+            length = sample_count(self.seconds, COMMON.sample_rate)
             return mel_to_audio(array, self.originals[number][1], self.config, length, 1)
         return np.asarray(soxr.resample(array, self.config.sample_rate, COMMON.sample_rate), np.float32)
 

@@ -111,7 +111,7 @@ def test_without_a_gpu_its_use_is_skipped_with_a_line(capsys):
 
 @pytest.mark.e2e
 def test_every_stage_is_timed_in_a_small_project(tmp_path):
-    raw = merged(params.read(), TINY) | {"tracking": {"enabled": False}}
+    raw = merged(params.read_params(), TINY) | {"tracking": {"enabled": False}}
     raw["models"] = {"pca": raw["models"]["pca"]}
     taken = results.measure(raw, tmp_path)
     stages = {path.stem for path in (results.ROOT / "stages").glob("[!_]*.py")}

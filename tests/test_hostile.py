@@ -23,10 +23,10 @@ from pipeline.cache.shard import Rows, heard
 from pipeline.core.errors import DataError
 from pipeline.sources.config import SourceConfig
 from pipeline.sources.folder import entries
-from pipeline.sources.tracks import inspect as header
+from pipeline.sources.tracks import read_track as header
 from pipeline.sources.tracks import table
 from pipeline.windows.config import WindowsConfig
-from pipeline.windows.plan import REASONS, inspect
+from pipeline.windows.inspection import REASONS, inspect_recording
 
 ROOT = Path(__file__).parents[1]
 SECONDS = 0.2
@@ -74,10 +74,10 @@ def changed(base: bytes, changes: list[tuple[int, bytes, str]], keep: float) -> 
 def check(path: Path) -> bool:
     """Whether the file is used; it must be that or named, and what is used must be fit for use."""
     begun = time.monotonic()
-    found = inspect((path.name, None), path.parent, CONFIG)
-    assert found.good or found.bad
-    assert all(bad.reason in REASONS and bad.path == path.name and bad.detail for bad in found.bad)
-    starts = [window.start_seconds for window in found.good] or [0.0, SECONDS]
+    found = inspect_recording((path.name, None), path.parent, CONFIG)
+    assert found.windows or found.rejections
+    assert all(bad.reason in REASONS and bad.path == path.name and bad.detail for bad in found.rejections)
+    starts = [window.start_seconds for window in found.windows] or [0.0, SECONDS]
     piece = Piece(path.name, "x", "x", tuple(Row(n, start, SECONDS, 1) for n, start in enumerate(starts)))
     for rate in RATES:
         config = WaveformConfig(sample_rate=rate)
@@ -88,9 +88,9 @@ def check(path: Path) -> bool:
                 stored = rows.represent(piece, row, audio)["waveform"]
                 assert stored.dtype == np.int16 and np.abs(stored.astype(int)).max() <= 32767
         except DataError as error:
-            assert not found.good, error
+            assert not found.windows, error
     assert time.monotonic() - begun < MOST_SECONDS
-    return bool(found.good)
+    return bool(found.windows)
 
 
 quick = settings(
@@ -159,7 +159,7 @@ def test_headers_that_promise_too_much_are_held_to_what_is_there(tmp_path):
         (tmp_path / name).write_bytes(content)
         assert check(tmp_path / name) is (reason is None), name
         if reason:
-            assert inspect((name, None), tmp_path, CONFIG).bad[0].reason == reason, name
+            assert inspect_recording((name, None), tmp_path, CONFIG).rejections[0].reason == reason, name
 
 
 def _rf64(frames: int) -> bytes:

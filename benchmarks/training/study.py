@@ -36,7 +36,7 @@ class Study:
     @classmethod
     def of(cls, name: str, steps: int = STEPS, device: torch.device | None = None, **settings: Any) -> "Study":
         """So many steps an epoch, and a batch to validate on; `settings` override those of the variant."""
-        raw = params.read()
+        raw = params.read_params()
         whole, chosen = schema.load(raw), variant(raw, name)[1]
         chosen = TrainConfig(**(chosen.model_dump() | {"epochs": EPOCHS, "snapshots": 2, "patience": None} | settings))
         train = split(whole, name, steps * chosen.batch_size, spans=True)

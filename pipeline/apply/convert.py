@@ -12,7 +12,7 @@ from pipeline.apply import output, synthesis
 from pipeline.apply.source import OnRead, Source, quietly
 from pipeline.apply.trained import Trained
 from pipeline.apply.windows import batches, restore
-from pipeline.audio.resample import resampled
+from pipeline.audio.resample import resample_blocks
 
 Change = Callable[[Tensor], Tensor]  # windows (B, 1, *shape) to windows
 
@@ -84,7 +84,7 @@ def convert(source: Path, target: Path, trained: Trained, change: Change, on_rea
     """
     with output.aside(target) as partial, Source(source, on_read) as recording:
         changed = through(trained, recording.blocks(trained.rate), change)
-        blocks = resampled(changed, trained.rate, recording.rate)
+        blocks = resample_blocks(changed, trained.rate, recording.rate)
         gain = output.write_wav(partial, blocks, recording.rate, lambda: recording.heard)
         made = written(target, recording.heard, recording.rate, trained, gain)
         return replace(made, notes=tuple(recording.notes))

@@ -10,7 +10,7 @@ from pipeline.apply.convert import Written, written
 from pipeline.apply.source import Source
 from pipeline.apply.trained import Trained
 from pipeline.apply.windows import BATCH, represent, restore
-from pipeline.audio.resample import resampled
+from pipeline.audio.resample import resample_blocks
 
 FADE_SECONDS = 0.1  # from one step of a walk to the next
 LOWEST_RATE = 8000  # Hz of samples: less is not played everywhere
@@ -99,7 +99,7 @@ def _write(
     path: Path, target: Path, trained: Trained, windows: np.ndarray, overlap: int, length: int, rate: int
 ) -> Written:
     """Windows as `restore` gives them to a WAV file of what are `length` samples at the representation's rate."""
-    blocks = resampled(synthesis.heard(trained, windows, overlap), trained.rate, rate)
+    blocks = resample_blocks(synthesis.heard(trained, windows, overlap), trained.rate, rate)
     samples = round(length * rate / trained.rate)
     gain = output.write_wav(path, blocks, rate, lambda: samples)
     return written(target, samples, rate, trained, gain)

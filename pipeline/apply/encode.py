@@ -13,7 +13,7 @@ from pipeline.apply import output
 from pipeline.apply.source import OnRead, Source, quietly
 from pipeline.apply.trained import Trained
 from pipeline.apply.windows import batches
-from pipeline.audio.representation import MelConfig, samples
+from pipeline.audio.representation import MelConfig, sample_count
 from pipeline.core import arrays
 from pipeline.core.errors import DataError, ParamsError
 
@@ -62,7 +62,7 @@ def encode(
         DataError: a recording cannot be read, or the model gives no finite numbers.
     """
     trained.need_latent("encode")
-    step = trained.length if hop is None else samples(hop, trained.rate)
+    step = trained.length if hop is None else sample_count(hop, trained.rate)
     if step < 1:
         raise ParamsError(f"--hop {hop:g}: less than one sample at {trained.rate} Hz")
     index = trained.label(label, "--label")

@@ -6,9 +6,9 @@ from typing import Self
 
 import numpy as np
 
-from pipeline.audio.cut import cuts, padded
-from pipeline.audio.decode import Recording, UndecodableError, limited
-from pipeline.audio.resample import resampled
+from pipeline.audio.cut import cut_windows, pad
+from pipeline.audio.files import Recording, UndecodableError, limit
+from pipeline.audio.resample import resample_blocks
 from pipeline.core.errors import DataError, ParamsError
 
 OnRead = Callable[[Path, float, float], object]  # of which file, how many seconds, of how many
@@ -65,7 +65,7 @@ class Source:
 
     def blocks(self, rate: int) -> Iterator[np.ndarray]:
         """All of it at `rate`: (n,) float32 blocks, mixed to mono, which is what stage cache makes of a recording."""
-        return resampled(self._own(), self.rate, rate)
+        return resample_blocks(self._own(), self.rate, rate)
 
     def window(self, start: float, rate: int, length: int) -> np.ndarray:
         """(length,) at `rate` from `start` seconds on, with zeros where the recording has ended.
@@ -73,9 +73,9 @@ class Source:
         Raises:
             ParamsError: it ends before `start`.
         """
-        for audio in cuts(self.blocks(rate), [round(start * rate)], length):
+        for audio in cut_windows(self.blocks(rate), [round(start * rate)], length):
             if len(audio):
-                return padded(audio, length)
+                return pad(audio, length)
         raise ParamsError(f"--at {start:g}: {self.path} ends after {self.heard / self.rate:.2f} s")
 
     @property
@@ -90,7 +90,7 @@ class Source:
         try:
             for block in self._recording.blocks():
                 self.heard += len(block)
-                yield limited(block)
+                yield limit(block)
                 self._on_read(self.path, self.heard / self.rate, self.seconds)
         except UndecodableError as error:
             raise self._unusable(error) from error

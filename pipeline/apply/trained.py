@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 from torch import Tensor
 
 from pipeline.apply.find import named
-from pipeline.audio.representation import MelConfig, RepresentationConfig, WaveformConfig, samples
+from pipeline.audio.representation import MelConfig, RepresentationConfig, WaveformConfig, sample_count
 from pipeline.core.distributed import pick_device
 from pipeline.core.errors import DataError, ParamsError
 from pipeline.dataset.split import read_split
@@ -48,7 +48,7 @@ class Trained:
     @property
     def length(self) -> int:
         """Samples of a window at `rate`."""
-        return samples(self.seconds, self.rate)
+        return sample_count(self.seconds, self.rate)
 
     @property
     def device(self) -> torch.device:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 
-def cuts(blocks: Iterable[np.ndarray], starts: Iterable[int], length: int) -> Iterator[np.ndarray]:
+def cut_windows(blocks: Iterable[np.ndarray], starts: Iterable[int], length: int) -> Iterator[np.ndarray]:
     """The window at each start, holding no more than a window and a block at a time.
 
     Args:
@@ -31,6 +31,6 @@ def cuts(blocks: Iterable[np.ndarray], starts: Iterable[int], length: int) -> It
         yield held[:length]
 
 
-def padded(window: np.ndarray, length: int) -> np.ndarray:
+def pad(window: np.ndarray, length: int) -> np.ndarray:
     """(length,): `window` with zeros at its end where it is shorter."""
     return window if len(window) == length else np.pad(window, (0, length - len(window)))

@@ -4,10 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from pipeline.core.params import Strict
+from pipeline.core.params import Section
 
 
-class _Representation(Strict):
+class _Representation(Section):
     """What all kinds share."""
 
     train_span_seconds: float | None = Field(
@@ -39,7 +39,7 @@ class MelConfig(_Representation):
 
     def shape(self, seconds: float) -> tuple[int, int]:
         """(bands, frames) of `seconds`."""
-        return self.bands, 1 + (samples(seconds, self.sample_rate) - self.n_fft % 2) // self.hop_length
+        return self.bands, 1 + (sample_count(seconds, self.sample_rate) - self.n_fft % 2) // self.hop_length
 
 
 class WaveformConfig(_Representation):
@@ -50,12 +50,12 @@ class WaveformConfig(_Representation):
 
     def shape(self, seconds: float) -> tuple[int]:
         """(samples,) of `seconds`."""
-        return (samples(seconds, self.sample_rate),)
+        return (sample_count(seconds, self.sample_rate),)
 
 
 RepresentationConfig = Annotated[MelConfig | WaveformConfig, Field(discriminator="kind")]
 
 
-def samples(seconds: float, rate: int) -> int:
+def sample_count(seconds: float, rate: int) -> int:
     """Whole samples in `seconds` at `rate`."""
     return round(seconds * rate)

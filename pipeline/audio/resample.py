@@ -6,7 +6,7 @@ import numpy as np
 import soxr
 
 
-def resampled(blocks: Iterable[np.ndarray], rate: int, target: int) -> Iterator[np.ndarray]:
+def resample_blocks(blocks: Iterable[np.ndarray], rate: int, target: int) -> Iterator[np.ndarray]:
     """Consecutive blocks at `rate` as blocks at `target`, of exactly round(samples * target / rate) samples in all.
 
     Args:
@@ -31,4 +31,4 @@ def resampled(blocks: Iterable[np.ndarray], rate: int, target: int) -> Iterator[
 
 def resample(audio: np.ndarray, rate: int, target: int) -> np.ndarray:
     """(samples,) finite float32 at `rate` to (round(samples * target / rate),) at `target`."""
-    return np.concatenate(list(resampled([audio], rate, target)))
+    return np.concatenate(list(resample_blocks([audio], rate, target)))

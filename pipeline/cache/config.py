@@ -4,10 +4,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from pipeline.core.params import Strict
+from pipeline.core.params import Section
 
 
-class CacheConfig(Strict):
+class CacheConfig(Section):
     """Where the cache is made. No result depends on it."""
 
     engine: Literal["local", "dask"] = Field(

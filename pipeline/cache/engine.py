@@ -11,7 +11,7 @@ from pipeline.cache.config import CacheConfig
 from pipeline.cache.shard import code_version
 from pipeline.core import workspace
 from pipeline.core.errors import MelismaError, ParamsError
-from pipeline.core.params import FILE, RuntimeConfig
+from pipeline.core.params import PARAMS_FILE, RuntimeConfig
 from pipeline.core.process import worker_pool
 
 PATIENCE = 20  # seconds until the scheduler must have answered
@@ -44,7 +44,8 @@ def _cluster(shared: Path) -> Iterator[Executor]:
     address = dask.config.get("scheduler-address", None)
     if not address:
         raise ParamsError(
-            f"{FILE}: cache.engine is dask, but no scheduler is known: set DASK_SCHEDULER_ADDRESS (docs/cluster.md)"
+            f"{PARAMS_FILE}: cache.engine is dask, but no scheduler is known: set DASK_SCHEDULER_ADDRESS "
+            "(docs/cluster.md)"
         )
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what goes wrong is said here, in one line
     try:

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from pipeline.audio.cut import cuts, padded
-from pipeline.audio.decode import Recording, UndecodableError, limited
+from pipeline.audio.cut import cut_windows, pad
+from pipeline.audio.files import Recording, UndecodableError, limit
 from pipeline.audio.mel import LogMel
-from pipeline.audio.representation import MelConfig, RepresentationConfig, samples
-from pipeline.audio.resample import resampled
+from pipeline.audio.representation import MelConfig, RepresentationConfig, sample_count
+from pipeline.audio.resample import resample_blocks
 from pipeline.audio.scale import FLOOR_DB, INT16_PEAK, below_peak, to_unit
 from pipeline.cache.plan import Piece, Row, Shard
 from pipeline.cache.statistics import Statistics
@@ -62,7 +62,7 @@ def write(
                 for row, audio in zip(piece.rows, heard(piece, config.sample_rate, recordings), strict=True):
                     writer.add(rows.represent(piece, row, audio))
             if shard.split == "train":
-                writer.note(STATISTICS, rows.statistics.dump())
+                writer.set_metadata(STATISTICS, rows.statistics.dump())
         partial.rename(folder / shard.name)
     finally:
         partial.unlink(missing_ok=True)
@@ -77,17 +77,17 @@ def heard(piece: Piece, rate: int, recordings: Path) -> Iterator[np.ndarray]:
         DataError: the file is not what stage windows saw.
     """
     again = "it changed since stage windows; run `dvc repro` again, or `dvc repro -f download` for a published data set"
-    starts = [samples(row.start, rate) for row in piece.rows]
-    lengths = [samples(row.seconds, rate) for row in piece.rows]
+    starts = [sample_count(row.start, rate) for row in piece.rows]
+    lengths = [sample_count(row.seconds, rate) for row in piece.rows]
     given = 0
     try:
         with Recording(recordings / piece.path) as recording:
             if piece.frames is not None and piece.frames != recording.frames:
                 raise DataError(f"{recordings / piece.path}: {recording.frames} samples, not {piece.frames}; {again}")
-            blocks = resampled(map(limited, recording.blocks()), recording.rate, rate)
-            for length, audio in zip(lengths, cuts(blocks, starts, max(lengths)), strict=False):
+            blocks = resample_blocks(map(limit, recording.blocks()), recording.rate, rate)
+            for length, audio in zip(lengths, cut_windows(blocks, starts, max(lengths)), strict=False):
                 given += 1
-                yield padded(audio[:length], length)
+                yield pad(audio[:length], length)
     except UndecodableError as error:
         raise DataError(f"{recordings / piece.path}: {error}; {again}") from error
     if given < len(starts):
@@ -123,7 +123,7 @@ class Rows:
             db -= float(result["peak_db"])
             values = db.clamp_min_(nothing if self.spans else -FLOOR_DB).half().contiguous()
         else:  # resampling may overshoot
-            values = torch.from_numpy(np.rint(limited(audio) * INT16_PEAK).astype(np.int16))
+            values = torch.from_numpy(np.rint(limit(audio) * INT16_PEAK).astype(np.int16))
         if self.train:
             self._count(values, row.windows)
         if self.spans:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipeline.core import workspace
 from pipeline.core.errors import MelismaError
-from pipeline.core.params import RuntimeConfig, section
+from pipeline.core.params import RuntimeConfig, read_section
 
 FREE_GIB = 2.0  # the default study keeps less than this
 SET_UP = "run `make setup` in the project's folder"
@@ -83,7 +83,7 @@ def device() -> str:
     """
     import torch
 
-    asked = section(RuntimeConfig, "runtime").device
+    asked = read_section(RuntimeConfig, "runtime").device
     with warnings.catch_warnings(record=True) as said:  # torch warns of a driver that is too old
         warnings.simplefilter("always")
         cuda = torch.cuda.is_available()

@@ -89,7 +89,7 @@ def run_study(
         with following(name) as told:
             states = run.run(wanted, changed, jobs, told, typer.echo)
     except KeyboardInterrupt:
-        process.fail(
+        process.exit_with_error(
             f"no longer followed, but it goes on: `melisma study run {name}` follows again, `dvc queue stop` ends it "
             "after what runs now, `dvc queue stop --kill` at once",
             130,

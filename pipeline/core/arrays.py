@@ -116,7 +116,7 @@ class Column:
                     return values
         raise DataError(f"{group.path}: it changed while it was in use; run this again")
 
-    def whole(self) -> np.ndarray:
+    def read_all(self) -> np.ndarray:
         """All rows, each row group copied to its place by a thread."""
         result = np.empty(self.shape, self.dtype)
 
@@ -165,7 +165,7 @@ class Writer:
         if self._held >= GROUP_BYTES:
             self._flush()
 
-    def note(self, key: str, text: str) -> None:
+    def set_metadata(self, key: str, text: str) -> None:
         """Put `text` into the table's metadata."""
         if self._rows:
             self._flush()

@@ -14,7 +14,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from pipeline.core.errors import ParamsError
-from pipeline.core.params import FILE
+from pipeline.core.params import PARAMS_FILE
 from pipeline.core.process import cores
 
 Shared = TypeVar("Shared")
@@ -134,7 +134,9 @@ def pick_device(name: str) -> torch.device:
         return torch.device(next(kind for kind, there in found.items() if there))
     device = torch.device(name)
     if not found[device.type] or (device.index or 0) >= max(1, torch.cuda.device_count()):
-        raise ParamsError(f"{FILE}: runtime.device: this machine has no {name} that torch can use; auto picks one")
+        raise ParamsError(
+            f"{PARAMS_FILE}: runtime.device: this machine has no {name} that torch can use; auto picks one"
+        )
     return device
 
 
@@ -160,7 +162,9 @@ def process_group(device: torch.device) -> Iterator[torch.device]:
     if device.type == "cpu":
         torch.set_num_threads(max(1, cores() // ranks))
     elif (there := torch.cuda.device_count() if device.type == "cuda" else 1) < ranks:
-        raise ParamsError(f"{FILE}: train.devices: {ranks} were asked for, and this machine has {there} {device.type}")
+        raise ParamsError(
+            f"{PARAMS_FILE}: train.devices: {ranks} were asked for, and this machine has {there} {device.type}"
+        )
     if device.type == "cuda":
         device = torch.device("cuda", local)
         torch.cuda.set_device(device)

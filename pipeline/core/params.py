@@ -1,6 +1,6 @@
 """Read params.yaml and check it against the schema that each folder of the library declares.
 
-A stage asks for just the sections that it uses (`section`), so that its DVC dependencies stay few. The whole file is
+A stage asks for just the sections that it uses (`read_section`), so that its DVC dependencies stay few. The whole file is
 checked by `pipeline.schema.schema`.
 """
 
@@ -14,10 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from pipeline.core.errors import ParamsError
 
-FILE = Path("params.yaml")
+PARAMS_FILE = Path("params.yaml")
 
 
-class Strict(BaseModel):
+class Section(BaseModel):
     """Base of every section: immutable, and a key that it does not know is an error that names its neighbours."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -32,7 +32,7 @@ class Strict(BaseModel):
         return raw
 
 
-class RuntimeConfig(Strict):
+class RuntimeConfig(Section):
     """Where the work runs. No result depends on it."""
 
     device: str = Field(
@@ -48,7 +48,7 @@ class RuntimeConfig(Strict):
     )
 
 
-Section = TypeVar("Section", bound=BaseModel)
+Schema = TypeVar("Schema", bound=BaseModel)
 
 
 def suggest(name: str, known: Any) -> str:
@@ -57,7 +57,7 @@ def suggest(name: str, known: Any) -> str:
     return f"did you mean '{near[0]}'?" if near else f"known are: {', '.join(sorted(known)) or 'none'}"
 
 
-def read(path: Path = FILE) -> dict[str, Any]:
+def read_params(path: Path = PARAMS_FILE) -> dict[str, Any]:
     """The file as plain data.
 
     Raises:
@@ -78,19 +78,19 @@ def read(path: Path = FILE) -> dict[str, Any]:
     return raw
 
 
-def section(schema: type[Section], *keys: str, raw: Mapping[str, Any] | None = None) -> Section:
-    """One validated section, e.g. `section(WindowsConfig, "windows")`; an absent one takes the schema's defaults.
+def read_section(schema: type[Schema], *keys: str, raw: Mapping[str, Any] | None = None) -> Schema:
+    """One validated section, e.g. `read_section(WindowsConfig, "windows")`; an absent one takes the schema's defaults.
 
     Raises:
         ParamsError: a bad value or an unknown key, named in full.
     """
-    value: Any = read() if raw is None else raw
+    value: Any = read_params() if raw is None else raw
     for key in keys:
         value = (value or {}).get(key)
-    return parse(schema, {} if value is None else value, ".".join(keys))
+    return validate(schema, {} if value is None else value, ".".join(keys))
 
 
-def entry(raw: Mapping[str, Any], group: str, name: str) -> Any:
+def get_entry(raw: Mapping[str, Any], group: str, name: str) -> Any:
     """The entry `name` of a dictionary section such as `models`.
 
     Raises:
@@ -98,11 +98,11 @@ def entry(raw: Mapping[str, Any], group: str, name: str) -> Any:
     """
     entries = raw.get(group) or {}
     if name not in entries:
-        raise ParamsError(f"{FILE}: {group}.{name}: no such entry; {suggest(name, entries)}")
+        raise ParamsError(f"{PARAMS_FILE}: {group}.{name}: no such entry; {suggest(name, entries)}")
     return entries[name]
 
 
-def parse(schema: type[Section], raw: Any, where: str) -> Section:
+def validate(schema: type[Schema], raw: Any, where: str) -> Schema:
     """Validate `raw` as `schema`; `where` is its dotted place in the file.
 
     Raises:
@@ -116,7 +116,7 @@ def parse(schema: type[Section], raw: Any, where: str) -> Section:
         message = str(first.get("ctx", {}).get("error") or first["msg"])
         shown = first["input"]
         got = "" if isinstance(shown, Mapping) or "unknown key" in message else f" (it is {shown!r})"
-        raise ParamsError(f"{FILE}: {f'{key}: ' if key else ''}{message}{got}") from error
+        raise ParamsError(f"{PARAMS_FILE}: {f'{key}: ' if key else ''}{message}{got}") from error
 
 
 def _path(loc: tuple[int | str, ...], raw: Any) -> list[str]:

@@ -64,13 +64,13 @@ def clean_exit() -> Iterator[None]:
     try:
         yield
     except MelismaError as error:
-        fail(str(error), error.exit_code)
+        exit_with_error(str(error), error.exit_code)
     except KeyboardInterrupt:
-        fail("interrupted; no half-written file is left", 128 + signal.SIGINT)
+        exit_with_error("interrupted; no half-written file is left", 128 + signal.SIGINT)
     except BrokenPipeError:  # `melisma params | head`
         raise
     except OSError as error:  # a full or read-only disk, a file without permission
-        fail(f"{error.filename or Path.cwd()}: {error.strerror or error}; no half-written file is left", 1)
+        exit_with_error(f"{error.filename or Path.cwd()}: {error.strerror or error}; no half-written file is left", 1)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -81,7 +81,7 @@ def exit_on_sigterm(number: int, frame: FrameType | None) -> None:
     sys.exit(128 + signal.SIGTERM)
 
 
-def fail(message: str, code: int) -> None:
+def exit_with_error(message: str, code: int) -> None:
     """Print `message` as one line on standard error and exit with `code`; MELISMA_DEBUG=1 adds the traceback."""
     if os.environ.get("MELISMA_DEBUG"):
         traceback.print_exc()

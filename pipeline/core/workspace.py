@@ -60,7 +60,7 @@ def output(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = state() / "locks" / fingerprint(str(path.absolute()))  # not beside it, where DVC would see it
     lock.parent.mkdir(exist_ok=True)
-    with exclusive(lock, f"writing {path}"):
+    with hold_lock(lock, f"writing {path}"):
         shutil.rmtree(partial, ignore_errors=True)  # left by a run that was killed
         partial.mkdir()
         try:
@@ -73,7 +73,7 @@ def output(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def exclusive(lock: Path, action: str) -> Iterator[None]:
+def hold_lock(lock: Path, action: str) -> Iterator[None]:
     """Keep other processes out, and say so while one has to wait; the system lifts the lock of one that dies."""
     try:
         held = FileLock(lock).acquire(timeout=0)

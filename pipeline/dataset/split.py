@@ -39,7 +39,7 @@ class Split:
     @cached_property
     def values(self) -> np.ndarray:
         """All rows, in memory from the first use on."""
-        return self.stored if isinstance(self.stored, np.ndarray) else self.stored.whole()
+        return self.stored if isinstance(self.stored, np.ndarray) else self.stored.read_all()
 
     @property
     def loaded(self) -> bool:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.audio.representation import MelConfig, WaveformConfig, samples
+from pipeline.audio.files import write_wav
+from pipeline.audio.representation import MelConfig, WaveformConfig, sample_count
 from pipeline.audio.resample import resample
 from pipeline.audio.scale import FLOOR_DB, to_db
-from pipeline.audio.wav import write_wav
 from pipeline.figures.inputs import Window
 
 LOWEST_RATE = 8000  # Hz; browsers need not play less
@@ -21,7 +21,7 @@ def render(window: Window, config: MelConfig | WaveformConfig, seconds: float, i
     if isinstance(config, MelConfig):
         from pipeline.audio.inversion import mel_to_audio  # with scikit-learn, which a waveform does not need
 
-        return mel_to_audio(window.array, window.peak_db, config, samples(seconds, config.sample_rate), iterations)
+        return mel_to_audio(window.array, window.peak_db, config, sample_count(seconds, config.sample_rate), iterations)
     return np.asarray(window.array, np.float32)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.core import workspace
-from pipeline.core.params import section
+from pipeline.core.params import read_section
 from pipeline.gc.files import Unused, size
 from pipeline.gc.references import References
 from pipeline.tracking import search, store
@@ -85,7 +85,7 @@ def remove(names: Iterable[str]) -> None:
 
 def _own() -> tuple[str, str]:
     """Names of MLflow's experiments with the runs of variants, and with reports, which stage report records apart."""
-    name = section(TrackingConfig, "tracking").experiment
+    name = read_section(TrackingConfig, "tracking").experiment
     return name, f"{name}-reports"
 
 

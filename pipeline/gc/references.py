@@ -17,7 +17,7 @@ import yaml
 
 from pipeline.core import workspace
 from pipeline.core.errors import MelismaError, ParamsError
-from pipeline.core.params import FILE, parse
+from pipeline.core.params import PARAMS_FILE, validate
 from pipeline.sources.config import SourceConfig
 
 LOCK = "dvc.lock"
@@ -65,10 +65,10 @@ def collect(cache: Path) -> References:
                 found.add(identity)
         else:
             found.lacking.add(variant)
-    for text in [*_versions(str(FILE)), FILE.read_text(encoding="utf-8")]:
+    for text in [*_versions(str(PARAMS_FILE)), PARAMS_FILE.read_text(encoding="utf-8")]:
         with contextlib.suppress(yaml.YAMLError, ParamsError, AttributeError):  # a commit may hold anything
             raw = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-            found.sources.append(parse(SourceConfig, raw.get("source") or {}, "source"))
+            found.sources.append(validate(SourceConfig, raw.get("source") or {}, "source"))
     return found
 
 

@@ -4,12 +4,12 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.core.params import Strict
+from pipeline.core.params import Section
 
 STFT_WINDOWS = (2048, 1024, 512, 256, 128)  # samples, of the spectral term on a waveform
 
 
-class ReconstructionConfig(Strict):
+class ReconstructionConfig(Section):
     """How the distance of a reconstruction from its original becomes nats per window."""
 
     type: Literal["gaussian", "mse", "l1", "bce", "log_magnitude"] = Field(
@@ -30,7 +30,7 @@ class ReconstructionConfig(Strict):
         return self
 
 
-class KLConfig(Strict):
+class KLConfig(Section):
     """The KL term and how its weight grows."""
 
     beta: float = Field(1.0, ge=0, description="final weight, against the likelihood summed over the window's values")
@@ -61,7 +61,7 @@ class KLConfig(Strict):
         return self
 
 
-class CodebookConfig(Strict):
+class CodebookConfig(Section):
     """What keeps encodings near a learnt codebook, and the codebook in use: nats per value of the window."""
 
     commitment: float = Field(0.25, ge=0, description="weight of the squared distance of an encoding to its code")
@@ -69,7 +69,7 @@ class CodebookConfig(Strict):
     usage: float = Field(0.0, ge=0, description="weight of the unevenness, 0 to 1, with which the codes are used")
 
 
-class LossConfig(Strict):
+class LossConfig(Section):
     """What a variant minimises. The numbers are weights of further terms against the reconstruction's distance."""
 
     reconstruction: ReconstructionConfig = Field(ReconstructionConfig(), description="its distance, and its likelihood")

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.audio.cut import padded
+from pipeline.audio.cut import pad
 from pipeline.audio.mel import LogMel
-from pipeline.audio.representation import MelConfig, RepresentationConfig, samples
+from pipeline.audio.representation import MelConfig, RepresentationConfig, sample_count
 from pipeline.audio.resample import resample
 from pipeline.audio.scale import FLOOR_DB, to_unit
 from pipeline.core.process import cores
@@ -32,7 +32,7 @@ class CommonMel:
     def __init__(self, mel: MelConfig, representation: RepresentationConfig, seconds: float, iterations: int) -> None:
         self.mel, self.representation, self.seconds, self.iterations = mel, representation, seconds, iterations
         self.direct = representation.kind == "mel" and same(mel, representation)
-        self.length = samples(seconds, mel.sample_rate)
+        self.length = sample_count(seconds, mel.sample_rate)
         self._log_mel = LogMel(mel.sample_rate, mel.n_fft, mel.hop_length, mel.bands)
 
     def to_audio(self, array: np.ndarray, peak_db: float) -> np.ndarray:
@@ -51,8 +51,8 @@ class CommonMel:
                 mel_to_audio,
             )  # takes two seconds, which a waveform variant need not wait
 
-            array = mel_to_audio(array, peak_db, own, samples(self.seconds, own.sample_rate), self.iterations)
-        return padded(resample(array, own.sample_rate, self.mel.sample_rate)[: self.length], self.length)
+            array = mel_to_audio(array, peak_db, own, sample_count(self.seconds, own.sample_rate), self.iterations)
+        return pad(resample(array, own.sample_rate, self.mel.sample_rate)[: self.length], self.length)
 
     def to_mel(self, audio: np.ndarray, reference_db: np.ndarray) -> Tensor:
         """(B, bands, frames): 1 is the original's peak, 0 is 80 dB below, and what is lower counts as 0.

@@ -6,10 +6,10 @@ from typing import Annotated, Self
 from pydantic import Field, PlainSerializer, field_validator, model_validator
 
 from pipeline.audio.representation import MelConfig
-from pipeline.core.params import Strict
+from pipeline.core.params import Section
 
 
-class EmbeddingConfig(Strict):
+class EmbeddingConfig(Section):
     """A network that knows audio, for a Frechet audio distance."""
 
     # As text in a dump, of which a fingerprint is taken.
@@ -19,7 +19,7 @@ class EmbeddingConfig(Strict):
     sample_rate: int = Field(16000, ge=1000, le=192000, description="Hz, of the audio that it takes")
 
 
-class EvaluateConfig(Strict):
+class EvaluateConfig(Section):
     """How every variant is scored."""
 
     mel: MelConfig = Field(

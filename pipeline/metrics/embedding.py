@@ -9,7 +9,7 @@ from torch import Tensor
 from pipeline.audio.resample import resample
 from pipeline.core import workspace
 from pipeline.core.errors import DataError, ParamsError
-from pipeline.core.params import FILE
+from pipeline.core.params import PARAMS_FILE
 from pipeline.metrics.config import EmbeddingConfig
 from pipeline.metrics.measures import frechet_distance
 
@@ -28,7 +28,7 @@ def load(config: EmbeddingConfig | None, rate: int) -> Embed | None:
     path = workspace.project() / config.path  # also from within a temporary workspace of DVC
     if not path.is_file():
         raise ParamsError(
-            f"{FILE}: evaluate.embedding.path: no file {path}; save a network there with torch.export.save, "
+            f"{PARAMS_FILE}: evaluate.embedding.path: no file {path}; save a network there with torch.export.save, "
             "or set evaluate.embedding to null"
         )
     try:

@@ -6,10 +6,10 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from pipeline.core.params import Strict
+from pipeline.core.params import Section
 
 
-class _Network(Strict):
+class _Network(Section):
     """What all networks share."""
 
     kind: ClassVar[str] = "any"  # of the input: mel, waveform or any
@@ -130,26 +130,26 @@ class TransformerConfig(_Network):
         return None
 
 
-class StandardPriorConfig(Strict):
+class StandardPriorConfig(Section):
     """Standard normal."""
 
     type: Literal["standard"]
 
 
-class NormalPriorConfig(Strict):
+class NormalPriorConfig(Section):
     """Gaussian whose mean and covariance are learned: a standard normal seen through a linear layer."""
 
     type: Literal["normal"]
 
 
-class MixtureConfig(Strict):
+class MixtureConfig(Section):
     """Mixture of Gaussians, all of it learned."""
 
     type: Literal["mixture"]
     components: int = Field(10, ge=2, description="Gaussians in the mixture")
 
 
-class VampConfig(Strict):
+class VampConfig(Section):
     """VampPrior: mixture of the posteriors of learned inputs."""
 
     type: Literal["vamp"]
@@ -168,7 +168,7 @@ class IdentityConfig(_Network):
     head: ClassVar[str] = "linear"
 
 
-class GaussianConfig(Strict):
+class GaussianConfig(Section):
     """Gaussian posterior."""
 
     type: Literal["gaussian"]
@@ -191,7 +191,7 @@ class GaussianConfig(Strict):
         return self
 
 
-class HierarchicalConfig(Strict):
+class HierarchicalConfig(Section):
     """Two levels of Gaussians, z2 above z1, with a learned prior p(z1|z2) (system C)."""
 
     type: Literal["hierarchical"]
@@ -200,7 +200,7 @@ class HierarchicalConfig(Strict):
     layout: Literal["vector", "sequence"] = Field("vector", description="of z1, as of a gaussian bottleneck")
 
 
-class _Quantised(Strict):
+class _Quantised(Section):
     """What quantisers share: a code for each position of the encoder's output, and a prior over the codes."""
 
     prior_width: int = Field(128, ge=1, description="of the recurrent network that is the prior over the codes")
@@ -223,7 +223,7 @@ class FSQConfig(_Quantised):
     )
 
 
-class LinearConfig(Strict):
+class LinearConfig(Section):
     """Principal components of the train windows, fitted in closed form: the baselines."""
 
     type: Literal["linear"]
@@ -240,7 +240,7 @@ def shrink(size: int, strides: list[int]) -> list[int]:
     return sizes
 
 
-class ConditionConfig(Strict):
+class ConditionConfig(Section):
     """A label given to encoder and decoder, so that a window can be encoded as of one and decoded as of another."""
 
     type: Literal["film"]

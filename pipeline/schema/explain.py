@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from pipeline.core.errors import ParamsError
-from pipeline.core.params import FILE, read
+from pipeline.core.params import PARAMS_FILE, read_params
 from pipeline.schema.keys import ANY, Path, Setting, settings
 from pipeline.schema.schema import Params, load
 
@@ -26,8 +26,8 @@ class File:
     """params.yaml as it is here, and why it does not hold, if so: then there are no values."""
 
     def __init__(self) -> None:
-        self.raw = read()
-        self.lines = dict(_lines(yaml.compose(FILE.read_text(encoding="utf-8"), yaml.SafeLoader)))
+        self.raw = read_params()
+        self.lines = dict(_lines(yaml.compose(PARAMS_FILE.read_text(encoding="utf-8"), yaml.SafeLoader)))
         self.filled: dict[str, Any] | None = None
         self.problem = ""
         try:
@@ -66,7 +66,7 @@ class File:
         if inherits and key not in self.lines:
             key, path = ".".join(path[2:]), path[2:]
         found = _at(self.filled, path)
-        written = f"{FILE}, line {self.lines[key]}" if key in self.lines else "default"
+        written = f"{PARAMS_FILE}, line {self.lines[key]}" if key in self.lines else "default"
         return None if found is _ABSENT else Value(".".join(path), found, written)
 
 
@@ -112,4 +112,4 @@ def find(key: str, file: File) -> dict[Setting, list[str]]:
     ends = {".".join(path[start:]) for path in paths for start in range(len(path))}
     near = difflib.get_close_matches(key, ends, n=1)
     hint = f"did you mean '{near[0]}'?" if near else f"its sections are: {', '.join(Params.model_fields)}"
-    raise ParamsError(f"{FILE} has no key '{key}'; {hint}")
+    raise ParamsError(f"{PARAMS_FILE} has no key '{key}'; {hint}")

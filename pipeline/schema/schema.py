@@ -7,7 +7,7 @@ from pydantic import Field, StringConstraints
 from pipeline.audio.representation import RepresentationConfig
 from pipeline.cache.config import CacheConfig
 from pipeline.core.errors import ParamsError
-from pipeline.core.params import FILE, RuntimeConfig, Strict, parse, read, suggest
+from pipeline.core.params import PARAMS_FILE, RuntimeConfig, Section, read_params, suggest, validate
 from pipeline.figures.config import FiguresConfig
 from pipeline.metrics.config import EvaluateConfig
 from pipeline.schema.rules import problems
@@ -20,7 +20,7 @@ from pipeline.windows.config import WindowsConfig
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$")]
 
 
-class Params(Strict):
+class Params(Section):
     """params.yaml."""
 
     seeds: list[int] = Field([0], min_length=1, description="each variant is trained and scored once per seed")
@@ -50,16 +50,18 @@ def load(raw: dict[str, Any] | None = None) -> Params:
     Raises:
         ParamsError: the first thing that is wrong, by its full key.
     """
-    raw = read() if raw is None else raw
-    params = parse(Params, raw, "")
+    raw = read_params() if raw is None else raw
+    params = validate(Params, raw, "")
     if len(set(params.seeds)) < len(params.seeds):
-        raise ParamsError(f"{FILE}: seeds: each seed may stand there once (they are {params.seeds})")
+        raise ParamsError(f"{PARAMS_FILE}: seeds: each seed may stand there once (they are {params.seeds})")
     for name, model in params.models.items():
         if model.representation not in params.representations:
             hint = suggest(model.representation, params.representations)
-            raise ParamsError(f"{FILE}: models.{name}.representation: there is no '{model.representation}'; {hint}")
+            raise ParamsError(
+                f"{PARAMS_FILE}: models.{name}.representation: there is no '{model.representation}'; {hint}"
+            )
         problem = next(problems(model, params.representations[model.representation], params.windows.seconds), None)
         if problem:
-            raise ParamsError(f"{FILE}: models.{name}.{problem}")
+            raise ParamsError(f"{PARAMS_FILE}: models.{name}.{problem}")
         variant(raw, name)
     return params

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from pipeline.core.params import Strict
+from pipeline.core.params import Section
 
 SPLITS = ("train", "valid", "test")
 CHECKSUM = r"^(sha256:[0-9a-f]{64}|md5:[0-9a-f]{32})$"
@@ -12,7 +12,7 @@ MIRRORS = "URLs of one archive, tried in turn"
 OF_ARCHIVE = "of that archive, as sha256:<hex> or md5:<hex>"
 
 
-class SynthConfig(Strict):
+class SynthConfig(Section):
     """Music-like clips, composed and rendered from a seed."""
 
     styles: int = Field(10, ge=1, le=12, description="labels")
@@ -23,7 +23,7 @@ class SynthConfig(Strict):
     seed: int = Field(0, ge=0, description="of all that is composed")
 
 
-class FolderConfig(Strict):
+class FolderConfig(Section):
     """Any tree of audio files."""
 
     csv: str | None = Field(
@@ -34,7 +34,7 @@ class FolderConfig(Strict):
     )
 
 
-class PublishedConfig(Strict):
+class PublishedConfig(Section):
     """A published data set: downloaded, unless one of `path`, `archive` and `kaggle` says where else it is."""
 
     path: str | None = Field(None, description="an unpacked folder, read in place")
@@ -95,7 +95,7 @@ class MusicnetConfig(PublishedConfig):
     split: Literal["published", "random"] = Field("published", description="its own test recordings | by composition")
 
 
-class SourceConfig(Strict):
+class SourceConfig(Section):
     """Where recordings come from."""
 
     name: Literal["synth", "folder", "gtzan", "musicnet"] = Field(

@@ -52,7 +52,7 @@ def fetch(urls: Sequence[str], checksum: str, name: str, instead: str) -> Path:
     folder.mkdir(exist_ok=True)
     name = f"{checksum.partition(':')[2][:8]}-{name}"  # another checksum is another file
     file, part = folder / name, folder / f"{name}.part"
-    with workspace.exclusive(folder / f".{name}.lock", f"downloading {name}"):
+    with workspace.hold_lock(folder / f".{name}.lock", f"downloading {name}"):
         if file.exists():
             if _digest(file, checksum) == checksum:
                 return file

@@ -7,7 +7,7 @@ import pandas as pd
 
 from pipeline.core import workspace
 from pipeline.core.errors import DataError, ParamsError
-from pipeline.core.params import FILE
+from pipeline.core.params import PARAMS_FILE
 
 UNREAD = {".m4a", ".aac", ".wma", ".mp4", ".wave", ".ape", ".wv", ".mka", ".webm"}  # recordings for other decoders
 SUFFIXES = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".aifc", ".au", ".snd"}
@@ -61,7 +61,7 @@ def read_csv(file: Path, key: str, columns: list[str]) -> pd.DataFrame:
     try:
         frame = pd.read_csv(file, dtype=str, keep_default_na=False)
     except OSError as error:
-        raise ParamsError(f"{FILE}: {key}: {file.absolute()}: {error.strerror}") from error
+        raise ParamsError(f"{PARAMS_FILE}: {key}: {file.absolute()}: {error.strerror}") from error
     except (ValueError, pd.errors.ParserError) as error:
         raise DataError(f"{file}: not a readable CSV table: {error}") from error
     for column in columns:

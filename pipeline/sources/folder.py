@@ -3,15 +3,15 @@
 from pathlib import Path
 
 from pipeline.core.errors import DataError, ParamsError
-from pipeline.core.params import FILE
+from pipeline.core.params import PARAMS_FILE
 from pipeline.sources.config import SPLITS, SourceConfig
 from pipeline.sources.files import SUFFIXES, audio_files, read_csv
-from pipeline.sources.tracks import Entry
+from pipeline.sources.tracks import AudioFile
 
 UNLABELLED = "unlabelled"
 
 
-def entries(source: SourceConfig) -> list[Entry]:
+def entries(source: SourceConfig) -> list[AudioFile]:
     """Every audio file below `source.path` in order of its path, with label and group.
 
     Raises:
@@ -20,7 +20,7 @@ def entries(source: SourceConfig) -> list[Entry]:
     """
     folder = Path(source.path)
     if not folder.is_dir():
-        raise ParamsError(f"{FILE}: source.path: there is no folder {folder.absolute()}")
+        raise ParamsError(f"{PARAMS_FILE}: source.path: there is no folder {folder.absolute()}")
     if source.folder.csv is not None:
         found = _from_csv(source, folder)
     else:
@@ -31,18 +31,18 @@ def entries(source: SourceConfig) -> list[Entry]:
     return found
 
 
-def _entry(path: str, group_by: str) -> Entry:
+def _entry(path: str, group_by: str) -> AudioFile:
     folders = path.split("/")[:-1]
     label = folders[0] if folders else UNLABELLED
     group = "/".join(folders[:2]) if group_by == "folder" and len(folders) > 1 else path
-    return Entry(path, label, group)
+    return AudioFile(path, label, group)
 
 
-def _from_csv(source: SourceConfig, folder: Path) -> list[Entry]:
+def _from_csv(source: SourceConfig, folder: Path) -> list[AudioFile]:
     """What the CSV lists: only those files, each with the columns that it has and the folder's rule for the others."""
     file = folder / str(source.folder.csv)  # inside, so that DVC sees a change of it
     if not file.resolve().is_relative_to(folder.resolve()):
-        raise ParamsError(f"{FILE}: source.folder.csv: {file} is not inside source.path; move it there")
+        raise ParamsError(f"{PARAMS_FILE}: source.folder.csv: {file} is not inside source.path; move it there")
     frame = read_csv(file, "source.folder.csv", ["path"])
     duplicated = frame.loc[frame["path"].duplicated(), "path"]
     if len(duplicated):
@@ -55,5 +55,7 @@ def _from_csv(source: SourceConfig, folder: Path) -> list[Entry]:
         if split not in (None, *SPLITS):
             raise DataError(f"{file} line {number}: split is '{split}', but must be train, valid or test (or empty)")
         default = _entry(row["path"], source.folder.group)
-        found.append(Entry(row["path"], row.get("label") or default.label, row.get("group") or default.group, split))
+        found.append(
+            AudioFile(row["path"], row.get("label") or default.label, row.get("group") or default.group, split)
+        )
     return sorted(found, key=lambda e: e.path)

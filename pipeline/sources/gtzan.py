@@ -12,14 +12,14 @@ from pipeline.core.errors import DataError
 from pipeline.sources.config import GtzanConfig
 from pipeline.sources.files import audio_files, is_audio
 from pipeline.sources.obtain import obtain
-from pipeline.sources.tracks import Entry
+from pipeline.sources.tracks import AudioFile
 
 KAGGLE = "andradaolteanu/gtzan-dataset-music-genre-classification"
 GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
 CLIP = re.compile(rf"(({'|'.join(GENRES)})\.\d{{5}})\.(wav|au)", re.IGNORECASE)
 
 
-def entries(config: GtzanConfig, audio: Path) -> list[Entry]:
+def entries(config: GtzanConfig, audio: Path) -> list[AudioFile]:
     """Every clip, known by its file's name `<genre>.<5 digits>.wav` or `.au`; label genre, group the clip itself.
 
     Args:
@@ -32,8 +32,8 @@ def entries(config: GtzanConfig, audio: Path) -> list[Entry]:
     """
     folder = obtain(config, "gtzan", KAGGLE, audio, is_audio)
     lists = {} if config.split == "random" else _lists()
-    found: dict[str, Entry] = {}
-    copies: list[Entry] = []
+    found: dict[str, AudioFile] = {}
+    copies: list[AudioFile] = []
     strays = []
     for path in audio_files(folder):
         match = CLIP.fullmatch(path.rsplit("/", 1)[-1])
@@ -42,10 +42,10 @@ def entries(config: GtzanConfig, audio: Path) -> list[Entry]:
             continue
         clip, genre = match[1].lower(), match[2].lower()
         if clip in found:
-            copies.append(Entry(path, genre, clip, excluded=f"the same clip as {found[clip].path}"))
+            copies.append(AudioFile(path, genre, clip, excluded=f"the same clip as {found[clip].path}"))
             continue
         excluded = "not in the fault-filtered lists" if config.split == "filtered" and clip not in lists else None
-        found[clip] = Entry(path, genre, clip, lists.get(clip), excluded)
+        found[clip] = AudioFile(path, genre, clip, lists.get(clip), excluded)
     if not found:
         raise DataError(f"{folder.absolute()}: no GTZAN clips (<genre>.<5 digits>.wav or .au); see docs/data.md")
     if strays:

@@ -15,7 +15,7 @@ from pipeline.sources.fetch import fetch
 from pipeline.sources.files import audio_files, is_audio, read_csv
 from pipeline.sources.folder import UNLABELLED
 from pipeline.sources.obtain import obtain
-from pipeline.sources.tracks import Entry
+from pipeline.sources.tracks import AudioFile
 
 KAGGLE = "imsparsh/musicnet-dataset"
 METADATA = "musicnet_metadata.csv"
@@ -23,7 +23,7 @@ COLUMNS = ["id", "composer", "composition", "catalog_name"]
 RECORDING = re.compile(r"(?:.*/)?(train|test)_data/(\d+)\.wav", re.IGNORECASE)
 
 
-def entries(config: MusicnetConfig, audio: Path) -> list[Entry]:
+def entries(config: MusicnetConfig, audio: Path) -> list[AudioFile]:
     """Every recording `train_data/<id>.wav` and `test_data/<id>.wav`; label composer, group composition.
 
     Args:
@@ -48,17 +48,17 @@ def entries(config: MusicnetConfig, audio: Path) -> list[Entry]:
     return [_entry(m[0], m[2], m[1].lower(), rows, heard if config.split == "published" else None) for m in found]
 
 
-def _entry(path: str, number: str, side: str, rows: dict[str, Any], heard: set[str] | None) -> Entry:
+def _entry(path: str, number: str, side: str, rows: dict[str, Any], heard: set[str] | None) -> AudioFile:
     """A recording of `side` train or test; `heard` are the compositions in the published test split, if it counts."""
     if number not in rows:
-        return Entry(path, UNLABELLED, number, excluded="it has no row in the metadata")
+        return AudioFile(path, UNLABELLED, number, excluded="it has no row in the metadata")
     label, group = rows[number]["composer"], _group(rows[number])
     if heard is None:
-        return Entry(path, label, group)
+        return AudioFile(path, label, group)
     if side == "test":
-        return Entry(path, label, group, "test")
+        return AudioFile(path, label, group, "test")
     excluded = "another movement of its composition is in the test split" if group in heard else None
-    return Entry(path, label, group, excluded=excluded)
+    return AudioFile(path, label, group, excluded=excluded)
 
 
 def _group(row: dict[str, str]) -> str:

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pipeline.core import workspace
 from pipeline.core.errors import DataError, ParamsError
-from pipeline.core.params import FILE
+from pipeline.core.params import PARAMS_FILE
 from pipeline.sources.config import PublishedConfig
 from pipeline.sources.fetch import fetch
 from pipeline.sources.progress import progress, size
@@ -30,7 +30,7 @@ def obtain(config: PublishedConfig, name: str, handle: str, audio: Path, wanted:
     """
     if config.path is not None:
         if not Path(config.path).is_dir():
-            raise ParamsError(f"{FILE}: source.{name}.path: there is no folder {Path(config.path).absolute()}")
+            raise ParamsError(f"{PARAMS_FILE}: source.{name}.path: there is no folder {Path(config.path).absolute()}")
         return Path(config.path)
     if config.kaggle:
         _copy(_from_kaggle(handle, name), audio, wanted)
@@ -38,7 +38,7 @@ def obtain(config: PublishedConfig, name: str, handle: str, audio: Path, wanted:
     if config.archive is not None:
         archive = Path(config.archive)
         if not archive.is_file():
-            raise ParamsError(f"{FILE}: source.{name}.archive: there is no file {archive.absolute()}")
+            raise ParamsError(f"{PARAMS_FILE}: source.{name}.archive: there is no file {archive.absolute()}")
     else:
         file = urlsplit(config.mirrors[0]).path.rsplit("/", 1)[-1]
         archive = fetch(config.mirrors, config.checksum, file or name, f"source.{name}.archive or .path")

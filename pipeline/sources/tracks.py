@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.audio.decode import Recording, UndecodableError
+from pipeline.audio.files import Recording, UndecodableError
 from pipeline.core import workspace
 from pipeline.sources.config import SourceConfig
 
@@ -33,7 +33,7 @@ class Track:
 
 
 @dataclass(frozen=True)
-class Entry:
+class AudioFile:
     """A file as a source names it, before anyone has opened it."""
 
     path: str
@@ -43,13 +43,13 @@ class Entry:
     excluded: str | None = None  # why the source leaves it out; None where it is used
 
 
-def root(source: SourceConfig) -> Path:
+def audio_folder(source: SourceConfig) -> Path:
     """The folder that `path` in tracks.parquet is relative to."""
     own = {"folder": source.path, "gtzan": source.gtzan.path, "musicnet": source.musicnet.path}.get(source.name)
     return workspace.RAW / "audio" if own is None else Path(own)
 
 
-def inspect(entry: Entry, folder: Path) -> Track:
+def read_track(entry: AudioFile, folder: Path) -> Track:
     """Read a file's header and hash its bytes; what gives none is rejected by stage windows, with the reason."""
     file = folder / entry.path
     rate = channels = frames = None
@@ -73,7 +73,7 @@ def inspect(entry: Entry, folder: Path) -> Track:
     )
 
 
-def table(tracks: Iterable[Track]) -> pd.DataFrame:
+def tracks_table(tracks: Iterable[Track]) -> pd.DataFrame:
     """tracks.parquet, in order of path. Two files that differ in their suffix alone keep it in their id."""
     frame = pd.DataFrame([asdict(t) for t in tracks]).sort_values("path", ignore_index=True)
     while (twice := frame["track_id"].duplicated(keep=False)).any():  # a path may be the stem of another: again

@@ -13,7 +13,7 @@ from typing import Any
 
 from pipeline.core import workspace
 from pipeline.core.errors import MelismaError
-from pipeline.core.params import FILE
+from pipeline.core.params import PARAMS_FILE
 from pipeline.studies.study import Experiment, apply, load
 
 LOCK = Path("dvc.lock")
@@ -74,7 +74,7 @@ def stash(experiment: Experiment, changed: str, head: str, message: str) -> str:
     """
     run_env = {"DVC_EXP_BASELINE_REV": head, "DVC_EXP_NAME": experiment.full, "DVC_ROOT": str(workspace.root())}
     arguments: dict[str, Any] = {"args": (), "kwargs": {"targets": [], "run_env": run_env}}
-    files = {str(FILE): text(experiment).encode(), ARGUMENTS: pickle.dumps(arguments)}
+    files = {str(PARAMS_FILE): text(experiment).encode(), ARGUMENTS: pickle.dumps(arguments)}
     if LOCK.is_file():  # so that it is known what is up to date, also where the file is not in Git
         files[str(LOCK)] = LOCK.read_bytes()
     unchanged = git("commit-tree", "-p", head, "-m", "index", f"{head}^{{tree}}", environment=NOBODY)

@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from pipeline.core.errors import MelismaError
-from pipeline.core.params import FILE
+from pipeline.core.params import PARAMS_FILE
 from pipeline.core.workspace import root
 from pipeline.schema import schema
 from pipeline.studies.commit import git
@@ -65,7 +65,7 @@ def code() -> Iterator[str]:
 
 def _params(revision: str) -> dict[str, Any] | None:
     try:
-        return _plain(yaml.safe_load(git("show", f"{revision}:./{FILE}")))
+        return _plain(yaml.safe_load(git("show", f"{revision}:./{PARAMS_FILE}")))
     except (MelismaError, yaml.YAMLError):  # of another version of the program
         return None
 

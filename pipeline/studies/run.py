@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 
 from pipeline.core import workspace
 from pipeline.core.errors import ParamsError
-from pipeline.core.params import RuntimeConfig, section, suggest
+from pipeline.core.params import RuntimeConfig, read_section, suggest
 from pipeline.core.process import cores
 from pipeline.studies import commit, completed, queue
 from pipeline.studies.queue import State
@@ -129,7 +129,7 @@ def _alone() -> AbstractContextManager[None]:
     """Others may follow the same queue, but one at a time changes it."""
     lock = workspace.state() / "locks" / "queue"
     lock.parent.mkdir(exist_ok=True)
-    return workspace.exclusive(lock, "filling DVC's queue")
+    return workspace.hold_lock(lock, "filling DVC's queue")
 
 
 def _states(wanted: list[Experiment], found: States, done: set[str], ended: State) -> States:
@@ -139,7 +139,7 @@ def _states(wanted: list[Experiment], found: States, done: set[str], ended: Stat
 
 def _jobs(experiment: Experiment) -> int:
     """Workers where none are asked for: one on a GPU, else one for every four cores, so that each has enough of it."""
-    device = section(RuntimeConfig, "runtime", raw=experiment.raw).device
+    device = read_section(RuntimeConfig, "runtime", raw=experiment.raw).device
     if device != "cpu":
         from pipeline.core.distributed import pick_device  # torch takes seconds
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from pipeline.core import workspace
 from pipeline.core.errors import MelismaError
-from pipeline.core.params import section
+from pipeline.core.params import read_section
 from pipeline.studies.study import Experiment
 from pipeline.tracking import log, search
 from pipeline.tracking.config import TrackingConfig
@@ -31,7 +31,7 @@ def tag(study: str) -> str:
 
 def kept() -> bool:
     """Whether this project keeps its runs in MLflow."""
-    return section(TrackingConfig, "tracking").enabled
+    return read_section(TrackingConfig, "tracking").enabled
 
 
 def note(study: str, revisions: dict[str, str], experiments: list[Experiment]) -> None:
@@ -147,7 +147,7 @@ def _made(identity: Identity, outcome: dict[str, Any], experiment: Experiment, f
         with _reading(experiment):
             for name in ("config.json", "history.csv"):
                 files.get_file(str(trained / name), f"{folder}/{name}")
-        tracking = section(TrackingConfig, "tracking")
+        tracking = read_section(TrackingConfig, "tracking")
         with record(tracking, "evaluate", identity, outcome["tags"]["evaluation"]) as run:
             run.trained(Path(folder))
             run.evaluated(outcome, is_new=False)

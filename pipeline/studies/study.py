@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from pipeline.core.errors import ParamsError
-from pipeline.core.params import FILE, Strict, parse, read, suggest
+from pipeline.core.params import PARAMS_FILE, Section, read_params, suggest, validate
 from pipeline.schema import schema
 from pipeline.studies import overrides
 
@@ -22,10 +22,10 @@ NAME = r"^[A-Za-z0-9_-]+$"  # of what becomes a part of the name of a DVC experi
 Label = Annotated[str, StringConstraints(pattern=NAME)]
 
 
-class Study(Strict):
+class Study(Section):
     """One file of studies/."""
 
-    base: Path = Field(FILE, description="a params file, from the project's folder")
+    base: Path = Field(PARAMS_FILE, description="a params file, from the project's folder")
     overrides: dict[str, Any] = Field(
         {},
         description="dotted key of the base: new value, in every experiment; `models.*.` before a key, here and below, "
@@ -94,7 +94,7 @@ def load(name: str) -> Study:
     if not re.match(NAME, name):
         raise ParamsError(f"{file}: DVC's experiments are called after it; take a name of letters, digits, - and _")
     with _in(file):
-        return parse(Study, read(file), "")
+        return validate(Study, read_params(file), "")
 
 
 def experiments(name: str) -> list[Experiment]:
@@ -109,12 +109,12 @@ def experiments(name: str) -> list[Experiment]:
         # Experiments come one after the other, each with all values of the grid.
         block = prod(map(len, study.grid.values())) if len(study.experiments) > 1 else 1
         for label, settings in _all(study):
-            raw = apply(study, settings, read(study.base))
+            raw = apply(study, settings, read_params(study.base))
             try:
                 schema.load(raw)
             except ParamsError as error:
                 raise ParamsError(
-                    f"{label}: {str(error).removeprefix(f'{FILE}: ')}" if label else str(error)
+                    f"{label}: {str(error).removeprefix(f'{PARAMS_FILE}: ')}" if label else str(error)
                 ) from error
             if label in found:
                 raise ParamsError(f"two experiments are called '{label}'")
@@ -180,5 +180,5 @@ def _in(file: Path) -> Iterator[None]:
     try:
         yield
     except ParamsError as error:
-        said = str(error).removeprefix(f"{FILE}: ").removeprefix(f"{file}: ")
+        said = str(error).removeprefix(f"{PARAMS_FILE}: ").removeprefix(f"{file}: ")
         raise ParamsError(f"{file}: {said}") from error

@@ -4,13 +4,13 @@ import warnings
 
 from pydantic import Field
 
-from pipeline.core.params import Strict
+from pipeline.core.params import Section
 
 with warnings.catch_warnings():
     # Every pydantic class inherits a method `register` for abstract base classes, which a field may hide.
     warnings.filterwarnings("ignore", 'Field name "register"', UserWarning)
 
-    class TrackingConfig(Strict):
+    class TrackingConfig(Section):
         """What goes to MLflow. No result depends on it."""
 
         enabled: bool = Field(True, description="record at MLFLOW_TRACKING_URI, or in mlflow.db of the project")

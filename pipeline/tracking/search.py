@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from pipeline.core.errors import MelismaError, ParamsError
-from pipeline.core.params import section, suggest
+from pipeline.core.params import read_section, suggest
 from pipeline.tracking import outbox, store
 from pipeline.tracking.config import TrackingConfig
 
@@ -140,7 +140,7 @@ def reached() -> Iterator[Any]:
 
 def experiments(client: Any) -> list[str]:
     """The id of the project's experiment, where it was made."""
-    found = client.get_experiment_by_name(section(TrackingConfig, "tracking").experiment)
+    found = client.get_experiment_by_name(read_section(TrackingConfig, "tracking").experiment)
     return [found.experiment_id] if found else []
 
 

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from filelock import FileLock
 
 from pipeline.core import workspace
-from pipeline.core.params import section
+from pipeline.core.params import read_section
 from pipeline.tracking.config import TrackingConfig
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def sending_files() -> Iterator[None]:
 
 def prepare() -> None:
     """Create the database and the experiment, where they are missing."""
-    experiment(client(), section(TrackingConfig, "tracking").experiment)
+    experiment(client(), read_section(TrackingConfig, "tracking").experiment)
 
 
 def client() -> "MlflowClient":

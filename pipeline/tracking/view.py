@@ -3,7 +3,7 @@
 import json
 from typing import TYPE_CHECKING
 
-from pipeline.core.params import section
+from pipeline.core.params import read_section
 from pipeline.tracking import store
 from pipeline.tracking.config import TrackingConfig
 
@@ -36,7 +36,7 @@ def fragment(client: "MlflowClient") -> str:
 
     The UI's part for agents, which it opens on, has no list of models; other views stay a click away.
     """
-    number = store.experiment(client, section(TrackingConfig, "tracking").experiment)
+    number = store.experiment(client, read_section(TrackingConfig, "tracking").experiment)
     state = json.dumps(STATE)
     if client.get_experiment(number).tags.get(TAG) != state:
         client.set_experiment_tag(number, TAG, state)

@@ -7,19 +7,19 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from pipeline.core.errors import DataError
-from pipeline.core.params import FILE, Strict, entry, flatten, parse
+from pipeline.core.params import PARAMS_FILE, Section, flatten, get_entry, validate
 from pipeline.losses.config import LossConfig
 from pipeline.models.config import BottleneckConfig, ConditionConfig, NetworkConfig
 
 
-class PlateauConfig(Strict):
+class PlateauConfig(Section):
     """When the schedule `plateau` lowers the learning rate, and by how much."""
 
     patience: int = Field(5, ge=1, description="epochs without a better validation objective")
     factor: float = Field(0.5, gt=0, lt=1, description="by which the rate is multiplied then")
 
 
-class TrainConfig(Strict):
+class TrainConfig(Section):
     """Defaults of training; `models.<variant>.train` overrides any of them."""
 
     epochs: int = Field(30, ge=1, description="passes over the train windows, at most")
@@ -61,7 +61,7 @@ class TrainConfig(Strict):
         return self
 
 
-class VariantConfig(Strict):
+class VariantConfig(Section):
     """One model: input x network x bottleneck x loss. One with a linear bottleneck is a baseline: it has no loss."""
 
     representation: str = Field(description="what it sees of a window: a name under `representations`")
@@ -117,9 +117,9 @@ def variant(raw: Mapping[str, Any], name: str) -> tuple[VariantConfig, TrainConf
     Raises:
         ParamsError: there is no such variant, or one of its keys is wrong.
     """
-    config = parse(VariantConfig, entry(raw, "models", name), f"models.{name}")
-    defaults = parse(TrainConfig, raw.get("train") or {}, "train")
-    return config, parse(TrainConfig, {**defaults.model_dump(), **config.train}, f"models.{name}.train")
+    config = validate(VariantConfig, get_entry(raw, "models", name), f"models.{name}")
+    defaults = validate(TrainConfig, raw.get("train") or {}, "train")
+    return config, validate(TrainConfig, {**defaults.model_dump(), **config.train}, f"models.{name}.train")
 
 
 def decisive(config: VariantConfig, train: TrainConfig) -> dict[str, Any]:
@@ -147,5 +147,5 @@ def check_trained(folder: Path, described: Mapping[str, Any], wanted: Mapping[st
         then.pop("bottleneck.latent", None)
     for key in sorted(now.keys() | then.keys()):
         if (value := now.get(key)) != (old := then.get(key)):
-            differs = f"trained with {key} {old}, where {FILE} has {value}"
+            differs = f"trained with {key} {old}, where {PARAMS_FILE} has {value}"
             raise DataError(f"{folder}: {differs}; run `dvc repro --force train@{described['variant']}`")

@@ -27,7 +27,7 @@ def restore(fingerprint: str, to: Path) -> bool:
 
 def alone(fingerprint: str, doing: str) -> AbstractContextManager[None]:
     """Keep other processes away from the training of this fingerprint, wherever they run it for this project."""
-    return workspace.exclusive(workspace.state() / "locks" / fingerprint, doing)
+    return workspace.hold_lock(workspace.state() / "locks" / fingerprint, doing)
 
 
 def unfinished(fingerprint: str) -> Path:

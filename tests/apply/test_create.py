@@ -49,9 +49,9 @@ def test_the_ends_of_a_walk_are_the_windows_asked_for(tmp_path, variant, songs):
     audio = soundfile.read(tmp_path / "walk.wav")[0]
     for path, start, part in ((songs[0], 1.0, slice(None, 3000)), (songs[1], 0.5, slice(-3000, None))):
         own, rate = soundfile.read(path, dtype="float32")
-        window = create.resampled([own], rate, RATE)
+        window = create.resample_blocks([own], rate, RATE)
         window = np.concatenate(list(window))[round(start * RATE) :][: RATE // 2]
-        window = np.concatenate(list(create.resampled([window], RATE, 8000)))[part]
+        window = np.concatenate(list(create.resample_blocks([window], RATE, 8000)))[part]
         assert np.abs(audio[part] - window)[300:-300].max() < 0.01
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soxr
 
-from pipeline.audio.resample import resample, resampled
+from pipeline.audio.resample import resample, resample_blocks
 from tests.recordings import tone
 
 RATES = (8000, 11025, 16000, 22050, 44100, 48000, 96000, 192000)
@@ -21,7 +21,7 @@ def parts(audio: np.ndarray, seed: int) -> list[np.ndarray]:
 @pytest.mark.parametrize(("rate", "target"), [*product(RATES, (22050, 3000)), (3000, 22050)])
 def test_blocks_give_what_the_whole_gives_with_the_exact_length(rate, target):
     audio = np.random.default_rng(rate).uniform(-1, 1, rate + 137).astype(np.float32)
-    result = np.concatenate(list(resampled(parts(audio, target), rate, target)))
+    result = np.concatenate(list(resample_blocks(parts(audio, target), rate, target)))
     assert result.dtype == np.float32 and len(result) == round(len(audio) * target / rate)
     expected = soxr.resample(audio, rate, target, quality="HQ")
     shared = min(len(result), len(expected))

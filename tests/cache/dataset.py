@@ -12,7 +12,7 @@ from pipeline.cache.build import collect, compute
 from pipeline.cache.plan import plan
 from pipeline.sources import folder
 from pipeline.sources.config import FolderConfig, SourceConfig
-from pipeline.sources.tracks import inspect, table
+from pipeline.sources.tracks import read_track, tracks_table
 from pipeline.windows import plan as windows_plan
 from pipeline.windows.config import WindowsConfig
 from pipeline.windows.table import build
@@ -21,7 +21,7 @@ from pipeline.windows.table import build
 def tables(root: Path, seconds: float = 1.0, **settings: Any) -> tuple[pd.DataFrame, pd.DataFrame]:
     """windows.parquet and tracks.parquet of the recordings below `root`, each of them a group."""
     entries = folder.entries(SourceConfig(name="folder", path=str(root), folder=FolderConfig(group="file")))
-    tracks = table(inspect(entry, root) for entry in entries)
+    tracks = tracks_table(read_track(entry, root) for entry in entries)
     config = WindowsConfig(seconds=seconds, **settings)
     found = [windows_plan.inspect((path, None), root, config) for path in tracks["path"]]
     return build(tracks, found, config)[0], tracks

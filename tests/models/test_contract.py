@@ -14,7 +14,7 @@ from pipeline.models.vae import build
 from pipeline.schema import schema
 from pipeline.training import pca
 
-RAW = params.read()
+RAW = params.read_params()
 PARAMS = schema.load(RAW)
 VARIANTS = sorted(PARAMS.models)
 LEARNED = [name for name in VARIANTS if PARAMS.models[name].loss]

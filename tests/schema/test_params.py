@@ -11,7 +11,7 @@ from pipeline.core.errors import ParamsError
 from pipeline.schema import keys, schema
 from pipeline.training.config import variant
 
-RAW = params.read()
+RAW = params.read_params()
 
 
 VAMP = {"type": "gaussian", "prior": {"type": "vamp"}}
@@ -158,7 +158,7 @@ def test_unreadable_file(tmp_path, monkeypatch, content, message):
     if content is not None:
         (tmp_path / "params.yaml").write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(ParamsError, match=message):
-        params.read()
+        params.read_params()
 
 
 def test_dvc_may_turn_numbers_into_others_of_the_same_value():
@@ -196,7 +196,7 @@ def test_a_baseline_has_no_loss_and_all_others_have_one():
 
 def test_no_anchors_or_aliases():
     """`dvc exp run -S` loses or spreads an override there."""
-    tokens = [type(token) for token in yaml.scan(params.FILE.read_text(encoding="utf-8"))]
+    tokens = [type(token) for token in yaml.scan(params.PARAMS_FILE.read_text(encoding="utf-8"))]
     assert not {yaml.AnchorToken, yaml.AliasToken} & set(tokens)
 
 

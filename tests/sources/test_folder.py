@@ -5,7 +5,7 @@ import pytest
 from pipeline.core.errors import DataError, ParamsError
 from pipeline.sources import folder
 from pipeline.sources.config import FolderConfig, SourceConfig
-from pipeline.sources.tracks import Entry, Track, inspect, table
+from pipeline.sources.tracks import AudioFile, Track, read_track, tracks_table
 from tests.recordings import make_folder
 
 
@@ -24,10 +24,10 @@ def test_label_is_the_first_level_and_group_the_folder_below(tmp_path):
         tmp_path, "jazz/miles/a.wav", "jazz/miles/live/b.FLAC", "jazz/c.ogg", "d.mp3", "jazz/notes.txt", "jazz/._c.ogg"
     )
     assert folder.entries(source(tmp_path)) == [
-        Entry("d.mp3", "unlabelled", "d.mp3"),
-        Entry("jazz/c.ogg", "jazz", "jazz/c.ogg"),
-        Entry("jazz/miles/a.wav", "jazz", "jazz/miles"),
-        Entry("jazz/miles/live/b.FLAC", "jazz", "jazz/miles"),
+        AudioFile("d.mp3", "unlabelled", "d.mp3"),
+        AudioFile("jazz/c.ogg", "jazz", "jazz/c.ogg"),
+        AudioFile("jazz/miles/a.wav", "jazz", "jazz/miles"),
+        AudioFile("jazz/miles/live/b.FLAC", "jazz", "jazz/miles"),
     ]
     assert {e.group for e in folder.entries(source(tmp_path, group="file"))} == {
         "d.mp3",
@@ -41,8 +41,8 @@ def test_csv_says_what_it_knows(tmp_path):
     touch(tmp_path, "a/x.wav", "a/y.wav", "b/z.wav")
     (tmp_path / "t.csv").write_text("path,label,group,split\nb/z.wav,,,test\na/x.wav,rock,band one,\n")
     assert folder.entries(source(tmp_path, csv="t.csv")) == [
-        Entry("a/x.wav", "rock", "band one", None),
-        Entry("b/z.wav", "b", "b/z.wav", "test"),
+        AudioFile("a/x.wav", "rock", "band one", None),
+        AudioFile("b/z.wav", "b", "b/z.wav", "test"),
     ]
 
 
@@ -86,7 +86,7 @@ def test_folder_without_audio(tmp_path):
 
 def test_track_ids_are_unique_whatever_the_names():
     names = ["a.wav", "a.mp3", "a.wav.flac", "b.ogg"]
-    frame = table(Track(n.rsplit(".", 1)[0], n, "l", n, None, None, 1, 1, 1, "") for n in names)
+    frame = tracks_table(Track(n.rsplit(".", 1)[0], n, "l", n, None, None, 1, 1, 1, "") for n in names)
     assert dict(zip(frame["path"], frame["track_id"], strict=True)) == {
         "a.wav": "a.wav",
         "a.mp3": "a.mp3",
@@ -99,7 +99,7 @@ def test_tracks_table(tmp_path):
     make_folder(tmp_path, labels=1, tracks=1, seconds=2.0)
     touch(tmp_path, "label0/track0.ogg")
     entries = folder.entries(source(tmp_path))
-    frame = table(inspect(e, tmp_path) for e in entries)
+    frame = tracks_table(read_track(e, tmp_path) for e in entries)
     assert frame["track_id"].tolist() == ["label0/track0.ogg", "label0/track0.wav"]  # the stem would stand for two
     assert frame["frames"].isna().tolist() == [True, False]
     good = frame.iloc[1]

@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 
 from pipeline.core.errors import DataError, ParamsError
-from pipeline.core.params import parse
+from pipeline.core.params import validate
 from pipeline.sources import gtzan
 from pipeline.sources.config import GtzanConfig, SourceConfig
-from pipeline.sources.tracks import Entry, inspect, root, table
+from pipeline.sources.tracks import AudioFile, audio_folder, read_track, tracks_table
 from tests.sources.datasets import checksum, make_gtzan, pack
 from tests.sources.server import Served
 
@@ -26,7 +26,7 @@ def touch(folder, *paths: str):
     return folder
 
 
-def entries(tmp_path, **settings) -> list[Entry]:
+def entries(tmp_path, **settings) -> list[AudioFile]:
     return gtzan.entries(GtzanConfig(**settings), tmp_path / "audio")
 
 
@@ -86,7 +86,7 @@ def test_a_clip_that_is_there_twice_is_used_once(tmp_path):
 def test_excluded_clips_are_in_the_table_with_their_reason(tmp_path):
     make_gtzan(tmp_path / "set", [next(iter(LISTED)), UNLISTED[0]], seconds=0.1)
     found = entries(tmp_path, path=str(tmp_path / "set"))
-    frame = table(inspect(e, tmp_path / "set") for e in found)
+    frame = tracks_table(read_track(e, tmp_path / "set") for e in found)
     reasons = dict(zip(frame["group"], frame["excluded"].fillna(""), strict=True))
     assert reasons == {next(iter(LISTED)): "", UNLISTED[0]: "not in the fault-filtered lists"}
     assert frame["frames"].tolist() == [2205, 2205]  # also of those that are left out
@@ -144,14 +144,16 @@ def test_what_does_not_exist_names_its_key(tmp_path):
 )
 def test_settings_that_make_no_sense(settings, message):
     with pytest.raises(ParamsError, match=message.replace(".", r"\.")):
-        parse(SourceConfig, {"name": "gtzan", "gtzan": settings}, "source")
+        validate(SourceConfig, {"name": "gtzan", "gtzan": settings}, "source")
 
 
 def test_the_root_follows_from_params_alone(project):
     own = {"gtzan": {"path": "/a"}, "musicnet": {"path": "/b"}, "path": "/c"}
-    places = {name: str(root(SourceConfig(name=name, **own))) for name in ("synth", "folder", "gtzan", "musicnet")}
+    places = {
+        name: str(audio_folder(SourceConfig(name=name, **own))) for name in ("synth", "folder", "gtzan", "musicnet")
+    }
     assert places == {"synth": "data/raw/audio", "folder": "/c", "gtzan": "/a", "musicnet": "/b"}
-    assert str(root(SourceConfig(name="gtzan"))) == "data/raw/audio"
+    assert str(audio_folder(SourceConfig(name="gtzan"))) == "data/raw/audio"
 
 
 def fake_kaggle(monkeypatch, download) -> None:

@@ -8,7 +8,7 @@ import pytest
 from pipeline.core.errors import DataError, ParamsError
 from pipeline.sources import musicnet
 from pipeline.sources.config import MusicnetConfig
-from pipeline.sources.tracks import Entry, inspect
+from pipeline.sources.tracks import AudioFile, read_track
 from tests.sources.datasets import MUSICNET, checksum, make_musicnet, pack, write_metadata
 from tests.sources.server import Served
 
@@ -21,11 +21,11 @@ def folder(tmp_path_factory):
     return make_musicnet(tmp_path_factory.mktemp("set"), metadata="musicnet_metadata.csv", seconds=0.1)
 
 
-def entries(tmp_path, **settings) -> list[Entry]:
+def entries(tmp_path, **settings) -> list[AudioFile]:
     return musicnet.entries(MusicnetConfig(**settings), tmp_path / "audio")
 
 
-def by_id(found: list[Entry]) -> dict[str, Entry]:
+def by_id(found: list[AudioFile]) -> dict[str, AudioFile]:
     return {e.path.rsplit("/", 1)[-1].removesuffix(".wav"): e for e in found}
 
 
@@ -52,7 +52,7 @@ def test_random_split_leaves_all_to_stage_windows(tmp_path, folder):
 
 
 def test_float_wav_of_any_length_is_read(tmp_path, folder):
-    track = inspect(by_id(entries(tmp_path, path=str(folder)))["1003"], folder)
+    track = read_track(by_id(entries(tmp_path, path=str(folder)))["1003"], folder)
     assert (track.sample_rate, track.channels, track.frames) == (44100, 1, 30870)
 
 

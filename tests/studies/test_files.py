@@ -16,7 +16,7 @@ from pipeline.studies import study as studies
 @pytest.mark.parametrize("name", studies.names())
 def test_every_study_passes_the_schema_and_changes_the_base(name):
     found = [schema.load(one.raw) for one in studies.experiments(name)]
-    assert all(one != schema.load(params.read()) for one in found)
+    assert all(one != schema.load(params.read_params()) for one in found)
     assert all(one != other for i, one in enumerate(found) for other in found[:i])
 
 
@@ -61,7 +61,7 @@ def test_a_study_may_add_a_variant_and_a_key_that_the_base_leaves_out(written):
 
 def test_a_study_may_make_its_variants_of_those_of_the_base(written):
     written(models={"pca": {}, "long": {"from": "mel_conv", "train.epochs": 50, "loss.kl.beta": 0.5}})
-    models, base = (schema.load(raw).models for raw in (studies.params("mine"), params.read()))
+    models, base = (schema.load(raw).models for raw in (studies.params("mine"), params.read_params()))
     assert set(models) == {"pca", "long"} and models["pca"] == base["pca"]
     assert models["long"].train["epochs"] == 50 and models["long"].loss.kl.beta == 0.5
     assert models["long"].network == base["mel_conv"].network and base["mel_conv"].loss.kl.beta == 1.0
@@ -99,7 +99,7 @@ def test_a_study_that_is_not_there_is_named(written):
 def test_the_command_puts_a_study_in_the_place_of_the_params(written):
     written(overrides={"train.epochs": 2})
     assert yaml.safe_load(CliRunner().invoke(app, ["params", "--study", "mine"]).stdout)["train"]["epochs"] == 2
-    assert params.read()["train"]["epochs"] != 2
+    assert params.read_params()["train"]["epochs"] != 2
     result = CliRunner().invoke(app, ["params", "--study", "mine", "--output", "params.yaml"])
     assert (result.exit_code, result.stdout) == (0, "")
     assert schema.load().train.epochs == 2

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.core.errors import DataError
-from pipeline.core.params import read
+from pipeline.core.params import read_params
 from pipeline.training.config import check_trained, decisive, variant
 
 FOLDER = Path("data/models/mel_cvae/seed-0")
@@ -14,7 +14,7 @@ FOLDER = Path("data/models/mel_cvae/seed-0")
 
 @pytest.fixture(scope="module")
 def raw():
-    return read()
+    return read_params()
 
 
 def kept(raw, name):

@@ -1,5 +1,6 @@
 """Audio files to mono float32, a block at a time: memory does not grow with a recording's length."""
 
+import io
 import re
 import stat
 from collections.abc import Iterator
@@ -59,7 +60,7 @@ class Recording:
         """All samples from the start, mixed to mono: (n,) float32 blocks, n > 0.
 
         They are as decoded: values may lie beyond [-1, 1] or be NaN or infinite, and a file that ends before its header
-        says gives what is there. `limited` makes them fit for use.
+        says gives what is there. `limit` makes them fit for use.
 
         Raises:
             UndecodableError: reason "undecodable", "empty" for a file without samples, or "changed" for one that was
@@ -113,8 +114,19 @@ def _state(path: Path) -> tuple[int, int]:
     return found.st_size, found.st_mtime_ns
 
 
-def limited(block: np.ndarray) -> np.ndarray:
+def limit(block: np.ndarray) -> np.ndarray:
     """Samples in [-1, 1]: what lies beyond is limited to them, and NaN and infinity count as 0."""
     if max(block.max(), -block.min()) <= 1:  # false where there is a NaN
         return block
     return np.nan_to_num(block, nan=0.0, posinf=0.0, neginf=0.0).clip(-1, 1)
+
+
+def write_wav(path: Path, audio: np.ndarray, rate: int) -> None:
+    """Write (samples,) float in [-1, 1] as 16-bit PCM.
+
+    Raises:
+        OSError: it cannot be written. (libsndfile itself would only say "System error" of a full disk.)
+    """
+    content = io.BytesIO()
+    soundfile.write(content, audio, rate, format="WAV", subtype="PCM_16")
+    path.write_bytes(content.getvalue())

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipeline.audio import decode
-from pipeline.audio.decode import Recording, UndecodableError, limited
+from pipeline.audio import files
+from pipeline.audio.files import Recording, UndecodableError, limit
 from tests.recordings import tone
 
 RATE = 22050
@@ -45,7 +45,7 @@ def test_every_format_decodes_to_the_same_tone(tmp_path, suffix):
      ("flac", "PCM_S8"), ("aiff", "PCM_16"), ("au", "PCM_24")],
 )  # fmt: skip
 def test_blocks_are_the_whole_file(tmp_path, monkeypatch, channels, suffix, subtype):
-    monkeypatch.setattr(decode, "BLOCK_SAMPLES", 1000)
+    monkeypatch.setattr(files, "BLOCK_SAMPLES", 1000)
     path = tmp_path / f"a.{suffix}"
     soundfile.write(path, np.random.default_rng(0).uniform(-1, 1, (12_345, channels)), RATE, subtype=subtype)
     expected = soundfile.read(path, dtype="float32", always_2d=True)[0]
@@ -60,7 +60,7 @@ def test_blocks_are_the_whole_file(tmp_path, monkeypatch, channels, suffix, subt
 
 
 def test_more_channels_than_a_block_holds_samples(tmp_path, monkeypatch):
-    monkeypatch.setattr(decode, "BLOCK_SAMPLES", 4)
+    monkeypatch.setattr(files, "BLOCK_SAMPLES", 4)
     soundfile.write(tmp_path / "a.wav", np.tile(np.linspace(-0.5, 0.5, 9)[:, None], 8), RATE, subtype="FLOAT")
     np.testing.assert_allclose(whole(tmp_path / "a.wav"), np.linspace(-0.5, 0.5, 9), atol=1e-7)
 
@@ -120,7 +120,7 @@ def test_a_length_that_was_not_known_when_it_was_written_is_no_promise(tmp_path,
 
 
 def test_a_file_that_grows_while_it_is_read_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(decode, "BLOCK_SAMPLES", 1000)
+    monkeypatch.setattr(files, "BLOCK_SAMPLES", 1000)
     soundfile.write(tmp_path / "a.wav", tone(0.5), RATE)
     with Recording(tmp_path / "a.wav") as recording, pytest.raises(UndecodableError) as caught:
         for number, _ in enumerate(recording.blocks()):
@@ -160,7 +160,7 @@ def test_infinities_that_cancel_are_not_a_number_and_no_warning(tmp_path):
 
 def test_limited_brings_every_sample_into_range_and_leaves_good_ones_alone():
     good = np.array([-1, -0.3, 0, 0.7, 1], np.float32)
-    assert limited(good) is good
+    assert limit(good) is good
     bad = np.array([-1.5, -1, 0.25, 3e38, np.nan, np.inf, -np.inf], np.float32)
-    np.testing.assert_array_equal(limited(bad), np.array([-1, -1, 0.25, 1, 0, 0, 0], np.float32))
-    np.testing.assert_array_equal(limited(np.array([0.5, np.nan], np.float32)), np.array([0.5, 0], np.float32))
+    np.testing.assert_array_equal(limit(bad), np.array([-1, -1, 0.25, 1, 0, 0, 0], np.float32))
+    np.testing.assert_array_equal(limit(np.array([0.5, np.nan], np.float32)), np.array([0.5, 0], np.float32))
