@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from pipeline.apply.trained import Trained
-from pipeline.audio.cut import cuts, padded
-from pipeline.audio.decode import limited
+from pipeline.audio.cut import cut_windows, pad
+from pipeline.audio.files import limit
 from pipeline.audio.mel import LogMel
 from pipeline.audio.representation import MelConfig, WaveformConfig
 from pipeline.audio.scale import INT16_PEAK, below_peak, to_db, to_unit
@@ -47,7 +47,7 @@ def batches(trained: Trained, blocks: Iterable[np.ndarray], hop: int) -> Iterato
     """
     cut = _windows(blocks, trained.length, hop)
     while part := list(islice(cut, BATCH)):
-        audio = [padded(found, trained.length) for _, found in part]
+        audio = [pad(found, trained.length) for _, found in part]
         x, peaks = represent(audio, trained.representation)
         starts, filled = (np.array(values) for values in zip(*((s, len(a)) for s, a in part), strict=True))
         yield Batch(starts, filled, x.to(trained.device), peaks)
@@ -56,7 +56,7 @@ def batches(trained: Trained, blocks: Iterable[np.ndarray], hop: int) -> Iterato
 def _windows(blocks: Iterable[np.ndarray], length: int, hop: int) -> Iterator[tuple[int, np.ndarray]]:
     """Start and samples, fewer than `length` of the last."""
     reached = 0
-    for start, audio in zip(count(0, hop), cuts(blocks, count(0, hop), length), strict=False):
+    for start, audio in zip(count(0, hop), cut_windows(blocks, count(0, hop), length), strict=False):
         if start + len(audio) <= reached:  # the one before ended with the recording
             return
         reached = start + len(audio)
@@ -71,7 +71,7 @@ def represent(windows: list[np.ndarray], config: MelConfig | WaveformConfig) -> 
     Bit for bit what a model is trained on: stored in 16 bits, then brought to [0, 1] or [-1, 1].
     """
     if isinstance(config, WaveformConfig):
-        stored = np.stack([np.rint(limited(audio) * INT16_PEAK).astype(np.int16) for audio in windows])
+        stored = np.stack([np.rint(limit(audio) * INT16_PEAK).astype(np.int16) for audio in windows])
         return to_unit(torch.from_numpy(stored).float(), "waveform")[:, None], np.zeros(len(windows))
     levels = torch.stack([_log_mel(config)(audio) for audio in windows])
     return to_unit(below_peak(levels).half().float(), "mel")[:, None], levels.amax((1, 2)).numpy()
