@@ -1,4 +1,4 @@
-"""Train, valid and test by group, stratified by label."""
+"""Assign recordings to train, valid and test by group, so that nothing leaks from one split into another."""
 
 import hashlib
 
@@ -7,39 +7,91 @@ import pandas as pd
 from pipeline.core.errors import DataError
 from pipeline.sources.config import SPLITS
 from pipeline.windows.config import WindowsConfig
+from pipeline.windows.inspection import Inspection, Rejection
+
+ORIGINAL_FIRST = ("test", "valid", "train", None)  # of equal recordings, the one in the first of these is the original
 
 
-def assign(windows: pd.DataFrame, config: WindowsConfig) -> dict[str, str]:
-    """The split of each group, so that no group is on two sides.
+def join_duplicates(
+    tracks: pd.DataFrame, inspections: list[Inspection], keep: bool
+) -> tuple[pd.DataFrame, list[Rejection]]:
+    """Put recordings with equal audio into one group, or drop all but one of them.
 
-    Within a label, groups come in an order drawn from the seed and each goes where it brings the shares of windows
-    closest to `config.splits`; every split gets a group of each label that has enough of them. A label with fewer is
-    wholly in train. Groups that the source has placed (column split) stay there, and where it has filled valid or test
-    (as MusicNet does with test) no other group joins them.
+    A copy that the source has placed in another split than its original is always dropped: published test recordings
+    are neither trained on nor joined by others.
 
     Args:
-        windows: one row per usable window with columns label, group and split (None where the source has no say).
+        tracks: columns path, group and split (None: the source does not say).
+        inspections: of each track.
+        keep: whether copies stay.
+
+    Returns:
+        Per track `group` and `copy_of` (path of the original, or None); the dropped copies.
+    """
+    by_digest: dict[str, list[int]] = {}
+    for row, inspection in enumerate(inspections):
+        if inspection.digest:
+            by_digest.setdefault(inspection.digest, []).append(row)
+    paths, groups = tracks["path"].tolist(), tracks["group"].tolist()
+    given = {group: split for group, split in zip(groups, tracks["split"], strict=True) if isinstance(split, str)}
+    splits = [given.get(group) for group in groups]  # one recording with a split decides for its whole group
+    parents: dict[str, str] = {}  # a group, and the group that it has joined
+    copy_of: list[str | None] = [None] * len(paths)
+    dropped = []
+
+    def root_of(group: str) -> str:
+        while group in parents:
+            group = parents[group]
+        return group
+
+    for rows in by_digest.values():
+        original, *copies = sorted(rows, key=lambda row: (ORIGINAL_FIRST.index(splits[row]), paths[row]))
+        for copy in copies:
+            copy_of[copy] = paths[original]
+            if keep and splits[copy] == splits[original]:
+                parent, child = sorted((root_of(groups[original]), root_of(groups[copy])))
+                if parent != child:
+                    parents[child] = parent
+            else:
+                dropped.append(Rejection(paths[copy], None, "duplicate", f"the same audio as {paths[original]}"))
+    joined = [root_of(group) for group in groups]
+    return pd.DataFrame({"group": joined, "copy_of": copy_of}, index=tracks.index), dropped
+
+
+def assign_splits(windows: pd.DataFrame, config: WindowsConfig) -> dict[str, str]:
+    """The split of each group.
+
+    Within a label, groups come in a random order that follows from the seed. Each goes to the split that brings the
+    shares of windows closest to `config.splits`; each split gets at least one group of the label. A label with too few
+    groups for that is in train alone. A group that the source has placed (column split) stays there. If the source has
+    filled valid or test (as MusicNet does with test), no other group joins that split.
+
+    Args:
+        windows: a row per usable window with columns label, group and split (None: the source does not say).
         config: shares and seed.
 
     Raises:
         DataError: the source places a group in two splits, or a split would have no window.
     """
     groups = windows.groupby("group", sort=True)
-    placed = groups["split"].agg(lambda s: sorted(set(s.dropna())))
-    torn = placed[placed.map(len) > 1]
-    if len(torn):
-        raise DataError(f"group '{torn.index[0]}' is in {' and '.join(torn.iloc[0])}; a group must be in one split")
-    result = {str(group): where[0] for group, where in placed.items() if where}
-    splits = [s for s in SPLITS if s == "train" or s not in result.values()]  # where the others may go
+    given = groups["split"].agg(lambda splits: sorted(set(splits.dropna())))
+    ambiguous = given[given.map(len) > 1]
+    if len(ambiguous):
+        group, splits = ambiguous.index[0], " and ".join(ambiguous.iloc[0])
+        raise DataError(f"group '{group}' is in {splits}; a group must be in one split")
+    result = {str(group): splits[0] for group, splits in given.items() if splits}
+    open_splits = [split for split in SPLITS if split == "train" or split not in result.values()]
     table = pd.DataFrame({"size": groups.size(), "label": groups["label"].agg(lambda s: s.mode().iloc[0])})
     for _, members in table.groupby("label", sort=True):
-        sizes = {str(g): int(n) for g, n in members["size"].items()}
-        have = {s: sum(n for g, n in sizes.items() if result.get(g) == s) for s in SPLITS}
-        free = [g for g in sizes if g not in result]
-        free.sort(key=lambda g: hashlib.sha256(f"{config.seed}:{g}".encode()).digest())
-        enough = len(free) >= sum(have[s] == 0 for s in splits)
-        result |= _spread(free, sizes, have, splits, config) if enough else dict.fromkeys(free, "train")
-    empty = [s for s in SPLITS if s not in result.values()]
+        sizes = {str(group): int(size) for group, size in members["size"].items()}
+        counts = {split: sum(n for group, n in sizes.items() if result.get(group) == split) for split in SPLITS}
+        free = [group for group in sizes if group not in result]
+        free.sort(key=lambda group: hashlib.sha256(f"{config.seed}:{group}".encode()).digest())
+        if len(free) >= sum(counts[split] == 0 for split in open_splits):
+            result |= _share_out({group: sizes[group] for group in free}, counts, open_splits, config)
+        else:
+            result |= dict.fromkeys(free, "train")
+    empty = [split for split in SPLITS if split not in result.values()]
     if empty:
         raise DataError(
             f"too little data for three splits: {' and '.join(empty)} would have no windows; {len(table)} groups in "
@@ -48,20 +100,31 @@ def assign(windows: pd.DataFrame, config: WindowsConfig) -> dict[str, str]:
     return result
 
 
-def _spread(
-    order: list[str], sizes: dict[str, int], have: dict[str, int], splits: list[str], config: WindowsConfig
+def _share_out(
+    sizes: dict[str, int], counts: dict[str, int], splits: list[str], config: WindowsConfig
 ) -> dict[str, str]:
-    """Share out the groups in `order` among `splits`, given the windows that each already has (updated in place)."""
-    shares = {s: getattr(config.splits, s) for s in splits}
-    targets = {s: share / sum(shares.values()) for s, share in shares.items()}
-    total = sum(sizes[g] for g in order) + sum(have[s] for s in splits)
+    """The split of each group of one label.
+
+    Args:
+        sizes: windows of each group, in the order in which groups are assigned.
+        counts: windows that each split already has.
+        splits: that may get groups.
+        config: shares.
+    """
+    shares = {split: getattr(config.splits, split) for split in splits}
+    targets = {split: share / sum(shares.values()) for split, share in shares.items()}
+    counts = dict(counts)
+    total = sum(sizes.values()) + sum(counts[split] for split in splits)
     result: dict[str, str] = {}
-    for left, group in zip(range(len(order), 0, -1), order, strict=True):
-        empty = [s for s in splits if not have[s]]
+    for group, size in sizes.items():
+        empty = [split for split in splits if not counts[split]]
+        candidates = empty if len(sizes) - len(result) == len(empty) else splits
 
-        def miss(split: str, size: int = sizes[group]) -> float:
-            return sum(((have[s] + size * (s == split)) / total - targets[s]) ** 2 for s in splits)
+        def distance(candidate: str, size: int = size) -> float:
+            return sum(
+                ((counts[split] + size * (split == candidate)) / total - targets[split]) ** 2 for split in splits
+            )
 
-        result[group] = min(empty if left == len(empty) else splits, key=miss)
-        have[result[group]] += sizes[group]
+        result[group] = min(candidates, key=distance)
+        counts[result[group]] += size
     return result

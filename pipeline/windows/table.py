@@ -1,88 +1,105 @@
-"""The tables of stage windows."""
+"""The tables of stage windows: windows.parquet and rejected.parquet."""
 
+from collections.abc import Iterator
 from dataclasses import asdict
 
 import pandas as pd
 
 from pipeline.core.errors import DataError, ParamsError
-from pipeline.core.params import FILE, suggest
-from pipeline.windows import plan
+from pipeline.core.params import PARAMS_FILE, suggest
+from pipeline.sources.config import SPLITS
 from pipeline.windows.config import WindowsConfig
-from pipeline.windows.duplicates import settle
-from pipeline.windows.split import assign
+from pipeline.windows.inspection import Inspection, Rejection
+from pipeline.windows.split import assign_splits, join_duplicates
 
 
-def select(tracks: pd.DataFrame, labels: list[str]) -> pd.DataFrame:
-    """The tracks of the chosen labels; all of them where none is chosen.
+def select_labels(tracks: pd.DataFrame, labels: list[str]) -> pd.DataFrame:
+    """The tracks of these labels; all tracks if `labels` is empty.
 
     Raises:
-        ParamsError: a label that no track has.
+        ParamsError: no track has one of the labels.
     """
-    known = set(tracks["label"])
+    existing = set(tracks["label"])
     for label in labels:
-        if label not in known:
-            raise ParamsError(f"{FILE}: source.labels: no recording has '{label}'; {suggest(label, known)}")
+        if label not in existing:
+            raise ParamsError(f"{PARAMS_FILE}: source.labels: no recording has '{label}'; {suggest(label, existing)}")
     return tracks[tracks["label"].isin(labels)].reset_index(drop=True) if labels else tracks
 
 
-def leave_out(tracks: pd.DataFrame) -> tuple[pd.DataFrame, list[plan.Rejected]]:
-    """The tracks that the source does not exclude, and a row for each of the others."""
+def drop_excluded(tracks: pd.DataFrame) -> tuple[pd.DataFrame, list[Rejection]]:
+    """The tracks that the source does not exclude, and a rejection of each of the others."""
     excluded = tracks["excluded"].notna()
-    why = tracks.loc[excluded, ["path", "excluded"]].to_numpy().tolist()
-    return tracks[~excluded].reset_index(drop=True), [plan.Rejected(path, None, "excluded", said) for path, said in why]
+    rows = tracks.loc[excluded, ["path", "excluded"]].to_numpy().tolist()
+    rejections = [Rejection(path, None, "excluded", reason) for path, reason in rows]
+    return tracks[~excluded].reset_index(drop=True), rejections
 
 
-def build(
-    tracks: pd.DataFrame, inspected: list[plan.Inspected], config: WindowsConfig
+def build_tables(
+    tracks: pd.DataFrame, inspections: list[Inspection], config: WindowsConfig
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """windows.parquet and rejected.parquet (without what the source excludes) from what `inspect` found in each track.
+    """windows.parquet, and rejected.parquet without what the source excludes.
 
     Raises:
         DataError: nothing is usable, too much was rejected, or a split would be empty.
     """
-    if not inspected:
+    if not inspections:
         raise DataError("the source excludes every recording of source.labels; choose other labels, or its other split")
-    settled, copies = settle(tracks, inspected, config.duplicates == "keep")
-    rejected = frame([bad for found in inspected for bad in found.bad])
+    groups, copies = join_duplicates(tracks, inspections, config.duplicates == "keep")
+    rejected = rejection_table([rejection for inspection in inspections for rejection in inspection.rejections])
     dropped = {copy.path for copy in copies}
     rows = [
-        (
-            track.track_id,
-            track.label,
-            now.group,
-            track.split,
-            window.start_seconds,
-            config.seconds,
-            window.repair,
-            now.copy_of,
-        )
-        for track, now, found in zip(tracks.itertuples(), settled.itertuples(), inspected, strict=True)
-        for window in found.good
+        {
+            "track_id": track.track_id,
+            "label": track.label,
+            "group": joined.group,
+            "split": track.split,
+            "start_seconds": window.start_seconds,
+            "seconds": config.seconds,
+            "repair": window.repair,
+            "copy_of": joined.copy_of,
+        }
+        for track, joined, inspection in zip(tracks.itertuples(), groups.itertuples(), inspections, strict=True)
+        for window in inspection.windows
         if track.path not in dropped
     ]
-    columns = ["track_id", "label", "group", "split", "start_seconds", "seconds", "repair", "copy_of"]
-    windows = pd.DataFrame(rows, columns=columns)
-    # A whole recording is more than one window; copies and what a source excludes are not faults.
-    unusable = sum(not found.good for found in inspected) / max(1, len(inspected))
-    share = max(unusable, len(rejected) / max(1, len(rejected) + len(windows)))
-    if windows.empty or share > config.max_rejected:
-        reasons = ", ".join(f"{n} {r}" for r, n in rejected["reason"].value_counts().items())
-        example = f"; e.g. {rejected['path'].iloc[0]}: {rejected['detail'].iloc[0]}" if len(rejected) else ""
-        what = "recordings" if share == unusable else "windows"
-        limit = f"windows.max_rejected allows {config.max_rejected:.0%}" if len(windows) else "no window is usable"
-        raise DataError(f"{share:.0%} of the {what} were rejected ({reasons}) and {limit}{example}")
-    windows["split"] = windows["group"].map(assign(windows, config))
+    windows = pd.DataFrame(rows)
+    _check_rejections(inspections, rejected, len(windows), config.max_rejected)
+    windows["split"] = windows["group"].map(assign_splits(windows, config))
     windows.insert(0, "window_id", range(len(windows)))
-    return windows, pd.concat([rejected, frame(copies)], ignore_index=True)
+    return windows, pd.concat([rejected, rejection_table(copies)], ignore_index=True)
 
 
-def frame(rejected: list[plan.Rejected]) -> pd.DataFrame:
+def _check_rejections(inspections: list[Inspection], rejected: pd.DataFrame, windows: int, limit: float) -> None:
+    """Refuse too many rejections, by recordings or by windows; copies and excluded recordings do not count."""
+    recordings_share = sum(not inspection.windows for inspection in inspections) / max(1, len(inspections))
+    share = max(recordings_share, len(rejected) / max(1, len(rejected) + windows))
+    if windows and share <= limit:
+        return
+    reasons = ", ".join(f"{n} {reason}" for reason, n in rejected["reason"].value_counts().items())
+    example = f"; e.g. {rejected['path'].iloc[0]}: {rejected['detail'].iloc[0]}" if len(rejected) else ""
+    unit = "recordings" if share == recordings_share else "windows"
+    cause = f"windows.max_rejected allows {limit:.0%}" if windows else "no window is usable"
+    raise DataError(f"{share:.0%} of the {unit} were rejected ({reasons}) and {cause}{example}")
+
+
+def rejection_table(rejections: list[Rejection]) -> pd.DataFrame:
     """rejected.parquet."""
-    rows = pd.DataFrame([asdict(r) for r in rejected], columns=["path", "start_seconds", "reason", "detail"])
-    return rows.astype({"path": "str", "start_seconds": "float64", "reason": "str", "detail": "str"})
+    columns = {"path": "str", "start_seconds": "float64", "reason": "str", "detail": "str"}
+    return pd.DataFrame([asdict(rejection) for rejection in rejections], columns=list(columns)).astype(columns)
 
 
-def unsplit(windows: pd.DataFrame) -> list[str]:
-    """Labels that have windows in train alone."""
-    sides = windows.groupby("label")["split"].agg(set)
-    return [str(label) for label, where in sides.items() if where == {"train"}]
+def summary(windows: pd.DataFrame, rejected: pd.DataFrame) -> Iterator[str]:
+    """Lines that say how many windows there are, and what was rejected, repaired or copied."""
+    counts = windows["split"].value_counts()
+    yield ", ".join(f"{counts[split]} {split}" for split in SPLITS) + " windows"
+    for reason, number in rejected["reason"].value_counts().items():
+        yield f"  left out as {reason}: {number}"
+    for repair, number in windows["repair"].value_counts().items():
+        yield f"  {repair}: {number} windows"
+    copies = windows.loc[windows["copy_of"].notna(), "track_id"].nunique()
+    if copies:
+        yield f"  copies of other recordings, in the same split: {copies}"
+    splits = windows.groupby("label")["split"].agg(set)
+    train_only = [str(label) for label, names in splits.items() if names == {"train"}]
+    if train_only:
+        yield f"  labels with too few groups for three splits, in train alone: {', '.join(train_only)}"
