@@ -1,6 +1,6 @@
-"""Arrays in Parquet: one fixed-size binary column, its dtype and shape in the field's metadata.
+"""Arrays in Parquet: a column of fixed-size binary values, with dtype and shape in the field's metadata.
 
-Parquet shreds nested lists value by value; a binary value is copied whole, which reads ten times as fast.
+Parquet reads nested lists number by number. It copies a binary value in one go, which is ten times as fast.
 """
 
 import json
@@ -16,22 +16,23 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.core.artefacts import readable
 from pipeline.core.errors import DataError
 from pipeline.core.process import cores
 
-GROUP_BYTES = 4 * 2**20  # what a writer holds: some 75 windows of a mel
+ROW_GROUP_BYTES = 4 * 2**20  # about 75 mel windows
 
 
 def field(name: str, dtype: np.dtype | type, shape: Sequence[int]) -> pa.Field:
-    """A column `name` whose every value is an array of this dtype and shape."""
+    """The field of a column whose values are arrays of this dtype and shape."""
     dtype = np.dtype(dtype)
     size = int(np.prod(shape)) * dtype.itemsize or 1  # Parquet has no values of 0 bytes
-    described = json.dumps({"dtype": dtype.str, "shape": list(map(int, shape))})
-    return pa.field(name, pa.binary(size), nullable=False, metadata={"array": described})
+    array = json.dumps({"dtype": dtype.str, "shape": list(map(int, shape))})
+    return pa.field(name, pa.binary(size), nullable=False, metadata={"array": array})
 
 
 def pack(values: np.ndarray) -> pa.Array:
-    """(rows, *shape) as a column for `field`, sharing the array's memory where it is contiguous."""
+    """(rows, *shape) as a column for `field`; a contiguous array is not copied."""
     values = np.ascontiguousarray(values)
     if not np.prod(values.shape[1:]):
         return pa.array([b"\0"] * len(values), pa.binary(1))
@@ -39,25 +40,25 @@ def pack(values: np.ndarray) -> pa.Array:
     return pa.Array.from_buffers(pa.binary(size), len(values), [None, pa.py_buffer(values)])
 
 
-def described(schema: pa.Schema, name: str) -> tuple[np.dtype, tuple[int, ...]]:
+def array_type(schema: pa.Schema, name: str) -> tuple[np.dtype, tuple[int, ...]]:
     """dtype and shape of the values of an array column.
 
     Raises:
-        DataError: the column is absent or holds no arrays.
+        DataError: there is no such column, or it holds no arrays.
     """
     if name not in schema.names or b"array" not in (schema.field(name).metadata or {}):
         raise DataError(f"no array column '{name}' among {', '.join(schema.names)}")
-    found = json.loads(schema.field(name).metadata[b"array"])
-    return np.dtype(found["dtype"]), tuple(found["shape"])
+    array = json.loads(schema.field(name).metadata[b"array"])
+    return np.dtype(array["dtype"]), tuple(array["shape"])
 
 
 def unpack(table: pa.Table, name: str) -> np.ndarray:
-    """The column as (rows, *shape); read-only and without a copy where the table has it in one piece.
+    """The column as (rows, *shape); a column of one chunk is not copied, and is read-only.
 
     Raises:
-        DataError: the column is absent or holds no arrays.
+        DataError: there is no such column, or it holds no arrays.
     """
-    dtype, shape = described(table.schema, name)
+    dtype, shape = array_type(table.schema, name)
     size = int(np.prod(shape))
     if not size:
         return np.empty((len(table), *shape), dtype)
@@ -69,60 +70,59 @@ def unpack(table: pa.Table, name: str) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Group:
-    """A row group: what is read at once."""
+class RowGroup:
+    """A row group of one of the files of a `Column`."""
 
     path: Path
-    number: int  # in its file
-    first: int  # row of the whole
+    index: int  # in its file
+    start: int  # its first row in the column
     rows: int
 
 
 class Column:
-    """The array column of several tables on disk: (rows, *shape), read as a whole or a row group at a time.
+    """An array column of several Parquet files: (rows, *shape), read in full or by row group.
 
     Raises:
-        DataError: a table is missing or damaged, here or when it is read, or they do not hold arrays of one dtype and
-            shape.
+        DataError: a file is missing or damaged, now or when it is read, or the files differ in dtype or shape.
     """
 
     def __init__(self, paths: Sequence[Path], name: str) -> None:
         self.name = name
-        self.groups: list[Group] = []
-        kinds, rows = set(), 0
+        self.groups: list[RowGroup] = []
+        types, rows = set(), 0
         for path in paths:
-            with _opened(path) as file:
-                kinds.add(described(file.schema_arrow, name))
-                for number in range(file.num_row_groups):
-                    self.groups.append(Group(path, number, rows, file.metadata.row_group(number).num_rows))
+            with _open(path) as file:
+                types.add(array_type(file.schema_arrow, name))
+                for index in range(file.num_row_groups):
+                    self.groups.append(RowGroup(path, index, rows, file.metadata.row_group(index).num_rows))
                     rows += self.groups[-1].rows
-        if len(kinds) != 1:
-            raise DataError(f"{paths[0].parent}: its tables differ in shape; run `dvc repro` to make them again")
-        self.dtype, of_row = kinds.pop()
-        self.shape = (rows, *of_row)
+        if len(types) != 1:
+            raise DataError(f"{paths[0].parent}: the tables differ in dtype or shape; run `dvc repro`")
+        self.dtype, row_shape = types.pop()
+        self.shape = (rows, *row_shape)
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the arrays."""
+        """Size of all arrays in bytes."""
         return math.prod(self.shape) * self.dtype.itemsize
 
     def read(self, number: int) -> np.ndarray:
-        """The rows of a row group, which may be read-only."""
+        """The rows of the row group `groups[number]`; the array may be read-only."""
         group = self.groups[number]
-        with _opened(group.path) as file:
-            if group.number < file.num_row_groups:
-                values = unpack(file.read_row_group(group.number, columns=[self.name], use_threads=False), self.name)
+        with _open(group.path) as file:
+            if group.index < file.num_row_groups:
+                values = unpack(file.read_row_group(group.index, columns=[self.name], use_threads=False), self.name)
                 if values.dtype == self.dtype and values.shape == (group.rows, *self.shape[1:]):
                     return values
-        raise DataError(f"{group.path}: it changed while it was in use; run this again")
+        raise DataError(f"{group.path}: it changed while it was in use; run the command again")
 
     def read_all(self) -> np.ndarray:
-        """All rows, each row group copied to its place by a thread."""
+        """All rows; threads read the row groups in parallel."""
         result = np.empty(self.shape, self.dtype)
 
         def copy(number: int) -> None:
             group = self.groups[number]
-            result[group.first : group.first + group.rows] = self.read(number)
+            result[group.start : group.start + group.rows] = self.read(number)
 
         with ThreadPoolExecutor(cores()) as pool:
             list(pool.map(copy, range(len(self.groups))))
@@ -130,23 +130,19 @@ class Column:
 
 
 @contextmanager
-def _opened(path: Path, mapped: bool = False) -> Iterator[pq.ParquetFile]:
-    """Mapped into memory, a file that another process cuts short would end this one."""
-    try:
-        with pq.ParquetFile(path, memory_map=mapped) as file:
-            yield file
-    except (OSError, pa.ArrowException) as error:
-        reason = " ".join(str(error).split())
-        raise DataError(f"{path}: cannot be read as Parquet ({reason}); run `dvc repro` to make it again") from error
+def _open(path: Path, memory_map: bool = False) -> Iterator[pq.ParquetFile]:
+    """With `memory_map`, this process crashes if another one truncates the file."""
+    with readable(path), pq.ParquetFile(path, memory_map=memory_map) as file:
+        yield file
 
 
 class Writer:
-    """A table that is written row by row, uncompressed, in row groups of some `GROUP_BYTES`."""
+    """Write an uncompressed table row by row, in row groups of about `ROW_GROUP_BYTES`."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._rows: list[Mapping[str, Any]] = []
-        self._held = 0
+        self._buffered_bytes = 0
         self._file: pq.ParquetWriter | None = None
 
     def __enter__(self) -> "Writer":
@@ -159,18 +155,18 @@ class Writer:
             self._file.close()
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """One row: arrays, all of one shape in a column, and plain values."""
+        """Add a row of plain values and arrays; the arrays of a column have one shape."""
         self._rows.append(row)
-        self._held += sum(value.nbytes for value in row.values() if isinstance(value, np.ndarray))
-        if self._held >= GROUP_BYTES:
+        self._buffered_bytes += sum(value.nbytes for value in row.values() if isinstance(value, np.ndarray))
+        if self._buffered_bytes >= ROW_GROUP_BYTES:
             self._flush()
 
-    def set_metadata(self, key: str, text: str) -> None:
-        """Put `text` into the table's metadata."""
+    def set_metadata(self, key: str, value: str) -> None:
+        """Add an entry to the table's metadata; call it after at least one row."""
         if self._rows:
             self._flush()
         assert self._file
-        self._file.add_key_value_metadata({key: text})
+        self._file.add_key_value_metadata({key: value})
 
     def _flush(self) -> None:
         columns = {name: [row[name] for row in self._rows] for name in self._rows[0]}
@@ -178,11 +174,11 @@ class Writer:
         group = table({name: values for name, values in columns.items() if name not in arrays}, arrays)
         self._file = self._file or pq.ParquetWriter(self._path, group.schema, compression="none", use_dictionary=False)
         self._file.write_table(group)
-        self._rows, self._held = [], 0
+        self._rows, self._buffered_bytes = [], 0
 
 
 def table(columns: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> pa.Table:
-    """A table of plain `columns` (sequences) and `arrays` ((rows, *shape) each)."""
+    """A table of plain `columns` (sequences) and of `arrays` ((rows, *shape) each)."""
     plain = pa.table(columns)
     fields = list(plain.schema) + [field(name, a.dtype, a.shape[1:]) for name, a in arrays.items()]
     return pa.Table.from_arrays(plain.columns + [pack(a) for a in arrays.values()], schema=pa.schema(fields))
@@ -197,7 +193,7 @@ def read(path: Path, columns: list[str] | None = None) -> pa.Table:
     """The table at `path`, mapped into memory.
 
     Raises:
-        DataError: there is no such table, or it is damaged.
+        DataError: the file is missing or damaged.
     """
-    with _opened(path, mapped=True) as file:
+    with _open(path, memory_map=True) as file:
         return file.read(columns=columns)

@@ -1,4 +1,4 @@
-"""Read what a stage wrote below data/. A file that is missing or damaged is one error, which names the stage to run."""
+"""Read artefacts, the files that stages write below data/. If one is missing or damaged, the error names the stage."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from pipeline.core import workspace
 from pipeline.core.errors import DataError
 
-# By folder of data/: the stage that writes it, and whether there is one such stage per entry of params.yaml.
+# Folder of data/ -> the stage that writes it, and whether DVC has one such stage per entry of params.yaml.
 STAGES = {
     "raw": ("download", False),
     "windows": ("windows", False),
@@ -29,7 +29,7 @@ def read_json(path: Path) -> Any:
     """The content of a JSON file.
 
     Raises:
-        DataError: it is missing or damaged.
+        DataError: the file is missing or damaged.
     """
     with readable(path):
         return workspace.read_json(path)
@@ -39,7 +39,7 @@ def read_csv(path: Path) -> pd.DataFrame:
     """A CSV table.
 
     Raises:
-        DataError: it is missing or damaged.
+        DataError: the file is missing or damaged.
     """
     with readable(path):
         return pd.read_csv(path)
@@ -49,26 +49,25 @@ def read_table(path: Path, columns: Sequence[str] | None = None, optional: Seque
     """A Parquet table.
 
     Args:
-        path: of the file.
-        columns: to read; None for all.
+        columns: columns to read; None for all.
         optional: further columns, read if the table has them.
 
     Raises:
-        DataError: it is missing or damaged, or lacks one of `columns`.
+        DataError: the file is missing or damaged, or lacks one of `columns`.
     """
     with readable(path):
         if columns is None:
             return pd.read_parquet(path)
-        known = set(pq.read_schema(path).names) if optional else ()
-        return pd.read_parquet(path, columns=[*columns, *(name for name in optional if name in known)])
+        names = set(pq.read_schema(path).names) if optional else ()
+        return pd.read_parquet(path, columns=[*columns, *(name for name in optional if name in names)])
 
 
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
-    """A block that reads the artefact `path`: a failure becomes one line that says what to run.
+    """Turn an error of the block, which reads the artefact `path`, into one line that says what to run.
 
     Raises:
-        DataError: the block raises OSError, ValueError, KeyError or an error of Arrow.
+        DataError: the block raised OSError, ValueError, KeyError or an error of Arrow.
     """
     try:
         yield
@@ -83,6 +82,6 @@ def stage_of(path: Path) -> str:
     parts = path.absolute().parts
     for i in reversed(range(len(parts) - 1)):
         if parts[i] == workspace.DATA.name and parts[i + 1] in STAGES:
-            stage, named = STAGES[parts[i + 1]]
-            return f"{stage}@{parts[i + 2]}" if named and i + 3 < len(parts) else stage
+            stage, per_entry = STAGES[parts[i + 1]]
+            return f"{stage}@{parts[i + 2]}" if per_entry and i + 3 < len(parts) else stage
     return ""

@@ -1,4 +1,4 @@
-"""Which files of this project a module imports: the code that decides a result, and what a DVC stage depends on."""
+"""The files of this project that a module imports: they decide its results, and a DVC stage depends on them."""
 
 import ast
 from functools import cache
@@ -8,31 +8,31 @@ ROOT = Path(__file__).parents[2]
 
 
 def source_files(*modules: str) -> list[Path]:
-    """The files of `modules` and of all that they import, directly or not, wherever the import stands; sorted.
+    """The files of `modules` and of all their direct and indirect imports, also those inside functions; sorted.
 
-    Packages on the way are included, but not files that hold only a docstring.
+    This includes the `__init__.py` of each package, but no file that holds only a docstring.
 
     Args:
-        modules: dotted names in this project, such as "pipeline.training.trainer".
+        modules: dotted names, such as "pipeline.training.trainer".
     """
-    seen: set[Path] = set()
+    files: set[Path] = set()
     pending = [path for name in modules if (path := module_file(name))]
     while pending:
         path = pending.pop()
-        if path not in seen:
-            seen.add(path)
+        if path not in files:
+            files.add(path)
             pending += imported_files(path)
-    return sorted(path for path in seen if len(ast.parse(path.read_text(encoding="utf-8")).body) > 1)
+    return sorted(path for path in files if len(ast.parse(path.read_text(encoding="utf-8")).body) > 1)
 
 
 @cache
 def imported_files(path: Path) -> frozenset[Path]:
-    """The files of this project that the file `path` imports itself."""
+    """The files of this project that the file `path` imports directly."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):  # absolute: a linter rule of this project
+        elif isinstance(node, ast.ImportFrom):  # imports of this project are absolute
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
     packages = {".".join(name.split(".")[: i + 1]) for name in names for i in range(name.count(".") + 1)}
     return frozenset(file for name in packages if (file := module_file(name)) and file != path)

@@ -1,7 +1,7 @@
-"""Read params.yaml and check it against the schema that each folder of the library declares.
+"""Read params.yaml and validate its sections.
 
-A stage asks for just the sections that it uses (`read_section`), so that its DVC dependencies stay few. The whole file is
-checked by `pipeline.schema.schema`.
+Each folder of the library declares the schema of its section. A stage reads only the sections that it uses, which keeps
+its DVC dependencies few; `pipeline.schema.schema` validates the whole file.
 """
 
 import difflib
@@ -18,7 +18,7 @@ PARAMS_FILE = Path("params.yaml")
 
 
 class Section(BaseModel):
-    """Base of every section: immutable, and a key that it does not know is an error that names its neighbours."""
+    """Base of all schemas: immutable, and an unknown key is an error that suggests a known one."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -33,18 +33,18 @@ class Section(BaseModel):
 
 
 class RuntimeConfig(Section):
-    """Where the work runs. No result depends on it."""
+    """Hardware and saving; no result depends on it."""
 
     device: str = Field(
         "auto",
         pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$",
-        description="auto, cpu, mps, cuda or one GPU as cuda:1; auto: a GPU where there is one",
+        description="auto, cpu, mps, cuda, or one GPU such as cuda:1; auto prefers a GPU",
     )
     workers: int | None = Field(None, ge=1, description="processes that decode audio; null: one per core")
     checkpoint_seconds: float = Field(
         60.0,
         ge=0,
-        description="seconds between two saves of a training, from which it goes on when it was stopped; 0: each step",
+        description="seconds between two checkpoints, from which a stopped training resumes; 0: after each step",
     )
 
 
@@ -52,16 +52,16 @@ Schema = TypeVar("Schema", bound=BaseModel)
 
 
 def suggest(name: str, known: Any) -> str:
-    """Half a sentence that helps after a wrong name: the nearest known one, or all of them."""
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f"did you mean '{near[0]}'?" if near else f"known are: {', '.join(sorted(known)) or 'none'}"
+    """The end of an error message about an unknown name: the closest known name, or all known names."""
+    matches = difflib.get_close_matches(name, list(known), n=1)
+    return f"did you mean '{matches[0]}'?" if matches else f"known are: {', '.join(sorted(known)) or 'none'}"
 
 
 def read_params(path: Path = PARAMS_FILE) -> dict[str, Any]:
-    """The file as plain data.
+    """The content of a YAML file.
 
     Raises:
-        ParamsError: missing, unreadable, not YAML, or not a mapping.
+        ParamsError: the file is missing, not UTF-8, not YAML, or not a mapping.
     """
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -71,18 +71,18 @@ def read_params(path: Path = PARAMS_FILE) -> dict[str, Any]:
         raise ParamsError(f"{path}: {error.strerror}; run this from the project's folder") from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        where = f" line {mark.line + 1}" if mark else ""
-        raise ParamsError(f"{path}{where}: not valid YAML: {getattr(error, 'problem', error)}") from error
+        line = f" line {mark.line + 1}" if mark else ""
+        raise ParamsError(f"{path}{line}: not valid YAML: {getattr(error, 'problem', error)}") from error
     if not isinstance(raw, dict):
         raise ParamsError(f"{path}: expected sections such as 'source:' at the top level, found {type(raw).__name__}")
     return raw
 
 
 def read_section(schema: type[Schema], *keys: str, raw: Mapping[str, Any] | None = None) -> Schema:
-    """One validated section, e.g. `read_section(WindowsConfig, "windows")`; an absent one takes the schema's defaults.
+    """Read and validate one section, such as `read_section(WindowsConfig, "windows")`; without it, use the defaults.
 
     Raises:
-        ParamsError: a bad value or an unknown key, named in full.
+        ParamsError: a wrong value or an unknown key, with its dotted path.
     """
     value: Any = read_params() if raw is None else raw
     for key in keys:
@@ -91,10 +91,10 @@ def read_section(schema: type[Schema], *keys: str, raw: Mapping[str, Any] | None
 
 
 def get_entry(raw: Mapping[str, Any], group: str, name: str) -> Any:
-    """The entry `name` of a dictionary section such as `models`.
+    """The entry `name` of a section with named entries, such as `models`.
 
     Raises:
-        ParamsError: there is none of that name.
+        ParamsError: there is no such entry.
     """
     entries = raw.get(group) or {}
     if name not in entries:
@@ -102,39 +102,39 @@ def get_entry(raw: Mapping[str, Any], group: str, name: str) -> Any:
     return entries[name]
 
 
-def validate(schema: type[Schema], raw: Any, where: str) -> Schema:
-    """Validate `raw` as `schema`; `where` is its dotted place in the file.
+def validate(schema: type[Schema], raw: Any, key: str) -> Schema:
+    """Validate `raw`, the value at the dotted path `key` of params.yaml.
 
     Raises:
-        ParamsError: with the first error's full key.
+        ParamsError: the first error, with its dotted path.
     """
     try:
         return schema.model_validate(raw)
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join([where] * bool(where) + _path(first["loc"], raw))
+        path = ".".join([key] * bool(key) + _keys(first["loc"], raw))
         message = str(first.get("ctx", {}).get("error") or first["msg"])
-        shown = first["input"]
-        got = "" if isinstance(shown, Mapping) or "unknown key" in message else f" (it is {shown!r})"
-        raise ParamsError(f"{PARAMS_FILE}: {f'{key}: ' if key else ''}{message}{got}") from error
+        value = first["input"]
+        actual = "" if isinstance(value, Mapping) or "unknown key" in message else f" (it is {value!r})"
+        raise ParamsError(f"{PARAMS_FILE}: {f'{path}: ' if path else ''}{message}{actual}") from error
 
 
-def _path(loc: tuple[int | str, ...], raw: Any) -> list[str]:
-    """An error's place as keys of the file: pydantic also names the branch of a union, which no key stands for."""
+def _keys(location: tuple[int | str, ...], raw: Any) -> list[str]:
+    """The keys of pydantic's `location`, without the branches of unions, which are no keys of the file."""
     keys: list[str] = []
-    for step in loc:
-        if isinstance(raw, Mapping) and step not in raw and step in (raw.get("type"), raw.get("kind")):
+    for part in location:
+        if isinstance(raw, Mapping) and part not in raw and part in (raw.get("type"), raw.get("kind")):
             continue
-        keys.append(str(step))
+        keys.append(str(part))
         try:
-            raw = raw[step]
+            raw = raw[part]
         except (KeyError, IndexError, TypeError):
             raw = None
     return keys
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Nested settings as dotted keys with their values."""
+    """Nested settings as pairs of a dotted key and a value."""
     for key, value in values.items():
         if isinstance(value, Mapping):
             yield from flatten(value, f"{prefix}{key}.")

@@ -1,6 +1,6 @@
-"""How a process of Melisma starts, ends and works: signals, exit codes, its parent, worker processes.
+"""Processes: signals, exit codes, the parent process, worker processes.
 
-Only the standard library is imported: a stage watches DVC before anything that takes longer is loaded.
+At import, this needs only the standard library: a stage watches DVC before it loads slower libraries.
 """
 
 import atexit
@@ -30,7 +30,7 @@ Result = TypeVar("Result")
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 GC_THRESHOLDS = (10_000, 50, 100)
 POLL_SECONDS = 1.0
-PENDING_PER_CORE = 4  # tasks of `map_ordered` that are submitted ahead
+PENDING_PER_CORE = 4  # bounds the memory of `map_ordered`
 
 
 class WorkerDiedError(MelismaError):
@@ -38,14 +38,14 @@ class WorkerDiedError(MelismaError):
 
 
 def cores() -> int:
-    """The cores that this process may use."""
+    """Number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def collect_garbage_rarely() -> None:
-    """Libraries bring half a million objects that live to the end: scanning them often doubles a short run's time."""
+    """Scan less often: libraries keep half a million objects alive, and scans can double the time of a short run."""
     gc.set_threshold(*GC_THRESHOLDS)
-    atexit.register(gc.freeze)  # no last scan at exit
+    atexit.register(gc.freeze)  # skips the last scan
 
 
 # Signals and exit codes
@@ -53,13 +53,13 @@ def collect_garbage_rarely() -> None:
 
 @contextmanager
 def clean_exit() -> Iterator[None]:
-    """Turn what ends the block into one line on standard error and an exit code.
+    """Turn an error or a signal in the block into one line on standard error and an exit code.
 
     SIGINT and SIGTERM unwind the stack, so that `finally` blocks remove half-written files. Exit codes: 1 for a
     failure, 2 for wrong params or arguments, 130 for SIGINT, 143 for SIGTERM.
     """
     before = {number: signal.getsignal(number) for number in SIGNALS}
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for background jobs
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job starts with it ignored
     signal.signal(signal.SIGTERM, exit_on_sigterm)
     try:
         yield
@@ -90,9 +90,9 @@ def exit_with_error(message: str, code: int) -> None:
 
 
 class DeferredSignals:
-    """A context in which the first SIGINT or SIGTERM is only noted in `received` (else 0); a second one acts.
+    """A context that only stores the first SIGINT or SIGTERM in `received`, which is 0 before; a second one acts.
 
-    Python handles signals in the main thread only: in another thread `received` stays 0.
+    Python handles signals in the main thread only: in another thread, `received` stays 0.
     """
 
     def __init__(self) -> None:
@@ -101,13 +101,13 @@ class DeferredSignals:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
+            self._before = {number: signal.signal(number, self._store) for number in SIGNALS}
         return self
 
     def __exit__(self, *_: object) -> None:
         self._restore()
 
-    def _note(self, number: int, _: FrameType | None) -> None:
+    def _store(self, number: int, _: FrameType | None) -> None:
         self.received = number
         self._restore()
 
@@ -121,7 +121,7 @@ class DeferredSignals:
 
 
 def exit_with_parent(parent: int) -> None:
-    """In a child of the process `parent`: exit when that process is gone, even after `kill -9`."""
+    """In a child of the process `parent`: exit when the parent has ended, also after `kill -9`."""
     collect_garbage_rarely()
 
     def watch() -> None:
@@ -133,9 +133,9 @@ def exit_with_parent(parent: int) -> None:
 
 
 def exit_with_dvc() -> None:
-    """In a stage: send SIGTERM to this process when DVC is gone. `dvc queue kill` ends DVC, but not its stage.
+    """In a stage: send SIGTERM to this process when DVC has ended, since `dvc queue kill` does not end the stage.
 
-    A shell may stand between the two, and outlives DVC. The shell has DVC_STAGE in its environment; DVC has not.
+    A shell may run between DVC and the stage, and outlives DVC. DVC_STAGE is in the shell's environment, not in DVC's.
     """
     import psutil  # type: ignore[import-untyped]  # a dependency of DVC; training works without it
 
@@ -162,7 +162,7 @@ def exit_with_dvc() -> None:
 
 @contextmanager
 def worker_pool(workers: int | None) -> Iterator[Executor]:
-    """`workers` processes (by default one per core); an error or Ctrl-C in the block cancels the pending tasks.
+    """Start `workers` processes, by default one per core; an error or Ctrl-C in the block cancels pending tasks.
 
     Raises:
         WorkerDiedError: a worker was killed.
@@ -184,12 +184,12 @@ def worker_pool(workers: int | None) -> Iterator[Executor]:
 
 
 def map_ordered(executor: Executor, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """Results in the order of `items`. A bounded number of tasks is submitted ahead, so that memory stays bounded."""
-    ahead = PENDING_PER_CORE * cores()
+    """Results in the order of `items`; only a bounded number of tasks is pending at any time."""
+    max_pending = PENDING_PER_CORE * cores()
     pending: deque[Future[Result]] = deque()
     for item in items:
         pending.append(executor.submit(function, item))
-        if len(pending) >= ahead:
+        if len(pending) >= max_pending:
             yield pending.popleft().result()
     while pending:
         yield pending.popleft().result()

@@ -1,7 +1,7 @@
-"""Where files are, and how they are written.
+"""Folders of the project, and how files are written.
 
-`root()` holds the code, the params and the artefacts of this run; inside `dvc exp run --temp` it is a temporary copy.
-`project()` is the user's own checkout, which outlives it: MLflow's database and kept work belong there.
+`root()` holds the code, the params and the artefacts of this run; in `dvc exp run --temp` it is a temporary copy.
+`project()` is always the user's checkout, which holds MLflow's database and the folder .melisma.
 """
 
 import hashlib
@@ -32,22 +32,22 @@ def root() -> Path:
     """The folder of params.yaml and dvc.yaml: the current one or the nearest above it.
 
     Raises:
-        MelismaError: neither the current folder nor one above it is a Melisma project.
+        MelismaError: there is no such folder.
     """
-    here = Path.cwd()
-    for folder in (here, *here.parents):
+    current = Path.cwd()
+    for folder in (current, *current.parents):
         if (folder / "params.yaml").is_file() and (folder / "dvc.yaml").is_file():
             return folder
-    raise MelismaError(f"{here}: no params.yaml and dvc.yaml here or above; go to the project's folder")
+    raise MelismaError(f"{current}: no params.yaml and dvc.yaml here or above; go to the project's folder")
 
 
 def project() -> Path:
-    """The user's checkout, also from within a temporary workspace of DVC (which sets DVC_ROOT to it)."""
+    """The user's checkout; in a temporary workspace of DVC, DVC_ROOT names it."""
     return Path(os.environ.get("DVC_ROOT") or root()).resolve()
 
 
 def state() -> Path:
-    """A git-ignored folder of the project for what is neither source nor artefact: finished seeds, locks."""
+    """The git-ignored folder .melisma of the project, for locks, downloads, finished seeds and the like."""
     folder = project() / ".melisma"
     folder.mkdir(exist_ok=True)
     return folder
@@ -55,13 +55,13 @@ def state() -> Path:
 
 @contextmanager
 def output(path: Path) -> Iterator[Path]:
-    """A new folder that takes the place of `path` when the block ends well, and vanishes when it does not."""
+    """Yield a new folder. It replaces `path` if the block succeeds, and is removed if the block fails."""
     partial = path.with_name(f".{path.name}.partial")
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = state() / "locks" / fingerprint(str(path.absolute()))  # not beside it, where DVC would see it
+    lock = state() / "locks" / fingerprint(str(path.absolute()))  # DVC would see a lock beside `path`
     lock.parent.mkdir(exist_ok=True)
     with hold_lock(lock, f"writing {path}"):
-        shutil.rmtree(partial, ignore_errors=True)  # left by a run that was killed
+        shutil.rmtree(partial, ignore_errors=True)  # of a killed run
         partial.mkdir()
         try:
             yield partial
@@ -74,28 +74,28 @@ def output(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def hold_lock(lock: Path, action: str) -> Iterator[None]:
-    """Keep other processes out, and say so while one has to wait; the system lifts the lock of one that dies."""
+    """Let one process at a time run the block, and say so if it must wait. A process that dies releases the lock."""
     try:
-        held = FileLock(lock).acquire(timeout=0)
+        acquired = FileLock(lock).acquire(timeout=0)
     except Timeout:
         say(f"another process is {action}; waiting for it")
-        held = FileLock(lock).acquire()
-    with held:
+        acquired = FileLock(lock).acquire()
+    with acquired:
         yield
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Readable JSON with sorted keys; NaN is refused, since no other reader takes it."""
+    """Write indented JSON with sorted keys; NaN raises ValueError, since it is no valid JSON."""
     path.write_text(json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def read_json(path: Path) -> Any:
-    """What `write_json` wrote."""
+    """Read JSON; see `artefacts.read_json` for a file that a stage wrote."""
     return json.loads(path.read_text(encoding="utf-8"))
 
 
 def link(source: Path, target: Path) -> None:
-    """The file a second time: a hard link where the file system allows, else a copy."""
+    """Make `target` a hard link to the file `source`, or a copy if the file system has no hard links."""
     try:
         os.link(source, target)
     except OSError:
@@ -103,13 +103,13 @@ def link(source: Path, target: Path) -> None:
 
 
 def sha256(path: Path) -> str:
-    """Hex digest of a file's bytes."""
+    """SHA-256 of a file, as hex digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def fingerprint(value: Any, code: Iterable[Path] = ()) -> str:
-    """16 hex digits that change with `value` (JSON data) and with the content of each file of `code`."""
+    """A hash of 16 hex digits of `value` (JSON data) and of the content of the files `code`."""
     digest = hashlib.sha256(json.dumps(value, sort_keys=True).encode())
     for file in code:
         digest.update(sha256(file).encode())
@@ -117,5 +117,5 @@ def fingerprint(value: Any, code: Iterable[Path] = ()) -> str:
 
 
 def say(message: str) -> None:
-    """One line of progress on standard output, at once also when that is a file or a pipe."""
+    """Print a line to standard output and flush, so that it also reaches a file or a pipe at once."""
     print(message, flush=True)

@@ -8,10 +8,10 @@ from typing import Any
 
 from pipeline.core import workspace
 from pipeline.core.errors import MelismaError
+from pipeline.core.progress import format_bytes
 from pipeline.gc import busy, files, recorded, references
 from pipeline.gc.files import Unused
 from pipeline.schema import schema
-from pipeline.sources.progress import size
 from pipeline.tracking import outbox, pending, store
 
 DVC = "dvc gc --workspace --all-commits --all-experiments"  # keeps what is kept here
@@ -61,7 +61,7 @@ def find() -> Found:
     number, elsewhere = pending.count()
     found.notes += elsewhere
     if number:
-        kept = size(files.size(workspace.state() / "outbox"))
+        kept = format_bytes(files.size(workspace.state() / "outbox"))
         found.notes.append(
             f".melisma/outbox ({kept}) stays, and so does every run: MLflow has not got all of {number} yet "
             "(`melisma runs --send`)"

@@ -22,7 +22,7 @@ def write(folder: Path, kind: str, shards: list[int], group: int, spans: bool = 
     folder.mkdir(exist_ok=True)
     number, names = 0, []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(arrays, "GROUP_BYTES", group * 2 * int(np.prod(shape)) * (MOST if spans else 1))
+        patch.setattr(arrays, "ROW_GROUP_BYTES", group * 2 * int(np.prod(shape)) * (MOST if spans else 1))
         for rows in shards:
             names.append(f"{split}-{len(names):05d}.parquet")
             with arrays.Writer(folder / names[-1]) as writer:

@@ -189,7 +189,7 @@ def test_a_shard_that_is_missing_or_damaged_from_the_start_is_found_before_train
     write(tmp_path, "mel", [9, 9], 5)
     for damage in (cut_short, Path.unlink):
         damage(tmp_path / "train-00001.parquet")
-        with pytest.raises(DataError, match=r"train-00001\.parquet: cannot be read as Parquet .*run `dvc repro`"):
+        with pytest.raises(DataError, match=r"train-00001\.parquet: (damaged|missing).*run `dvc repro"):
             read_split(tmp_path, "train")
 
 

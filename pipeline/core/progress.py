@@ -1,0 +1,45 @@
+"""Progress of a long transfer of bytes."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from tqdm import tqdm
+
+from pipeline.core import workspace
+
+LINE_SECONDS = 60.0  # between two lines if there is no terminal
+
+
+def format_bytes(number: float) -> str:
+    """Such as 1.23GB, which is 1.23 * 10^9 bytes."""
+    return tqdm.format_sizeof(number, "B")
+
+
+@contextmanager
+def byte_progress(action: str, total: int | None, initial: int = 0) -> Iterator[Callable[[int], None]]:
+    """Show a bar, or print a line per minute if there is no terminal.
+
+    Args:
+        action: such as "downloading x".
+        total: bytes, if known.
+        initial: bytes that an earlier run transferred.
+
+    Yields:
+        A function to call with the size of each further chunk.
+    """
+    start = last_line = time.monotonic()
+    done = initial
+    with tqdm(total=total, initial=initial, desc=action, unit="B", unit_scale=True, disable=None) as bar:
+
+        def advance(size: int) -> None:
+            nonlocal done, last_line
+            done += size
+            bar.update(size)
+            now = time.monotonic()
+            if bar.disable and now - last_line >= LINE_SECONDS:
+                last_line = now
+                line = {"initial": initial, "prefix": action, "unit": "B", "unit_scale": True}
+                workspace.say(f"  {tqdm.format_meter(done, total, now - start, **line)}")
+
+        yield advance
