@@ -14,14 +14,14 @@ from pipeline.dataset.split import read_split, read_stats
 from pipeline.evaluation import (
     examples,
     frechet,
-    generation,
+    interpolation,
     pca_curve,
     peak_normalised_mel,
+    prior_samples,
     probe,
-    protocol,
+    reconstruction,
     summary,
     transfer,
-    walks,
 )
 from pipeline.metrics import embedding
 from pipeline.metrics.config import EvaluateConfig
@@ -51,7 +51,7 @@ def main(name: str) -> None:
     original = load(workspace.REFERENCE, test)
     plain = original.frame()
     tracks = plain["track_id"].to_numpy(), plain["group"].to_numpy()
-    predictors = protocol.baselines(train, test, settings.batch_size)
+    predictors = reconstruction.baselines(train, test, settings.batch_size)
     chosen = workspace.fingerprint(settings.model_dump())
     sources = datasets.describe(data, stats, splits)
     tested = sources[-1]
@@ -74,7 +74,7 @@ def main(name: str) -> None:
                 if not rows:  # one seed's is enough, and logged while it is evaluated
                     run.model(name, trained)
                 shared = CommonScores(original, representation, stats["seconds"], settings)
-                scores = protocol.score(model.to(device), test, valid, shared, size, device)
+                scores = reconstruction.score(model.to(device), test, valid, shared, size, device)
                 probed = probe.score(model, train, test, size, device, scores.latents)
                 moved = transfer.score(model, train, test, size, device)
                 of_windows = scores.windows | probed.windows | moved.windows
@@ -85,8 +85,8 @@ def main(name: str) -> None:
                     **probed.numbers,
                     **frechet.score(model, train, test, to_mel, size, device),
                     **embedding.score(embed, scores.audio, original.audio),
-                    **walks.score(model, test, to_mel, settings.walk_steps, device),
-                    **generation.score(model, test, size, device),
+                    **interpolation.score(model, test, to_mel, settings.walk_steps, device),
+                    **prior_samples.score(model, test, size, device),
                     **moved.numbers,
                 }
                 frame = pd.DataFrame({"seed": seed, **plain, **of_windows, **predictors})

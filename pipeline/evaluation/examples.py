@@ -15,7 +15,7 @@ from torch import Tensor
 from pipeline.core import arrays
 from pipeline.dataset.loader import window_loader
 from pipeline.dataset.split import Split
-from pipeline.evaluation import transfer, walks
+from pipeline.evaluation import interpolation, transfer
 from pipeline.metrics.config import EvaluateConfig
 from pipeline.models.vae import VAE
 
@@ -97,9 +97,9 @@ class Examples:
     @torch.no_grad()
     def walks(self, number: int, steps: int) -> None:
         """Linear and along arcs."""
-        found = walks.pairs(self.test.labels[self.shown].tolist(), number)
+        found = interpolation.pairs(self.test.labels[self.shown].tolist(), number)
         share = np.linspace(0, 1, steps)
-        for mode in walks.MODES:
+        for mode in interpolation.MODES:
             for example, (a, b) in enumerate(found):
                 ends = self._of(self.shown[a]), self._of(self.shown[b])
                 said = [

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.dataset.split import Split
-from pipeline.evaluation.protocol import Scores
+from pipeline.evaluation.reconstruction import Scores
 from pipeline.metrics.bootstrap import estimate, per_track
 
 

@@ -9,7 +9,7 @@ from pipeline.audio.files import write_wav
 from pipeline.audio.representation import MelConfig, WaveformConfig, sample_count
 from pipeline.audio.resample import resample
 from pipeline.audio.scale import FLOOR_DB, to_db
-from pipeline.figures.inputs import Window
+from pipeline.figures.variant_data import Window
 
 LOWEST_RATE = 8000  # Hz; browsers need not play less
 GAIN = 0.5  # of all audio: phases that Griffin-Lim finds can add up to twice the recording's peak

@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
 from pipeline.audio.representation import MelConfig, WaveformConfig
-from pipeline.figures import panels, style
-from pipeline.figures.inputs import Heard, Window
-from pipeline.figures.sheet import Sheet, title
+from pipeline.figures import style, window_plots
+from pipeline.figures.grid import Sheet, title
+from pipeline.figures.variant_data import Heard, Window
 
 ZOOM_SECONDS = 0.05
 LEVEL_BAR = "dB below the peak"
@@ -53,9 +53,9 @@ def _mels(pairs: Pairs, names: list[str], config: MelConfig) -> Figure:
     for row, ((original, made), text) in enumerate(zip(pairs, names, strict=True)):
         axes = [sheet.axes(row, column) for column in range(3)]
         x = "x" if row + 1 == len(pairs) else ""
-        level = panels.mel(axes[0], original.array, config, x + "y")
-        panels.mel(axes[1], made.array, config, x)
-        difference = panels.mel(axes[2], made.array - original.array, config, x, is_difference=True)
+        level = window_plots.mel(axes[0], original.array, config, x + "y")
+        window_plots.mel(axes[1], made.array, config, x)
+        difference = window_plots.mel(axes[2], made.array - original.array, config, x, is_difference=True)
         _titles(axes, sheet, text, mse(original, made), "absolute difference")
     _bars(sheet, level, difference, LEVEL_BAR)
     return sheet.picture
@@ -84,13 +84,13 @@ def _waveforms(pairs: Pairs, names: list[str], config: WaveformConfig) -> Figure
         below = [sheet.axes(2 * block + 1, column) for column in range(3)]
         colors = (style.INK, style.ACCENT, style.ERROR)
         for column, (ax, array, color) in enumerate(zip(above, arrays, colors, strict=True)):
-            panels.waveform(ax, array, config.sample_rate, limit, color, "" if column else "y")
-        spectra = [panels.spectrum(array, config) for array in arrays[:2]]
+            window_plots.waveform(ax, array, config.sample_rate, limit, color, "" if column else "y")
+        spectra = [window_plots.spectrum(array, config) for array in arrays[:2]]
         seconds = len(original.array) / config.sample_rate
         x = "x" if block + 1 == many else ""
-        level = panels.spectrogram(below[0], spectra[0], config, seconds, x + "y")
-        panels.spectrogram(below[1], spectra[1], config, seconds, x)
-        difference = panels.spectrogram(below[2], spectra[1] - spectra[0], config, seconds, x, is_difference=True)
+        level = window_plots.spectrogram(below[0], spectra[0], config, seconds, x + "y")
+        window_plots.spectrogram(below[1], spectra[1], config, seconds, x)
+        difference = window_plots.spectrogram(below[2], spectra[1] - spectra[0], config, seconds, x, is_difference=True)
         _titles(above, sheet, text, mse(original, made), "reconstruction − original")
         beside = sheet.axes(2 * block, 3, rows=2)
         _zoom(beside, original.array, made.array, config.sample_rate, limit)
@@ -107,8 +107,8 @@ def _zoom(ax: Axes, original: np.ndarray, made: np.ndarray, rate: int, limit: fl
     length = min(len(original), max(2, round(ZOOM_SECONDS * rate)))
     start = int(np.clip(np.abs(original).argmax() - length // 2, 0, len(original) - length))
     cut = slice(start, start + length)
-    panels.waveform(ax, original[cut], rate, limit, style.FAINT, "", start, width=3)
-    panels.waveform(ax, made[cut], rate, limit, style.ACCENT, "xy", start, width=1.2)
+    window_plots.waveform(ax, original[cut], rate, limit, style.FAINT, "", start, width=3)
+    window_plots.waveform(ax, made[cut], rate, limit, style.ACCENT, "xy", start, width=1.2)
     ax.set_title(f"{1000 * ZOOM_SECONDS:.0f} ms at the loudest place", fontweight="normal")
 
 
@@ -126,6 +126,6 @@ def waveforms(heard: dict[int, Heard], names: dict[int, str], rate: int) -> Figu
         for column, (audio, text, color) in enumerate(zip(three, said, colors, strict=True)):
             ax = sheet.axes(row, column)
             sides = ("x" if row + 1 == len(heard) else "") + ("" if column else "y")
-            panels.waveform(ax, audio, rate, limit, color, sides)
+            window_plots.waveform(ax, audio, rate, limit, color, sides)
             title(ax, text, sheet.width_of(column), is_bold=column == 0)
     return sheet.picture

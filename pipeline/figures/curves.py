@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from pipeline.figures import style
-from pipeline.figures.sheet import Sheet
+from pipeline.figures.grid import Sheet
 
 COLUMNS = 4
 NICE = [1, 2, 2.5, 5, 10]  # steps between ticks

@@ -9,11 +9,11 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from pipeline.core.errors import DataError
 from pipeline.core.process import cores
 from pipeline.core.workspace import write_json
-from pipeline.figures import pictures, sounds, style
+from pipeline.figures import clips, registry, style
 from pipeline.figures.config import FiguresConfig
 from pipeline.figures.entries import entry
-from pipeline.figures.inputs import AGAIN, load
-from pipeline.figures.pictures import Picture
+from pipeline.figures.registry import Picture
+from pipeline.figures.variant_data import AGAIN, load
 
 
 def draw(
@@ -44,15 +44,15 @@ def draw(
     # Audio is rendered while pictures are drawn. Each thread's products run alone: `mel_to_audio` says why, and its own
     # limit would end with the first of them.
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(cores()) as pool:
-        heard = sounds.begin(inputs, pool, iterations)
+        heard = clips.begin(inputs, pool, iterations)
         with style.look():
-            for picture in pictures.of(inputs):
+            for picture in registry.of(inputs):
                 if isinstance(picture, Picture):
                     style.save(picture.draw(), out / picture.file, config.dpi, picture.has_spectra)
                 else:
                     picture.write(out / picture.file, config.dpi)
                 kind = "image" if isinstance(picture, Picture) else "animation"
                 entries.append(entry(picture.file, picture.title, picture.caption, kind))
-        entries += sounds.write(heard, out)
+        entries += clips.write(heard, out)
     write_json(out / "figures.json", entries)
     return entries

@@ -12,10 +12,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from pipeline.audio.representation import MelConfig, WaveformConfig
 from pipeline.core.workspace import read_json
 from pipeline.figures import style
-from pipeline.figures.animations import Update, cell, highest
 from pipeline.figures.comparisons import name
-from pipeline.figures.inputs import Window, windows
-from pipeline.figures.sheet import Sheet, title
+from pipeline.figures.grid import Sheet, title
+from pipeline.figures.training_progress import Update, cell, highest
+from pipeline.figures.variant_data import Window, windows
 
 DPI = 80
 WIDTH, HEIGHT = 2.6, 1.15  # inches of a window

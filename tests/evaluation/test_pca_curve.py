@@ -8,7 +8,7 @@ from pipeline.evaluation import pca_curve
 from pipeline.metrics.bootstrap import estimate
 from pipeline.models.vae import build
 from pipeline.training import pca
-from tests.evaluation.test_protocol import SHAPE, TEST, TRAIN, VALID, scored, unit
+from tests.evaluation.test_reconstruction import SHAPE, TEST, TRAIN, VALID, scored, unit
 
 
 def test_errors_are_those_of_a_fit_with_so_many_components():

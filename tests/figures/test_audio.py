@@ -9,7 +9,7 @@ import soundfile
 
 from pipeline.audio.representation import MelConfig, WaveformConfig
 from pipeline.figures import audio
-from pipeline.figures.inputs import Window, load
+from pipeline.figures.variant_data import Window, load
 from tests import artefacts
 from tests.figures.conftest import drawn
 from tests.stand_ins import SCALES

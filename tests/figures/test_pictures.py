@@ -10,9 +10,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from pipeline.audio.representation import MelConfig, WaveformConfig
-from pipeline.figures import comparisons, panels, strips, style
-from pipeline.figures.inputs import Inputs, Window, load
-from pipeline.figures.sheet import Sheet
+from pipeline.figures import comparisons, style, window_plots, window_rows
+from pipeline.figures.grid import Sheet
+from pipeline.figures.variant_data import Inputs, Window, load
 from tests import artefacts
 
 LONG = "a label that somebody gave a whole sentence as its $name$"
@@ -79,7 +79,7 @@ def test_differences_are_absolute_and_in_decibels(data: Path) -> None:
         axes = comparisons.reconstructions([(original, made)], config).axes
     shown = np.asarray(axes[2].images[0].get_array())
     assert (shown[:, :20] == 0).all() and shown[:, 20:] == pytest.approx(10)
-    assert axes[2].images[0].get_clim() == (0, panels.DIFFERENCE_DB)
+    assert axes[2].images[0].get_clim() == (0, window_plots.DIFFERENCE_DB)
 
 
 def test_colour_maps_are_told_apart_in_grey_too() -> None:
@@ -105,7 +105,7 @@ def test_waveforms_of_a_mel_share_one_scale(data: Path) -> None:
 def test_bands_lie_where_librosa_has_them(bands: int) -> None:
     config = MelConfig(sample_rate=22050, n_fft=4096, bands=bands)
     centres = librosa.mel_frequencies(bands + 2, fmin=0, fmax=config.sample_rate / 2)[1:-1]
-    assert [panels.band(float(hertz), config) for hertz in centres] == pytest.approx(np.arange(bands) + 0.5)
+    assert [window_plots.band(float(hertz), config) for hertz in centres] == pytest.approx(np.arange(bands) + 0.5)
 
 
 def test_mel_frequencies_lie_where_their_ticks_say(data: Path) -> None:
@@ -114,40 +114,40 @@ def test_mel_frequencies_lie_where_their_ticks_say(data: Path) -> None:
         ax = comparisons.reconstructions(inputs.pairs, inputs.representation).axes[0]
     levels = np.asarray(ax.images[0].get_array()).mean(axis=1)
     assert isinstance(inputs.representation, MelConfig)
-    assert levels.argmax() <= panels.band(110, inputs.representation) <= levels.argmax() + 1  # the bass note
+    assert levels.argmax() <= window_plots.band(110, inputs.representation) <= levels.argmax() + 1  # the bass note
     ticks = dict(zip([t.get_text() for t in ax.get_yticklabels()], ax.get_yticks(), strict=True))
-    assert ticks["1k"] == pytest.approx(panels.band(1000, inputs.representation))
+    assert ticks["1k"] == pytest.approx(window_plots.band(1000, inputs.representation))
     assert ax.get_xlim()[1] == pytest.approx(1.0, abs=0.05)
 
 
 @pytest.mark.parametrize(("rate", "hertz"), [(3000, 440.0), (22050, 60.0), (22050, 5000.0)])
 def test_a_full_scale_sine_reads_0_db_where_its_frequency_lies(rate: int, hertz: float) -> None:
     config = WaveformConfig(sample_rate=rate)
-    levels = panels.spectrum(np.sin(2 * np.pi * hertz * np.arange(2 * rate) / rate), config)
+    levels = window_plots.spectrum(np.sin(2 * np.pi * hertz * np.arange(2 * rate) / rate), config)
     middle = levels[:, levels.shape[1] // 2]
     assert middle.max() == pytest.approx(0, abs=1.5)  # between two bins
-    found = panels.LOWEST * (rate / 2 / panels.LOWEST) ** ((middle.argmax() + 0.5) / panels.ROWS)
+    found = window_plots.LOWEST * (rate / 2 / window_plots.LOWEST) ** ((middle.argmax() + 0.5) / window_plots.ROWS)
     assert found == pytest.approx(hertz, rel=0.1)
 
 
 def test_a_silent_sample_looks_dark() -> None:
     silent = Window("sample", 0, np.zeros(3000, np.float32))
     with style.look():
-        picture = strips.samples([silent], WaveformConfig())
+        picture = window_rows.samples([silent], WaveformConfig())
     assert np.asarray(picture.axes[1].images[0].get_array()).max() <= -90
 
 
 def test_a_long_waveform_keeps_its_extremes() -> None:
     array = np.random.default_rng(0).standard_normal(30 * 22050).astype(np.float32)
-    seconds, values = panels.outline(array, 22050)
-    assert len(values) == 2 * panels.COLUMNS
+    seconds, values = window_plots.outline(array, 22050)
+    assert len(values) == 2 * window_plots.COLUMNS
     assert (values.min(), values.max()) == (array.min(), array.max())
     assert seconds.min() >= 0 and 29.9 < seconds.max() <= 30
 
 
 def test_progress_starts_with_the_original_and_ends_with_the_last_epoch(inputs: Inputs) -> None:
     with style.look():
-        picture = strips.progress(inputs.snapshots, inputs.representation)
+        picture = window_rows.progress(inputs.snapshots, inputs.representation)
         assert overlapping(picture) == []
     found = titles(picture)
     assert found[0] == "original" and found[1] == "epoch 1" and found[-1] == "epoch 6"
@@ -158,13 +158,13 @@ def test_progress_of_many_epochs_keeps_first_and_last(inputs: Inputs) -> None:
     original = next(w for w in inputs.snapshots if w.kind == "original")
     many = [Window("reconstruction", original.number, original.array, epoch) for epoch in range(1, 41)]
     with style.look():
-        found = titles(strips.progress([original, *many], inputs.representation))
-    assert len(found) == strips.COLUMNS and found[1] == "epoch 1" and found[-1] == "epoch 40"
+        found = titles(window_rows.progress([original, *many], inputs.representation))
+    assert len(found) == window_rows.COLUMNS and found[1] == "epoch 1" and found[-1] == "epoch 40"
 
 
 def test_walks_have_a_line_for_each_way_with_the_share_above(inputs: Inputs) -> None:
     with style.look():
-        picture = strips.walks(inputs.of("linear") + inputs.of("slerp"), inputs.representation)
+        picture = window_rows.walks(inputs.of("linear") + inputs.of("slerp"), inputs.representation)
         assert overlapping(picture) == []
     shares = [f"{percent} %" for percent in (0, 25, 50, 75, 100)]
     assert titles(picture) == 2 * shares
@@ -174,14 +174,14 @@ def test_walks_have_a_line_for_each_way_with_the_share_above(inputs: Inputs) -> 
 def test_a_walk_between_labels_names_them() -> None:
     array = np.zeros((8, 8), np.float32)
     steps = [Window("slerp", 0, array, step=i, scale=i / 2, label=text) for i, text in enumerate(("a", "", LONG))]
-    assert strips.way(steps) == f"a → {LONG}"
+    assert window_rows.way(steps) == f"a → {LONG}"
     with style.look():
-        assert overlapping(strips.walks(steps, MelConfig(bands=8, n_fft=64, hop_length=32))) == []
+        assert overlapping(window_rows.walks(steps, MelConfig(bands=8, n_fft=64, hop_length=32))) == []
 
 
 def test_perturbations_name_their_scale(inputs: Inputs) -> None:
     with style.look():
-        found = titles(strips.perturbations(inputs.of("perturbed"), inputs.representation))
+        found = titles(window_rows.perturbations(inputs.of("perturbed"), inputs.representation))
     assert found == ["reconstruction", "0.25 × spread", "0.5 × spread", "1 × spread"]
 
 
@@ -196,8 +196,8 @@ def test_transfers_and_samples_of_many_labels_with_long_names_do_not_overlap(kin
     moved += [Window("transfer", i, array, label=names[-1]) for i in (1, 2)]
     drawn = [Window("sample", i, array, label=name) for i, name in enumerate(names)]
     with style.look():
-        picture = strips.transfers(originals, moved, config)
-        assert overlapping(picture) == [] == overlapping(strips.samples(drawn, config))
+        picture = window_rows.transfers(originals, moved, config)
+        assert overlapping(picture) == [] == overlapping(window_rows.samples(drawn, config))
     images = sum(bool(ax.images) for ax in picture.axes)
     assert images == 1 + labels + 2 * 2
     assert sum(title.startswith("as ") for title in titles(picture)) == labels + 2
@@ -205,7 +205,7 @@ def test_transfers_and_samples_of_many_labels_with_long_names_do_not_overlap(kin
 
 def test_samples_are_under_the_label_that_they_were_given(inputs: Inputs) -> None:
     with style.look():
-        found = titles(strips.samples(inputs.of("sample"), inputs.representation))
+        found = titles(window_rows.samples(inputs.of("sample"), inputs.representation))
     is_conditional = inputs.variant == "wave_fake"
     assert found == (
         [r"\$cash\$", "_hidden", "<b>", "waltz"] if is_conditional else [f"sample {i}" for i in range(1, 5)]

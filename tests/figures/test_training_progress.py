@@ -8,8 +8,8 @@ import pytest
 from PIL import Image, ImageSequence
 
 from pipeline.audio.representation import WaveformConfig
-from pipeline.figures import animations, epochs, style
-from pipeline.figures.inputs import Window, load
+from pipeline.figures import epochs, style, training_progress
+from pipeline.figures.variant_data import Window, load
 
 
 def frames(path: Path) -> list[np.ndarray]:
@@ -39,7 +39,7 @@ def test_the_original_stands_still_and_the_last_frame_stands_longest(data: Path)
     assert all((one[:, :half] == found[0][:, :half]).all() for one in found)
     with Image.open(path) as file:
         times = [frame.info["duration"] for frame in ImageSequence.Iterator(file)]
-    assert times == [animations.FRAME_MS] * 2 + [animations.LAST_MS]
+    assert times == [training_progress.FRAME_MS] * 2 + [training_progress.LAST_MS]
 
 
 def test_a_frame_shows_its_own_epoch(tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ def test_a_frame_shows_its_own_epoch(tmp_path: Path) -> None:
         Window("sample", n, loud if epoch == 5 and n == 8 else still, epoch) for epoch in (1, 5) for n in range(9)
     ]
     with style.look():
-        assert animations.generation(snapshots, WaveformConfig(), tmp_path / "a.gif", 60) == 2
+        assert training_progress.generation(snapshots, WaveformConfig(), tmp_path / "a.gif", 60) == 2
     before, after = frames(tmp_path / "a.gif")
     rows, columns = np.nonzero((before != after).any(axis=2))
     height, width = before.shape[:2]

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from pipeline.dataset.batches import ResidentLoader
-from pipeline.evaluation.walks import pairs, score, unevenness
+from pipeline.evaluation.interpolation import pairs, score, unevenness
 from tests.evaluation.test_transfer import CPU, NAMES, TEST, TRAIN, model
 
 

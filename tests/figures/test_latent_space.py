@@ -9,14 +9,14 @@ from scipy.spatial.distance import cdist
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
-from pipeline.figures import latents, style, use
-from pipeline.figures.inputs import load
+from pipeline.figures import latent_space, latent_usage, style
+from pipeline.figures.variant_data import load
 from tests.figures.test_pictures import LONG, overlapping
 
 
 def test_pca_is_scikit_learns_but_for_the_sign() -> None:
     values = np.random.default_rng(0).standard_normal((40, 8)) * np.arange(1, 9)
-    points, shares = latents.project(values)
+    points, shares = latent_space.project(values)
     fitted = PCA(2).fit(values)
     assert np.abs(points) == pytest.approx(np.abs(fitted.transform(values)))
     assert shares == pytest.approx(fitted.explained_variance_ratio_)
@@ -26,29 +26,29 @@ def test_pca_finds_the_direction_that_separates_and_names_its_share() -> None:
     rng = np.random.default_rng(0)
     values = rng.standard_normal((40, 8)) * 0.1
     values[20:, 3] += 5
-    points, shares = latents.project(values)
+    points, shares = latent_space.project(values)
     assert shares[0] > 0.95 and points[:20, 0].max() < points[20:, 0].min()
     with style.look():
-        ax = latents.latent_pca(values, ["a"] * 20 + ["b"] * 20).axes[0]
+        ax = latent_space.latent_pca(values, ["a"] * 20 + ["b"] * 20).axes[0]
     assert f"{100 * shares[0]:.0f} % of the variance" in ax.get_xlabel()
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a", "b"]
 
 
 @pytest.mark.parametrize("values", [np.zeros((9, 4)), np.ones((1, 4)), np.arange(5.0)[:, None], np.zeros((9, 0))])
 def test_degenerate_latents_are_drawn_without_a_second_direction(values: np.ndarray) -> None:
-    points, shares = latents.project(values)
+    points, shares = latent_space.project(values)
     assert points.shape == (len(values), 2) and np.isfinite(points).all() and shares[1] == 0
     labels = ["a"] + ["b"] * (len(values) - 1)
     with style.look():
-        assert overlapping(latents.latent_pca(values, labels)) == []
+        assert overlapping(latent_space.latent_pca(values, labels)) == []
         if len(values) > 1:
-            assert overlapping(latents.label_distances(values, labels)) == []
+            assert overlapping(latent_space.label_distances(values, labels)) == []
 
 
 def test_labels_from_file_names_are_shown_as_they_are(data: Path) -> None:
     inputs = load("wave_fake", data / "models", data / "evaluation", data / "reference")
     with style.look():
-        legend = latents.latent_pca(inputs.latents, inputs.labels).axes[0].get_legend()
+        legend = latent_space.latent_pca(inputs.latents, inputs.labels).axes[0].get_legend()
     assert [text.get_text() for text in legend.get_texts()] == [r"\$cash\$", "<b>", "_hidden", "waltz"]
 
 
@@ -62,7 +62,7 @@ def test_distances_are_those_of_standardised_centroids() -> None:
     labels = np.repeat(["a", "b", "c"], 10)
     values = rng.standard_normal((30, 5)) * [1, 10, 100, 1, 1] + 3
     values[:, 4] = 7.0  # says nothing
-    names, apart = latents.distances(values, list(labels))
+    names, apart = latent_space.distances(values, list(labels))
     scaled = StandardScaler().fit_transform(values[:, :4])
     centroids = np.stack([scaled[labels == name].mean(axis=0) for name in names])
     assert names == ["a", "b", "c"] and apart == pytest.approx(cdist(centroids, centroids) / 2)
@@ -73,10 +73,10 @@ def test_the_matrix_stands_in_the_order_of_its_dendrogram() -> None:
     centres = {"a": 0.0, "b": 10.0, "c": 0.5, "d": 11.0}  # a beside c, b beside d
     values = np.array([[centres[label]] for label in labels]) + 0.001 * np.arange(20)[:, None]
     with style.look():
-        tree, matrix = latents.label_distances(values, labels).axes[:2]
+        tree, matrix = latent_space.label_distances(values, labels).axes[:2]
     order = [text.get_text() for text in matrix.get_yticklabels()]
     assert {frozenset(order[:2]), frozenset(order[2:])} == {frozenset("ac"), frozenset("bd")}
-    names, apart = latents.distances(values, labels)
+    names, apart = latent_space.distances(values, labels)
     place = [names.index(name) for name in order]
     assert np.asarray(matrix.images[0].get_array()) == pytest.approx(apart[np.ix_(place, place)])
     leaves = sorted({float(y) for line in tree.lines for x, y in zip(*line.get_data(), strict=True) if x == 0})
@@ -88,20 +88,20 @@ def test_many_labels_with_long_names_do_not_overlap(count: int) -> None:
     labels = [f"{i} {LONG}" for i in range(count)] * 3
     values = np.random.default_rng(0).standard_normal((len(labels), 4))
     with style.look():
-        assert overlapping(latents.label_distances(values, labels)) == []
-        assert overlapping(latents.latent_pca(values, labels)) == []
+        assert overlapping(latent_space.label_distances(values, labels)) == []
+        assert overlapping(latent_space.latent_pca(values, labels)) == []
 
 
 def test_one_label_has_no_distances() -> None:
     with pytest.raises(ValueError, match="one label"):
-        latents.label_distances(np.zeros((3, 2)), ["a"] * 3)
+        latent_space.label_distances(np.zeros((3, 2)), ["a"] * 3)
 
 
 def test_the_use_of_dimensions_is_sorted_with_the_active_ones_apart() -> None:
     level = ["z1"] * 3 + ["z2"] * 2
     table = pd.DataFrame({"level": level, "kl": [0.1, 5.0, 2.0, 1.0, 0.0], "active": [False, True, True, True, False]})
     with style.look():
-        picture = use.dimensions(table)
+        picture = latent_usage.dimensions(table)
         assert overlapping(picture) == []
     first, second = picture.axes
     bars = {patch.get_label(): list(patch.get_data().values) for patch in first.patches}
@@ -114,14 +114,14 @@ def test_the_use_of_dimensions_is_sorted_with_the_active_ones_apart() -> None:
 def test_all_or_no_dimensions_may_be_active(active: bool) -> None:
     table = pd.DataFrame({"level": "", "kl": [1.0, 0.0], "active": active})
     with style.look():
-        legend = use.dimensions(table).axes[0].get_legend()
+        legend = latent_usage.dimensions(table).axes[0].get_legend()
     assert [text.get_text() for text in legend.get_texts()] == (["active"] if active else ["not active"])
 
 
 def test_the_use_of_codes_is_sorted_beside_its_perplexity() -> None:
     table = pd.DataFrame({"code": range(4), "count": [0, 10, 30, 60]})
     with style.look():
-        picture = use.codes(table, 2.5)
+        picture = latent_usage.codes(table, 2.5)
         assert overlapping(picture) == []
     ax = picture.axes[0]
     assert list(ax.patches[0].get_data().values) == [60, 30, 10, 0]

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from pipeline.audio.representation import MelConfig
-from pipeline.figures import audio, strips
+from pipeline.figures import audio, window_rows
 from pipeline.figures.comparisons import mse
 from pipeline.figures.entries import entry
-from pipeline.figures.inputs import Inputs, Window
+from pipeline.figures.variant_data import Inputs, Window
 
 SAME = 1e-3  # of a mel in [0, 1]: 0.08 dB
 
@@ -142,7 +142,7 @@ def _walks(number: int, inputs: Inputs, start: Begin) -> list[Clip]:
     for kind, along in (("linear", "on a straight line"), ("slerp", "along an arc")):
         steps = inputs.of(kind, number)
         if steps:
-            title = f"{strips.way(steps)}, {kind}"
+            title = f"{window_rows.way(steps)}, {kind}"
             caption = f"From one window's latent to another's {along}, in the time of a single window."
             clips.append(Clip(f"walk-{number}-{kind}", title, caption, number, kind, start.walk(steps)))
     return clips

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from pipeline.figures import style
-from pipeline.figures.sheet import Sheet
+from pipeline.figures.grid import Sheet
 
 
 def dimensions(table: pd.DataFrame) -> Figure:

@@ -14,8 +14,8 @@ from pipeline.audio.representation import MelConfig, WaveformConfig
 from pipeline.audio.resample import resample
 from pipeline.dataset.batches import fixed_noise
 from pipeline.dataset.split import Split
-from pipeline.evaluation import protocol
-from pipeline.evaluation.protocol import Scores, baselines, score
+from pipeline.evaluation import reconstruction
+from pipeline.evaluation.reconstruction import Scores, baselines, score
 from pipeline.metrics.config import EvaluateConfig
 from pipeline.models.vae import build
 from pipeline.reference.common_scores import CommonScores
@@ -93,7 +93,7 @@ def test_scores_agree_with_numpy_scikit_learn_and_scipy(model):
 
 def test_windows_from_disk_are_scored_as_those_in_memory_are(model, monkeypatch):
     expected, baseline = scored(model), baselines(TRAIN, TEST, 4)
-    monkeypatch.setattr(protocol, "window_loader", partial(protocol.feed, budget=0))
+    monkeypatch.setattr(reconstruction, "window_loader", partial(reconstruction.window_loader, budget=0))
     found = scored(model)
     for ours, theirs in ((found.windows, expected.windows), (baselines(TRAIN, TEST, 4), baseline)):
         assert all(np.array_equal(ours[name], values, equal_nan=True) for name, values in theirs.items())
@@ -142,7 +142,7 @@ def test_a_waveform_is_scored_as_one_and_on_the_common_log_mel():
     with torch.no_grad():
         x = torch.from_numpy(values / 32767).float()
         y = model(x.unsqueeze(1))[0].squeeze(1)
-    for name, expected in protocol.own(y, x, 1000).items():
+    for name, expected in reconstruction.own(y, x, 1000).items():
         np.testing.assert_allclose(found.windows[name], expected, rtol=1e-4, err_msg=name)
     assert {"si_sdr", "stft_distance", "log_spectral_distance", "mel_mse", "kl"} <= set(found.windows)
     audio = np.stack([resample(window, 1000, 2000) for window in y.numpy()])

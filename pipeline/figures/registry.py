@@ -7,8 +7,8 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from pipeline.audio.representation import MelConfig
-from pipeline.figures import animations, comparisons, curves, latents, strips, use
-from pipeline.figures.inputs import Inputs
+from pipeline.figures import comparisons, curves, latent_space, latent_usage, training_progress, window_rows
+from pipeline.figures.variant_data import Inputs
 
 
 @dataclass(frozen=True)
@@ -117,22 +117,22 @@ def _of_training(inputs: Inputs) -> Iterator[Picture | Animation]:
         "One fixed window and its reconstruction as training goes on"
         + ("; below it, what one fixed latent drawn from the prior is decoded to." if samples else ".")
         + shown,
-        lambda: strips.progress(inputs.snapshots, config),
+        lambda: window_rows.progress(inputs.snapshots, config),
         True,
     )
     yield Animation(
         "progress.gif",
         "One window over the epochs",
         "A fixed window beside its reconstruction after each kept epoch." + shown,
-        lambda path, dpi: animations.progress(inputs.snapshots, config, path, dpi),
+        lambda path, dpi: training_progress.progress(inputs.snapshots, config, path, dpi),
     )
     if samples:
         yield Animation(
             "generation.gif",
             "Generation over the epochs",
-            f"What {min(samples, animations.SAMPLES)} fixed latents drawn from the prior are decoded to after each "
+            f"What {min(samples, training_progress.SAMPLES)} fixed latents drawn from the prior are decoded to after each "
             "kept epoch." + shown,
-            lambda path, dpi: animations.generation(inputs.snapshots, config, path, dpi),
+            lambda path, dpi: training_progress.generation(inputs.snapshots, config, path, dpi),
         )
 
 
@@ -152,7 +152,7 @@ def _of_latents(inputs: Inputs) -> Iterator[Picture]:
             "Latent space",
             f"{what} of {len(inputs.latents)} test windows, projected on the two directions in which they vary most "
             "(PCA fitted on these windows)." + probe + shown,
-            lambda: latents.latent_pca(inputs.latents, inputs.labels),
+            lambda: latent_space.latent_pca(inputs.latents, inputs.labels),
         )
         if len(set(inputs.labels)) > 1:
             yield Picture(
@@ -160,7 +160,7 @@ def _of_latents(inputs: Inputs) -> Iterator[Picture]:
                 "Distances between labels",
                 "How far apart the labels' mean latents lie, each dimension divided by its standard deviation: 1 is "
                 "one standard deviation in every dimension. In the order of the dendrogram (average linkage)." + shown,
-                lambda: latents.label_distances(inputs.latents, inputs.labels),
+                lambda: latent_space.label_distances(inputs.latents, inputs.labels),
             )
     if "dimensions" in inputs.tables and len(inputs.tables["dimensions"]):
         caption = (
@@ -168,7 +168,7 @@ def _of_latents(inputs: Inputs) -> Iterator[Picture]:
             "posterior mean has a variance above 0.01 over the windows." + shown
         )
         yield Picture(
-            "latent_use.png", "Use of the latent", caption, lambda: use.dimensions(inputs.tables["dimensions"])
+            "latent_use.png", "Use of the latent", caption, lambda: latent_usage.dimensions(inputs.tables["dimensions"])
         )
     elif "codes" in inputs.tables and len(inputs.tables["codes"]):
         perplexity = metrics.get("perplexity")
@@ -177,7 +177,10 @@ def _of_latents(inputs: Inputs) -> Iterator[Picture]:
             "chosen equally often, would be as varied." + shown
         )
         yield Picture(
-            "latent_use.png", "Use of the codebook", caption, lambda: use.codes(inputs.tables["codes"], perplexity)
+            "latent_use.png",
+            "Use of the codebook",
+            caption,
+            lambda: latent_usage.codes(inputs.tables["codes"], perplexity),
         )
 
 
@@ -193,21 +196,27 @@ def _of_decoder(inputs: Inputs) -> Iterator[Picture]:
             + (" The label changes half-way." if moved else "")
             + shown
         )
-        yield Picture("walks.png", "Walks through latent space", caption, lambda: strips.walks(steps, config), True)
+        yield Picture(
+            "walks.png", "Walks through latent space", caption, lambda: window_rows.walks(steps, config), True
+        )
     if perturbed:
         caption = (
             "A test window whose latent was moved at random, ever further, in multiples of the spread of the latents "
             "over the data." + shown
         )
         yield Picture(
-            "perturbations.png", "Perturbed latents", caption, lambda: strips.perturbations(perturbed, config), True
+            "perturbations.png",
+            "Perturbed latents",
+            caption,
+            lambda: window_rows.perturbations(perturbed, config),
+            True,
         )
     if drawn:
         given = ", under the label above each" if any(w.label for w in drawn) else ""
         caption = (
             f"Windows decoded from latents drawn from the prior{given}: what the model makes up by itself." + shown
         )
-        yield Picture("samples.png", "Samples of the prior", caption, lambda: strips.samples(drawn, config), True)
+        yield Picture("samples.png", "Samples of the prior", caption, lambda: window_rows.samples(drawn, config), True)
     if moved:
         caption = "Test windows, encoded under their own label and decoded under that of the title." + shown
         originals = [original for original, _ in inputs.pairs]
@@ -215,6 +224,6 @@ def _of_decoder(inputs: Inputs) -> Iterator[Picture]:
             "transfer.png",
             "Transfer to another label",
             caption,
-            lambda: strips.transfers(originals, moved, config),
+            lambda: window_rows.transfers(originals, moved, config),
             True,
         )

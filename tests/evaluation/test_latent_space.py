@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.decomposition import PCA
 
-from pipeline.evaluation.latents import Nats, codes, dimensions, numbers, whitened
+from pipeline.evaluation.latent_space import Nats, codes, dimensions, numbers, whitened
 from pipeline.models.bottlenecks import BOTTLENECKS
 from pipeline.models.bottlenecks.base import Bottleneck, Code
 from pipeline.models.collapse import LatentUsage

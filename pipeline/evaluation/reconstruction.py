@@ -10,7 +10,7 @@ from torch import Tensor
 from pipeline.dataset.batches import WindowLoader, fixed_noise
 from pipeline.dataset.loader import window_loader
 from pipeline.dataset.split import Split
-from pipeline.evaluation.latents import Nats, Space, analyse
+from pipeline.evaluation.latent_space import Nats, Space, analyse
 from pipeline.losses import kl
 from pipeline.metrics import measures
 from pipeline.metrics.predictors import mean_window

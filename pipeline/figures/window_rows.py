@@ -8,10 +8,10 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
 from pipeline.audio.representation import MelConfig, WaveformConfig
-from pipeline.figures import panels, style
+from pipeline.figures import style, window_plots
 from pipeline.figures.comparisons import FULL_SCALE_BAR, LEVEL_BAR, name
-from pipeline.figures.inputs import Window
-from pipeline.figures.sheet import Sheet, title
+from pipeline.figures.grid import Sheet, title
+from pipeline.figures.variant_data import Window
 
 COLUMNS = 7  # in a line
 STEPS = 11  # of a walk at most
@@ -145,13 +145,13 @@ def draw(strips: Sequence[Strip], config: MelConfig | WaveformConfig, columns: i
             ax = sheet.axes(len(heights) * number, column)
             title(ax, cell.title, width, is_bold=cell.is_original)
             if isinstance(config, MelConfig):
-                image = panels.mel(ax, cell.array, config, sides)
+                image = window_plots.mel(ax, cell.array, config, sides)
             else:
                 color = style.INK if cell.is_original else style.ACCENT
-                panels.waveform(ax, cell.array, config.sample_rate, max(1.05 * loudest, 1e-3), color, y)
+                window_plots.waveform(ax, cell.array, config.sample_rate, max(1.05 * loudest, 1e-3), color, y)
                 ax = sheet.axes(2 * number + 1, column)
                 seconds = len(cell.array) / config.sample_rate
-                image = panels.spectrogram(ax, panels.spectrum(cell.array, config), config, seconds, sides)
+                image = window_plots.spectrogram(ax, window_plots.spectrum(cell.array, config), config, seconds, sides)
     if image is not None:
         sheet.bar(image, columns - 1, LEVEL_BAR if is_mel else FULL_SCALE_BAR)
     return sheet.picture

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from scipy.cluster import hierarchy
 
 from pipeline.figures import style
-from pipeline.figures.sheet import Sheet
+from pipeline.figures.grid import Sheet
 
 FLAT = 1e-12  # variance below which all latents are one point
 LEGEND_ROWS = 22

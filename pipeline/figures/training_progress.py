@@ -12,11 +12,11 @@ from PIL import Image
 
 from pipeline.audio.representation import MelConfig, WaveformConfig
 from pipeline.audio.scale import to_db
-from pipeline.figures import panels, style
+from pipeline.figures import style, window_plots
 from pipeline.figures.comparisons import FULL_SCALE_BAR, LEVEL_BAR
-from pipeline.figures.inputs import Window
-from pipeline.figures.sheet import Sheet
-from pipeline.figures.strips import course
+from pipeline.figures.grid import Sheet
+from pipeline.figures.variant_data import Window
+from pipeline.figures.window_rows import course
 
 DPI = 80
 FRAME_MS, LAST_MS = 450, 1800  # how long a frame stands
@@ -82,8 +82,8 @@ def _show(
     artist, update = cell(ax, array, config, limit, color, y)
     below = sheet.axes(1, column)
     seconds = len(array) / config.sample_rate
-    image = panels.spectrogram(below, panels.spectrum(array, config), config, seconds, "x" + y)
-    return [artist, image], [update, lambda values: image.set_data(panels.spectrum(values, config))]
+    image = window_plots.spectrogram(below, window_plots.spectrum(array, config), config, seconds, "x" + y)
+    return [artist, image], [update, lambda values: image.set_data(window_plots.spectrum(values, config))]
 
 
 def cell(
@@ -91,12 +91,12 @@ def cell(
 ) -> tuple[Artist, Update]:
     """Draw a window; what it is drawn with, and a function that puts another window in its place."""
     if isinstance(config, MelConfig):
-        image = panels.mel(ax, array, config, sides)
+        image = window_plots.mel(ax, array, config, sides)
         return image, lambda values: image.set_data(to_db(values))
     rate = config.sample_rate
-    panels.waveform(ax, array, rate, limit, color, sides)
+    window_plots.waveform(ax, array, rate, limit, color, sides)
     line = ax.lines[0]
-    return line, lambda values: line.set_data(*panels.outline(values, rate))
+    return line, lambda values: line.set_data(*window_plots.outline(values, rate))
 
 
 def _write(

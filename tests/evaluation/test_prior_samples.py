@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from pipeline.dataset.split import Split
-from pipeline.evaluation.generation import DRAWN, score
+from pipeline.evaluation.prior_samples import DRAWN, score
 from pipeline.models.collapse import flat
 
 CPU = torch.device("cpu")
