@@ -1,4 +1,4 @@
-"""Windows out of a stream of blocks."""
+"""Cut windows out of a stream of blocks."""
 
 from collections.abc import Iterable, Iterator
 
@@ -6,31 +6,31 @@ import numpy as np
 
 
 def cut_windows(blocks: Iterable[np.ndarray], starts: Iterable[int], length: int) -> Iterator[np.ndarray]:
-    """The window at each start, holding no more than a window and a block at a time.
+    """Cut a window at each start. At most a window and a block are in memory.
 
     Args:
         blocks: consecutive parts of a recording, (n,) each.
         starts: first sample of each window, ascending; may be endless.
-        length: of a window in samples.
+        length: samples per window.
 
     Yields:
-        (length,) each, fewer where the recording ends within; none for a start at which it has ended.
+        (length,) per start, fewer samples at the end of the recording, and no window after it.
     """
-    source = iter(blocks)
-    held, first = np.empty(0, np.float32), 0  # held[0] is sample number `first`
+    stream = iter(blocks)
+    buffer, offset = np.empty(0, np.float32), 0  # buffer[0] is sample number `offset`
     for start in starts:
-        parts, end = [held[start - first :]], first + len(held)
-        while end < start + length and (block := next(source, None)) is not None:
+        parts, end = [buffer[start - offset :]], offset + len(buffer)
+        while end < start + length and (block := next(stream, None)) is not None:
             parts.append(block[max(0, start - end) :])
             end += len(block)
         parts = [part for part in parts if len(part)] or parts[:1]
-        held = parts[0] if len(parts) == 1 else np.concatenate(parts)  # most windows lie within one block: no copy
-        first = min(start, end)
-        if not len(held):
+        buffer = parts[0] if len(parts) == 1 else np.concatenate(parts)  # most windows lie in one block: no copy
+        offset = min(start, end)
+        if not len(buffer):
             return
-        yield held[:length]
+        yield buffer[:length]
 
 
 def pad(window: np.ndarray, length: int) -> np.ndarray:
-    """(length,): `window` with zeros at its end where it is shorter."""
+    """Append zeros to a window that is shorter than `length`."""
     return window if len(window) == length else np.pad(window, (0, length - len(window)))

@@ -1,4 +1,4 @@
-"""Audio files to mono float32, a block at a time: memory does not grow with a recording's length."""
+"""Read audio files as blocks of mono float32, so that memory does not grow with their length; write 16-bit WAV."""
 
 import io
 import re
@@ -10,11 +10,11 @@ import numpy as np
 import soundfile
 
 BLOCK_SAMPLES = 2**20  # of all channels: 4 MiB
-LOWEST_RATE, HIGHEST_RATE = 1000, 768_000  # Hz; what lies outside is a broken header
+MIN_RATE, MAX_RATE = 1000, 768_000  # Hz; another rate means a broken header
 
 
 class UndecodableError(Exception):
-    """A file that gives no samples; `reason` is a rejection reason of stage windows."""
+    """A file without usable samples; `reason` is a rejection reason of stage windows."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
@@ -27,11 +27,11 @@ class Recording:
 
     Attributes:
         rate: samples per second.
-        channels: how many.
-        frames: samples per channel that the header promises; the file may hold fewer.
+        channels: number of channels.
+        frames: samples per channel according to the header; the file may hold fewer.
 
     Raises:
-        UndecodableError: reason "unreadable" (absent, no permission, not a regular file), "empty" (no bytes) or
+        UndecodableError: reason "unreadable" (missing, no permission, not a regular file), "empty" (no bytes) or
             "undecodable".
     """
 
@@ -45,8 +45,8 @@ class Recording:
         except (soundfile.SoundFileError, RuntimeError, TypeError, ValueError, OSError) as error:
             raise self._undecodable(error) from error
         self.rate, self.channels = self._file.samplerate, self._file.channels
-        self.frames = _promised(self._file.frames, self._file.extra_info)
-        if not LOWEST_RATE <= self.rate <= HIGHEST_RATE:
+        self.frames = _header_frames(self._file.frames, self._file.extra_info)
+        if not MIN_RATE <= self.rate <= MAX_RATE:
             self._file.close()
             raise UndecodableError("undecodable", f"the header gives a sample rate of {self.rate} Hz")
 
@@ -57,66 +57,65 @@ class Recording:
         self._file.close()
 
     def blocks(self) -> Iterator[np.ndarray]:
-        """All samples from the start, mixed to mono: (n,) float32 blocks, n > 0.
+        """Decode all samples and mix them to mono: (n,) float32 blocks, n > 0.
 
-        They are as decoded: values may lie beyond [-1, 1] or be NaN or infinite, and a file that ends before its header
-        says gives what is there. `limit` makes them fit for use.
+        Samples may lie outside [-1, 1], be NaN or infinite: see `limit`. A file that is shorter than its header says
+        gives the samples that it has.
 
         Raises:
-            UndecodableError: reason "undecodable", "empty" for a file without samples, or "changed" for one that was
-                written to in the meantime.
+            UndecodableError: reason "undecodable", "empty" (no samples), or "changed" (written to during the read).
         """
-        frames, given = max(1, BLOCK_SAMPLES // self.channels), 0
-        # libsndfile is slow at making floats of 16-bit samples; the values are the same.
-        short = self._file.subtype == "PCM_16"
+        frames, samples = max(1, BLOCK_SAMPLES // self.channels), 0
+        # libsndfile is slow at converting 16-bit samples to float; the values are the same.
+        is_int16 = self._file.subtype == "PCM_16"
         try:
-            while len(block := self._file.read(frames, dtype="int16" if short else "float32")):
-                given += len(block)
-                block = block * np.float32(1 / 32768) if short else block
-                yield block if self.channels == 1 else _mono(block)
+            while len(block := self._file.read(frames, dtype="int16" if is_int16 else "float32")):
+                samples += len(block)
+                block = block * np.float32(1 / 32768) if is_int16 else block
+                yield block if self.channels == 1 else _mix_to_mono(block)
             if _state(self._path) != self._state:
                 raise UndecodableError("changed", "the file was written to while it was read")
         except (soundfile.SoundFileError, RuntimeError, TypeError, ValueError, MemoryError, OSError) as error:
             raise self._undecodable(error) from error
-        if not given:
+        if not samples:
             raise UndecodableError("empty", "the file has a header but no samples")
 
     def _undecodable(self, error: Exception) -> UndecodableError:
         if isinstance(error, OSError):
             return UndecodableError("unreadable", error.strerror or str(error))
-        said = str(error).replace(repr(str(self._path)), "the file").removeprefix("Error opening the file: ")
-        if "possibly a pipe" in said:  # what libsndfile says of an MP3 without a frame
-            said = "Format not recognised."
-        return UndecodableError("undecodable", said or type(error).__name__)
+        detail = str(error).replace(repr(str(self._path)), "the file").removeprefix("Error opening the file: ")
+        if "possibly a pipe" in detail:  # libsndfile's message for an MP3 without a frame
+            detail = "Format not recognised."
+        return UndecodableError("undecodable", detail or type(error).__name__)
 
 
-def _mono(block: np.ndarray) -> np.ndarray:
-    """(n, channels) to their mean (n,), by a product, which is several times as fast as `mean`."""
-    with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is found in its window
+def _mix_to_mono(block: np.ndarray) -> np.ndarray:
+    """(n, channels) to their mean (n,); the product is several times as fast as `mean`."""
+    with np.errstate(invalid="ignore", over="ignore"):  # stage windows checks for NaN and infinity
         return block @ np.full(block.shape[1], 1 / block.shape[1], np.float32)
 
 
-def _promised(frames: int, log: str) -> int:
-    """The frames that the header says, where libsndfile has cut them down to what is there (WAV, AIFF, AU).
+def _header_frames(frames: int, log: str) -> int:
+    """The frames that a WAV, AIFF or AU header gives; libsndfile reports only the frames that the file holds.
 
-    Its log alone has both sizes. A program that could not know the length has written the largest one: that is none.
+    Both sizes are in its log. The largest possible size means that the writing program did not know the length.
     """
     sizes = re.search(r"^\s*(?:data|SSND|Data Size)\s*: (\d+) \(should be ([1-9]\d*)\)", log, re.MULTILINE)
-    said, there = map(int, sizes.groups()) if sizes else (1, 1)
-    return frames if said % 2**31 > 2**31 - 2**16 else frames * said // there
+    header_bytes, file_bytes = map(int, sizes.groups()) if sizes else (1, 1)
+    return frames if header_bytes % 2**31 > 2**31 - 2**16 else frames * header_bytes // file_bytes
 
 
 def _state(path: Path) -> tuple[int, int]:
-    """Size and time of the last change; a pipe or a device, which might never end, is refused."""
-    found = path.stat()
-    if not stat.S_ISREG(found.st_mode):
+    """Size and time of the last change; raises OSError for a pipe or a device, which may never end."""
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
         raise OSError(None, "not a regular file")
-    return found.st_size, found.st_mtime_ns
+    return status.st_size, status.st_mtime_ns
 
 
 def limit(block: np.ndarray) -> np.ndarray:
-    """Samples in [-1, 1]: what lies beyond is limited to them, and NaN and infinity count as 0."""
-    if max(block.max(), -block.min()) <= 1:  # false where there is a NaN
+    """Clip samples to [-1, 1], and replace NaN and infinity by 0."""
+    if max(block.max(), -block.min()) <= 1:  # false for NaN
         return block
     return np.nan_to_num(block, nan=0.0, posinf=0.0, neginf=0.0).clip(-1, 1)
 
@@ -125,7 +124,7 @@ def write_wav(path: Path, audio: np.ndarray, rate: int) -> None:
     """Write (samples,) float in [-1, 1] as 16-bit PCM.
 
     Raises:
-        OSError: it cannot be written. (libsndfile itself would only say "System error" of a full disk.)
+        OSError: the file cannot be written. (libsndfile itself only reports "System error" for a full disk.)
     """
     content = io.BytesIO()
     soundfile.write(content, audio, rate, format="WAV", subtype="PCM_16")

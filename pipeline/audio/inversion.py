@@ -1,12 +1,13 @@
-"""Log-mel spectrogram to audio, without a model and without torch: a mel inversion, then Griffin-Lim for the phases.
+"""Turn a log-mel spectrogram into audio, without a model and without torch: mel inversion, then Griffin-Lim.
 
-The first step asks scikit-learn for the non-negative power spectrogram whose mel bands are nearest in Kullback-Leibler
-divergence, by the multiplicative updates of Lee and Seung (2001). `librosa.feature.inverse.mel_to_stft` minimises the
-squared error instead, in which 80 dB of range leave no weight for quiet bands: on a 5 s window of decaying notes it
-stays at its first guess, 5.4 dB from the mel after 0.7-1.3 s; these 30 updates are 0.4 dB off after 0.03 s.
+Mel inversion finds the non-negative power spectrogram whose mel bands have the smallest Kullback-Leibler divergence
+from the given ones, by the multiplicative updates of Lee and Seung (2001) in scikit-learn.
+`librosa.feature.inverse.mel_to_stft` minimises the squared error, which gives quiet bands no weight:
+on 5 s of decaying notes it stays at its first guess, with an error of 5.4 dB after 0.7 to 1.3 s. The 30 updates here
+reach 0.4 dB in 0.03 s.
 
-The second is `librosa.griffinlim` but for the last digits, in two fifths of its time: frames lie in rows
-and are overlapped all at once, and magnitudes are not taken by `abs`, which is slow for complex numbers.
+Griffin-Lim estimates the phases. It equals `librosa.griffinlim` except for the last digits, in 40 % of its time: frames
+are rows and are added all at once, and magnitudes avoid `abs`, which is slow for complex numbers.
 """
 
 import warnings
@@ -26,51 +27,51 @@ MOMENTUM = 0.99  # librosa's default
 
 
 class MelSettings(Protocol):
-    """What is asked of a mel representation: its rate in Hz, and sizes in samples."""
+    """The settings of a mel representation that `mel_to_audio` needs."""
 
     @property
     def sample_rate(self) -> int:
-        """Samples per second."""
+        """In Hz."""
 
     @property
     def n_fft(self) -> int:
-        """Samples per frame."""
+        """In samples."""
 
     @property
     def hop_length(self) -> int:
-        """Samples from one frame to the next."""
+        """In samples."""
 
 
 def mel_to_audio(
-    mel01: np.ndarray, peak_db: float, representation: MelSettings, length: int, iterations: int
+    unit_mel: np.ndarray, peak_db: float, representation: MelSettings, length: int, iterations: int
 ) -> np.ndarray:
-    """Audio whose log-mel spectrogram comes near `mel01`. The same input gives the same samples.
+    """Audio whose log-mel spectrogram is close to `unit_mel`; deterministic.
 
     Args:
-        mel01: (bands, frames); 1 is the window's peak, 0 is 80 dB below. Values outside [0, 1] are clipped.
-        peak_db: the peak's own level, in dB of mel power, which sets the loudness.
-        representation: the settings that the mel was made with (Slaney bands from 0 Hz to half the rate, power 2).
-        length: samples to return.
+        unit_mel: (bands, frames); 1 is the window's peak, 0 is 80 dB below. Values outside [0, 1] are clipped.
+        peak_db: the window's peak in dB of mel power, which sets the loudness.
+        representation: the settings of the mel (Slaney bands from 0 Hz to half the sample rate, power 2).
+        length: samples of the result.
         iterations: of Griffin-Lim.
 
     Returns:
-        (length,) float32; at the level of the recording, so it can pass 1 where phases add up.
+        (length,) float32, as loud as the recording; where phases add up, samples may exceed 1.
 
     Raises:
-        DataError: `mel01` is not a finite (bands, frames) array, or `peak_db` is not finite.
+        DataError: `unit_mel` is not a finite (bands, frames) array, or `peak_db` is not finite.
     """
-    if np.ndim(mel01) != 2 or not np.isfinite(mel01).all() or not np.isfinite(peak_db):
+    if np.ndim(unit_mel) != 2 or not np.isfinite(unit_mel).all() or not np.isfinite(peak_db):
         raise DataError(
-            f"a mel of shape {np.shape(mel01)} with peak {peak_db} dB cannot become audio: "
+            f"a mel of shape {np.shape(unit_mel)} with peak {peak_db} dB cannot become audio: "
             "it must be (bands, frames) and finite; train the variant again"
         )
-    power = np.power(10.0, to_db(np.clip(mel01, 0, 1)) / 10, dtype=np.float32)  # relative to the peak
+    power = np.power(10.0, to_db(np.clip(unit_mel, 0, 1)) / 10, dtype=np.float32)  # relative to the peak
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Empty filters", UserWarning)  # many bands, short frames: nothing to do here
+        warnings.filterwarnings("ignore", "Empty filters", UserWarning)  # normal for many bands and short frames
         basis = librosa.filters.mel(
             sr=representation.sample_rate, n_fft=representation.n_fft, n_mels=len(power), dtype=np.float32
         )
-    # One thread: these products are too small to share, and the sums then do not depend on the number of cores.
+    # One thread: these products are too small to share, and the result must not depend on the number of cores.
     with threadpool_limits(1, "blas"):
         spectrum = non_negative_factorization(
             np.ascontiguousarray(power.T),
@@ -79,7 +80,7 @@ def mel_to_audio(
             update_H=False,
             solver="mu",
             beta_loss="kullback-leibler",
-            tol=0,  # a fixed number of updates: the same work for every window
+            tol=0,  # always run all updates
             max_iter=UPDATES,
         )[0].T
     magnitudes = np.sqrt(spectrum * np.float32(10 ** (peak_db / 10)))
@@ -87,61 +88,61 @@ def mel_to_audio(
 
 
 def griffin_lim(magnitudes: np.ndarray, n_fft: int, hop_length: int, length: int, iterations: int) -> np.ndarray:
-    """Audio whose STFT has nearly these magnitudes, from random phases that are fixed by a seed.
+    """Audio whose STFT has about these magnitudes, from random phases of a fixed seed.
 
-    The fast algorithm of Perraudin, Balazs and Søndergaard (2013). Hann windows, frames centred with zero padding.
+    The fast Griffin-Lim algorithm of Perraudin, Balazs and Søndergaard (2013), with a Hann window and frames that are
+    centred with zero padding.
 
     Args:
         magnitudes: (bins, frames) float32.
-        n_fft: samples of a frame.
-        hop_length: samples from one frame to the next.
-        length: samples to return.
-        iterations: number of them.
+        length: samples of the result.
 
     Returns:
         (length,) float32.
     """
-    wanted = np.ascontiguousarray(magnitudes.T)
+    target = np.ascontiguousarray(magnitudes.T)
     window = librosa.filters.get_window("hann", n_fft).astype(np.float32)
-    overlap = _overlapped(np.broadcast_to(window**2, (len(wanted), n_fft)), hop_length)
+    overlap = _overlap_add(np.broadcast_to(window**2, (len(target), n_fft)), hop_length)
     weight = np.divide(1, overlap, out=np.ones_like(overlap), where=overlap > np.finfo(np.float32).tiny)
-    begin = n_fft // 2
+    start = n_fft // 2
 
-    def signal(spectra: np.ndarray) -> np.ndarray:
-        """With the padding, which holds zeros."""
+    def invert(spectra: np.ndarray) -> np.ndarray:
+        """Inverse STFT with its padding, which is set to zero."""
         frames = fft.irfft(spectra, n_fft)
         frames *= window
-        audio = _overlapped(frames, hop_length)
+        audio = _overlap_add(frames, hop_length)
         audio *= weight
-        audio[:begin] = audio[begin + length :] = 0
+        audio[:start] = audio[start + length :] = 0
         return audio
 
-    turns = np.ascontiguousarray(np.random.RandomState(0).random(magnitudes.shape).T)  # librosa's own draw
-    spectra = wanted * np.exp(2j * np.pi * turns).astype(np.complex64)
+    phases = np.ascontiguousarray(
+        np.random.RandomState(0).random(magnitudes.shape).T
+    )  # as librosa draws them; in cycles
+    spectra = target * np.exp(2j * np.pi * phases).astype(np.complex64)
     momentum = np.float32(MOMENTUM / (1 + MOMENTUM))
-    before = np.zeros_like(spectra)
-    frames = np.empty((len(wanted), n_fft), np.float32)
-    for _ in range(iterations):  # in place where it can be: new memory takes as long as the sums
-        framed = np.lib.stride_tricks.sliding_window_view(signal(spectra), n_fft)[::hop_length]
+    previous = np.zeros_like(spectra)
+    frames = np.empty((len(target), n_fft), np.float32)
+    for _ in range(iterations):  # in place: new memory would take as long as the arithmetic
+        framed = np.lib.stride_tricks.sliding_window_view(invert(spectra), n_fft)[::hop_length]
         rebuilt = fft.rfft(np.multiply(framed, window, out=frames))
-        np.multiply(before, -momentum, out=spectra)
+        np.multiply(previous, -momentum, out=spectra)
         spectra += rebuilt
-        before = rebuilt
-        size = spectra.real**2
-        size += spectra.imag**2
-        np.sqrt(size, out=size)
-        size += np.finfo(np.float32).tiny
-        spectra *= np.divide(wanted, size, out=size)
-    audio = signal(spectra)[begin : begin + length]
+        previous = rebuilt
+        magnitude = spectra.real**2
+        magnitude += spectra.imag**2
+        np.sqrt(magnitude, out=magnitude)
+        magnitude += np.finfo(np.float32).tiny
+        spectra *= np.divide(target, magnitude, out=magnitude)
+    audio = invert(spectra)[start : start + length]
     return np.pad(audio, (0, length - len(audio)))
 
 
-def _overlapped(frames: np.ndarray, hop_length: int) -> np.ndarray:
-    """(n_fft + (frames - 1) * hop_length,) sum of (frames, n_fft) float32, each a hop after the one before."""
+def _overlap_add(frames: np.ndarray, hop_length: int) -> np.ndarray:
+    """Overlap-add of frames (n, n_fft) to (n_fft + (n - 1) * hop_length,) float32."""
     count, size = frames.shape
     hops = -(-size // hop_length)
     rows = np.zeros((count + hops, hop_length), np.float32)
-    for number in range(hops):  # at once, the same part of every frame
-        part = frames[:, number * hop_length : (number + 1) * hop_length]
-        rows[number : number + count, : part.shape[1]] += part
+    for hop in range(hops):  # the same part of all frames at once
+        part = frames[:, hop * hop_length : (hop + 1) * hop_length]
+        rows[hop : hop + count, : part.shape[1]] += part
     return rows.reshape(-1)[: size + (count - 1) * hop_length]

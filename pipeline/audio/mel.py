@@ -1,42 +1,42 @@
-"""Log-mel spectrograms, equal to librosa's `melspectrogram` and `power_to_db` with their defaults, faster."""
+"""Log-mel spectrograms: the same as librosa's `melspectrogram` and `power_to_db` with their defaults, but faster."""
 
 import librosa
 import numpy as np
 import torch
 from torch import Tensor
 
-AMIN = 1e-10
+AMIN = 1e-10  # smallest power, as in librosa
 BANDS_PER_GROUP = 16
-FRAMES_PER_BATCH = 256  # larger ones fall out of the processor's cache
+FRAMES_PER_BATCH = 256  # more frames do not fit into the processor's cache
 
 
 class LogMel:
     """Audio to the power of mel bands in dB.
 
-    Slaney mel scale and norm, Hann window, power 2, frames centred with zero padding, as librosa does; the parameters
-    are those of `librosa.feature.melspectrogram`.
+    As in librosa: Slaney mel scale and norm, Hann window, power 2, frames centred with zero padding. The parameters are
+    those of `librosa.feature.melspectrogram`; `bands` is its `n_mels`.
     """
 
     def __init__(self, sample_rate: int, n_fft: int, hop_length: int, bands: int) -> None:
         self.n_fft, self.hop_length, self.bands = n_fft, hop_length, bands
         self.hann = torch.hann_window(n_fft)
         filters = librosa.filters.mel(sr=sample_rate, n_fft=n_fft, n_mels=bands)
-        # A filter touches few bins: multiplying each group of bands over its own bins alone saves most of the product.
+        # A filter covers few bins, so most of the product is saved if each group of bands reads only its own bins.
         self.groups = []
         for first in range(0, bands, BANDS_PER_GROUP):
             rows = filters[first : first + BANDS_PER_GROUP]
-            used = np.flatnonzero(rows.any(axis=0))
-            low, high = (int(used[0]), int(used[-1]) + 1) if len(used) else (0, 1)
+            bins = np.flatnonzero(rows.any(axis=0))
+            low, high = (int(bins[0]), int(bins[-1]) + 1) if len(bins) else (0, 1)
             self.groups.append((low, high, torch.from_numpy(np.ascontiguousarray(rows[:, low:high].T))))
 
     def __call__(self, audio: np.ndarray) -> Tensor:
-        """Power in dB, not below -100.
+        """Power in dB, at least -100.
 
         Args:
             audio: (samples,) float32.
 
         Returns:
-            (bands, frames) float32: 1 + samples // hop_length frames where n_fft is even.
+            (bands, frames) float32; for an even n_fft, frames is 1 + samples // hop_length.
         """
         half = self.n_fft // 2
         padded = torch.zeros(len(audio) + 2 * half)

@@ -1,4 +1,4 @@
-"""Schema of the `representations` section: what a model sees of a window."""
+"""Schema of the section `representations`: what a model sees of a window."""
 
 from typing import Annotated, Literal
 
@@ -8,27 +8,25 @@ from pipeline.core.params import Section
 
 
 class _Representation(Section):
-    """What all kinds share."""
-
     train_span_seconds: float | None = Field(
         None,
         gt=0,
-        description="longest stretch of a recording in a train row, of which every epoch sees other windows; null: a "
-        "row is one window, as in valid and test",
+        description="longest part of a recording in one train row, from which each epoch cuts other windows; null: a "
+        "train row is one window, as in valid and test",
     )
 
 
 class MelConfig(_Representation):
     """Log-mel spectrogram in dB below the window's peak."""
 
-    kind: Literal["mel"] = Field("mel", description="dB below the window's peak, in [0, 1]")
-    sample_rate: int = Field(22050, ge=1000, le=192000, description="Hz, that recordings are resampled to")
-    n_fft: int = Field(2048, ge=16, description="samples of a Fourier transform")
-    hop_length: int = Field(512, ge=1, description="samples from one frame to the next")
+    kind: Literal["mel"] = Field("mel", description="dB below the window's peak, scaled to [0, 1]")
+    sample_rate: int = Field(22050, ge=1000, le=192000, description="Hz; recordings are resampled to it")
+    n_fft: int = Field(2048, ge=16, description="samples per frame of the Fourier transform")
+    hop_length: int = Field(512, ge=1, description="samples from the start of a frame to the next")
     bands: int = Field(128, ge=1, description="mel bands, at most n_fft / 2")
 
     @model_validator(mode="after")
-    def _fits(self) -> "MelConfig":
+    def _check_lengths(self) -> "MelConfig":
         if self.hop_length > self.n_fft:
             raise ValueError(
                 f"hop_length {self.hop_length} is longer than n_fft {self.n_fft}: samples would be skipped"
@@ -43,10 +41,10 @@ class MelConfig(_Representation):
 
 
 class WaveformConfig(_Representation):
-    """Samples in [-1, 1]."""
+    """Audio samples."""
 
     kind: Literal["waveform"] = Field("waveform", description="samples in [-1, 1]")
-    sample_rate: int = Field(3000, ge=1000, le=192000, description="Hz, that recordings are resampled to")
+    sample_rate: int = Field(3000, ge=1000, le=192000, description="Hz; recordings are resampled to it")
 
     def shape(self, seconds: float) -> tuple[int]:
         """(samples,) of `seconds`."""
@@ -57,5 +55,5 @@ RepresentationConfig = Annotated[MelConfig | WaveformConfig, Field(discriminator
 
 
 def sample_count(seconds: float, rate: int) -> int:
-    """Whole samples in `seconds` at `rate`."""
+    """Number of samples in `seconds` at `rate`, rounded."""
     return round(seconds * rate)

@@ -1,4 +1,4 @@
-"""Sample rates, by soxr HQ: flat to 91 % of the lower Nyquist frequency, with aliases some 120 dB down."""
+"""Change the sample rate by soxr HQ: flat to 91 % of the lower Nyquist frequency, aliases about 120 dB down."""
 
 from collections.abc import Iterable, Iterator
 
@@ -6,29 +6,29 @@ import numpy as np
 import soxr
 
 
-def resample_blocks(blocks: Iterable[np.ndarray], rate: int, target: int) -> Iterator[np.ndarray]:
-    """Consecutive blocks at `rate` as blocks at `target`, of exactly round(samples * target / rate) samples in all.
+def resample_blocks(blocks: Iterable[np.ndarray], rate: int, target_rate: int) -> Iterator[np.ndarray]:
+    """Resample consecutive blocks; the blocks of the result hold round(samples * target_rate / rate) samples in all.
 
     Args:
         blocks: (n,) float32 each, finite: the filter would spread a NaN over its neighbours.
         rate: of the blocks, in Hz.
-        target: of the result, in Hz.
+        target_rate: of the result, in Hz.
     """
-    if rate == target:
+    if rate == target_rate:
         yield from blocks
         return
-    engine = soxr.ResampleStream(rate, target, 1, dtype="float32", quality="HQ")
-    taken = given = 0
+    resampler = soxr.ResampleStream(rate, target_rate, 1, dtype="float32", quality="HQ")
+    n_in = n_out = 0
     for block in blocks:
-        taken += len(block)
-        result = engine.resample_chunk(block)
-        given += len(result)
+        n_in += len(block)
+        result = resampler.resample_chunk(block)
+        n_out += len(result)
         yield result
-    rest = round(taken * target / rate) - given
-    last = engine.resample_chunk(np.empty(0, np.float32), last=True)[:rest]
+    rest = round(n_in * target_rate / rate) - n_out
+    last = resampler.resample_chunk(np.empty(0, np.float32), last=True)[:rest]
     yield np.pad(last, (0, rest - len(last)))
 
 
-def resample(audio: np.ndarray, rate: int, target: int) -> np.ndarray:
-    """(samples,) finite float32 at `rate` to (round(samples * target / rate),) at `target`."""
-    return np.concatenate(list(resample_blocks([audio], rate, target)))
+def resample(audio: np.ndarray, rate: int, target_rate: int) -> np.ndarray:
+    """(samples,) finite float32 at `rate` to (round(samples * target_rate / rate),)."""
+    return np.concatenate(list(resample_blocks([audio], rate, target_rate)))

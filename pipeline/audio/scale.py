@@ -1,23 +1,23 @@
-"""From stored values to the scale on which models are trained and scored, and back."""
+"""Convert stored values to the scale on which models are trained and scored, and back."""
 
 import math
 from typing import Any
 
-FLOOR_DB = 80.0  # a mel value lies between 0 (the window's peak) and this many dB below
+FLOOR_DB = 80.0  # mel values are clipped at this many dB below the window's peak
 INT16_PEAK = 32767
 
-Values = Any  # an array or a tensor; what comes in comes out
-_SCALE = {"mel": (1 / FLOOR_DB, 1.0), "waveform": (1 / INT16_PEAK, 0.0)}
+Values = Any  # an array or a tensor; the result has the same type
+_SCALE = {"mel": (1 / FLOOR_DB, 1.0), "waveform": (1 / INT16_PEAK, 0.0)}  # factor and offset
 
 
 def to_unit(stored: Values, kind: str) -> Values:
-    """Stored values, as a float array or tensor, to [0, 1] (mel: dB below the peak) or [-1, 1] (waveform: int16)."""
+    """Stored values, as floats, to [0, 1] (mel, stored as dB below the peak) or [-1, 1] (waveform, stored as int16)."""
     factor, offset = _SCALE[kind]
     return stored * factor + offset
 
 
 def to_unit_(stored: Values, kind: str) -> Values:
-    """`to_unit` in place, for values that nobody else needs: in a training step, new memory costs more than the sum."""
+    """`to_unit` in place: in a training step, new memory costs more than the arithmetic."""
     factor, offset = _SCALE[kind]
     stored *= factor
     stored += offset
@@ -29,14 +29,14 @@ def to_db(unit: Values) -> Values:
     return (unit - 1) * FLOOR_DB
 
 
-def below_peak(db: Values, lowest: float = -math.inf) -> Values:
-    """Tensor (..., bands, frames) of levels in dB to dB below each window's own peak, in [-80, 0].
+def below_peak(db: Values, min_peak_db: float = -math.inf) -> Values:
+    """A tensor (..., bands, frames) in dB to dB below the peak of each window, in [-80, 0].
 
-    A peak under `lowest` counts as `lowest`.
+    A peak below `min_peak_db` counts as `min_peak_db`.
     """
-    return (db - db.amax(dim=(-2, -1), keepdim=True).clamp_min(lowest)).clamp_min(-FLOOR_DB)
+    return (db - db.amax(dim=(-2, -1), keepdim=True).clamp_min(min_peak_db)).clamp_min(-FLOOR_DB)
 
 
-def below_peak_(db: Values, lowest: float = -math.inf) -> Values:
+def below_peak_(db: Values, min_peak_db: float = -math.inf) -> Values:
     """`below_peak` in place."""
-    return db.sub_(db.amax(dim=(-2, -1), keepdim=True).clamp_min(lowest)).clamp_min_(-FLOOR_DB)
+    return db.sub_(db.amax(dim=(-2, -1), keepdim=True).clamp_min(min_peak_db)).clamp_min_(-FLOOR_DB)

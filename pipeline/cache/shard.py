@@ -1,9 +1,10 @@
-"""One shard of the cache, from audio files to Parquet: the unit of work of a worker, here or on a cluster."""
+"""One shard of the cache, from audio files to Parquet: a worker's task, here or on a cluster."""
 
 import hashlib
+import json
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -18,127 +19,157 @@ from pipeline.audio.mel import LogMel
 from pipeline.audio.representation import MelConfig, RepresentationConfig, sample_count
 from pipeline.audio.resample import resample_blocks
 from pipeline.audio.scale import FLOOR_DB, INT16_PEAK, below_peak, to_unit
-from pipeline.cache.plan import Piece, Row, Shard
-from pipeline.cache.statistics import Statistics
+from pipeline.cache.plan import Row, Shard, TrackRows
 from pipeline.core import arrays
 from pipeline.core.errors import DataError, MelismaError
 from pipeline.core.imports import source_files
 
-STATISTICS = "statistics"
-NOTHING_DB = -200.0  # in a mel span: digital silence, and what lies after the end of a recording
+STATISTICS_KEY = "statistics"  # in the metadata of a train shard
 LIBRARIES = ("librosa", "numpy", "pyarrow", "soundfile", "soxr", "torch")
-SILENCE_DB = -99.9  # the mel's own lowest level is -100
+SILENCE_DB = -99.9  # the mel's own floor is -100 dB
+SPAN_SILENCE_DB = -200.0  # in a mel span: digital silence, and what lies after its end
 
 
-def write(
+def write_shard(
     shard: Shard, config: RepresentationConfig, seconds: float, recordings: Path, folder: Path, code: str
 ) -> None:
-    """Make `folder / shard.name`; it appears whole or not at all.
+    """Write `folder / shard.name`; the file appears only when it is complete.
 
-    Its columns: window_id, track_id, label and the array; for mel also peak_db; for spans also `length`, the frames or
-    samples of the array that are filled, and `windows`, the number of windows that these are.
+    Columns: window_id, track_id, label and the array; for mel also peak_db; for spans also `length` (filled frames or
+    samples of the array) and `windows` (their number in the span).
 
     Args:
-        shard: what stands in it.
+        shard: its plan.
         config: the representation.
-        seconds: of a window.
+        seconds: length of a window.
         recordings: folder of the audio files.
-        folder: where finished shards lie.
-        code: `code_version()` of the process that asks for it.
+        folder: of finished shards.
+        code: `code_version()` of the process that plans.
 
     Raises:
-        DataError: a file is not what stages download and windows saw.
+        DataError: a file differs from the one that stages download and windows saw.
         MelismaError: this process has other code.
     """
     if code != code_version():
         raise MelismaError(f"a worker on {platform.node()} has other code of Melisma, or libraries: start it again")
     torch.set_num_threads(1)  # there is a process for each core
-    rows = Rows(shard, config, seconds)
+    encoder = RowEncoder(shard, config, seconds)
     partial = folder / f".{shard.name}.{platform.node()}.{os.getpid()}"
-    partial.touch()  # so that one sees what is being worked on
+    partial.touch()  # shows which shards are in work
     try:
         with arrays.Writer(partial) as writer:
-            for piece in shard.pieces:
-                for row, audio in zip(piece.rows, heard(piece, config.sample_rate, recordings), strict=True):
-                    writer.add(rows.represent(piece, row, audio))
+            for track in shard.tracks:
+                for row, audio in zip(track.rows, decode_rows(track, config.sample_rate, recordings), strict=True):
+                    writer.add(encoder.encode(track, row, audio))
             if shard.split == "train":
-                writer.set_metadata(STATISTICS, rows.statistics.dump())
+                writer.note(STATISTICS_KEY, encoder.statistics.to_json())
         partial.rename(folder / shard.name)
     finally:
         partial.unlink(missing_ok=True)
 
 
-def heard(piece: Piece, rate: int, recordings: Path) -> Iterator[np.ndarray]:
-    """The audio of each row at `rate`: (samples,) finite float32, with zeros where the recording has ended.
+def decode_rows(track: TrackRows, rate: int, recordings: Path) -> Iterator[np.ndarray]:
+    """The audio of each row at `rate`: (samples,) finite float32, with zeros after the end of the recording.
 
-    It lies in [-1, 1], but for what resampling overshoots.
+    Values lie in [-1, 1], except where resampling overshoots.
 
     Raises:
-        DataError: the file is not what stage windows saw.
+        DataError: the file differs from the one that stage windows saw.
     """
-    again = "it changed since stage windows; run `dvc repro` again, or `dvc repro -f download` for a published data set"
-    starts = [sample_count(row.start, rate) for row in piece.rows]
-    lengths = [sample_count(row.seconds, rate) for row in piece.rows]
-    given = 0
+    path = recordings / track.path
+    hint = "it changed since stage windows; run `dvc repro` again, or `dvc repro -f download` for a published data set"
+    starts = [sample_count(row.start, rate) for row in track.rows]
+    lengths = [sample_count(row.seconds, rate) for row in track.rows]
+    count = 0
     try:
-        with Recording(recordings / piece.path) as recording:
-            if piece.frames is not None and piece.frames != recording.frames:
-                raise DataError(f"{recordings / piece.path}: {recording.frames} samples, not {piece.frames}; {again}")
+        with Recording(path) as recording:
+            if track.samples is not None and track.samples != recording.frames:
+                raise DataError(f"{path}: {recording.frames} samples, not {track.samples}; {hint}")
             blocks = resample_blocks(map(limit, recording.blocks()), recording.rate, rate)
             for length, audio in zip(lengths, cut_windows(blocks, starts, max(lengths)), strict=False):
-                given += 1
+                count += 1
                 yield pad(audio[:length], length)
     except UndecodableError as error:
-        raise DataError(f"{recordings / piece.path}: {error}; {again}") from error
-    if given < len(starts):
-        raise DataError(f"{recordings / piece.path}: ends before {piece.rows[given].start:g} s; {again}")
+        raise DataError(f"{path}: {error}; {hint}") from error
+    if count < len(starts):
+        raise DataError(f"{path}: ends before {track.rows[count].start:g} s; {hint}")
 
 
-class Rows:
-    """Audio to rows of the table; `statistics` gathers what a shard of the train split says of the windows in it."""
+class RowEncoder:
+    """Turns audio into rows of a shard. `statistics` sums over the windows of a train shard."""
 
     def __init__(self, shard: Shard, config: RepresentationConfig, seconds: float) -> None:
         self.config = config
-        self.train = shard.split == "train"
-        self.spans = self.train and config.train_span_seconds is not None
-        self.room = config.shape(shard.seconds)[-1]
-        self.window = config.shape(seconds)[-1]
+        self.is_train = shard.split == "train"
+        self.has_spans = self.is_train and config.train_span_seconds is not None
+        self.row_length = config.shape(shard.row_seconds)[-1]
+        self.window_length = config.shape(seconds)[-1]
         self.statistics = Statistics(config.bands if config.kind == "mel" else 1)
 
-    def represent(self, piece: Piece, row: Row, audio: np.ndarray) -> dict[str, Any]:
+    def encode(self, track: TrackRows, row: Row, audio: np.ndarray) -> dict[str, Any]:
         """A row of the table.
 
         Returns:
-            "mel": (bands, frames) float16, dB below the window's peak, not below -80, and "peak_db" (a span: below
-            the span's peak, without that limit, since a crop has a peak of its own); or "waveform": (samples,) int16.
+            "mel": (bands, frames) float16, dB below the window's peak, in [-80, 0], and "peak_db". A span is below the
+            span's peak and has no floor, since each crop has its own peak. Or "waveform": (samples,) int16.
         """
-        result: dict[str, Any] = {"window_id": row.window_id, "track_id": piece.track_id, "label": piece.label}
-        nothing = 0.0
+        columns: dict[str, Any] = {"window_id": row.window_id, "track_id": track.track_id, "label": track.label}
+        silence = 0.0
         if self.config.kind == "mel":
             db = _log_mel(self.config)(audio)
-            result["peak_db"] = db.numpy().max()
-            nothing = NOTHING_DB
-            if self.spans:
-                db.masked_fill_(db <= SILENCE_DB, nothing)  # so that it stays silent beside the peak of any window
-            db -= float(result["peak_db"])
-            values = db.clamp_min_(nothing if self.spans else -FLOOR_DB).half().contiguous()
-        else:  # resampling may overshoot
+            columns["peak_db"] = db.numpy().max()
+            if self.has_spans:
+                silence = SPAN_SILENCE_DB  # stays silent beside the peak of any window
+                db.masked_fill_(db <= SILENCE_DB, silence)
+            db -= float(columns["peak_db"])
+            values = db.clamp_min_(silence if self.has_spans else -FLOOR_DB).half().contiguous()
+        else:  # limit: resampling may overshoot
             values = torch.from_numpy(np.rint(limit(audio) * INT16_PEAK).astype(np.int16))
-        if self.train:
-            self._count(values, row.windows)
-        if self.spans:
-            result |= {"length": np.int32(values.shape[-1]), "windows": np.int32(row.windows)}
-            values = torch.nn.functional.pad(values, (0, self.room - values.shape[-1]), value=nothing)
-        return result | {self.config.kind: values.numpy()}
+        if self.is_train:
+            self._add_statistics(values, row.windows)
+        if self.has_spans:
+            columns |= {"length": np.int32(values.shape[-1]), "windows": np.int32(row.windows)}
+            values = torch.nn.functional.pad(values, (0, self.row_length - values.shape[-1]), value=silence)
+        return columns | {self.config.kind: values.numpy()}
 
-    def _count(self, values: torch.Tensor, windows: int) -> None:
-        """Take a row's windows into the statistics; those of a span are spread evenly over it."""
-        room = values.shape[-1] - self.window
+    def _add_statistics(self, values: torch.Tensor, windows: int) -> None:
+        """Add the windows of a row; those of a span are evenly spaced."""
+        last_start = values.shape[-1] - self.window_length
         for number in range(windows):
-            start = round(number * room / max(1, windows - 1))
-            part = values[..., start : start + self.window].float()
-            part = below_peak(part, lowest=-FLOOR_DB) if self.spans and self.config.kind == "mel" else part
-            self.statistics.add(to_unit(part, self.config.kind))
+            start = round(number * last_start / max(1, windows - 1))
+            window = values[..., start : start + self.window_length].float()
+            if self.has_spans and self.config.kind == "mel":
+                window = below_peak(window, min_peak_db=-FLOOR_DB)
+            self.statistics.add(to_unit(window, self.config.kind))
+
+
+class Statistics:
+    """Sums over windows in [0, 1] or [-1, 1]: per mel band, or over all samples of a waveform."""
+
+    def __init__(self, bands: int) -> None:
+        self.count = 0  # values per band
+        self.total, self.square = np.zeros(bands), np.zeros(bands)
+
+    def add(self, window: torch.Tensor) -> None:
+        """Add a window, (bands, frames) or (samples,) float32."""
+        values = window.reshape(len(self.total), -1).double()
+        self.count += values.shape[1]
+        self.total += values.sum(1).numpy()
+        self.square += values.square().sum(1).numpy()
+
+    def to_json(self) -> str:
+        """The sums, without rounding."""
+        return json.dumps({"count": self.count, "total": self.total.tolist(), "square": self.square.tolist()})
+
+
+def combine_statistics(parts: Iterable[str | bytes]) -> dict[str, Any]:
+    """`mean` and `std` of several `Statistics.to_json`: lists over bands, or numbers."""
+    sums = [json.loads(part) for part in parts]
+    count = sum(part["count"] for part in sums)
+    mean = np.sum([part["total"] for part in sums], axis=0) / count
+    variance = np.sum([part["square"] for part in sums], axis=0) / count - np.square(mean)
+    std = np.sqrt(np.maximum(variance, 0))
+    return {name: v.tolist() if len(v) > 1 else float(v[0]) for name, v in (("mean", mean), ("std", std))}
 
 
 @cache
@@ -148,7 +179,7 @@ def _log_mel(config: MelConfig) -> LogMel:
 
 @cache
 def code_version() -> str:
-    """Digest of the code and libraries that decide a shard's bytes, as they were when this process first asked."""
+    """Digest of the code and the libraries that decide a shard's bytes, as they are at this process's first call."""
     digest = hashlib.sha256(" ".join(f"{name}={version(name)}" for name in LIBRARIES).encode())
     for file in source_files(__name__):
         digest.update(file.read_bytes())

@@ -109,7 +109,7 @@ class WindowLoader(ABC):
     def _scaled(self, stored: Tensor) -> Tensor:
         x = stored.float()
         if self.spans and self.kind == "mel":
-            below_peak_(x, lowest=-FLOOR_DB)  # 80 dB count from its own peak. In a silent one nothing is raised to it.
+            below_peak_(x, min_peak_db=-FLOOR_DB)  # 80 dB count from its own peak. In a silent one nothing is raised to it.
         scaled: Tensor = to_unit_(x, self.kind)
         return scaled.unsqueeze(1)
 

@@ -1,4 +1,4 @@
-"""Windows out of a stream, against slices of the whole."""
+"""Windows from a stream of blocks equal slices of the whole recording."""
 
 from itertools import count, islice
 
@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from pipeline.audio.cut import cut_windows, pad
 
 
-def blocks(audio: np.ndarray, sizes: list[int]) -> list[np.ndarray]:
-    return [part for part in np.split(audio, np.cumsum(sizes)) if len(part)]
+def split_into_blocks(audio: np.ndarray, sizes: list[int]) -> list[np.ndarray]:
+    return [block for block in np.split(audio, np.cumsum(sizes)) if len(block)]
 
 
 @settings(max_examples=300, deadline=None, derandomize=True)
@@ -20,39 +20,40 @@ def blocks(audio: np.ndarray, sizes: list[int]) -> list[np.ndarray]:
     steps=st.lists(st.integers(0, 60), min_size=1, max_size=12),
     length=st.integers(1, 80),
 )
-def test_windows_are_slices_wherever_they_start(samples, sizes, steps, length):
+def test_windows_are_slices_for_any_starts(samples, sizes, steps, length):
     audio = np.arange(samples, dtype=np.float32)
-    starts = np.cumsum(steps).tolist()  # overlapping, adjoining, with gaps, twice the same, after the end
-    found = list(cut_windows(blocks(audio, sizes), starts, length))
+    starts = np.cumsum(steps).tolist()  # overlapping, adjacent, with gaps, repeated, after the end
+    windows = list(cut_windows(split_into_blocks(audio, sizes), starts, length))
     expected = [audio[start : start + length] for start in starts if start < samples]
-    assert len(found) == len(expected)
-    for ours, theirs in zip(found, expected, strict=True):
-        np.testing.assert_array_equal(ours, theirs)
+    assert len(windows) == len(expected)
+    for window, part in zip(windows, expected, strict=True):
+        np.testing.assert_array_equal(window, part)
 
 
 @settings(max_examples=100, deadline=None, derandomize=True)
 @given(samples=st.integers(1, 300), size=st.integers(1, 40), hop=st.integers(1, 50), length=st.integers(1, 50))
 def test_endless_starts_end_with_the_recording(samples, size, hop, length):
     audio = np.arange(samples, dtype=np.float32)
-    found = list(cut_windows(blocks(audio, [size] * (samples // size)), count(0, hop), length))
-    assert len(found) == -(-samples // hop)
+    windows = list(cut_windows(split_into_blocks(audio, [size] * (samples // size)), count(0, hop), length))
+    assert len(windows) == -(-samples // hop)
     if hop == length:
-        np.testing.assert_array_equal(np.concatenate(found), audio)
+        np.testing.assert_array_equal(np.concatenate(windows), audio)
 
 
-def test_no_more_is_read_than_a_window_needs():
+def test_only_the_blocks_that_a_window_needs_are_read():
     read = []
 
-    def endless():
+    def endless_blocks():
         for number in count():
             read.append(number)
             yield np.full(10, number, np.float32)
 
-    assert [w[0] for w in islice(cut_windows(endless(), count(0, 25), 25), 4)] == [0, 2, 5, 7]
+    windows = cut_windows(endless_blocks(), count(0, 25), 25)
+    assert [window[0] for window in islice(windows, 4)] == [0, 2, 5, 7]
     assert len(read) == 10
 
 
-def test_a_short_window_is_filled_with_zeros_and_a_full_one_is_left_alone():
+def test_pad_appends_zeros_to_a_short_window_only():
     full = np.ones(4, np.float32)
     assert pad(full, 4) is full
     np.testing.assert_array_equal(pad(np.ones(2, np.float32), 4), [1, 1, 0, 0])

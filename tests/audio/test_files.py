@@ -1,4 +1,4 @@
-"""Decoding block by block, and the samples that come out."""
+"""Decoding block by block, and the reasons for which a file cannot be decoded."""
 
 import os
 
@@ -13,15 +13,23 @@ from tests.recordings import tone
 RATE = 22050
 
 
-def whole(path) -> np.ndarray:
+def decode(path) -> np.ndarray:
     with Recording(path) as recording:
         return np.concatenate(list(recording.blocks()))
 
 
-def reason(path) -> UndecodableError:
+def decode_error(path) -> UndecodableError:
     with pytest.raises(UndecodableError) as caught:
-        whole(path)
+        decode(path)
     return caught.value
+
+
+def write_with_bytes(path, audio, start: int, value: int) -> None:
+    """Write a WAV, then overwrite four bytes of its header."""
+    soundfile.write(path, audio, RATE)
+    content = bytearray(path.read_bytes())
+    content[start : start + 4] = value.to_bytes(4, "little")
+    path.write_bytes(content)
 
 
 @pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3", "aiff", "au"])
@@ -44,7 +52,7 @@ def test_every_format_decodes_to_the_same_tone(tmp_path, suffix):
     [("wav", "PCM_U8"), ("wav", "PCM_16"), ("wav", "PCM_24"), ("wav", "PCM_32"), ("wav", "FLOAT"), ("wav", "DOUBLE"),
      ("flac", "PCM_S8"), ("aiff", "PCM_16"), ("au", "PCM_24")],
 )  # fmt: skip
-def test_blocks_are_the_whole_file(tmp_path, monkeypatch, channels, suffix, subtype):
+def test_blocks_hold_all_samples_of_the_file(tmp_path, monkeypatch, channels, suffix, subtype):
     monkeypatch.setattr(files, "BLOCK_SAMPLES", 1000)
     path = tmp_path / f"a.{suffix}"
     soundfile.write(path, np.random.default_rng(0).uniform(-1, 1, (12_345, channels)), RATE, subtype=subtype)
@@ -52,46 +60,43 @@ def test_blocks_are_the_whole_file(tmp_path, monkeypatch, channels, suffix, subt
     with Recording(path) as recording:
         blocks = list(recording.blocks())
     assert {len(block) for block in blocks[:-1]} == {1000 // channels} and 0 < len(blocks[-1]) <= 1000 // channels
-    result = np.concatenate(blocks)
-    assert len(result) == 12_345
+    audio = np.concatenate(blocks)
+    assert len(audio) == 12_345
     if channels == 1:
-        np.testing.assert_array_equal(result, expected[:, 0])
-    np.testing.assert_allclose(result, expected.astype(np.float64).mean(axis=1), atol=1e-7)
+        np.testing.assert_array_equal(audio, expected[:, 0])
+    np.testing.assert_allclose(audio, expected.astype(np.float64).mean(axis=1), atol=1e-7)
 
 
-def test_more_channels_than_a_block_holds_samples(tmp_path, monkeypatch):
+def test_more_channels_than_samples_per_block(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "BLOCK_SAMPLES", 4)
     soundfile.write(tmp_path / "a.wav", np.tile(np.linspace(-0.5, 0.5, 9)[:, None], 8), RATE, subtype="FLOAT")
-    np.testing.assert_allclose(whole(tmp_path / "a.wav"), np.linspace(-0.5, 0.5, 9), atol=1e-7)
+    np.testing.assert_allclose(decode(tmp_path / "a.wav"), np.linspace(-0.5, 0.5, 9), atol=1e-7)
 
 
 def test_channels_in_opposite_phase_cancel(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.stack([tone(0.5), -tone(0.5)], 1), RATE, subtype="FLOAT")
-    assert np.abs(whole(tmp_path / "a.wav")).max() == 0
+    assert np.abs(decode(tmp_path / "a.wav")).max() == 0
 
 
 @pytest.mark.parametrize(
-    ("content", "expected"), [(b"", "empty"), (b"not audio at all" * 100, "undecodable"), (b"RIFF\0\0", "undecodable")]
+    ("content", "reason"), [(b"", "empty"), (b"not audio at all" * 100, "undecodable"), (b"RIFF\0\0", "undecodable")]
 )
-def test_unusable_files_name_their_reason(tmp_path, content, expected):
+def test_the_error_has_a_reason_but_no_path(tmp_path, content, reason):
     (tmp_path / "a.wav").write_bytes(content)
-    error = reason(tmp_path / "a.wav")
-    assert error.reason == expected
+    error = decode_error(tmp_path / "a.wav")
+    assert error.reason == reason
     assert str(tmp_path) not in error.detail  # rejects are compared between machines
 
 
-def test_header_without_samples_is_empty(tmp_path):
+def test_a_header_without_samples_is_empty(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.zeros(0, np.float32), RATE)
-    assert reason(tmp_path / "a.wav").reason == "empty"
+    assert decode_error(tmp_path / "a.wav").reason == "empty"
 
 
 @pytest.mark.parametrize("rate", [1, 999, 768_001, 2_000_000_000])
-def test_a_sample_rate_that_no_recording_has_is_a_broken_header(tmp_path, rate):
-    soundfile.write(tmp_path / "a.wav", tone(0.1), RATE)
-    content = bytearray((tmp_path / "a.wav").read_bytes())
-    content[24:28] = rate.to_bytes(4, "little")
-    (tmp_path / "a.wav").write_bytes(content)
-    error = reason(tmp_path / "a.wav")
+def test_an_impossible_sample_rate_is_a_broken_header(tmp_path, rate):
+    write_with_bytes(tmp_path / "a.wav", tone(0.1), 24, rate)
+    error = decode_error(tmp_path / "a.wav")
     assert error.reason == "undecodable" and f"{rate} Hz" in error.detail
 
 
@@ -99,7 +104,7 @@ def test_a_sample_rate_that_no_recording_has_is_a_broken_header(tmp_path, rate):
     ("suffix", "subtype"),
     [("wav", "PCM_16"), ("wav", "PCM_24"), ("wav", "FLOAT"), ("aiff", "PCM_16"), ("au", "PCM_16")],
 )
-def test_a_file_that_was_cut_off_still_tells_what_its_header_promised(tmp_path, suffix, subtype):
+def test_frames_of_a_truncated_file_are_those_of_its_header(tmp_path, suffix, subtype):
     path = tmp_path / f"a.{suffix}"
     soundfile.write(path, np.stack([tone(2.0)] * 2, 1), RATE, subtype=subtype)
     content = path.read_bytes()
@@ -110,11 +115,8 @@ def test_a_file_that_was_cut_off_still_tells_what_its_header_promised(tmp_path, 
 
 
 @pytest.mark.parametrize("size", [2**32 - 1, 2**31 - 1, 2**31 - 1 - 36, 2**32 - 4096])
-def test_a_length_that_was_not_known_when_it_was_written_is_no_promise(tmp_path, size):
-    soundfile.write(tmp_path / "a.wav", tone(0.1), RATE)
-    content = bytearray((tmp_path / "a.wav").read_bytes())
-    content[40:44] = size.to_bytes(4, "little")
-    (tmp_path / "a.wav").write_bytes(content)
+def test_the_largest_size_in_a_header_means_unknown(tmp_path, size):
+    write_with_bytes(tmp_path / "a.wav", tone(0.1), 40, size)
     with Recording(tmp_path / "a.wav") as recording:
         assert recording.frames == 2205
 
@@ -128,17 +130,17 @@ def test_a_file_that_grows_while_it_is_read_is_refused(tmp_path, monkeypatch):
                 with (tmp_path / "a.wav").open("ab") as file:
                     file.write(b"\0" * 100)
     assert caught.value.reason == "changed"
-    assert len(whole(tmp_path / "a.wav")) == 11025  # the header decides, once nobody writes
+    assert len(decode(tmp_path / "a.wav")) == 11025  # complete again: bytes after the samples do not count
 
 
-def test_what_is_no_regular_file_is_unreadable(tmp_path):
+def test_pipes_folders_and_broken_links_are_unreadable(tmp_path):
     os.mkfifo(tmp_path / "pipe.wav")  # opening it would wait for a writer
     (tmp_path / "gone.wav").symlink_to("nowhere.wav")
     (tmp_path / "loop.wav").symlink_to("loop.wav")
     (tmp_path / "folder.wav").mkdir()
-    found = {path.name: reason(path) for path in sorted(tmp_path.iterdir())}
-    assert {error.reason for error in found.values()} == {"unreadable"}
-    assert {name: error.detail for name, error in found.items()} == {
+    errors = {path.name: decode_error(path) for path in sorted(tmp_path.iterdir())}
+    assert {error.reason for error in errors.values()} == {"unreadable"}
+    assert {name: error.detail for name, error in errors.items()} == {
         "folder.wav": "not a regular file",
         "gone.wav": "No such file or directory",
         "loop.wav": "Too many levels of symbolic links",
@@ -149,16 +151,16 @@ def test_what_is_no_regular_file_is_unreadable(tmp_path):
 def test_a_link_to_a_recording_is_read(tmp_path):
     soundfile.write(tmp_path / "a.wav", tone(0.5), RATE)
     (tmp_path / "b.wav").symlink_to("a.wav")
-    np.testing.assert_array_equal(whole(tmp_path / "b.wav"), whole(tmp_path / "a.wav"))
+    np.testing.assert_array_equal(decode(tmp_path / "b.wav"), decode(tmp_path / "a.wav"))
 
 
 @pytest.mark.filterwarnings("error")
-def test_infinities_that_cancel_are_not_a_number_and_no_warning(tmp_path):
+def test_infinities_that_cancel_become_nan_without_a_warning(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.array([[np.inf, -np.inf], [3e38, 3e38], [0.5, 0.25]]), RATE, subtype="FLOAT")
-    np.testing.assert_array_equal(whole(tmp_path / "a.wav"), np.array([np.nan, 3e38, 0.375], np.float32))
+    np.testing.assert_array_equal(decode(tmp_path / "a.wav"), np.array([np.nan, 3e38, 0.375], np.float32))
 
 
-def test_limited_brings_every_sample_into_range_and_leaves_good_ones_alone():
+def test_limit_clips_samples_and_returns_a_good_block_itself():
     good = np.array([-1, -0.3, 0, 0.7, 1], np.float32)
     assert limit(good) is good
     bad = np.array([-1.5, -1, 0.25, 3e38, np.nan, np.inf, -np.inf], np.float32)

@@ -1,4 +1,4 @@
-"""Mel to audio: it sounds like what the mel says, at its level, and the same each time."""
+"""Mel to audio: the audio has the given mel and loudness, and is the same each time."""
 
 import librosa
 import numpy as np
@@ -14,15 +14,9 @@ SAMPLES = SECONDS * MEL.sample_rate
 
 
 def to_mel(audio: np.ndarray, config: MelConfig = MEL) -> tuple[np.ndarray, float]:
-    """librosa's log-mel of the audio in [0, 1] below its peak, and the peak in dB."""
-    power = librosa.feature.melspectrogram(
-        y=audio,
-        sr=config.sample_rate,
-        n_fft=config.n_fft,
-        hop_length=config.hop_length,
-        n_mels=config.bands,
-        pad_mode="constant",
-    )
+    """librosa's log-mel, scaled to [0, 1], and its peak in dB."""
+    settings = {"sr": config.sample_rate, "n_fft": config.n_fft, "hop_length": config.hop_length}
+    power = librosa.feature.melspectrogram(y=audio, n_mels=config.bands, pad_mode="constant", **settings)
     db = 10 * np.log10(np.maximum(power, 1e-12))
     return np.clip(1 + (db - db.max()) / 80, 0, 1), float(db.max())
 
@@ -35,40 +29,40 @@ def notes(*frequencies: float) -> np.ndarray:
     return (0.2 * mix * np.exp(-4 * (seconds % 0.5)) + 0.002 * noise).astype(np.float32)
 
 
-def test_mel_of_the_audio_is_within_2_db_of_the_mel_it_was_made_from() -> None:
+def test_the_mel_of_the_audio_is_within_2_db_of_the_given_mel() -> None:
     mel, peak = to_mel(notes(220, 277, 330, 1320, 3000))
     audio = mel_to_audio(mel, peak, MEL, SAMPLES, 32)
     power = 10 ** (np.array(to_mel(audio)[0] * 80 - 80 + to_mel(audio)[1]) / 10)
-    heard = np.maximum(10 * np.log10(power) - peak, -80)
-    distance = np.sqrt(np.mean((heard - (mel * 80 - 80)) ** 2, axis=0)).mean()  # log-spectral distance, dB
+    result = np.maximum(10 * np.log10(power) - peak, -80)
+    distance = np.sqrt(np.mean((result - (mel * 80 - 80)) ** 2, axis=0)).mean()  # log-spectral distance, dB
     assert distance < 2
     assert audio.shape == (SAMPLES,) and audio.dtype == np.float32
 
 
 @pytest.mark.parametrize(("n_fft", "hop", "length"), [(2048, 512, SAMPLES), (512, 160, 12345), (301, 301, 5000)])
-def test_griffin_lim_is_librosas(n_fft: int, hop: int, length: int) -> None:
-    audio = notes(220, 330, 3000)[:length]
+def test_griffin_lim_equals_librosa(n_fft: int, hop: int, length: int) -> None:
+    recording = notes(220, 330, 3000)[:length]
     settings = {"n_fft": n_fft, "hop_length": hop, "pad_mode": "constant"}
-    magnitudes = np.abs(librosa.stft(audio, **settings)).astype(np.float32)
+    magnitudes = np.abs(librosa.stft(recording, **settings)).astype(np.float32)
     for iterations in (0, 5):
-        theirs = librosa.griffinlim(
+        expected = librosa.griffinlim(
             magnitudes, n_iter=iterations, momentum=0.99, length=length, random_state=0, **settings
         )
-        ours = griffin_lim(magnitudes, n_fft, hop, length, iterations)
-        assert ours.dtype == np.float32 and ours.shape == theirs.shape
-        np.testing.assert_allclose(ours, theirs, atol=1e-3 * np.abs(theirs).max())
+        audio = griffin_lim(magnitudes, n_fft, hop, length, iterations)
+        assert audio.dtype == np.float32 and audio.shape == expected.shape
+        np.testing.assert_allclose(audio, expected, atol=1e-3 * np.abs(expected).max())
 
 
-def test_griffin_lim_comes_as_near_as_librosas() -> None:
+def test_griffin_lim_converges_as_well_as_librosa() -> None:
     settings = {"n_fft": 2048, "hop_length": 512, "pad_mode": "constant"}
-    wanted = np.abs(librosa.stft(notes(220, 330, 3000), **settings)).astype(np.float32)
-    theirs = librosa.griffinlim(wanted, n_iter=32, momentum=0.99, length=SAMPLES, random_state=0, **settings)
-    ours = griffin_lim(wanted, 2048, 512, SAMPLES, 32)
-    mine, yours = (np.linalg.norm(np.abs(librosa.stft(a, **settings)) - wanted) for a in (ours, theirs))
-    assert mine == pytest.approx(yours, rel=0.02) and mine < 0.3 * np.linalg.norm(wanted)
+    target = np.abs(librosa.stft(notes(220, 330, 3000), **settings)).astype(np.float32)
+    theirs = librosa.griffinlim(target, n_iter=32, momentum=0.99, length=SAMPLES, random_state=0, **settings)
+    ours = griffin_lim(target, 2048, 512, SAMPLES, 32)
+    error, their_error = (np.linalg.norm(np.abs(librosa.stft(a, **settings)) - target) for a in (ours, theirs))
+    assert error == pytest.approx(their_error, rel=0.02) and error < 0.3 * np.linalg.norm(target)
 
 
-def test_a_pure_tone_comes_back_at_its_frequency_and_level() -> None:
+def test_a_tone_keeps_its_frequency_and_loudness() -> None:
     tone = 0.3 * np.sin(2 * np.pi * 1000 * np.arange(SAMPLES) / MEL.sample_rate)
     audio = mel_to_audio(*to_mel(tone), MEL, SAMPLES, 32)
     strongest = np.fft.rfftfreq(SAMPLES, 1 / MEL.sample_rate)[np.abs(np.fft.rfft(audio)).argmax()]
@@ -76,7 +70,7 @@ def test_a_pure_tone_comes_back_at_its_frequency_and_level() -> None:
     assert 20 * np.log10(audio.std() / tone.std()) == pytest.approx(0, abs=1.5)
 
 
-def test_level_follows_the_peak_and_bytes_are_reproducible() -> None:
+def test_the_peak_sets_the_loudness_and_the_result_is_deterministic() -> None:
     mel, peak = to_mel(notes(440))
     loud, again, quiet = (mel_to_audio(mel, p, MEL, SAMPLES, 4) for p in (peak, peak, peak - 20))
     assert loud.tobytes() == again.tobytes()
@@ -89,14 +83,14 @@ def test_other_settings_and_a_length_between_frames() -> None:
     assert mel_to_audio(mel, peak, config, 12345, 2).shape == (12345,)
 
 
-def test_values_beyond_the_range_are_clipped_not_exploded() -> None:
+def test_values_outside_the_range_are_clipped() -> None:
     mel, peak = to_mel(notes(440))
-    wild = mel.copy()
-    wild[10] = 5.0
-    assert np.abs(mel_to_audio(wild, peak, MEL, SAMPLES, 2)).max() < 20
+    too_large = mel.copy()
+    too_large[10] = 5.0
+    assert np.abs(mel_to_audio(too_large, peak, MEL, SAMPLES, 2)).max() < 20
 
 
 @pytest.mark.parametrize("mel", [np.full((128, 9), np.nan), np.zeros(128)])
-def test_what_is_not_a_finite_mel_is_refused(mel: np.ndarray) -> None:
+def test_a_mel_that_is_not_finite_or_2d_is_refused(mel: np.ndarray) -> None:
     with pytest.raises(DataError, match="cannot become audio"):
         mel_to_audio(mel, 0.0, MEL, 4096, 2)

@@ -1,4 +1,4 @@
-"""The mel is librosa's."""
+"""The log-mel equals that of librosa."""
 
 import librosa
 import numpy as np
@@ -14,7 +14,7 @@ def noise_and_tones(rate: int, seconds: float, seed: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
     time = np.arange(round(seconds * rate)) / rate
     tones = sum(a * np.sin(2 * np.pi * f * time) for a, f in zip((0.3, 0.1, 0.03), (110, 1234, 5000), strict=True))
-    fade = np.linspace(0, 1, len(time)) ** 4  # from near silence, so that the floor is reached
+    fade = np.linspace(0, 1, len(time)) ** 4  # starts near silence, to reach the floor
     return ((tones + 0.02 * rng.standard_normal(len(time))) * fade).astype(np.float32)
 
 
@@ -32,19 +32,19 @@ def noise_and_tones(rate: int, seconds: float, seed: int) -> np.ndarray:
         (8000, 513, 100, 17, 1.0),  # an odd frame, and a last group of one band
     ],
 )
-def test_equals_librosa_before_and_after_storage(rate, n_fft, hop, bands, seconds):
+def test_log_mel_equals_librosa_before_and_after_storage(rate, n_fft, hop, bands, seconds):
     audio = noise_and_tones(rate, seconds, seed=1)
     power = librosa.feature.melspectrogram(y=audio, sr=rate, n_fft=n_fft, hop_length=hop, n_mels=bands)
-    ours = LogMel(rate, n_fft, hop, bands)(audio)
+    mel = LogMel(rate, n_fft, hop, bands)(audio)
     config = MelConfig(sample_rate=rate, n_fft=n_fft, hop_length=hop, bands=bands)
-    assert tuple(ours.shape) == power.shape == config.shape(seconds)
-    loud = power > 1e-9 * power.max()  # 90 dB below the peak: there, a float32 product of either is mostly rounding
+    assert tuple(mel.shape) == power.shape == config.shape(seconds)
+    loud = power > 1e-9 * power.max()  # below -90 dB, both float32 products are mostly rounding errors
     expected = 10 * np.log10(np.maximum(power, 1e-10))
-    assert np.abs(ours.numpy() - expected)[loud].max() < 1e-3  # dB
-    stored = below_peak(ours)
-    librosas = librosa.power_to_db(power, ref=np.max, top_db=80)
-    assert np.abs(stored.numpy() - librosas).max() < 1e-3
-    assert np.abs(stored.half().float().numpy() - librosas).max() < 0.04
+    assert np.abs(mel.numpy() - expected)[loud].max() < 1e-3  # dB
+    stored = below_peak(mel)
+    expected = librosa.power_to_db(power, ref=np.max, top_db=80)
+    assert np.abs(stored.numpy() - expected).max() < 1e-3
+    assert np.abs(stored.half().float().numpy() - expected).max() < 0.04
     assert stored.max() == 0 and stored.min() >= -80
 
 
@@ -52,17 +52,17 @@ def test_long_windows_take_more_than_one_batch_of_frames():
     assert MelConfig(n_fft=512, hop_length=64, bands=20).shape(3.0)[1] > 4 * FRAMES_PER_BATCH
 
 
-def test_silence_is_the_floor_not_minus_infinity():
+def test_silence_is_minus_100_db_not_minus_infinity():
     assert LogMel(8000, 512, 256, 20)(np.zeros(8000, np.float32)).unique().tolist() == pytest.approx([-100])
 
 
-def test_scales_are_inverse_and_bounded():
+def test_to_unit_and_to_db_are_inverse():
     db = np.array([-80.0, -40.0, 0.0])
     np.testing.assert_allclose(to_unit(db, "mel"), [0, 0.5, 1])
     np.testing.assert_allclose(to_db(to_unit(db, "mel")), db)
     np.testing.assert_allclose(to_unit(np.array([-32767.0, 0.0, 32767.0]), "waveform"), [-1, 0, 1])
 
 
-def test_each_window_is_measured_from_its_own_peak():
-    levels = torch.tensor([[[0.0, -50.0]], [[-90.0, -200.0]]])
-    assert below_peak(levels).tolist() == [[[0, -50]], [[0, -80]]]
+def test_each_window_has_its_own_peak():
+    db = torch.tensor([[[0.0, -50.0]], [[-90.0, -200.0]]])
+    assert below_peak(db).tolist() == [[[0, -50]], [[0, -80]]]
