@@ -9,7 +9,7 @@ import torch
 
 from pipeline.dataset.batches import ResidentLoader
 from pipeline.dataset.split import read_split
-from pipeline.windows.plan import REASONS
+from pipeline.windows.inspection import REASONS
 from tests.defects import COPIES, SECONDS, UNSEEN_BY_DVC, make_defects
 from tests.e2e.conftest import clone
 
