@@ -26,12 +26,12 @@ from pipeline.evaluation import (
 from pipeline.metrics import embedding
 from pipeline.metrics.config import EvaluateConfig
 from pipeline.models import store
-from pipeline.reference.common_scores import CommonScores
-from pipeline.reference.read import load
+from pipeline.reference.common_scores import CommonScorer
+from pipeline.reference.read import read_reference
 from pipeline.tracking import datasets, names
 from pipeline.tracking.config import TrackingConfig
 from pipeline.tracking.run import record
-from pipeline.training.config import check_trained, decisive, seeds, variant
+from pipeline.training.config import check_trained, seeds, variant, weight_settings
 from stages import run
 
 REGISTERED = ("mse", "mel_mse", "cosine_similarity", "kl", "probe_accuracy", "parameters")  # tags of a version
@@ -42,22 +42,22 @@ def main(name: str) -> None:
     raw = read_params()
     settings = read_section(EvaluateConfig, "evaluate", raw=raw)
     device = pick_device(read_section(RuntimeConfig, "runtime", raw=raw).device)
-    wanted = decisive(*variant(raw, name))
+    wanted = weight_settings(*variant(raw, name))
     data = workspace.CACHE / wanted["input"]
     splits = {split: read_split(data, split) for split in ("train", "valid", "test")}
     train, valid, test = splits.values()
     stats = read_stats(data)
     representation = TypeAdapter(RepresentationConfig).validate_python(stats["representation"])
-    original = load(workspace.REFERENCE, test)
-    plain = original.frame()
+    original = read_reference(workspace.REFERENCE, test)
+    plain = original.score_table()
     tracks = plain["track_id"].to_numpy(), plain["group"].to_numpy()
     predictors = reconstruction.baselines(train, test, settings.batch_size)
-    chosen = workspace.fingerprint(settings.model_dump())
+    chosen = workspace.fingerprint(settings.model_dump() | {"mel": original.mel_config.model_dump()})
     sources = datasets.describe(data, stats, splits)
     tested = sources[-1]
     tracking = read_section(TrackingConfig, "tracking", raw=raw)
-    embed = embedding.load(settings.embedding, settings.mel.sample_rate)
-    to_mel, size = peak_normalised_mel.to_mel(settings.mel, representation), settings.batch_size
+    embed = embedding.load(settings.embedding, original.mel_config.sample_rate)
+    to_mel, size = peak_normalised_mel.to_mel(original.mel_config, representation), settings.batch_size
     # For each seed: a row per window, other tables, latents, a few numbers, and where MLflow has it.
     rows: list[pd.DataFrame] = []
     tables: dict[str, list[pd.DataFrame]] = {}
@@ -73,7 +73,7 @@ def main(name: str) -> None:
                 run.datasets(sources)
                 if not rows:  # one seed's is enough, and logged while it is evaluated
                     run.model(name, trained)
-                shared = CommonScores(original, representation, stats["seconds"], settings)
+                shared = CommonScorer(original, representation, stats["seconds"], settings.griffin_lim_iterations)
                 scores = reconstruction.score(model.to(device), test, valid, shared, size, device)
                 probed = probe.score(model, train, test, size, device, scores.latents)
                 moved = transfer.score(model, train, test, size, device)
@@ -92,9 +92,9 @@ def main(name: str) -> None:
                 frame = pd.DataFrame({"seed": seed, **plain, **of_windows, **predictors})
                 if not rows:  # what is shown is the first seed's
                     level = None if valid.peak_db is None else float(np.median(valid.peak_db))
-                    shown = original.shown, scores.windows["mse"], level
+                    shown = original.example_rows, scores.windows["mse"], level
                     examples.save(out / "examples.parquet", model.cpu(), test, *shown, settings, seed)
-                    original.save_audio(out / "audio.parquet", scores.audio, kind="reconstruction")
+                    original.write_examples(out / "audio.parquet", scores.audio, kind="reconstruction")
                     workspace.write_json(out / "config.json", described)
                     if model.bottleneck.baseline:
                         every = pca_curve.table(pca_curve.errors(scores, test), *tracks, settings.bootstrap)

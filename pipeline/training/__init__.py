@@ -1,0 +1,1 @@
+"""Train a variant. Read in this order: `variant` (all seeds), `seed`, `loop` (epochs), `trainer` (steps)."""

@@ -1,4 +1,4 @@
-"""Steps that would spoil a model are skipped, and a training that makes only such steps is stopped."""
+"""Skip steps that would spoil a model, and stop a training that makes only such steps."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,110 +9,105 @@ from torch import Tensor, nn
 from pipeline.core import distributed
 from pipeline.core.errors import TrainingError
 
-EXPLODED = 100.0  # times the typical norm of the gradient
-MEMORY = 0.01  # share of a step's norm in the typical one
-LEAST = 1e-12  # norm of a gradient
-SETTLED = 50  # steps before a norm counts as typical
-RESULTS = ("reconstruction", "loss", "beta_effective", "grad_norm")  # of the other terms
-IN_A_ROW = 20  # steps without a finite loss or gradient, after which a training is stopped
+EXPLOSION = 100.0  # times the typical gradient norm
+MIN_WEIGHT = 0.01  # of a step's norm in the typical norm
+MIN_NORM = 1e-12
+SETTLING_STEPS = 50  # accepted steps before the typical norm is trusted
+MAX_BROKEN_IN_A_ROW = 20  # steps with a loss or gradient that is not finite
+COMBINED_TERMS = ("reconstruction", "loss", "beta_effective", "grad_norm")  # computed from the other terms
 
 
-class Guard:
-    """Judges every step on the device, so that nothing waits for the answer.
+class StepGuard:
+    """Decides on the device whether a step is accepted, so that the host does not wait.
 
-    A step is skipped where one of its terms or its gradient's norm is not finite, or where the norm explodes. What
-    counts as exploding doubles with every step in a row that was skipped, so that a level that stays is accepted soon:
-    a fixed one could skip for ever. Statistics that layers gather in the forward pass are put back too.
+    A step is skipped if a term or the gradient norm is not finite, or if the norm explodes. The limit doubles with each
+    skipped step in a row, so that a norm that stays high is accepted soon: a fixed limit could skip for ever. After a
+    skipped step, the buffers that the forward pass changed (running statistics, codebooks) are restored.
 
     Args:
-        modules: whose floating-point buffers are put back.
-        device: where the steps are made.
+        modules: their floating-point buffers are restored.
+        device: of the training.
     """
 
     def __init__(self, modules: Sequence[nn.Module], device: torch.device) -> None:
         self.buffers = [buffer for module in modules for buffer in module.buffers() if buffer.is_floating_point()]
-        self.kept = [buffer.clone() for buffer in self.buffers]
-        self.settled = False  # whether `buffers` are just those that steps change
-        numbers = {"seen": 0.0, "typical": 0.0, "skipped": 0.0, "in_a_row": 0.0, "broken_in_a_row": 0.0}
-        self.state = {name: torch.tensor(value, device=device) for name, value in numbers.items()}
-        self.first_broken: Tensor | None = None  # (terms,) step since when each is not finite; -1 where it is
+        self.backups = [buffer.clone() for buffer in self.buffers]
+        self.has_changing_buffers_only = False
+        names = ("accepted", "log_typical_norm", "skipped", "skipped_in_a_row", "broken_in_a_row")
+        self.state = {name: torch.tensor(0.0, device=device) for name in names}
+        self.broken_since: Tensor | None = None  # (terms,) first step of the current run of broken steps; -1: finite
 
     @torch.no_grad()
-    def judge(self, step: int, terms: Tensor) -> Tensor:
-        """Whether to keep this step, a boolean scalar on the device; the layers' statistics are those of kept steps.
+    def accepts(self, step: int, terms: Tensor) -> Tensor:
+        """Whether to keep this step: a boolean scalar on the device. Restores the buffers if not.
 
         Args:
             step: its number.
-            terms: (K,) what it gave, the norm of its gradient last.
+            terms: (K,) terms of the loss; the last one is the gradient norm.
         """
-        self._settle()
+        self._drop_constant_buffers()
         state, norm = self.state, terms[-1]
         broken = distributed.all_reduce_sum((~torch.isfinite(terms)).float()) > 0  # on any rank
-        limit = EXPLODED * state["typical"].exp()
-        early = state["seen"] < SETTLED
-        usual = early | (norm <= limit * torch.exp2(state["in_a_row"]))
-        ok = usual & ~broken.any()
-        if self.first_broken is None:
-            self.first_broken = torch.full(terms.shape, -1, device=terms.device)
-        since = torch.where(self.first_broken < 0, step, self.first_broken)
-        self.first_broken = torch.where(broken, since, -1)
-        kept = ok.float()
-        # The logarithm's mean over the first steps, later a moving one: a single spike does not move it far.
-        weight = torch.clamp(1 / (state["seen"] + 1), min=MEMORY)
-        weight = torch.where(early | (norm <= limit), weight, 0.5)  # a new level, which was borne at last
-        level = norm.clamp_min(LEAST).log()
-        state["typical"] = torch.where(ok, state["typical"].lerp(level, weight), state["typical"])
-        state["seen"] = state["seen"] + kept
-        state["skipped"] = state["skipped"] + (1 - kept)
-        state["in_a_row"] = (state["in_a_row"] + 1) * (1 - kept)
+        limit = EXPLOSION * state["log_typical_norm"].exp()
+        is_early = state["accepted"] < SETTLING_STEPS
+        is_usual = is_early | (norm <= limit * torch.exp2(state["skipped_in_a_row"]))
+        is_accepted = is_usual & ~broken.any()
+        if self.broken_since is None:
+            self.broken_since = torch.full(terms.shape, -1, device=terms.device)
+        since = torch.where(self.broken_since < 0, step, self.broken_since)
+        self.broken_since = torch.where(broken, since, -1)
+        accepted = is_accepted.float()
+        # The mean of the log norm over the first steps, then a moving average: one spike does not move it far.
+        weight = torch.clamp(1 / (state["accepted"] + 1), min=MIN_WEIGHT)
+        weight = torch.where(is_early | (norm <= limit), weight, 0.5)  # a higher norm, accepted after skipped steps
+        typical, log_norm = state["log_typical_norm"], norm.clamp_min(MIN_NORM).log()
+        state["log_typical_norm"] = torch.where(is_accepted, typical.lerp(log_norm, weight), typical)
+        state["accepted"] = state["accepted"] + accepted
+        state["skipped"] = state["skipped"] + (1 - accepted)
+        state["skipped_in_a_row"] = (state["skipped_in_a_row"] + 1) * (1 - accepted)
         state["broken_in_a_row"] = (state["broken_in_a_row"] + 1) * broken.any()
-        for live, before in zip(self.buffers, self.kept, strict=True):
-            torch.where(ok, live, before, out=live)
+        for buffer, backup in zip(self.buffers, self.backups, strict=True):
+            torch.where(is_accepted, buffer, backup, out=buffer)
         if self.buffers:
-            torch._foreach_copy_(self.kept, self.buffers)
-        return ok
+            torch._foreach_copy_(self.backups, self.buffers)
+        return is_accepted
 
-    def _settle(self) -> None:
-        """After the first step, which is slow anyway: leave out what it did not change."""
-        if not self.settled:
-            pairs = [pair for pair in zip(self.buffers, self.kept, strict=True) if not torch.equal(*pair)]
-            self.buffers, self.kept = [live for live, _ in pairs], [before for _, before in pairs]
-            self.settled = True
+    def _drop_constant_buffers(self) -> None:
+        """After the first step, which is slow anyway: forget the buffers that it did not change."""
+        if not self.has_changing_buffers_only:
+            pairs = [pair for pair in zip(self.buffers, self.backups, strict=True) if not torch.equal(*pair)]
+            self.buffers, self.backups = [buffer for buffer, _ in pairs], [backup for _, backup in pairs]
+            self.has_changing_buffers_only = True
 
-    def check(self, names: Sequence[str], batches: int, most: int = IN_A_ROW) -> None:
-        """Raise where nothing but broken steps was made for a while; this waits for the device.
-
-        Args:
-            names: of the terms.
-            batches: of an epoch.
-            most: broken steps in a row at which it is enough.
+    def raise_if_broken(self, names: Sequence[str], steps_per_epoch: int, limit: int = MAX_BROKEN_IN_A_ROW) -> None:
+        """Stop the training after `limit` broken steps in a row. The host waits for the device.
 
         Raises:
-            TrainingError: it names the terms and the step since when they are not finite.
+            TrainingError: it names the terms that broke first, and the step.
         """
-        if self.first_broken is None or float(self.state["broken_in_a_row"]) < most:
+        if self.broken_since is None or float(self.state["broken_in_a_row"]) < limit:
             return
-        since = {name: step for name, step in zip(names, self.first_broken.tolist(), strict=True) if step >= 0}
+        since = {name: step for name, step in zip(names, self.broken_since.tolist(), strict=True) if step >= 0}
         first = min(since.values())
         broken = [name for name, step in since.items() if step == first]
-        bad = " and ".join([name for name in broken if name not in RESULTS] or broken[:1])
+        causes = " and ".join([name for name in broken if name not in COMBINED_TERMS] or broken[:1])
         raise TrainingError(
-            f"{bad} not finite since step {first + 1} (epoch {first // batches + 1}), "
+            f"{causes} not finite since step {first + 1} (epoch {first // steps_per_epoch + 1}), "
             f"{self.state['broken_in_a_row']:.0f} steps in a row were skipped; try a lower train.learning_rate"
         )
 
-    def healthy(self) -> bool:
-        """Whether the last step was kept; this waits for the device."""
-        return not float(self.state["in_a_row"])
+    def is_last_accepted(self) -> bool:
+        """Whether the last step was accepted. The host waits for the device."""
+        return not float(self.state["skipped_in_a_row"])
 
     def state_dict(self) -> dict[str, Any]:
-        """For a checkpoint."""
-        return {"state": self.state, "first_broken": self.first_broken}
+        """Content of a checkpoint."""
+        return {"state": self.state, "broken_since": self.broken_since}
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Take up a checkpoint, after the modules have."""
-        device = self.state["seen"].device
-        self.settled = False
+        """Continue from a checkpoint. Load the modules first: their buffers are backed up here."""
+        device = self.state["accepted"].device
+        self.has_changing_buffers_only = False
         self.state = {name: value.to(device) for name, value in saved["state"].items()}
-        self.first_broken = None if saved["first_broken"] is None else saved["first_broken"].to(device)
-        self.kept = [buffer.clone() for buffer in self.buffers]
+        self.broken_since = None if saved["broken_since"] is None else saved["broken_since"].to(device)
+        self.backups = [buffer.clone() for buffer in self.buffers]

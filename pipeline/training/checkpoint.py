@@ -1,4 +1,4 @@
-"""Where a training stands, on disk, so that one that was killed goes on as if it had not been."""
+"""Checkpoints of one training on disk: after a kill, the training continues with the same result."""
 
 import contextlib
 import os
@@ -10,38 +10,38 @@ import torch
 
 from pipeline.core import workspace
 
-KEPT = 2  # the older one in case that the newer is damaged
+MAX_FILES = 2  # the older one in case the newer is damaged
 
 
 class Checkpoints:
-    """The checkpoints of one training, in a folder of its own.
+    """The checkpoints of one training, in their own folder.
 
-    A file's name tells where the training stood and ends with the digest of its bytes. It appears whole or not at all.
+    A file's name holds the position in the training and the start of the digest of its bytes. Writing is atomic.
 
     Args:
-        folder: of this training alone; made when there is something to keep.
-        seconds: between two checkpoints; 0 for one after each step.
+        folder: of this training alone; created by the first save.
+        seconds: between two checkpoints; 0: one after each step.
     """
 
     def __init__(self, folder: Path, seconds: float) -> None:
         self.folder, self.seconds = folder, seconds
-        self._last = time.monotonic()
+        self._last_save = time.monotonic()
 
-    def due(self) -> bool:
-        """Whether it is time for the next one."""
-        return time.monotonic() - self._last >= self.seconds
+    def is_due(self) -> bool:
+        """Whether it is time for the next checkpoint."""
+        return time.monotonic() - self._last_save >= self.seconds
 
-    def save(self, place: str, state: dict[str, Any]) -> bool:
-        """Write tensors and plain values, and drop all but the newest two.
+    def save(self, position: str, state: dict[str, Any]) -> bool:
+        """Write a checkpoint and delete all but the newest two.
 
         Args:
-            place: where the training stands; later ones come later in the alphabet.
-            state: what to keep.
+            position: in the training; later positions sort later.
+            state: tensors and plain values.
 
         Returns:
-            Whether it could be written. A full disk is said, and the training goes on with the earlier ones.
+            Whether it was written. On a full disk this warns, and the training goes on.
         """
-        self._last = time.monotonic()
+        self._last_save = time.monotonic()
         partial = self.folder / "partial"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -49,8 +49,8 @@ class Checkpoints:
                 torch.save(state, file)
                 file.flush()
                 os.fsync(file.fileno())
-            partial.rename(self.folder / f"{place}-{workspace.sha256(partial)[:16]}.pt")
-            for old in self._files()[KEPT:]:
+            partial.rename(self.folder / f"{position}-{workspace.sha256(partial)[:16]}.pt")
+            for old in self._files()[MAX_FILES:]:
                 old.unlink()
         except OSError as error:
             workspace.say(f"warning: {self.folder}: no checkpoint was written ({error.strerror}); going on without it")
@@ -59,11 +59,8 @@ class Checkpoints:
             return False
         return True
 
-    def latest(self) -> dict[str, Any] | None:
-        """The newest that is not damaged, its tensors on the CPU; None where there is none.
-
-        One that is damaged is named, removed and passed over.
-        """
+    def load_latest(self) -> dict[str, Any] | None:
+        """The newest checkpoint that is not damaged, on the CPU; None if there is none. Damaged ones are deleted."""
         for path in self._files():
             try:
                 if workspace.sha256(path)[:16] == path.stem.split("-")[-1]:

@@ -1,4 +1,4 @@
-"""How a training is shown: a live line on a terminal, elsewhere a line now and then."""
+"""Show a training: a progress bar on a terminal; elsewhere a line now and then."""
 
 import time
 from typing import Protocol, Self
@@ -6,109 +6,113 @@ from typing import Protocol, Self
 from tqdm import tqdm
 
 from pipeline.core import workspace
-from pipeline.training.records import History
+from pipeline.training.history import History
 
-SHOWN = ("loss", "kl", "mse", "distance")
-SECONDS, EPOCHS = 60.0, 5  # between two lines where there is no terminal: whichever is over first
+SHOWN_TERMS = ("loss", "kl", "mse", "distance")
+LINE_SECONDS, LINE_EPOCHS = 60.0, 5  # without a terminal: between two lines, whichever is over first
 
 
-class Log(Protocol):
-    """What takes the numbers of a training."""
+class Recorder(Protocol):
+    """Records the numbers of one training, for example in MLflow."""
 
-    def epoch(self, row: dict[str, float]) -> None:
-        """Each row of history, at the start also those of an earlier process."""
+    def log_epoch(self, row: dict[str, float]) -> None:
+        """Each row of history; a resumed run first repeats the earlier ones."""
 
-    def steps(self, first: int, rows: list[dict[str, float]]) -> None:
-        """See `loop.Watcher`."""
+    def log_steps(self, first: int, rows: list[dict[str, float]]) -> None:
+        """See `loop.Callback.on_step_terms`."""
 
 
 class Progress:
-    """Follows one training.
+    """The `loop.Callback` of a training: shows it and passes its numbers to a recorder.
 
     Args:
-        name: what is trained.
+        name: of the training.
         epochs: at most.
-        windows: in a batch.
-        log: takes its numbers; None on ranks other than 0, which show nothing either.
+        batch_size: windows in a step.
+        recorder: takes the numbers; None on ranks other than 0, which show nothing either.
     """
 
-    def __init__(self, name: str, epochs: int, windows: int, log: Log | None) -> None:
-        self.name, self.epochs, self.windows, self.log = name, epochs, windows, log
-        self.bar = tqdm(disable=True)  # until the training begins
+    def __init__(self, name: str, epochs: int, batch_size: int, recorder: Recorder | None) -> None:
+        self.name, self.epochs, self.batch_size, self.recorder = name, epochs, batch_size, recorder
+        self.bar = tqdm(disable=True)  # until the training starts
 
-    def begin(self, history: History, step: int, batches: int) -> None:
-        """See `loop.Watcher`."""
-        self.done, self.said = len(history), time.monotonic()
+    def on_start(self, history: History, step: int, steps_per_epoch: int) -> None:
+        """Show the bar, and log the earlier epochs again, in case they were not recorded."""
+        self.epoch, self.last_line = len(history), time.monotonic()
         self.bar = tqdm(
-            total=self.epochs * batches * self.windows,
-            initial=step * self.windows,
+            total=self.epochs * steps_per_epoch * self.batch_size,
+            initial=step * self.batch_size,
             desc=self.name,
             unit=" windows",
             unit_scale=True,
             dynamic_ncols=True,
             leave=False,
-            disable=True if self.log is None else None,  # None: where there is no terminal
+            disable=True if self.recorder is None else None,  # None: tqdm disables itself without a terminal
         )
-        for row in history:  # so that none is missing where it was not logged
-            self._log(row)
-        self._describe()
+        for row in history:
+            self._log_epoch(row)
+        self._set_title()
         if step:
-            self._say(f"  going on after step {step}, in epoch {self.done + 1} of {self.epochs}")
+            self._print(f"  going on after step {step}, in epoch {self.epoch + 1} of {self.epochs}")
 
-    def step(self, terms: dict[str, float] | None) -> None:
-        """See `loop.Watcher`."""
-        self.bar.update(self.windows)
+    def on_step(self, terms: dict[str, float] | None) -> None:
+        """Move the bar, and show the terms if there are any."""
+        self.bar.update(self.batch_size)
         if terms:
-            self.bar.set_postfix_str(_told(terms, "train"), refresh=False)
-            if self.bar.disable and self._long_ago():
-                self._say(f"  in epoch {self.done + 1} of {self.epochs}: {_told(terms, 'train')}")
+            summary = _summary(terms, "train")
+            self.bar.set_postfix_str(summary, refresh=False)
+            if self.bar.disable and self._is_line_due():
+                self._print(f"  in epoch {self.epoch + 1} of {self.epochs}: {summary}")
 
-    def steps(self, first: int, rows: list[dict[str, float]]) -> None:
-        """See `loop.Watcher`."""
-        if self.log is not None:
-            self.log.steps(first, rows)
+    def on_step_terms(self, first: int, rows: list[dict[str, float]]) -> None:
+        """Record the terms."""
+        if self.recorder is not None:
+            self.recorder.log_steps(first, rows)
 
-    def epoch(self, row: dict[str, float]) -> None:
-        """See `loop.Watcher`."""
-        self._log(row)
-        self.done += 1
-        self._describe()
-        told = _told(row, "valid")
-        self.bar.set_postfix_str(told)
+    def on_epoch(self, row: dict[str, float]) -> None:
+        """Record and show the row."""
+        self._log_epoch(row)
+        self.epoch += 1
+        self._set_title()
+        summary = _summary(row, "valid")
+        self.bar.set_postfix_str(summary)
         if row["first_step_seconds"] > 1:
-            self._say(f"  the first step took {row['first_step_seconds']:.1f} s")
+            self._print(f"  the first step took {row['first_step_seconds']:.1f} s")
         if row["skipped_steps"]:
-            self._say(f"  {row['skipped_steps']:.0f} steps of epoch {self.done} were not finite or exploded: skipped")
-        now_and_then = self.done == 1 or self.done % EPOCHS == 0 or self._long_ago()
-        if self.done == self.epochs or (self.bar.disable and now_and_then):
-            self._say(f"  epoch {self.done} of {self.epochs}: {told}, {row['windows_per_second']:.0f} windows/s")
+            steps = f"{row['skipped_steps']:.0f} steps of epoch {self.epoch}"
+            self._print(f"  {steps} were not finite or exploded: skipped")
+        is_due = self.epoch == 1 or self.epoch % LINE_EPOCHS == 0 or self._is_line_due()
+        if self.epoch == self.epochs or (self.bar.disable and is_due):
+            rate = f"{row['windows_per_second']:.0f} windows/s"
+            self._print(f"  epoch {self.epoch} of {self.epochs}: {summary}, {rate}")
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
-        if kind is None and self.done < self.epochs:
-            self._say(f"  ended after epoch {self.done} of {self.epochs}: the objective got no better (train.patience)")
+        if kind is None and self.epoch < self.epochs:
+            reason = "the validation loss did not improve (train.patience)"
+            self._print(f"  ended after epoch {self.epoch} of {self.epochs}: {reason}")
         self.bar.close()
 
-    def _log(self, row: dict[str, float]) -> None:
-        if self.log is not None:
-            self.log.epoch(row)
+    def _log_epoch(self, row: dict[str, float]) -> None:
+        if self.recorder is not None:
+            self.recorder.log_epoch(row)
 
-    def _describe(self) -> None:
-        self.bar.set_description(f"{self.name}, epoch {min(self.done + 1, self.epochs)}/{self.epochs}", refresh=False)
+    def _set_title(self) -> None:
+        self.bar.set_description(f"{self.name}, epoch {min(self.epoch + 1, self.epochs)}/{self.epochs}", refresh=False)
 
-    def _long_ago(self) -> bool:
-        return time.monotonic() - self.said > SECONDS
+    def _is_line_due(self) -> bool:
+        return time.monotonic() - self.last_line > LINE_SECONDS
 
-    def _say(self, message: str) -> None:
-        if self.log is not None:
+    def _print(self, message: str) -> None:
+        if self.recorder is not None:
             self.bar.clear()
             workspace.say(message)
-        self.said = time.monotonic()
+        self.last_line = time.monotonic()
 
 
-def _told(row: dict[str, float], side: str) -> str:
-    """The main terms of a row, of training or validation, and the weight of the KL."""
-    found = {term: row[f"{side}_{term}"] for term in SHOWN if f"{side}_{term}" in row}
-    return ", ".join(f"{term} {value:.4g}" for term, value in (found | {"beta": row["beta"]}).items())
+def _summary(row: dict[str, float], side: str) -> str:
+    """The main terms of a row, of training ("train") or validation ("valid"), and the weight of the KL."""
+    terms = {term: row[f"{side}_{term}"] for term in SHOWN_TERMS if f"{side}_{term}" in row} | {"beta": row["beta"]}
+    return ", ".join(f"{term} {value:.4g}" for term, value in terms.items())

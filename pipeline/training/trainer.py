@@ -1,75 +1,235 @@
-"""Train one seed of a variant: everything between its settings and its weights."""
+"""One model in training: its steps, its validation, and the state that a checkpoint holds."""
 
-from dataclasses import dataclass
+import copy
+import math
+import time
+import warnings
 from typing import Any
 
 import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
-from pipeline.core import distributed, workspace
+from pipeline.core import distributed
 from pipeline.core.errors import TrainingError
+from pipeline.dataset import sampler
+from pipeline.dataset.loader import window_loader
+from pipeline.dataset.sampler import evenly_spaced
 from pipeline.dataset.split import Split
+from pipeline.losses import kl
 from pipeline.losses.objective import Objective
-from pipeline.models.vae import VAE, build
-from pipeline.training import memory, pca
-from pipeline.training.checkpoint import Checkpoints
-from pipeline.training.config import TrainConfig, VariantConfig
-from pipeline.training.device import numerics, precision
-from pipeline.training.loop import fit
-from pipeline.training.progress import Log, Progress
-from pipeline.training.records import History
-from pipeline.training.snapshots import Snapshots
+from pipeline.models.vae import VAE
+from pipeline.training.bad_steps import MAX_BROKEN_IN_A_ROW, StepGuard
+from pipeline.training.batch_loss import batch_loss
+from pipeline.training.config import TrainConfig
+from pipeline.training.device import autocast
+from pipeline.training.history import SNAPSHOT_WINDOWS, History, Snapshots, snapshot_epochs
+from pipeline.training.optimiser import MovingAverage, is_fused, learning_rate, make_optimiser, stops_early
+from pipeline.training.validate import validate
+
+UNPREFIXED_TERMS = ("beta_effective", "grad_norm")  # validation has no such terms, so no "train_" before them
+# Attributes that a checkpoint holds as they are.
+PLAIN_STATE = ("history", "best_weights", "step", "epoch_seconds", "term_names", "term_sums")
 
 
-@dataclass(frozen=True)
-class Job:
-    """One seed of a variant: what config.json will say, which also decides the weights, and what it is trained with."""
+class Trainer:
+    """A model in training.
 
-    described: dict[str, Any]
-    config: VariantConfig
-    settings: TrainConfig
-    splits: tuple[Split, Split]
-    device: torch.device
-
-    def __str__(self) -> str:
-        return f"{self.described['variant']} seed {self.described['seed']}"
-
-
-def learn(job: Job, checkpoints: Checkpoints, log: Log | None) -> tuple[VAE, History, Snapshots]:
-    """Train the model, or fit it in closed form.
+    No random state is carried along: the order of the windows follows from seed and epoch, and all that a step draws
+    from seed and step.
 
     Args:
-        job: what is trained; where the data decide the number of latent dimensions, it is told.
-        checkpoints: from which a training that was stopped goes on.
-        log: takes the numbers; None on ranks other than 0, which just help.
-
-    Raises:
-        TrainingError: a loss or the gradient is not finite for many steps in a row, or the memory is too small.
-        StoppedError: a signal asked for it.
+        model: on the device.
+        train: windows to learn from.
+        valid: windows that decide which epoch is best.
+        config: optimiser, schedule, length, precision.
+        objective: the loss in nats per window. The gradient is taken per value, so that `clip_norm` and
+            `learning_rate` mean the same for every window size.
+        seed: of the window order and the noise.
+        device: of the batches.
     """
-    config, settings, device = job.config, job.settings, job.device
-    torch.manual_seed(job.described["seed"])
-    model = build(job.described)
-    if config.loss is None:
-        assert log is not None
-        workspace.say(f"{job}: fitted in closed form, on cpu")
-        found = pca.fit(model, *job.splits, log.epoch)
-        job.described["bottleneck"]["latent"] = model.latent_dims
-        return model, *found
-    objective = Objective(config.loss, model.level.signal)
-    watch = Progress(str(job), settings.epochs, settings.batch_size, log)
-    try:
-        with numerics(settings, device), watch:
-            memory.ensure(model.to(device), objective, job.splits, settings, device)
-            if log is not None:
-                where = f"{distributed.world_size()} x {device.type}" if distributed.world_size() > 1 else str(device)
-                numbers = f"{sum(p.numel() for p in model.parameters()):,} parameters, {model.latent_dims} latent dims"
-                workspace.say(f"{job}: {numbers}, on {where} in {precision(settings, device)}")
-            found = fit(model, *job.splits, settings, objective, job.described["seed"], device, watch, checkpoints)
-            return model, *found
-    except TrainingError as error:
-        raise TrainingError(f"{job}: {error}") from error
-    except RuntimeError as error:
-        if not isinstance(error, torch.OutOfMemoryError) and "DefaultCPUAllocator" not in str(error):
-            raise
-        hint = "lower train.batch_size or the network's channels"
-        raise TrainingError(f"{job}: {device} has too little memory; {hint}") from error
+
+    def __init__(
+        self,
+        model: VAE,
+        train: Split,
+        valid: Split,
+        config: TrainConfig,
+        objective: Objective,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        self.config, self.seed, self.device = config, seed, device
+        budget = round(config.resident_gib * 2**30)
+        self.train_data = window_loader(train, device, model.labels, budget, config.order)
+        self.valid_data = window_loader(valid, device, model.labels, budget, "auto")
+        self.steps_per_epoch = math.ceil(len(self.train_data) / config.batch_size)
+        self.total_steps = config.epochs * self.steps_per_epoch
+        self.model = model.to(memory_format=torch.channels_last) if config.channels_last else model  # type: ignore[call-overload]
+        self.model.fit_condition(self.train_data.batches(config.batch_size))
+        self.objective = objective.to(device)
+        self.wrapped_model = _wrap(self.model, config)
+        self.optimiser = make_optimiser(model.parameters(), config, device)
+        self.guard = StepGuard([model, objective], device)
+        self.average = None if config.moving_average is None else MovingAverage(model, config.moving_average)
+        self.snapshot_batch = self.valid_data.batch(evenly_spaced(len(self.valid_data), SNAPSHOT_WINDOWS))
+        self.snapshots = Snapshots(self.snapshot_batch.x.cpu())
+        self.history: History = []
+        self.best_weights: dict[str, Tensor] = {}
+        self.step = 0  # of the whole training
+        self.epoch_seconds = 0.0  # so far, in the current epoch
+        self.term_names: list[str] = []
+        self.term_sums: Tensor | None = None  # (terms + 1,) sums over the epoch's accepted steps, and their number
+        self.unreported: list[Tensor] = []  # (terms,) of each step since the last `take_step_terms`
+
+    @property
+    def steps_in_epoch(self) -> int:
+        """Steps of the current epoch so far."""
+        return self.step - len(self.history) * self.steps_per_epoch
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all epochs are over, or the validation loss has not improved for long enough."""
+        losses = [row["valid_loss"] for row in self.history]
+        return len(losses) == self.config.epochs or (bool(losses) and stops_early(losses, self.config.patience))
+
+    def train_step(self, x: Tensor, label: Tensor) -> None:
+        """One step on this rank's share of a batch. Nothing in it waits for the device."""
+        model, objective, config = self.model, self.objective, self.config
+        noise, uniform = self._draw_noise()
+        label = label if model.condition is None else model.condition.drop_labels(label, uniform)
+        with autocast(config, self.device):
+            loss, terms = batch_loss(self.wrapped_model, objective, x, noise, label, self.step / self.total_steps)
+        self.optimiser.zero_grad(set_to_none=True)
+        (loss / objective.signal.size).backward()
+        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
+        terms["grad_norm"] = norm.detach()
+        self.term_names = list(terms)
+        values = torch.stack(list(terms.values()))
+        self.unreported.append(values)
+        is_accepted = self.guard.accepts(self.step, values)
+        self._update_weights(is_accepted)
+        sums = torch.cat((torch.where(is_accepted, values, 0), is_accepted.float()[None]))
+        self.term_sums = sums if self.term_sums is None else self.term_sums + sums
+        self.step += 1
+
+    def _draw_noise(self) -> tuple[Tensor, Tensor]:
+        """This rank's share of a batch: (B, latent_dims) standard normal, (B,) uniform in [0, 1)."""
+        seed = sampler.seed(self.seed, self.step)
+        torch.default_generator.manual_seed(seed)  # codebooks draw from it too
+        if self.device.type != "cpu":
+            torch.get_device_module(self.device).manual_seed(seed)
+        size, share = self.config.batch_size, slice(distributed.rank(), None, distributed.world_size())
+        noise = torch.randn(size, self.model.latent_dims, device=self.device)
+        return noise[share], torch.rand(size, device=self.device)[share]
+
+    def _update_weights(self, is_accepted: Tensor) -> None:
+        """A step of the optimiser, if the guard accepts it, and of the moving average."""
+        losses = [row["valid_loss"] for row in self.history]
+        for group in self.optimiser.param_groups:
+            group["lr"] = learning_rate(self.step, self.total_steps, self.config, losses)
+        if is_fused(self.device):
+            self.optimiser.found_inf = (~is_accepted).float()  # type: ignore[attr-defined]  # skips, as for GradScaler
+            self.optimiser.step()
+        elif is_accepted:
+            self.optimiser.step()
+        if self.average is not None:
+            self.average.update(self.step)
+
+    def mean_terms(self) -> dict[str, float]:
+        """Each term's mean over the epoch's accepted steps so far, NaN if there are none. Waits for the device.
+
+        Raises:
+            TrainingError: many steps in a row were broken.
+        """
+        assert self.term_sums is not None
+        self.guard.raise_if_broken(self.term_names, self.steps_per_epoch)
+        *sums, accepted = (distributed.all_reduce_sum(self.term_sums) / distributed.world_size()).tolist()
+        names = [name if name in UNPREFIXED_TERMS else f"train_{name}" for name in self.term_names]
+        means = {name: value / accepted if accepted else math.nan for name, value in zip(names, sums, strict=True)}
+        return means | {
+            "beta": kl.weight(self.objective.config.kl, (self.step - 1) / self.total_steps),
+            "learning_rate": self.optimiser.param_groups[0]["lr"],
+            "skipped_steps": self.steps_in_epoch - accepted,
+        }
+
+    def take_step_terms(self) -> tuple[int, list[dict[str, float]]]:
+        """The terms of each step since the last call, and the first one's number, from 1. Waits for the device."""
+        rows = torch.stack(self.unreported).tolist() if self.unreported else []
+        self.unreported = []
+        return self.step - len(rows) + 1, [dict(zip(self.term_names, row, strict=True)) for row in rows]
+
+    def end_epoch(self, train_terms: dict[str, float]) -> dict[str, float]:
+        """Validate, keep the weights if they are the best so far, and return the epoch's row of history.
+
+        Args:
+            train_terms: `mean_terms` at the end of the epoch.
+
+        Raises:
+            TrainingError: a validation term is not finite, or most steps were skipped.
+        """
+        epoch = len(self.history) + 1
+        model = self.model if self.average is None else self.average.with_buffers_of(self.model)
+        with autocast(self.config, self.device):
+            valid_terms = validate(model, self.valid_data, self.objective, self.config.batch_size)
+        skipped = train_terms["skipped_steps"]
+        if skipped >= MAX_BROKEN_IN_A_ROW and skipped > self.steps_per_epoch / 2:
+            raise TrainingError(
+                f"{skipped:.0f} of {self.steps_per_epoch} steps of epoch {epoch} were not finite or exploded, "
+                "and skipped; try a lower train.learning_rate"
+            )
+        broken = [name for name, value in valid_terms.items() if not math.isfinite(value)]
+        if broken:
+            self.guard.raise_if_broken(self.term_names, self.steps_per_epoch, 1)  # names the cause, if steps broke too
+            raise TrainingError(f"{', '.join(broken)} not finite in epoch {epoch}; try a lower train.learning_rate")
+        if valid_terms["valid_loss"] < min((row["valid_loss"] for row in self.history), default=math.inf):
+            self.best_weights = {}  # free them before the copy
+            self.best_weights = copy.deepcopy(model.state_dict())
+        row = {"epoch": epoch, **train_terms, **valid_terms}
+        self.history.append(row)
+        if epoch in snapshot_epochs(self.config.epochs, self.config.snapshots) or self.is_done:
+            self.snapshots.add(epoch, model, self.snapshot_batch)
+        self.term_sums = None
+        return row
+
+    def synchronised_time(self) -> float:
+        """The time in seconds, after the device has done all its work."""
+        if self.device.type != "cpu":
+            torch.get_device_module(self.device).synchronize()
+        return time.perf_counter()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Content of a checkpoint; tensors are not copied."""
+        return {
+            "model": self.model.state_dict(),
+            "objective": self.objective.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "average": None if self.average is None else self.average.model.state_dict(),
+            "guard": self.guard.state_dict(),
+            "snapshots": vars(self.snapshots),
+            **{name: getattr(self, name) for name in PLAIN_STATE},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a checkpoint."""
+        self.model.load_state_dict(state["model"])
+        self.objective.load_state_dict(state["objective"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        if self.average is not None:
+            self.average.model.load_state_dict(state["average"])
+        self.guard.load_state_dict(state["guard"])
+        vars(self.snapshots).update(state["snapshots"])
+        for name in PLAIN_STATE:
+            setattr(self, name, state[name])
+        self.term_sums = None if self.term_sums is None else self.term_sums.to(self.device)
+
+
+def _wrap(model: VAE, config: TrainConfig) -> nn.Module:
+    """The model, compiled if configured and, with several ranks, in DistributedDataParallel."""
+    wrapped: nn.Module = torch.compile(model) if config.compile else model  # type: ignore[assignment]
+    if distributed.world_size() == 1:
+        return wrapped
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # the argument's new name is not in every supported torch
+        # No broadcast of buffers: layers that gather statistics do so over all ranks themselves.
+        return DistributedDataParallel(wrapped, broadcast_buffers=False, gradient_as_bucket_view=True)

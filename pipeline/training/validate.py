@@ -1,4 +1,4 @@
-"""The training's objective on held-out windows, and whether the latent is in use."""
+"""The loss on held-out windows, and whether the latent is used."""
 
 import dataclasses
 
@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from pipeline.core import distributed
-from pipeline.dataset.batches import WindowLoader, fixed_noise
+from pipeline.dataset.batches import WindowLoader
+from pipeline.dataset.sampler import fixed_noise
 from pipeline.losses import kl
 from pipeline.losses.objective import Objective
 from pipeline.losses.reconstruction import mse
@@ -16,49 +17,50 @@ from pipeline.models.vae import VAE
 
 @torch.no_grad()
 def validate(model: VAE, data: WindowLoader, objective: Objective, batch_size: int) -> dict[str, float]:
-    """A row of history, at the final KL weight and with the same draws every time; ranks share the windows.
+    """The validation part of a row of history, with the final KL weight and the same noise each time.
 
-    In nats per window, the KL in closed form where there is one; valid_mse alone is of the reconstruction from the
-    posterior's mean. Whatever tells a collapse is there too: active units or codebook perplexity, the reconstructions'
-    variance against the data's, and `collapsed`, which is 1 where `collapse.reason` finds one.
+    Ranks share the windows. Terms are in nats per window, with the KL in closed form where there is one; valid_mse is
+    of the reconstruction from the posterior mean. To detect a collapse, the row has active units or codebook
+    perplexity, the variance of the reconstructions over that of the data, and `collapsed` (1 or 0).
     """
     model.eval()
     rank, world = distributed.rank(), distributed.world_size()
-    batch_size = max(1, batch_size // world)  # no more at a time than a step takes
-    shared = len(data) >= world * batch_size  # each rank has a batch at least; otherwise all do the same
-    part = (rank, world) if shared else (0, 1)
+    batch_size = max(1, batch_size // world)  # no more than in a training step, for the memory
+    is_shared = len(data) >= world * batch_size  # at least one batch per rank; else each rank does all
+    part = (rank, world) if is_shared else (0, 1)
     noise = fixed_noise(len(data), model.latent_dims).split(batch_size)[part[0] :: part[1]]
-    columns: dict[str, list[Tensor]] = {}
-    penalties: dict[str, list[Tensor]] = {}
-    use = collapse.LatentUsage(model.bottleneck)
-    for (x, label), draw in zip(data.batches(batch_size, *part), noise, strict=True):
-        y, code = model(x, draw.to(x.device), label)
-        mean, point = model(x, None, label)
-        found = objective.distances(y, x, code) | {"mse": mse(mean, x), "divergence": kl.divergence(code)}
-        for name, values in found.items():
-            columns.setdefault(name, []).append(values)
+    term_parts: dict[str, list[Tensor]] = {}
+    penalty_parts: dict[str, list[Tensor]] = {}
+    usage = collapse.LatentUsage(model.bottleneck)
+    for (x, label), batch_noise in zip(data.batches(batch_size, *part), noise, strict=True):
+        y, code = model(x, batch_noise.to(x.device), label)
+        mean_y, mean_code = model(x, None, label)
+        terms = objective.distances(y, x, code) | {"mse": mse(mean_y, x), "divergence": kl.divergence(code)}
+        for name, values in terms.items():
+            term_parts.setdefault(name, []).append(values)
         for name, value in code.penalties.items():
-            penalties.setdefault(name, []).append(len(x) * value)
-        use.add(x, mean, point)
-    table = {name: torch.cat(parts) for name, parts in columns.items()}
-    means = {name: torch.stack(parts).sum() / len(data) for name, parts in penalties.items()}
-    if shared and world > 1:
-        table = {name: distributed.all_gather(values) for name, values in table.items()}
-        means = {name: distributed.all_reduce_sum(value) for name, value in means.items()}
-        use.gather()
-    error, divergence = table.pop("mse"), table.pop("divergence")
-    nats = objective.nats(objective.combined(table)).mean()
+            penalty_parts.setdefault(name, []).append(len(x) * value)
+        usage.add(x, mean_y, mean_code)
+    terms = {name: torch.cat(parts) for name, parts in term_parts.items()}
+    penalties = {name: torch.stack(parts).sum() / len(data) for name, parts in penalty_parts.items()}
+    if is_shared and world > 1:
+        terms = {name: distributed.all_gather(values) for name, values in terms.items()}
+        penalties = {name: distributed.all_reduce_sum(value) for name, value in penalties.items()}
+        usage.gather()
+    error, divergence = terms.pop("mse"), terms.pop("divergence")
+    reconstruction = objective.nll(objective.combine(terms)).mean()
+    code = dataclasses.replace(code, penalties=penalties)
     row = {
-        "valid_loss": nats + objective.regulariser(divergence, dataclasses.replace(code, penalties=means), 1.0),
-        "valid_reconstruction": nats,
+        "valid_loss": reconstruction + objective.regulariser(divergence, code, 1.0),
+        "valid_reconstruction": reconstruction,
         "valid_kl": divergence.sum(1).mean(),
-        **{f"valid_{name}": values.mean() for name, values in (table | means).items()},
+        **{f"valid_{name}": values.mean() for name, values in (terms | penalties).items()},
         "valid_mse": error.mean(),
     }
-    if model.bottleneck.levels:
-        parts = divergence.mean(0).split(list(model.bottleneck.levels.values()))
-        row |= {f"valid_kl_{name}": part.sum() for name, part in zip(model.bottleneck.levels, parts, strict=True)}
-    numbers = dict(zip(row, torch.stack(list(row.values())).tolist(), strict=True))  # one wait for the device
-    seen = use.numbers()
-    row_found = numbers | seen | {"collapsed": float(collapse.reason(seen | {"kl": numbers["valid_kl"]}) is not None)}
-    return distributed.broadcast_object(row_found)  # what all ranks decide by must not differ in the last bit
+    if levels := model.bottleneck.levels:
+        parts = divergence.mean(0).split(list(levels.values()))
+        row |= {f"valid_kl_{name}": part.sum() for name, part in zip(levels, parts, strict=True)}
+    metrics = dict(zip(row, torch.stack(list(row.values())).tolist(), strict=True))  # the host waits once
+    metrics |= usage.metrics()
+    metrics["collapsed"] = float(collapse.why_collapsed(metrics | {"kl": metrics["valid_kl"]}) is not None)
+    return distributed.broadcast_object(metrics)  # ranks must decide by the same bits

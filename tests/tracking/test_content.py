@@ -20,8 +20,7 @@ from pipeline.models import store as models
 from pipeline.tracking import datasets, store, view
 from pipeline.tracking.config import TrackingConfig
 from pipeline.tracking.run import record
-from pipeline.training.records import save_snapshots
-from pipeline.training.snapshots import Snapshots
+from pipeline.training.history import Snapshots, save_snapshots
 from tests.apply import variants
 
 CONFIG = TrackingConfig(experiment="tests")

@@ -1,4 +1,4 @@
-"""A trained variant belongs to the settings that it was trained with."""
+"""The settings that a variant was trained with are compared with params.yaml; the schema has the same defaults."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.core.errors import DataError
 from pipeline.core.params import read_params
-from pipeline.training.config import check_trained, decisive, variant
+from pipeline.training.config import TrainConfig, check_trained, variant, weight_settings
 
 FOLDER = Path("data/models/mel_cvae/seed-0")
 
@@ -17,21 +17,25 @@ def raw():
     return read_params()
 
 
-def kept(raw, name):
-    """What config.json gives back of a variant as it is in `raw`."""
-    return json.loads(json.dumps({"variant": name, "seed": 0, **decisive(*variant(raw, name))}))
+def saved(raw, name):
+    """The settings of a trained variant as config.json gives them back."""
+    return json.loads(json.dumps({"variant": name, "seed": 0, **weight_settings(*variant(raw, name))}))
 
 
-def test_every_variant_is_as_it_was_trained(raw):
+def test_the_schema_has_the_defaults_of_params_yaml(raw):
+    assert TrainConfig() == TrainConfig(**raw["train"])
+
+
+def test_every_variant_matches_its_own_settings(raw):
     for name in raw["models"]:
-        assert check_trained(FOLDER, kept(raw, name), decisive(*variant(raw, name))) is None
-    fitted = kept(raw, "pca")
+        assert check_trained(FOLDER, saved(raw, name), weight_settings(*variant(raw, name))) is None
+    fitted = saved(raw, "pca")
     fitted["bottleneck"]["latent"] = 11  # null in params: as many as the data allow
-    assert check_trained(FOLDER, fitted, decisive(*variant(raw, "pca"))) is None
+    assert check_trained(FOLDER, fitted, weight_settings(*variant(raw, "pca"))) is None
 
 
 @pytest.mark.parametrize(
-    ("changed", "message"),
+    ("changes", "message"),
     [
         ({"train": {"epochs": 99}}, r"mel_cvae/seed-0: trained with train.epochs \d+, where params.yaml has 99; run "),
         ({"bottleneck": {"type": "gaussian", "latent": 5}}, "trained with bottleneck.latent "),
@@ -40,7 +44,7 @@ def test_every_variant_is_as_it_was_trained(raw):
         ({"representation": "mel256"}, "with input mel128, where params.yaml has mel256"),
     ],
 )
-def test_another_setting_is_named(raw, changed, message):
-    now = {**raw, "models": {"mel_cvae": {**raw["models"]["mel_cvae"], **changed}}}
+def test_a_changed_setting_is_named(raw, changes, message):
+    changed = {**raw, "models": {"mel_cvae": {**raw["models"]["mel_cvae"], **changes}}}
     with pytest.raises(DataError, match=message):
-        check_trained(FOLDER, kept(raw, "mel_cvae"), decisive(*variant(now, "mel_cvae")))
+        check_trained(FOLDER, saved(raw, "mel_cvae"), weight_settings(*variant(changed, "mel_cvae")))

@@ -15,7 +15,7 @@ from pipeline.models.vae import build
 from pipeline.training.config import TrainConfig
 from pipeline.training.launch import launch
 from pipeline.training.loop import fit
-from tests.training.rows import Rows
+from tests.training.recording import Recording
 from tests.training.test_loop import CPU, DESCRIPTION, TRAIN, VALID
 
 GAUSSIAN = {"type": "gaussian", "latent": 6}
@@ -33,10 +33,10 @@ def train(kind):
     torch.manual_seed(0)
     network = {"type": "conv2d", "channels": [8, 16], "norm": norm}
     model = build(DESCRIPTION | {"network": network, "bottleneck": bottleneck})
-    objective = Objective(LossConfig(**loss), Signal.of(DESCRIPTION))
+    objective = Objective(LossConfig(**loss), Signal.from_description(DESCRIPTION))
     # 7 batches of 14, of which the last is filled up; the validation's last one is smaller than a rank's share.
     config = TrainConfig(epochs=3, batch_size=14, warmup_steps=4, snapshots=2, learning_rate=1e-3)
-    return fit(model, TRAIN, VALID, config, objective, 0, CPU, Rows())[0], model.state_dict()
+    return fit(model, TRAIN, VALID, config, objective, 0, CPU, Recording())[0], model.state_dict()
 
 
 def as_ranks(out):

@@ -18,7 +18,7 @@ from pipeline.losses.config import KLConfig, LossConfig
 from pipeline.losses.objective import Objective
 from pipeline.models.bottlenecks import Code
 from pipeline.models.bottlenecks.gaussian import UnitVariance
-from pipeline.models.bottlenecks.vq import BATCHES, VQ
+from pipeline.models.bottlenecks.vq import KMEANS_BATCHES, VQ
 from pipeline.models.config import VQConfig
 from pipeline.models.norm import BatchNorm1d, BatchNorm2d
 from pipeline.models.signal import Signal
@@ -120,13 +120,13 @@ def optimal_sigma() -> Results:
     scale = nn.Parameter(torch.tensor(1.0))
     objective = Objective(LossConfig(), SIGNAL)
     combined = (of_rank(numbers(8, 1)) * scale).square().flatten()
-    nats = objective.nats(combined).mean()
+    nats = objective.nll(combined).mean()
     nats.backward()
     distributed.average_gradients([scale])
     return {
         "nats": distributed.all_reduce_mean(nats.detach()),
         "gradient": scale.grad,
-        "variance": objective.variance(combined),
+        "variance": objective.likelihood_variance(combined),
     }
 
 
@@ -134,13 +134,13 @@ def codebook() -> Results:
     """Of a training: k-means over the first batches, moving averages, and codes out of use that are moved."""
     torch.manual_seed(0)
     bottleneck = VQ(VQConfig(type="vq", codes=64, dim=4, prior_width=8), (6, 3, 5)).train()
-    for step in range(BATCHES + 10):
+    for step in range(KMEANS_BATCHES + 10):
         torch.manual_seed(step)
-        if step == BATCHES:
+        if step == KMEANS_BATCHES:
             bottleneck.quantiser._codebook.cluster_size[:, ::3] = 0
         before = bottleneck.codes().clone()
         code = bottleneck.encode(of_rank(numbers(8, 6, 3, 5, seed=step)))
-        if step == BATCHES:
+        if step == KMEANS_BATCHES:
             moved = (bottleneck.codes() - before).norm(dim=1)
             assert moved[::3].min() > 5 * moved[1::3].max(), "or this would prove nothing about them"
     (code.penalties["usage"] + code.penalties["commitment"]).backward()
@@ -180,10 +180,12 @@ def a_step_of_a_model() -> Results:
     model = build(description)
     several = distributed.world_size() > 1
     ddp = DistributedDataParallel(model, broadcast_buffers=False, bucket_cap_mb=0.001) if several else model
-    objective = Objective(LossConfig(kl=KLConfig(free_bits=0.5, schedule="constant")), Signal.of(description))
+    objective = Objective(
+        LossConfig(kl=KLConfig(free_bits=0.5, schedule="constant")), Signal.from_description(description)
+    )
     x, noise = of_rank(0.2 + 0.3 * numbers(8, 1, 16, 20)), of_rank(numbers(8, 6, seed=1))
     y, code = ddp(x, noise)
-    nats = objective.nats(objective.combined(objective.distances(y, x, code))).mean()
+    nats = objective.nll(objective.combine(objective.distances(y, x, code))).mean()
     total = nats + objective.regulariser(objective.divergence(code), code, 1.0)
     total.backward()
     gradients = {name: parameter.grad for name, parameter in model.named_parameters()}

@@ -1,4 +1,4 @@
-"""The loop learns, chooses its best epoch, and says when it cannot go on."""
+"""The loop learns, keeps the best epoch, and stops with a reason."""
 
 import functools
 import itertools
@@ -9,29 +9,29 @@ import pytest
 import torch
 
 from pipeline.core.errors import TrainingError
-from pipeline.dataset.batches import ResidentLoader
+from pipeline.dataset.loader import ResidentLoader
 from pipeline.dataset.split import Split
 from pipeline.losses.config import KLConfig, LossConfig
 from pipeline.losses.objective import Objective
 from pipeline.models.signal import Signal
 from pipeline.models.vae import build
-from pipeline.training.average import MovingAverage
 from pipeline.training.config import TrainConfig
 from pipeline.training.loop import fit
+from pipeline.training.optimiser import MovingAverage
 from pipeline.training.validate import validate
-from tests.training.rows import Rows
+from tests.training.recording import Recording
 
 CPU = torch.device("cpu")
 SHAPE = (16, 20)
 
 
 def split(number: int, seed: int) -> Split:
-    """Mels of one bump whose place and width differ."""
+    """Mels with one bump of random position and width."""
     rng = np.random.default_rng(seed)
     bands, frames = np.mgrid[: SHAPE[0], : SHAPE[1]]
     centre, width = rng.uniform(2, 14, (number, 2)), rng.uniform(2, 5, (number, 1, 1))
-    far = (bands - centre[:, :1, None]) ** 2 + (frames - centre[:, 1:, None]) ** 2
-    values = (-80 * (1 - np.exp(-far / width**2))).astype(np.float16)
+    distance = (bands - centre[:, :1, None]) ** 2 + (frames - centre[:, 1:, None]) ** 2
+    values = (-80 * (1 - np.exp(-distance / width**2))).astype(np.float16)
     ids = np.arange(number)
     return Split("mel", SHAPE, values, ids, ids.astype(str), np.repeat("a", number), np.zeros(number, np.float32))
 
@@ -56,34 +56,34 @@ def model(seed: int = 0):
 
 
 def objective(**loss) -> Objective:
-    return Objective(LossConfig(**loss), Signal.of(DESCRIPTION))
+    return Objective(LossConfig(**loss), Signal.from_description(DESCRIPTION))
 
 
-def train(made=None, seed: int = 0, loss: Objective | None = None, **settings):
-    made = made or model(seed)
-    fixed = {"epochs": 12, "warmup_steps": 4, "learning_rate": 3e-3, "snapshots": 3}
+def train(trained=None, seed: int = 0, loss: Objective | None = None, **settings):
+    trained = trained or model(seed)
+    fixed = {"epochs": 12, "batch_size": 16, "warmup_steps": 4, "learning_rate": 3e-3, "snapshots": 3}
     config = TrainConfig(**(fixed | settings))
-    watch = Rows()
-    history, snapshots = fit(made, TRAIN, VALID, config, loss or objective(), seed, CPU, watch)
-    assert watch.rows == history
-    return made, history, snapshots
+    callback = Recording()
+    history, snapshots = fit(trained, TRAIN, VALID, config, loss or objective(), seed, CPU, callback)
+    assert callback.rows == history
+    return trained, history, snapshots
 
 
-def test_loss_goes_down_and_errors_fall_well_below_the_mean_predictor():
-    made, history, _ = train()
+def test_the_loss_falls_and_the_error_is_far_below_that_of_the_train_mean():
+    trained, history, _ = train()
     assert history[-1]["train_loss"] < history[0]["train_loss"]
     x = ResidentLoader(VALID, CPU).batch(torch.arange(24)).x
-    flat = (x - ResidentLoader(TRAIN, CPU).batch(torch.arange(96)).x.mean(0)).square().mean()
-    assert validate(made, ResidentLoader(VALID, CPU), objective(), 8)["valid_mse"] < 0.5 * float(flat)
+    mean_error = (x - ResidentLoader(TRAIN, CPU).batch(torch.arange(96)).x.mean(0)).square().mean()
+    assert validate(trained, ResidentLoader(VALID, CPU), objective(), 8)["valid_mse"] < 0.5 * float(mean_error)
 
 
-def test_same_seed_same_weights_and_another_seed_others():
+def test_the_seed_decides_the_weights():
     first, again, other = (train(seed=s, epochs=2)[0].state_dict() for s in (0, 0, 1))
     assert all(torch.equal(first[k], again[k]) for k in first)
     assert not all(torch.equal(first[k], other[k]) for k in first)
 
 
-def test_from_disk_it_is_what_it_is_from_memory_in_the_same_order():
+def test_streamed_windows_give_the_same_weights_as_resident_ones_in_the_same_order():
     memory, disk, other = (
         train(epochs=2, **settings)[0].state_dict() for settings in ({"order": "streamed"}, {"resident_gib": 0.0}, {})
     )
@@ -91,11 +91,11 @@ def test_from_disk_it_is_what_it_is_from_memory_in_the_same_order():
     assert not all(torch.equal(memory[k], other[k]) for k in memory)
 
 
-def test_the_best_epoch_is_kept_not_the_last():
-    made, history, _ = train(learning_rate=0.05, schedule="constant", epochs=16)
+def test_the_weights_of_the_best_epoch_are_kept():
+    trained, history, _ = train(learning_rate=0.05, schedule="constant", epochs=16)
     best = min(row["valid_loss"] for row in history)
     assert best < history[-1]["valid_loss"]  # or this would prove nothing
-    assert validate(made, ResidentLoader(VALID, CPU), objective(), 16)["valid_loss"] == pytest.approx(best, rel=1e-4)
+    assert validate(trained, ResidentLoader(VALID, CPU), objective(), 16)["valid_loss"] == pytest.approx(best, rel=1e-4)
 
 
 def test_patience_stops_early():
@@ -104,13 +104,13 @@ def test_patience_stops_early():
     assert len(history) < 200 and len(history) - 1 - losses.index(min(losses)) == 3
 
 
-def test_validation_is_taken_at_the_final_beta_and_does_not_depend_on_the_batch_size():
-    made, history, _ = train(loss=objective(kl=KLConfig(beta=2.0, warmup=1.0)), epochs=3)
+def test_validation_uses_the_final_beta_and_does_not_depend_on_the_batch_size():
+    trained, history, _ = train(loss=objective(kl=KLConfig(beta=2.0, warmup=1.0)), epochs=3)
     row = history[0]
     assert row["beta"] < 2.0
     assert row["valid_loss"] == pytest.approx(row["valid_reconstruction"] + 2.0 * row["valid_kl"], rel=1e-6)
     loss = objective()
-    small, large = (validate(made, ResidentLoader(VALID, CPU), loss, size) for size in (5, 24))
+    small, large = (validate(trained, ResidentLoader(VALID, CPU), loss, size) for size in (5, 24))
     assert small == pytest.approx(large, rel=1e-4)
 
 
@@ -120,7 +120,7 @@ def test_every_term_is_logged_under_its_name():
     for side in ("train", "valid"):
         assert {f"{side}_{name}" for name in ("distance", "spectral", "range")} <= set(row)
     assert {"train_adversarial", "train_discriminator"} <= set(row)
-    assert not {"valid_adversarial", "valid_discriminator"} & set(row)  # they choose no epoch
+    assert not {"valid_adversarial", "valid_discriminator"} & set(row)  # they do not decide the best epoch
     plain = train(epochs=1)[1][0]
     assert not any(name.endswith(("spectral", "range", "adversarial")) for name in plain)
 
@@ -139,58 +139,59 @@ def test_snapshots_hold_the_first_and_last_epoch():
     assert not torch.equal(snapshots.reconstructions[0], snapshots.reconstructions[-1])
 
 
-def test_a_loss_that_is_not_finite_stops_with_its_name():
-    made = model()
+def test_a_term_that_is_not_finite_stops_the_training_and_is_named():
+    broken = model()
     with torch.no_grad():
-        next(made.decoder.parameters()).fill_(float("nan"))
+        next(broken.decoder.parameters()).fill_(float("nan"))
     with pytest.raises(TrainingError, match=r"^distance not finite since step 1 \(epoch 1\), 6 steps in a row"):
-        train(made)
+        train(broken)
 
 
-def test_one_broken_step_costs_that_step_alone_and_two_in_three_end_the_training(monkeypatch):
-    bad = {7}
+def test_a_broken_step_is_skipped_and_many_stop_the_training(monkeypatch):
+    broken = {7}
 
-    def fragile(self, y, x, code, calls):
-        found = distances(self, y, x, code)
-        return found | ({"distance": found["distance"] * math.nan} if next(calls) in bad else {})
+    def break_some(self, y, x, code, calls):
+        terms = distances(self, y, x, code)
+        return terms | ({"distance": terms["distance"] * math.nan} if next(calls) in broken else {})
 
     distances = Objective.distances
     for loss in ({}, {"adversarial": 0.1}):  # 6 training batches and 2 of validation an epoch
-        monkeypatch.setattr(Objective, "distances", functools.partialmethod(fragile, calls=itertools.count(-1)))
+        monkeypatch.setattr(Objective, "distances", functools.partialmethod(break_some, calls=itertools.count(-1)))
         history = train(epochs=3, loss=objective(**loss))[1]
         assert [row["skipped_steps"] for row in history] == [0, 1, 0], loss
         assert all(math.isfinite(value) for row in history for value in row.values())
-    bad = {step for step in range(100) if step % 3}
-    monkeypatch.setattr(Objective, "distances", functools.partialmethod(fragile, calls=itertools.count(1)))
+    broken = {step for step in range(100) if step % 3}
+    monkeypatch.setattr(Objective, "distances", functools.partialmethod(break_some, calls=itertools.count(1)))
     with pytest.raises(TrainingError, match=r"^32 of 48 steps of epoch 1 were not finite or exploded"):
         train(epochs=1, batch_size=2)
 
 
-def test_averaged_weights_are_what_is_validated_and_kept():
-    made = model()
-    made, history, _ = train(made, epochs=4, moving_average=0.95)
+def test_averaged_weights_are_validated_and_kept():
+    averaged, history, _ = train(epochs=4, moving_average=0.95)
     best = min(row["valid_loss"] for row in history)
-    assert validate(made, ResidentLoader(VALID, CPU), objective(), 16)["valid_loss"] == pytest.approx(best, rel=1e-4)
-    plain, _, _ = train(model(), epochs=4)
-    assert not any(torch.equal(a, b) for a, b in zip(made.parameters(), plain.parameters(), strict=True))
+    assert validate(averaged, ResidentLoader(VALID, CPU), objective(), 16)["valid_loss"] == pytest.approx(
+        best, rel=1e-4
+    )
+    plain, _, _ = train(epochs=4)
+    assert not any(torch.equal(a, b) for a, b in zip(averaged.parameters(), plain.parameters(), strict=True))
 
 
-def test_a_moving_average_follows_and_forgets():
-    first = torch.nn.Linear(2, 2)
-    average = MovingAverage(first, 0.9)
-    start = first.weight.detach().clone()
+def test_a_moving_average_follows_the_weights():
+    layer = torch.nn.Linear(2, 2)
+    average = MovingAverage(layer, 0.9)
+    start = layer.weight.detach().clone()
     with torch.no_grad():
-        first.weight += 1
+        layer.weight += 1
     average.update(0)
-    torch.testing.assert_close(average.model.weight, start + 0.9)  # at the first step little of the start is kept
+    torch.testing.assert_close(average.model.weight, start + 0.9)  # the first step keeps little of the initial weights
     average.update(10_000)
     torch.testing.assert_close(average.model.weight, start + 0.91)
 
 
 @pytest.mark.parametrize("precision", ["bf16", "tf32"])
-def test_other_precisions_learn_too_and_leave_the_switches_as_they_were(precision):
+def test_other_precisions_learn_and_restore_the_settings_of_torch(precision):
     before = torch.get_float32_matmul_precision(), torch.are_deterministic_algorithms_enabled()
-    made, history, _ = train(epochs=4, precision=precision, deterministic=True)
+    trained, history, _ = train(epochs=4, precision=precision, deterministic=True)
     assert history[-1]["valid_loss"] < history[0]["valid_loss"]
-    assert all(weight.dtype == torch.float32 for weight in made.parameters())
+    assert all(weight.dtype == torch.float32 for weight in trained.parameters())
     assert before == (torch.get_float32_matmul_precision(), torch.are_deterministic_algorithms_enabled())

@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.decomposition import PCA
 
-from pipeline.dataset.batches import ResidentLoader
+from pipeline.dataset.loader import ResidentLoader
 from pipeline.dataset.split import Split
 from pipeline.models import store
 from pipeline.models.vae import build
@@ -82,7 +82,7 @@ def test_without_components_it_is_the_mean_predictor_and_has_nothing_to_draw():
 def test_the_prior_has_the_variances_of_the_coordinates():
     train = waves(40, 0)
     model = fitted(6, train)[0]
-    drawn = model.bottleneck.prior(4000, torch.Generator().manual_seed(0))
+    drawn = model.bottleneck.sample_prior(4000, torch.Generator().manual_seed(0))
     seen = model.encode(torch.from_numpy(array(train)).float()[:, None]).mean
     np.testing.assert_allclose(drawn.std(0), seen.std(0, correction=0), rtol=0.06)
     torch.testing.assert_close(model.bottleneck.latent_std(), seen.std(0, correction=0))

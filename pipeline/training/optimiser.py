@@ -1,0 +1,96 @@
+"""The optimiser, its learning rate, early stopping, and the moving average of the weights."""
+
+import copy
+import math
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import nn
+
+from pipeline.models.vae import VAE
+from pipeline.training.config import TrainConfig
+
+# The second moment forgets within a hundred steps, not a thousand: in the first epochs of a short training the
+# gradients of a mean squared error become many times smaller.
+BETAS = (0.9, 0.99)
+COSINE_END = 0.01  # share of the learning rate
+OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+
+
+def is_fused(device: torch.device) -> bool:
+    """Whether the optimiser updates all weights in one kernel on this device. Such a kernel can also skip a step."""
+    return device.type != "mps"
+
+
+def make_optimiser(
+    parameters: Iterable[nn.Parameter], config: TrainConfig, device: torch.device
+) -> torch.optim.Optimizer:
+    """The optimiser of the model's weights."""
+    return OPTIMISERS[config.optimiser](
+        parameters, config.learning_rate, BETAS, weight_decay=config.weight_decay, fused=is_fused(device)
+    )
+
+
+def learning_rate(step: int, total_steps: int, config: TrainConfig, losses: Sequence[float] = ()) -> float:
+    """Learning rate of a step. It depends on nothing but the arguments, so a checkpoint need not hold it.
+
+    It rises linearly over the warm-up. Then it is constant, falls by half a cosine to 1 %, or is multiplied by
+    `plateau.factor` whenever the validation loss does not improve for more than `plateau.patience` epochs.
+
+    Args:
+        step: its number, from 0.
+        total_steps: of the whole training.
+        config: schedule and warm-up.
+        losses: validation loss of each epoch so far.
+    """
+    if step < config.warmup_steps:
+        return config.learning_rate * (step + 1) / (config.warmup_steps + 1)
+    if config.schedule == "cosine":
+        progress = (step - config.warmup_steps) / max(1, total_steps - config.warmup_steps)
+        cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+        return config.learning_rate * (COSINE_END + (1 - COSINE_END) * cosine)
+    if config.schedule == "plateau":
+        return config.learning_rate * config.plateau.factor ** count_plateaus(losses, config.plateau.patience)
+    return config.learning_rate
+
+
+def count_plateaus(losses: Sequence[float], patience: int) -> int:
+    """How many times more than `patience` epochs in a row brought no new best loss."""
+    best, waited, count = math.inf, 0, 0
+    for loss in losses:
+        waited = 0 if loss < best else waited + 1
+        best = min(best, loss)
+        if waited > patience:
+            count, waited = count + 1, 0
+    return count
+
+
+def stops_early(losses: Sequence[float], patience: int | None) -> bool:
+    """Whether the best epoch is `patience` epochs ago; never if `patience` is None."""
+    return patience is not None and len(losses) - 1 - losses.index(min(losses)) >= patience
+
+
+class MovingAverage:
+    """A copy of `model` whose weights are a moving average (Polyak averaging, also called EMA).
+
+    Buffers, such as running statistics and codebooks, are not averaged: they are copied from the model.
+
+    Args:
+        model: in training.
+        decay: share of the average that a step keeps; less in the first steps, to forget the initial weights soon.
+    """
+
+    def __init__(self, model: VAE, decay: float) -> None:
+        self.model, self.decay = copy.deepcopy(model).eval().requires_grad_(False), decay
+        self._averages, self._weights = tuple(self.model.parameters()), tuple(model.parameters())
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Add the weights after step number `step` (from 0) to the average."""
+        torch._foreach_lerp_(self._averages, self._weights, 1 - min(self.decay, (1 + step) / (10 + step)))
+
+    def with_buffers_of(self, model: VAE) -> VAE:
+        """The averaged model, with the current buffers of `model`."""
+        averages = {name: weight.detach() for name, weight in self.model.named_parameters()}
+        self.model.load_state_dict(model.state_dict() | averages)
+        return self.model

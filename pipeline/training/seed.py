@@ -1,0 +1,88 @@
+"""Train one seed of a variant: from its description to its weights."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pipeline.core import distributed, workspace
+from pipeline.core.errors import TrainingError
+from pipeline.dataset.split import Split
+from pipeline.losses.objective import Objective
+from pipeline.models.vae import VAE, build
+from pipeline.training import pca
+from pipeline.training.checkpoint import Checkpoints
+from pipeline.training.config import TrainConfig, VariantConfig
+from pipeline.training.device import numerics, precision
+from pipeline.training.history import History, Snapshots
+from pipeline.training.loop import fit
+from pipeline.training.memory import check_memory, explain_out_of_memory
+from pipeline.training.progress import Progress, Recorder
+
+
+@dataclass(frozen=True)
+class SeedSetup:
+    """All that decides one training.
+
+    Attributes:
+        description: what config.json will hold: it builds the model, and has all params that decide the weights.
+        folder: of the cached representation.
+        splits: train and valid.
+    """
+
+    description: dict[str, Any]
+    config: VariantConfig
+    settings: TrainConfig
+    folder: Path
+    splits: dict[str, Split]
+    device: torch.device
+
+    def __str__(self) -> str:
+        return f"{self.description['variant']} seed {self.description['seed']}"
+
+
+def train_model(
+    setup: SeedSetup, checkpoints: Checkpoints, recorder: Recorder | None
+) -> tuple[VAE, History, Snapshots]:
+    """Train the model, or fit a baseline in closed form.
+
+    Args:
+        setup: a baseline's number of components depends on the data, so it is added to the description here.
+        checkpoints: the training continues from the latest, if there is one.
+        recorder: takes the numbers; None on ranks other than 0.
+
+    Raises:
+        TrainingError: a loss or the gradient is not finite for many steps in a row, or memory is short.
+        StoppedError: a signal came.
+    """
+    config, settings, device = setup.config, setup.settings, setup.device
+    train, valid = setup.splits["train"], setup.splits["valid"]
+    torch.manual_seed(setup.description["seed"])
+    model = build(setup.description)
+    if config.loss is None:
+        assert recorder is not None
+        workspace.say(f"{setup}: fitted in closed form, on cpu")
+        history, snapshots = pca.fit(model, train, valid, recorder.log_epoch)
+        setup.description["bottleneck"]["latent"] = model.latent_dims
+        return model, history, snapshots
+    objective = Objective(config.loss, model.gain.signal)
+    progress = Progress(str(setup), settings.epochs, settings.batch_size, recorder)
+    try:
+        with explain_out_of_memory(device), numerics(settings, device), progress:
+            model, objective = model.to(device), objective.to(device)
+            check_memory(model, objective, [train, valid], settings, device)
+            if recorder is not None:
+                workspace.say(f"{setup}: {_summary(model, settings, device)}")
+            seed = setup.description["seed"]
+            return model, *fit(model, train, valid, settings, objective, seed, device, progress, checkpoints)
+    except TrainingError as error:
+        raise TrainingError(f"{setup}: {error}") from error
+
+
+def _summary(model: VAE, settings: TrainConfig, device: torch.device) -> str:
+    """The model's size, and where it is trained."""
+    ranks = distributed.world_size()
+    where = f"{ranks} x {device.type}" if ranks > 1 else str(device)
+    numbers = f"{sum(p.numel() for p in model.parameters()):,} parameters, {model.latent_dims} latent dims"
+    return f"{numbers}, on {where} in {precision(settings, device)}"

@@ -1,0 +1,62 @@
+"""Finished and unfinished seeds below .melisma/, by fingerprint, so that no seed is trained twice.
+
+DVC deletes a stage's output before it runs the stage again. With this store, a stage that was interrupted, or that got
+one more seed, trains only what is missing. The fingerprint covers all that decides the weights: a training never
+continues from other params, data or code.
+"""
+
+import contextlib
+import shutil
+from contextlib import AbstractContextManager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from pipeline.core import workspace
+
+
+class SeedStore:
+    """What is stored of the seed with one fingerprint."""
+
+    def __init__(self, fingerprint: str) -> None:
+        state = workspace.state()
+        self.fingerprint = fingerprint
+        self.checkpoints = state / "checkpoints" / fingerprint  # deleted when the seed is finished
+        self._finished, self._lock = state / "seeds" / fingerprint, state / "locks" / fingerprint
+        self._run = self.checkpoints / "run.json"
+
+    def lock(self, action: str) -> AbstractContextManager[None]:
+        """Keep other processes from training the same seed, in all workspaces of this project."""
+        return workspace.hold_lock(self._lock, action)
+
+    def restore(self, folder: Path) -> bool:
+        """Copy the finished seed to `folder`; False if there is none."""
+        if self._finished.is_dir():
+            shutil.copytree(self._finished, folder)
+        return self._finished.is_dir()
+
+    def save_run(self, identity: dict[str, Any]) -> None:
+        """Note the run that records this training."""
+        if identity["run_id"] is None:  # not recorded this time: keep the earlier note
+            return
+        self.checkpoints.mkdir(parents=True, exist_ok=True)
+        partial = self._run.with_name(".run.json")
+        workspace.write_json(partial, identity)
+        partial.rename(self._run)
+
+    def load_run(self) -> dict[str, Any]:
+        """What `save_run` noted, or {}."""
+        try:
+            identity: dict[str, Any] = workspace.read_json(self._run)
+        except (OSError, ValueError):  # never started, or killed during `save_run`
+            return {}
+        return identity
+
+    def save(self, folder: Path) -> None:
+        """Store a copy of the finished seed in `folder`, atomically, and delete its checkpoints."""
+        self._finished.parent.mkdir(exist_ok=True)
+        with TemporaryDirectory(prefix=".", dir=self._finished.parent) as partial:
+            copy = shutil.copytree(folder, Path(partial) / self.fingerprint)
+            with contextlib.suppress(OSError):  # another process has just stored the same
+                copy.rename(self._finished)
+        shutil.rmtree(self.checkpoints, ignore_errors=True)

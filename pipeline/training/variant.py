@@ -1,0 +1,124 @@
+"""Train a variant, once per seed: data/models/<variant>/seed-<n>/.
+
+With several processes (`train.devices` above 1, or torchrun) every rank runs this, and rank 0 alone writes.
+"""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from pipeline.core import distributed, workspace
+from pipeline.core.errors import ParamsError
+from pipeline.core.imports import source_files
+from pipeline.core.params import PARAMS_FILE, RuntimeConfig
+from pipeline.dataset.split import read_split, read_stats
+from pipeline.models import store
+from pipeline.training import progress
+from pipeline.training.checkpoint import Checkpoints
+from pipeline.training.config import TrainConfig, VariantConfig, seeds, variant, weight_settings
+from pipeline.training.history import save_history, save_snapshots
+from pipeline.training.seed import SeedSetup, train_model
+from pipeline.training.seed_store import SeedStore
+
+
+class RunRecorder(progress.Recorder, Protocol):
+    """Records a training as one run."""
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Variant, seed, fingerprint and run_id: what run.json holds."""
+
+
+# Opens the run of an identity, or continues it if the identity has a run_id.
+OpenRun = Callable[[dict[str, Any], SeedSetup], AbstractContextManager[RunRecorder]]
+
+
+def train_variant(name: str, raw: Mapping[str, Any], runtime: RuntimeConfig, open_run: OpenRun) -> None:
+    """Write data/models/<name>.
+
+    Args:
+        name: of the variant.
+        raw: params.yaml.
+        runtime: its section `runtime`.
+        open_run: records each training; called on rank 0.
+
+    Raises:
+        ParamsError: a param is wrong.
+        DataError: the cache is missing or damaged.
+        TrainingError: the training fails.
+        StoppedError: a signal came.
+    """
+    config, settings = variant(raw, name)
+    folder = workspace.CACHE / config.representation
+    splits = {split: read_split(folder, split) for split in ("train", "valid")}
+    with distributed.process_group(distributed.pick_device(runtime.device)) as device:
+        is_writer, ranks = distributed.rank() == 0, distributed.world_size()
+        if config.loss is None and not is_writer:  # one process fits a baseline
+            return
+        if settings.batch_size % ranks:
+            problem = f"{settings.batch_size} is not a multiple of {ranks} processes"
+            raise ParamsError(f"{PARAMS_FILE}: train.batch_size: {problem}")
+        with workspace.output(workspace.MODELS / name) if is_writer else nullcontext() as out:
+            for seed in seeds(raw):
+                description = describe(name, seed, config, settings, folder, set(splits["train"].labels.tolist()))
+                setup = SeedSetup(description, config, settings, folder, splits, device)
+                train_seed(setup, runtime.checkpoint_seconds, open_run, out and out / f"seed-{seed}")
+
+
+def describe(
+    name: str, seed: int, config: VariantConfig, settings: TrainConfig, folder: Path, labels: set[str]
+) -> dict[str, Any]:
+    """The content of config.json: all that decides the weights and rebuilds the model."""
+    stats = read_stats(folder)
+    return {
+        "variant": name,
+        "seed": seed,
+        **weight_settings(config, settings),
+        **{key: stats[key] for key in ("representation", "seconds", "shape")},
+        "kind": stats["representation"]["kind"],
+        "labels": sorted(labels) if config.condition else [],
+        "stats": {"mean": stats["mean"], "std": stats["std"]},
+    }
+
+
+def train_seed(setup: SeedSetup, checkpoint_seconds: float, open_run: OpenRun, out: Path | None) -> None:
+    """Train one seed into the new folder `out`, or copy it from the finished ones; ranks without `out` just help."""
+    data, fingerprint = fingerprints(setup)
+    seed_store = SeedStore(fingerprint)
+    checkpoints = Checkpoints(seed_store.checkpoints, checkpoint_seconds)
+    # An experiment in a temporary workspace may train the same seed at the same time.
+    with nullcontext() if out is None else seed_store.lock(f"training {setup}"):
+        if distributed.broadcast_object(out is not None and seed_store.restore(out)):
+            if out is not None:
+                hint = f"kept in .melisma/seeds/{fingerprint}; delete it to train again"
+                workspace.say(f"{setup}: finished before with the same data, settings and code ({hint})")
+            return
+        if out is None:
+            train_model(setup, checkpoints, None)
+            return
+        identity = {name: setup.description[name] for name in ("variant", "seed")}
+        identity |= {"fingerprint": fingerprint, "data": data, **seed_store.load_run()}
+        out.mkdir()
+        with open_run(identity, setup) as run:
+            seed_store.save_run(run.identity)
+            model, history, snapshots = train_model(setup, checkpoints, run)
+            sizes = {"parameters": sum(p.numel() for p in model.parameters()), "latent_dims": model.latent_dims}
+            store.save(out, model, setup.description | sizes)
+            save_history(out / "history.csv", history)
+            save_snapshots(out / "snapshots.parquet", snapshots)
+            workspace.write_json(out / "run.json", run.identity)
+        seed_store.save(out)
+
+
+def fingerprints(setup: SeedSetup) -> tuple[str, str]:
+    """Of the train and valid shards, and of all that decides the weights: description, data, code, machine."""
+    shards = read_stats(setup.folder)["shards"]
+    data = workspace.fingerprint({name: shards[name] for name in shards if not name.startswith("test-")})
+    libraries = [torch.__version__, version("vector-quantize-pytorch")]
+    machine = [setup.device.type, distributed.world_size()]
+    code = source_files("pipeline.training.seed")
+    return data, workspace.fingerprint([setup.description, data, *libraries, *machine], code)
