@@ -15,7 +15,7 @@ from benchmarks.corpus import RATE, corpus
 from benchmarks.measure import Row, compare
 from pipeline.audio.representation import MelConfig
 from pipeline.cache import shard
-from pipeline.cache.plan import plan
+from pipeline.cache.plan import plan_shards
 from pipeline.cache.shard import code_version
 from pipeline.core.process import worker_pool
 
@@ -35,12 +35,12 @@ def rows() -> list[Row]:
     with tempfile.TemporaryDirectory() as name:
         audio = Path(name) / "audio"
         audio.mkdir()
-        planned = plan(*corpus(audio, CLIPS), MelConfig())
+        planned = plan_shards(*corpus(audio, CLIPS), MelConfig())
 
         def cache(run: Callable[..., Iterable[None]] = map) -> None:
             out = Path(tempfile.mkdtemp(dir=name))  # a new one each time: to replace files makes the system flush them
             fixed = {"config": MelConfig(), "seconds": 5.0, "code": code_version()}
-            task = partial(shard.write, recordings=audio, folder=out, **fixed)
+            task = partial(shard.write_shard, recordings=audio, folder=out, **fixed)
             deque(run(task, planned), 0)
 
         torch.set_num_threads(1)

@@ -47,14 +47,15 @@ if __name__ == "__main__":
 
     from pipeline.audio.representation import MelConfig
     from pipeline.cache import build, shard
-    from pipeline.cache.plan import plan
+    from pipeline.cache.plan import plan_shards
     from pipeline.cache.shard import code_version
 
     folder = Path(sys.argv[1])
     out = folder / "out"
     out.mkdir()
-    planned = plan(pd.read_parquet(folder / "windows.parquet"), pd.read_parquet(folder / "tracks.parquet"), MelConfig())
+    tables = (pd.read_parquet(folder / f"{name}.parquet") for name in ("windows", "tracks"))
+    planned = plan_shards(*tables, MelConfig())
     for item in planned:
-        shard.write(item, MelConfig(), 5.0, folder, out, code_version())
-    build.collect(planned, MelConfig(), 5.0, out, folder)
+        shard.write_shard(item, MelConfig(), 5.0, folder, out, code_version())
+    build.collect_shards(planned, MelConfig(), 5.0, out, folder)
     print(most())

@@ -1,13 +1,14 @@
-"""What all variants are measured against, once: the test windows as recorded: data/reference/."""
+"""Collect the test windows as recorded, against which all variants are scored: data/reference/."""
 
-import pandas as pd
 from pydantic import TypeAdapter
 
-from pipeline.audio.representation import RepresentationConfig
+from pipeline.audio.representation import MelConfig, RepresentationConfig
 from pipeline.core import workspace
-from pipeline.core.params import read_params, read_section
+from pipeline.core.artefacts import read_table
+from pipeline.core.params import get_entry, read_params, read_section
 from pipeline.metrics.config import EvaluateConfig
-from pipeline.reference import ceiling, write
+from pipeline.reference.ceiling import write_ceiling
+from pipeline.reference.write import write_reference
 from pipeline.sources.config import SourceConfig
 from pipeline.sources.tracks import audio_folder
 from stages import run
@@ -18,19 +19,18 @@ def main() -> None:
     raw = read_params()
     settings = read_section(EvaluateConfig, "evaluate", raw=raw)
     representations = TypeAdapter(dict[str, RepresentationConfig]).validate_python(raw["representations"])
-    windows = pd.read_parquet(workspace.WINDOWS / "windows.parquet")
-    tracks = pd.read_parquet(workspace.RAW / "tracks.parquet")
+    mel = MelConfig.model_validate(get_entry(raw, "representations", settings.mel))
+    windows, tracks = read_table(workspace.WINDOWS / "windows.parquet"), read_table(workspace.RAW / "tracks.parquet")
     recordings = audio_folder(read_section(SourceConfig, "source", raw=raw)).absolute()
-    mean = write.mean_predictor(settings.mel, representations, workspace.CACHE, settings.batch_size)
     with workspace.output(workspace.REFERENCE) as out:
-        chosen = settings.mel, settings.examples, settings.heard
-        said = write.write(out, windows, tracks, recordings, *chosen, mean)
-        workspace.write_json(out / "reference.json", said)
+        cache = workspace.CACHE / settings.mel
+        description = write_reference(out, windows, tracks, recordings, cache, mel, settings)
+        workspace.write_json(out / "reference.json", description)
         for name, representation in representations.items():
-            ceiling.write(out, out / "ceiling" / name, workspace.CACHE / name, representation, settings)
+            write_ceiling(out, out / "ceiling" / name, workspace.CACHE / name, representation, settings)
     tests = (windows["split"] == "test").sum()
-    heard = f"{len(said['heard'])} of them heard at {settings.mel.sample_rate} Hz"
-    workspace.say(f"reference: {tests} test windows on the common log-mel, {heard}")
+    audio = f"{len(description['heard'])} of them with audio at {mel.sample_rate} Hz"
+    workspace.say(f"reference: {tests} test windows on {settings.mel}, {audio}")
 
 
 if __name__ == "__main__":

@@ -18,8 +18,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.audio.representation import WaveformConfig
-from pipeline.cache.plan import Piece, Row, Shard
-from pipeline.cache.shard import Rows, heard
+from pipeline.cache.plan import Row, Shard, TrackRows
+from pipeline.cache.shard import RowEncoder, decode_rows
 from pipeline.core.errors import DataError
 from pipeline.sources.config import SourceConfig
 from pipeline.sources.folder import entries
@@ -78,14 +78,14 @@ def check(path: Path) -> bool:
     assert found.windows or found.rejections
     assert all(bad.reason in REASONS and bad.path == path.name and bad.detail for bad in found.rejections)
     starts = [window.start_seconds for window in found.windows] or [0.0, SECONDS]
-    piece = Piece(path.name, "x", "x", tuple(Row(n, start, SECONDS, 1) for n, start in enumerate(starts)))
+    track = TrackRows(path.name, "x", "x", tuple(Row(n, start, SECONDS, 1) for n, start in enumerate(starts)))
     for rate in RATES:
         config = WaveformConfig(sample_rate=rate)
-        rows = Rows(Shard("x", "train", SECONDS, (piece,)), config, SECONDS)
+        encoder = RowEncoder(Shard("x", "train", SECONDS, (track,)), config, SECONDS)
         try:
-            for row, audio in zip(piece.rows, heard(piece, rate, path.parent), strict=True):
+            for row, audio in zip(track.rows, decode_rows(track, rate, path.parent), strict=True):
                 assert audio.shape == config.shape(SECONDS) and np.isfinite(audio).all()
-                stored = rows.represent(piece, row, audio)["waveform"]
+                stored = encoder.encode(track, row, audio)["waveform"]
                 assert stored.dtype == np.int16 and np.abs(stored.astype(int)).max() <= 32767
         except DataError as error:
             assert not found.windows, error

@@ -1,8 +1,9 @@
-"""All shards of a representation, and the statistics of its train split."""
+"""Compute all shards of a representation, and the statistics of its train split."""
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, as_completed
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -14,107 +15,128 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from pipeline.audio.representation import RepresentationConfig
-from pipeline.cache import shard as shards
 from pipeline.cache.plan import Shard
-from pipeline.cache.shard import code_version
-from pipeline.cache.statistics import combine
+from pipeline.cache.shard import STATISTICS_KEY, code_version, combine_statistics, write_shard
 from pipeline.core import workspace
 from pipeline.core.process import WorkerDiedError
 from pipeline.sources.config import SPLITS
 
-ATTEMPTS = 3  # pools in a row that lost a worker without finishing a shard
+MAX_FAILED_POOLS = 3  # in a row that lost a worker without finishing a shard
 
-Workers = Callable[[], AbstractContextManager[Executor]]
+OpenExecutor = Callable[[], AbstractContextManager[Executor]]
 
 
-def fingerprint(planned: list[Shard], config: RepresentationConfig, seconds: float, tracks: pd.DataFrame) -> str:
-    """Of all that decides the shards' bytes."""
+@contextmanager
+def resumable_folder(
+    name: str, shards: list[Shard], config: RepresentationConfig, seconds: float, tracks: pd.DataFrame
+) -> Iterator[Path]:
+    """A folder for finished shards: a stage that was killed continues with them. Deleted if the block succeeds.
+
+    It is not in an output of DVC, which deletes outputs before a stage runs.
+    """
+    parent = workspace.state() / "cache"
+    parent.mkdir(exist_ok=True)
+    folder = parent / f"{name}-{fingerprint(shards, config, seconds, tracks)}"
+    with workspace.hold_lock(parent / f".{folder.name}.lock", f"caching {name} from the same recordings"):
+        folder.mkdir(exist_ok=True)
+        yield folder
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def fingerprint(shards: list[Shard], config: RepresentationConfig, seconds: float, tracks: pd.DataFrame) -> str:
+    """A digest of all that decides the shards' bytes."""
     digests = tracks.set_index("track_id")["sha256"]
-    used = {piece.track_id: digests[piece.track_id] for shard in planned for piece in shard.pieces}
-    described = [config.model_dump(), seconds, [asdict(shard) for shard in planned], used, code_version()]
-    return workspace.fingerprint(described)
+    recordings = {track.track_id: digests[track.track_id] for shard in shards for track in shard.tracks}
+    plan = [asdict(shard) for shard in shards]
+    return workspace.fingerprint([config.model_dump(), seconds, plan, recordings, code_version()])
 
 
-def compute(
-    planned: list[Shard],
+def compute_shards(
+    shards: list[Shard],
     config: RepresentationConfig,
     seconds: float,
     recordings: Path,
     folder: Path,
-    workers: Workers,
+    open_executor: OpenExecutor,
 ) -> None:
-    """Make the shards that `folder` does not hold yet; their bytes do not depend on who computes them.
+    """Write the shards that `folder` lacks. Their bytes do not depend on the executor.
 
-    A shard whose worker was killed is done again. What is finished stays there whatever happens.
+    If a worker is killed, its shard is computed again. Finished shards stay after any error.
 
     Args:
-        planned: all of them.
+        shards: all of them.
         config: the representation.
-        seconds: of a window.
+        seconds: length of a window.
         recordings: folder of the audio files.
-        folder: where they are written, on storage that every worker sees.
-        workers: opens an executor.
+        folder: of finished shards, on storage that every worker sees.
+        open_executor: opens a pool of workers.
 
     Raises:
-        DataError: a recording is not what stage windows saw.
+        DataError: a recording differs from the one that stage windows saw.
         WorkerDiedError: workers die again and again.
     """
     task = partial(
-        shards.write, config=config, seconds=seconds, recordings=recordings, folder=folder, code=code_version()
+        write_shard, config=config, seconds=seconds, recordings=recordings, folder=folder, code=code_version()
     )
-    missing = [shard for shard in planned if not _finished(folder / shard.name, shard.size)]
-    if len(missing) < len(planned):
-        workspace.say(f"{len(planned) - len(missing)} of {len(planned)} shards were finished before")
-    total = sum(shard.size for shard in planned)
-    failed = 0
+    missing = _missing(shards, folder)
+    if len(missing) < len(shards):
+        workspace.say(f"{len(shards) - len(missing)} of {len(shards)} shards were finished before")
+    total = sum(shard.row_count for shard in shards)
+    failures = 0
     with tqdm(total=total, desc="caching", unit="row", disable=None) as bar:
         while missing:
-            bar.update(total - sum(shard.size for shard in missing) - bar.n)
+            bar.update(total - sum(shard.row_count for shard in missing) - bar.n)
             try:
-                with workers() as executor:
-                    begun = {executor.submit(task, shard): shard for shard in missing}
-                    for done in as_completed(begun):
-                        done.result()
-                        bar.update(begun[done].size)
+                with open_executor() as executor:
+                    futures = {executor.submit(task, shard): shard for shard in missing}
+                    for future in as_completed(futures):
+                        future.result()
+                        bar.update(futures[future].row_count)
             except WorkerDiedError:
-                left = [shard for shard in missing if not _finished(folder / shard.name, shard.size)]
-                failed = failed + 1 if len(left) == len(missing) else 0
-                if failed == ATTEMPTS:
+                remaining = _missing(missing, folder)
+                failures = failures + 1 if len(remaining) == len(missing) else 0
+                if failures == MAX_FAILED_POOLS:
                     raise
-                missing = left
+                missing = remaining
                 workspace.say(f"a worker died; {len(missing)} shards are left")
             else:
                 break
 
 
-def collect(
-    planned: list[Shard], config: RepresentationConfig, seconds: float, folder: Path, out: Path
+def _missing(shards: list[Shard], folder: Path) -> list[Shard]:
+    """The shards that `folder` does not hold, or only in part (after a power failure)."""
+
+    def is_finished(shard: Shard) -> bool:
+        try:
+            return bool(pq.read_metadata(folder / shard.name).num_rows == shard.row_count)
+        except (OSError, pa.ArrowInvalid):
+            return False
+
+    return [shard for shard in shards if not is_finished(shard)]
+
+
+def collect_shards(
+    shards: list[Shard], config: RepresentationConfig, seconds: float, folder: Path, out: Path
 ) -> dict[str, Any]:
-    """Put the finished shards of `folder` into `out` and write stats.json there.
+    """Put the finished shards of `folder` into `out`, and write stats.json there.
 
     Returns:
-        What it holds: the representation, seconds and shape of a window, windows per split, sha256 of each shard, mean
+        stats.json: the representation, seconds and shape of a window, windows per split, sha256 of each shard, mean
         and std of the train split.
     """
-    counts = dict.fromkeys(SPLITS, 0)
-    for shard in planned:
-        counts[shard.split] += sum(row.windows for piece in shard.pieces for row in piece.rows)
+    windows = dict.fromkeys(SPLITS, 0)
+    for shard in shards:
+        windows[shard.split] += sum(row.windows for track in shard.tracks for row in track.rows)
         workspace.link(folder / shard.name, out / shard.name)
-    sums = [pq.read_metadata(out / s.name).metadata[shards.STATISTICS.encode()] for s in planned if s.split == "train"]
-    result = {
+    train = [shard.name for shard in shards if shard.split == "train"]
+    sums = [pq.read_metadata(out / name).metadata[STATISTICS_KEY.encode()] for name in train]
+    stats = {
         "representation": config.model_dump(),
         "seconds": seconds,
         "shape": config.shape(seconds),
-        "windows": counts,
-        "shards": {shard.name: workspace.sha256(out / shard.name) for shard in planned},
-        **combine(sums),
+        "windows": windows,
+        "shards": {shard.name: workspace.sha256(out / shard.name) for shard in shards},
+        **combine_statistics(sums),
     }
-    workspace.write_json(out / "stats.json", result)
-    return result
-
-
-def _finished(path: Path, rows: int) -> bool:
-    try:
-        return bool(pq.read_metadata(path).num_rows == rows)
-    except (OSError, pa.ArrowInvalid):  # absent, or cut short by a power failure
-        return False
+    workspace.write_json(out / "stats.json", stats)
+    return stats

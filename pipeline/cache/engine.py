@@ -1,4 +1,4 @@
-"""Who computes the shards: processes here, or the workers of a Dask cluster."""
+"""The workers that compute shards: local processes, or a Dask cluster."""
 
 import logging
 import os
@@ -14,24 +14,24 @@ from pipeline.core.errors import MelismaError, ParamsError
 from pipeline.core.params import PARAMS_FILE, RuntimeConfig
 from pipeline.core.process import worker_pool
 
-PATIENCE = 20  # seconds until the scheduler must have answered
+SCHEDULER_TIMEOUT = 20  # seconds
 
 
 @contextmanager
-def executor(config: CacheConfig, runtime: RuntimeConfig, shared: Path) -> Iterator[Executor]:
-    """An executor for functions of this package.
+def open_executor(config: CacheConfig, runtime: RuntimeConfig, shared: Path) -> Iterator[Executor]:
+    """An executor that runs functions of this package.
 
     Args:
-        config: which engine.
-        runtime: number of processes of the local one.
+        config: the engine.
+        runtime: number of local processes.
         shared: folder that every worker must see.
 
     Raises:
-        ParamsError: Dask is chosen, and no scheduler is configured.
+        ParamsError: the engine is dask, and no scheduler is configured.
         MelismaError: the scheduler or a worker cannot be used, or a local worker died.
     """
-    with worker_pool(runtime.workers) if config.engine == "local" else _cluster(shared) as found:
-        yield found
+    with worker_pool(runtime.workers) if config.engine == "local" else _cluster(shared) as workers:
+        yield workers
 
 
 @contextmanager
@@ -44,36 +44,36 @@ def _cluster(shared: Path) -> Iterator[Executor]:
     address = dask.config.get("scheduler-address", None)
     if not address:
         raise ParamsError(
-            f"{PARAMS_FILE}: cache.engine is dask, but no scheduler is known: set DASK_SCHEDULER_ADDRESS "
+            f"{PARAMS_FILE}: cache.engine is dask, but no scheduler is configured: set DASK_SCHEDULER_ADDRESS "
             "(docs/cluster.md)"
         )
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what goes wrong is said here, in one line
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # errors are raised here, in one line each
     try:
-        client = distributed.Client(address, timeout=PATIENCE)
+        client = distributed.Client(address, timeout=SCHEDULER_TIMEOUT)
     except (OSError, ValueError) as error:
         raise MelismaError(f"no Dask scheduler answers at {address} (DASK_SCHEDULER_ADDRESS): {error}") from error
     with client:
-        _check(client, shared)
+        _check_workers(client, shared)
         workers = client.get_executor()
         try:
             yield workers
         except (distributed.KilledWorker, distributed.CancelledError) as error:
-            hint = "perhaps for want of memory; finished shards are kept, so that `dvc repro` goes on from there"
+            hint = "perhaps out of memory; finished shards are kept, and `dvc repro` continues with them"
             raise MelismaError(f"the Dask cluster at {address} lost its workers or its scheduler, {hint}") from error
         finally:
-            workers.shutdown(wait=False)  # cancels what has not begun
+            workers.shutdown(wait=False)  # cancels pending tasks
 
 
-def _check(client: "distributed.Client", shared: Path) -> None:  # type: ignore[name-defined]  # noqa: F821
-    """Refuse workers that would compute something else, or elsewhere."""
+def _check_workers(client: "distributed.Client", shared: Path) -> None:  # type: ignore[name-defined]  # noqa: F821
+    """Refuse workers with other code or other storage."""
     if not client.scheduler_info()["workers"]:
         workspace.say(f"waiting for a worker of the Dask scheduler at {client.scheduler.address}")
     client.wait_for_workers(1)
     probe = shared / f".seen-by-workers.{os.getpid()}"
     probe.touch()
     try:
-        for worker, (seen, code) in client.run(_report, str(probe)).items():
-            if not seen:
+        for worker, (sees_probe, code) in client.run(_worker_state, str(probe)).items():
+            if not sees_probe:
                 raise MelismaError(f"the Dask worker {worker} does not see {shared}: it needs the same storage there")
             if code != code_version():
                 raise MelismaError(
@@ -86,5 +86,5 @@ def _check(client: "distributed.Client", shared: Path) -> None:  # type: ignore[
         probe.unlink(missing_ok=True)
 
 
-def _report(probe: str) -> tuple[bool, str]:
+def _worker_state(probe: str) -> tuple[bool, str]:
     return Path(probe).exists(), code_version()

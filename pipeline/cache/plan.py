@@ -1,4 +1,4 @@
-"""Which rows stand in which shard. It follows from the windows alone, so that no worker count or engine changes it."""
+"""Plan the shards of a representation. The plan follows from the windows alone, not from workers or the engine."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -8,30 +8,31 @@ import pandas as pd
 
 from pipeline.audio.representation import RepresentationConfig
 
-LARGEST = 128 * 2**20  # bytes of a shard; only there is a recording split in two
-SMALLEST = 4 * 2**20
-AT_LEAST = 64  # shards, where they are not below SMALLEST: enough for many workers, and little is lost with one
+MAX_SHARD_BYTES = 128 * 2**20  # a recording with more rows is split over shards
+MIN_SHARD_BYTES = 4 * 2**20
+MIN_SHARDS = 64  # unless they would be below MIN_SHARD_BYTES: enough for many workers
+TOLERANCE_SECONDS = 1e-6
 
 
 @dataclass(frozen=True)
 class Row:
-    """A window, or a span that covers several consecutive windows of the train split."""
+    """A window, or a span of several consecutive windows of the train split."""
 
-    window_id: int  # the first one's
+    window_id: int  # of its first window
     start: float  # seconds
     seconds: float
     windows: int
 
 
 @dataclass(frozen=True)
-class Piece:
+class TrackRows:
     """Rows of one recording, in order."""
 
     path: str  # below the folder of the recordings
     track_id: str
     label: str
     rows: tuple[Row, ...]
-    frames: int | None = None  # samples per channel, as stage download saw them
+    samples: int | None = None  # per channel, as stage download saw them
 
 
 @dataclass(frozen=True)
@@ -40,79 +41,84 @@ class Shard:
 
     name: str
     split: str
-    seconds: float  # that a row has room for
-    pieces: tuple[Piece, ...]
+    row_seconds: float  # capacity of a row
+    tracks: tuple[TrackRows, ...]
 
     @property
-    def size(self) -> int:
-        """Rows."""
-        return sum(len(piece.rows) for piece in self.pieces)
+    def row_count(self) -> int:
+        """Number of rows."""
+        return sum(len(track.rows) for track in self.tracks)
 
 
-def plan(windows: pd.DataFrame, tracks: pd.DataFrame, config: RepresentationConfig) -> list[Shard]:
-    """Every shard of a representation: split by split, rows in order of window_id.
+def plan_shards(windows: pd.DataFrame, tracks: pd.DataFrame, config: RepresentationConfig) -> list[Shard]:
+    """All shards of a representation: split by split, rows in order of window_id.
 
     Args:
         windows: windows.parquet.
-        tracks: tracks.parquet, for the paths.
-        config: kind and rate, which decide how much fits a shard, and the span of train rows.
+        tracks: tracks.parquet, for paths and lengths.
+        config: kind and rate, which give the size of a row, and the span of train rows.
     """
-    known = tracks.set_index("track_id")[["path", "frames"]].to_dict("index")
-    hop = float(windows.groupby("track_id")["start_seconds"].diff().abs().min())  # NaN where no recording has two
-    pieces: dict[str, list[Piece]] = {}
+    files = tracks.set_index("track_id")[["path", "frames"]].to_dict("index")
+    hop = float(windows.groupby("track_id")["start_seconds"].diff().abs().min())  # NaN: no recording has two windows
+    by_split: dict[str, list[TrackRows]] = {}
     for _, group in windows.sort_values("window_id").groupby(["split", "track_id"], sort=False):
         split, track_id, label = (str(group[name].iloc[0]) for name in ("split", "track_id", "label"))
-        limit = config.train_span_seconds if split == "train" else None
-        path, frames = known[track_id]["path"], known[track_id]["frames"]
-        rows = tuple(spans(group, limit, hop))
-        whole = Piece(path, track_id, label, rows, None if pd.isna(frames) else int(frames))
-        pieces.setdefault(split, []).append(whole)
-    longest = {split: max(row.seconds for piece in found for row in piece.rows) for split, found in pieces.items()}
-    row_bytes = {split: 2 * prod(config.shape(seconds)) for split, seconds in longest.items()}
-    total = sum(row_bytes[split] * len(piece.rows) for split, found in pieces.items() for piece in found)
-    target = min(LARGEST, max(SMALLEST, total // AT_LEAST))
-    return [
-        Shard(f"{split}-{number:05d}.parquet", split, longest[split], tuple(packed))
-        for split in sorted(pieces)
-        for number, packed in enumerate(_pack(pieces[split], target // row_bytes[split], LARGEST // row_bytes[split]))
-    ]
+        rows = tuple(join_windows(group, config.train_span_seconds if split == "train" else None, hop))
+        path, samples = files[track_id]["path"], files[track_id]["frames"]
+        track = TrackRows(path, track_id, label, rows, None if pd.isna(samples) else int(samples))
+        by_split.setdefault(split, []).append(track)
+    row_seconds = {
+        split: max(row.seconds for track in items for row in track.rows) for split, items in by_split.items()
+    }
+    row_bytes = {split: 2 * prod(config.shape(seconds)) for split, seconds in row_seconds.items()}
+    total_bytes = sum(row_bytes[split] * len(track.rows) for split, items in by_split.items() for track in items)
+    shard_bytes = min(MAX_SHARD_BYTES, max(MIN_SHARD_BYTES, total_bytes // MIN_SHARDS))
+    shards = []
+    for split in sorted(by_split):
+        limits = shard_bytes // row_bytes[split], MAX_SHARD_BYTES // row_bytes[split]
+        for number, packed in enumerate(_pack(by_split[split], *limits)):
+            shards.append(Shard(f"{split}-{number:05d}.parquet", split, row_seconds[split], tuple(packed)))
+    return shards
 
 
-def spans(windows: pd.DataFrame, limit: float | None, hop: float) -> Iterator[Row]:
-    """Rows of one recording: each window by itself, or joined with those that follow it up to `limit` seconds.
+def join_windows(windows: pd.DataFrame, max_seconds: float | None, hop: float) -> list[Row]:
+    """Rows of one recording: single windows, or spans of consecutive windows.
 
-    A rejected window, or a gap between windows, ends a span: every crop of it lies where windows were usable.
+    A rejected window or a gap ends a span: every crop of a span lies where windows are usable.
 
     Args:
         windows: of the recording, in order.
-        limit: None for rows of one window.
-        hop: seconds from a window's start to the next one's, where none was rejected.
+        max_seconds: longest span; None for single windows.
+        hop: seconds from one window's start to the next one's if none was rejected.
     """
-    slack = 1e-6
     rows: list[Row] = []
-    before = 0.0
+    previous_start = 0.0
     for window_id, start, seconds in windows[["window_id", "start_seconds", "seconds"]].itertuples(index=False):
         row = Row(int(window_id), float(start), float(seconds), 1)
-        last = rows[-1] if rows and limit is not None and row.start - before <= min(hop, seconds) + slack else None
-        before = row.start
-        if last and limit and row.start + row.seconds - last.start <= limit + slack:
-            rows[-1] = Row(last.window_id, last.start, row.start + row.seconds - last.start, last.windows + 1)
-        else:
-            rows.append(row)
-    yield from rows
+        is_adjacent = bool(rows) and row.start - previous_start <= min(hop, seconds) + TOLERANCE_SECONDS
+        previous_start = row.start
+        if max_seconds and is_adjacent:
+            span = rows[-1]
+            joined = Row(span.window_id, span.start, row.start + row.seconds - span.start, span.windows + 1)
+            if joined.seconds <= max_seconds + TOLERANCE_SECONDS:
+                rows[-1] = joined
+                continue
+        rows.append(row)
+    return rows
 
 
-def _pack(pieces: list[Piece], enough: int, most: int) -> Iterator[list[Piece]]:
-    """Consecutive pieces, together some `enough` rows and never over `most`, for which a piece is cut."""
-    packed: list[Piece] = []
-    size = 0
-    for piece in pieces:
-        for first in range(0, len(piece.rows), max(1, most)):
-            part = replace(piece, rows=piece.rows[first : first + max(1, most)])
-            if packed and (size >= enough or size + len(part.rows) > most):
+def _pack(tracks: list[TrackRows], target_rows: int, max_rows: int) -> Iterator[list[TrackRows]]:
+    """Group consecutive tracks into about `target_rows` rows; a track above `max_rows` is cut."""
+    max_rows = max(1, max_rows)
+    packed: list[TrackRows] = []
+    count = 0
+    for track in tracks:
+        for first in range(0, len(track.rows), max_rows):
+            part = replace(track, rows=track.rows[first : first + max_rows])
+            if packed and (count >= target_rows or count + len(part.rows) > max_rows):
                 yield packed
-                packed, size = [], 0
+                packed, count = [], 0
             packed.append(part)
-            size += len(part.rows)
+            count += len(part.rows)
     if packed:
         yield packed

@@ -62,7 +62,7 @@ def write_shard(
                 for row, audio in zip(track.rows, decode_rows(track, config.sample_rate, recordings), strict=True):
                     writer.add(encoder.encode(track, row, audio))
             if shard.split == "train":
-                writer.note(STATISTICS_KEY, encoder.statistics.to_json())
+                writer.set_metadata(STATISTICS_KEY, encoder.statistics.to_json())
         partial.rename(folder / shard.name)
     finally:
         partial.unlink(missing_ok=True)

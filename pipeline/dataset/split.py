@@ -1,4 +1,4 @@
-"""A cached split: its arrays as stored, and what is known of each row."""
+"""A cached split: its arrays as stored, and the columns of its rows."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,23 +8,24 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline.core import arrays, workspace
+from pipeline.core import arrays
+from pipeline.core.artefacts import read_json
 from pipeline.core.errors import DataError
 
-PLAIN = ["window_id", "track_id", "label", "peak_db", "length", "windows"]  # the last three where a shard has them
+COLUMNS = ["window_id", "track_id", "label", "peak_db", "length", "windows"]  # the last three are optional
 
 
 @dataclass(frozen=True)
 class Split:
     """Rows in order of window_id: (rows, *row shape) as stored, float16 dB (mel) or int16 (waveform).
 
-    A row is a window; or, in a train split of spans, `windows[i]` windows that lie within the first `lengths[i]` frames
-    or samples of row i.
+    A row is a window. In a train split with spans, row i holds `windows[i]` windows in its first `lengths[i]` frames or
+    samples.
     """
 
     kind: str
     shape: tuple[int, ...]  # of one window
-    stored: np.ndarray | arrays.Column  # in memory, or on disk
+    stored: np.ndarray | arrays.Column  # a Column is on disk
     window_ids: np.ndarray
     track_ids: np.ndarray
     labels: np.ndarray
@@ -33,36 +34,36 @@ class Split:
     windows: np.ndarray | None = None
 
     def __len__(self) -> int:
-        """Windows."""
+        """Number of windows."""
         return len(self.window_ids) if self.windows is None else int(self.windows.sum())
 
     @cached_property
     def values(self) -> np.ndarray:
-        """All rows, in memory from the first use on."""
+        """All rows; they stay in memory from the first use on."""
         return self.stored if isinstance(self.stored, np.ndarray) else self.stored.read_all()
 
     @property
-    def loaded(self) -> bool:
-        """Whether they are in memory already."""
+    def is_loaded(self) -> bool:
+        """Whether all rows are in memory."""
         return isinstance(self.stored, np.ndarray) or "values" in vars(self)
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the rows as stored."""
+        """Size of the rows as stored, in bytes."""
         return self.stored.nbytes
 
     @property
     def groups(self) -> list[int]:
-        """Rows of each row group, in order; what is in memory is one."""
+        """Rows of each row group, in order; a split in memory is one group."""
         if isinstance(self.stored, np.ndarray):
             return [len(self.stored)]
         return [group.rows for group in self.stored.groups]
 
     def read(self, group: int) -> np.ndarray:
-        """The rows of one row group, from disk each time.
+        """The rows of a row group, read from disk on every call.
 
         Raises:
-            DataError: its shard is gone, damaged or another one.
+            DataError: its shard is missing, damaged or has changed.
         """
         return self.stored if isinstance(self.stored, np.ndarray) else self.stored.read(group)
 
@@ -71,17 +72,14 @@ def read_stats(folder: Path) -> dict[str, Any]:
     """stats.json of the representation in `folder`.
 
     Raises:
-        DataError: there is none.
+        DataError: it is missing or damaged.
     """
-    try:
-        stats: dict[str, Any] = workspace.read_json(folder / "stats.json")
-    except (OSError, ValueError) as error:
-        raise DataError(f"{folder}: no usable stats.json ({error}); run `dvc repro cache` first") from error
+    stats: dict[str, Any] = read_json(folder / "stats.json")
     return stats
 
 
 def read_split(folder: Path, split: str) -> Split:
-    """A split with what is known of its rows; their arrays stay on disk until they are asked for.
+    """A split of the representation in `folder`; its arrays stay on disk until they are used.
 
     Raises:
         DataError: a shard is missing or damaged.
@@ -91,16 +89,16 @@ def read_split(folder: Path, split: str) -> Split:
     if not files:
         raise DataError(f"{folder}: the cache holds no split '{split}'")
     kind = stats["representation"]["kind"]
-    table = pa.concat_tables(arrays.read(file, PLAIN) for file in files)
-    known = {name: table[name].to_numpy().copy() for name in table.column_names}  # Arrow's own are read-only
+    table = pa.concat_tables(arrays.read(file, COLUMNS) for file in files)
+    columns = {name: table[name].to_numpy().copy() for name in table.column_names}  # Arrow's arrays are read-only
     return Split(
         kind=kind,
         shape=tuple(stats["shape"]),
         stored=arrays.Column(files, kind),
-        window_ids=known["window_id"],
-        track_ids=known["track_id"],
-        labels=known["label"],
-        peak_db=known.get("peak_db"),
-        lengths=known.get("length"),
-        windows=known.get("windows"),
+        window_ids=columns["window_id"],
+        track_ids=columns["track_id"],
+        labels=columns["label"],
+        peak_db=columns.get("peak_db"),
+        lengths=columns.get("length"),
+        windows=columns.get("windows"),
     )

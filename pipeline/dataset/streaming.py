@@ -1,7 +1,7 @@
 """Batches from a cached split that stays on disk."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import count, repeat
 from math import prod
@@ -10,19 +10,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.dataset.batches import Batch, Stored, WindowLoader, fill
+from pipeline.dataset.batches import Batch, WindowLoader, fill
 from pipeline.dataset.sampler import LANES
 from pipeline.dataset.split import Split
 
-WORKERS = 4  # threads; they wait for the disk and copy
-AHEAD_BYTES = 32 * 2**20  # of assembled batches that wait to be used,
-AHEAD = 2, 16  # whose number is at least and at most so much
+WORKERS = 4  # threads that wait for the disk and copy
+PREFETCH_BYTES = 32 * 2**20
+MIN_PREFETCH, MAX_PREFETCH = 2, 16  # batches
 
 
 class StreamingLoader(WindowLoader):
-    """A split of which a few row groups are in memory at a time: threads read ahead and assemble batches.
+    """Keeps a few row groups in memory: threads read ahead and assemble batches.
 
-    Its batches are those of `ResidentLoader` in the order "streamed", bit by bit, however many threads there are.
+    The batches are those of `ResidentLoader` with the sampler "streamed", bit for bit, for any number of threads.
     """
 
     def __init__(
@@ -31,50 +31,49 @@ class StreamingLoader(WindowLoader):
         super().__init__(split, device, labels, "streamed")
         self.split, self.workers = split, workers or WORKERS
         sizes = torch.tensor(split.groups)
-        self.within = torch.arange(len(self.group)) - (sizes.cumsum(0) - sizes)[self.group]  # row of its group
+        self.row_in_group = torch.arange(len(self.group)) - (sizes.cumsum(0) - sizes)[self.group]
 
     def batch(self, index: Tensor) -> Batch:
-        """Windows at `index` (B,), which may be spread over all row groups: each thread has one of them at a time."""
+        """The windows at `index` (B,), from any row groups; each thread holds one group at a time."""
         index = index.cpu()
         row, start = self.row[index], self.start[index]
-        group, into = self.group[row], self._empty(len(index))
+        group, batch = self.group[row], self._empty(len(index))
 
         def read(number: int) -> None:
-            places = (group == number).nonzero().flatten()
-            values = repeat(self.split.read(number))
-            crops = (places.tolist(), values, self.within[row[places]].tolist(), start[places].tolist())
-            fill(into, zip(*crops, strict=False))
+            indices = (group == number).nonzero().flatten()
+            rows, starts = self.row_in_group[row[indices]].tolist(), start[indices].tolist()
+            fill(batch, zip(indices.tolist(), repeat(self.split.read(number)), rows, starts, strict=False))
 
         with ThreadPoolExecutor(self.workers) as pool:
             list(pool.map(read, group.unique().tolist()))
-        return Batch(self._scaled(into.to(self.device)), self.label[row].to(self.device))
+        return Batch(self._scaled(batch.to(self.device)), self.label[row].to(self.device))
 
-    def _stored(self, row: Tensor, start: Tensor, size: int) -> Stored:
+    def _stored_batches(self, row: Tensor, start: Tensor, batch_size: int) -> Generator[Tensor, None, None]:
         group = self.group[row].numpy()
-        piece, first, last = pieces(group, size)
-        groups = dict(zip(piece.tolist(), group.tolist(), strict=True))
-        rows, starts, numbers = self.within[row].split(size), start.split(size), torch.from_numpy(piece).split(size)
-        bytes_of_batch = size * prod(self.shape) * self.dtype.itemsize
-        ahead = min(max(AHEAD_BYTES // bytes_of_batch, AHEAD[0]), AHEAD[1])
-        loads: dict[int, Future[np.ndarray]] = {}
-        waiting: deque[Future[Tensor]] = deque()
+        load, first_batch, last_batch = plan_loads(group, batch_size)
+        load_group = dict(zip(load.tolist(), group.tolist(), strict=True))
+        rows, starts = self.row_in_group[row].split(batch_size), start.split(batch_size)
+        batch_bytes = batch_size * prod(self.shape) * self.dtype.itemsize
+        prefetch = min(max(PREFETCH_BYTES // batch_bytes, MIN_PREFETCH), MAX_PREFETCH)
+        open_loads: dict[int, Future[np.ndarray]] = {}
+        pending: deque[Future[Tensor]] = deque()
         pool = ThreadPoolExecutor(self.workers)
         try:
-            for batch, needed in enumerate(number.tolist() for number in numbers):
-                # Tasks begin in the order in which they come in, so that one that waits for loads cannot keep them out.
-                for number in dict.fromkeys(needed):
-                    if first[number] == batch:
-                        loads[number] = pool.submit(self.split.read, groups[number])
-                of_windows = [loads[number] for number in needed]
-                into = self._empty(len(needed))  # here: a thread's memory is not given back to others
-                waiting.append(pool.submit(_assembled, into, of_windows, rows[batch].tolist(), starts[batch].tolist()))
-                for number in dict.fromkeys(needed):
-                    if last[number] == batch:
-                        del loads[number]
-                if len(waiting) > ahead:
-                    yield waiting.popleft().result().to(self.device, non_blocking=True)
-            while waiting:
-                yield waiting.popleft().result().to(self.device, non_blocking=True)
+            for number, loads in enumerate(part.tolist() for part in torch.from_numpy(load).split(batch_size)):
+                # Tasks start in the order of submission, so a task that waits for loads cannot block them.
+                for key in dict.fromkeys(loads):
+                    if first_batch[key] == number:
+                        open_loads[key] = pool.submit(self.split.read, load_group[key])
+                batch = self._empty(len(loads))  # allocated here, since threads do not share freed memory
+                futures = [open_loads[key] for key in loads]
+                pending.append(pool.submit(_assemble, batch, futures, rows[number].tolist(), starts[number].tolist()))
+                for key in dict.fromkeys(loads):
+                    if last_batch[key] == number:
+                        del open_loads[key]
+                if len(pending) > prefetch:
+                    yield pending.popleft().result().to(self.device, non_blocking=True)
+            while pending:
+                yield pending.popleft().result().to(self.device, non_blocking=True)
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -82,27 +81,27 @@ class StreamingLoader(WindowLoader):
         return torch.empty(number, *self.shape, dtype=self.dtype, pin_memory=self.device.type == "cuda")
 
 
-def _assembled(into: Tensor, loads: list[Future[np.ndarray]], rows: list[int], starts: list[int]) -> Tensor:
-    return fill(into, zip(count(), (load.result() for load in loads), rows, starts, strict=False))
+def _assemble(batch: Tensor, loads: list[Future[np.ndarray]], rows: list[int], starts: list[int]) -> Tensor:
+    return fill(batch, zip(count(), (load.result() for load in loads), rows, starts, strict=False))
 
 
-def pieces(group: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What is loaded for a sequence of windows: a row group, from the batch that first needs it to the last.
+def plan_loads(group: np.ndarray, batch_size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The loads for a sequence of windows. A load keeps a row group from the first batch that needs it to the last.
 
-    One that is not needed in so many batches as there are lanes is dropped, and read again when it is. This is so at
-    the ends of a lane, whose groups its neighbours share.
+    A group that no batch needs for more than LANES batches is dropped and loaded again later. This happens at the ends
+    of a lane, whose groups its neighbour shares.
 
     Args:
-        group: (M,) row group of each window, in the order in which they are shown.
-        size: of a batch.
+        group: (M,) row group of each window, in the order of the epoch.
+        batch_size: windows in a batch.
 
     Returns:
-        (M,) the piece that each window comes from, and each piece's first and last batch.
+        (M,) the load of each window, and (loads,) the first and the last batch of each load.
     """
-    batch = np.arange(len(group)) // size
+    batch = np.arange(len(group)) // batch_size
     by_group = np.argsort(group, kind="stable")
     sorted_group, sorted_batch = group[by_group], batch[by_group]
-    new = (np.diff(sorted_group, prepend=-1) != 0) | (np.diff(sorted_batch, prepend=0) > LANES)
-    piece = np.empty_like(group)
-    piece[by_group] = np.cumsum(new) - 1
-    return piece, sorted_batch[new], sorted_batch[np.append(new[1:], True)]
+    is_new = (np.diff(sorted_group, prepend=-1) != 0) | (np.diff(sorted_batch, prepend=0) > LANES)
+    load = np.empty_like(group)
+    load[by_group] = np.cumsum(is_new) - 1
+    return load, sorted_batch[is_new], sorted_batch[np.append(is_new[1:], True)]

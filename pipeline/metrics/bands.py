@@ -1,4 +1,4 @@
-"""The bands of the common log-mel: which are bass, middle and treble, and which a representation reaches."""
+"""Scores on the bands of the common log-mel: all, bass, middle, treble, and those that a representation reaches."""
 
 import librosa
 import numpy as np
@@ -8,19 +8,19 @@ from torch import Tensor
 
 from pipeline.audio.representation import MelConfig
 from pipeline.metrics import measures
-from pipeline.metrics.bootstrap import per_track
+from pipeline.metrics.bootstrap import track_means
 
-BORDERS = (250.0, 4000.0)  # Hz, between bass, middle and treble
+BASS_HZ, TREBLE_HZ = 250.0, 4000.0  # bass is below, treble is from here on
 
 
 class Bands:
-    """Bands of `mel`, as seen by a representation of `sample_rate` Hz.
+    """Bands of `mel`, for a representation of `sample_rate` Hz.
 
     Attributes:
-        hertz: (bands,) the centre of each.
-        reach_hz: the representation's Nyquist frequency, where some band lies not wholly below it; else None.
-        groups: for bass, middle, treble and reach, (bands,) whether a band belongs to it, by its centre, or for reach
-            by its upper end.
+        hertz: (bands,) centre frequencies.
+        reach_hz: the representation's Nyquist frequency if a band of `mel` lies above it, else None.
+        groups: for bass, middle, treble and reach, (bands,) whether a band belongs to it. The first three depend on a
+            band's centre. A band is in reach if its upper edge is not above `reach_hz`.
     """
 
     def __init__(self, mel: MelConfig, sample_rate: int) -> None:
@@ -28,41 +28,39 @@ class Bands:
         self.hertz = edges[1:-1]
         nyquist = sample_rate / 2
         self.reach_hz = None if sample_rate >= mel.sample_rate else nyquist
-        low, high = BORDERS
         self.groups = {
-            "bass": self.hertz < low,
-            "middle": (low <= self.hertz) & (self.hertz < high),
-            "treble": high <= self.hertz,
+            "bass": self.hertz < BASS_HZ,
+            "middle": (self.hertz >= BASS_HZ) & (self.hertz < TREBLE_HZ),
+            "treble": self.hertz >= TREBLE_HZ,
             "reach": edges[2:] <= nyquist if self.reach_hz else np.full(mel.bands, True),
         }
 
     def score(self, y: Tensor, x: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-        """What each window's common log-mel shows, and the (B, bands) squared errors.
+        """(B,) values of each metric on the common log-mel, and (B, bands) squared errors.
 
-        A group that has no bands has no error: NaN.
+        The error of a group without bands is NaN.
 
         Args:
-            y: (B, bands, frames) reconstructions: 1 is the original's peak, 0 is 80 dB below, and nothing is lower.
-            x: likewise the originals.
+            y: (B, bands, frames) reconstructions: 1 is the original's peak, 0 (the minimum) is 80 dB below.
+            x: originals on the same scale.
         """
-        errors = measures.wide((y - x).square().mean(2))
-        found = {
+        errors = measures.to_double((y - x).square().mean(2))
+        metrics = {
             "mel_mse": errors.mean(1),
             "mel_cosine_similarity": measures.cosine_similarity(y, x),
             "mel_log_spectral_distance": measures.mel_log_spectral_distance(y, x),
         }
         for name, members in self.groups.items():
-            found[f"mel_mse_{name}"] = errors[:, torch.from_numpy(members).to(errors.device)].mean(1)
-        return found, errors
+            metrics[f"mel_mse_{name}"] = errors[:, torch.from_numpy(members).to(errors.device)].mean(1)
+        return metrics, errors
 
     def table(self, errors: np.ndarray, mean_error: np.ndarray, track_ids: np.ndarray) -> pd.DataFrame:
-        """A seed's rows of bands.parquet: band, hertz, mse and mse_mean, means over tracks of those over windows.
+        """bands.parquet of one seed: band, hertz, mse and mse_mean, averaged over each track, then over tracks.
 
         Args:
             errors: (windows, bands), of `score`.
-            mean_error: (windows, bands), what the mean predictor costs.
+            mean_error: (windows, bands), of the mean predictor.
             track_ids: (windows,).
         """
-        mse, mse_mean = (per_track(e, track_ids, track_ids)[0].mean(0) for e in (errors, mean_error))
-        numbers = np.arange(len(self.hertz))
-        return pd.DataFrame({"band": numbers, "hertz": self.hertz, "mse": mse, "mse_mean": mse_mean})
+        mse, mse_mean = (track_means(e, track_ids, track_ids)[0].mean(0) for e in (errors, mean_error))
+        return pd.DataFrame({"band": np.arange(len(self.hertz)), "hertz": self.hertz, "mse": mse, "mse_mean": mse_mean})

@@ -1,9 +1,10 @@
-"""Where mel and waveform variants meet: any array of a window to audio, and to the common log-mel."""
+"""Bring windows of any representation to audio at one rate and to one log-mel, on which all variants are compared."""
 
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from torch import Tensor
 
 from pipeline.audio.cut import pad
@@ -12,59 +13,63 @@ from pipeline.audio.representation import MelConfig, RepresentationConfig, sampl
 from pipeline.audio.resample import resample
 from pipeline.audio.scale import FLOOR_DB, to_unit
 from pipeline.core.process import cores
-from pipeline.metrics.config import same
 
 
 class CommonMel:
-    """From a representation to the common rate and the common log-mel.
+    """Converts windows of a representation to audio at the common rate, and that audio to the common log-mel.
 
     Args:
         mel: the common log-mel.
-        representation: of the arrays.
-        seconds: of a window.
+        representation: of the windows.
+        seconds: length of a window.
         iterations: of Griffin-Lim.
 
     Attributes:
-        direct: the representation is the common log-mel itself.
+        is_common: the representation is the common log-mel itself.
         length: samples of a window at the common rate.
     """
 
     def __init__(self, mel: MelConfig, representation: RepresentationConfig, seconds: float, iterations: int) -> None:
         self.mel, self.representation, self.seconds, self.iterations = mel, representation, seconds, iterations
-        self.direct = representation.kind == "mel" and same(mel, representation)
+        span = {"train_span_seconds"}
+        self.is_common = mel.model_dump(exclude=span) == representation.model_dump(exclude=span)
         self.length = sample_count(seconds, mel.sample_rate)
         self._log_mel = LogMel(mel.sample_rate, mel.n_fft, mel.hop_length, mel.bands)
 
-    def to_audio(self, array: np.ndarray, peak_db: float) -> np.ndarray:
-        """(length,) float32 at the common rate: a waveform resampled, or a mel inverted.
+    def to_audio(self, windows: np.ndarray, peak_db: np.ndarray | None) -> np.ndarray:
+        """(B, length) float32 at the common rate: waveforms are resampled, mels are inverted.
 
         Args:
-            array: (samples,) in [-1, 1], or (bands, frames) in [0, 1].
-            peak_db: level of a mel's peak; a waveform has none.
+            windows: (B, samples) in [-1, 1], or (B, bands, frames) in [0, 1].
+            peak_db: (B,) peak of each mel; None for waveforms.
 
         Raises:
             DataError: a mel is not finite.
         """
-        own = self.representation
-        if own.kind == "mel":
-            from pipeline.audio.inversion import (
-                mel_to_audio,
-            )  # takes two seconds, which a waveform variant need not wait
+        peaks = np.zeros(len(windows)) if peak_db is None else peak_db
+        # Limit BLAS here: each inversion does it too, and parallel inversions would undo each other's limit.
+        with threadpool_limits(1, "blas"), ThreadPoolExecutor(cores()) as executor:
+            audio = list(executor.map(self._window_to_audio, windows, peaks.tolist()))
+        return np.array(audio, np.float32).reshape(-1, self.length)
 
-            array = mel_to_audio(array, peak_db, own, sample_count(self.seconds, own.sample_rate), self.iterations)
-        return pad(resample(array, own.sample_rate, self.mel.sample_rate)[: self.length], self.length)
+    def _window_to_audio(self, window: np.ndarray, peak_db: float) -> np.ndarray:
+        config = self.representation
+        if config.kind == "mel":
+            from pipeline.audio.inversion import mel_to_audio  # takes 2 s to import, and waveforms do not need it
 
-    def to_mel(self, audio: np.ndarray, reference_db: np.ndarray) -> Tensor:
-        """(B, bands, frames): 1 is the original's peak, 0 is 80 dB below, and what is lower counts as 0.
+            length = sample_count(self.seconds, config.sample_rate)
+            window = mel_to_audio(window, peak_db, config, length, self.iterations)
+        return pad(resample(window, config.sample_rate, self.mel.sample_rate)[: self.length], self.length)
 
-        What is louder than the original's peak passes 1.
+    def to_mel(self, audio: np.ndarray, peak_db: np.ndarray) -> Tensor:
+        """(B, bands, frames): 1 is the original's peak, 0 is 80 dB below it or less; louder values exceed 1.
 
         Args:
             audio: (B, length) at the common rate.
-            reference_db: (B,) levels of the originals' peaks on the common log-mel.
+            peak_db: (B,) peaks of the originals on the common log-mel.
         """
         with ThreadPoolExecutor(cores()) as executor:
             db = torch.stack(list(executor.map(self._log_mel, audio)))
-        levels = torch.from_numpy(reference_db).float().reshape(-1, 1, 1)
-        unit: Tensor = to_unit(db.sub_(levels).clamp_min_(-FLOOR_DB), "mel")
+        peaks = torch.from_numpy(peak_db).float().reshape(-1, 1, 1)
+        unit: Tensor = to_unit(db.sub_(peaks).clamp_min_(-FLOOR_DB), "mel")
         return unit

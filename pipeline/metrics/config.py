@@ -3,27 +3,27 @@
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, PlainSerializer, field_validator, model_validator
+from pydantic import Field, PlainSerializer, model_validator
 
-from pipeline.audio.representation import MelConfig
 from pipeline.core.params import Section
 
 
 class EmbeddingConfig(Section):
-    """A network that knows audio, for a Frechet audio distance."""
+    """An embedding network for the Frechet audio distance."""
 
-    # As text in a dump, of which a fingerprint is taken.
+    # Serialised as text, for fingerprints.
     path: Annotated[Path, PlainSerializer(str)] = Field(
-        description="of torch.export.save: (windows, samples) float32 audio to (windows, [frames,] D)"
+        description="file of torch.export.save: (windows, samples) float32 audio to (windows, [frames,] D)"
     )
-    sample_rate: int = Field(16000, ge=1000, le=192000, description="Hz, of the audio that it takes")
+    sample_rate: int = Field(16000, ge=1000, le=192000, description="Hz, of its input")
 
 
 class EvaluateConfig(Section):
     """How every variant is scored."""
 
-    mel: MelConfig = Field(
-        MelConfig(), description="the common log-mel, on which mel and waveform variants stand in one table"
+    mel: str = Field(
+        "mel128",
+        description="the common log-mel: the representation, of kind mel, on which all variants are compared",
     )
     examples: int = Field(4, ge=1, description="test windows that are shown and played, of as many labels as there are")
     heard: int = Field(
@@ -35,7 +35,7 @@ class EvaluateConfig(Section):
     walks: int = Field(2, ge=0, description="pairs of examples between which the latent is interpolated")
     walk_steps: int = Field(8, ge=3, description="windows of a walk, both ends among them")
     perturbations: list[Annotated[float, Field(gt=0)]] = Field(
-        [0.5, 1.0, 2.0], description="by how many times its spread the latent of an example is moved"
+        [0.5, 1.0, 2.0], description="by how many times its standard deviation the latent of an example is moved"
     )
     griffin_lim_iterations: int = Field(
         32, ge=1, description="iterations of Griffin-Lim, for every mel that becomes audio"
@@ -46,20 +46,8 @@ class EvaluateConfig(Section):
     bootstrap: int = Field(2000, ge=10, description="resamples of the test groups for a 95 % interval")
     batch_size: int = Field(64, ge=1, description="windows that a model is given at a time")
 
-    @field_validator("mel")
-    @classmethod
-    def _is_of_windows(cls, mel: MelConfig) -> MelConfig:
-        if mel.train_span_seconds is not None:
-            raise ValueError("train_span_seconds: no model is trained on the common log-mel; leave it out")
-        return mel
-
     @model_validator(mode="after")
     def _examples_are_heard(self) -> Self:
         if self.heard < self.examples:
             raise ValueError(f"heard: {self.heard} windows cannot hold the {self.examples} examples; raise it")
         return self
-
-
-def same(mel: MelConfig, other: MelConfig) -> bool:
-    """Whether both make the same array of a window."""
-    return mel.model_dump(exclude={"train_span_seconds"}) == other.model_dump(exclude={"train_span_seconds"})

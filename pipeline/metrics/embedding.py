@@ -1,4 +1,4 @@
-"""Frechet audio distance by a network of one's own, such as VGGish or CLAP: their weights do not come with Melisma."""
+"""Frechet audio distance by an embedding network of the user, such as VGGish or CLAP; Melisma brings no weights."""
 
 from collections.abc import Callable
 
@@ -17,15 +17,15 @@ Embed = Callable[[np.ndarray], np.ndarray]  # (B, samples) at the common rate to
 
 
 def load(config: EmbeddingConfig | None, rate: int) -> Embed | None:
-    """What brings audio at `rate` Hz to embeddings, of a window or of each of its frames; None where none is asked for.
+    """A function from audio at `rate` Hz to embeddings of windows or of their frames; None without a config.
 
     Raises:
-        ParamsError: its file is not there.
-        DataError: it is no exported program; and when it is used: it does not take what it is given.
+        ParamsError: the file is missing.
+        DataError: the file is no exported program. The function raises it if the network does not take the audio.
     """
     if config is None:
         return None
-    path = workspace.project() / config.path  # also from within a temporary workspace of DVC
+    path = workspace.project() / config.path  # not in a temporary workspace of DVC
     if not path.is_file():
         raise ParamsError(
             f"{PARAMS_FILE}: evaluate.embedding.path: no file {path}; save a network there with torch.export.save, "
@@ -33,7 +33,7 @@ def load(config: EmbeddingConfig | None, rate: int) -> Embed | None:
         )
     try:
         network = torch.export.load(path).module()
-    except Exception as error:  # of a zip file, of JSON, of what torch finds in them
+    except Exception as error:  # the file decides which: zip, JSON, torch, ...
         reason = " ".join(str(error).split())[:200]
         raise DataError(f"{path}: not what torch.export.save writes ({reason})") from error
 
@@ -41,26 +41,26 @@ def load(config: EmbeddingConfig | None, rate: int) -> Embed | None:
     def embed(audio: np.ndarray) -> np.ndarray:
         rows = np.stack([resample(row, rate, config.sample_rate) for row in audio])
         try:
-            found: Tensor = network(torch.from_numpy(rows))
+            embeddings: Tensor = network(torch.from_numpy(rows))
         except (RuntimeError, AssertionError, ValueError, TypeError) as error:
             reason = " ".join(str(error).split())[:200]
             raise DataError(f"{path}: it does not take {rows.shape} float32 audio ({reason})") from error
-        if found.dim() not in (2, 3):
-            raise DataError(f"{path}: it gives {tuple(found.shape)}, not (windows, D) or (windows, frames, D)")
-        return found.flatten(0, -2).double().numpy()
+        if embeddings.dim() not in (2, 3):
+            raise DataError(f"{path}: it gives {tuple(embeddings.shape)}, not (windows, D) or (windows, frames, D)")
+        return embeddings.flatten(0, -2).double().numpy()
 
     return embed
 
 
 def score(embed: Embed | None, audio: np.ndarray, original: np.ndarray) -> dict[str, float | None]:
-    """frechet_audio: distance of the embeddings of what is heard to those of the originals (arXiv 1812.08466).
+    """frechet_audio: Frechet distance between embeddings of reconstructions and of originals (arXiv 1812.08466).
 
-    In the embedding's own unit: it compares only with numbers of the same network and as many windows. Few windows
-    make it larger (`evaluate.heard` says how many there are).
+    Its unit is the embedding's: compare it only for the same network and the same number of windows. Few windows make
+    it larger (`evaluate.heard` is their number).
 
     Args:
-        embed: from `load`; None gives None.
+        embed: of `load`; None gives None.
         audio: (H, samples) at the common rate.
-        original: likewise.
+        original: the same windows as recorded.
     """
     return {"frechet_audio": None if embed is None else frechet_distance(embed(audio), embed(original))}

@@ -21,7 +21,7 @@ AT_ONCE = 8  # waveforms: the spectra of more fall out of the processor's cache
 FRAME_SECONDS = 0.093  # of the log-spectral distance: 2,048 samples at 22,050 Hz
 
 
-def wide(values: Tensor) -> Tensor:
+def to_double(values: Tensor) -> Tensor:
     """In double precision, on the CPU where the device has none."""
     return (values.cpu() if values.device.type == "mps" else values).double()
 
@@ -33,7 +33,7 @@ def mse(y: Tensor, x: Tensor) -> Tensor:
 
 def cosine_similarity(y: Tensor, x: Tensor) -> Tensor:
     """Cosine of the angle between the windows as vectors, in [-1, 1]; 0 where one of them is zero."""
-    a, b = (wide(v).flatten(1) for v in (y, x))  # in single precision, 1 would be off by some millionths
+    a, b = (to_double(v).flatten(1) for v in (y, x))  # in single precision, 1 would be off by some millionths
     return functional.cosine_similarity(a, b).clamp(-1, 1)
 
 
@@ -56,7 +56,7 @@ def si_sdr(y: Tensor, x: Tensor) -> Tensor:
     With c the cosine of the angle between them it is 10 log10(c² / (1 - c²)). It is held within 60 dB either way, and
     a silent window, in which nothing of the original is heard, has -60.
     """
-    y, x = wide(y), wide(x)
+    y, x = to_double(y), to_double(x)
     energy = y.square().sum(1) * x.square().sum(1)
     product = (y * x).sum(1)
     # |y - a x|² |x|² for the best a, from the difference itself: 1 - c² would have no digits left near 1.
@@ -92,11 +92,11 @@ def log_spectral_distance(y: Tensor, x: Tensor, rate: int) -> Tensor:
     The root mean square over frequencies of the difference of the log-power spectra, averaged over frames: Hann windows
     of the power of two nearest to 93 ms, with a hop of a quarter.
     """
-    a, b = magnitudes(y, x, frame(rate))
+    a, b = magnitudes(y, x, frame_length(rate))
     return (20 * (a.log10() - b.log10())).square().mean(1).sqrt().mean(1)
 
 
-def frame(rate: int) -> int:
+def frame_length(rate: int) -> int:
     """Samples in the frame of the log-spectral distance."""
     return 2 ** max(4, round(log2(FRAME_SECONDS * rate)))
 

@@ -1,4 +1,4 @@
-"""What a representation itself loses: the true window as a model sees it, scored as its reconstruction would be."""
+"""The ceiling of a representation: its true test windows, scored as a perfect reconstruction would be."""
 
 from pathlib import Path
 
@@ -12,43 +12,48 @@ from pipeline.dataset.split import read_split, read_stats
 from pipeline.metrics import embedding
 from pipeline.metrics.aggregate import aggregate
 from pipeline.metrics.config import EvaluateConfig
-from pipeline.reference.common_scores import CommonScores
-from pipeline.reference.read import load
+from pipeline.reference.common_scores import CommonScorer
+from pipeline.reference.read import read_reference
 
-BATCH = 64
+BATCH_SIZE = 64
 
 
-def write(
-    reference: Path, out: Path, cache: Path, representation: RepresentationConfig, settings: EvaluateConfig
+def write_ceiling(
+    folder: Path, out: Path, cache: Path, representation: RepresentationConfig, settings: EvaluateConfig
 ) -> None:
-    """Make metrics.json, windows.parquet, bands.parquet and examples.parquet in `out`.
+    """Write metrics.json, windows.parquet, bands.parquet and examples.parquet into the new folder `out`.
 
     Args:
-        reference: the folder of windows.parquet and examples.parquet of the original windows.
+        folder: of the reference.
         out: a new folder.
         cache: of the representation.
-        representation: its settings.
+        representation: its config.
         settings: of the evaluation.
 
     Raises:
         DataError: the reference is of other windows than the cache.
     """
     test = read_split(cache, "test")
-    original = load(reference, test)
-    shared = CommonScores(original, representation, read_stats(cache)["seconds"], settings)
-    for rows in np.array_split(np.arange(len(test)), -(-len(test) // BATCH)):
+    reference = read_reference(folder, test)
+    scorer = CommonScorer(reference, representation, read_stats(cache)["seconds"], settings.griffin_lim_iterations)
+    for rows in np.array_split(np.arange(len(test)), -(-len(test) // BATCH_SIZE)):
         stored = torch.from_numpy(test.values[rows]).float()
-        peaks = None if test.peak_db is None else test.peak_db[rows]
-        shared.add(to_unit(stored, test.kind), peaks)
-    found = shared.finish()
-    frame = original.frame().assign(**found.windows)
+        scorer.add(to_unit(stored, test.kind), None if test.peak_db is None else test.peak_db[rows])
+    scores = scorer.finish()
+    table = reference.score_table().assign(**scores.windows)
     out.mkdir(parents=True)
-    bands = shared.bands.table(found.errors, original.mean_error, frame["track_id"].to_numpy())
+    bands = scorer.bands.table(scores.errors, reference.mean_error, table["track_id"].to_numpy())
     bands.to_parquet(out / "bands.parquet", index=False)
-    frame.to_parquet(out / "windows.parquet", index=False)
-    counts = {"tracks": frame["track_id"].nunique(), "groups": frame["group"].nunique(), "windows": len(frame)}
-    embed = embedding.load(settings.embedding, settings.mel.sample_rate)
-    about = embedding.score(embed, found.audio, original.audio)
-    about |= {"ceiling": True, "reach_hz": shared.bands.reach_hz, **counts}
-    workspace.write_json(out / "metrics.json", aggregate(frame.assign(seed=0), settings.bootstrap) | about)
-    original.save_audio(out / "examples.parquet", found.audio)
+    table.to_parquet(out / "windows.parquet", index=False)
+    embed = embedding.load(settings.embedding, reference.mel_config.sample_rate)
+    metrics = {
+        **aggregate(table.assign(seed=0), settings.bootstrap),
+        **embedding.score(embed, scores.audio, reference.audio),
+        "ceiling": True,
+        "reach_hz": scorer.bands.reach_hz,
+        "tracks": table["track_id"].nunique(),
+        "groups": table["group"].nunique(),
+        "windows": len(table),
+    }
+    workspace.write_json(out / "metrics.json", metrics)
+    reference.write_examples(out / "examples.parquet", scores.audio)

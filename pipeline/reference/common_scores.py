@@ -1,4 +1,4 @@
-"""What mel and waveform variants are both scored on: the common log-mel, and audio at the common rate."""
+"""Score mel and waveform variants on the same ground: the common log-mel, and audio at the common rate."""
 
 from dataclasses import dataclass
 
@@ -8,21 +8,20 @@ from torch import Tensor
 
 from pipeline.audio.representation import RepresentationConfig
 from pipeline.audio.scale import to_unit
-from pipeline.metrics import audio
+from pipeline.metrics import measures
 from pipeline.metrics.bands import Bands
 from pipeline.metrics.common_mel import CommonMel
-from pipeline.metrics.config import EvaluateConfig
 from pipeline.reference.read import Reference
 
 
 @dataclass(frozen=True)
-class Found:
-    """Of all test windows.
+class CommonScores:
+    """Scores of all test windows.
 
     Attributes:
-        windows: a (windows,) array per metric; NaN in audio_* where a window is not heard.
+        windows: a (windows,) array per metric; audio_* are NaN for windows that are not scored on audio.
         errors: (windows, bands) squared errors on the common log-mel.
-        audio: (H, samples) float32, the windows that are heard.
+        audio: (H, samples) float32, the windows that are scored on audio.
     """
 
     windows: dict[str, np.ndarray]
@@ -30,60 +29,67 @@ class Found:
     audio: np.ndarray
 
 
-class CommonScores:
-    """Scores reconstructions of the test windows, which come batch by batch and in order.
+class CommonScorer:
+    """Scores reconstructions of the test windows, given in order and batch by batch.
 
     Args:
         reference: the original windows.
         representation: of the reconstructions.
-        seconds: of a window.
-        settings: of the evaluation.
+        seconds: length of a window.
+        iterations: of Griffin-Lim.
     """
 
     def __init__(
-        self, reference: Reference, representation: RepresentationConfig, seconds: float, settings: EvaluateConfig
+        self, reference: Reference, representation: RepresentationConfig, seconds: float, iterations: int
     ) -> None:
         self.reference = reference
-        self.common = CommonMel(settings.mel, representation, seconds, settings.griffin_lim_iterations)
-        self.bands = Bands(settings.mel, representation.sample_rate)
-        self._seen = 0
-        self._scores: dict[str, list[Tensor]] = {}
+        self.common = CommonMel(reference.mel_config, representation, seconds, iterations)
+        self.bands = Bands(reference.mel_config, representation.sample_rate)
+        self._count = 0
+        self._metrics: dict[str, list[Tensor]] = {}
         self._errors: list[Tensor] = []
         self._audio: list[np.ndarray] = []
 
-    def add(self, arrays: Tensor, peak_db: np.ndarray | None) -> None:
+    def add(self, windows: Tensor, peak_db: np.ndarray | None) -> None:
         """Score the next windows.
 
         Args:
-            arrays: (B, *shape) on the representation's scale.
-            peak_db: (B,) the originals' levels where it is a mel.
+            windows: (B, *shape) on the representation's scale.
+            peak_db: (B,) peaks of the originals if they are mels.
         """
-        rows = np.arange(self._seen, self._seen + len(arrays))
-        self._seen += len(arrays)
-        heard = np.isin(rows, self.reference.heard)
-        if self.common.direct:  # what is heard is all that must become audio
-            mel = arrays.clamp_min(0)
-            which = torch.from_numpy(heard).to(arrays.device)
-            found = self._render(arrays[which], None if peak_db is None else peak_db[heard])
+        rows = np.arange(self._count, self._count + len(windows))
+        self._count += len(windows)
+        has_audio = np.isin(rows, self.reference.audio_rows)
+        if self.common.is_common:  # only what is scored on audio needs the inversion
+            mel = windows.clamp_min(0)
+            selected = windows[torch.from_numpy(has_audio).to(windows.device)]
+            audio = self.common.to_audio(selected.cpu().numpy(), None if peak_db is None else peak_db[has_audio])
         else:
-            every = self._render(arrays, peak_db)
-            mel = self.common.to_mel(every, self.reference.windows["peak_db"].to_numpy()[rows]).to(arrays.device)
-            found = every[heard]
-        self._audio.append(found)
-        original = to_unit(torch.from_numpy(self.reference.mel[rows]).to(arrays.device).float(), "mel")
-        scores, errors = self.bands.score(mel, original)
-        for name, values in scores.items():
-            self._scores.setdefault(name, []).append(values)
+            all_audio = self.common.to_audio(windows.cpu().numpy(), peak_db)
+            peaks = self.reference.windows["peak_db"].to_numpy()[rows]
+            mel = self.common.to_mel(all_audio, peaks).to(windows.device)
+            audio = all_audio[has_audio]
+        self._audio.append(audio)
+        original = to_unit(torch.from_numpy(self.reference.mel[rows]).to(windows.device).float(), "mel")
+        metrics, errors = self.bands.score(mel, original)
+        for name, values in metrics.items():
+            self._metrics.setdefault(name, []).append(values)
         self._errors.append(errors)
 
-    def _render(self, arrays: Tensor, peak_db: np.ndarray | None) -> np.ndarray:
-        return audio.render(self.common, arrays.cpu().numpy(), peak_db)
+    def finish(self) -> CommonScores:
+        """The scores of all added windows."""
+        windows = {name: torch.cat(parts).double().cpu().numpy() for name, parts in self._metrics.items()}
+        audio = np.concatenate(self._audio)
+        for name, values in audio_distances(audio, self.reference.audio, self.common.mel.sample_rate).items():
+            windows[name] = np.full(self._count, np.nan)
+            windows[name][self.reference.audio_rows] = values
+        return CommonScores(windows, torch.cat(self._errors).cpu().numpy(), audio)
 
-    def finish(self) -> Found:
-        """The scores of all windows that were added."""
-        windows = {name: torch.cat(parts).double().cpu().numpy() for name, parts in self._scores.items()}
-        heard = np.concatenate(self._audio)
-        for name, values in audio.score(heard, self.reference.audio, self.common.mel.sample_rate).items():
-            windows[name] = np.full(self._seen, np.nan)
-            windows[name][self.reference.heard] = values
-        return Found(windows, torch.cat(self._errors).cpu().numpy(), heard)
+
+def audio_distances(audio: np.ndarray, original: np.ndarray, rate: int) -> dict[str, np.ndarray]:
+    """(B,) distances of (B, samples) audio from the originals, both at `rate` Hz."""
+    stft, log_spectral = [], []
+    for y, x in zip(torch.from_numpy(audio), torch.from_numpy(original), strict=True):  # one window fits the CPU cache
+        stft.append(float(measures.stft_distance(y[None], x[None])))
+        log_spectral.append(float(measures.log_spectral_distance(y[None], x[None], rate)))
+    return {"audio_stft_distance": np.array(stft), "audio_log_spectral_distance": np.array(log_spectral)}

@@ -1,6 +1,6 @@
-"""The test windows as they were recorded: what every variant, whatever it sees of them, is measured against."""
+"""Write data/reference/: the test windows as recorded, against which every variant is scored."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -9,114 +9,114 @@ import numpy as np
 import pandas as pd
 import torch
 
-from pipeline.audio.mel import LogMel
-from pipeline.audio.representation import MelConfig, RepresentationConfig
-from pipeline.audio.scale import FLOOR_DB, to_unit
-from pipeline.cache.plan import Piece, plan
-from pipeline.cache.shard import heard
+from pipeline.audio.representation import MelConfig
+from pipeline.audio.scale import to_unit
+from pipeline.cache.plan import TrackRows, plan_shards
+from pipeline.cache.shard import decode_rows
 from pipeline.core import arrays
 from pipeline.core.errors import DataError
-from pipeline.core.process import cores, map_ordered
+from pipeline.core.process import cores
+from pipeline.dataset.loader import mean_window
 from pipeline.dataset.split import read_split
-from pipeline.metrics.config import same
-from pipeline.metrics.predictors import mean_window
-from pipeline.reference.examples import select_examples
+from pipeline.metrics.config import EvaluateConfig
 
 
-def write(
+def write_reference(
     out: Path,
     windows: pd.DataFrame,
     tracks: pd.DataFrame,
     recordings: Path,
+    cache: Path,
     mel: MelConfig,
-    examples: int,
-    listened: int,
-    mean: np.ndarray,
+    settings: EvaluateConfig,
 ) -> dict[str, Any]:
-    """Make windows.parquet and examples.parquet in the folder `out`; what reference.json says.
+    """Write windows.parquet and examples.parquet into the folder `out`; the content of reference.json.
 
-    windows.parquet has a row for each test window, in order of window_id: window_id, track_id, label, group, peak_db,
-    and the arrays mel, (bands, frames) float16, dB below the window's peak in [-80, 0], and mean_error, (bands,)
-    float32, the mean squared error that `mean` makes of it on the scale [0, 1].
+    windows.parquet has a row per test window, in order of window_id: window_id, track_id, label, group, peak_db, and
+    the arrays mel, (bands, frames) float16, dB below the window's peak in [-80, 0], and mean_error, (bands,) float32,
+    the mean squared error of the mean train window on the scale [0, 1].
 
-    examples.parquet has one for each window that is heard: example (its number where it is shown, else -1), window_id,
-    track_id, label, start_seconds, and the array audio, (samples,) float32.
+    examples.parquet has a row per test window that is scored on audio: example (number of the example, else -1),
+    window_id, track_id, label, start_seconds, and the array audio, (samples,) float32 at the rate of `mel`.
 
     Args:
         out: an empty folder.
         windows: windows.parquet.
         tracks: tracks.parquet.
-        recordings: the folder that their paths are relative to.
-        mel: the common log-mel.
-        examples: windows that are shown.
-        listened: windows that are heard, the examples among them.
-        mean: (bands, frames) the mean predictor, in [0, 1]; NaN where it is not known.
+        recordings: folder of the audio files.
+        cache: folder of the representation that is the common log-mel.
+        mel: its config.
+        settings: of the evaluation.
 
     Raises:
-        DataError: there is no test split, or a recording is not what stage windows saw.
+        DataError: there is no test window, the cache is of other windows, or a recording differs from the one that
+            stage windows saw.
     """
-    test = windows[windows["split"] == "test"].sort_values("window_id", ignore_index=True)
-    if test.empty:
+    table = windows[windows["split"] == "test"].sort_values("window_id", ignore_index=True)
+    if table.empty:
         raise DataError("no window is in the split test: raise windows.splits.test, or add recordings")
-    shown = select_examples(test["label"].to_numpy(), examples)
-    chosen = select_examples(test["track_id"].to_numpy(), listened, shown.tolist())
-    ids = test["window_id"].to_numpy()
-    number = {int(ids[row]): -1 for row in chosen} | {int(ids[row]): n for n, row in enumerate(shown)}
-    said = {row.window_id: row for row in test.itertuples(index=False)}
-    pieces = [piece for shard in plan(test, tracks, mel) for piece in shard.pieces]
-    with arrays.Writer(out / "windows.parquet") as table, arrays.Writer(out / "examples.parquet") as heard_table:
-        for window_id, row, audio in _represented(pieces, mel, recordings, number):
-            about = said[window_id]
-            plain = {"window_id": window_id, "track_id": about.track_id, "label": about.label}
-            unit = to_unit(row["mel"].astype(np.float32), "mel")
+    test = read_split(cache, "test")
+    if not np.array_equal(table["window_id"], test.window_ids):
+        raise DataError(f"{cache}: it is of other test windows; run `dvc repro`")
+    assert test.peak_db is not None
+    mean = mean_window(read_split(cache, "train"), settings.batch_size)[0].numpy()
+    torch.set_num_threads(1)  # inversions and Fourier transforms run in parallel threads
+    with arrays.Writer(out / "windows.parquet") as writer:
+        for row, peak_db, values in zip(table.itertuples(), test.peak_db, test.values, strict=True):
+            unit = to_unit(values.astype(np.float32), "mel")
             error = np.square(unit - mean).mean(1, dtype=np.float64).astype(np.float32)
-            table.add({**plain, "group": about.group, **row, "mean_error": error})
-            if audio is not None:
-                start = about.start_seconds
-                heard_table.add({"example": number[window_id], **plain, "start_seconds": start, "audio": audio})
+            plain = {"window_id": row.window_id, "track_id": row.track_id, "label": row.label, "group": row.group}
+            writer.add({**plain, "peak_db": peak_db, "mel": values, "mean_error": error})
+    example_rows = select_rows(table["label"].to_numpy(), settings.examples)
+    audio_rows = select_rows(table["track_id"].to_numpy(), settings.heard, example_rows.tolist())
+    ids = table["window_id"].to_numpy()
+    examples, heard = ids[example_rows].tolist(), ids[audio_rows].tolist()
+    numbers = dict.fromkeys(heard, -1) | {window_id: number for number, window_id in enumerate(examples)}
+    shards = plan_shards(table.iloc[audio_rows], tracks, mel)
+    _write_audio(out / "examples.parquet", [t for s in shards for t in s.tracks], mel.sample_rate, recordings, numbers)
     return {
         "mel": mel.model_dump(include={"sample_rate", "n_fft", "hop_length", "bands"}),
-        "seconds": float(test["seconds"].iloc[0]),
-        "examples": ids[shown].tolist(),
-        "heard": ids[chosen].tolist(),
-        "labels": sorted(test["label"].unique()),
+        "seconds": float(table["seconds"].iloc[0]),
+        "examples": examples,
+        "heard": heard,
+        "labels": sorted(table["label"].unique()),
     }
 
 
-def _represented(
-    pieces: list[Piece], mel: MelConfig, recordings: Path, wanted: Mapping[int, int]
-) -> Iterator[tuple[int, dict[str, Any], np.ndarray | None]]:
-    """window_id, peak_db and mel of each window in order, with the audio of those that are wanted.
+def _write_audio(path: Path, tracks: list[TrackRows], rate: int, recordings: Path, numbers: dict[int, int]) -> None:
+    def decode(track: TrackRows) -> list[np.ndarray]:
+        return list(decode_rows(track, rate, recordings))
 
-    A thread for each core: decoding, resampling and the Fourier transforms let others run.
+    with ThreadPoolExecutor(cores()) as executor, arrays.Writer(path) as writer:
+        for track, windows in zip(tracks, executor.map(decode, tracks), strict=True):
+            for row, audio in zip(track.rows, windows, strict=True):
+                plain = {"window_id": row.window_id, "track_id": track.track_id, "label": track.label}
+                writer.add({"example": numbers[row.window_id], **plain, "start_seconds": row.start, "audio": audio})
+
+
+def select_rows(groups: np.ndarray, number: int, selected: Sequence[int] = ()) -> np.ndarray:
+    """Indices of `number` windows (or of all, if there are fewer), from as many groups as possible.
+
+    Each is from the middle of its group's rows. If every group has one, the rest are evenly spaced over all rows.
+
+    Args:
+        groups: (windows,) label or recording of each window.
+        number: of windows.
+        selected: indices that are included.
+
+    Returns:
+        (number,) ascending.
     """
-    log_mel = LogMel(mel.sample_rate, mel.n_fft, mel.hop_length, mel.bands)
-
-    def read(piece: Piece) -> list[tuple[int, dict[str, Any], np.ndarray | None]]:
-        found = []
-        for row, audio in zip(piece.rows, heard(piece, mel.sample_rate, recordings), strict=True):
-            db = log_mel(audio)
-            peak = db.numpy().max()
-            below = (db - float(peak)).clamp_min_(-FLOOR_DB).half().contiguous().numpy()
-            kept = audio.copy() if row.window_id in wanted else None
-            found.append((row.window_id, {"peak_db": peak, "mel": below}, kept))
-        return found
-
-    torch.set_num_threads(1)
-    with ThreadPoolExecutor(cores()) as executor:
-        for rows in map_ordered(executor, read, pieces):
-            yield from rows
+    rows = list(selected)
+    new_groups = np.setdiff1d(groups, groups[rows])
+    for i in _evenly_spaced(len(new_groups), number - len(rows)):
+        members = np.flatnonzero(groups == new_groups[i])
+        rows.append(int(members[len(members) // 2]))
+    rest = np.setdiff1d(np.arange(len(groups)), rows)
+    return np.sort([*rows, *rest[_evenly_spaced(len(rest), number - len(rows))]]).astype(int)
 
 
-def mean_predictor(
-    mel: MelConfig, representations: Mapping[str, RepresentationConfig], cache: Path, batch_size: int
-) -> np.ndarray:
-    """(bands, frames) mean of the train windows on the common log-mel, in [0, 1].
-
-    It is known where a representation has the same settings; else it is one NaN, since train recordings are not decoded
-    again for it.
-    """
-    for name, config in representations.items():
-        if config.kind == "mel" and same(config, mel):
-            return mean_window(read_split(cache / name, "train"), batch_size)[0].numpy()
-    return np.full((1, 1), np.nan)
+def _evenly_spaced(size: int, number: int) -> np.ndarray:
+    """Up to `number` indices below `size`."""
+    number = min(max(0, number), size)
+    return ((np.arange(number) + 0.5) * size / max(1, number)).astype(int)

@@ -55,13 +55,20 @@ def load(raw: dict[str, Any] | None = None) -> Params:
     if len(set(params.seeds)) < len(params.seeds):
         raise ParamsError(f"{PARAMS_FILE}: seeds: each seed may stand there once (they are {params.seeds})")
     for name, model in params.models.items():
-        if model.representation not in params.representations:
-            hint = suggest(model.representation, params.representations)
-            raise ParamsError(
-                f"{PARAMS_FILE}: models.{name}.representation: there is no '{model.representation}'; {hint}"
-            )
-        problem = next(problems(model, params.representations[model.representation], params.windows.seconds), None)
+        representation = _representation(params, f"models.{name}.representation", model.representation)
+        problem = next(problems(model, representation, params.windows.seconds), None)
         if problem:
             raise ParamsError(f"{PARAMS_FILE}: models.{name}.{problem}")
         variant(raw, name)
+    mel = params.evaluate.mel
+    kind = _representation(params, "evaluate.mel", mel).kind
+    if kind != "mel":
+        raise ParamsError(f"{PARAMS_FILE}: evaluate.mel: {mel} is a {kind}; name a representation of kind mel")
     return params
+
+
+def _representation(params: Params, key: str, name: str) -> RepresentationConfig:
+    """The representation that `key` names."""
+    if name not in params.representations:
+        raise ParamsError(f"{PARAMS_FILE}: {key}: there is no '{name}'; {suggest(name, params.representations)}")
+    return params.representations[name]

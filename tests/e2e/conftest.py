@@ -25,10 +25,7 @@ TINY: dict[str, Any] = {
         "pca": {},
     },
     "train": {"epochs": 2, "warmup_steps": 2, "snapshots": 2},
-    "evaluate": {
-        "mel": {"sample_rate": 8000, "n_fft": 512, "hop_length": 256, "bands": 32},
-        **{"examples": 2, "heard": 2, "samples": 1, "griffin_lim_iterations": 2, "bootstrap": 20},
-    },
+    "evaluate": {"examples": 2, "heard": 2, "samples": 1, "griffin_lim_iterations": 2, "bootstrap": 20},
     "figures": {"dpi": 50},
     "runtime": {"device": "cpu", "workers": 1},  # starting a second one takes longer than it saves
     "tracking": {"enabled": False},  # importing MLflow takes a process of each stage longer than the stage's own work
