@@ -1,4 +1,4 @@
-"""Ways through the latent space: between which windows, and how evenly what is decoded changes along them."""
+"""Interpolation between the latents of two windows: pairs of windows, and how smoothly the decoded mel changes."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -14,33 +14,31 @@ from pipeline.dataset.split import Split
 from pipeline.evaluation.peak_normalised_mel import ToMel
 from pipeline.models.vae import VAE
 
-MODES = ("linear", "slerp")
-WALKS = 8  # that smoothness is the mean of
+METRICS = {"linear": "interpolation_smoothness", "slerp": "interpolation_smoothness_slerp"}  # by mode
+SCORED_PAIRS = 8
 
 
-def pairs(labels: Sequence[str], number: int) -> list[tuple[int, int]]:
-    """Up to `number` pairs of windows, of different labels as far as there are, each window in as few as can be.
+def select_pairs(labels: Sequence[str], number: int) -> list[tuple[int, int]]:
+    """Up to `number` pairs of windows with these labels, as indices.
 
-    Args:
-        labels: of the windows.
-        number: of pairs; there are fewer where the windows have no more.
+    Pairs of different labels come first, and each window is in as few pairs as possible.
     """
-    left = list(combinations(range(len(labels)), 2))
-    used: Counter[int] = Counter()
-    chosen: list[tuple[int, int]] = []
-    while left and len(chosen) < number:
-        best = min(left, key=lambda pair: (labels[pair[0]] == labels[pair[1]], used[pair[0]] + used[pair[1]]))
-        left.remove(best)
-        used.update(best)
-        chosen.append(best)
-    return chosen
+    remaining = list(combinations(range(len(labels)), 2))
+    uses: Counter[int] = Counter()
+    pairs: list[tuple[int, int]] = []
+    while remaining and len(pairs) < number:
+        best = min(remaining, key=lambda pair: (labels[pair[0]] == labels[pair[1]], uses[pair[0]] + uses[pair[1]]))
+        remaining.remove(best)
+        uses.update(best)
+        pairs.append(best)
+    return pairs
 
 
 def unevenness(mel: Tensor) -> float | None:
-    """Largest over mean step of a walk (steps, bands, frames); a step is the root mean square change of the values.
+    """Largest step over mean step of an interpolation (steps, bands, frames); a step is the RMS change of the values.
 
-    1 is an even walk; with n steps it is at most n, where all changes at once. None where nothing changes at all, or
-    values are no numbers.
+    1 if all steps are equal; with n steps at most n, where one step makes the whole change. None if nothing changes, or
+    a value is not finite.
     """
     steps = mel.double().diff(dim=0).square().flatten(1).mean(1).sqrt()
     mean = float(steps.mean())
@@ -49,30 +47,23 @@ def unevenness(mel: Tensor) -> float | None:
 
 @torch.no_grad()
 def score(model: VAE, test: Split, to_mel: ToMel, steps: int, device: torch.device) -> dict[str, float | None]:
-    """Walk between eight pairs of test windows, evenly spread and of different labels.
+    """Interpolate between eight pairs of evenly spaced test windows, of different labels where there are.
 
-    A model with a condition changes the label half-way, which is a step of its own.
-
-    Args:
-        model: in evaluation mode, on `device`.
-        test: where the ends come from.
-        to_mel: own windows (B, 1, *shape) to log-mels (B, bands, frames) in [0, 1], see `relative`.
-        steps: windows of a walk, both ends among them, 3 at least.
-        device: where it runs.
+    A conditional model changes the label half-way, which is a step of its own. `steps` counts the windows of an
+    interpolation with both ends, at least 3. The model is on `device`.
 
     Returns:
-        interpolation_smoothness and interpolation_smoothness_slerp: `unevenness`, the mean over the walks; None without
-        a latent, or of a single window.
+        interpolation_smoothness and interpolation_smoothness_slerp: mean `unevenness` over the pairs; None without a
+        latent, or with a single window.
     """
-    found: dict[str, list[float]] = {mode: [] for mode in MODES}
+    values: dict[str, list[float]] = {mode: [] for mode in METRICS}
     if model.latent_dims:
-        data = window_loader(test, device, model.labels)
-        rows = evenly_spaced(len(data), 2 * WALKS)
-        x, label = data.batch(rows)
-        for a, b in pairs(test.labels[rows.numpy()].tolist(), WALKS):
-            for mode in MODES:
-                walk = model.interpolate(x[a], x[b], steps, mode, label[[a, b]])
-                uneven = unevenness(to_mel(walk))
-                found[mode] += [] if uneven is None else [uneven]
-    means = [float(np.mean(found[mode])) if found[mode] else None for mode in MODES]
-    return dict(zip(("interpolation_smoothness", "interpolation_smoothness_slerp"), means, strict=True))
+        loader = window_loader(test, device, model.labels)
+        rows = evenly_spaced(len(loader), 2 * SCORED_PAIRS)
+        x, label = loader.batch(rows)
+        for a, b in select_pairs(test.labels[rows.numpy()].tolist(), SCORED_PAIRS):
+            for mode in METRICS:
+                value = unevenness(to_mel(model.interpolate(x[a], x[b], steps, mode, label[[a, b]])))
+                if value is not None:
+                    values[mode].append(value)
+    return {name: float(np.mean(values[mode])) if values[mode] else None for mode, name in METRICS.items()}

@@ -1,6 +1,7 @@
-"""What a latent is used for: which dimensions hold information, how many directions it varies in, which codes occur."""
+"""How the test windows use the latent space: KL and variance by dimension, principal components, codes."""
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 import pandas as pd
@@ -8,109 +9,104 @@ import torch
 from torch import Tensor
 
 from pipeline.losses import kl
+from pipeline.metrics.bootstrap import bootstrap_mean, track_means
 from pipeline.models.bottlenecks import Bottleneck, Code
-from pipeline.models.collapse import ACTIVE, LatentUsage
-from pipeline.models.priors.base import GaussianMixture
+from pipeline.models.collapse import ACTIVE_UNIT_VARIANCE, LatentUsage
+from pipeline.models.priors.mixture import GaussianMixture
 
-SHARES = (80, 90, 95, 99)  # per cent of the variance
+VARIANCE_PERCENTS = (80, 90, 95, 99)
+ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
-class Space:
-    """The latent space of a model, as the test windows use it.
+class LatentSpace:
+    """Latent space of a model, measured on the test windows.
 
     Attributes:
-        numbers: see `numbers`.
-        tables: dimensions or codes, see there: which of them a model has.
+        numbers: see `variance_numbers`.
+        tables: by file name, whichever the model has: dimensions, codes.
     """
 
     numbers: dict[str, float | None]
     tables: dict[str, pd.DataFrame]
 
 
-class Nats:
-    """Gathers, batch by batch, the mean KL of each latent dimension from the posteriors (codes without noise).
+class DimensionKL:
+    """Mean KL of each latent dimension over batches of posteriors.
 
-    For a dimension of a lower level of a hierarchy it is that under the prior which the mean of the upper one gives.
+    In a hierarchy, the prior of a lower level is the one that the mean of the upper level gives.
     """
 
     def __init__(self, bottleneck: Bottleneck) -> None:
-        # From a mixture, the KL of a vector is no sum over its dimensions; a codebook and a baseline have none.
-        plain = not isinstance(getattr(bottleneck, "learned", None), GaussianMixture)
-        self.known = plain and bottleneck.codebook is None and not bottleneck.baseline
+        # The KL from a mixture is no sum over dimensions; a codebook and a baseline have no KL by dimension.
+        is_mixture = isinstance(getattr(bottleneck, "learned", None), GaussianMixture)
+        self.is_defined = not is_mixture and bottleneck.codebook_size is None and not bottleneck.baseline
         self.total = torch.zeros(bottleneck.latent_dims, dtype=torch.float64)
         self.count = 0
 
     def add(self, code: Code) -> None:
-        """The code of a batch."""
-        if self.known:
+        """Add the code of a batch, without noise."""
+        if self.is_defined:
             self.total += kl.divergence(code).sum(0).cpu().double()
             self.count += len(code.mean)
 
     def mean(self) -> np.ndarray:
-        """(latent_dims,) nats; NaN where it cannot be told by dimension."""
-        found: np.ndarray = (self.total / self.count if self.known else self.total * torch.nan).numpy()
-        return found
+        """(latent_dims,) nats; NaN where the KL by dimension is not defined."""
+        nats: np.ndarray = (self.total / self.count if self.is_defined else self.total * torch.nan).numpy()
+        return nats
 
 
-def analyse(use: LatentUsage, nats: Nats, latents: np.ndarray) -> Space:
-    """What was gathered of all windows.
+def latent_space(usage: LatentUsage, nats: np.ndarray, means: np.ndarray) -> LatentSpace:
+    """Numbers and tables of the test windows.
 
     Args:
-        use: of their codes.
-        nats: likewise.
-        latents: (windows, latent_dims) their posterior means.
+        usage: with the codes of all windows.
+        nats: (latent_dims,) from `DimensionKL.mean`.
+        means: (windows, latent_dims) posterior means.
     """
-    means = whitened(use, latents)
-    found = {"dimensions": dimensions(use.bottleneck, means, nats.mean()), "codes": codes(use.counts)}
-    return Space(numbers(means), {name: table for name, table in found.items() if table is not None})
+    whitened = whitened_means(usage, means)
+    tables = {"dimensions": dimensions_table(usage.bottleneck, whitened, nats), "codes": codes_table(usage.counts)}
+    return LatentSpace(variance_numbers(whitened), {name: table for name, table in tables.items() if table is not None})
 
 
-def numbers(means: np.ndarray) -> dict[str, float | None]:
-    """How far and in how many directions latents spread.
+def whitened_means(usage: LatentUsage, means: np.ndarray) -> np.ndarray:
+    """(windows, latent_dims) in coordinates with a standard normal prior; with a codebook, `means` unchanged."""
+    return torch.cat(usage.means).cpu().numpy() if usage.means else means
+
+
+def variance_numbers(means: np.ndarray) -> dict[str, float | None]:
+    """How far latents vary, and in how many directions.
 
     Args:
-        means: (windows, D) posterior means, in coordinates in which the prior is standard normal.
+        means: (windows, D) from `whitened_means`.
 
     Returns:
         latent_std: standard deviation over windows, averaged over dimensions.
-        dims_80, dims_90, dims_95, dims_99: principal components that hold so many per cent of the variance; there are
-            no more of them than windows less one.
+        dims_80, dims_90, dims_95, dims_99: number of principal components with this percentage of the variance, at most
+            the number of windows minus 1.
 
-        None where nothing varies.
+        None if nothing varies.
     """
-    found: dict[str, float | None] = dict.fromkeys(("latent_std", *(f"dims_{share}" for share in SHARES)))
+    numbers: dict[str, float | None] = dict.fromkeys(("latent_std", *(f"dims_{p}" for p in VARIANCE_PERCENTS)))
     if not means.shape[1] or not np.isfinite(means).all():
-        return found
+        return numbers
     centred = means.astype(np.float64) - means.mean(axis=0, dtype=np.float64)
-    found["latent_std"] = float(centred.std(axis=0).mean())
+    numbers["latent_std"] = float(centred.std(axis=0).mean())
     variances = np.square(np.linalg.svd(centred, compute_uv=False))
     if variances.sum() > 0:
         explained = np.cumsum(variances) / variances.sum()
-        for share in SHARES:
-            found[f"dims_{share}"] = float(np.argmax(explained >= share / 100 - 1e-12) + 1)
-    return found
+        for percent in VARIANCE_PERCENTS:
+            numbers[f"dims_{percent}"] = float(np.argmax(explained >= percent / 100 - ROUNDING) + 1)
+    return numbers
 
 
-def whitened(use: LatentUsage, latents: np.ndarray) -> np.ndarray:
-    """(windows, latent_dims) posterior means where the prior is standard normal; as they are if they are codes."""
-    return torch.cat(use.means).cpu().numpy() if use.means else latents
+def dimensions_table(bottleneck: Bottleneck, means: np.ndarray, nats: np.ndarray) -> pd.DataFrame | None:
+    """dimensions.parquet, a row for each latent dimension; None for a baseline or a codebook.
 
-
-def dimensions(bottleneck: Bottleneck, means: np.ndarray, nats: np.ndarray) -> pd.DataFrame | None:
-    """A row of dimensions.parquet for each latent dimension; None of a baseline or a codebook.
-
-    Args:
-        bottleneck: of the model.
-        means: (windows, latent_dims) posterior means, in coordinates in which the prior is standard normal.
-        nats: (latent_dims,) as `Nats` has them.
-
-    Returns:
-        level ("" without a hierarchy), dimension (its place in the whole latent), kl (nats, mean over windows; null
-        where it cannot be told by dimension), variance (over windows, of the mean) and active (a variance above
-        `collapse.ACTIVE`).
+    Columns: level ("" without a hierarchy), dimension (index in the latent of all levels), kl (nats, mean over windows;
+    null if not defined), variance (of `means`, over windows) and active (a variance above `ACTIVE_UNIT_VARIANCE`).
     """
-    if bottleneck.baseline or bottleneck.codebook is not None:
+    if bottleneck.baseline or bottleneck.codebook_size is not None:
         return None
     levels = bottleneck.levels or {"": bottleneck.latent_dims}
     variance = means.var(axis=0, dtype=np.float64)
@@ -120,13 +116,38 @@ def dimensions(bottleneck: Bottleneck, means: np.ndarray, nats: np.ndarray) -> p
             "dimension": np.arange(bottleneck.latent_dims),
             "kl": nats,
             "variance": variance,
-            "active": variance > ACTIVE,
+            "active": variance > ACTIVE_UNIT_VARIANCE,
         }
     )
 
 
-def codes(counts: Tensor) -> pd.DataFrame | None:
-    """Rows of codes.parquet: code, and its count over all positions of the windows; None without a codebook."""
+def codes_table(counts: Tensor) -> pd.DataFrame | None:
+    """codes.parquet: code, and its count over all positions of the windows; None without a codebook."""
     if not len(counts):
         return None
     return pd.DataFrame({"code": np.arange(len(counts)), "count": counts.cpu().numpy()})
+
+
+def pca_errors(mse: np.ndarray, coordinates: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """(windows, K + 1) mean squared errors of PCA with 0, 1, ... K components.
+
+    The components are orthonormal: without one, the error grows by the square of the window's coordinate on it.
+
+    Args:
+        mse: (windows,) errors with all K components.
+        coordinates: (windows, K) latents.
+        shape: of a window.
+    """
+    squares = np.square(coordinates, dtype=np.float64) / prod(shape)
+    left_out = np.cumsum(squares[:, ::-1], axis=1)[:, ::-1]
+    return mse[:, None] + np.pad(left_out, ((0, 0), (0, 1)))
+
+
+def pca_sizes_table(errors: np.ndarray, track_ids: np.ndarray, groups: np.ndarray, resamples: int) -> pd.DataFrame:
+    """sizes.parquet: latent, mse, mse_low and mse_high, the mean over tracks and its 95 % bootstrap interval.
+
+    `errors` come from `pca_errors`; the bootstrap draws the same groups (windows,) for every size.
+    """
+    mse = bootstrap_mean(*track_means(errors, track_ids, groups), resamples)
+    columns = {"latent": np.arange(errors.shape[1]), "mse": mse.mean, "mse_low": mse.low, "mse_high": mse.high}
+    return pd.DataFrame(columns)

@@ -1,4 +1,4 @@
-"""A window of any representation as a log-mel relative to its own peak: to compare windows that have no original."""
+"""Log-mels relative to each window's own peak: they compare windows that have no original, such as samples."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,23 +16,24 @@ from pipeline.core.process import cores
 ToMel = Callable[[Tensor], Tensor]
 
 
-def to_mel(mel: MelConfig, representation: RepresentationConfig) -> ToMel:
+def peak_normalised_mel(mel: MelConfig, representation: RepresentationConfig) -> ToMel:
     """A function from windows (B, 1, *shape) to (B, bands, frames) on the CPU: 1 is the peak, 0 is 80 dB below.
 
-    A mel is returned as it is, not below 0, whatever its bands are. A waveform is resampled to the rate of `mel` and
-    brought to its own peak; silence is 0.
+    A mel stays as it is, clamped at 0, whatever its bands are. A waveform is resampled to the rate of `mel` and divided
+    by its own peak; silence is 0.
     """
     if representation.kind == "mel":
         return lambda x: x.squeeze(1).clamp_min(0).cpu()
-    log_mel, own = LogMel(mel.sample_rate, mel.n_fft, mel.hop_length, mel.bands), representation.sample_rate
-    lowest = 10 * log10(AMIN) + FLOOR_DB  # a peak below it would raise the log-mel's own floor above 0
+    log_mel = LogMel(mel.sample_rate, mel.n_fft, mel.hop_length, mel.bands)
+    rate = representation.sample_rate
+    lowest_peak_db = 10 * log10(AMIN) + FLOOR_DB  # a lower peak would raise the log-mel's own floor above 0
 
-    def convert(x: Tensor) -> Tensor:
+    def to_mel(x: Tensor) -> Tensor:
         with ThreadPoolExecutor(cores()) as executor:
-            rows = x.squeeze(1).cpu().numpy()
-            found = executor.map(lambda row: log_mel(resample(row, own, mel.sample_rate)), rows)
-            db = torch.stack(list(found))
-        unit: Tensor = to_unit_(below_peak_(db, lowest), "mel")
+            waveforms = x.squeeze(1).cpu().numpy()
+            mels = executor.map(lambda waveform: log_mel(resample(waveform, rate, mel.sample_rate)), waveforms)
+            db = torch.stack(list(mels))
+        unit: Tensor = to_unit_(below_peak_(db, lowest_peak_db), "mel")
         return unit
 
-    return convert
+    return to_mel

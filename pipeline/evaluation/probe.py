@@ -1,4 +1,4 @@
-"""Does the latent of a window tell its label? Judged by classifiers that learn from train windows alone."""
+"""Does the latent of a window predict its label? Two classifiers learn it from train windows alone."""
 
 from typing import NamedTuple
 
@@ -11,18 +11,18 @@ from pipeline.dataset.sampler import evenly_spaced
 from pipeline.dataset.split import Split
 from pipeline.models.vae import VAE
 
-WINDOWS = 4000  # of the train split, at most, evenly spread
+MAX_TRAIN_WINDOWS = 4000
 NEIGHBOURS = 5
-LEAST = 1e-12  # share of the largest variance below which rounding decides a direction
+RANK_TOLERANCE = 1e-12  # relative to the largest variance; below it, rounding decides a direction
 
 
-class Probed(NamedTuple):
-    """What the probes found.
+class ProbeScores(NamedTuple):
+    """Results of the probes.
 
     Attributes:
-        windows: probe_accuracy and knn_accuracy, (test windows,) each: 1 where the window is named rightly, else 0. All
-            NaN where there is nothing to tell: no latent, a single label in training, or latents that are no numbers.
-        numbers: silhouette; None where it has no meaning.
+        windows: probe_accuracy and knn_accuracy, (test windows,) each: 1 where the predicted label is right, else 0.
+            All NaN without a latent, with a single label in training, or with latents that are not finite.
+        numbers: silhouette; None where it is not defined.
     """
 
     windows: dict[str, np.ndarray]
@@ -30,88 +30,92 @@ class Probed(NamedTuple):
 
 
 def score(
-    model: VAE, train: Split, test: Split, batch_size: int, device: torch.device, known: np.ndarray | None = None
-) -> Probed:
+    model: VAE,
+    train: Split,
+    test: Split,
+    batch_size: int,
+    device: torch.device,
+    test_means: np.ndarray | None = None,
+) -> ProbeScores:
     """Probe the posterior means of a model.
 
-    They are taken without the label: a variant with a condition is told "not known", since what it is told is in its
-    latent. (With the label, the statistics of the other labels that are taken off a window would name it.)
+    A conditional model encodes with the label "not known". With the true label, its condition would subtract that
+    label's statistics, and the latent of a window would show which ones.
 
     Args:
-        model: in evaluation mode, on `device`.
-        train: windows that the probes learn from, at most 4,000 of them, evenly spread.
-        test: windows that they name.
+        model: on `device`.
+        train: the probes learn from at most 4,000 of its windows, evenly spaced.
+        test: the probes predict the labels of all its windows.
         batch_size: of the encoder.
-        device: where it runs.
-        known: (test windows, latent_dims) posterior means, if there are some already; a model with a condition does not
-            use them.
+        device: of the model.
+        test_means: (test windows, latent_dims) posterior means, if already computed; a conditional model ignores them.
     """
-    data = window_loader(train, device)
-    shown = evenly_spaced(len(data), WINDOWS)
-    if known is None or model.condition is not None:
-        known = means(model, window_loader(test, device), torch.arange(len(test)), batch_size)
-    labels = train.labels[data.row[shown].numpy()]
-    return probe(means(model, data, shown, batch_size), labels, known, test.labels)
+    loader = window_loader(train, device)
+    train_index = evenly_spaced(len(loader), MAX_TRAIN_WINDOWS)
+    if test_means is None or model.condition is not None:
+        test_means = posterior_means(model, window_loader(test, device), torch.arange(len(test)), batch_size)
+    train_labels = train.labels[loader.row[train_index].numpy()]
+    return probe(posterior_means(model, loader, train_index, batch_size), train_labels, test_means, test.labels)
 
 
 @torch.no_grad()
-def means(model: VAE, data: WindowLoader, index: torch.Tensor, batch_size: int) -> np.ndarray:
-    """(N, latent_dims) posterior means of the windows at `index` (N,), of no known label."""
-    parts = [model.encode(data.batch(rows).x).mean.cpu() for rows in index.split(batch_size)]
-    found: np.ndarray = torch.cat(parts).numpy()
-    return found
+def posterior_means(model: VAE, loader: WindowLoader, index: torch.Tensor, batch_size: int) -> np.ndarray:
+    """(N, latent_dims) posterior means of the windows at `index` (N,), encoded without a label."""
+    parts = [model.encode(loader.batch(rows).x).mean.cpu() for rows in index.split(batch_size)]
+    means: np.ndarray = torch.cat(parts).numpy()
+    return means
 
 
-def probe(train: np.ndarray, train_labels: np.ndarray, test: np.ndarray, test_labels: np.ndarray) -> Probed:
-    """Name the rows of `test` by what can be learnt from `train`, both (rows, D), and see how they lie by label.
+def probe(train: np.ndarray, train_labels: np.ndarray, test: np.ndarray, test_labels: np.ndarray) -> ProbeScores:
+    """Learn labels from the latents `train` and predict those of `test`, both (rows, D).
 
-    All three look at latents standardised by the train rows, a dimension that does not vary left out of account. A
-    latent that is a sequence is taken as it is, so that it tells a label only by what lies at the same place in all
-    windows: codes of a waveform, which follow its phase, hardly do.
+    All three scores use latents standardised by the train rows, without dimensions that do not vary. A latent that is a
+    sequence is flattened, so it predicts a label only by values at the same position of every window. Codes of a
+    waveform follow its phase, and so hardly do.
 
-    - probe_accuracy: of a multinomial logistic regression with scikit-learn's penalty (L2, C = 1), a linear probe.
-    - knn_accuracy: of a vote of the five nearest train rows.
+    - probe_accuracy: multinomial logistic regression with scikit-learn's penalty (L2, C = 1), a linear probe.
+    - knn_accuracy: vote of the five nearest train rows.
     - silhouette: mean over the test rows of (b - a) / max(a, b), a the mean distance to rows of the same label, b to
-        those of the nearest other one (Rousseeuw 1987); from -1 to 1. None with fewer than two labels or with as many
-        labels as rows.
+      rows of the nearest other label (Rousseeuw 1987); from -1 to 1. None with fewer than two labels, or with as many
+      labels as rows.
     """
-    from sklearn.linear_model import LogisticRegression  # takes two seconds
+    from sklearn.linear_model import LogisticRegression  # takes two seconds to import
     from sklearn.metrics import silhouette_score
     from sklearn.neighbors import KNeighborsClassifier
     from sklearn.preprocessing import StandardScaler
 
     train_labels, test_labels = train_labels.astype(str), test_labels.astype(str)
-    unknown = np.full(len(test), np.nan)
-    windows = {"probe_accuracy": unknown, "knn_accuracy": unknown}
+    undefined = np.full(len(test), np.nan)
+    windows = {"probe_accuracy": undefined, "knn_accuracy": undefined}
     numbers: dict[str, float | None] = {"silhouette": None}
     if not train.shape[1] or not (np.isfinite(train).all() and np.isfinite(test).all()):
-        return Probed(windows, numbers)
+        return ProbeScores(windows, numbers)
     scaler = StandardScaler().fit(train.astype(np.float64))
-    known, unseen = scaler.transform(train.astype(np.float64)), scaler.transform(test.astype(np.float64))
+    train, test = scaler.transform(train.astype(np.float64)), scaler.transform(test.astype(np.float64))
     if 2 <= len(set(test_labels)) < len(test):
-        numbers["silhouette"] = float(silhouette_score(unseen, test_labels))
+        numbers["silhouette"] = float(silhouette_score(test, test_labels))
     if len(set(train_labels)) >= 2:
-        known, unseen = spanned(known, unseen)
+        train, test = project_to_span(train, test)
         for name, classifier in (
             ("probe_accuracy", LogisticRegression(max_iter=1000)),
-            ("knn_accuracy", KNeighborsClassifier(min(NEIGHBOURS, len(known)))),
+            ("knn_accuracy", KNeighborsClassifier(min(NEIGHBOURS, len(train)))),
         ):
-            said = classifier.fit(known, train_labels).predict(unseen)
-            windows[name] = (said == test_labels).astype(np.float64)
-    return Probed(windows, numbers)
+            predicted = classifier.fit(train, train_labels).predict(test)
+            windows[name] = (predicted == test_labels).astype(np.float64)
+    return ProbeScores(windows, numbers)
 
 
-def spanned(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both in coordinates on an orthonormal basis of what the train rows span, where that has fewer dimensions.
+def project_to_span(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both in coordinates on an orthonormal basis of the span of the train rows, if that has fewer dimensions.
 
-    Neither probe changes by it: the weights of a regression with an L2 penalty lie in the span, and what a test row has
-    outside of it is the same distance from all train rows. But 1,900 numbers of 500 windows become 500.
+    Neither probe changes: the weights of a regression with an L2 penalty lie in the span, and the part of a test row
+    outside the span adds the same to its distance from every train row. But 1,900 numbers of 500 windows become 500.
     """
     if train.shape[1] <= len(train):
         return train, test
     values, vectors = np.linalg.eigh(train @ train.T)
-    if values[-1] < LEAST:  # all train rows are one point, as where a codebook has collapsed to one code
+    if values[-1] < RANK_TOLERANCE:  # all train rows are equal, as with a codebook that collapsed to one code
         return np.zeros((len(train), 1)), np.zeros((len(test), 1))
-    kept = values > LEAST * values[-1]
-    basis = train.T @ (vectors[:, kept] / np.sqrt(values[kept]))
+    significant = values > RANK_TOLERANCE * values[-1]
+    basis = train.T @ (vectors[:, significant] / np.sqrt(values[significant]))
     return train @ basis, test @ basis

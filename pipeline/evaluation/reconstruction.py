@@ -1,4 +1,4 @@
-"""The one way in which every variant is scored: test windows, posterior mean, metrics per window first."""
+"""Scores the reconstructions of the test windows: the same way for every variant, from the posterior mean."""
 
 from dataclasses import dataclass
 from math import log, pi, prod
@@ -7,127 +7,133 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.dataset.batches import WindowLoader, fixed_noise
-from pipeline.dataset.loader import window_loader
+from pipeline.dataset.batches import WindowLoader
+from pipeline.dataset.loader import mean_window, window_loader
+from pipeline.dataset.sampler import fixed_noise
 from pipeline.dataset.split import Split
-from pipeline.evaluation.latent_space import Nats, Space, analyse
+from pipeline.evaluation.latent_space import DimensionKL, LatentSpace, latent_space
 from pipeline.losses import kl
 from pipeline.metrics import measures
-from pipeline.metrics.predictors import mean_window
 from pipeline.models.collapse import LatentUsage
 from pipeline.models.vae import VAE
-from pipeline.reference.common_scores import CommonScores
+from pipeline.reference.common_scores import CommonScorer
+
+MIN_LIKELIHOOD_VARIANCE = 1e-8
 
 
 @dataclass(frozen=True)
-class Scores:
-    """Of one seed.
+class ReconstructionScores:
+    """Scores of one model.
 
     Attributes:
-        windows: a (windows,) array per metric.
-        latents: (windows, latent_dims) float32, the posterior means.
-        use: what tells a collapse, see `collapse.LatentUsage.numbers`.
-        space: what the latent is used for.
-        errors: (windows, bands) squared errors on the common log-mel.
-        audio: (H, samples) float32 at the common rate, the reconstructions that are heard.
+        windows: by metric, (windows,) each.
+        latents: (windows, latent_dims) float32 posterior means.
+        usage: numbers that show a collapse, see `collapse.LatentUsage.metrics`.
+        space: see `latent_space`.
+        band_errors: (windows, bands) squared errors on the common log-mel.
+        audio: (H, samples) float32 at the common rate, the reconstructions that are scored on audio.
     """
 
     windows: dict[str, np.ndarray]
     latents: np.ndarray
-    use: dict[str, float]
-    space: Space
-    errors: np.ndarray
+    usage: dict[str, float]
+    space: LatentSpace
+    band_errors: np.ndarray
     audio: np.ndarray
 
 
 @torch.no_grad()
-def score(model: VAE, test: Split, valid: Split, shared: CommonScores, batch_size: int, device: torch.device) -> Scores:
-    """Reconstruct every test window.
+def score(
+    model: VAE, test: Split, valid: Split, scorer: CommonScorer, batch_size: int, device: torch.device
+) -> ReconstructionScores:
+    """Reconstruct and score every test window.
 
-    All distances are of the reconstruction from the posterior's mean: on the variant's own scale (`own`), on the common
-    log-mel and on audio (`shared`). kl is in nats per window, summed over the latent; elbo in nats per window, at one
-    draw from the posterior (fixed by a seed), under a Gaussian likelihood whose variance is the mean squared error of
-    such draws on the validation split: the same for every variant whatever it was trained with. Where no analytic KL is
-    known, it is taken at that draw. A baseline has neither: both are NaN.
+    Distances compare the reconstruction from the posterior mean with the original: on the variant's own scale
+    (`own_scale_metrics`), on the common log-mel and on audio (`scorer`).
 
-    Args:
-        model: in evaluation mode, on `device`.
-        test: windows that no part of training has seen.
-        valid: windows that set the likelihood's variance.
-        shared: scores on what all variants have in common; new for each model.
-        batch_size: of the forward pass.
-        device: where it runs.
+    kl and elbo are in nats per window, summed over the latent. elbo uses one draw from the posterior, with a fixed
+    seed, and a Gaussian likelihood. The likelihood's variance is the mean squared error of such draws on the validation
+    split: the same rule for every variant, whatever its loss was. kl uses that draw where it has no closed form. A
+    baseline has neither: both are NaN.
+
+    The model is on `device`; `scorer` is a new one.
     """
-    data = window_loader(test, device, model.labels)
+    loader = window_loader(test, device, model.labels)
     columns: dict[str, list[Tensor]] = {}
     latents: list[Tensor] = []
-    use, nats_of_dimensions = LatentUsage(model.bottleneck), Nats(model.bottleneck)
-    for x, label in data.batches(batch_size):
+    usage, dimension_kl = LatentUsage(model.bottleneck), DimensionKL(model.bottleneck)
+    start = 0
+    for x, label in loader.batches(batch_size):
         y, code = model(x, None, label)
-        done = sum(map(len, latents))
-        for name, values in own(y.squeeze(1), x.squeeze(1), shared.common.representation.sample_rate).items():
+        rate = scorer.common.representation.sample_rate
+        for name, values in own_scale_metrics(y.squeeze(1), x.squeeze(1), rate).items():
             columns.setdefault(name, []).append(values)
-        shared.add(y.squeeze(1), None if test.peak_db is None else test.peak_db[done : done + len(x)])
+        scorer.add(y.squeeze(1), None if test.peak_db is None else test.peak_db[start : start + len(x)])
+        start += len(x)
         latents.append(code.mean)
-        use.add(x, y, code)
-        nats_of_dimensions.add(code)
+        usage.add(x, y, code)
+        dimension_kl.add(code)
     windows = {name: torch.cat(parts).cpu().double().numpy() for name, parts in columns.items()}
     if model.bottleneck.baseline:
         windows["kl"] = windows["elbo"] = np.full(len(test), np.nan)
     else:
-        variance = (
-            _drawn(model, window_loader(valid, device, model.labels), batch_size)[0].mean().clamp_min(1e-8).item()
-        )
-        errors, nats = (values.cpu().double().numpy() for values in _drawn(model, data, batch_size))
+        valid_errors, _ = _posterior_draws(model, window_loader(valid, device, model.labels), batch_size)
+        variance = valid_errors.mean().clamp_min(MIN_LIKELIHOOD_VARIANCE).item()
+        errors, nats = (values.cpu().double().numpy() for values in _posterior_draws(model, loader, batch_size))
         windows["kl"] = nats
         windows["elbo"] = -0.5 * prod(test.shape) * (errors / variance + log(2 * pi * variance)) - nats
-    found = shared.finish()
+    common_scores = scorer.finish()
     means = torch.cat(latents).cpu().numpy()
-    space = analyse(use, nats_of_dimensions, means)
-    return Scores(windows | found.windows, means, use.numbers(), space, found.errors, found.audio)
+    return ReconstructionScores(
+        windows=windows | common_scores.windows,
+        latents=means,
+        usage=usage.metrics(),
+        space=latent_space(usage, dimension_kl.mean(), means),
+        band_errors=common_scores.errors,
+        audio=common_scores.audio,
+    )
 
 
-def own(y: Tensor, x: Tensor, rate: int) -> dict[str, Tensor]:
-    """(B,) of each metric of reconstructions and originals on the variant's own scale.
+def own_scale_metrics(y: Tensor, x: Tensor, rate: int) -> dict[str, Tensor]:
+    """(B,) for each metric on the variant's own scale.
 
     Args:
-        y: (B, bands, frames) or (B, samples).
-        x: likewise.
-        rate: of a waveform, in Hz.
+        y: reconstructions, mels (B, bands, frames) or waveforms (B, samples).
+        x: originals, of the same shape.
+        rate: Hz, of a waveform.
     """
-    low = 0.0 if x.dim() == 3 else -1.0
-    found = {
+    is_waveform = x.dim() == 2
+    metrics = {
         "mse": measures.mse(y, x),
         "cosine_similarity": measures.cosine_similarity(y, x),
-        "out_of_range": measures.out_of_range(y, low),
+        "out_of_range": measures.out_of_range(y, -1.0 if is_waveform else 0.0),
     }
-    if x.dim() == 2:
-        found["si_sdr"] = measures.si_sdr(y, x)
-        found["stft_distance"] = measures.stft_distance(y, x)
-        found["log_spectral_distance"] = measures.log_spectral_distance(y, x, rate)
-    return found
+    if is_waveform:
+        metrics["si_sdr"] = measures.si_sdr(y, x)
+        metrics["stft_distance"] = measures.stft_distance(y, x)
+        metrics["log_spectral_distance"] = measures.log_spectral_distance(y, x, rate)
+    return metrics
 
 
-def _drawn(model: VAE, data: WindowLoader, batch_size: int) -> tuple[Tensor, Tensor]:
-    """(windows,) mean squared error at one draw from each window's posterior, and (windows,) nats of the KL."""
-    noise = fixed_noise(len(data), model.latent_dims).to(data.device).split(batch_size)
+def _posterior_draws(model: VAE, loader: WindowLoader, batch_size: int) -> tuple[Tensor, Tensor]:
+    """(windows,) mean squared error with one draw from each posterior, and (windows,) KL in nats."""
+    noise = fixed_noise(len(loader), model.latent_dims).to(loader.device).split(batch_size)
     errors, nats = [], []
-    for (x, label), draw in zip(data.batches(batch_size), noise, strict=True):
-        y, code = model(x, draw, label)
+    for (x, label), batch_noise in zip(loader.batches(batch_size), noise, strict=True):
+        y, code = model(x, batch_noise, label)
         errors.append(measures.mse(y, x))
         nats.append(kl.divergence(code).sum(1))
     return torch.cat(errors), torch.cat(nats)
 
 
-def baselines(train: Split, test: Split, batch_size: int) -> dict[str, np.ndarray]:
-    """(windows,) test errors of two predictors that see nothing: the train split's mean window, and zero.
+def constant_predictors(train: Split, test: Split, batch_size: int) -> dict[str, np.ndarray]:
+    """(windows,) test errors of two predictors that ignore the window: the train split's mean window, and zero.
 
     Zero is silence: 80 dB below the peak for a mel, the zero signal for a waveform.
     """
-    cpu = torch.device("cpu")
-    seen = mean_window(train, batch_size)
-    found: dict[str, list[Tensor]] = {"mse_mean": [], "mse_zero": []}
-    for x, _ in window_loader(test, cpu).batches(batch_size):
-        found["mse_mean"].append(measures.mse(seen.expand_as(x), x))
-        found["mse_zero"].append(measures.mse(torch.zeros_like(x), x))
-    return {name: torch.cat(parts).double().numpy() for name, parts in found.items()}
+    mean = mean_window(train, batch_size)
+    errors: dict[str, list[Tensor]] = {"mse_mean": [], "mse_zero": []}
+    for x, _ in window_loader(test, torch.device("cpu")).batches(batch_size):
+        errors["mse_mean"].append(measures.mse(mean.expand_as(x), x))
+        errors["mse_zero"].append(measures.mse(torch.zeros_like(x), x))
+    return {name: torch.cat(parts).double().numpy() for name, parts in errors.items()}

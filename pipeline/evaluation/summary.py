@@ -1,4 +1,4 @@
-"""From metrics per window, and numbers per seed, to one row per variant."""
+"""Aggregates scores of windows and seeds to metrics.json of a variant."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,8 +9,8 @@ import pandas as pd
 from pipeline.metrics.aggregate import aggregate
 from pipeline.models import collapse
 
-# Numbers per seed. What a variant cannot have is null: with a codebook or without, of waveforms, with a condition.
-OF_SEEDS = (
+# Numbers of each seed. A variant that cannot have one has null: most need a certain bottleneck, kind or condition.
+SEED_NUMBERS = (
     *("active_units", "active_share", "active_units_z1", "active_units_z2", "active_share_z1", "active_share_z2"),
     *("perplexity", "perplexity_share", "variance_ratio", "latent_std"),
     *("dims_80", "dims_90", "dims_95", "dims_99", "silhouette"),
@@ -21,71 +21,72 @@ OF_SEEDS = (
 )
 
 
-def tracks(windows: pd.DataFrame) -> dict[str, list[Any]]:
-    """What two variants are compared by, recording by recording: track_id, group, mse and mel_mse; None for NaN."""
-    found = windows.groupby("track_id", as_index=False).agg({"group": "first", "mse": "mean", "mel_mse": "mean"})
-    plain = found.astype(object).where(found.notna(), None)
-    return {str(name): plain[name].tolist() for name in plain}
+def track_scores(windows: pd.DataFrame) -> dict[str, list[Any]]:
+    """Scores by track, to compare two variants: track_id, group, mse and mel_mse, with None for NaN."""
+    tracks = windows.groupby("track_id", as_index=False).agg({"group": "first", "mse": "mean", "mel_mse": "mean"})
+    columns = tracks.astype(object).where(tracks.notna(), None)
+    return {str(name): columns[name].tolist() for name in columns}
 
 
-def metrics(
-    windows: pd.DataFrame, seeds: list[dict[str, Any]], about: Mapping[str, Any], resamples: int
+def variant_metrics(
+    windows: pd.DataFrame, seeds: list[dict[str, Any]], model: Mapping[str, Any], resamples: int
 ) -> dict[str, Any]:
     """metrics.json of a variant.
 
     Args:
-        windows: all seeds' rows of windows.parquet, with the columns of `aggregate.PREDICTORS`.
-        seeds: for each seed "seed" and any of `OF_SEEDS`; the means over seeds are kept, None where one seed has none.
-        about: latent_dims, parameters, reach_hz, and baseline: whether it is one, which is neither collapsed nor not.
+        windows: rows of windows.parquet of all seeds, with the columns of `aggregate.PREDICTORS`.
+        seeds: for each seed "seed" and any of `SEED_NUMBERS`. The result has the mean over seeds, or None if one seed
+            has none.
+        model: latent_dims, parameters, reach_hz and baseline. A baseline has null for collapsed.
         resamples: of the bootstrap.
     """
-    result: dict[str, Any] = aggregate(windows, resamples) | dict.fromkeys(OF_SEEDS)
+    metrics: dict[str, Any] = aggregate(windows, resamples) | dict.fromkeys(SEED_NUMBERS)
     for name in seeds[0].keys() - {"seed"}:
-        value = np.mean([np.array(s[name], float) for s in seeds])
-        result[name] = None if np.isnan(value) else float(value)
-    nats = windows.groupby("seed")["kl"].mean()
-    reason = _told({s["seed"]: collapse.reason(s | {"kl": nats[s["seed"]]}) for s in seeds})
-    flat = _told({s["seed"]: collapse.flat(s) for s in seeds})
-    labels = windows.drop_duplicates("track_id")["label"]  # recordings weigh alike, as in the accuracies
-    return result | {
-        **about,
-        "collapsed": None if about["baseline"] else reason is not None,
-        "collapse_reason": None if about["baseline"] else reason,
-        "samples_flat": flat is not None if "sample_variance_ratio" in seeds[0] else None,
-        "samples_flat_reason": flat,
-        "chance": float(labels.value_counts(normalize=True).max()),
+        value = np.mean([np.array(numbers[name], float) for numbers in seeds])
+        metrics[name] = None if np.isnan(value) else float(value)
+    kl = windows.groupby("seed")["kl"].mean()
+    collapse_reason = _join({s["seed"]: collapse.why_collapsed(s | {"kl": kl[s["seed"]]}) for s in seeds})
+    flat_reason = _join({s["seed"]: collapse.why_flat(s) for s in seeds})
+    track_labels = windows.drop_duplicates("track_id")["label"]  # tracks weigh the same, as in the accuracies
+    return metrics | {
+        **model,
+        "collapsed": None if model["baseline"] else collapse_reason is not None,
+        "collapse_reason": None if model["baseline"] else collapse_reason,
+        "samples_flat": flat_reason is not None if "sample_variance_ratio" in seeds[0] else None,
+        "samples_flat_reason": flat_reason,
+        "chance": float(track_labels.value_counts(normalize=True).max()),
         "tracks": int(windows["track_id"].nunique()),
         "groups": int(windows["group"].nunique()),
         "windows": int(windows["window_id"].nunique()),
-        "seeds": [s["seed"] for s in seeds],
+        "seeds": [numbers["seed"] for numbers in seeds],
     }
 
 
-def _told(reasons: dict[int, str | None]) -> str | None:
-    """Why, of all seeds; each is named where there are several."""
-    found = [f"seed {seed}: {why}" if len(reasons) > 1 else why for seed, why in reasons.items() if why]
-    return "; ".join(found) or None
+def _join(reasons: dict[int, str | None]) -> str | None:
+    """The reasons of all seeds in one text, which names the seeds if there are several."""
+    named = [f"seed {seed}: {reason}" if len(reasons) > 1 else reason for seed, reason in reasons.items() if reason]
+    return "; ".join(named) or None
 
 
-def line(result: Mapping[str, Any]) -> str:
-    """metrics.json in a line."""
-    if result["mse"] is None:
-        return f"the reconstructions are no numbers; COLLAPSED: {result['collapse_reason']}"
+def summary_line(metrics: Mapping[str, Any]) -> str:
+    """The main values of metrics.json in a line."""
+    if metrics["mse"] is None:
+        return f"the reconstructions are not finite; COLLAPSED: {metrics['collapse_reason']}"
     parts = [
-        f"test mse {result['mse']:.5f} (train mean {result['mse_mean']:.5f}, zero {result['mse_zero']:.5f})",
-        f"cosine {result['cosine_similarity']:.3f}",
-        f"common mel mse {result['mel_mse']:.5f}",
+        f"test mse {metrics['mse']:.5f} (train mean {metrics['mse_mean']:.5f}, zero {metrics['mse_zero']:.5f})",
+        f"cosine {metrics['cosine_similarity']:.3f}",
+        f"common mel mse {metrics['mel_mse']:.5f}",
     ]
-    if result["kl"] is not None:
-        parts.append(f"kl {result['kl']:.1f} nats")
-    if result["perplexity"] is not None:
-        parts.append(f"perplexity {result['perplexity_share']:.0%} of the codebook")
-    elif result["active_units"] is not None:
-        parts.append(f"{result['active_units']:g} of {result['latent_dims']} units active")
-    if result["probe_accuracy"] is not None:
-        parts.append(f"probe {result['probe_accuracy']:.0%} (chance {result['chance']:.0%})")
-    if result["transfer_accuracy"] is not None:
-        parts.append(f"transfer {result['transfer_accuracy']:.0%} (chance {result['transfer_chance']:.0%})")
-    collapsed = f"; COLLAPSED: {result['collapse_reason']}" if result["collapsed"] else ""
-    flat = f"; SAMPLES FLAT: {result['samples_flat_reason']}" if result["samples_flat"] else ""
+    if metrics["kl"] is not None:
+        parts.append(f"kl {metrics['kl']:.1f} nats")
+    if metrics["perplexity"] is not None:
+        parts.append(f"perplexity {metrics['perplexity_share']:.0%} of the codebook")
+    elif metrics["active_units"] is not None:
+        parts.append(f"{metrics['active_units']:g} of {metrics['latent_dims']} units active")
+    if metrics["probe_accuracy"] is not None:
+        parts.append(f"probe {metrics['probe_accuracy']:.0%} (chance {metrics['chance']:.0%})")
+    if metrics["transfer_accuracy"] is not None:
+        parts.append(f"transfer {metrics['transfer_accuracy']:.0%} (chance {metrics['transfer_chance']:.0%})")
+    collapsed = f"; COLLAPSED: {metrics['collapse_reason']}" if metrics["collapsed"] else ""
+    flat = f"; SAMPLES FLAT: {metrics['samples_flat_reason']}" if metrics["samples_flat"] else ""
     return ", ".join(parts) + collapsed + flat

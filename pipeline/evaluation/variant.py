@@ -1,0 +1,145 @@
+"""Evaluates a variant: scores the model of each seed, writes data/evaluation/<variant>/."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+from pydantic import TypeAdapter
+
+from pipeline.audio.representation import RepresentationConfig
+from pipeline.core import arrays, workspace
+from pipeline.core.distributed import pick_device
+from pipeline.core.params import RuntimeConfig, read_section
+from pipeline.dataset.split import read_split, read_stats
+from pipeline.evaluation.examples import save_examples
+from pipeline.evaluation.latent_space import pca_errors, pca_sizes_table
+from pipeline.evaluation.peak_normalised_mel import peak_normalised_mel
+from pipeline.evaluation.reconstruction import constant_predictors
+from pipeline.evaluation.seed import EvaluationSetup, SeedScores, score_seed
+from pipeline.evaluation.summary import summary_line, track_scores, variant_metrics
+from pipeline.metrics import embedding
+from pipeline.metrics.config import EvaluateConfig
+from pipeline.models import store
+from pipeline.models.vae import VAE
+from pipeline.reference.read import read_reference
+from pipeline.training.config import check_trained, seeds, variant, weight_settings
+
+
+class RunRecorder(Protocol):
+    """Records the evaluation of one seed as part of the run of its training."""
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Variant, seed, fingerprint and run_id: what run.json holds."""
+
+    def log_results(self, metrics: dict[str, Any], tracks: dict[str, list[Any]]) -> dict[str, Any]:
+        """Log metrics and scores by track; return what results.json holds of them."""
+
+
+# Opens the run of the model in a folder. True for the first seed: its model and pictures stand for the variant.
+OpenRun = Callable[[EvaluationSetup, Path, bool], AbstractContextManager[RunRecorder]]
+
+
+def evaluate_variant(name: str, raw: Mapping[str, Any], open_run: OpenRun) -> None:
+    """Write data/evaluation/<name>.
+
+    Args:
+        name: of the variant.
+        raw: params.yaml.
+        open_run: records each seed.
+
+    Raises:
+        ParamsError: a param is wrong.
+        DataError: an artefact is missing or damaged, or a model was trained with other settings.
+    """
+    settings = weight_settings(*variant(raw, name))
+    setup = read_setup(name, settings["input"], raw)
+    scores: list[SeedScores] = []
+    runs, results = [], []
+    with workspace.output(workspace.EVALUATION / name) as out:
+        for seed in seeds(raw):
+            folder = workspace.MODELS / name / f"seed-{seed}"
+            model, description = store.load(folder)
+            check_trained(folder, description, settings)
+            with open_run(setup, folder, not scores) as run:
+                seed_scores = score_seed(seed, model, description, setup)
+                if not scores:
+                    workspace.write_json(out / "config.json", description)
+                    write_examples(out, model, seed_scores, setup)
+                metrics = combine([seed_scores], setup)
+                results.append({"seed": seed, **run.log_results(metrics, track_scores(seed_scores.windows))})
+            runs.append(run.identity)
+            scores.append(seed_scores)
+        metrics = combine(scores, setup)
+        write_tables(out, scores, setup)
+        for file, value in (("metrics", metrics), ("run", runs), ("results", results)):
+            workspace.write_json(out / f"{file}.json", value)
+    workspace.say(f"{name}: {summary_line(metrics)}")
+
+
+def read_setup(name: str, representation: str, raw: Mapping[str, Any]) -> EvaluationSetup:
+    """Config and data of the variant `name`.
+
+    Raises:
+        ParamsError: a param is wrong.
+        DataError: the cache or the reference is missing or damaged, or they do not belong together.
+    """
+    config = read_section(EvaluateConfig, "evaluate", raw=raw)
+    folder = workspace.CACHE / representation
+    splits = {split: read_split(folder, split) for split in ("train", "valid", "test")}
+    stats = read_stats(folder)
+    representation_config = TypeAdapter(RepresentationConfig).validate_python(stats["representation"])
+    reference = read_reference(workspace.REFERENCE, splits["test"])
+    return EvaluationSetup(
+        variant=name,
+        config=config,
+        folder=folder,
+        stats=stats,
+        representation=representation_config,
+        splits=splits,
+        reference=reference,
+        predictors=constant_predictors(splits["train"], splits["test"], config.batch_size),
+        to_mel=peak_normalised_mel(reference.mel_config, representation_config),
+        embed=embedding.load(config.embedding, reference.mel_config.sample_rate),
+        device=pick_device(read_section(RuntimeConfig, "runtime", raw=raw).device),
+    )
+
+
+def combine(scores: list[SeedScores], setup: EvaluationSetup) -> dict[str, Any]:
+    """metrics.json of these seeds."""
+    windows = pd.concat([s.windows for s in scores], ignore_index=True)
+    return variant_metrics(windows, [s.numbers for s in scores], scores[-1].model, setup.config.bootstrap)
+
+
+def write_examples(out: Path, model: VAE, scores: SeedScores, setup: EvaluationSetup) -> None:
+    """Write the files that only one seed has: examples.parquet, audio.parquet and, for a baseline, sizes.parquet.
+
+    The model moves to the CPU.
+    """
+    reference, config, test = setup.reference, setup.config, setup.splits["test"]
+    valid_peak_db = setup.splits["valid"].peak_db
+    sample_peak_db = None if valid_peak_db is None else float(np.median(valid_peak_db))
+    mse = scores.windows["mse"].to_numpy()
+    save_examples(
+        out / "examples.parquet", model.cpu(), test, reference.example_rows, mse, sample_peak_db, config, scores.seed
+    )
+    reference.write_examples(out / "audio.parquet", scores.audio, kind="reconstruction")
+    if model.bottleneck.baseline:
+        errors = pca_errors(mse, scores.latents, test.shape)
+        track_ids, groups = (scores.windows[name].to_numpy() for name in ("track_id", "group"))
+        sizes = pca_sizes_table(errors, track_ids, groups, config.bootstrap)
+        sizes.to_parquet(out / "sizes.parquet", index=False)
+
+
+def write_tables(out: Path, scores: list[SeedScores], setup: EvaluationSetup) -> None:
+    """Write windows.parquet, latents.parquet, bands.parquet, and dimensions.parquet or codes.parquet, of all seeds."""
+    windows = pd.concat([s.windows for s in scores], ignore_index=True)
+    windows.drop(columns=[*setup.predictors, "mel_mse_mean"]).to_parquet(out / "windows.parquet", index=False)
+    keys = {key: windows[key].to_numpy() for key in ("seed", "window_id", "track_id", "label")}
+    arrays.write(out / "latents.parquet", keys, {"latent": np.concatenate([s.latents for s in scores])})
+    for name in scores[0].tables:
+        table = pd.concat([s.tables[name].assign(seed=s.seed) for s in scores])
+        table.to_parquet(out / f"{name}.parquet", index=False)
