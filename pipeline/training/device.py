@@ -1,4 +1,4 @@
-"""In which precision a device computes."""
+"""The numeric precision of a training on its device."""
 
 import os
 from collections.abc import Iterator
@@ -10,9 +10,9 @@ from pipeline.training.config import TrainConfig
 
 
 def precision(config: TrainConfig, device: torch.device) -> str:
-    """fp32, tf32 or bf16: what `train.precision` means on this device.
+    """fp32, tf32 or bf16: the meaning of `train.precision` on this device.
 
-    auto is bf16 on a CUDA device that computes in it, else fp32: on most CPUs bf16 is many times slower.
+    auto is bf16 on a CUDA device with bf16 units, else fp32: on most CPUs bf16 is many times slower.
     """
     if config.precision != "auto":
         return config.precision
@@ -20,15 +20,15 @@ def precision(config: TrainConfig, device: torch.device) -> str:
 
 
 def autocast(config: TrainConfig, device: torch.device) -> torch.autocast:
-    """Forward passes in bf16 where that is the precision; weights, losses and quantisers stay in 32 bits."""
+    """Forward passes in bf16 if that is the precision; weights, losses and quantisers stay in 32 bits."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision(config, device) == "bf16")
 
 
 @contextmanager
 def numerics(config: TrainConfig, device: torch.device) -> Iterator[None]:
-    """torch's switches as a training needs them: TF32 or not, fastest or reproducible kernels.
+    """Set torch's global switches for a training: TF32 or not, fastest or reproducible kernels.
 
-    In fp32 nothing is rounded; in tf32 and bf16 the products that remain in 32 bits are (10 bits of mantissa).
+    With fp32 nothing is rounded; with tf32 and bf16 the remaining 32-bit products are (to 10 bits of mantissa).
     """
     tf32 = precision(config, device) != "fp32"
     before = (
@@ -38,10 +38,10 @@ def numerics(config: TrainConfig, device: torch.device) -> Iterator[None]:
         torch.are_deterministic_algorithms_enabled(),
     )
     if config.deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS may give other bits each time
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is not reproducible without it
     torch.set_float32_matmul_precision("high" if tf32 else "highest")
     torch.backends.cudnn.allow_tf32 = tf32
-    torch.backends.cudnn.benchmark = not config.deterministic  # tries each convolution's kernels at the first step
+    torch.backends.cudnn.benchmark = not config.deterministic  # tries the kernels of each convolution once
     torch.use_deterministic_algorithms(config.deterministic)
     try:
         yield

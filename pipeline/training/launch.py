@@ -1,4 +1,4 @@
-"""Ranks of one training on this host, each a process, that end together and with one error."""
+"""Start the ranks of one training on this host. They end together and with one error."""
 
 import multiprocessing
 import os
@@ -18,107 +18,107 @@ from typing import NoReturn
 from pipeline.core.errors import MelismaError, TrainingError
 from pipeline.core.process import exit_with_parent
 
-SETTLE = 1.0  # seconds in which the other ranks may notice by themselves that one has failed
-GRACE = 5.0  # after that, to end when asked to
-SAVING = 60.0  # to save and end after Ctrl-C or SIGTERM
-POLL = 0.1
+NOTICE_SECONDS = 1.0  # in which the other ranks may notice a failure by themselves
+TERMINATE_SECONDS = 5.0  # after SIGTERM, before SIGKILL
+SAVE_SECONDS = 60.0  # to save and end after Ctrl-C or SIGTERM
+POLL_SECONDS = 0.1
 
 
 @dataclass
 class Rank:
-    """One of the processes, and what is known of it."""
+    """One of the processes and its state."""
 
     process: SpawnProcess
     pipe: Connection
-    listens: bool = False  # to signals: it has been imported and begins to work
-    told: bool = False  # to end
-    failed: float | None = None  # when it said so, in seconds of a clock that all ranks share
+    handles_signals: bool = False  # it has imported its modules
+    is_stopped: bool = False  # by a signal from here
+    failed_at: float | None = None  # seconds of a clock that all ranks share
     error: Exception | None = None
 
-    def hear(self) -> None:
-        """Take what it has said so far."""
+    def receive(self) -> None:
+        """Take its messages: None at the start, (time, error) after a failure."""
         try:
             while not self.pipe.closed and self.pipe.poll():
-                said = self.pipe.recv()
-                self.listens = True
-                if said is not None:
-                    self.failed, self.error = said
+                message = self.pipe.recv()
+                self.handles_signals = True
+                if message is not None:
+                    self.failed_at, self.error = message
         except EOFError:
             self.pipe.close()
 
-    def send(self, number: signal.Signals) -> None:
-        """A signal, where it listens; one that is still being started is ended."""
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send a signal; SIGTERM if it is still importing."""
         if self.process.is_alive() and self.process.pid is not None:
-            self.told = True
-            os.kill(self.process.pid, number if self.listens else signal.SIGTERM)
+            self.is_stopped = True
+            os.kill(self.process.pid, number if self.handles_signals else signal.SIGTERM)
 
 
 def launch(main: Callable[..., None], arguments: Sequence[str], devices: int) -> None:
-    """Run main(*arguments) as each of `devices` ranks, with torchrun's environment variables, and wait for them.
+    """Run main(*arguments) in `devices` processes, with torchrun's environment variables, and wait for them.
 
-    Ctrl-C and SIGTERM are passed on to all ranks, which have a minute to save and end; a second one ends them at once.
-    When a rank fails, the others are ended within seconds. No rank outlives this process.
+    Ctrl-C and SIGTERM are passed on to all ranks, which have a minute to save and end; a second signal kills them. If a
+    rank fails, the others end within seconds. No rank outlives this process.
 
     Args:
-        main: of a module, since each rank imports it.
-        arguments: of it.
+        main: function of a module that each rank can import.
+        arguments: its arguments.
         devices: number of ranks.
 
     Raises:
-        MelismaError: the one that the rank which failed first has raised; or else one that says what became of it.
+        MelismaError: the error of the rank that failed first, or one that says how it ended.
         OSError: likewise.
-        KeyboardInterrupt: after Ctrl-C, unless a rank has said more.
+        KeyboardInterrupt: after Ctrl-C, unless a rank raised an error.
         SystemExit: after SIGTERM, likewise; its code is 143.
     """
     import torch.distributed as dist  # torch takes seconds to import, and ranks import this file
 
     store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)  # type: ignore[attr-defined]
-    # The last one is torchrun's too: the ranks meet at this store, and none of them opens another.
-    common = {
+    variables = {
         "WORLD_SIZE": devices,
         "LOCAL_WORLD_SIZE": devices,
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": store.port,
-        "TORCHELASTIC_USE_AGENT_STORE": True,
+        "TORCHELASTIC_USE_AGENT_STORE": True,  # ranks meet at the store above and open none
     }
-    with _signals() as asked:
+    with _collect_signals() as received:
         ranks: list[Rank] = []
         try:
-            for rank in range(devices):
-                environment = {key: str(value) for key, value in {**common, "RANK": rank, "LOCAL_RANK": rank}.items()}
+            for number in range(devices):
+                all_variables = {**variables, "RANK": number, "LOCAL_RANK": number}
+                environment = {key: str(value) for key, value in all_variables.items()}
                 ranks.append(_start(main, arguments, environment))
-            _wait(ranks, asked)
+            _wait(ranks, received)
         finally:
-            for each in ranks:
-                each.process.kill()
-                each.process.join()
-    if asked:
-        _interrupted(ranks, asked[0])
-    _raise_first(ranks)
+            for rank in ranks:
+                rank.process.kill()
+                rank.process.join()
+    if received:
+        _raise_interrupted(ranks, received[0])
+    _raise_first_error(ranks)
 
 
 def _start(main: Callable[..., None], arguments: Sequence[str], environment: dict[str, str]) -> Rank:
     context = multiprocessing.get_context("spawn")
-    pipe, end = context.Pipe(duplex=False)
-    process = context.Process(target=_run, args=(os.getpid(), end, environment, main, arguments))
-    resource_tracker.ensure_running()  # or it would be started with the process, and unblock what is blocked here
-    # The process inherits that: until it listens, Ctrl-C in a terminal would end it with a traceback.
+    pipe, child_end = context.Pipe(duplex=False)
+    process = context.Process(target=_run, args=(os.getpid(), child_end, environment, main, arguments))
+    resource_tracker.ensure_running()  # else `process.start` starts it, and unblocks the signal that is blocked here
+    # The process inherits the block: without it, Ctrl-C during its imports would print a traceback.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         process.start()
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    end.close()
+    child_end.close()
     return Rank(process, pipe)
 
 
 def _run(
     parent: int, pipe: Connection, environment: dict[str, str], main: Callable[..., None], arguments: Sequence[str]
 ) -> None:
-    """In a rank: run `main`, and tell how it failed before the process, and with it its connections, ends."""
+    """In a rank: run `main`. An error is sent before the process, and with it its connections, ends."""
     exit_with_parent(parent)
-    os.setpgrp()  # a terminal sends Ctrl-C to its whole group: so it comes once, from the parent
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # which forgets one that has come until now
+    os.setpgrp()  # a terminal sends Ctrl-C to the whole group: now only the parent passes it on
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # drops a pending one
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -131,12 +131,12 @@ def _run(
     except Exception as error:
         if os.environ.get("MELISMA_DEBUG"):
             print(f"rank {environment['RANK']}:\n{format_exc()}", file=sys.stderr, flush=True)
-        pipe.send((time.monotonic(), _portable(error)))
+        pipe.send((time.monotonic(), _picklable(error)))
         sys.exit(1)
 
 
-def _portable(error: Exception) -> Exception:
-    """The error itself where it can be sent and is meant for a user; else what it is."""
+def _picklable(error: Exception) -> Exception:
+    """The error itself if it is for the user and can be pickled; else a RuntimeError with its text."""
     if isinstance(error, MelismaError | OSError):
         try:
             pickle.loads(pickle.dumps(error))
@@ -147,47 +147,47 @@ def _portable(error: Exception) -> Exception:
 
 
 @contextmanager
-def _signals() -> Iterator[list[signal.Signals]]:
-    """Within it Ctrl-C and SIGTERM end nothing; which came is in the list."""
-    asked: list[signal.Signals] = []
+def _collect_signals() -> Iterator[list[signal.Signals]]:
+    """In the block, Ctrl-C and SIGTERM only add to the list."""
+    received: list[signal.Signals] = []
     numbers = signal.SIGINT, signal.SIGTERM
-    before = [signal.signal(number, lambda number, _: asked.append(signal.Signals(number))) for number in numbers]
+    before = [signal.signal(number, lambda number, _: received.append(signal.Signals(number))) for number in numbers]
     try:
-        yield asked
+        yield received
     finally:
         for number, handler in zip(numbers, before, strict=True):
             signal.signal(number, handler)
 
 
-def _wait(ranks: list[Rank], asked: list[signal.Signals]) -> None:
-    """Until all have ended, or have had the time to after a signal or the first failure."""
-    passed = 0  # signals, of those asked
-    deadline, last = float("inf"), False
+def _wait(ranks: list[Rank], received: list[signal.Signals]) -> None:
+    """Wait until all ranks have ended; after a signal or a failure only for a limited time."""
+    passed_on = 0  # signals
+    deadline, is_final = float("inf"), False
     while any(rank.process.is_alive() for rank in ranks):
         pipes = [rank.pipe for rank in ranks if not rank.pipe.closed]
-        connection.wait([*pipes, *(r.process.sentinel for r in ranks if r.process.is_alive())], POLL)
+        connection.wait([*pipes, *(r.process.sentinel for r in ranks if r.process.is_alive())], POLL_SECONDS)
         for rank in ranks:
-            rank.hear()
-        if len(asked) > passed:
-            if passed:
-                return  # and they are killed
-            passed, deadline, last = len(asked), time.monotonic() + SAVING, True
+            rank.receive()
+        if len(received) > passed_on:
+            if passed_on:
+                return  # the caller kills them
+            passed_on, deadline, is_final = len(received), time.monotonic() + SAVE_SECONDS, True
             for rank in ranks:
-                rank.send(asked[0])
-        elif deadline == float("inf") and any(rank.failed or rank.process.exitcode for rank in ranks):
-            deadline = time.monotonic() + SETTLE
+                rank.send_signal(received[0])
+        elif deadline == float("inf") and any(rank.failed_at or rank.process.exitcode for rank in ranks):
+            deadline = time.monotonic() + NOTICE_SECONDS
         elif time.monotonic() > deadline:
-            if last:
+            if is_final:
                 return
-            deadline, last = time.monotonic() + GRACE, True
+            deadline, is_final = time.monotonic() + TERMINATE_SECONDS, True
             for rank in ranks:
-                rank.send(signal.SIGTERM)
+                rank.send_signal(signal.SIGTERM)
     for rank in ranks:
-        rank.hear()
+        rank.receive()
 
 
-def _interrupted(ranks: list[Rank], number: signal.Signals) -> NoReturn:
-    """Raise what a rank has said after it was interrupted, or what the signal means."""
+def _raise_interrupted(ranks: list[Rank], number: signal.Signals) -> NoReturn:
+    """After a signal: raise the error of a rank, or end as the signal demands."""
     for rank in ranks:
         if isinstance(rank.error, MelismaError | OSError):
             raise rank.error
@@ -196,18 +196,18 @@ def _interrupted(ranks: list[Rank], number: signal.Signals) -> NoReturn:
     sys.exit(143)
 
 
-def _raise_first(ranks: list[Rank]) -> None:
-    """Raise the error of the rank that was the first to fail, if one did.
+def _raise_first_error(ranks: list[Rank]) -> None:
+    """Raise the error of the rank that failed first, if one did.
 
-    One that was killed could say nothing: what the others say is then that its connections were closed.
+    A killed rank comes first: it sends no error, and the others only see their connection to it closed.
     """
     for number, rank in enumerate(ranks):
         code = rank.process.exitcode
-        if code and not rank.told and rank.error is None:
+        if code and not rank.is_stopped and rank.error is None:
             how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-            hint = ", perhaps for want of memory; try a lower train.batch_size" if code == -signal.SIGKILL else ""
+            hint = ", perhaps for lack of memory; try a lower train.batch_size" if code == -signal.SIGKILL else ""
             raise TrainingError(f"rank {number} of {len(ranks)} {how}{hint}")
-    failed = [(rank.failed, number) for number, rank in enumerate(ranks) if rank.failed]
+    failed = [(rank.failed_at, number) for number, rank in enumerate(ranks) if rank.failed_at]
     if not failed:
         return
     number = min(failed)[1]

@@ -35,7 +35,7 @@ def fit(
     assert isinstance(bottleneck, Linear)
     train_data, valid_data = window_loader(train, CPU), window_loader(valid, CPU)
     limit = MAX_COMPONENTS if bottleneck.limit is None else bottleneck.limit
-    bottleneck.set(*principal_components(train_data, limit))
+    bottleneck.set_components(*principal_components(train_data, limit))
     row = {
         "epoch": 1,
         "train_mse": reconstruction_error(model, train_data),

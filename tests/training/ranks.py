@@ -1,4 +1,4 @@
-"""What the ranks of these tests run; also a program that launches two of them."""
+"""Functions that the ranks of the tests run; also a program that launches two ranks."""
 
 import os
 import signal
@@ -6,12 +6,12 @@ import sys
 import time
 from pathlib import Path
 
-from pipeline.core import workspace
+from pipeline.core import process
 from pipeline.core.errors import ParamsError
 from pipeline.training.launch import launch
 
 
-def fails(number: str, how: str) -> None:
+def fail(number: str, how: str) -> None:
     """One rank fails while the other waits for it in a reduction."""
     import torch
 
@@ -26,19 +26,19 @@ def fails(number: str, how: str) -> None:
         distributed.all_reduce_sum(torch.ones(3))
 
 
-def works(folder: str) -> None:
-    """Says in a file that it works, and goes on until it is interrupted; then it saves, and says so."""
-    name = Path(folder) / os.environ["RANK"]
+def work(folder: str) -> None:
+    """Write a file, work until a signal comes, then save: write another file."""
+    path = Path(folder) / os.environ["RANK"]
     try:
-        name.write_text(str(os.getpid()))
+        path.write_text(str(os.getpid()))
         time.sleep(60)
     finally:
         time.sleep(0.5)
-        name.with_suffix(".saved").touch()
+        path.with_suffix(".saved").touch()
 
 
-def hangs() -> None:
-    """One rank fails at once; the other hears no signal."""
+def hang() -> None:
+    """One rank fails at once; the other ignores SIGTERM."""
     if os.environ["RANK"] == "1":
         raise ZeroDivisionError("its own words")
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -51,4 +51,5 @@ def main(name: str, *arguments: str) -> None:
 
 
 if __name__ == "__main__":
-    workspace.run(main, *sys.argv[1:])
+    with process.clean_exit():
+        main(*sys.argv[1:])

@@ -1,4 +1,4 @@
-"""Baselines in closed form against scikit-learn."""
+"""Baselines against scikit-learn."""
 
 from functools import partial
 
@@ -17,17 +17,17 @@ SAMPLES = 60
 
 
 def waves(rows: int, seed: int, spans: int = 1) -> Split:
-    """Waveforms of some rank, as int16; with `spans`, rows of so many windows."""
+    """int16 waveforms of low rank; with `spans`, rows of so many windows."""
     rng = np.random.default_rng(seed)
     mixed = rng.standard_normal((rows, 12)) * 0.7 ** np.arange(12) @ rng.standard_normal((12, SAMPLES * spans))
     values = np.clip(3000 * mixed + 200 * rng.standard_normal(mixed.shape), -32767, 32767).astype(np.int16)
     ids = np.arange(rows)
-    place = np.full(rows, SAMPLES * spans), np.full(rows, spans)
-    length, windows = (a.astype(np.int32) for a in place) if spans > 1 else (None, None)
+    sizes = np.full(rows, SAMPLES * spans, np.int32), np.full(rows, spans, np.int32)
+    length, windows = sizes if spans > 1 else (None, None)
     return Split("waveform", (SAMPLES,), values, ids, ids.astype(str), np.repeat("a", rows), None, length, windows)
 
 
-def described(latent: int | None) -> dict:
+def description(latent: int | None) -> dict:
     return {
         "network": {"type": "identity"},
         "bottleneck": {"type": "linear", "latent": latent},
@@ -39,7 +39,7 @@ def described(latent: int | None) -> dict:
 
 
 def fitted(latent: int | None, train: Split, valid: Split | None = None):
-    model = build(described(latent))
+    model = build(description(latent))
     history, snapshots = pca.fit(model, train, valid or train, lambda row: None)
     return model, history, snapshots
 
@@ -49,64 +49,64 @@ def array(split: Split) -> np.ndarray:
 
 
 @pytest.mark.parametrize("block", [7, 512])
-def test_components_are_those_of_scikit_learn(block, monkeypatch):
+def test_components_equal_those_of_scikit_learn(block, monkeypatch):
     monkeypatch.setattr(pca, "BLOCK", block)  # a block that does not divide the windows, and one that holds all
     train = waves(40, 0)
-    middle = fitted(9, train)[0].bottleneck
+    bottleneck = fitted(9, train)[0].bottleneck
     reference = PCA(9, svd_solver="full").fit(array(train))
-    np.testing.assert_allclose(middle.mean, reference.mean_, atol=1e-6)
-    cosines = (middle.components.numpy() * reference.components_).sum(1)
+    np.testing.assert_allclose(bottleneck.mean, reference.mean_, atol=1e-6)
+    cosines = (bottleneck.components.numpy() * reference.components_).sum(1)
     np.testing.assert_allclose(np.abs(cosines), 1, atol=1e-5)
-    np.testing.assert_allclose(middle.std, np.sqrt(reference.explained_variance_ * 39 / 40), rtol=1e-5)
+    np.testing.assert_allclose(bottleneck.std, np.sqrt(reference.explained_variance_ * 39 / 40), rtol=1e-5)
 
 
 def test_all_components_leave_no_training_error_and_are_orthonormal():
     model, history, _ = fitted(None, waves(20, 0), waves(15, 1))
     components = model.bottleneck.components
-    assert model.latent_dims == 19  # a window is lost to the mean
+    assert model.latent_dims == 19  # the mean takes one dimension
     torch.testing.assert_close(components @ components.T, torch.eye(19), atol=1e-5, rtol=0)
     assert history[0]["train_mse"] < 1e-10 < history[0]["valid_mse"]
 
 
-def test_without_components_it_is_the_mean_predictor_and_has_nothing_to_draw():
+def test_without_components_everything_is_the_train_mean():
     train = waves(20, 0)
     model, history, snapshots = fitted(0, train)
     values = array(train)
     assert history[0]["train_mse"] == pytest.approx(((values - values.mean(0)) ** 2).mean(), rel=1e-5)
     x = torch.zeros(2, 1, SAMPLES)
-    ways = model.interpolate(x[0], x[1], 3), model.perturb(x, 1.0, torch.Generator()), snapshots.samples[0]
-    for y in ways:
+    outputs = model.interpolate(x[0], x[1], 3), model.perturb(x, 1.0, torch.Generator()), snapshots.samples[0]
+    for y in outputs:
         np.testing.assert_allclose(y[0, 0], values.mean(0), atol=1e-6)
 
 
 def test_the_prior_has_the_variances_of_the_coordinates():
     train = waves(40, 0)
     model = fitted(6, train)[0]
-    drawn = model.bottleneck.sample_prior(4000, torch.Generator().manual_seed(0))
-    seen = model.encode(torch.from_numpy(array(train)).float()[:, None]).mean
-    np.testing.assert_allclose(drawn.std(0), seen.std(0, correction=0), rtol=0.06)
-    torch.testing.assert_close(model.bottleneck.latent_std(), seen.std(0, correction=0))
+    samples = model.bottleneck.sample_prior(4000, torch.Generator().manual_seed(0))
+    encoded = model.encode(torch.from_numpy(array(train)).float()[:, None]).mean
+    np.testing.assert_allclose(samples.std(0), encoded.std(0, correction=0), rtol=0.06)
+    torch.testing.assert_close(model.bottleneck.latent_std(), encoded.std(0, correction=0))
 
 
-def test_spans_are_cut_evenly_and_many_windows_are_thinned_out(monkeypatch):
+def test_spans_are_cut_evenly_and_of_many_windows_some_are_used(monkeypatch):
     spans = waves(10, 0, spans=3)
     assert fitted(None, spans)[0].latent_dims == 29
-    monkeypatch.setattr(pca, "WINDOWS", 12)
-    monkeypatch.setattr(pca, "COMPONENTS", 5)
+    monkeypatch.setattr(pca, "MAX_WINDOWS", 12)
+    monkeypatch.setattr(pca, "MAX_COMPONENTS", 5)
     assert fitted(None, spans)[0].latent_dims == 5
-    assert fitted(20, spans)[0].latent_dims == 11  # of twelve windows
+    assert fitted(20, spans)[0].latent_dims == 11  # 12 windows less the mean
 
 
-def test_from_disk_it_is_the_same(monkeypatch):
+def test_a_streamed_split_gives_the_same(monkeypatch):
     train = waves(40, 0)
     expected = fitted(9, train)[0].state_dict()
     monkeypatch.setattr(pca, "window_loader", partial(pca.window_loader, budget=0))
     assert all(torch.equal(value, expected[name]) for name, value in fitted(9, train)[0].state_dict().items())
 
 
-def test_saved_and_loaded_it_is_the_same(tmp_path):
+def test_a_saved_baseline_is_loaded_unchanged(tmp_path):
     model, *_ = fitted(None, waves(20, 0))
-    store.save(tmp_path, model, described(model.latent_dims))
+    store.save(tmp_path, model, description(model.latent_dims))
     loaded, _ = store.load(tmp_path)
     x = torch.from_numpy(array(waves(5, 2))).float()[:, None]
     assert torch.equal(loaded.reconstruct(x), model.reconstruct(x))

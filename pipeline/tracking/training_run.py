@@ -1,4 +1,4 @@
-"""The MLflow run of one seed's training: what stage train hands to `training.variant`."""
+"""Records the training of one seed in MLflow: what stage train gives to `training.variant`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,16 +6,16 @@ from math import isfinite
 from typing import Any
 
 from pipeline.dataset.split import read_stats
-from pipeline.tracking import datasets, names
 from pipeline.tracking.config import TrackingConfig
+from pipeline.tracking.logged_values import describe_datasets, epoch_metrics, variant_params
 from pipeline.tracking.run import Run, record
 from pipeline.training.seed import SeedSetup
 
 STEP_TERMS = ("loss", "reconstruction", "kl", "grad_norm")
 
 
-class SeedRun:
-    """Logs a training to its run, except what an earlier process has logged before it was stopped."""
+class TrainingRun:
+    """The open run of one seed. What an earlier process has logged before it was stopped is not logged again."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
@@ -27,10 +27,10 @@ class SeedRun:
 
     def log_epoch(self, row: dict[str, float]) -> None:
         """Log a row of history."""
-        self._run.metrics(names.of_epoch(row), step=int(row["epoch"]), once="epoch/seconds")
+        self._run.metrics(epoch_metrics(row), step=int(row["epoch"]), once="epoch/seconds")
 
     def log_steps(self, first: int, rows: list[dict[str, float]]) -> None:
-        """Log the main terms of each step; `first` is the number of the first one."""
+        """Log the main terms of each step; `first` is the number of the first step."""
         series = {
             step: {f"step/{term}": row[term] for term in STEP_TERMS if isfinite(row[term])}
             for step, row in enumerate(rows, first)
@@ -39,9 +39,9 @@ class SeedRun:
 
 
 @contextmanager
-def open_seed_run(config: TrackingConfig, identity: dict[str, Any], setup: SeedSetup) -> Iterator[SeedRun]:
-    """The run of `identity`, with the settings and datasets of the training."""
+def open_training_run(config: TrackingConfig, identity: dict[str, Any], setup: SeedSetup) -> Iterator[TrainingRun]:
+    """Open the run of `identity`, with the params and datasets of the training."""
     with record(config, "train", identity) as run:
-        run.params(names.settings(setup.description))
-        run.datasets(datasets.describe(setup.folder, read_stats(setup.folder), setup.splits))
-        yield SeedRun(run)
+        run.params(variant_params(setup.description))
+        run.datasets(describe_datasets(setup.folder, read_stats(setup.folder), setup.splits))
+        yield TrainingRun(run)
