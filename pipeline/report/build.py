@@ -1,30 +1,48 @@
-"""The report: one page that needs nothing else, the comparison as CSV, JSON and pictures, and a card of each model."""
+"""Build the report: one page that contains all its files, the comparison as CSV and JSON, charts, and model cards."""
 
+import platform
+import subprocess
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
+from pipeline.core.artefacts import read_table
 from pipeline.figures import style
 from pipeline.figures.config import FiguresConfig
 from pipeline.metrics.config import EvaluateConfig
-from pipeline.report import ablation, columns, figures, listen, model_card, origin, table, training, windows
-from pipeline.report.charts import draw
-from pipeline.report.data_card import card
-from pipeline.report.media import Library
-from pipeline.report.page import render
+from pipeline.report import columns, formatting, table
+from pipeline.report.charts import draw_charts
+from pipeline.report.charts.ablation import find_ablations
+from pipeline.report.data_card import make_data_card
+from pipeline.report.figures import read_figures
+from pipeline.report.histories import read_history, write_curves
+from pipeline.report.listen import find_examples
+from pipeline.report.media import MediaEncoder
+from pipeline.report.model_card import write_model_cards
 from pipeline.report.table import Row
-from pipeline.report.text import number_of
-from pipeline.report.variant_section import part
-from pipeline.report.verdict import verdict
+from pipeline.report.variant_section import make_section
+from pipeline.report.verdict import find_verdict
 from pipeline.sources.config import SPLITS
+
+PAGE = Path(__file__).parent / "page"
+STYLES = ("base.css", "table.css", "player.css", "variants.css", "responsive.css")
+SCRIPTS = ("table.js", "sounds.js", "player.js", "page.js")
+FILTERS = (formatting.digits, formatting.percent, formatting.count)
+WINDOW_KEYS = ("seed", "window_id", "track_id", "group")
+WINDOW_METRICS = ("mse", "mel_mse", "cosine_similarity", "mel_cosine_similarity")
+PACKAGES = ("melisma", "torch", "torchaudio", "numpy", "scipy", "scikit-learn", "librosa", "soxr", "soundfile",
+            "matplotlib", "pyarrow", "dvc", "mlflow")  # fmt: skip
 
 
 def build(data: Path, params: dict[str, Any], out: Path) -> None:
-    """Write index.html, comparison.csv and .json, curves.csv, pictures and cards/ into the existing folder `out`.
+    """Write index.html, comparison.csv and .json, curves.csv, charts and cards/ into the existing folder `out`.
 
-    What is reported are the keys of params["models"], in this order; one without results is listed as not evaluated.
+    The report covers the keys of params["models"], in their order; a variant without results is "not evaluated".
 
     Args:
         data: holds evaluation/, figures/, models/, reference/, windows/ and raw/tracks.parquet.
@@ -34,65 +52,106 @@ def build(data: Path, params: dict[str, Any], out: Path) -> None:
     Raises:
         DataError: a file is damaged, or a table of the data is missing.
     """
-    names = list(params["models"])
-    rows = table.rows(names, data / "evaluation", params, data / "reference")
-    scores = windows.read(data / "evaluation", names)
-    trainings = {name: training.read(data / "models", name) for name in names}
-    ablations = ablation.ablations(rows, params)
-    table.write_csv(rows, out / "comparison.csv")
-    table.write_compared(rows, out / "comparison.json")
-    training.write_csv(trainings, {row.variant: row.representation for row in rows}, out / "curves.csv")
+    variants, evaluation = list(params["models"]), data / "evaluation"
+    rows = table.read_rows(variants, evaluation, params, data / "reference")
+    window_files = {name: evaluation / name / "windows.parquet" for name in variants}
+    windows = {
+        name: read_table(path, WINDOW_KEYS, optional=WINDOW_METRICS)
+        for name, path in window_files.items()
+        if path.is_file()
+    }
+    histories = {name: read_history(data / "models", name) for name in variants}
+    ablations = find_ablations(rows, params)
+    table.write_comparison_csv(rows, out / "comparison.csv")
+    table.write_comparison_json(rows, out / "comparison.json")
+    write_curves(histories, {row.variant: row.representation for row in rows}, out / "curves.csv")
     dpi = FiguresConfig.model_validate(params.get("figures") or {}).dpi
     resamples = EvaluateConfig.model_validate(params.get("evaluate") or {}).bootstrap
-    with Library() as library:
-        drawn = {name: figures.read(data / "figures" / name, library) for name in names}
+    templates = make_environment()
+    with MediaEncoder() as encoder:
+        figures = {name: read_figures(data / "figures" / name, encoder) for name in variants}
         with style.look():
-            charts = draw(rows, scores, trainings, ablations, data / "evaluation", out, dpi)
-        described = card(data / "windows", data / "raw" / "tracks.parquet", params)
-        commit = origin.commit()
-        parts = [
-            part(row, drawn[row.variant], trainings[row.variant], data / "evaluation", params)
+            charts = draw_charts(rows, windows, histories, ablations, evaluation, out, dpi)
+        data_card = make_data_card(data / "windows", data / "raw" / "tracks.parquet", params)
+        commit = find_commit()
+        sections = [
+            make_section(row, figures[row.variant], histories[row.variant], evaluation, params)
             for row in rows
             if row.role != "ceiling"
         ]
-        cards = model_card.write(parts, rows, described, commit, out / "cards")
-        order = table.ranked(rows, "mel_mse") + [row for row in rows if row["mel_mse"] is None]
-        page = render(
-            rows=order,
-            columns=(shown := columns.filled(rows)),
-            cells=columns.cells(order, shown),
+        card_template = templates.get_template("model_card.md.j2")
+        cards = write_model_cards(card_template, sections, rows, data_card, commit, out / "cards")
+        ranked = table.rank(rows, "mel_mse")
+        table_rows = ranked + [row for row in rows if row["mel_mse"] is None]
+        page = templates.get_template("index.html.j2").render(
+            styles=Markup("\n".join((PAGE / name).read_text(encoding="utf-8") for name in STYLES)),
+            scripts=Markup("\n".join((PAGE / name).read_text(encoding="utf-8") for name in SCRIPTS)),
+            rows=table_rows,
+            columns=(shown := columns.columns_with_values(rows)),
+            cells=columns.table_cells(table_rows, shown),
             sets=columns.SETS,
-            about=columns.ABOUT,
+            set_notes=columns.SET_NOTES,
             kinds=sorted({row.kind for row in rows if row.kind}),
-            verdict=verdict(rows, scores, resamples),
-            counted=counted(rows),
-            ranking=ranking(order),
-            examples=listen.examples(rows, drawn, data / "reference"),
-            charts=[(chart, library.picture(out / chart.file)) for chart in charts],
+            verdict=find_verdict(rows, windows, resamples),
+            counts=count_roles(rows),
+            bars=make_bars(ranked),
+            examples=find_examples(rows, figures, data / "reference"),
+            charts=[(chart, encoder.picture(out / chart.file)) for chart in charts],
             ablations=ablations,
-            card=described,
+            card=data_card,
             splits=SPLITS,
-            parts=[replace(one, card=cards[one.row.variant]) for one in parts],
+            sections=[replace(section, model_card=cards[section.row.variant]) for section in sections],
             params=yaml.safe_dump(params, sort_keys=False, allow_unicode=True),
             seeds=[int(seed) for seed in params.get("seeds") or [0]],
-            library=library,
+            encoder=encoder,
             commit=commit,
-            versions=origin.versions(),
+            versions=find_versions(),
         )
     (out / "index.html").write_text(page, encoding="utf-8")
 
 
-def counted(rows: list[Row]) -> str:
-    """How many variants and baselines: 13 variants and 2 baselines."""
+def make_environment() -> Environment:
+    """Jinja with number filters; it escapes text in HTML, and an undefined name is an error."""
+    environment = Environment(
+        loader=PackageLoader("pipeline.report", "page"),
+        autoescape=lambda name: name is not None and ".html" in name,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update({function.__name__: function for function in FILTERS})
+    return environment
+
+
+def count_roles(rows: list[Row]) -> str:
+    """13 variants and 2 baselines."""
     roles = [row.role for row in rows]
-    found = [number_of(n, name) for name in ("variant", "baseline") if (n := roles.count(name))]
-    return " and ".join(found)
+    return " and ".join(formatting.plural(n, role) for role in ("variant", "baseline") if (n := roles.count(role)))
 
 
-def ranking(order: list[Row]) -> list[dict[str, Any]]:
-    """Bars of the rows that have a common log-mel: the row, and its value and interval as shares of the widest."""
-    scored = [row for row in order if row["mel_mse"] is not None]
-    widest = max((row["mel_mse_high"] or row["mel_mse"] or 0.0 for row in scored), default=0.0) or 1.0
-    return [
-        {"row": row, **{end: (row[f"mel_mse{end}"] or 0.0) / widest for end in ("", "_low", "_high")}} for row in scored
-    ]
+def make_bars(ranked: list[Row]) -> list[dict[str, Any]]:
+    """The ranking as bars: each row with its common log-mel error and interval as shares of the longest bar."""
+    longest = max((row["mel_mse_high"] or row["mel_mse"] or 0.0 for row in ranked), default=0.0) or 1.0
+    ends = {"value": "mel_mse", "low": "mel_mse_low", "high": "mel_mse_high"}
+    return [{"row": row, **{end: (row[key] or 0.0) / longest for end, key in ends.items()}} for row in ranked]
+
+
+def find_commit() -> str | None:
+    """The git commit of the current folder, and whether files differ from it; None outside a repository."""
+    command = ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
+    try:
+        output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return output.strip().replace("-dirty", " with uncommitted changes")
+
+
+def find_versions() -> list[tuple[str, str]]:
+    """Python, the system, and the packages that influence results."""
+    versions = [("Python", platform.python_version()), ("System", f"{platform.system()} {platform.machine()}")]
+    for package in PACKAGES:
+        try:
+            versions.append((package, metadata.version(package)))
+        except metadata.PackageNotFoundError:
+            versions.append((package, "not installed"))
+    return versions

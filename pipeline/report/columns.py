@@ -1,10 +1,10 @@
-"""The columns of the page's table: what each is called, in which sets it stands, and how a cell reads."""
+"""The columns of the comparison table: titles, column sets, and the text of the cells."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from pipeline.report.formatting import DASH, NBSP, count, decibels, digits, factor, hertz, interval, percent, size
 from pipeline.report.table import Row
-from pipeline.report.text import NONE, count, decibels, digits, hertz, percent, size, span, times
 
 SETS = {
     "common": "Common log-mel",
@@ -14,172 +14,147 @@ SETS = {
     "audio": "Audio",
     "all": "Everything",
 }
-ABOUT = {
-    "common": "Every row as the same log-mel spectrogram in [0, 1]: here inputs of different kinds compare. What lies "
-    "above a waveform's reach is silent in it and counts as error; “shared bands” are those that all inputs have.",
-    "own": "On the scale of the input itself, where only rows with the same input compare. PCA is fitted on the same "
-    "training windows and keeps as many components as the latent has numbers.",
-    "latent": "What the latent holds. KL and ELBO in nats per window; the probe is a linear classifier of the labels, "
-    "fitted on training windows; a walk’s unevenness is its largest step over its mean one.",
-    "samples": "Windows decoded from the prior, and windows transferred to another label. The Fréchet distances are "
-    "of Gaussian fits to mel statistics; the floor is that between training and test windows. They and the transfers "
-    "are judged on the own input: one with less band has less to get wrong.",
-    "audio": "Errors by part of the spectrum, and of what is heard after the inversion. The ceilings, the true windows "
-    "as the model sees them, show what the representation itself loses: a mel nothing until it is heard.",
+SET_NOTES = {
+    "common": "Every row as the same log-mel spectrogram in [0, 1]. Only here can you compare variants with different "
+    "inputs. A waveform contains nothing above half its sample rate; the missing bands count as error. “Shared bands” "
+    "are the mel bands that all inputs contain.",
+    "own": "On the scale of the variant's own input: compare only rows with the same input. “vs. mean” and “vs. PCA” "
+    "are the MSE divided by that of the mean predictor and of PCA. PCA is fitted to the same training windows and "
+    "keeps as many components as the latent has numbers.",
+    "latent": "What the latent contains. KL and ELBO are in nats per window. The probe is a linear classifier of the "
+    "labels, fitted to the latents of training windows. Interpolation: the largest step divided by the mean step.",
+    "samples": "Windows decoded from the prior, and windows transferred to another label. The Fréchet distance "
+    "compares Gaussian fits of mel statistics; the floor is the distance between training and test windows. Both are "
+    "computed on the variant's own input: an input with fewer frequencies is easier.",
+    "audio": "Errors by frequency range, and errors after the conversion to audio. The ceilings are the true windows "
+    "in each representation: they show what the representation itself loses. A mel loses nothing until it becomes "
+    "audio.",
     "all": "Every column.",
 }
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column; `value` sorts it, `text` and `detail` are what a cell shows."""
+    """A column: rows are sorted by `value`; a cell shows `text`, with `detail` below it in small print."""
 
     name: str
     unit: str
     sets: tuple[str, ...]
     value: Callable[[Row], float | None]
     text: Callable[[Row], str]
-    detail: Callable[[Row], str] = field(default=lambda row: "")
-    better: str = ""  # low or high; empty where neither is
-    within: str = ""  # "input": only rows of one input compare
+    detail: Callable[[Row], str]
+    better: str = ""  # low, high, or empty if neither is better
+    per_input: bool = False  # only rows with the same input compare
 
     @property
-    def shown_in(self) -> str:
-        """The sets, for the page's script."""
+    def all_sets(self) -> str:
+        """The sets that show it, separated by spaces."""
         return " ".join((*self.sets, "all"))
 
+    def group(self, row: Row) -> str:
+        """Equal for rows that compare in this column."""
+        return row.representation if self.per_input else ""
 
-def plain(
+
+def column(
     key: str,
     name: str,
     unit: str,
     sets: str,
     write: Callable[[float | None], str] = digits,
     better: str = "",
-    within: str = "",
+    per_input: bool = False,
+    detail: Callable[[Row], str] | None = None,
 ) -> Column:
-    """The column of one metric, with its interval where it has one; `sets` is separated by spaces."""
+    """The column of the metric `key`; `sets` is separated by spaces; the default detail is the 95 % interval."""
 
-    def interval(row: Row) -> str:
+    def bounds(row: Row) -> str:
         low, high = row[f"{key}_low"], row[f"{key}_high"]
-        if low is None or high is None or low == high:
-            return ""
-        return span(low, high) if write is digits else f"{_bare(write(low))}–{_bare(write(high))}"
+        if write is digits or low is None or high is None or low == high:
+            return interval(low, high)
+        return f"{write(low).split(NBSP)[0]}–{write(high).split(NBSP)[0]}"
 
     return Column(
-        name, unit, tuple(sets.split()), lambda row: row[key], lambda row: write(row[key]), interval, better, within
+        name,
+        unit,
+        tuple(sets.split()),
+        value=lambda row: row[key],
+        text=lambda row: write(row[key]),
+        detail=detail or bounds,
+        better=better,
+        per_input=per_input,
     )
 
 
-def _bare(written: str) -> str:
-    return written.split("\N{NO-BREAK SPACE}")[0]
-
-
-def _probe(row: Row) -> str:
-    low, high = row["probe_accuracy_low"], row["probe_accuracy_high"]
-    return "" if low is None or high is None else f"{_bare(percent(low))}–{_bare(percent(high))}"
-
-
-def _use(row: Row) -> str:
+def _usage(row: Row) -> str:
     if row["perplexity_share"] is not None:
         return f"perplexity {digits(row['perplexity'])}"
     return f"{count(row['active_units'])} units" if row["active_units"] is not None else ""
 
 
-def _flat(row: Row) -> str:
-    return NONE if row["samples_flat"] is None else "flat" if row["samples_flat"] else "no"
-
-
-def _shared(row: Row) -> str:
+def _shared_limit(row: Row) -> str:
     return f"to {hertz(row['shared_hz'])}" if row["shared_hz"] is not None else ""
 
 
+def _pca_error(row: Row) -> str:
+    return digits(row["mse_pca"]) if row["mse_pca"] is not None else ""
+
+
+def _yes_no(value: float | None) -> str:
+    return DASH if value is None else "yes" if value else "no"
+
+
+def _parameters(row: Row) -> float | None:
+    return row["parameters"] if row.role == "variant" else None
+
+
 COLUMNS = (
-    plain("mel_mse", "Error", "MSE, log-mel", "common", better="low"),
-    plain("mel_cosine_similarity", "Cosine", "log-mel", "common", better="high"),
-    Column(
-        "Shared bands",
-        "log-mel",
-        ("common",),
-        lambda row: row["mel_mse_shared"],
-        lambda row: digits(row["mel_mse_shared"]),
-        _shared,
-        "low",
-    ),
-    plain("mel_mse_relative", "Of mean", "predictor’s, log-mel", "audio", percent, "low"),
-    plain("mel_log_spectral_distance", "Log-spectral", "distance", "audio", decibels, "low"),
-    plain("mse", "MSE", "own scale", "common own", better="low", within="input"),
-    plain("mse_relative", "Of mean", "predictor’s", "common own", percent, "low", "input"),
-    Column(
-        "Of PCA",
-        "same size",
-        ("common", "own"),
-        lambda row: row["pca_ratio"],
-        lambda row: times(row["pca_ratio"]),
-        lambda row: digits(row["mse_pca"]) if row["mse_pca"] is not None else "",
-        "low",
-        "input",
-    ),
-    plain("cosine_similarity", "Cosine", "own scale", "own", better="high", within="input"),
-    plain("out_of_range", "Out of range", "of values", "own", percent, "low"),
-    plain("si_sdr", "SI-SDR", "waveforms", "own", decibels, "high", "input"),
-    plain("stft_distance", "STFT distance", "waveforms", "own", better="low", within="input"),
-    plain("log_spectral_distance", "Log-spectral", "waveforms", "own", decibels, "low", "input"),
-    Column("Latent", "numbers", ("latent",), lambda row: row["latent_dims"], lambda row: count(row["latent_dims"])),
-    plain("kl", "KL", "nats", "latent", within="input"),
-    plain("elbo", "ELBO", "nats", "latent", better="high", within="input"),
-    Column(
-        "In use",
-        "units or codes",
-        ("common", "latent"),
-        lambda row: row["in_use"],
-        lambda row: percent(row["in_use"]),
-        _use,
-    ),
-    plain("latent_std", "Std", "of the means", "latent"),
-    plain("dims_90", "Dims", "for 90 %", "latent", count),
-    Column(
-        "Probe",
-        "accuracy",
-        ("common", "latent"),
-        lambda row: row["probe_accuracy"],
-        lambda row: percent(row["probe_accuracy"]),
-        _probe,
-        "high",
-    ),
-    plain("chance", "Chance", "of the probes", "latent", percent),
-    plain("knn_accuracy", "Neighbours", "accuracy", "latent", percent, "high"),
-    plain("silhouette", "Silhouette", "by label", "latent", better="high"),
-    plain("interpolation_smoothness", "Walk", "unevenness", "latent", better="low"),
-    plain("frechet_samples", "Fréchet", "samples", "samples", better="low", within="input"),
-    plain("frechet_reconstructions", "Fréchet", "reconstructions", "samples", better="low", within="input"),
-    plain("frechet_floor", "Fréchet", "floor", "samples"),
-    plain("sample_variance_ratio", "Variance", "of the data's", "samples", times),
-    plain("sample_time_ratio", "Change in time", "of the data's", "samples", times),
-    Column("Flat", "samples", ("samples",), lambda row: row["samples_flat"], _flat),
-    plain("transfer_accuracy", "Transfer", "reaches its label", "samples", percent, "high", "input"),
-    plain("transfer_source", "Transfer", "stays at its own", "samples", percent, "low", "input"),
-    plain("transfer_chance", "Transfer", "chance", "samples", percent),
-    plain("mel_mse_bass", "Bass", "to 250 Hz", "audio", better="low"),
-    plain("mel_mse_middle", "Middle", "to 4 kHz", "audio", better="low"),
-    plain("mel_mse_treble", "Treble", "above", "audio", better="low"),
-    plain("frechet_audio", "Fréchet", "of an embedding", "audio", better="low"),
-    plain("audio_stft_distance", "STFT distance", "as heard", "audio", better="low"),
-    plain("audio_log_spectral_distance", "Log-spectral", "as heard", "audio", decibels, "low"),
-    Column(
-        "Size",
-        "parameters",
-        ("common",),
-        lambda row: None if row.role != "variant" else row["parameters"],
-        lambda row: NONE if row.role != "variant" else size(row["parameters"]),
-        better="",
-    ),
+    column("mel_mse", "Error", "MSE, log-mel", "common", better="low"),
+    column("mel_cosine_similarity", "Cosine", "log-mel", "common", better="high"),
+    column("mel_mse_shared", "Shared bands", "MSE, log-mel", "common", better="low", detail=_shared_limit),
+    column("mel_mse_relative", "vs. mean", "log-mel", "audio", percent, "low"),
+    column("mel_log_spectral_distance", "Log-spectral", "distance", "audio", decibels, "low"),
+    column("mse", "MSE", "own scale", "common own", better="low", per_input=True),
+    column("mse_relative", "vs. mean", "own scale", "common own", percent, "low", True),
+    column("pca_ratio", "vs. PCA", "same size", "common own", factor, "low", True, _pca_error),
+    column("cosine_similarity", "Cosine", "own scale", "own", better="high", per_input=True),
+    column("out_of_range", "Out of range", "of values", "own", percent, "low"),
+    column("si_sdr", "SI-SDR", "waveforms", "own", decibels, "high", True),
+    column("stft_distance", "STFT distance", "waveforms", "own", better="low", per_input=True),
+    column("log_spectral_distance", "Log-spectral", "waveforms", "own", decibels, "low", True),
+    column("latent_dims", "Latent", "numbers", "latent", count),
+    column("kl", "KL", "nats", "latent", per_input=True),
+    column("elbo", "ELBO", "nats", "latent", better="high", per_input=True),
+    column("in_use", "In use", "units or codes", "common latent", percent, detail=_usage),
+    column("latent_std", "Std", "of posterior means", "latent"),
+    column("dims_90", "PCA dims", "for 90 %", "latent", count),
+    column("probe_accuracy", "Probe", "accuracy", "common latent", percent, "high"),
+    column("chance", "Chance", "of the probe", "latent", percent),
+    column("knn_accuracy", "Neighbours", "accuracy", "latent", percent, "high"),
+    column("silhouette", "Silhouette", "by label", "latent", better="high"),
+    column("interpolation_smoothness", "Interpolation", "unevenness", "latent", better="low"),
+    column("frechet_samples", "Fréchet", "samples", "samples", better="low", per_input=True),
+    column("frechet_reconstructions", "Fréchet", "reconstructions", "samples", better="low", per_input=True),
+    column("frechet_floor", "Fréchet", "floor", "samples"),
+    column("sample_variance_ratio", "Variance", "vs. data", "samples", factor),
+    column("sample_time_ratio", "Change over time", "vs. data", "samples", factor),
+    column("samples_flat", "Flat", "samples", "samples", _yes_no),
+    column("transfer_accuracy", "Transfer", "reaches target label", "samples", percent, "high", True),
+    column("transfer_source", "Transfer", "keeps source label", "samples", percent, "low", True),
+    column("transfer_chance", "Transfer", "chance", "samples", percent),
+    column("mel_mse_bass", "Bass", "to 250 Hz", "audio", better="low"),
+    column("mel_mse_middle", "Middle", "to 4 kHz", "audio", better="low"),
+    column("mel_mse_treble", "Treble", "above 4 kHz", "audio", better="low"),
+    column("frechet_audio", "Fréchet", "of an embedding", "audio", better="low"),
+    column("audio_stft_distance", "STFT distance", "of the audio", "audio", better="low"),
+    column("audio_log_spectral_distance", "Log-spectral", "of the audio", "audio", decibels, "low"),
+    Column("Size", "parameters", ("common",), _parameters, lambda row: size(_parameters(row)), detail=lambda row: ""),
 )
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell as the page shows it."""
+    """One cell of the page; `best` marks the best variant of its column."""
 
     value: float | None
     text: str
@@ -187,32 +162,22 @@ class Cell:
     best: bool
 
 
-def filled(found: list[Row]) -> list[Column]:
-    """The columns in which some row has a value; those of no use here are left out."""
-    return [column for column in COLUMNS if any(column.value(row) is not None for row in found)]
+def columns_with_values(rows: list[Row]) -> list[Column]:
+    """The columns in which at least one row has a value."""
+    return [column for column in COLUMNS if any(column.value(row) is not None for row in rows)]
 
 
-def cells(found: list[Row], columns: list[Column]) -> list[list[Cell]]:
-    """The cells of each row; `best` marks the best variant of a column, of each input where only those compare."""
-    best: dict[tuple[int, str], float] = {}
-    for number, column in enumerate(columns):
-        for row in found:
-            value, place = column.value(row), (number, row.representation if column.within else "")
-            if value is None or not column.better or not row.competes:
-                continue
-            pick = min if column.better == "low" else max
-            best[place] = pick(best.get(place, value), value)
+def table_cells(rows: list[Row], columns: list[Column]) -> list[list[Cell]]:
+    """The cells of each row. The best is marked per column, or per input if only rows of one input compare."""
+
+    def is_best(column: Column, row: Row) -> bool:
+        rivals = [rival for rival in rows if rival.competes and column.group(rival) == column.group(row)]
+        values = [value for rival in rivals if (value := column.value(rival)) is not None]
+        if not (column.better and row.competes and values):
+            return False
+        return column.value(row) == (min(values) if column.better == "low" else max(values))
+
     return [
-        [
-            Cell(
-                value=column.value(row),
-                text=column.text(row),
-                detail=column.detail(row),
-                best=row.competes
-                and column.value(row) is not None
-                and best.get((number, row.representation if column.within else "")) == column.value(row),
-            )
-            for number, column in enumerate(columns)
-        ]
-        for row in found
+        [Cell(column.value(row), column.text(row), column.detail(row), is_best(column, row)) for column in columns]
+        for row in rows
     ]

@@ -1,4 +1,4 @@
-"""The data card: what the recordings are, how they are split, what was done to them, and what was left out."""
+"""The data card: the recordings, their split, and which of them were repaired or left out, and why."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,89 +6,134 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.core.errors import DataError
-from pipeline.report import repairs
-from pipeline.report.text import number_of
+from pipeline.core.artefacts import read_table
+from pipeline.report.formatting import NBSP, hours, plural
 from pipeline.sources.config import SPLITS
 
-# What may be done with the recordings, by source.
 LICENCES = {
-    "synth": "none needed: composed and rendered here",
-    "folder": "that of your own recordings",
-    "gtzan": "none stated by its authors; clips of commercial recordings",
-    "musicnet": "freely licensed recordings, says its paper; each under its own",
+    "synth": "none needed: composed and rendered by this program",
+    "folder": "the licence of your own recordings",
+    "gtzan": "the authors state none; the clips are from commercial recordings",
+    "musicnet": "free licences, according to its paper; each recording has its own",
+}
+INTENTIONAL = {"excluded": "excluded by the source", "duplicate": "copies of other recordings"}
+REPAIRS = {
+    "limited": "limited to [-1, 1], because a few samples were outside",
+    "padded": "padded with zeros, because the recording ends before the window",
 }
 
 
 @dataclass(frozen=True)
-class Card:
-    """What the page says about the data; counts are of windows where nothing else is named."""
+class DataCard:
+    """The content of the page's data section. Columns are the splits, then all of them together."""
 
     facts: list[tuple[str, str]]
-    labels: list[tuple[str, list[int]]]  # label, windows in each of SPLITS and in all
-    unsplit: list[str]  # labels of which only train has windows
-    totals: list[int]
-    groups: list[int]  # in each of SPLITS and in all
-    hours: list[str]  # of windows, in each of SPLITS and in all
-    treatments: list[tuple[str, str]]  # how many, and what was done to them
-    treated: list[tuple[str, str]]  # path, what was done to it
-    faults: list[tuple[str, int]]  # reason and how often, most frequent first
-    on_purpose: list[tuple[str, int]]  # the same of what could have been used
-    rejected: list[dict[str, str]]  # path, part, reason, detail: all of them
+    labels: list[tuple[str, list[int]]]  # windows of each label
+    train_only_labels: list[str]
+    windows: list[int]
+    groups: list[int]
+    durations: list[str]
+    repairs: list[tuple[str, str]]  # how many, and what was done
+    repaired_files: list[tuple[str, str]]  # path, and what was done
+    faults: list[tuple[str, int]]  # reason and number of files and windows that cannot be used, most frequent first
+    intentional: list[tuple[str, int]]  # the same for usable recordings that were left out
+    rejected: list[dict[str, str]]  # path, part, reason, detail
 
 
-def card(windows: Path, raw_tracks: Path, params: dict[str, Any]) -> Card:
-    """Count what lies in the folder `windows` and in the table `raw_tracks`.
+def make_data_card(windows_folder: Path, tracks_file: Path, params: dict[str, Any]) -> DataCard:
+    """Summarise windows.parquet, rejected.parquet and tracks.parquet.
 
     Raises:
-        DataError: one of the three tables is missing or damaged.
+        DataError: a table is missing or damaged.
     """
-    cut, lost = _table(windows / "windows.parquet"), _table(windows / "rejected.parquet")
-    tracks = _table(raw_tracks)
+    windows = read_table(windows_folder / "windows.parquet")
+    rejected = read_table(windows_folder / "rejected.parquet")
+    tracks = read_table(tracks_file)
     source = params.get("source") or {}
     if source.get("labels"):
         tracks = tracks[tracks["label"].isin(source["labels"])]
-    used = tracks[tracks["track_id"].isin(cut["track_id"])]
-    per_label = pd.crosstab(cut["label"], cut["split"]).reindex(columns=list(SPLITS), fill_value=0)
+    used = tracks[tracks["track_id"].isin(windows["track_id"])]
+    per_label = pd.crosstab(windows["label"], windows["split"]).reindex(columns=list(SPLITS), fill_value=0)
     labels = [(str(label), [*map(int, row), int(row.sum())]) for label, row in per_label.iterrows()]
-    by_split = [cut[cut["split"] == split] for split in SPLITS] + [cut]
-    purpose = lost["reason"].isin(list(repairs.ON_PURPOSE))
-    shared = cut.groupby("group")["split"].nunique().gt(1).sum()
-    sides = f"of which {shared:,} lie on two sides of the split" if shared else "none on two sides of the split"
-    number = f"{len(used):,}" if len(used) == len(tracks) else f"{len(used):,} of {len(tracks):,} used"
-    length = cut["seconds"].median() if len(cut) else 0.0
-    facts = [
-        ("Source", str(source.get("name", "synth"))),
-        ("Licence", LICENCES.get(str(source.get("name", "synth")), "not known")),
-        ("Recordings", f"{number}, {hours((used['frames'] / used['sample_rate']).sum())}"),
-        ("Sample rates", repairs.rates(used["sample_rate"])),
-        ("Groups", f"{cut['group'].nunique():,}, {sides}"),
-        ("Windows", f"{len(cut):,} of {length:g} s, {number_of(cut['label'].nunique(), 'label')}"),
-        ("Could not be used", repairs.extent(lost[~purpose])),
-    ]
-    return Card(
-        facts=facts,
+    by_split = [*(windows[windows["split"] == split] for split in SPLITS), windows]
+    is_intentional = rejected["reason"].isin(list(INTENTIONAL))
+    return DataCard(
+        facts=_facts(str(source.get("name", "synth")), windows, tracks, used, rejected[~is_intentional]),
         labels=labels,
-        unsplit=[label for label, counts in labels if counts[0] == counts[-1]],
-        totals=[len(part) for part in by_split],
-        groups=[int(part["group"].nunique()) for part in by_split],
-        hours=[hours(part["seconds"].sum()) for part in by_split],
-        treatments=repairs.treatments(cut, used),
-        treated=repairs.treated(cut, used),
-        faults=repairs.reasons(lost[~purpose]),
-        on_purpose=[(repairs.ON_PURPOSE[reason], n) for reason, n in repairs.reasons(lost[purpose])],
-        rejected=repairs.rejected(lost),
+        train_only_labels=[label for label, counts in labels if counts[0] == counts[-1]],
+        windows=[len(table) for table in by_split],
+        groups=[int(table["group"].nunique()) for table in by_split],
+        durations=[hours(table["seconds"].sum()) for table in by_split],
+        repairs=_repairs(windows, used),
+        repaired_files=_repaired_files(windows, used),
+        faults=_reasons(rejected[~is_intentional]),
+        intentional=[(INTENTIONAL[reason], n) for reason, n in _reasons(rejected[is_intentional])],
+        rejected=[_rejected(path, reason, rows) for (path, reason), rows in rejected.groupby(["path", "reason"])],
     )
 
 
-def hours(seconds: float) -> str:
-    """A duration: 2.5 h, and minutes below an hour."""
-    value, unit = (f"{seconds / 3600:,.1f}", "h") if seconds >= 3600 else (f"{seconds / 60:.1f}", "min")
-    return f"{value}\N{NO-BREAK SPACE}{unit}"
+def _facts(
+    source: str, windows: pd.DataFrame, tracks: pd.DataFrame, used: pd.DataFrame, faulty: pd.DataFrame
+) -> list[tuple[str, str]]:
+    leaks = windows.groupby("group")["split"].nunique().gt(1).sum()
+    tracks_used = f"{len(used):,}" if len(used) == len(tracks) else f"{len(used):,} of {len(tracks):,} used"
+    seconds = windows["seconds"].median() if len(windows) else 0.0
+    is_file = faulty["start_seconds"].isna()
+    unusable = [plural(n, name) for n, name in ((is_file.sum(), "file"), ((~is_file).sum(), "window")) if n]
+    return [
+        ("Source", source),
+        ("Licence", LICENCES.get(source, "not known")),
+        ("Recordings", f"{tracks_used}, {hours((used['frames'] / used['sample_rate']).sum())}"),
+        ("Sample rates", _sample_rates(used["sample_rate"])),
+        ("Groups", f"{windows['group'].nunique():,}, {f'{leaks:,}' if leaks else 'none'} in more than one split"),
+        ("Windows", f"{len(windows):,} of {seconds:g} s, {plural(windows['label'].nunique(), 'label')}"),
+        ("Unusable", " and ".join(unusable) or "nothing"),
+    ]
 
 
-def _table(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: missing or damaged; run `dvc repro` to make it again") from error
+def _sample_rates(rates: pd.Series) -> str:
+    """44.1 kHz (12), 8 kHz (3), most frequent first; a single rate has no count."""
+    counts = _frequent_first(rates)
+    return ", ".join(f"{rate / 1000:g}{NBSP}kHz" + f"{NBSP}({n:,})" * (len(counts) > 1) for rate, n in counts)
+
+
+def _repairs(windows: pd.DataFrame, used: pd.DataFrame) -> list[tuple[str, str]]:
+    """Every kind of repair that occurred, with its number of recordings or windows."""
+    copies = windows.loc[windows["copy_of"].notna(), "track_id"].nunique()
+    counts = [
+        ((used["channels"] > 1).sum(), "recording", "mixed to mono from two or more channels"),
+        (copies, "recording", "kept in the same split as another one with the same audio"),
+        *((windows["repair"].str.contains(name, na=False).sum(), "window", text) for name, text in REPAIRS.items()),
+    ]
+    return [(plural(int(n), noun), text) for n, noun, text in counts if n]
+
+
+def _repaired_files(windows: pd.DataFrame, used: pd.DataFrame) -> list[tuple[str, str]]:
+    paths = used.set_index("track_id")["path"]
+    files = []
+    for track, rows in windows[windows["repair"].notna() | windows["copy_of"].notna()].groupby("track_id"):
+        repairs = [f"{plural(n, 'window')} {repair}" for repair, n in rows["repair"].value_counts().items()]
+        repairs += [f"the same audio as {original}" for original in rows["copy_of"].dropna().unique()]
+        files.append((str(paths[track]), "; ".join(repairs)))
+    return files
+
+
+def _reasons(rejected: pd.DataFrame) -> list[tuple[str, int]]:
+    return [(str(reason), int(n)) for reason, n in _frequent_first(rejected["reason"])]
+
+
+def _frequent_first(values: pd.Series) -> list[tuple[Any, int]]:
+    """Each value with its count; values with equal counts are in ascending order."""
+    counts = values.value_counts().sort_index().sort_values(ascending=False, kind="stable")
+    return list(counts.items())
+
+
+def _rejected(path: Any, reason: Any, rows: pd.DataFrame) -> dict[str, str]:
+    """One line for all windows of a file with the same reason; the detail is that of the first."""
+    start, detail = rows["start_seconds"].min(), rows["detail"].iloc[0]
+    return {
+        "path": str(path),
+        "part": "whole file" if pd.isna(start) else f"{plural(len(rows), 'window')} from {start:g} s",
+        "reason": str(reason),
+        "detail": "" if pd.isna(detail) else str(detail),
+    }

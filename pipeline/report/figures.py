@@ -1,17 +1,16 @@
-"""What the figures stage left of each variant: pictures, animations and sounds, by what they show."""
+"""The figures of each variant on the page: pictures, animations, and the sounds that belong to them."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.core.errors import DataError
+from pipeline.core.artefacts import readable
 from pipeline.core.workspace import read_json
-from pipeline.report.media import Library, Picture
+from pipeline.report.media import MediaEncoder, Picture
 
-COMPARED = ("original", "ceiling", "reconstruction")  # heard side by side, so kept without loss
-# Which sounds belong below which picture, and what stands before them.
-BELOW = {
-    "reconstructions.png": ("original", "ceiling", "reconstruction"),
+COMPARED_ROLES = ("original", "ceiling", "reconstruction")  # lossless, because listeners compare them
+ROLES_BELOW = {  # the roles of the sounds below each picture
+    "reconstructions.png": COMPARED_ROLES,
     "walks.png": ("linear", "slerp"),
     "perturbations.png": ("perturbed",),
     "samples.png": ("sample",),
@@ -21,8 +20,8 @@ SMALL = {"latent_pca.png", "components.png", "genre_distances.png"}
 
 
 @dataclass(frozen=True)
-class Chip:
-    """A sound as a button: what it says, what it is called for those who cannot see, and the sound's name."""
+class Clip:
+    """A sound and its button. `sound` is its name on the page; `title` is the text for screen readers."""
 
     text: str
     title: str
@@ -34,85 +33,75 @@ class Chip:
 
 
 @dataclass(frozen=True)
-class Shown:
-    """A picture of a variant with the sounds that belong to it, in groups."""
+class FigureBlock:
+    """A picture with its caption and its clips, in named groups that share a playback position."""
 
     title: str
     caption: str
     picture: Picture
-    moving: Picture | None
-    small: bool
-    racks: list[tuple[str, list[Chip]]]
+    animation: Picture | None
+    is_small: bool
+    clips: list[tuple[str, list[Clip]]]
     notes: list[str]
 
 
 @dataclass(frozen=True)
-class Figures:
-    """All of one variant's."""
+class VariantFigures:
+    """All figures of one variant; both lists are empty if nothing was drawn."""
 
-    shown: list[Shown]
-    chips: list[Chip]
-    notes: dict[str, str]  # role: how such a sound was made
+    blocks: list[FigureBlock]
+    clips: list[Clip]
 
 
-def read(folder: Path, library: Library) -> Figures:
-    """Of a folder with figures.json; nothing where nothing was drawn.
+def read_figures(folder: Path, encoder: MediaEncoder) -> VariantFigures:
+    """Read figures.json and encode the files that it names.
 
     Raises:
-        DataError: figures.json, or a file that it names, cannot be read.
+        DataError: figures.json or one of these files is missing or damaged.
     """
     path = folder / "figures.json"
     if not path.is_file():
-        return Figures([], [], {})
-    try:
+        return VariantFigures([], [])
+    with readable(path):
         entries = list(read_json(path))
         sounds = [entry for entry in entries if entry["kind"] == "audio"]
-        chips = [_chip(entry, folder, library) for entry in sounds]
-        chips.sort(key=_order)
-        notes: dict[str, str] = {}
-        for entry in sounds:
-            notes.setdefault(str(entry["role"]), str(entry["caption"]))
-        drawn = [entry for entry in entries if entry["kind"] != "audio"]
-        return Figures([_shown(entry, folder, library, chips, notes) for entry in drawn], chips, notes)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"{path}: it, or a file that it names, cannot be read; run `dvc repro` to draw again"
-        ) from error
+        clips = sorted((_clip(entry, folder, encoder) for entry in sounds), key=_position)
+        notes = {str(entry["role"]): str(entry["caption"]) for entry in reversed(sounds)}
+        blocks = [_block(entry, folder, encoder, clips, notes) for entry in entries if entry["kind"] != "audio"]
+        return VariantFigures(blocks, clips)
 
 
-def _chip(entry: dict[str, Any], folder: Path, library: Library) -> Chip:
+def _clip(entry: dict[str, Any], folder: Path, encoder: MediaEncoder) -> Clip:
     role, label, title = str(entry["role"]), str(entry.get("label") or ""), str(entry["title"])
-    text = role if role in COMPARED else f"to {label}" if role == "transfer" else label if role == "sample" else title
-    sound = library.sound(folder / entry["file"], role in COMPARED)
-    return Chip(text or title, title, sound, int(entry["example"] or 0), role, label, folder / entry["file"])
+    text = {"transfer": f"to {label}", "sample": label, **{name: name for name in COMPARED_ROLES}}.get(role, title)
+    path = folder / entry["file"]
+    sound = encoder.add_sound(path, lossless=role in COMPARED_ROLES)
+    return Clip(text or title, title, sound, int(entry["example"] or 0), role, label, path)
 
 
-def _shown(entry: dict[str, Any], folder: Path, library: Library, chips: list[Chip], notes: dict[str, str]) -> Shown:
-    file = folder / entry["file"]
-    moves = entry["kind"] == "animation"
-    roles = [role for role in BELOW.get(file.name, ()) if role in notes]
-    groups: dict[str, list[Chip]] = {}
-    for chip in chips:
-        if chip.role in roles:
-            groups.setdefault(_group(chip), []).append(chip)
-    return Shown(
+def _position(clip: Clip) -> tuple[int, int]:
+    """By example, then by COMPARED_ROLES; the others keep their order."""
+    is_compared = clip.role in COMPARED_ROLES
+    return clip.example, COMPARED_ROLES.index(clip.role) if is_compared else len(COMPARED_ROLES)
+
+
+def _block(
+    entry: dict[str, Any], folder: Path, encoder: MediaEncoder, clips: list[Clip], notes: dict[str, str]
+) -> FigureBlock:
+    path = folder / entry["file"]
+    is_animation = entry["kind"] == "animation"
+    roles = [role for role in ROLES_BELOW.get(path.name, ()) if role in notes]
+    groups: dict[str, list[Clip]] = {}
+    for clip in clips:
+        if clip.role in roles:
+            is_named = clip.role in (*COMPARED_ROLES, "transfer")
+            groups.setdefault(f"Example {clip.example + 1}" if is_named else "", []).append(clip)
+    return FigureBlock(
         title=str(entry["title"]),
         caption=str(entry["caption"]),
-        picture=library.still(file) if moves else library.picture(file),
-        moving=library.picture(file) if moves else None,
-        small=file.name in SMALL,
-        racks=list(groups.items()),
+        picture=encoder.last_frame(path) if is_animation else encoder.picture(path),
+        animation=encoder.picture(path) if is_animation else None,
+        is_small=path.name in SMALL,
+        clips=list(groups.items()),
         notes=list(dict.fromkeys(notes[role] for role in roles)),
     )
-
-
-def _order(chip: Chip) -> tuple[int, int]:
-    """Example by example, and what is compared in the order of COMPARED; else as it was drawn."""
-    return (chip.example, COMPARED.index(chip.role)) if chip.role in COMPARED else (chip.example, len(COMPARED))
-
-
-def _group(chip: Chip) -> str:
-    """What stands before the sounds that are heard one after another at the same position."""
-    if chip.role in COMPARED or chip.role == "transfer":
-        return f"Example {chip.example + 1}"
-    return ""

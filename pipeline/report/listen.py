@@ -1,22 +1,21 @@
-"""The same seconds of original, ceilings and every variant, to switch between at one position."""
+"""The Listen section: the same excerpt as original, as ceilings and from every variant, at one gain."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import soundfile
 
-from pipeline.core.errors import DataError
-from pipeline.report.figures import Chip, Figures
+from pipeline.core.artefacts import read_table
+from pipeline.report.figures import Clip, VariantFigures
+from pipeline.report.formatting import digits
 from pipeline.report.table import Row
-from pipeline.report.text import digits
 
 
 @dataclass(frozen=True)
-class Choice:
-    """One button: its name, what stands below, and the sound at a gain that puts it on the original's level."""
+class Version:
+    """One button: its name, the small print below, the sound, and the gain that matches it to the others."""
 
     name: str
     detail: str
@@ -28,82 +27,71 @@ class Choice:
 
 @dataclass(frozen=True)
 class Example:
-    """One window of a recording."""
+    """One excerpt of a recording; `start` is in seconds."""
 
-    number: int
     label: str
     track: str
     start: float | None
-    choices: list[Choice]
+    versions: list[Version]
 
 
-def examples(found: list[Row], figures: dict[str, Figures], reference: Path) -> list[Example]:
-    """Every example that was drawn, with the original, a ceiling per input and the variants in the order of `found`.
+def find_examples(rows: list[Row], figures: dict[str, VariantFigures], reference: Path) -> list[Example]:
+    """Every example that was drawn: the original, one ceiling per input, and the variants in the order of `rows`.
 
-    Args:
-        found: all rows.
-        figures: of each variant.
-        reference: holds examples.parquet, which says where an example begins.
+    `reference` holds examples.parquet, which has the track and the start of each example.
 
     Raises:
-        DataError: examples.parquet is there but cannot be read, or a sound cannot.
+        DataError: examples.parquet is damaged.
     """
-    heard = [(row, figures[row.variant]) for row in found if row.variant in figures]
-    numbers = sorted({chip.example for _, drawn in heard for chip in drawn.chips if chip.role == "original"})
-    starts = _starts(reference / "examples.parquet")
-    made = []
+    drawn = [(row, figures[row.variant].clips) for row in rows if row.variant in figures]
+    numbers = sorted({clip.example for _, clips in drawn for clip in clips if clip.role == "original"})
+    origins = _origins(reference / "examples.parquet")
+    examples = []
     for number in numbers:
-        sets = [(row, _roles(drawn.chips, number)) for row, drawn in heard]
-        sets = [(row, roles) for row, roles in sets if "original" in roles]
-        first = sets[0][1]["original"]
-        place = starts.get(number, {})
-        track = str(place.get("track_id") or first.title.rpartition(",")[0] or first.title)
-        made.append(Example(number, first.label, track, place.get("start_seconds"), _choices(sets)))
-    return made
+        by_role = [(row, {clip.role: clip for clip in clips if clip.example == number}) for row, clips in drawn]
+        by_role = [(row, roles) for row, roles in by_role if "original" in roles]
+        original, origin = by_role[0][1]["original"], origins.get(number, {})
+        track = str(origin.get("track_id") or original.title.rpartition(",")[0] or original.title)
+        examples.append(Example(original.label, track, origin.get("start_seconds"), _versions(by_role)))
+    return examples
 
 
-def _roles(chips: list[Chip], number: int) -> dict[str, Chip]:
-    return {chip.role: chip for chip in chips if chip.example == number}
-
-
-def _choices(sets: list[tuple[Row, dict[str, Chip]]]) -> list[Choice]:
-    original = sets[0][1]["original"]
-    levels = {row.variant: _level(roles["original"], original) for row, roles in sets}
-    quietest = min(levels.values())
-
-    def choice(name: str, detail: str, chip: Chip, row: Row, role: str) -> Choice:
-        return Choice(name, detail, chip.title, chip.sound, round(quietest / levels[row.variant], 4), role)
-
-    made = [choice("original", "", original, sets[0][0], "original")]
-    inputs: dict[str, tuple[Row, Chip]] = {}
-    for row, roles in sets:
-        if "ceiling" in roles:
-            inputs.setdefault(row.representation, (row, roles["ceiling"]))
-    made += [choice("ceiling", name, chip, row, "ceiling") for name, (row, chip) in inputs.items()]
-    for row, roles in sets:
-        if "reconstruction" in roles:
-            error = digits(row["mel_mse"]) if row["mel_mse"] is not None else ""
-            made.append(choice(row.variant, error, roles["reconstruction"], row, row.role))
-    return made
-
-
-def _level(one: Chip, other: Chip) -> float:
-    """How much louder the same sound is in one set of files than in another: a set that would clip is turned down."""
-    if one.sound == other.sound:
-        return 1.0
-    a, b = (soundfile.read(chip.path, dtype="float32")[0] for chip in (one, other))
-    if a.shape != b.shape:  # files of another rate: the sets cannot be compared sample by sample
-        return 1.0
-    energy = float(np.dot(b, b))
-    found = float(np.dot(a, b)) / energy if energy else 1.0
-    return found if found > 0 else 1.0
-
-
-def _starts(path: Path) -> dict[int, dict[Any, Any]]:
+def _origins(path: Path) -> dict[int, dict[Any, Any]]:
     if not path.is_file():
         return {}
-    try:
-        table = pd.read_parquet(path, columns=["example", "track_id", "start_seconds"])
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not a usable table; run `dvc repro` to make it again") from error
+    table = read_table(path, ["example", "track_id", "start_seconds"])
     return {int(row["example"]): row for row in table.to_dict("records") if row["example"] >= 0}
+
+
+def _versions(by_role: list[tuple[Row, dict[str, Clip]]]) -> list[Version]:
+    first, first_roles = by_role[0]
+    # The files of a variant share one gain, which is lower if one of them would clip: match all to the quietest.
+    gains = {row.variant: _gain(roles["original"], first_roles["original"]) for row, roles in by_role}
+    quietest = min(gains.values())
+
+    def version(name: str, detail: str, clip: Clip, row: Row, role: str) -> Version:
+        return Version(name, detail, clip.title, clip.sound, round(quietest / gains[row.variant], 4), role)
+
+    versions = [version("original", "", first_roles["original"], first, "original")]
+    ceilings: dict[str, tuple[Row, Clip]] = {}
+    for row, roles in by_role:
+        if "ceiling" in roles:
+            ceilings.setdefault(row.representation, (row, roles["ceiling"]))
+    versions += [version("ceiling", name, clip, row, "ceiling") for name, (row, clip) in ceilings.items()]
+    for row, roles in by_role:
+        if "reconstruction" in roles:
+            error = digits(row["mel_mse"]) if row["mel_mse"] is not None else ""
+            versions.append(version(row.variant, error, roles["reconstruction"], row, row.role))
+    return versions
+
+
+def _gain(clip: Clip, base: Clip) -> float:
+    """The gain of `clip` relative to `base`, which contains the same audio."""
+    if clip.sound == base.sound:
+        return 1.0
+    a, b = (soundfile.read(one.path, dtype="float32")[0] for one in (clip, base))
+    if a.shape != b.shape:  # different sample rates
+        return 1.0
+    energy = float(np.dot(b, b))
+    gain = float(np.dot(a, b)) / energy if energy else 1.0
+    return gain if gain > 0 else 1.0

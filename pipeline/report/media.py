@@ -1,4 +1,4 @@
-"""Pictures and sounds as the page holds them: WebP and FLAC or MP3 in base64, each sound once."""
+"""Encode pictures as WebP and sounds as FLAC or MP3, in base64, for a page that contains all its files."""
 
 import base64
 import hashlib
@@ -12,50 +12,52 @@ from PIL import Image
 
 from pipeline.core.process import cores
 
-QUALITY = 65  # of a spectrogram's WebP
-# Bytes per pixel of a PNG, and of a frame of a GIF, below which it is of lines and text, and is kept exactly.
-PLAIN, PLAIN_FRAME = 0.2, 0.1
-MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)  # Hz; MPEG audio knows no others
-HIGHEST = 16_383  # pixels; WebP knows no more
-WIDEST = 1400  # pixels; the page shows pictures at most 1,100 wide
+WEBP_QUALITY = 65
+ANIMATION_QUALITY = 50
+LOSSLESS_EFFORT = 20  # of 100
+# A PNG, or a frame of a GIF, with fewer bytes per pixel consists of lines and text: it is encoded without loss.
+LINE_ART_BYTES, LINE_ART_FRAME_BYTES = 0.2, 0.1
+MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)  # Hz; MPEG audio has no others
+MAX_WEBP_SIDE = 16_383  # pixels; the format's limit
+MAX_WIDTH = 1400  # pixels; the page shows pictures at most 1,100 wide
 
 
 @dataclass(frozen=True)
 class Picture:
-    """An image that is being encoded; `uri` waits for it."""
+    """An image; `uri` waits until it is encoded."""
 
     width: int
     height: int
-    _encoded: Future[bytes]
+    _webp: Future[bytes]
 
     @property
     def uri(self) -> str:
         """A data URI."""
-        return f"data:image/webp;base64,{base64.b64encode(self._encoded.result()).decode('ascii')}"
+        return f"data:image/webp;base64,{base64.b64encode(self._webp.result()).decode('ascii')}"
 
 
 @dataclass(frozen=True)
 class Sound:
-    """A sound that is being encoded under a name that equal sounds share."""
+    """A sound and its HTML id; `data` waits until it is encoded."""
 
     name: str
-    media: str
-    _encoded: Future[bytes]
+    media_type: str
+    _content: Future[bytes]
 
     @property
     def data(self) -> str:
         """Base64."""
-        return base64.b64encode(self._encoded.result()).decode("ascii")
+        return base64.b64encode(self._content.result()).decode("ascii")
 
 
-class Library:
-    """Encodes what a page asks for, on all cores, and hands the sounds out once. A context manager."""
+class MediaEncoder:
+    """A context manager that encodes pictures and sounds in threads on all cores; it keeps equal sounds once."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(cores())
         self._sounds: dict[str, Sound] = {}
 
-    def __enter__(self) -> "Library":
+    def __enter__(self) -> "MediaEncoder":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -63,71 +65,62 @@ class Library:
 
     @property
     def sounds(self) -> list[Sound]:
-        """Every sound that was asked for."""
+        """Every sound that was added."""
         return list(self._sounds.values())
 
-    def sound(self, path: Path, lossless: bool) -> str:
-        """The name of a WAV file's sound: FLAC, or MP3 of a fifth of the size; an equal one may be there as the other.
+    def add_sound(self, path: Path, lossless: bool) -> str:
+        """Encode a WAV file and return its name. MP3 has a fifth of the size of FLAC, but does not know all rates.
 
-        At a rate that MP3 has not, it is FLAC too.
-
-        Raises:
-            OSError: the file cannot be read.
+        An equal sound keeps the format in which it was added first.
         """
         content = path.read_bytes()
         key = hashlib.sha256(content).hexdigest()
         if key not in self._sounds:
             lossless = lossless or soundfile.info(io.BytesIO(content)).samplerate not in MP3_RATES
-            media = "audio/flac" if lossless else "audio/mpeg"
-            name = f"sound-{len(self._sounds)}"
-            self._sounds[key] = Sound(name, media, self._pool.submit(_sound, content, lossless))
+            media_type = "audio/flac" if lossless else "audio/mpeg"
+            encoded = self._pool.submit(_encode_sound, content, lossless)
+            self._sounds[key] = Sound(f"sound-{len(self._sounds)}", media_type, encoded)
         return self._sounds[key].name
 
     def picture(self, path: Path) -> Picture:
-        """A PNG or a GIF, whose frames stay.
-
-        Raises:
-            OSError: the file is not an image.
-        """
+        """A PNG, or a GIF with all its frames."""
         with Image.open(path) as image:
             width, height = image.size
-        scale = min(1.0, WIDEST / width, HIGHEST / height)
+        scale = min(1.0, MAX_WIDTH / width, MAX_WEBP_SIDE / height)
         size = round(width * scale), round(height * scale)
-        return Picture(*size, self._pool.submit(_webp, path, size))
+        return Picture(*size, self._pool.submit(_encode_picture, path, size))
 
-    def still(self, path: Path) -> Picture:
+    def last_frame(self, path: Path) -> Picture:
         """The last frame of a GIF."""
         with Image.open(path) as image:
             size = image.size
-        return Picture(*size, self._pool.submit(_webp, path, size, last=True))
+        return Picture(*size, self._pool.submit(_encode_picture, path, size, last_frame=True))
 
 
-def _sound(content: bytes, lossless: bool) -> bytes:
+def _encode_sound(content: bytes, lossless: bool) -> bytes:
     samples, rate = soundfile.read(io.BytesIO(content), dtype="int16")
-    written = io.BytesIO()
+    encoded = io.BytesIO()
     if lossless:
-        soundfile.write(written, samples, rate, format="FLAC", subtype="PCM_16", compression_level=1.0)
+        soundfile.write(encoded, samples, rate, format="FLAC", subtype="PCM_16", compression_level=1.0)
     else:
-        soundfile.write(written, samples, rate, format="MP3", bitrate_mode="VARIABLE", compression_level=0.5)
-    return written.getvalue()
+        soundfile.write(encoded, samples, rate, format="MP3", bitrate_mode="VARIABLE", compression_level=0.5)
+    return encoded.getvalue()
 
 
-def _webp(path: Path, size: tuple[int, int], last: bool = False) -> bytes:
-    written = io.BytesIO()
+def _encode_picture(path: Path, size: tuple[int, int], last_frame: bool = False) -> bytes:
+    encoded = io.BytesIO()
     with Image.open(path) as image:
         frames = getattr(image, "n_frames", 1)
-        if frames > 1 and not last:
-            lossless = path.stat().st_size < PLAIN_FRAME * frames * image.width * image.height
-            quality = 20 if lossless else QUALITY - 15  # of a lossless one: how hard it is tried
-            image.save(written, "WEBP", save_all=True, lossless=lossless, quality=quality, method=2, loop=0)
-            return written.getvalue()
+        bytes_per_pixel = path.stat().st_size / (frames * image.width * image.height)
+        if frames > 1 and not last_frame:
+            lossless = bytes_per_pixel < LINE_ART_FRAME_BYTES
+            quality = LOSSLESS_EFFORT if lossless else ANIMATION_QUALITY
+            image.save(encoded, "WEBP", save_all=True, lossless=lossless, quality=quality, method=2, loop=0)
+            return encoded.getvalue()
         image.seek(frames - 1)
         picture = image.convert("RGB")
-        width, height = image.size
     if picture.size != size:
         picture = picture.resize(size, Image.Resampling.LANCZOS)
-    if path.stat().st_size < PLAIN * width * height and frames == 1:
-        picture.save(written, "WEBP", lossless=True, quality=20, method=2)
-    else:
-        picture.save(written, "WEBP", quality=QUALITY, method=2)
-    return written.getvalue()
+    lossless = frames == 1 and bytes_per_pixel < LINE_ART_BYTES
+    picture.save(encoded, "WEBP", lossless=lossless, quality=LOSSLESS_EFFORT if lossless else WEBP_QUALITY, method=2)
+    return encoded.getvalue()

@@ -2,57 +2,53 @@
 
 from pathlib import Path
 
-from pipeline.report.data_card import Card
-from pipeline.report.page import environment
+from jinja2 import Template
+
+from pipeline.report.data_card import DataCard
+from pipeline.report.formatting import digits, hertz, percent
 from pipeline.report.table import Row
-from pipeline.report.text import digits, hertz, percent
-from pipeline.report.variant_section import Part
+from pipeline.report.variant_section import VariantSection
 
 
-def write(parts: list[Part], rows: list[Row], data: Card, commit: str | None, out: Path) -> dict[str, str]:
-    """Write <out>/<variant>.md for each of `parts`, and return the texts by variant.
-
-    Args:
-        parts: what is known of each variant.
-        rows: of the comparison, for the ceilings.
-        data: what it was trained and scored on.
-        commit: of the code, None where it is not known.
-        out: folder to make.
-    """
+def write_model_cards(
+    template: Template, sections: list[VariantSection], rows: list[Row], data: DataCard, commit: str | None, out: Path
+) -> dict[str, str]:
+    """Write <out>/<variant>.md for each section and return the texts by variant; `rows` has the ceilings."""
     out.mkdir()
-    template = environment().get_template("model_card.md.j2")
+    ceilings = {row.representation: row for row in rows if row.role == "ceiling"}
     texts = {}
-    for part in parts:
-        ceiling = next((r for r in rows if r.role == "ceiling" and r.representation == part.row.representation), None)
-        text = template.render(part=part, row=part.row, data=data, commit=commit, limits=limits(part.row, ceiling))
-        texts[part.row.variant] = text
-        (out / f"{part.row.variant}.md").write_text(text, encoding="utf-8")
+    for section in sections:
+        row = section.row
+        limits = find_limits(row, ceilings.get(row.representation))
+        text = template.render(section=section, row=row, data=data, commit=commit, limits=limits)
+        texts[row.variant] = text
+        (out / f"{row.variant}.md").write_text(text, encoding="utf-8")
     return texts
 
 
-def limits(row: Row, ceiling: Row | None) -> list[str]:
-    """What the variant cannot do, as far as its numbers tell."""
-    found = []
+def find_limits(row: Row, ceiling: Row | None) -> list[str]:
+    """Sentences on the limits that the metrics of a variant show."""
+    limits = []
     if row.collapsed:
-        found.append(f"It has collapsed: {row.collapse_reason or 'the evaluation gives no reason'}.")
+        limits.append(f"It has collapsed: {row.collapse_reason or 'the evaluation gives no reason'}.")
     if row["reach_hz"] is not None:
-        found.append(f"It has nothing above {hertz(row['reach_hz'])}, where its input ends.")
+        limits.append(f"Its output has no frequencies above {hertz(row['reach_hz'])}, because its input has none.")
     if ceiling is not None and ceiling["mel_mse"]:
-        found.append(
-            f"Its input itself loses something: the true windows have an error of {digits(ceiling['mel_mse'])} on the "
-            "common log-mel."
-        )
+        error = digits(ceiling["mel_mse"])
+        limits.append(f"Its input loses information: the true windows have an MSE of {error} on the common log-mel.")
     if row.kind == "mel":
-        heard = ceiling["audio_stft_distance"] if ceiling is not None else None
-        bound = f": the true spectrograms then have an STFT distance of {digits(heard)}" if heard is not None else ""
-        found.append(f"It has no phase; sound is made of its spectrograms by an inversion, which one hears{bound}.")
-    found += [f"{said}." for said in row.generation]
+        distance = ceiling["audio_stft_distance"] if ceiling is not None else None
+        limits.append("It has no phase: an inversion turns its spectrograms into audio and adds audible artefacts.")
+        if distance is not None:
+            limits[-1] += f" The audio of the true spectrograms has an STFT distance of {digits(distance)}."
+    limits += [f"{note}." for note in row.generation]
     if row["mel_mse_relative"] is not None and row["mel_mse_relative"] >= 1:
-        found.append("It does no better than the mean of the training windows.")
-    if row["probe_accuracy"] is not None and row["chance"] is not None and row["probe_accuracy"] < 2 * row["chance"]:
-        found.append(
-            f"Its latent says little about the label: a linear probe names {percent(row['probe_accuracy'])} rightly, "
-            f"chance {percent(row['chance'])}."
+        limits.append("It is not better than predicting the mean of the training windows.")
+    accuracy, chance = row["probe_accuracy"], row["chance"]
+    if accuracy is not None and chance is not None and accuracy < 2 * chance:
+        limits.append(
+            f"Its latent contains little information about the label: a linear probe is right for {percent(accuracy)} "
+            f"of the windows (chance {percent(chance)})."
         )
-    found += [f"Beside the latent its decoder is given more: {said}." for said in row.remarks]
-    return found
+    limits += [f"Its decoder has another input besides the latent: {name}." for name in row.extra_inputs]
+    return limits

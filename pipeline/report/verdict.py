@@ -1,121 +1,122 @@
-"""What won, and whether the next best is really worse: both are scored on the same recordings, which pairs them."""
+"""The best variant, and whether the second best is significantly worse on the same recordings."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from pipeline.metrics.bootstrap import estimate
-from pipeline.report import table
-from pipeline.report.table import Row
-from pipeline.report.text import NONE, SPACE, percent, span
+from pipeline.metrics.bootstrap import bootstrap_mean
+from pipeline.report.formatting import DASH, NBSP, interval, percent
+from pipeline.report.table import Row, rank
 
 
 @dataclass(frozen=True)
-class Pair:
-    """How much more of a metric one variant has than another on the same windows, with its 95 % interval."""
+class PairedDifference:
+    """The mean difference of a metric between two variants on the same recordings, with its 95 % interval."""
 
     difference: float
     low: float
     high: float
 
     @property
-    def decided(self) -> bool:
-        """Whether the interval leaves zero out."""
+    def significant(self) -> bool:
+        """Whether the interval excludes zero."""
         return self.low > 0 or self.high < 0
 
-    def shares(self, of: float) -> tuple[str, str]:
-        """The difference and its interval in per cent of `of`: +3.1 %, and +0.4 to +5.2; whole numbers from 100 on."""
-        if not of:  # nothing is left of the best one's error
-            return NONE, ""
-        percents = [100 * value / of for value in (self.difference, self.low, self.high)]
-        found = [f"{value:+.2g}" if abs(value) < 99.5 else f"{value:+,.0f}" for value in percents]
-        return f"{found[0]}{SPACE}%", f"{found[1]} to {found[2]}"
+    def in_percent(self, base: float) -> tuple[str, str]:
+        """The difference and its interval in per cent of `base`: +3.1 %, and +0.4 to +5.2; whole numbers from 100."""
+        if not base:
+            return DASH, ""
+        percents = [100 * value / base for value in (self.difference, self.low, self.high)]
+        texts = [f"{value:+.2g}" if abs(value) < 99.5 else f"{value:+,.0f}" for value in percents]
+        return f"{texts[0]}{NBSP}%", f"{texts[1]} to {texts[2]}"
 
 
 @dataclass(frozen=True)
 class Lead:
-    """The best two variants on one scale."""
+    """The best and the second best variant by one metric."""
 
     scale: str
     note: str
     best: str
     error: float
     interval: str
-    relative: float | None
-    rival: str
-    pair: Pair | None
+    relative: float | None  # to the error of the mean predictor
+    second: str  # empty if only one variant competes
+    difference: PairedDifference | None
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The page's first words, who leads on each scale, and the name of the best variant."""
+    """The headline of the page, the lead on each scale, and the best variant."""
 
     headline: str
     leads: list[Lead]
     best: str = ""
 
 
-def verdict(found: list[Row], windows: dict[str, pd.DataFrame], resamples: int) -> Verdict:
-    """On the common log-mel, where all inputs compare, then input by input on its own scale.
+def find_verdict(rows: list[Row], windows: dict[str, pd.DataFrame], resamples: int) -> Verdict:
+    """Compare all variants on the common log-mel, then the variants of each input on its own scale.
 
-    Args:
-        found: all rows.
-        windows: windows.parquet of each variant.
-        resamples: of the bootstrap.
+    `windows` holds windows.parquet of each variant; `resamples` are those of the bootstrap.
     """
-    competing = [row for row in found if row.competes]
-    common = table.ranked(competing, "mel_mse")
-    leads = [_lead("common log-mel", "all inputs", "mel_mse", common, windows, resamples)] if common else []
+    competing = [row for row in rows if row.competes]
+    groups = [("common log-mel", "all inputs", "mel_mse", competing)]
     for representation in dict.fromkeys(row.representation for row in competing):
-        same = table.ranked([row for row in competing if row.representation == representation], "mse")
-        if same:
-            leads.append(_lead(representation, "own scale", "mse", same, windows, resamples))
+        same_input = [row for row in competing if row.representation == representation]
+        groups.append((representation, "own scale", "mse", same_input))
+    leads = [
+        _lead(scale, note, metric, ranking, windows, resamples)
+        for scale, note, metric, group in groups
+        if (ranking := rank(group, metric))
+    ]
     if not leads:
-        learnt = [row for row in found if row.role == "variant" and row.evaluated]
-        collapsed = learnt and all(row.collapsed for row in learnt)
-        said = (
-            "Every variant that was scored has collapsed." if collapsed else "No variant has a result to compare yet."
-        )
-        return Verdict(said, [])
-    first = leads[0]
-    if first.relative is None:
-        headline = f"{first.best} has the lowest error of all trained variants."
-    elif first.relative < 1:
-        left = f"{percent(first.relative)} of what predicting the training mean leaves"
-        headline = f"{first.best} has the lowest error of all trained variants: {left}."
+        evaluated = [row for row in rows if row.role == "variant" and row.evaluated]
+        if evaluated and all(row.collapsed for row in evaluated):
+            return Verdict("Every evaluated variant has collapsed.", [])
+        return Verdict("No variant has results yet.", [])
+    best, relative = leads[0].best, leads[0].relative
+    if relative is None:
+        headline = f"{best} has the lowest error of all trained variants."
+    elif relative < 1:
+        share = f"{percent(relative)} of the error of predicting the training mean"
+        headline = f"{best} has the lowest error of all trained variants: {share}."
     else:
-        headline = f"No variant does better than predicting the training mean; {first.best} is nearest."
-    return Verdict(headline, leads, first.best)
+        headline = f"No variant is better than predicting the training mean; {best} is the closest."
+    return Verdict(headline, leads, best)
 
 
 def _lead(
     scale: str, note: str, metric: str, ranking: list[Row], windows: dict[str, pd.DataFrame], resamples: int
 ) -> Lead:
-    best, rival = ranking[0], ranking[1] if len(ranking) > 1 else None
+    best, second = ranking[0], ranking[1] if len(ranking) > 1 else None
+    tables = (windows.get(second.variant), windows.get(best.variant)) if second else (None, None)
     return Lead(
         scale=scale,
         note=note,
         best=best.variant,
         error=best[metric] or 0.0,
-        interval=span(best[f"{metric}_low"], best[f"{metric}_high"]),
+        interval=interval(best[f"{metric}_low"], best[f"{metric}_high"]),
         relative=best[f"{metric}_relative"],
-        rival=rival.variant if rival else "",
-        pair=paired(windows.get(rival.variant), windows.get(best.variant), metric, resamples) if rival else None,
+        second=second.variant if second else "",
+        difference=paired_difference(*tables, metric, resamples),
     )
 
 
-def paired(one: pd.DataFrame | None, other: pd.DataFrame | None, metric: str, resamples: int) -> Pair | None:
-    """`metric` of `one` less that of `other`, track by track; None where they have no two groups in common.
+def paired_difference(
+    a: pd.DataFrame | None, b: pd.DataFrame | None, metric: str, resamples: int
+) -> PairedDifference | None:
+    """`metric` of `a` minus that of `b`, by recording; None without two common groups.
 
-    What makes a recording hard is hard for both and cancels, so that the interval is narrower than those of the two.
+    A recording that is hard for one variant is hard for the other. This cancels, so the interval of the difference is
+    narrower than the intervals of the two errors.
     """
-    if one is None or other is None or metric not in one or metric not in other:
+    if a is None or b is None or metric not in a or metric not in b:
         return None
-    keys = ["track_id", "group"]
-    means = [table.groupby(keys)[metric].mean() for table in (one, other)]
-    tracks = (means[0] - means[1]).dropna()
-    found = estimate(tracks.to_numpy()[:, None], tracks.index.get_level_values("group").to_numpy(), resamples)
-    if np.isnan(found.low[0]):
+    means_a, means_b = (table.groupby(["track_id", "group"])[metric].mean() for table in (a, b))
+    differences = (means_a - means_b).dropna()
+    groups = differences.index.get_level_values("group").to_numpy()
+    result = bootstrap_mean(differences.to_numpy()[:, None], groups, resamples)
+    if np.isnan(result.low[0]):
         return None
-    return Pair(float(found.mean[0]), float(found.low[0]), float(found.high[0]))
+    return PairedDifference(float(result.mean[0]), float(result.low[0]), float(result.high[0]))

@@ -1,4 +1,4 @@
-"""cosine.png: how the cosine similarity is spread over the test windows, one small panel for each variant."""
+"""cosine.png: a histogram of the cosine similarity of the test windows for each variant."""
 
 import numpy as np
 import pandas as pd
@@ -8,45 +8,47 @@ from pipeline.figures import style
 from pipeline.report.charts import marks
 from pipeline.report.table import Row
 
-COLUMNS = 5
+MAX_COLUMNS = 5
 BINS = 25
 CAPTION = (
-    "Histograms of the cosine similarity of test windows and their reconstructions, on one axis for all: a share of "
-    "the windows in each bin. The line is the median; what lies below the axis is counted at its end."
+    "Histograms of the cosine similarity between test windows and their reconstructions, in per cent of the windows. "
+    "All panels share one axis. The line is the median. The first bin also counts all lower values."
 )
 
 
 def draw(rows: list[Row], windows: dict[str, pd.DataFrame]) -> Figure | None:
-    """A panel for each variant with windows, on the common log-mel; its own scale where no variant has that."""
+    """A panel for each variant with windows, on the common log-mel; on its own scale if no variant has the common."""
     names = ("mel_cosine_similarity", "cosine_similarity")
     metric = next((name for name in names if any(name in table for table in windows.values())), "")
-    found = [(row, windows[row.variant][metric].dropna()) for row in rows if metric in windows.get(row.variant, ())]
-    shown = [(row, values.to_numpy()) for row, values in found if len(values)]
-    if not shown:
+    shown = [row for row in rows if metric in windows.get(row.variant, ())]
+    similarities = [(row, windows[row.variant][metric].dropna().to_numpy()) for row in shown]
+    panels = [(row, similarity) for row, similarity in similarities if len(similarity)]
+    if not panels:
         return None
-    low = max(-1.0, float(np.floor(20 * np.percentile(np.concatenate([values for _, values in shown]), 1)) / 20))
-    columns = min(COLUMNS, len(shown))
-    lines = -(-len(shown) // columns)
+    first_percentile = np.percentile(np.concatenate([similarity for _, similarity in panels]), 1)
+    low = max(-1.0, float(np.floor(20 * first_percentile) / 20))
+    columns = min(MAX_COLUMNS, len(panels))
+    lines = -(-len(panels) // columns)
     width, height = 0.7 + 1.9 * columns, 0.8 + 1.2 * lines
-    picture = style.figure(width, height)
-    picture.set_layout_engine("none")  # it would measure every panel's labels, twice
-    room = {"left": 0.6 / width, "right": 1 - 0.15 / width, "bottom": 0.5 / height, "top": 1 - 0.3 / height}
-    grid = picture.subplots(
-        lines, columns, sharex=True, sharey=True, squeeze=False, gridspec_kw={**room, "wspace": 0.16, "hspace": 0.42}
+    figure = style.figure(width, height)
+    figure.set_layout_engine("none")  # the constrained layout would measure the labels of every panel twice
+    margins = {"left": 0.6 / width, "right": 1 - 0.15 / width, "bottom": 0.5 / height, "top": 1 - 0.3 / height}
+    grid = figure.subplots(
+        lines, columns, sharex=True, sharey=True, squeeze=False, gridspec_kw={**margins, "wspace": 0.16, "hspace": 0.42}
     )
-    for ax, (row, values) in zip(grid.flat, shown, strict=False):
-        counts, edges = np.histogram(np.clip(values, low, 1), BINS, (low, 1))
-        ax.stairs(100 * counts / len(values), edges, fill=True, color=marks.colour(row))
-        ax.axvline(float(np.median(values)), color=style.INK, linewidth=1)
+    for ax, (row, similarity) in zip(grid.flat, panels, strict=False):
+        counts, edges = np.histogram(np.clip(similarity, low, 1), BINS, (low, 1))
+        ax.stairs(100 * counts / len(similarity), edges, fill=True, color=marks.colour(row))
+        ax.axvline(float(np.median(similarity)), color=style.INK, linewidth=1)
         ax.set_title(style.plain(row.variant, 22), fontsize=8.5)
         ax.locator_params(axis="x", nbins=4)
     for number, ax in enumerate(grid.flat):
-        if number >= len(shown):
+        if number >= len(panels):
             ax.set_axis_off()
-        elif number >= len(shown) - columns:
+        elif number >= len(panels) - columns:
             ax.tick_params(labelbottom=True)
-    space = {"fontsize": 8.5, "color": style.MUTED}
+    font = {"fontsize": 8.5, "color": style.MUTED}
     scale = "on the common log-mel" if metric.startswith("mel") else "on the input's own scale"
-    picture.supxlabel(f"cosine similarity {scale}", y=0.08 / height, **space)
-    picture.supylabel("% of the windows", x=0.08 / width, **space)
-    return picture
+    figure.supxlabel(f"cosine similarity {scale}", y=0.08 / height, **font)
+    figure.supylabel("% of the windows", x=0.08 / width, **font)
+    return figure

@@ -1,4 +1,4 @@
-"""curves.png: the learning curves of all variants with one input in one figure."""
+"""curves.png: the learning curves of all variants, one line of panels per input."""
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -6,8 +6,8 @@ from matplotlib.ticker import LogLocator, MaxNLocator
 
 from pipeline.figures import style
 from pipeline.report.charts import marks
+from pipeline.report.histories import History, best_row
 from pipeline.report.table import Row
-from pipeline.report.training import Training
 
 PANELS = {
     "valid_mse": ("Mean squared error", "on the input's scale"),
@@ -15,51 +15,49 @@ PANELS = {
     "valid_kl": ("KL", "nats per window"),
 }
 CAPTION = (
-    "Validation by epoch, the variants of one input in one row, a thinner line for each further seed: the error, the "
-    "objective at its final weights (which differ between losses, so that its level compares just where they agree), "
-    "and the KL. A dot marks the epoch whose weights were kept."
+    "Validation error, objective (at its final weights) and KL by epoch; each line of panels shows the variants of one "
+    "input. Thinner lines are further seeds. A dot marks the best epoch, whose weights are used. Objectives compare "
+    "only between variants with the same loss."
 )
 
 
-def draw(rows: list[Row], trainings: dict[str, Training]) -> Figure | None:
-    """A row of panels for each input; nothing where nothing was trained."""
-    groups = marks.by_input([row for row in rows if row.variant in trainings and trainings[row.variant].histories])
+def draw(rows: list[Row], histories: dict[str, History]) -> Figure | None:
+    """Three panels for each input; None if nothing was trained."""
+    groups = marks.by_input([row for row in rows if row.variant in histories and histories[row.variant].by_seed])
     if not groups:
         return None
-    picture = style.figure(11, 0.3 + 3.0 * len(groups))
-    grid = picture.subplots(len(groups), len(PANELS), squeeze=False)
+    figure = style.figure(11, 0.3 + 3.0 * len(groups))
+    grid = figure.subplots(len(groups), len(PANELS), squeeze=False)
     for axes, (representation, group) in zip(grid, groups.items(), strict=True):
-        for ax, (column, (title, unit)) in zip(axes, PANELS.items(), strict=True):
-            _panel(ax, column, group, trainings)
+        for ax, (metric, (title, unit)) in zip(axes, PANELS.items(), strict=True):
+            _draw_panel(ax, metric, group, histories)
             ax.set_title(style.plain(f"{title}, {representation}"))
             ax.set_ylabel(unit)
         axes[-1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     for ax in grid[-1]:
         ax.set_xlabel("epoch")
-    return picture
+    return figure
 
 
-def _panel(ax: Axes, column: str, group: list[Row], trainings: dict[str, Training]) -> None:
-    ends = []
-    for row, (color, line) in zip(group, marks.colours(group).values(), strict=True):
-        for number, history in enumerate(trainings[row.variant].histories.values()):
-            if column not in history:
+def _draw_panel(ax: Axes, metric: str, group: list[Row], histories: dict[str, History]) -> None:
+    values: list[float] = []  # without the first tenth of the epochs, which may be far higher
+    for row, (color, line) in zip(group, marks.line_styles(group), strict=True):
+        for number, epochs in enumerate(histories[row.variant].by_seed.values()):
+            if metric not in epochs:
                 continue
             label = None if number else style.plain(row.variant, 22)
-            ax.plot(history["epoch"], history[column], color=color, linestyle=line, label=label,
-                    linewidth=0.7 if number else 1.4, marker="." if len(history) == 1 else None)  # fmt: skip
-            best = int(history["valid_loss"].argmin()) if "valid_loss" in history else len(history) - 1
-            ax.plot(history["epoch"].iloc[best], history[column].iloc[best], "o", color=color, markersize=3.5)
-            ends.append(history[column].iloc[len(history) // 10 :])
-    values = [value for end in ends for value in end.dropna()]
-    if values and column == "valid_kl" and min(values) > 0:
+            ax.plot(epochs["epoch"], epochs[metric], color=color, linestyle=line, label=label,
+                    linewidth=0.7 if number else 1.4, marker="." if len(epochs) == 1 else None)  # fmt: skip
+            best = epochs.iloc[best_row(epochs)]
+            ax.plot(best["epoch"], best[metric], "o", color=color, markersize=3.5)
+            values += epochs[metric].iloc[len(epochs) // 10 :].dropna().tolist()
+    if values and metric == "valid_kl" and min(values) > 0:
         ax.set_yscale("log")
-        ax.yaxis.set_major_formatter(marks.plain_number)
-        ax.yaxis.set_minor_formatter(marks.plain_number)
+        marks.use_plain_numbers(ax.yaxis)
         ax.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
-    elif values:  # the first epochs may lie far above all that follows
-        low, high = min(values), max(values)
-        ax.set_ylim(low - 0.06 * (high - low or 1), high + 0.06 * (high - low or 1))
+    elif values:
+        margin = 0.06 * (max(values) - min(values) or 1)
+        ax.set_ylim(min(values) - margin, max(values) + margin)
     ax.grid(axis="y")
     ax.set_axisbelow(True)
     ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
