@@ -31,7 +31,7 @@ def corpus(folder: Path, clips: int, seconds: float = 30.0) -> tuple[pd.DataFram
         whole = np.tile(clip, int(np.ceil(seconds * RATE / len(clip))))[: round(seconds * RATE)]
         write_wav(folder / f"{number}.wav", whole, RATE)
         entries.append(AudioFile(f"{number}.wav", f"label{number % 2}", str(number)))
-    found = tracks.table(tracks.inspect(entry, folder) for entry in entries)
+    found = tracks.tracks_table(tracks.read_track(entry, folder) for entry in entries)
     recordings = zip(found["path"], found["frames"].astype(int), strict=True)
     inspected = [*map(partial(inspect_recording, root=folder, config=WindowsConfig()), recordings)]
     return table.build_tables(found, inspected, WindowsConfig())[0], found

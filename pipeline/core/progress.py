@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from tqdm import tqdm
 
@@ -39,7 +40,7 @@ def byte_progress(action: str, total: int | None, initial: int = 0) -> Iterator[
             now = time.monotonic()
             if bar.disable and now - last_line >= LINE_SECONDS:
                 last_line = now
-                line = {"initial": initial, "prefix": action, "unit": "B", "unit_scale": True}
-                workspace.say(f"  {tqdm.format_meter(done, total, now - start, **line)}")
+                settings: dict[str, Any] = {"total": total, "initial": initial, "unit": "B", "unit_scale": True}
+                workspace.say(f"  {tqdm.format_meter(done, elapsed=now - start, prefix=action, **settings)}")
 
         yield advance

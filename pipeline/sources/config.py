@@ -1,112 +1,102 @@
-"""Schema of the `source` section."""
+"""Schema of the section `source`."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from pipeline.core.params import Section
 
 SPLITS = ("train", "valid", "test")
-CHECKSUM = r"^(sha256:[0-9a-f]{64}|md5:[0-9a-f]{32})$"
-MIRRORS = "URLs of one archive, tried in turn"
-OF_ARCHIVE = "of that archive, as sha256:<hex> or md5:<hex>"
+
+Urls = Annotated[list[str], Field(min_length=1, description="URLs of the same file, tried in this order")]
+Checksum = Annotated[
+    str,
+    Field(
+        pattern=r"^(sha256:[0-9a-f]{64}|md5:[0-9a-f]{32})$",
+        description="of the file at the URLs, as sha256:<hex> or md5:<hex>",
+    ),
+]
 
 
 class SynthConfig(Section):
     """Music-like clips, composed and rendered from a seed."""
 
-    styles: int = Field(10, ge=1, le=12, description="labels")
-    clips: int = Field(12, ge=1, description="per style")
-    clips_per_group: int = Field(2, ge=1, description="clips that share their motifs, and so a side of the split")
+    styles: int = Field(10, ge=1, le=12, description="number of styles, which are the labels")
+    clips: int = Field(12, ge=1, description="clips per style")
+    clips_per_group: int = Field(2, ge=1, description="clips that share their motifs, and are always in one split")
     seconds: float = Field(30.0, gt=0, description="length of a clip")
     sample_rate: int = Field(22050, ge=8000, le=48000, description="Hz")
-    seed: int = Field(0, ge=0, description="of all that is composed")
+    seed: int = Field(0, ge=0, description="random seed of all clips")
 
 
 class FolderConfig(Section):
     """Any tree of audio files."""
 
     csv: str | None = Field(
-        None, description="table below the source's path, with a column path and any of label, group, split"
+        None, description="a table below source.path with a column path and any of label, group, split"
     )
     group: Literal["folder", "file"] = Field(
-        "folder", description="what is never split: the folder below the label's (where there is one), or each file"
+        "folder", description="files in one split: those in the same folder below the label's folder | each file alone"
     )
 
 
 class PublishedConfig(Section):
-    """A published data set: downloaded, unless one of `path`, `archive` and `kaggle` says where else it is."""
+    """A published data set. It is downloaded, unless `path`, `archive` or `kaggle` is set."""
 
     path: str | None = Field(None, description="an unpacked folder, read in place")
     archive: str | None = Field(None, description="a tar or zip file, unpacked into data/raw")
-    kaggle: bool = Field(False, description="the copy on Kaggle, with one's own credentials")
-    mirrors: list[str] = Field(min_length=1, description=MIRRORS)
-    checksum: str = Field(pattern=CHECKSUM, description=OF_ARCHIVE)
+    kaggle: bool = Field(False, description="download the copy on Kaggle, with your credentials")
+    mirrors: Urls
+    checksum: Checksum
 
     @model_validator(mode="after")
-    def _one_place(self) -> "PublishedConfig":
-        places = {"path": self.path is not None, "archive": self.archive is not None, "kaggle": self.kaggle}
-        if sum(places.values()) > 1:
-            raise ValueError(f"{' and '.join(k for k, v in places.items() if v)} exclude each other; set only one")
+    def _check_one_origin(self) -> "PublishedConfig":
+        origins = {"path": self.path is not None, "archive": self.archive is not None, "kaggle": self.kaggle}
+        keys = [key for key, is_set in origins.items() if is_set]
+        if len(keys) > 1:
+            raise ValueError(f"{' and '.join(keys)} exclude each other; set only one")
         return self
 
 
 class GtzanConfig(PublishedConfig):
-    """Ten genres of a hundred clips of 30 s (Tzanetakis and Cook, 2002)."""
+    """Ten genres with a hundred clips of 30 s each (Tzanetakis and Cook, 2002)."""
 
-    mirrors: list[str] = Field(
-        [
-            "https://huggingface.co/datasets/marsyas/gtzan/resolve/main/data/genres.tar.gz",
-            "https://web.archive.org/web/20220328223413/http://opihi.cs.uvic.ca/sound/genres.tar.gz",
-            "http://opihi.cs.uvic.ca/sound/genres.tar.gz",
-        ],
-        min_length=1,
-        description=MIRRORS,
-    )
-    checksum: str = Field(
-        "sha256:24347e0223d2ba798e0a558c4c172d9d4a19c00bb7963fe055d183dadb4ef2c6",
-        pattern=CHECKSUM,
-        description=OF_ARCHIVE,
-    )
+    mirrors: Urls = [
+        "https://huggingface.co/datasets/marsyas/gtzan/resolve/main/data/genres.tar.gz",
+        "https://web.archive.org/web/20220328223413/http://opihi.cs.uvic.ca/sound/genres.tar.gz",
+        "http://opihi.cs.uvic.ca/sound/genres.tar.gz",
+    ]
+    checksum: Checksum = "sha256:24347e0223d2ba798e0a558c4c172d9d4a19c00bb7963fe055d183dadb4ef2c6"
     split: Literal["filtered", "all", "random"] = Field(
         "filtered",
-        description="the fault-filtered lists alone | the other clips too, not in valid and test | no lists",
+        description="the fault-filtered lists only | the other clips too, but not in valid and test | no lists",
     )
 
 
 class MusicnetConfig(PublishedConfig):
     """330 recordings of chamber music by ten composers (Thickstun, Harchaoui and Kakade, 2017)."""
 
-    mirrors: list[str] = Field(
-        ["https://zenodo.org/records/5120004/files/musicnet.tar.gz"], min_length=1, description=MIRRORS
+    mirrors: Urls = ["https://zenodo.org/records/5120004/files/musicnet.tar.gz"]
+    checksum: Checksum = "md5:844764911fa0d5b97c97da944a057590"
+    metadata: str | None = Field(None, description="your CSV; null: the CSV beside the audio, or the published one")
+    metadata_mirrors: Urls = ["https://zenodo.org/records/5120004/files/musicnet_metadata.csv"]
+    metadata_checksum: Checksum = "md5:1caef62cee9c875235e62aac368b49d8"
+    split: Literal["published", "random"] = Field(
+        "published", description="the published test recordings | random, by composition"
     )
-    checksum: str = Field("md5:844764911fa0d5b97c97da944a057590", pattern=CHECKSUM, description=OF_ARCHIVE)
-    metadata: str | None = Field(None, description="a CSV of one's own; null: the one beside the audio, or downloaded")
-    metadata_mirrors: list[str] = Field(
-        ["https://zenodo.org/records/5120004/files/musicnet_metadata.csv"],
-        min_length=1,
-        description="URLs of one CSV, tried in turn",
-    )
-    metadata_checksum: str = Field(
-        "md5:1caef62cee9c875235e62aac368b49d8",
-        pattern=CHECKSUM,
-        description="of that CSV, as sha256:<hex> or md5:<hex>",
-    )
-    split: Literal["published", "random"] = Field("published", description="its own test recordings | by composition")
 
 
 class SourceConfig(Section):
-    """Where recordings come from."""
+    """The recordings to use."""
 
     name: Literal["synth", "folder", "gtzan", "musicnet"] = Field(
-        "synth",
-        description="composed and rendered here | your own recordings | one of two published sets (docs/data.md)",
+        "synth", description="clips made here | your recordings | one of two published data sets (docs/data.md)"
     )
     path: str = Field(
         "data/music", description="folder: any tree of wav, flac, ogg, mp3, aiff, au files; label = first folder level"
     )
-    labels: list[str] = Field([], description="keep only recordings with these labels; empty keeps all")
-    synth: SynthConfig = Field(SynthConfig(), description="source synth only")
-    folder: FolderConfig = Field(FolderConfig(), description="source folder only")
-    gtzan: GtzanConfig = Field(GtzanConfig(), description="source gtzan only")
-    musicnet: MusicnetConfig = Field(MusicnetConfig(), description="source musicnet only")
+    labels: list[str] = Field([], description="use only recordings with these labels; empty: use all")
+    synth: SynthConfig = Field(SynthConfig(), description="settings of source synth")
+    folder: FolderConfig = Field(FolderConfig(), description="settings of source folder")
+    gtzan: GtzanConfig = Field(GtzanConfig(), description="settings of source gtzan")
+    musicnet: MusicnetConfig = Field(MusicnetConfig(), description="settings of source musicnet")

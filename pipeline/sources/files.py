@@ -1,4 +1,4 @@
-"""Files that sources find: which of them are recordings, and tables that describe them."""
+"""Find audio files in a folder, and read CSV tables that describe them."""
 
 import os
 from pathlib import Path, PurePosixPath
@@ -9,62 +9,61 @@ from pipeline.core import workspace
 from pipeline.core.errors import DataError, ParamsError
 from pipeline.core.params import PARAMS_FILE
 
-UNREAD = {".m4a", ".aac", ".wma", ".mp4", ".wave", ".ape", ".wv", ".mka", ".webm"}  # recordings for other decoders
 SUFFIXES = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".aifc", ".au", ".snd"}
+UNSUPPORTED_SUFFIXES = {".m4a", ".aac", ".wma", ".mp4", ".wave", ".ape", ".wv", ".mka", ".webm"}
 
 
 def is_audio(path: str) -> bool:
-    """A known suffix, and not hidden (such as the `._name` files that macOS leaves, also in archives)."""
+    """Whether the suffix is supported, and no part of the path is hidden, as macOS's `._name` files are."""
     parts = PurePosixPath(path).parts
     return PurePosixPath(path).suffix.lower() in SUFFIXES and not any(part.startswith(".") for part in parts)
 
 
-def audio_files(folder: Path) -> list[str]:
-    """Every recording below `folder`, relative to it, in order.
+def find_audio(folder: Path) -> list[str]:
+    """The paths of all audio files below `folder`, relative to it and sorted.
 
-    What has the suffix of one is listed whatever it is (a broken link, a pipe), so that stage windows can name it. In a
-    name that is not UTF-8, which no table can hold, the bytes at fault stand as \\xNN. Links to folders are not
-    followed, as DVC does not either, and are said.
+    A broken link or a pipe with the suffix of a recording is listed too: stage windows rejects it with a reason. In a
+    name that is not UTF-8, which no table can hold, \\xNN replaces each wrong byte. As in DVC, links to folders are not
+    followed.
 
     Raises:
-        DataError: a folder may not be read.
+        DataError: a folder is not readable.
     """
 
     def fail(error: OSError) -> None:
         raise DataError(f"{error.filename}: {error.strerror}; make it readable, or move it elsewhere")
 
-    found, links, unread = set(), [], []
-    for place, folders, files in os.walk(folder, onerror=fail):
-        below = Path(place).relative_to(folder)
-        links += [name for name in folders if Path(place, name).is_symlink()]
-        unread += [name for name in files if Path(name).suffix.lower() in UNREAD]
-        found |= {(below / name).as_posix() for name in files if is_audio((below / name).as_posix())}
-    if unread:
-        workspace.say(f"  in formats that are not read, so not used: {len(unread)} files, such as {sorted(unread)[0]}")
+    paths, links, unsupported = set(), [], []
+    for parent, folders, names in os.walk(folder, onerror=fail):
+        relative = Path(parent).relative_to(folder)
+        links += [name for name in folders if Path(parent, name).is_symlink()]
+        unsupported += [name for name in names if Path(name).suffix.lower() in UNSUPPORTED_SUFFIXES]
+        paths |= {path for name in names if is_audio(path := (relative / name).as_posix())}
+    if unsupported:
+        workspace.say(f"  skipped {len(unsupported)} files of unsupported formats, such as {min(unsupported)}")
     if links:
-        workspace.say(f"  links to folders, not followed: {len(links)}, such as {sorted(links)[0]}")
-    return sorted(os.fsencode(path).decode("utf-8", "backslashreplace") for path in found)
+        workspace.say(f"  skipped {len(links)} links to folders, such as {min(links)}")
+    return sorted(os.fsencode(path).decode("utf-8", "backslashreplace") for path in paths)
 
 
-def read_csv(file: Path, key: str, columns: list[str]) -> pd.DataFrame:
-    """A table of strings; what is empty is an empty string.
+def read_csv(path: Path, key: str, columns: list[str]) -> pd.DataFrame:
+    """A table of strings, where an empty cell is an empty string.
 
     Args:
-        file: where it is.
-        key: of params.yaml, which names it.
-        columns: those that it must have.
+        key: the key of params.yaml that names the file.
+        columns: required columns.
 
     Raises:
-        ParamsError: it cannot be opened.
-        DataError: it is not a table, or lacks a column.
+        ParamsError: the file cannot be opened.
+        DataError: it is no table, or lacks a column.
     """
     try:
-        frame = pd.read_csv(file, dtype=str, keep_default_na=False)
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
     except OSError as error:
-        raise ParamsError(f"{PARAMS_FILE}: {key}: {file.absolute()}: {error.strerror}") from error
+        raise ParamsError(f"{PARAMS_FILE}: {key}: {path.absolute()}: {error.strerror}") from error
     except (ValueError, pd.errors.ParserError) as error:
-        raise DataError(f"{file}: not a readable CSV table: {error}") from error
+        raise DataError(f"{path}: not a readable CSV table: {error}") from error
     for column in columns:
-        if column not in frame:
-            raise DataError(f"{file}: needs a column '{column}'; it has {', '.join(frame.columns)}")
-    return frame
+        if column not in table:
+            raise DataError(f"{path}: needs a column '{column}'; it has {', '.join(table.columns)}")
+    return table

@@ -1,61 +1,61 @@
-"""A folder of one's own recordings: any tree of audio files."""
+"""Source folder: your recordings, any tree of audio files."""
 
 from pathlib import Path
 
 from pipeline.core.errors import DataError, ParamsError
 from pipeline.core.params import PARAMS_FILE
 from pipeline.sources.config import SPLITS, SourceConfig
-from pipeline.sources.files import SUFFIXES, audio_files, read_csv
+from pipeline.sources.files import SUFFIXES, find_audio, read_csv
 from pipeline.sources.tracks import AudioFile
 
 UNLABELLED = "unlabelled"
 
 
-def entries(source: SourceConfig) -> list[AudioFile]:
-    """Every audio file below `source.path` in order of its path, with label and group.
+def list_files(source: SourceConfig, audio: Path) -> list[AudioFile]:
+    """The audio files below `source.path`, sorted by path; they are read in place, so `audio` is not used.
 
     Raises:
-        ParamsError: the folder or the CSV does not exist, or the CSV lacks what is needed.
-        DataError: there is no audio in it.
+        ParamsError: there is no such folder or CSV.
+        DataError: the folder holds no audio, or the CSV is wrong.
     """
     folder = Path(source.path)
     if not folder.is_dir():
         raise ParamsError(f"{PARAMS_FILE}: source.path: there is no folder {folder.absolute()}")
     if source.folder.csv is not None:
-        found = _from_csv(source, folder)
+        files = _read_csv(source, folder)
     else:
-        found = [_entry(path, source.folder.group) for path in audio_files(folder)]
-    if not found:
-        hint = "put recordings there or set source.path (an absolute path where DVC runs in a temporary workspace)"
+        files = [_from_path(path, source.folder.group) for path in find_audio(folder)]
+    if not files:
+        hint = "put recordings there or set source.path (an absolute path if DVC runs in a temporary workspace)"
         raise DataError(f"{folder.absolute()}: no audio files ({', '.join(sorted(SUFFIXES))}); {hint}")
-    return found
+    return files
 
 
-def _entry(path: str, group_by: str) -> AudioFile:
+def _from_path(path: str, group_by: str) -> AudioFile:
+    """Label and group from the folders of the path."""
     folders = path.split("/")[:-1]
     label = folders[0] if folders else UNLABELLED
     group = "/".join(folders[:2]) if group_by == "folder" and len(folders) > 1 else path
     return AudioFile(path, label, group)
 
 
-def _from_csv(source: SourceConfig, folder: Path) -> list[AudioFile]:
-    """What the CSV lists: only those files, each with the columns that it has and the folder's rule for the others."""
-    file = folder / str(source.folder.csv)  # inside, so that DVC sees a change of it
-    if not file.resolve().is_relative_to(folder.resolve()):
-        raise ParamsError(f"{PARAMS_FILE}: source.folder.csv: {file} is not inside source.path; move it there")
-    frame = read_csv(file, "source.folder.csv", ["path"])
-    duplicated = frame.loc[frame["path"].duplicated(), "path"]
-    if len(duplicated):
-        raise DataError(f"{file}: lists {duplicated.iloc[0]} more than once")
-    found = []
-    for number, row in enumerate(frame.to_dict("records"), start=2):
+def _read_csv(source: SourceConfig, folder: Path) -> list[AudioFile]:
+    """Only the files that the CSV lists; where it has no label or group, the path gives them."""
+    csv = folder / str(source.folder.csv)
+    if not csv.resolve().is_relative_to(folder.resolve()):  # DVC would not notice changes
+        raise ParamsError(f"{PARAMS_FILE}: source.folder.csv: {csv} is not inside source.path; move it there")
+    table = read_csv(csv, "source.folder.csv", ["path"])
+    duplicates = table.loc[table["path"].duplicated(), "path"]
+    if len(duplicates):
+        raise DataError(f"{csv}: lists {duplicates.iloc[0]} more than once")
+    files = []
+    for line, row in enumerate(table.to_dict("records"), start=2):
         if not (folder / row["path"]).is_file():
-            raise DataError(f"{file} line {number}: there is no file {folder / row['path']}")
+            raise DataError(f"{csv} line {line}: there is no file {folder / row['path']}")
         split = row.get("split") or None
         if split not in (None, *SPLITS):
-            raise DataError(f"{file} line {number}: split is '{split}', but must be train, valid or test (or empty)")
-        default = _entry(row["path"], source.folder.group)
-        found.append(
-            AudioFile(row["path"], row.get("label") or default.label, row.get("group") or default.group, split)
-        )
-    return sorted(found, key=lambda e: e.path)
+            raise DataError(f"{csv} line {line}: split is '{split}', but must be train, valid or test (or empty)")
+        default = _from_path(row["path"], source.folder.group)
+        label, group = row.get("label") or default.label, row.get("group") or default.group
+        files.append(AudioFile(row["path"], label, group, split))
+    return sorted(files, key=lambda file: file.path)

@@ -1,7 +1,7 @@
-"""MusicNet: recordings of chamber music, labelled by composer.
+"""Source musicnet: recordings of chamber music, labelled by composer.
 
-Thickstun, Harchaoui and Kakade, "Learning features of music from scratch" (2017). Its published test recordings are
-single movements of compositions whose other movements are for training.
+Thickstun, Harchaoui and Kakade, "Learning features of music from scratch" (2017). Its test recordings are single
+movements; other movements of the same compositions are training recordings.
 """
 
 import re
@@ -10,11 +10,11 @@ from typing import Any
 
 from pipeline.core import workspace
 from pipeline.core.errors import DataError
-from pipeline.sources.config import MusicnetConfig
+from pipeline.sources.config import MusicnetConfig, SourceConfig
 from pipeline.sources.fetch import fetch
-from pipeline.sources.files import audio_files, is_audio, read_csv
+from pipeline.sources.files import find_audio, is_audio, read_csv
 from pipeline.sources.folder import UNLABELLED
-from pipeline.sources.obtain import obtain
+from pipeline.sources.published import obtain
 from pipeline.sources.tracks import AudioFile
 
 KAGGLE = "imsparsh/musicnet-dataset"
@@ -23,63 +23,64 @@ COLUMNS = ["id", "composer", "composition", "catalog_name"]
 RECORDING = re.compile(r"(?:.*/)?(train|test)_data/(\d+)\.wav", re.IGNORECASE)
 
 
-def entries(config: MusicnetConfig, audio: Path) -> list[AudioFile]:
-    """Every recording `train_data/<id>.wav` and `test_data/<id>.wav`; label composer, group composition.
+def list_files(source: SourceConfig, audio: Path) -> list[AudioFile]:
+    """All recordings `train_data/<id>.wav` and `test_data/<id>.wav`, with composer as label and composition as group.
+
+    The split `published` keeps the test recordings as test split and excludes all other movements of their
+    compositions. `random` leaves all recordings without a split.
 
     Args:
-        config: where it is, and its split: `published` keeps its test recordings and excludes what else there is of
-            their compositions, `random` leaves all without a split.
-        audio: the folder for files that are not read where they are.
+        audio: the folder for files that are not read in place.
 
     Raises:
-        ParamsError, DataError: as `obtain`; there is no recording in it; or the metadata cannot be used.
+        ParamsError, DataError: as in `obtain`, there are no recordings, or the metadata is wrong.
     """
-    folder = obtain(config, "musicnet", KAGGLE, audio, _wanted)
-    files = audio_files(folder)
-    found = [match for path in files if (match := RECORDING.fullmatch(path))]
-    if not found:
+    config = source.musicnet
+    folder = obtain(config, "musicnet", KAGGLE, audio, _is_needed)
+    paths = find_audio(folder)
+    matches = [match for path in paths if (match := RECORDING.fullmatch(path))]
+    if not matches:
         raise DataError(f"{folder.absolute()}: no MusicNet recordings (train_data/<id>.wav); see docs/data.md")
-    if len(found) < len(files):
-        stray = next(path for path in files if not RECORDING.fullmatch(path))
-        number = len(files) - len(found)
-        workspace.say(f"{number} files are no MusicNet recordings by their names and are not used, such as {stray}")
-    rows = _metadata(config, folder)
-    heard = {_group(rows[m[2]]) for m in found if m[1].lower() == "test" and m[2] in rows}
-    return [_entry(m[0], m[2], m[1].lower(), rows, heard if config.split == "published" else None) for m in found]
+    if len(matches) < len(paths):
+        stray = next(path for path in paths if not RECORDING.fullmatch(path))
+        count = len(paths) - len(matches)
+        workspace.say(f"skipped {count} files without the name of a MusicNet recording, such as {stray}")
+    rows = _read_metadata(config, folder)
+    recordings = [(match[0], match[2], match[1].lower()) for match in matches]  # path, id, part
+    tested = {_composition(rows[number]) for _, number, part in recordings if part == "test" and number in rows}
+    files = []
+    for path, number, part in recordings:
+        if number not in rows:
+            files.append(AudioFile(path, UNLABELLED, number, excluded="it has no row in the metadata"))
+            continue
+        split, excluded, group = None, None, _composition(rows[number])
+        if config.split == "published" and part == "test":
+            split = "test"
+        elif config.split == "published" and group in tested:
+            excluded = "another movement of its composition is in the test split"
+        files.append(AudioFile(path, rows[number]["composer"], group, split, excluded))
+    return files
 
 
-def _entry(path: str, number: str, side: str, rows: dict[str, Any], heard: set[str] | None) -> AudioFile:
-    """A recording of `side` train or test; `heard` are the compositions in the published test split, if it counts."""
-    if number not in rows:
-        return AudioFile(path, UNLABELLED, number, excluded="it has no row in the metadata")
-    label, group = rows[number]["composer"], _group(rows[number])
-    if heard is None:
-        return AudioFile(path, label, group)
-    if side == "test":
-        return AudioFile(path, label, group, "test")
-    excluded = "another movement of its composition is in the test split" if group in heard else None
-    return AudioFile(path, label, group, excluded=excluded)
-
-
-def _group(row: dict[str, str]) -> str:
-    """A composition: titles alone repeat (Schubert wrote more than one "Piano Sonata in A major")."""
+def _composition(row: dict[str, str]) -> str:
+    """With the catalogue number, since titles repeat: Schubert wrote more than one "Piano Sonata in A major"."""
     return f"{row['composer']}/{row['composition']}/{row['catalog_name']}"
 
 
-def _wanted(path: str) -> bool:
+def _is_needed(path: str) -> bool:
     return is_audio(path) or path.rsplit("/", 1)[-1] == METADATA
 
 
-def _metadata(config: MusicnetConfig, folder: Path) -> dict[str, Any]:
-    """Rows by id: of the user's own table, of the one beside the audio, or of the published one."""
+def _read_metadata(config: MusicnetConfig, folder: Path) -> dict[str, Any]:
+    """Rows by id: from the user's table, the table beside the audio, or the published one."""
     key = "source.musicnet.metadata"
     if config.metadata is not None:
-        file = Path(config.metadata)
+        csv = Path(config.metadata)
     else:
-        beside = min(folder.rglob(METADATA), default=None)
-        file = beside or fetch(config.metadata_mirrors, config.metadata_checksum, METADATA, key)
-    frame = read_csv(file, key, COLUMNS)
-    twice = frame.loc[frame["id"].duplicated(), "id"]
-    if len(twice):
-        raise DataError(f"{file}: lists recording {twice.iloc[0]} more than once")
-    return {row["id"]: row for row in frame.to_dict("records")}
+        local = min(folder.rglob(METADATA), default=None)
+        csv = local or fetch(config.metadata_mirrors, config.metadata_checksum, METADATA, key)
+    table = read_csv(csv, key, COLUMNS)
+    duplicates = table.loc[table["id"].duplicated(), "id"]
+    if len(duplicates):
+        raise DataError(f"{csv}: lists recording {duplicates.iloc[0]} more than once")
+    return {row["id"]: row for row in table.to_dict("records")}

@@ -1,9 +1,10 @@
-"""The table of recordings, and where their files are."""
+"""The table of recordings, tracks.parquet, and the folder of their files."""
 
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -13,12 +14,19 @@ from pipeline.sources.config import SourceConfig
 
 
 @dataclass(frozen=True)
-class Track:
-    """One recording: a row of tracks.parquet.
+class AudioFile:
+    """A file that a source lists, not opened yet."""
 
-    A file whose header cannot be read has no rate, channels and frames. `excluded` says why the source leaves a
-    recording out, None that it is used.
-    """
+    path: str
+    label: str
+    group: str
+    split: str | None = None
+    excluded: str | None = None  # why the source excludes it; None: it is used
+
+
+@dataclass(frozen=True)
+class Track:
+    """A row of tracks.parquet: an `AudioFile` with its header; without a readable header, three values are None."""
 
     track_id: str
     path: str
@@ -32,52 +40,32 @@ class Track:
     sha256: str
 
 
-@dataclass(frozen=True)
-class AudioFile:
-    """A file as a source names it, before anyone has opened it."""
-
-    path: str
-    label: str
-    group: str
-    split: str | None = None
-    excluded: str | None = None  # why the source leaves it out; None where it is used
-
-
 def audio_folder(source: SourceConfig) -> Path:
-    """The folder that `path` in tracks.parquet is relative to."""
-    own = {"folder": source.path, "gtzan": source.gtzan.path, "musicnet": source.musicnet.path}.get(source.name)
-    return workspace.RAW / "audio" if own is None else Path(own)
+    """The folder to which `path` in tracks.parquet is relative."""
+    config = source if source.name == "folder" else getattr(source, source.name)
+    path = getattr(config, "path", None)
+    return workspace.RAW / "audio" if path is None else Path(path)
 
 
-def read_track(entry: AudioFile, folder: Path) -> Track:
-    """Read a file's header and hash its bytes; what gives none is rejected by stage windows, with the reason."""
-    file = folder / entry.path
+def read_track(file: AudioFile, folder: Path) -> Track:
+    """Read a file's header and hash its bytes. If that fails, stage windows rejects the file with a reason."""
+    path = folder / file.path
     rate = channels = frames = None
     digest = ""
-    with suppress(UndecodableError), Recording(file) as recording:
+    with suppress(UndecodableError), Recording(path) as recording:
         rate, channels, frames = recording.rate, recording.channels, recording.frames
-    if file.is_file():  # to open a pipe would wait for ever
+    if path.is_file():  # opening a pipe would wait for ever
         with suppress(OSError):
-            digest = workspace.sha256(file)
-    return Track(
-        track_id=entry.path.rsplit(".", 1)[0],
-        path=entry.path,
-        label=entry.label,
-        group=entry.group,
-        split=entry.split,
-        excluded=entry.excluded,
-        sample_rate=rate,
-        channels=channels,
-        frames=frames,
-        sha256=digest,
-    )
+            digest = workspace.sha256(path)
+    header: dict[str, Any] = {"sample_rate": rate, "channels": channels, "frames": frames, "sha256": digest}
+    return Track(track_id=file.path.rsplit(".", 1)[0], **asdict(file), **header)
 
 
 def tracks_table(tracks: Iterable[Track]) -> pd.DataFrame:
-    """tracks.parquet, in order of path. Two files that differ in their suffix alone keep it in their id."""
-    frame = pd.DataFrame([asdict(t) for t in tracks]).sort_values("path", ignore_index=True)
-    while (twice := frame["track_id"].duplicated(keep=False)).any():  # a path may be the stem of another: again
-        frame.loc[twice, "track_id"] = frame.loc[twice, "path"]
+    """tracks.parquet, sorted by path. If two files differ only in their suffix, their ids include it."""
+    table = pd.DataFrame([asdict(track) for track in tracks]).sort_values("path", ignore_index=True)
+    while (duplicated := table["track_id"].duplicated(keep=False)).any():  # a path may equal another file's id: repeat
+        table.loc[duplicated, "track_id"] = table.loc[duplicated, "path"]
     for column in ("sample_rate", "channels", "frames"):
-        frame[column] = frame[column].astype("Int64")
-    return frame
+        table[column] = table[column].astype("Int64")
+    return table

@@ -1,4 +1,4 @@
-"""Unpack an archive that nobody vouches for."""
+"""Unpack an untrusted archive."""
 
 import bz2
 import gzip
@@ -13,22 +13,22 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO, NamedTuple, cast
+from typing import IO, Any, NamedTuple
+
+from tqdm.utils import CallbackIOWrapper
 
 from pipeline.core.errors import DataError
-from pipeline.sources.progress import progress, size
+from pipeline.core.progress import byte_progress, format_bytes
 
-MEMBERS = 100_000  # an archive may have so many
-RATIO = 20  # and unpack to so many times its own size; recorded music to about twice
-ALLOWED = 100_000_000  # or to so many bytes, where that is more
-HEADER = 1 << 20  # bytes of a member's name and attributes: tarfile reads them at once, whatever their size
-DAMAGE = (
+MAX_MEMBERS = 100_000
+MAX_RATIO = 20  # unpacked size / archive size; about 2 for music
+MIN_SIZE_LIMIT = 100_000_000  # bytes unpacked that are always allowed
+MAX_HEADER_BYTES = 1 << 20  # tarfile reads a member's name and attributes at once, whatever their size
+DAMAGE_ERRORS = (
     *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
-    *(EOFError, RuntimeError, ValueError, KeyError, OverflowError),  # in Python's own reading of a broken header
+    *(EOFError, RuntimeError, ValueError, KeyError, OverflowError),  # from Python's own parsers
 )
-
-
-COMPRESSED: dict[bytes, Callable[[IO[bytes]], object]] = {
+DECOMPRESSORS: dict[bytes, Callable[..., Any]] = {
     b"\x1f\x8b": gzip.open,
     b"BZh": bz2.open,
     b"\xfd7zXZ\x00": lzma.open,
@@ -36,76 +36,69 @@ COMPRESSED: dict[bytes, Callable[[IO[bytes]], object]] = {
 
 
 class _Member(NamedTuple):
-    """What is checked of a member, and how it is written."""
-
     name: str
-    kind: str  # "file", "folder" or what else it is
-    size: int  # bytes when unpacked; neither format gives more than its header says
+    kind: str  # file, folder, link, or device or pipe
+    size: int  # bytes when unpacked; the libraries write no more than this
     extract: Callable[[], object]
-    place: Callable[[], int]  # bytes of the archive up to its end, once it is extracted
 
 
-def unpack(archive: Path, target: Path, wanted: Callable[[str], bool]) -> int:
-    """Write the wanted members of a tar (.gz, .bz2, .xz) or zip file below `target`, a new folder.
+def unpack(archive: Path, folder: Path, is_needed: Callable[[str], bool]) -> int:
+    """Write the needed members of a zip or tar file (also .gz, .bz2, .xz) below `folder`, which must not exist.
 
-    When this raises, `target` is incomplete and the caller's to remove, as `workspace.output` does. Nothing is ever
-    written outside of it.
+    Nothing is written outside `folder`. After an error it is incomplete: `workspace.output` removes it.
 
     Args:
-        archive: the file; its name does not matter.
-        target: where to put the files.
-        wanted: says of a member's path whether it is needed.
+        archive: the file; its suffix does not matter.
+        is_needed: whether the member with this path is needed.
 
     Returns:
-        How many files were written.
+        The number of written files.
 
     Raises:
-        DataError: it is damaged or no archive; a member, wanted or not, would be written outside `target`, or is
-            neither a file nor a folder; or it is larger than its limits or the disk.
+        DataError: the archive is damaged, larger than its limits or the disk, or unsafe: a member, needed or not, would
+            be written outside `folder`, or is neither a file nor a folder.
     """
-    target.mkdir(parents=True)
-    free, full = shutil.disk_usage(target).free, archive.stat().st_size
-    limit = max(RATIO * full, ALLOWED)
-    number = total = needed = written = place = 0
+    folder.mkdir(parents=True)
+    free, archive_size = shutil.disk_usage(folder).free, archive.stat().st_size
+    size_limit = max(MAX_RATIO * archive_size, MIN_SIZE_LIMIT)
+    total = needed = written = 0
     with (
-        _damage(archive),
+        _report_damage(archive),
         archive.open("rb") as file,
-        progress(f"unpacking {archive.name}", full) as advance,
+        byte_progress(f"unpacking {archive.name}", archive_size) as advance,
     ):
-        opener = _zip_members if file.read(2) == b"PK" else _tar_members
-        for member in opener(file, target, limit):
-            number += 1
+        stream: Any = CallbackIOWrapper(advance, file, "read")
+        list_members = _zip_members if file.read(2) == b"PK" else _tar_members
+        for count, member in enumerate(list_members(stream, folder, size_limit), start=1):
             total += member.size
-            problem = _problem(member)
-            if problem:
+            if problem := _find_problem(member):
                 raise DataError(f"{archive}: refused, since its member {member.name!r} {problem}; get another copy")
-            if number > MEMBERS or total > limit:
-                most = f"{MEMBERS:,} members" if number > MEMBERS else f"{size(limit)} unpacked"
-                raise DataError(f"{archive}: refused, since it has more than {most}; get another copy")
-            if member.kind == "file" and wanted(member.name):
+            if count > MAX_MEMBERS or total > size_limit:
+                limit = f"{MAX_MEMBERS:,} members" if count > MAX_MEMBERS else f"{format_bytes(size_limit)} unpacked"
+                raise DataError(f"{archive}: refused, since it has more than {limit}; get another copy")
+            if member.kind == "file" and is_needed(member.name):
                 needed += member.size
                 if needed > free:
-                    raise DataError(f"{archive}: {size(needed)} or more when unpacked, but {size(free)} are free")
+                    sizes = f"{format_bytes(needed)} or more when unpacked, but {format_bytes(free)} are free"
+                    raise DataError(f"{archive}: {sizes}")
                 member.extract()
                 written += 1
-            advance(max(member.place() - place, 0))
-            place = max(member.place(), place)
     return written
 
 
 @contextmanager
-def _damage(archive: Path) -> Iterator[None]:
-    """Turn what the libraries raise for a damaged archive into one line; a full disk is none."""
+def _report_damage(archive: Path) -> Iterator[None]:
+    """Turn the errors of a damaged archive into one line; an error of the disk has an errno and passes."""
     try:
         yield
-    except (*DAMAGE, OSError) as error:
+    except (*DAMAGE_ERRORS, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(":")[:200]
         raise DataError(f"{archive}: damaged, or neither a tar nor a zip file ({reason}); get another copy") from error
 
 
-def _problem(member: _Member) -> str | None:
+def _find_problem(member: _Member) -> str | None:
     """Why a member is unsafe."""
     path = PurePosixPath(member.name)
     if path.is_absolute() or ".." in path.parts or "\\" in member.name or ":" in (path.parts or ("",))[0]:
@@ -113,56 +106,48 @@ def _problem(member: _Member) -> str | None:
     return None if member.kind in ("file", "folder") else f"is a {member.kind}"
 
 
-class _Guarded:
-    """A stream that refuses to give more than HEADER bytes at once; the content of a file is read in small parts."""
+class _LimitedReads:
+    """A stream without reads of more than MAX_HEADER_BYTES; the content of files is read in small chunks."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
         self.seek, self.tell = stream.seek, stream.tell
 
-    def read(self, number: int = -1) -> bytes:
-        if not 0 <= number <= HEADER:
+    def read(self, size: int = -1) -> bytes:
+        if not 0 <= size <= MAX_HEADER_BYTES:
             raise tarfile.ReadError("the header of a member is too long")
-        return self._stream.read(number)
+        return self._stream.read(size)
 
 
-def _tar_members(file: IO[bytes], target: Path, limit: int) -> Iterator[_Member]:
-    """The members in order; then the rest is read, since only the end tells whether the whole is undamaged."""
+def _tar_members(file: IO[bytes], folder: Path, size_limit: int) -> Iterator[_Member]:
+    """List the members, then read to the end of the archive, since only its end shows whether it is intact."""
     file.seek(0)
-    start = file.read(6)
+    magic = file.read(6)
     file.seek(0)
-    opener = next((open_ for magic, open_ in COMPRESSED.items() if start.startswith(magic)), None)
-    stream = cast(IO[bytes], opener(file)) if opener else file
-    with tarfile.open(fileobj=cast(IO[bytes], _Guarded(stream)), mode="r:") as tar:
-        # The second guard, after `_problem`; Python before 3.11.4 does not have it.
+    decompress = next((DECOMPRESSORS[start] for start in DECOMPRESSORS if magic.startswith(start)), None)
+    stream = decompress(file) if decompress else file
+    reader: Any = _LimitedReads(stream)
+    with tarfile.open(fileobj=reader, mode="r:") as tar:
+        # A second check after `_find_problem`; Python before 3.11.4 does not have it.
         tar.extraction_filter = getattr(tarfile, "data_filter", None)
         for info in tar:
-            kind = "link" if info.issym() or info.islnk() else "device or pipe"
-            kind = "file" if info.isreg() else "folder" if info.isdir() else kind
-
-            def extract(info: tarfile.TarInfo = info) -> None:
-                tar.extract(info, target, set_attrs=False)
-
-            yield _Member(info.name, kind, info.size, extract, file.tell)
-        if opener:
+            kind = "file" if info.isreg() else "folder" if info.isdir() else "device or pipe"
+            kind = "link" if info.issym() or info.islnk() else kind
+            yield _Member(info.name, kind, info.size, partial(tar.extract, info, folder, set_attrs=False))
+        if decompress:
             rest = 0
             while block := stream.read(1 << 20):
                 rest += len(block)
-                if rest > limit:
+                if rest > size_limit:
                     raise tarfile.ReadError("there is no end after its last member")
         elif file.seek(0, 2) < tar.offset + tarfile.BLOCKSIZE:
             raise tarfile.ReadError("it ends early")
 
 
-def _zip_members(file: IO[bytes], target: Path, limit: int) -> Iterator[_Member]:
-    with zipfile.ZipFile(file) as opened:
-        for info in opened.infolist():
+def _zip_members(file: IO[bytes], folder: Path, size_limit: int) -> Iterator[_Member]:
+    with zipfile.ZipFile(file) as archive:
+        for info in archive.infolist():
             mode = stat.S_IFMT(info.external_attr >> 16)
             kind = "link" if stat.S_ISLNK(mode) else "device or pipe"
             kind = "folder" if info.is_dir() else "file" if mode in (0, stat.S_IFREG) else kind
-
-            def extract(info: zipfile.ZipInfo = info) -> None:
-                opened.extract(info, target)
-
-            end = info.header_offset + info.compress_size
-            yield _Member(info.filename, kind, info.file_size, extract, partial(int, end))
+            yield _Member(info.filename, kind, info.file_size, partial(archive.extract, info, folder))

@@ -1,28 +1,31 @@
-"""Music-like clips in labelled styles, composed and rendered from a seed: no download, no licence.
+"""Source synth: music-like clips in labelled styles, composed and rendered from a seed, without download or licence.
 
-Styles differ in metre, mode, harmony, bass, drums and melody, and overlap in tempo, instruments and sound. The clips of
-one group share a theme (key, chords, motifs) and a band (instruments, balance, room), as the tracks of one artist do;
-groups of a style share only what the style prescribes. So a model must be tested on groups that it has not seen.
+Styles differ in metre, mode, harmony, bass, drums and melody; their tempos, instruments and timbres overlap. Clips of a
+group share a theme (key, chords, motifs) and a band (instruments, balance, reverb), as the tracks of an artist do.
+Groups of a style share only the style. So a model must be tested on groups that it was not trained on.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from pipeline.sources.config import SynthConfig
-from pipeline.sources.synth.band import hire, perform
+from pipeline.audio.files import write_wav
+from pipeline.sources.config import SourceConfig, SynthConfig
+from pipeline.sources.synth.band import draw_band, perform
 from pipeline.sources.synth.instruments import Audio
-from pipeline.sources.synth.score import Score, Theme, compose, draw
+from pipeline.sources.synth.score import Score, Theme, compose, draw_theme
 from pipeline.sources.synth.styles import STYLES
+from pipeline.sources.tracks import AudioFile
 
-THEME, BAND, SCORE, SOUND = range(4)  # what a random stream is for
+THEME, BAND, SCORE, PERFORMANCE = range(4)  # purposes of random streams
 
 
 @dataclass(frozen=True)
 class Clip:
-    """One recording to be: its names, and the integers that its random streams are seeded with."""
+    """A clip to render: its names, and the integers that seed its random streams."""
 
-    track_id: str  # "waltz/waltz-03-1", the path below the root without its suffix
+    track_id: str  # "waltz/waltz-03-1", the path of its file without the suffix
     label: str
     group: str  # "waltz/03"
     style: int  # index into STYLES
@@ -31,7 +34,7 @@ class Clip:
 
 
 def plan(config: SynthConfig) -> list[Clip]:
-    """All clips by style, then group: `styles * clips` of them. A style's last group may be smaller."""
+    """All `styles * clips` clips, by style and group. The last group of a style may be smaller."""
     clips = []
     for style in range(config.styles):
         name = STYLES[style].name
@@ -41,30 +44,41 @@ def plan(config: SynthConfig) -> list[Clip]:
     return clips
 
 
+def list_files(source: SourceConfig, audio: Path) -> list[AudioFile]:
+    """The files of all clips, which `render_file` writes below `audio`."""
+    return [AudioFile(f"{clip.track_id}.wav", clip.label, clip.group) for clip in plan(source.synth)]
+
+
+def render_file(clip: Clip, config: SynthConfig, folder: Path) -> None:
+    """Render a clip to a 16-bit WAV file below `folder`."""
+    path = folder / f"{clip.track_id}.wav"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_wav(path, render(clip, config), config.sample_rate)
+
+
 def theme(clip: Clip, config: SynthConfig) -> Theme:
-    """What `clip` shares with its group's other clips on paper."""
-    return draw(STYLES[clip.style], _stream(clip, config, THEME))
+    """The theme of the clip's group."""
+    return draw_theme(STYLES[clip.style], _random_stream(clip, config, THEME))
 
 
 def score(clip: Clip, config: SynthConfig) -> Score:
-    """The notes of `clip`; the sample rate plays no part in them."""
-    return compose(STYLES[clip.style], theme(clip, config), _stream(clip, config, SCORE), config.seconds)
+    """The notes of a clip; they do not depend on the sample rate."""
+    return compose(STYLES[clip.style], theme(clip, config), _random_stream(clip, config, SCORE), config.seconds)
 
 
 def render(clip: Clip, config: SynthConfig) -> Audio:
-    """The sound of `clip`.
-
-    It depends on `config` and the clip's integers only: not on the order of calls, the process, or other clips.
+    """The audio of a clip. It depends only on `config` and the clip's integers, not on other calls or clips.
 
     Returns:
         (round(seconds * sample_rate),), at least one sample, float32, mono, within [-0.95, 0.95].
     """
-    band = hire(STYLES[clip.style], theme(clip, config).instruments, _stream(clip, config, BAND))
+    band = draw_band(STYLES[clip.style], theme(clip, config).instruments, _random_stream(clip, config, BAND))
     samples = max(1, round(config.seconds * config.sample_rate))
-    return perform(score(clip, config), band, _stream(clip, config, SOUND), samples, config.sample_rate)
+    rng = _random_stream(clip, config, PERFORMANCE)
+    return perform(score(clip, config), band, rng, samples, config.sample_rate)
 
 
-def _stream(clip: Clip, config: SynthConfig, purpose: int) -> np.random.Generator:
-    """The random stream for one purpose: of the whole group for its theme and band, of the clip for the rest."""
-    own = clip.clip_index if purpose in (SCORE, SOUND) else 0
-    return np.random.default_rng([config.seed, clip.style, clip.group_index, own, purpose])
+def _random_stream(clip: Clip, config: SynthConfig, purpose: int) -> np.random.Generator:
+    """A random stream: one per group for the theme and the band, one per clip for the score and the performance."""
+    index = clip.clip_index if purpose in (SCORE, PERFORMANCE) else 0
+    return np.random.default_rng([config.seed, clip.style, clip.group_index, index, purpose])

@@ -1,132 +1,132 @@
-"""Rendering: a score, played by a band in a room and mastered, becomes a waveform."""
+"""Rendering: a band plays a score; reverb, equaliser and mastering make the recording."""
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.random import Generator
 
-from pipeline.sources.synth.instruments import DRUMS, INSTRUMENTS, Audio, Drum, Instrument, note, stroke
+from pipeline.sources.synth.instruments import DRUMS, INSTRUMENTS, Audio, Drum, Instrument, render_note, render_stroke
 from pipeline.sources.synth.score import Score
 from pipeline.sources.synth.styles import Style
 
-LEVELS = {"lead": 0.16, "chords": 0.075, "bass": 0.16, "drums": 0.6}
-PEAK = 0.95
-FADE = 0.01  # seconds at either end
-SPREAD = 1.5  # dB: how far the balance and the tone colour of recordings lie apart
+GAINS = {"lead": 0.16, "chords": 0.075, "bass": 0.16, "drums": 0.6}
+MAX_AMPLITUDE = 0.95
+FADE_SECONDS = 0.01  # at both ends
+VARIATION_DB = 1.5  # of balance and equaliser between bands
 
 
 @dataclass(frozen=True)
 class Band:
-    """How a group's recordings sound, whatever is played."""
+    """The instruments and the studio of a group's clips."""
 
-    instruments: dict[str, Instrument]  # part -> its player's own version of an instrument
+    instruments: dict[str, Instrument]  # part -> its instrument
     drums: dict[str, Drum]
-    levels: dict[str, float]
-    colour: tuple[float, ...]  # dB: weights of slow waves over log frequency, as in Style
-    room: float  # reverberation, level beside the direct sound
-    decay: float  # of the room, seconds to 1 / e
-    hiss: float  # level of the background
+    gains: dict[str, float]
+    equaliser: tuple[float, ...]  # dB, as in Style
+    reverb: float  # gain relative to the direct sound
+    reverb_decay: float  # seconds to 1 / e
+    hiss: float  # gain of the background noise
 
 
-def hire(style: Style, names: dict[str, str], rng: Generator) -> Band:
-    """A band for a style, its parts on the named instruments, each a little different from another band's."""
+def draw_band(style: Style, instruments: dict[str, str], rng: Generator) -> Band:
+    """A band of a style; its instruments differ a little from those of other bands."""
 
-    def near(value: float, octaves: float) -> float:
+    def vary(value: float, octaves: float) -> float:
         return float(value * 2 ** rng.uniform(-octaves, octaves))
 
-    def around(decibels: float) -> float:
-        return decibels + float(rng.uniform(-SPREAD, SPREAD))
+    def vary_db(decibels: float) -> float:
+        return decibels + float(rng.uniform(-VARIATION_DB, VARIATION_DB))
 
-    def own(instrument: Instrument) -> Instrument:
+    def vary_instrument(instrument: Instrument) -> Instrument:
         return replace(
             instrument,
-            attack=near(instrument.attack, 0.3),
-            decay=near(instrument.decay, 0.3),
+            attack=vary(instrument.attack, 0.3),
+            decay=vary(instrument.decay, 0.3),
             slope=instrument.slope + float(rng.uniform(-0.15, 0.15)),
-            bite=near(instrument.bite, 0.4),
-            formant=(near(instrument.formant[0], 0.2), instrument.formant[1]),
+            brightness=vary(instrument.brightness, 0.4),
+            formant=(vary(instrument.formant[0], 0.2), instrument.formant[1]),
         )
 
-    def tuned(drum: Drum) -> Drum:
+    def vary_drum(drum: Drum) -> Drum:
         return replace(
-            drum, tone=near(drum.tone, 0.25), tone_decay=near(drum.tone_decay, 0.4),
-            noise_decay=near(drum.noise_decay, 0.4), level=near(drum.level, 0.4),
+            drum, tone=vary(drum.tone, 0.25), tone_decay=vary(drum.tone_decay, 0.4),
+            noise_decay=vary(drum.noise_decay, 0.4), gain=vary(drum.gain, 0.4),
         )  # fmt: skip
 
     return Band(
-        instruments={part: own(INSTRUMENTS[name]) for part, name in names.items()},
-        drums={name: tuned(drum) for name, drum in DRUMS.items()},
-        levels={
-            part: level * 10 ** (around(decibels) / 20)
-            for (part, level), decibels in zip(LEVELS.items(), style.balance, strict=True)
+        instruments={part: vary_instrument(INSTRUMENTS[name]) for part, name in instruments.items()},
+        drums={name: vary_drum(drum) for name, drum in DRUMS.items()},
+        gains={
+            part: gain * 10 ** (vary_db(decibels) / 20)
+            for (part, gain), decibels in zip(GAINS.items(), style.balance, strict=True)
         },
-        colour=tuple(around(decibels) for decibels in style.colour),
-        room=near(style.room, 0.5),
-        decay=near(0.15, 0.7),
-        hiss=near(0.001, 0.7),
+        equaliser=tuple(vary_db(decibels) for decibels in style.equaliser),
+        reverb=vary(style.reverb, 0.5),
+        reverb_decay=vary(0.15, 0.7),
+        hiss=vary(0.001, 0.7),
     )
 
 
 def perform(score: Score, band: Band, rng: Generator, samples: int, sample_rate: int) -> Audio:
-    """The score as audio.
+    """Render a score.
 
     Args:
-        rng: the clip's own; what is drawn from it is noise and loudness.
-        samples: length of the result; notes that outlast it are cut and faded.
+        rng: the clip's random stream, for noise and loudness.
+        samples: length of the result; longer notes are cut and faded out.
 
     Returns:
         (samples,) float32, mono, within [-0.95, 0.95].
     """
     noise = rng.standard_normal(samples + sample_rate, dtype=np.float32)
-    parts = {part: np.zeros(samples, dtype=np.float32) for part in LEVELS}
-    sounds: dict[tuple[str, int, int], Audio] = {}  # notes repeat, so that most are read from here
+    parts = {part: np.zeros(samples, dtype=np.float32) for part in GAINS}
+    notes: dict[tuple[str, int, int], Audio] = {}  # a cache, since notes repeat
     for part, start, seconds, pitch, velocity in score.notes:
         key = part, pitch, round(100 * min(seconds, samples / sample_rate))
-        if key not in sounds:
-            sounds[key] = note(band.instruments[part], pitch, key[2] / 100, sample_rate, noise)
-        _add(parts[part], sounds[key], round(start * sample_rate), velocity)
+        if key not in notes:
+            notes[key] = render_note(band.instruments[part], pitch, key[2] / 100, sample_rate, noise)
+        _mix(parts[part], notes[key], round(start * sample_rate), velocity)
     strokes: dict[str, Audio] = {}
-    for drum, start, velocity in score.hits:
+    for drum, start, velocity in score.strokes:
         if drum not in strokes:
-            strokes[drum] = stroke(band.drums[drum], sample_rate, rng)
-        _add(parts["drums"], strokes[drum], round(start * sample_rate), velocity)
+            strokes[drum] = render_stroke(band.drums[drum], sample_rate, rng)
+        _mix(parts["drums"], strokes[drum], round(start * sample_rate), velocity)
     for part, instrument in band.instruments.items():
-        if instrument.drive:
-            parts[part] = np.tanh(np.float32(instrument.drive) * parts[part])
+        if instrument.distortion:
+            parts[part] = np.tanh(np.float32(instrument.distortion) * parts[part])
     dry = np.float32(band.hiss) * noise[:samples]
     for part, audio in parts.items():
-        dry += np.float32(band.levels[part]) * audio
-    return _master(_room(dry, band, rng, sample_rate), rng, sample_rate)
+        dry += np.float32(band.gains[part]) * audio
+    return _master(_reverberate(dry, band, rng, sample_rate), rng, sample_rate)
 
 
-def _add(track: Audio, sound: Audio, start: int, gain: float) -> None:
-    """Mix a sound into a track in place, as far as the track goes."""
-    room = max(0, min(len(sound), len(track) - start))
-    track[start : start + room] += np.float32(gain) * sound[:room]
+def _mix(track: Audio, audio: Audio, start: int, gain: float) -> None:
+    """Add `audio` to a track in place, up to the end of the track."""
+    length = max(0, min(len(audio), len(track) - start))
+    track[start : start + length] += np.float32(gain) * audio[:length]
 
 
-def _room(dry: Audio, band: Band, rng: Generator, sample_rate: int) -> Audio:
-    """Reverberation (exponentially decaying noise above 150 Hz) and tone colour, in one filter."""
-    echo = rng.standard_normal(round(5 * band.decay * sample_rate))
-    echo *= np.exp(-np.arange(len(echo)) / (band.decay * sample_rate))
+def _reverberate(dry: Audio, band: Band, rng: Generator, sample_rate: int) -> Audio:
+    """Reverb (exponentially decaying noise above 150 Hz) and equaliser, as one filter."""
+    echo = rng.standard_normal(round(5 * band.reverb_decay * sample_rate))
+    echo *= np.exp(-np.arange(len(echo)) / (band.reverb_decay * sample_rate))
     echo /= np.sqrt(np.sum(echo**2))
     size = 1 << (len(dry) + len(echo) - 1).bit_length()
-    bins = np.fft.rfftfreq(size, 1 / sample_rate)
-    reply = 1 + band.room * np.fft.rfft(echo, size) * (bins > 150)
-    octaves = np.log2(np.maximum(bins, 40) / 40) / 8  # 0 at 40 Hz, 1 at 10 kHz
-    waves = -np.cos(np.pi * np.outer(np.arange(1, len(band.colour) + 1), np.minimum(octaves, 1)))
-    reply *= 10 ** (np.asarray(band.colour) @ waves / 20) * (bins > 20)
-    wet: Audio = np.fft.irfft(np.fft.rfft(dry, size) * reply, size)[: len(dry)].astype(np.float32)
+    hertz = np.fft.rfftfreq(size, 1 / sample_rate)
+    response = 1 + band.reverb * np.fft.rfft(echo, size) * (hertz > 150)
+    position = np.log2(np.maximum(hertz, 40) / 40) / 8  # 0 at 40 Hz, 1 at 10 kHz
+    waves = -np.cos(np.pi * np.outer(np.arange(1, len(band.equaliser) + 1), np.minimum(position, 1)))
+    response *= 10 ** (np.asarray(band.equaliser) @ waves / 20) * (hertz > 20)
+    wet: Audio = np.fft.irfft(np.fft.rfft(dry, size) * response, size)[: len(dry)].astype(np.float32)
     return wet
 
 
 def _master(audio: Audio, rng: Generator, sample_rate: int) -> Audio:
-    """Loudness as recordings differ in it, no peak above `PEAK`, and a fade at either end."""
-    wanted = 10 ** (rng.uniform(-24, -16) / 20)
+    """Set a random loudness, limit the peak to MAX_AMPLITUDE, and fade in and out."""
+    target_rms = 10 ** (rng.uniform(-24, -16) / 20)
     rms, peak = float(np.sqrt(np.mean(audio**2))), float(np.abs(audio).max())
-    audio *= np.float32(min(wanted / rms, PEAK / peak))
-    fade = min(len(audio) // 2, round(FADE * sample_rate))
+    audio *= np.float32(min(target_rms / rms, MAX_AMPLITUDE / peak))
+    fade = min(len(audio) // 2, round(FADE_SECONDS * sample_rate))
     ramp = np.linspace(0, 1, fade, endpoint=False, dtype=np.float32)
     audio[:fade] *= ramp
     audio[len(audio) - fade :] *= ramp[::-1]
-    return np.clip(audio, -PEAK, PEAK)
+    return np.clip(audio, -MAX_AMPLITUDE, MAX_AMPLITUDE)

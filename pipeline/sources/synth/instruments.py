@@ -1,7 +1,7 @@
-"""Instruments and drums: a table of their sounds, and the sound of one note or stroke.
+"""Instruments and drums: tables of their parameters, and the audio of one note or stroke.
 
-A note reads two single-cycle waves of band-limited partials, a bright one that dies soon and a dark one that stays.
-Phases are 32-bit integers, which wrap by themselves and stay exact however long a note is.
+A note plays two single-cycle waves of band-limited partials: a bright one that decays soon, and a dark one. Phases are
+32-bit integers, which stay exact in notes of any length.
 """
 
 from dataclasses import dataclass
@@ -13,34 +13,34 @@ from numpy.typing import NDArray
 Audio = NDArray[np.float32]  # mono, (samples,)
 
 CYCLE_BITS = 14
-PARTIALS = 160
+MAX_PARTIALS = 160
 
 
 @dataclass(frozen=True)
 class Instrument:
-    """A pitched sound. Amplitudes of partials fall as 1 / k ** slope."""
+    """An instrument with pitch."""
 
-    attack: float  # seconds to full level
-    decay: float  # seconds in which a note at 220 Hz falls to 1 / e
-    sustain: float  # level at which the fall ends, 0 for struck and plucked
-    release: float  # seconds from the note's end to silence
-    slope: float
-    cut: float  # Hz above which they fall by 24 dB per octave more, in the dark wave; 3 times that in the bright one
-    bite: float  # level of the bright wave
-    even: float = 1.0  # level of the even partials
+    attack: float  # seconds to full amplitude
+    decay: float  # seconds to 1 / e, for a note at 220 Hz
+    sustain: float  # amplitude after the decay; 0 for struck and plucked strings
+    release: float  # seconds from the end of the note to silence
+    slope: float  # partial k has amplitude 1 / k ** slope
+    cutoff: float  # Hz, of a low-pass of 24 dB per octave in the dark wave; three times that in the bright wave
+    brightness: float  # amplitude of the bright wave
+    even: float = 1.0  # gain of the even partials
     formant: tuple[float, float] = (1000.0, 0.0)  # Hz and gain of a resonance half an octave wide
     vibrato: float = 0.0  # cents
-    detune: float = 0.0  # cents between two voices; 0 is one voice
-    breath: float = 0.0  # level of noise
-    drive: float = 0.0  # distortion of the whole part
+    detune: float = 0.0  # cents between two voices; 0: one voice
+    breath: float = 0.0  # gain of noise
+    distortion: float = 0.0  # of the whole part
 
 
 INSTRUMENTS = {
-    # attack, decay, sustain, release, slope, cut, bite
+    # attack, decay, sustain, release, slope, cutoff, brightness
     "piano": Instrument(0.004, 0.9, 0.0, 0.15, 1.7, 1500, 0.6),
     "epiano": Instrument(0.004, 1.1, 0.05, 0.2, 2.2, 1200, 0.4, formant=(900, 0.8), detune=4),
     "guitar": Instrument(0.003, 0.6, 0.0, 0.1, 1.4, 1800, 0.9, formant=(450, 1.0)),
-    "overdriven": Instrument(0.004, 2.5, 0.4, 0.08, 1.2, 3000, 0.5, formant=(1200, 1.0), detune=5, drive=4.0),
+    "overdriven": Instrument(0.004, 2.5, 0.4, 0.08, 1.2, 3000, 0.5, formant=(1200, 1.0), detune=5, distortion=4.0),
     "bell": Instrument(0.002, 0.8, 0.0, 0.5, 1.9, 4000, 1.0, even=0.2, formant=(2400, 1.5)),
     "organ": Instrument(0.015, 1.0, 0.9, 0.06, 1.5, 3000, 0.3, formant=(800, 0.5), vibrato=5),
     "reed": Instrument(0.04, 1.0, 0.85, 0.07, 1.0, 3500, 0.2, formant=(1100, 0.8), detune=9),
@@ -60,15 +60,15 @@ INSTRUMENTS = {
 
 @dataclass(frozen=True)
 class Drum:
-    """A stroke: a gliding tone and a band of noise, each with its own decay to 1 / e in seconds."""
+    """A drum: a tone of falling frequency and band-limited noise. Decays are seconds to 1 / e."""
 
-    level: float
-    tone: float  # Hz at the end of the glide
-    glide: float  # how many times higher it starts
+    gain: float
+    tone: float  # final frequency in Hz
+    glide: float  # initial frequency / final frequency
     tone_decay: float
-    noise: float  # level beside the tone's 1
+    noise: float  # gain relative to the tone
     noise_decay: float
-    band: tuple[float, float]  # Hz between which the noise lies
+    band: tuple[float, float]  # lowest and highest frequency of the noise in Hz
 
 
 DRUMS = {
@@ -85,45 +85,47 @@ DRUMS = {
 }
 
 
-def note(instrument: Instrument, pitch: float, seconds: float, sample_rate: int, noise: Audio) -> Audio:
-    """One note at full velocity, about 1 RMS at its height, silent at both ends.
+def render_note(instrument: Instrument, pitch: float, seconds: float, sample_rate: int, noise: Audio) -> Audio:
+    """A note at full velocity, with a maximal RMS of about 1, silent at both ends.
 
     Args:
-        pitch: MIDI number, 69 is 440 Hz.
+        pitch: MIDI number; 69 is 440 Hz.
         seconds: until the release starts.
-        noise: at least as long as the note, for its breath.
+        noise: for the breath, at least as long as the note.
     """
     frequency = 440 * 2 ** ((pitch - 69) / 12)
     samples = max(2, round((seconds + instrument.release) * sample_rate))
     time = np.arange(samples, dtype=np.float32) / np.float32(sample_rate)
     decay = instrument.decay * min(2.0, (220 / frequency) ** 0.5)
-    fall = np.exp(-time / np.float32(decay))
+    decay_curve = np.exp(-time / np.float32(decay))
     envelope = np.minimum(1, time / np.float32(instrument.attack))
     envelope *= np.clip((time[-1] - time) / np.float32(instrument.release), 0, 1) ** 2
-    dark = envelope * (instrument.sustain + (1 - instrument.sustain) * fall)
-    bright = envelope * fall * fall * fall * np.float32(instrument.bite)
+    dark = envelope * (instrument.sustain + (1 - instrument.sustain) * decay_curve)
+    bright = envelope * decay_curve * decay_curve * decay_curve * np.float32(instrument.brightness)
 
-    wobble = np.zeros(samples, dtype=np.int64)
-    if instrument.vibrato:  # a phase that sways by depth / rate cycles sways in frequency by depth
+    vibrato = np.zeros(samples, dtype=np.int64)  # of the phase
+    if instrument.vibrato:  # a frequency that varies by `depth` is a phase that varies by depth / rate cycles
         rate = 5.2
         depth = frequency * (2 ** (instrument.vibrato / 1200) - 1) / rate / (2 * np.pi)
-        wobble = (np.sin(2 * np.pi * rate * time) * np.minimum(1, time / 0.3) * depth * 2**32).astype(np.int64)
-    sound = np.zeros(samples, dtype=np.float32)
+        vibrato = (np.sin(2 * np.pi * rate * time) * np.minimum(1, time / 0.3) * depth * 2**32).astype(np.int64)
+    audio = np.zeros(samples, dtype=np.float32)
     voices = (-instrument.detune / 2, instrument.detune / 2) if instrument.detune else (0.0,)
-    waves = [_cycle(instrument, frequency, cut, sample_rate) for cut in (instrument.cut, 3 * instrument.cut)]
+    waves = [
+        _cycle(instrument, frequency, cutoff, sample_rate) for cutoff in (instrument.cutoff, 3 * instrument.cutoff)
+    ]
     for cents in voices:
         increment = round(frequency * 2 ** (cents / 1200) / sample_rate * 2**32)
-        phase = (np.arange(samples, dtype=np.int64) * increment + wobble) & 0xFFFFFFFF
+        phase = (np.arange(samples, dtype=np.int64) * increment + vibrato) & 0xFFFFFFFF
         index = phase >> (32 - CYCLE_BITS)
-        sound += waves[0][index] * dark + waves[1][index] * bright
-    sound /= np.float32(len(voices) ** 0.5)
+        audio += waves[0][index] * dark + waves[1][index] * bright
+    audio /= np.float32(len(voices) ** 0.5)
     if instrument.breath:
-        sound += np.float32(instrument.breath) * dark * noise[:samples]
-    return sound
+        audio += np.float32(instrument.breath) * dark * noise[:samples]
+    return audio
 
 
-def stroke(drum: Drum, sample_rate: int, rng: Generator) -> Audio:
-    """One drum stroke at full velocity, peak `drum.level`, silent at its end."""
+def render_stroke(drum: Drum, sample_rate: int, rng: Generator) -> Audio:
+    """A drum stroke at full velocity with peak `drum.gain`, silent at its end."""
     samples = round(sample_rate * min(0.8, 6 * max(drum.tone_decay, drum.noise_decay)))
     time = np.arange(samples) / sample_rate
     frequency = drum.tone * (1 + (drum.glide - 1) * np.exp(-time / 0.02))
@@ -131,26 +133,26 @@ def stroke(drum: Drum, sample_rate: int, rng: Generator) -> Audio:
     if drum.tone * drum.glide > sample_rate / 2:
         tone[:] = 0
     spectrum = np.fft.rfft(rng.standard_normal(samples))
-    bins = np.fft.rfftfreq(samples, 1 / sample_rate)
+    hertz = np.fft.rfftfreq(samples, 1 / sample_rate)
     low, high = drum.band
-    spectrum *= 1 / ((1 + (low / np.maximum(bins, 1)) ** 4) * (1 + (bins / high) ** 6))
+    spectrum *= 1 / ((1 + (low / np.maximum(hertz, 1)) ** 4) * (1 + (hertz / high) ** 6))
     noise = np.fft.irfft(spectrum, samples)
     noise /= np.abs(noise).max()
-    sound = tone + drum.noise * noise * np.exp(-time / drum.noise_decay)
-    sound *= np.minimum(1, time / 0.001) * np.minimum(1, (samples - 1 - np.arange(samples)) / (0.01 * sample_rate))
-    return (drum.level * sound / np.abs(sound).max()).astype(np.float32)
+    audio = tone + drum.noise * noise * np.exp(-time / drum.noise_decay)
+    audio *= np.minimum(1, time / 0.001) * np.minimum(1, (samples - 1 - np.arange(samples)) / (0.01 * sample_rate))
+    return (drum.gain * audio / np.abs(audio).max()).astype(np.float32)
 
 
-def _cycle(instrument: Instrument, frequency: float, cut: float, sample_rate: int) -> Audio:
-    """One cycle of the wave, (2 ** CYCLE_BITS,), RMS 1, with the partials that lie below the Nyquist frequency."""
-    count = max(1, min(PARTIALS, int(0.47 * sample_rate / frequency)))
+def _cycle(instrument: Instrument, frequency: float, cutoff: float, sample_rate: int) -> Audio:
+    """One cycle of a wave, (2 ** CYCLE_BITS,), RMS 1, with the partials below the Nyquist frequency."""
+    count = max(1, min(MAX_PARTIALS, int(0.47 * sample_rate / frequency)))
     partials = np.arange(1, count + 1)
-    level = partials**-instrument.slope / (1 + (partials * frequency / cut) ** 4)
-    level[1::2] *= instrument.even
+    amplitudes = partials**-instrument.slope / (1 + (partials * frequency / cutoff) ** 4)
+    amplitudes[1::2] *= instrument.even
     centre, gain = instrument.formant
-    level *= 1 + gain * np.exp(-((np.log2(partials * frequency / centre) / 0.5) ** 2))
+    amplitudes *= 1 + gain * np.exp(-((np.log2(partials * frequency / centre) / 0.5) ** 2))
     spectrum = np.zeros(2 ** (CYCLE_BITS - 1) + 1, dtype=np.complex128)
-    # Quadratic phases spread a cycle's energy, so that no partials pile up to a spike (Schroeder 1970).
-    spectrum[1 : count + 1] = level * np.exp(-1j * np.pi * partials * (partials - 1) / count)
+    # Quadratic phases keep the peak of the cycle low (Schroeder 1970).
+    spectrum[1 : count + 1] = amplitudes * np.exp(-1j * np.pi * partials * (partials - 1) / count)
     wave = np.fft.irfft(spectrum)
     return (wave / np.sqrt(np.mean(wave**2))).astype(np.float32)

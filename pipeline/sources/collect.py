@@ -1,0 +1,51 @@
+"""Collect the recordings of the source in params.yaml."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+from tqdm import tqdm
+
+from pipeline.core import workspace
+from pipeline.core.process import Item, Result, map_ordered, worker_pool
+from pipeline.sources import folder, gtzan, musicnet, synth
+from pipeline.sources.config import SourceConfig
+from pipeline.sources.tracks import AudioFile, audio_folder, read_track, tracks_table
+
+SOURCES: dict[str, Callable[[SourceConfig, Path], list[AudioFile]]] = {
+    "synth": synth.list_files,
+    "folder": folder.list_files,
+    "gtzan": gtzan.list_files,
+    "musicnet": musicnet.list_files,
+}
+
+
+def collect(source: SourceConfig, out: Path, workers: int | None) -> pd.DataFrame:
+    """Put the recordings into `out`/audio, unless they are read in place.
+
+    Args:
+        out: an empty folder.
+        workers: number of processes; None for one per core.
+
+    Returns:
+        tracks.parquet.
+    """
+    audio = out / "audio"
+    files = SOURCES[source.name](source, audio)
+    with worker_pool(workers) as executor:
+        if source.name == "synth":
+            render = partial(synth.render_file, config=source.synth, folder=audio)
+            _map(executor, render, synth.plan(source.synth), "rendering")
+        read = partial(read_track, folder=audio if audio.exists() else audio_folder(source))
+        tracks = tracks_table(_map(executor, read, files, "reading headers"))
+    workspace.say(f"{len(tracks)} recordings with {tracks['label'].nunique()} labels from source {source.name}")
+    for reason, count in tracks["excluded"].value_counts().items():
+        workspace.say(f"  excluded: {count}, {reason}")
+    return tracks
+
+
+def _map(executor: Executor, function: Callable[[Item], Result], items: Sequence[Item], action: str) -> list[Result]:
+    results = map_ordered(executor, function, items)
+    return list(tqdm(results, total=len(items), desc=action, disable=None))
