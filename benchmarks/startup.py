@@ -1,4 +1,4 @@
-"""What a stage costs before and after its work: a study of fifteen variants starts some fifty processes."""
+"""Time to start and end a stage, apart from its work: a study of fifteen variants starts some fifty processes."""
 
 import os
 import subprocess
@@ -6,18 +6,15 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.measure import Row, compare
+from benchmarks.measure import ROOT, Row, compare
 
-ROOT = Path(__file__).parents[1]
-# What a stage would pay if it imported what the pipeline uses as a whole.
-EVERYTHING = "import torch, mlflow, pandas, pyarrow, librosa, matplotlib.pyplot, sklearn.decomposition"
-# Stages look at this name to see that they run as programs.
-PROGRAM = "import sys; sys.argv[0] = '-m'"
+ALL_LIBRARIES = "import torch, mlflow, pandas, pyarrow, librosa, matplotlib.pyplot, sklearn.decomposition"
+AS_PROGRAM = "import sys; sys.argv[0] = '-m'"  # by this name, stages know that they run as programs
 RECORD = """
 from pipeline.tracking.config import TrackingConfig
 from pipeline.tracking.run import record
 with record(TrackingConfig(enabled={enabled}), "train", {{"variant": "any", "seed": 0, "fingerprint": "any"}}) as run:
-    run.metrics({{"loss": 1.0}})
+    run.log_metrics({{"loss": 1.0}})
 """
 
 
@@ -27,27 +24,26 @@ def _run(code: str, project: Path = ROOT) -> None:
 
 
 def _stage(name: str) -> str:
-    return f"{PROGRAM}\nimport stages.{name}, pipeline.schema\npipeline.schema.load()\n"
+    return f"{AS_PROGRAM}\nimport stages.{name}, pipeline.schema.schema\npipeline.schema.schema.load()\n"
 
 
 def rows() -> list[Row]:
-    """Starting and ending a stage, against importing every library; recording a run, against not doing so."""
-    stages = sorted(path.stem for path in (ROOT / "stages").glob("[!_]*.py"))
-    found = [
+    """Start of each stage against importing all libraries; recording a run against not recording it."""
+    results = [
         compare(
             f"start of stage {stage}",
             lambda stage=stage: _run(_stage(stage)),
             "importing all libraries",
-            lambda: _run(EVERYTHING),
+            lambda: _run(ALL_LIBRARIES),
             rounds=3,
         )
-        for stage in stages
+        for stage in sorted(path.stem for path in (ROOT / "stages").glob("[!_]*.py"))
     ]
-    with tempfile.TemporaryDirectory() as name:  # its database is made in the round that warms up
+    with tempfile.TemporaryDirectory() as name:  # the warm-up round creates its database
         recording, silent = (_stage("train") + RECORD.format(enabled=enabled) for enabled in (True, False))
-        usual = recording.replace(PROGRAM, "")
-        for reference, code in (("without a run", silent), ("with Python's usual search for garbage", usual)):
-            found.append(
+        frequent_gc = recording.replace(AS_PROGRAM, "")
+        for reference, code in (("without a run", silent), ("with Python's usual garbage collection", frequent_gc)):
+            results.append(
                 compare(
                     "start of stage train, with a run recorded",
                     lambda: _run(recording, Path(name)),
@@ -56,4 +52,4 @@ def rows() -> list[Row]:
                     rounds=3,
                 )
             )
-    return found
+    return results

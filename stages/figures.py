@@ -29,13 +29,13 @@ def main(variant: str) -> None:
         )
         # Of the seed that is drawn. The folder is there until the run has ended.
         with TemporaryDirectory() as of_epochs, record(tracking, "figures", runs[0]) as run:
-            run.trained(trained)
-            run.evaluated(workspace.read_json(workspace.EVALUATION / variant / "results.json")[0], is_new=False)
+            run.log_training(trained)
+            run.log_evaluation(workspace.read_json(workspace.EVALUATION / variant / "results.json")[0], is_new=False)
             places = workspace.MODELS, workspace.EVALUATION, workspace.REFERENCE
             entries = draw(variant, *places, out, config, iterations)
-            run.folder(out, "figures")
+            run.log_folder(out, "figures")
             if tracking.enabled and epochs.write(trained, Path(of_epochs), config.dpi):
-                run.images(Path(of_epochs), "reconstructions")
+                run.log_images(Path(of_epochs), "reconstructions")
     kinds = [entry["kind"] for entry in entries]
     counts = [f"{kinds.count(kind)} {name}" for kind, name in KINDS.items()]
     workspace.say(f"{variant}: {', '.join(counts[:-1])} and {counts[-1]}")

@@ -14,7 +14,7 @@ from pipeline.cli.base import AsJson, app
 from pipeline.core import workspace
 
 if TYPE_CHECKING:
-    from pipeline.tracking.search import Found
+    from pipeline.tracking.search import RunInfo
 
 COLUMNS = "test/mse,test/mel_mse,test/kl,test/cosine_similarity"
 EXAMPLE = "test/mse < 0.02 and tags.seed = '0'"
@@ -50,29 +50,30 @@ def runs(
 
     `trained` is the time of all epochs. Names of metrics: step/ train/ valid/ epoch/ test/.
     """
-    from pipeline.tracking import outbox, pending
+    from pipeline.tracking import outbox
     from pipeline.tracking import search as library
 
     os.chdir(workspace.root())
     if send:
-        sent = outbox.send()
+        sent = outbox.send_pending()
         typer.echo(json.dumps({"sent": sent}) if as_json else f"runs sent: {sent}")
-        for line in pending.count()[1]:
+        for line in outbox.count_pending()[1]:
             typer.echo(line, err=True)
         return
     shown = [key.strip() for key in columns.split(",")]
-    if number := pending.count()[0]:
+    if number := outbox.count_pending()[0]:
         typer.echo(f"runs that MLflow has not got all of: {number} (`melisma runs --send`)", err=True)
     if run is not None:
-        found = library.find(run)
-        inside = library.contents(found)
+        found = library.find_run(run)
+        inside = library.artifact_names(found)
         typer.echo(
             json.dumps(_plain(found) | {"artifacts_inside": inside}, indent=2)
             if as_json
             else "\n".join(_one(found, inside))
         )
         return
-    rows = library.search(library.query(variant, experiment, study, status, where), library.order(sort), limit + 1)
+    conditions = library.build_filter(variant, experiment, study, status, where)
+    rows = library.find_runs(conditions, library.build_order(sort), limit + 1)
     if as_json:
         typer.echo(json.dumps([_plain(found) for found in rows[:limit]], indent=2))
     elif rows:
@@ -82,13 +83,13 @@ def runs(
             "no runs" + (" like this" if variant or experiment or study or status or where else " yet"), err=True
         )
     asked = [] if columns == COLUMNS else shown
-    for line in library.unknown(rows, [*asked, sort.removeprefix("-")]) if rows else ():
+    for line in library.unknown_keys(rows, [*asked, sort.removeprefix("-")]) if rows else ():
         typer.echo(line, err=True)
     if len(rows) > limit:
         typer.echo(f"there are more than {limit}; --limit shows them", err=True)
 
 
-def _row(found: "Found", columns: list[str]) -> dict[str, str]:
+def _row(found: "RunInfo", columns: list[str]) -> dict[str, str]:
     """A run's line: what each column holds."""
     values = {key.removeprefix("test/"): found.value(key) for key in columns if key not in SHOWN}
     collapsed = found.tags.get("collapsed", "no")
@@ -115,7 +116,7 @@ def _table(rows: list[dict[str, str]]) -> Iterator[str]:
         yield "  ".join(cells).rstrip()
 
 
-def _one(found: "Found", inside: list[str]) -> Iterator[str]:
+def _one(found: "RunInfo", inside: list[str]) -> Iterator[str]:
     """All of a run."""
     yield f"{found.name}: {found.status.lower()}"
     yield f"  id         {found.id}"
@@ -142,7 +143,7 @@ def _number(value: float) -> str:
     return f"{value:.0f}" if value.is_integer() else f"{value:.5g}"
 
 
-def _plain(found: "Found") -> dict[str, Any]:
+def _plain(found: "RunInfo") -> dict[str, Any]:
     metrics = {key: value if isfinite(value) else None for key, value in found.metrics.items()}
     return asdict(found) | {"started": found.started.isoformat(timespec="seconds"), "metrics": metrics}
 

@@ -33,13 +33,13 @@ def ui(
 
     It listens on 127.0.0.1 only. Where MLFLOW_TRACKING_URI names a server, that one's address is printed instead.
     """
-    from pipeline.tracking import search, store, view
+    from pipeline.tracking import search, store
 
     os.chdir(workspace.root())
     uri = store.tracking_uri()
-    if store.served():
-        with search.reached() as client:
-            address = f"{store.without_password(uri).rstrip('/')}{view.fragment(client)}"
+    if store.is_server():
+        with search.connected() as client:
+            address = f"{store.without_password(uri).rstrip('/')}{store.runs_page(client)}"
         typer.echo(f"MLflow UI: {address} (MLFLOW_TRACKING_URI)")
         return
     port = _port(port)
@@ -49,7 +49,7 @@ def ui(
     try:
         with _server(port, uri, store.artifact_root()) as (server, log):
             _await(server, address, log)
-            typer.echo(f"MLflow UI: {address}{view.fragment(store.client())} (Ctrl-C stops it)")
+            typer.echo(f"MLflow UI: {address}{store.runs_page(store.client())} (Ctrl-C stops it)")
             server.wait()
             raise MelismaError(f"the MLflow server ended by itself; {log} says why")
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""Schema of the `tracking` section."""
+"""Schema of the section `tracking`."""
 
 import warnings
 
@@ -7,15 +7,14 @@ from pydantic import Field
 from pipeline.core.params import Section
 
 with warnings.catch_warnings():
-    # Every pydantic class inherits a method `register` for abstract base classes, which a field may hide.
+    # pydantic warns that the field `register` hides a method, which only abstract base classes use.
     warnings.filterwarnings("ignore", 'Field name "register"', UserWarning)
 
     class TrackingConfig(Section):
-        """What goes to MLflow. No result depends on it."""
+        """What MLflow records. No result depends on it."""
 
         enabled: bool = Field(True, description="record at MLFLOW_TRACKING_URI, or in mlflow.db of the project")
-        experiment: str = Field("melisma", description="of MLflow, that runs belong to; made where it is missing")
+        experiment: str = Field("melisma", description="MLflow experiment of the runs; created if missing")
         register: bool = Field(
-            False,
-            description="whether a variant becomes a version of the registered model of its name when it is evaluated",
+            False, description="at evaluation, make the variant's model a version of the registered model of its name"
         )

@@ -7,8 +7,8 @@ from typing import Any
 
 from pipeline.core.artefacts import read_json
 from pipeline.evaluation.seed import EvaluationSetup
-from pipeline.tracking import datasets, names
 from pipeline.tracking.config import TrackingConfig
+from pipeline.tracking.logged_values import describe_datasets, evaluation_metrics
 from pipeline.tracking.run import Run, record
 
 VERSION_TAGS = ("mse", "mel_mse", "cosine_similarity", "kl", "probe_accuracy", "parameters")  # of a registered model
@@ -39,7 +39,7 @@ class EvaluationRun:
         """Log metrics and scores by track; return all that was logged, from which stage figures can log it again."""
         results = {
             "params": {"evaluate": self._setup.config.model_dump(exclude_defaults=True)},
-            "metrics": names.of_test(metrics),
+            "metrics": evaluation_metrics(metrics),
             "tracks": tracks,
             "dataset": {"dataset_name": self._test_data["name"], "dataset_digest": self._test_data["digest"]},
             "tags": {
@@ -48,11 +48,11 @@ class EvaluationRun:
                 "samples_flat": metrics["samples_flat_reason"] or "no",
             },
         }
-        self._run.evaluated(results, is_new=True)
+        self._run.log_evaluation(results, is_new=True)
         if self._registered_name:
             tags = {f"test/{key}": f"{metrics[key]:.6g}" for key in VERSION_TAGS if metrics.get(key) is not None}
             tags |= {"evaluation": self._setup.fingerprint, "test_data": self._test_data["digest"]}
-            self._run.register(self._registered_name, tags)
+            self._run.register_model(self._registered_name, tags)
         return results
 
 
@@ -61,10 +61,10 @@ def open_evaluation_run(
     tracking: TrackingConfig, setup: EvaluationSetup, trained: Path, is_first: bool
 ) -> Iterator[EvaluationRun]:
     """The run that trained the model in the folder `trained`; the first seed also logs, and may register, the model."""
-    sources = datasets.describe(setup.folder, setup.stats, setup.splits)
+    sources = describe_datasets(setup.folder, setup.stats, setup.splits)
     with record(tracking, "evaluate", read_json(trained / "run.json"), setup.fingerprint) as run:
-        run.trained(trained)
-        run.datasets(sources)
+        run.log_training(trained)
+        run.log_datasets(sources)
         if is_first:  # sent while the seed is scored
-            run.model(setup.variant, trained)
+            run.log_model(setup.variant, trained)
         yield EvaluationRun(run, setup, sources[-1], setup.variant if is_first and tracking.register else None)

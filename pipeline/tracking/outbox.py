@@ -1,7 +1,7 @@
-"""What stages have recorded and MLflow has not taken yet: .melisma/outbox/<process of a stage>/<run>/.
+"""The outbox, .melisma/outbox/<stage process>/<run>/: journals of calls that MLflow has not yet accepted.
 
-Every call is written here before it is made, and a run's folder vanishes when MLflow has it all. So nothing is lost
-when a store is down, or when a stage or the process beside it is killed: what is left is sent by the next stage.
+Every call is written here before it is made, and a run's folder is removed once MLflow has all of it. So nothing is
+lost if the store is down or a process is killed: the next stage sends what is left.
 """
 
 import fcntl
@@ -9,162 +9,182 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 import psutil  # type: ignore[import-untyped]
 from filelock import FileLock
 
 from pipeline.core import workspace
 from pipeline.core.errors import MelismaError
-from pipeline.tracking import log, store
-from pipeline.tracking.journal import Journal, answers, reason
+from pipeline.tracking import calls, store
+from pipeline.tracking.journal import Journal, error_reason, store_works
 
-HELD = ".held"  # a file in a stage's folder, locked while that is in use: NFS locks no folders
-PATIENCE = 60.0  # seconds, with what a killed stage has left
+LOCK_FILE = ".held"  # in a stage's folder; a file, since NFS cannot lock folders
+SENDER_SECONDS = 60.0  # to wait for the sender of a killed stage
+READ_ATTEMPTS, READ_PAUSE = 20, 0.05  # pause in s
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class Waiting:
-    """A run of a stage that has ended, of which MLflow has not got everything."""
+class PendingRun:
+    """A run of a stage that has ended, with calls that MLflow has not accepted."""
 
     folder: Path
     name: str  # <variant>-seed<n>
     stage: str
-    store: str  # where it belongs, without a password
+    store: str  # where the calls must go, without a password
 
 
-def begin() -> tuple[Path, int]:
-    """A folder for the runs of this process, and a file descriptor.
+def create_folder() -> tuple[Path, int]:
+    """A folder for the runs of this process, and the file descriptor of its lock.
 
-    The stage counts as alive for as long as a process has that descriptor open, however it ends.
+    The stage counts as alive while any process has this descriptor open.
     """
-    name = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{os.getpid()}"  # the order in which they are sent
-    hidden = _place() / f".{name}"  # until it is locked, lest another process takes it for one that was left
+    name = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{os.getpid()}"  # sorts in the order of sending
+    hidden = _outbox() / f".{name}"  # until it is locked, else another process could take it for a dead stage's
     hidden.mkdir(parents=True)
-    held = os.open(hidden / HELD, os.O_CREAT | os.O_RDWR)
-    fcntl.flock(held, fcntl.LOCK_EX)
-    return hidden.rename(_place() / name), held
+    lock = os.open(hidden / LOCK_FILE, os.O_CREAT | os.O_RDWR)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    return hidden.rename(_outbox() / name), lock
 
 
-def waiting() -> list[Waiting]:
-    """What `send` would send, and what waits for another store, oldest first."""
+def pending_runs() -> list[PendingRun]:
+    """The pending runs for all stores, oldest first."""
     return [
-        Waiting(folder, about["run"], about["stage"], about["store"])
-        for process in _ended()
-        for folder in _runs(process)
-        for about in [Journal(folder).about]
+        PendingRun(folder, info["run"], info["stage"], info["store"])
+        for process in _ended_stages()
+        for folder in _run_folders(process)
+        for info in [Journal(folder).info]
     ]
 
 
-def send() -> int:
-    """Send what ended stages left for the store that is named now, oldest first; the number of their runs.
+def count_pending() -> tuple[int, list[str]]:
+    """The number of pending runs for the current store, and a line about each other store that has some."""
+    stores = Counter(run.store for run in read_stable(pending_runs))
+    current = stores.pop(store_name(), 0)
+    return current, [f"{n} run{'s' * (n > 1)} pending for MLflow at {name}" for name, n in sorted(stores.items())]
 
-    The run of a stage that was killed ends as KILLED.
+
+def send_pending() -> int:
+    """Send what ended stages left for the current store, oldest first; return the number of runs.
+
+    The run of a killed stage ends as KILLED.
 
     Raises:
-        MelismaError: the store fails. What could not be sent stays.
+        MelismaError: the store fails. Calls that are not sent stay in the outbox.
     """
-    if not _place().exists():
+    if not _outbox().exists():
         return 0
     sent = 0
-    _let_finish()
+    _wait_for_senders()
     with FileLock(workspace.state() / "outbox.lock"):
-        for process in _ended():
-            for folder in _runs(process):
+        for process in _ended_stages():
+            for folder in _run_folders(process):
                 try:
                     journal = Journal(folder)
-                    if journal.about["store"] != here():
+                    if journal.info["store"] != store_name():
                         continue
-                    journal.send(whole=True)
+                    journal.send(is_complete=True)
                     journal.close()
-                except Exception as error:  # any failure of a database, a server or a disk
-                    _go_on_after(error, folder)
+                except Exception as error:  # a database, a server or a disk fails in many ways
+                    message = failure_message(error)
+                    if not store_works():
+                        raise MelismaError(message) from error
+                    print(f"warning: {message}; the calls stay in {folder}", file=sys.stderr)  # send the other runs
                 else:
                     sent += 1
                     for refused in journal.refused:
                         print(f"warning: {refused}", file=sys.stderr)
-            if not _runs(process):
+            if not _run_folders(process):
                 shutil.rmtree(process, ignore_errors=True)
     return sent
 
 
-def abandoned() -> list[str]:
-    """Ids of runs that count as RUNNING although the stage that wrote to them has ended.
+def abandoned_runs() -> list[str]:
+    """Ids of runs with status RUNNING whose stage has ended.
 
-    In this project's own database, they are the ones to which no stage writes; a server has runs of other people too,
-    and there they are those that stages of this project left.
+    In the project's own database these are all runs that no stage writes to. A server also has other people's runs, so
+    there only the runs in this outbox count.
     """
-    ours = {folder: Journal(folder).run_id for folder in _place().glob("[!.]*/*")}
-    left = {ours.get(waits.folder) for waits in waiting()}
+    journal_runs = {folder: Journal(folder).run_id for folder in _outbox().glob("[!.]*/*")}
+    pending = {journal_runs.get(run.folder) for run in pending_runs()}
     query = "attributes.status = 'RUNNING' and tags.fingerprint LIKE '%'"
-    places = [experiment.experiment_id for experiment in log.client().search_experiments()]
-    running = [str(run.info.run_id) for run in log.client().search_runs(places, query)]
-    alone = store.tracking_uri().startswith("sqlite:")
-    return [run for run in running if run in left or (alone and run not in ours.values())]
+    experiment_ids = [experiment.experiment_id for experiment in calls.client().search_experiments()]
+    running = [str(run.info.run_id) for run in calls.client().search_runs(experiment_ids, query)]
+    is_own_store = store.tracking_uri().startswith("sqlite:")
+    return [run for run in running if run in pending or (is_own_store and run not in journal_runs.values())]
 
 
-def here() -> str:
-    """The store that is named now, without its password, which is not to be written down."""
+def read_stable(read: Callable[[], list[Result]]) -> list[Result]:
+    """The result of `read`, which reads the outbox: try again if another process removes a folder meanwhile.
+
+    Raises:
+        MelismaError: a file stays missing.
+    """
+    for _ in range(READ_ATTEMPTS):
+        try:
+            return read()
+        except FileNotFoundError as error:
+            missing = error.filename
+            time.sleep(READ_PAUSE)
+    raise MelismaError(f"{missing} is missing; remove its folder, since MLflow cannot get the rest of it")
+
+
+def store_name() -> str:
+    """The address of the current store without its password, which must not be written to a file."""
     return store.without_password(store.tracking_uri())
 
 
-def _go_on_after(error: Exception, folder: Path) -> None:
-    """Raise where the store is what fails; else one run must not keep others from being sent."""
-    if not answers():
-        raise MelismaError(why(error)) from error
-    print(f"warning: {why(error)}; it stays in {folder}", file=sys.stderr)
+def failure_message(error: Exception) -> str:
+    """One line about a failed call."""
+    return f"MLflow at {store_name()} failed ({store.without_password(error_reason(error))})"
 
 
-def why(error: Exception) -> str:
-    """What is said of a call that failed."""
-    return f"MLflow at {here()} failed ({store.without_password(reason(error))})"
-
-
-def _place() -> Path:
+def _outbox() -> Path:
     return workspace.state() / "outbox"
 
 
-def _runs(process: Path) -> list[Path]:
+def _run_folders(process: Path) -> list[Path]:
     return sorted(process.glob("[!.]*"))
 
 
-def _let_finish() -> None:
-    """Wait for what still sends for a stage that was killed: till then it is not known what the stage's run holds."""
-    until = time.monotonic() + PATIENCE
-    while busy := [folder for folder in _place().glob("[!.]*") if _held(folder) and _killed(folder)]:
-        if time.monotonic() > until:
-            print(
-                f"warning: another process still sends what is in {busy[0]}; try again when it is done", file=sys.stderr
-            )
+def _wait_for_senders() -> None:
+    """Wait for the senders of killed stages: only then do their runs hold all calls."""
+    end = time.monotonic() + SENDER_SECONDS
+    while busy := [folder for folder in _outbox().glob("[!.]*") if _is_locked(folder) and _is_stage_dead(folder)]:
+        if time.monotonic() > end:
+            print(f"warning: another process still sends {busy[0]}; try again when it has ended", file=sys.stderr)
             return
         time.sleep(0.1)
 
 
-def _ended() -> Iterator[Path]:
-    """Folders of stages that no process works for any more, oldest first."""
-    yield from (folder for folder in sorted(_place().glob("[!.]*")) if not _held(folder))
+def _ended_stages() -> Iterator[Path]:
+    """Folders of stages without a living process, oldest first."""
+    yield from (folder for folder in sorted(_outbox().glob("[!.]*")) if not _is_locked(folder))
 
 
-def _held(folder: Path) -> bool:
-    """Whether a stage, or the process beside it, has this folder."""
+def _is_locked(folder: Path) -> bool:
+    """Whether a stage or its sender uses this folder."""
     try:
-        seen = os.open(folder / HELD, os.O_RDWR)
-    except OSError:  # it has just gone; nothing is found in it either
+        lock = os.open(folder / LOCK_FILE, os.O_RDWR)
+    except OSError:  # the folder was removed just now
         return False
     try:
-        fcntl.flock(seen, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     finally:
-        os.close(seen)
+        os.close(lock)
     return False
 
 
-def _killed(folder: Path) -> bool:
-    """Whether the stage that this folder is of is no more."""
+def _is_stage_dead(folder: Path) -> bool:
     try:
         return bool(psutil.Process(int(folder.name.rpartition("-")[2])).status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:

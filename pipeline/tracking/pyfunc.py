@@ -1,6 +1,6 @@
-"""A trained variant as MLflow loads it, with the code that lies beside it: `mlflow.pyfunc.load_model(uri).predict(x)`.
+"""Loads a logged model: `mlflow.pyfunc.load_model(uri).predict(windows)` imports this module from the model's folder.
 
-Named in the model's own file, and imported by nothing here.
+No other module imports it.
 """
 
 from pathlib import Path
@@ -14,15 +14,15 @@ from pipeline.models.vae import VAE
 
 
 class Reconstructor:
-    """Windows to their reconstructions from the posterior's mean."""
+    """Reconstructs windows from the posterior's mean."""
 
     def __init__(self, model: VAE) -> None:
         self.model = model
 
     def predict(self, windows: np.ndarray, params: dict[str, Any] | None = None) -> np.ndarray:
-        """(N, *shape) float32 windows on the model's own scale, [0, 1] or [-1, 1], to the same of what it rebuilds.
+        """Reconstructions of (N, *shape) float32 windows on the model's scale, [0, 1] or [-1, 1].
 
-        A variant with a condition is told "not known" for the label.
+        A conditional variant gets the label "unknown".
         """
         x = torch.from_numpy(np.ascontiguousarray(windows, np.float32)).unsqueeze(1)
         label = torch.full((len(x),), len(self.model.labels))
@@ -32,5 +32,5 @@ class Reconstructor:
 
 
 def _load_pyfunc(path: str) -> Reconstructor:
-    """What MLflow calls with the folder of the model's files."""
+    """MLflow's entry point; `path` is the folder with the weights and config.json."""
     return Reconstructor(store.load(Path(path))[0])

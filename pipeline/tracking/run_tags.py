@@ -1,4 +1,4 @@
-"""What a run says of where it comes from. Asked by the stage, when it is so: it may be sent much later."""
+"""Tags that say where a run comes from. The stage collects them, since its calls may be sent much later."""
 
 import getpass
 import os
@@ -7,52 +7,49 @@ from typing import Any
 
 from pipeline.core import workspace
 
-OF_EXPERIMENT = {"dvc.exp_name": "DVC_EXP_NAME", "dvc.exp_baseline_rev": "DVC_EXP_BASELINE_REV"}
-Identity = dict[str, Any]  # run.json: variant, seed, fingerprint, data, and run_id (None where nothing was recorded)
+DVC_TAGS = {"dvc.exp_name": "DVC_EXP_NAME", "dvc.exp_baseline_rev": "DVC_EXP_BASELINE_REV"}
+Identity = dict[str, Any]  # run.json: variant, seed, fingerprint, data, and run_id (None if nothing was recorded)
 
 
 def label(identity: Identity) -> str:
-    """What a run is of: <variant>-seed<n>, or report, whose identity has a fingerprint alone."""
+    """<variant>-seed<n>, or "report", whose identity has only a fingerprint."""
     return f"{identity['variant']}-seed{identity['seed']}" if "variant" in identity else "report"
 
 
-def name(identity: Identity, tags: dict[str, str]) -> str:
-    """The name of a run."""
+def run_name(identity: Identity, tags: dict[str, str]) -> str:
+    """The label, and the name of the DVC experiment if there is one."""
     return "-".join([label(identity), *filter(None, [tags.get("dvc.exp_name")])])
 
 
 def tags(identity: Identity, stage: str) -> dict[str, str]:
-    """Tags of a run that `stage` opens; those of an experiment only where DVC runs one."""
-    known: dict[str, str] = {
-        key: str(identity[key]) for key in ("variant", "seed", "fingerprint", "data") if key in identity
-    }
+    """Tags of a run that `stage` opens."""
     return {
-        **known,
-        **_user(),
+        **{key: str(identity[key]) for key in ("variant", "seed", "fingerprint", "data") if key in identity},
+        **_user_tag(),
         "dvc.stage": stage,
-        **{tag: os.environ[key] for tag, key in OF_EXPERIMENT.items() if os.environ.get(key)},
+        **{tag: os.environ[name] for tag, name in DVC_TAGS.items() if os.environ.get(name)},
         "mlflow.source.name": f"stages/{stage}.py",
-        **_code(),
-        "mlflow.note.content": _note(identity),
+        **_git_tags(),
+        "mlflow.note.content": _description(identity),
     }
 
 
-def _user() -> dict[str, str]:
+def _user_tag() -> dict[str, str]:
     try:
         return {"mlflow.user": getpass.getuser()}
-    except (KeyError, OSError):  # a container may run as a number without a name
+    except (KeyError, OSError):  # in a container, the user may have a number but no name
         return {}
 
 
-def _code() -> dict[str, str]:
-    """The commit, and whether files were changed since; nothing where there is no commit."""
+def _git_tags() -> dict[str, str]:
+    """The commit, and whether tracked files have changed since; empty without a commit."""
     commit = _git("rev-parse", "--verify", "HEAD")
     dirty = str(bool(_git("status", "--porcelain", "--untracked-files=no"))).lower()
     return {"mlflow.source.git.commit": commit, "git.commit": commit, "git.dirty": dirty} if commit else {}
 
 
-def _note(identity: Identity) -> str:
-    """What the page of the run says first."""
+def _description(identity: Identity) -> str:
+    """The text at the top of the run's page."""
     if "variant" not in identity:
         return "All variants of params.yaml side by side: open `report/index.html` below *Artifacts*."
     return (

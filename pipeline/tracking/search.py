@@ -1,4 +1,4 @@
-"""Runs as MLflow has them: found by filters, or by a name, and with what a terminal shows of them."""
+"""Search MLflow for runs, by a filter or by name."""
 
 import re
 from collections.abc import Iterator
@@ -14,158 +14,164 @@ from pipeline.tracking import outbox, store
 from pipeline.tracking.config import TrackingConfig
 
 KINDS = "metrics", "params", "tags", "attributes"
+# A name with a slash, such as test/mse or metrics.test/mse, before an operator.
 SLASHED = re.compile(rf"(?<![\w.`\"'/])(?:({'|'.join(KINDS)})\.)?([\w-]+/[\w/-]+)(?=\s*(?:[<>!=]|I?LIKE\b|IN\b))", re.I)
-SHORT = {"name": "attributes.run_name", "status": "attributes.status", "started": "attributes.start_time"}
-ACTIVE, WITH_DELETED = 1, 3  # as MLflow's ViewType numbers them
-PAGE = 1000  # runs that are asked for at once
-NEWEST = ["attributes.start_time DESC"]
-SECONDS = "epoch/seconds"  # of each epoch; a run's own times have all that came between its stages too
+ATTRIBUTES = {"name": "attributes.run_name", "status": "attributes.status", "started": "attributes.start_time"}
+ACTIVE, WITH_DELETED = 1, 3  # values of MLflow's ViewType
+PAGE_SIZE = 1000
+NEWEST_FIRST = ["attributes.start_time DESC"]
+EPOCH_SECONDS = "epoch/seconds"  # the start and end of a run would include the time between its stages
+MAX_REASON = 300  # characters
 
 
 @dataclass(frozen=True)
-class Found:
+class RunInfo:
     """A run."""
 
     id: str
     name: str
     status: str  # RUNNING, FINISHED, FAILED or KILLED
     started: datetime
-    trained_seconds: float | None  # all epochs; None where none was finished
+    trained_seconds: float | None  # of all epochs; None without an epoch
     params: dict[str, str]
-    metrics: dict[str, float]  # the last value of each
+    metrics: dict[str, float]  # last values
     tags: dict[str, str]  # without MLflow's own
-    artifacts: str  # where they are
+    artifacts: str  # folder or address
 
     def value(self, key: str) -> float | str | None:
         """A metric, param or tag by its name, which may begin with metrics., params. or tags."""
-        kind, _, rest = key.partition(".")
+        kind, _, name = key.partition(".")
         if kind in KINDS:
-            found: dict[str, Any] = getattr(self, kind, {})
-            return found.get(rest)
+            values: dict[str, Any] = getattr(self, kind, {})
+            return values.get(name)
         for values in (self.metrics, self.params, self.tags):
             if key in values:
                 return values[key]
         return None
 
 
-def query(
+def build_filter(
     variant: str | None = None,
     experiment: str | None = None,
     study: str | None = None,
     status: str | None = None,
     where: str | None = None,
 ) -> str:
-    """MLflow's filter for all that is asked for; in `where`, a name such as test/mse is that of a metric."""
-    parts = [f"tags.variant = {_quoted(variant)}"] if variant else []
-    parts += [f'tags."dvc.exp_name" = {_quoted(experiment)}'] if experiment else []
-    parts += [f'tags."study.{study}" != {_quoted("")}'] if study else []
-    parts += [f"attributes.status = {_quoted(status.upper())}"] if status else []
-    parts += [SLASHED.sub(lambda found: f"{found[1] or 'metrics'}.`{found[2]}`", where)] if where else []
+    """An MLflow filter. In `where`, a name with a slash, such as test/mse, is a metric."""
+    parts = [f"tags.variant = {_quote(variant)}"] if variant else []
+    parts += [f'tags."dvc.exp_name" = {_quote(experiment)}'] if experiment else []
+    parts += [f'tags."study.{study}" != {_quote("")}'] if study else []
+    parts += [f"attributes.status = {_quote(status.upper())}"] if status else []
+    parts += [SLASHED.sub(lambda match: f"{match[1] or 'metrics'}.`{match[2]}`", where)] if where else []
     return " and ".join(parts)
 
 
-def order(key: str) -> list[str]:
-    """MLflow's order by a metric, param, tag or name, status, started; a minus before it puts the largest first."""
+def build_order(key: str) -> list[str]:
+    """An MLflow order by name, status, started, or a metric, param or tag; -KEY puts the largest first."""
     name, direction = key.removeprefix("-"), "DESC" if key.startswith("-") else "ASC"
     kind, _, rest = name.partition(".")
-    full = f"{kind}.`{rest}`" if kind in KINDS else SHORT.get(name, f"metrics.`{name}`")
-    first = f"{full} {direction}"
-    return [first] if name == "started" else [first, *NEWEST]
+    column = f"{kind}.`{rest}`" if kind in KINDS else ATTRIBUTES.get(name, f"metrics.`{name}`")
+    return [f"{column} {direction}"] if name == "started" else [f"{column} {direction}", *NEWEST_FIRST]
 
 
-def unknown(found: list[Found], keys: list[str]) -> list[str]:
-    """For each key that none of these runs has, a line that says so; a misspelt one is not told from a rare one."""
-    names = {*SHORT, *(name for run in found for names in (run.metrics, run.params, run.tags) for name in names)}
-    without = [key for key in keys if key not in SHORT and all(run.value(key) is None for run in found)]
-    bare = {key: key.partition(".")[2] if key.partition(".")[0] in KINDS else key for key in without}
-    return [f"none of these runs has '{key}'; {suggest(name, names)}" for key, name in bare.items()]
+def unknown_keys(runs: list[RunInfo], keys: list[str]) -> list[str]:
+    """A line about each key that none of these runs has."""
+    names = {*ATTRIBUTES, *(name for run in runs for values in (run.metrics, run.params, run.tags) for name in values)}
+    lines = []
+    for key in keys:
+        if key not in ATTRIBUTES and all(run.value(key) is None for run in runs):
+            kind, _, rest = key.partition(".")
+            lines.append(f"none of these runs has '{key}'; {suggest(rest if kind in KINDS else key, names)}")
+    return lines
 
 
-def search(asked: str = "", ordered: list[str] | None = None, limit: int | None = None) -> list[Found]:
-    """The runs of the project's experiment that a filter finds, newest first or as `ordered` has it.
+def find_runs(filter_text: str = "", order: list[str] | None = None, limit: int | None = None) -> list[RunInfo]:
+    """The runs of the project's experiment, newest first by default.
 
     Raises:
         ParamsError: MLflow does not understand the filter or the order.
         MelismaError: the store fails.
     """
-    if _nothing_yet():
+    if _is_missing():
         return []
-    with reached() as client:
-        return [_found(client, run) for run in list(pages(client, experiments(client), asked, ordered, limit))]
+    with connected() as client:
+        runs = list(iterate_runs(client, experiment_ids(client), filter_text, order, limit))
+        return [_run_info(client, run) for run in runs]
 
 
-def find(key: str) -> Found:
-    """The run of an id or the beginning of one, or the newest of a name.
+def find_run(key: str) -> RunInfo:
+    """The run of an id or the beginning of one, or the newest run of a name.
 
     Raises:
         ParamsError: there is none, or several ids begin like this.
         MelismaError: the store fails.
     """
-    if not _nothing_yet():
-        with reached() as client:
-            runs = list(pages(client, experiments(client)))
-            named = [run for run in runs if run.info.run_name == key][:1]
-            chosen = named or [run for run in runs if run.info.run_id.startswith(key)]
-            if len(chosen) == 1:
-                return _found(client, chosen[0])
-            if chosen:
-                raise ParamsError(f"{len(chosen)} runs have an id that begins with {key}; give more of it")
+    if not _is_missing():
+        with connected() as client:
+            runs = list(iterate_runs(client, experiment_ids(client)))
+            by_name = [run for run in runs if run.info.run_name == key][:1]
+            matches = by_name or [run for run in runs if run.info.run_id.startswith(key)]
+            if len(matches) == 1:
+                return _run_info(client, matches[0])
+            if matches:
+                raise ParamsError(f"{len(matches)} runs have an id that begins with {key}; give more of it")
     raise ParamsError(f"there is no run of the id or name '{key}'; `melisma runs` lists them")
 
 
-def contents(found: Found) -> list[str]:
-    """Names of the files and folders among a run's artifacts, folders with a slash."""
-    with reached() as client:
-        return [f"{item.path}{'/' * item.is_dir}" for item in client.list_artifacts(found.id)]
+def artifact_names(run: RunInfo) -> list[str]:
+    """Files and folders at the top of a run's artifacts; folders end with a slash."""
+    with connected() as client:
+        return [f"{item.path}{'/' * item.is_dir}" for item in client.list_artifacts(run.id)]
 
 
 @contextmanager
-def reached() -> Iterator[Any]:
-    """A client of the store; what fails in the block is said in one line.
+def connected() -> Iterator[Any]:
+    """A client of the store. An error in the block becomes one line.
 
     Raises:
-        ParamsError: MLflow refuses what it was asked.
+        ParamsError: MLflow does not understand a filter or an order.
         MelismaError: the store fails.
     """
     try:
         yield store.client()
     except MelismaError:
         raise
-    except Exception as error:  # any failure of a database or a server
-        reason = store.without_password(" ".join(str(error).split())[:300]) or type(error).__name__
+    except Exception as error:  # a database or a server fails in many ways
         if getattr(error, "error_code", "") == "INVALID_PARAMETER_VALUE":
+            reason = store.without_password(" ".join(str(error).split())[:MAX_REASON]) or type(error).__name__
             raise ParamsError(f"MLflow does not understand this: {reason}") from error
-        raise MelismaError(outbox.why(error)) from error
+        raise MelismaError(outbox.failure_message(error)) from error
 
 
-def experiments(client: Any) -> list[str]:
-    """The id of the project's experiment, where it was made."""
-    found = client.get_experiment_by_name(read_section(TrackingConfig, "tracking").experiment)
-    return [found.experiment_id] if found else []
+def experiment_ids(client: Any) -> list[str]:
+    """The id of the project's experiment; empty before the first run."""
+    experiment = client.get_experiment_by_name(read_section(TrackingConfig, "tracking").experiment)
+    return [experiment.experiment_id] if experiment else []
 
 
-def pages(
+def iterate_runs(
     client: Any,
-    places: list[str],
-    asked: str = "",
-    ordered: list[str] | None = None,
+    experiments: list[str],
+    filter_text: str = "",
+    order: list[str] | None = None,
     limit: int | None = None,
     view: int = ACTIVE,
 ) -> Iterator[Any]:
-    """Runs of some experiments, as MLflow has them: the newest first, those that were not deleted, by default."""
-    token, left = None, limit
-    while places and left != 0:
-        some = min(PAGE, left or PAGE)
-        page = client.search_runs(places, asked, view, some, ordered or NEWEST, token)
+    """MLflow's runs of the experiments with these ids, newest first by default."""
+    token, remaining = None, limit
+    while experiments and remaining != 0:
+        size = min(PAGE_SIZE, remaining or PAGE_SIZE)
+        page = client.search_runs(experiments, filter_text, view, size, order or NEWEST_FIRST, token)
         yield from page
-        token, left = page.token, None if left is None else left - len(page)
+        token, remaining = page.token, None if remaining is None else remaining - len(page)
         if not token:
             return
 
 
-def _found(client: Any, run: Any) -> Found:
-    history = client.get_metric_history(run.info.run_id, SECONDS) if SECONDS in run.data.metrics else []
-    return Found(
+def _run_info(client: Any, run: Any) -> RunInfo:
+    history = client.get_metric_history(run.info.run_id, EPOCH_SECONDS) if EPOCH_SECONDS in run.data.metrics else []
+    uri = run.info.artifact_uri
+    return RunInfo(
         id=run.info.run_id,
         name=run.info.run_name,
         status=run.info.status,
@@ -174,15 +180,15 @@ def _found(client: Any, run: Any) -> Found:
         params=dict(run.data.params),
         metrics=dict(run.data.metrics),
         tags={key: value for key, value in run.data.tags.items() if not key.startswith("mlflow.")},
-        artifacts=unquote(uri.removeprefix("file://")) if (uri := run.info.artifact_uri).startswith("file:") else uri,
+        artifacts=unquote(uri.removeprefix("file://")) if uri.startswith("file:") else uri,
     )
 
 
-def _nothing_yet() -> bool:
-    """Whether the store is a database that no stage has made: looking at it would make it, which takes seconds."""
-    file = store.database()
+def _is_missing() -> bool:
+    """Whether the store is a database that does not exist; a client would create it, which takes seconds."""
+    file = store.database_file()
     return file is not None and not file.exists()
 
 
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     return f'"{text}"' if "'" in text else f"'{text}'"

@@ -1,5 +1,6 @@
-"""Where MLflow keeps runs: SQLite and a folder in the project, or what MLFLOW_TRACKING_URI says."""
+"""Where MLflow keeps runs: SQLite and a folder in the project, or the store that MLFLOW_TRACKING_URI names."""
 
+import json
 import logging
 import os
 import re
@@ -18,103 +19,138 @@ from pipeline.tracking.config import TrackingConfig
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-SECONDS = "MLFLOW_HTTP_REQUEST_TIMEOUT"
-SECONDS_FOR_FILES = "120"
+TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"
+FILE_TIMEOUT_SECONDS = "120"
 DEFAULTS = {
-    # A store that cannot be reached should cost seconds, not MLflow's default of minutes.
+    # A store that is down should cost seconds; MLflow's own defaults cost minutes.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-    SECONDS: "15",
+    TIMEOUT: "15",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_DISABLE_TELEMETRY": "true",  # nothing leaves this machine unasked, as with DVC
+    "MLFLOW_DISABLE_TELEMETRY": "true",  # send nothing to others without being asked, as with DVC
+}
+DATABASE_RETRIES = 4  # MLflow's own 10 take 102 s
+VIEW_NAME = "melisma"
+VIEW_TAG = f"mlflow.sharedViewState.{VIEW_NAME}"  # where MLflow's button "Share" stores a view, as JSON
+VIEW_COLUMNS = (
+    "tags.`variant`",
+    "tags.`dvc.exp_name`",
+    "metrics.`test/mel_mse`",
+    "metrics.`test/mse`",
+    "metrics.`test/cosine_similarity`",
+    "metrics.`test/kl`",
+    "metrics.`test/probe_accuracy`",
+    "tags.`collapsed`",
+    "metrics.`test/parameters`",
+)
+VIEW = {
+    "searchFilter": "",
+    "orderByKey": "attributes.start_time",
+    "orderByAsc": False,
+    # Without the duration: a run lasts from training to the last figure.
+    "selectedColumns": ["attributes.`Created`", *VIEW_COLUMNS],
 }
 
 
 def tracking_uri() -> str:
-    """MLFLOW_TRACKING_URI, or a database in the project (not in a temporary workspace, which DVC deletes)."""
-    path = str(workspace.project() / "mlflow.db").replace("%", "%25").replace("?", "%3F")  # as Jenkins names folders
+    """MLFLOW_TRACKING_URI, or mlflow.db in the project (not in a temporary workspace, which DVC deletes)."""
+    path = str(workspace.project() / "mlflow.db").replace("%", "%25").replace("?", "%3F")  # Jenkins uses % in folders
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{path}"
 
 
-def database() -> Path | None:
-    """The file of the store, where that is SQLite."""
+def database_file() -> Path | None:
+    """The file of an SQLite store; None for other stores."""
     kind, _, path = tracking_uri().partition("?")[0].partition(":///")
     return Path(unquote(path)) if kind == "sqlite" else None
 
 
-def served() -> bool:
-    """Whether the store is an MLflow server, and no database that this process itself opens."""
+def is_server() -> bool:
+    """Whether the store is an MLflow server; otherwise this process opens a database itself."""
     return tracking_uri().startswith(("http://", "https://"))
 
 
 def artifact_root() -> str:
-    """Where artifacts go beside a database; a server has a place of its own."""
+    """The folder for artifacts of a database store. A server has its own."""
     return (workspace.project() / "mlartifacts").as_uri()
 
 
 def without_password(text: str) -> str:
-    """`text` with `user:password@` and `password=...` taken out of every address in it."""
+    """`text` without `user:password@` and the value of `password=` in addresses."""
     return re.sub(r"(?<=password=)[^&\s]*", "", re.sub(r"//[^/?#\s]*@", "//", text))
 
 
 def set_defaults() -> None:
-    """Set what the environment does not say of how MLflow works, which it reads at each call."""
+    """Set MLflow's environment variables that the user has not set. MLflow reads them at each call."""
     for key, value in DEFAULTS.items():
         os.environ.setdefault(key, value)
 
 
 @contextmanager
-def sending_files() -> Iterator[None]:
-    """Wait longer in the block: a server answers only when a file lies where it keeps it, which may be another server.
+def file_timeout() -> Iterator[None]:
+    """Wait longer for an answer in the block, unless the user has set the timeout.
 
-    What the environment says of it holds all the same.
+    A server answers an upload only after it has stored the file, maybe on yet another server.
     """
-    usual = os.environ.get(SECONDS) == DEFAULTS[SECONDS]
-    if usual:
-        os.environ[SECONDS] = SECONDS_FOR_FILES
+    is_default = os.environ.get(TIMEOUT) == DEFAULTS[TIMEOUT]
+    if is_default:
+        os.environ[TIMEOUT] = FILE_TIMEOUT_SECONDS
     try:
         yield
     finally:
-        if usual:
-            os.environ[SECONDS] = DEFAULTS[SECONDS]
+        if is_default:
+            os.environ[TIMEOUT] = DEFAULTS[TIMEOUT]
 
 
 def prepare() -> None:
-    """Create the database and the experiment, where they are missing."""
-    experiment(client(), read_section(TrackingConfig, "tracking").experiment)
+    """Create the database and the experiment if they are missing."""
+    ensure_experiment(client(), read_section(TrackingConfig, "tracking").experiment)
 
 
 def client() -> "MlflowClient":
-    """A client of the store, which exists when this returns: creating it from two processes at once fails in MLflow."""
+    """A client of the store. Creates the database under a lock, since MLflow fails if two processes create it."""
     set_defaults()
     from mlflow import MlflowClient
 
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.ERROR)
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    if not served():
-        from mlflow.store.db import utils as databases
+    if not is_server():
+        from mlflow.store.db import utils
 
-        databases.MAX_RETRY_COUNT = 4  # of a database that does not answer: its 10 take 102 s
-    with nullcontext() if served() else FileLock(workspace.state() / "mlflow.lock"), chdir(workspace.project()):
-        made = MlflowClient(tracking_uri())  # a new database remembers the current folder for an experiment of its own
-        made.search_experiments(max_results=1)
-    return made
+        utils.MAX_RETRY_COUNT = DATABASE_RETRIES
+    # A new database keeps the current folder for the artifacts of MLflow's default experiment.
+    lock = nullcontext() if is_server() else FileLock(workspace.state() / "mlflow.lock")
+    with lock, chdir(workspace.project()):
+        client = MlflowClient(tracking_uri())
+        client.search_experiments(max_results=1)
+    return client
 
 
-def experiment(made: "MlflowClient", name: str) -> str:
-    """The id of the experiment `name`, created where it is missing.
+def ensure_experiment(client: "MlflowClient", name: str) -> str:
+    """The id of the experiment `name`; create it if it is missing.
 
-    Its artifacts go to a folder of the project, which a database alone would not know, or where a server keeps them.
+    Its artifacts go to a folder of the project, or where a server keeps them.
     """
     from mlflow.exceptions import MlflowException
 
-    found = made.get_experiment_by_name(name)
-    if found is None:
-        location = None if served() else f"{artifact_root()}/{name}"
-        kind = {"mlflow.experimentKind": "custom_model_development"}  # opens the UI on runs rather than on prompts
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        location = None if is_server() else f"{artifact_root()}/{name}"
+        kind = {"mlflow.experimentKind": "custom_model_development"}  # the UI opens on runs, not on prompts
         try:
-            return str(made.create_experiment(name, artifact_location=location, tags=kind))
+            return str(client.create_experiment(name, artifact_location=location, tags=kind))
         except MlflowException:
-            found = made.get_experiment_by_name(name)  # another process was faster, maybe on another machine
-            if found is None:
+            experiment = client.get_experiment_by_name(name)  # another process, maybe on another machine, was faster
+            if experiment is None:
                 raise
-    return str(found.experiment_id)
+    return str(experiment.experiment_id)
+
+
+def runs_page(client: "MlflowClient") -> str:
+    """The page of the runs, to append to the UI's address; create experiment and view if they are missing.
+
+    The address names the part for machine learning: the part for agents, which is MLflow's default, has no models.
+    """
+    experiment_id = ensure_experiment(client, read_section(TrackingConfig, "tracking").experiment)
+    view = json.dumps(VIEW)
+    if client.get_experiment(experiment_id).tags.get(VIEW_TAG) != view:
+        client.set_experiment_tag(experiment_id, VIEW_TAG, view)
+    return f"/#/experiments/{experiment_id}/runs?workflowType=machine_learning&viewStateShareKey={VIEW_NAME}"

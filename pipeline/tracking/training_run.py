@@ -27,7 +27,7 @@ class TrainingRun:
 
     def log_epoch(self, row: dict[str, float]) -> None:
         """Log a row of history."""
-        self._run.metrics(epoch_metrics(row), step=int(row["epoch"]), once="epoch/seconds")
+        self._run.log_metrics(epoch_metrics(row), step=int(row["epoch"]), once="epoch/seconds")
 
     def log_steps(self, first: int, rows: list[dict[str, float]]) -> None:
         """Log the main terms of each step; `first` is the number of the first step."""
@@ -35,13 +35,13 @@ class TrainingRun:
             step: {f"step/{term}": row[term] for term in STEP_TERMS if isfinite(row[term])}
             for step, row in enumerate(rows, first)
         }
-        self._run.series(series, once="step/loss")
+        self._run.log_series(series, once="step/loss")
 
 
 @contextmanager
 def open_training_run(config: TrackingConfig, identity: dict[str, Any], setup: SeedSetup) -> Iterator[TrainingRun]:
     """Open the run of `identity`, with the params and datasets of the training."""
     with record(config, "train", identity) as run:
-        run.params(variant_params(setup.description))
-        run.datasets(describe_datasets(setup.folder, read_stats(setup.folder), setup.splits))
+        run.log_params(variant_params(setup.description))
+        run.log_datasets(describe_datasets(setup.folder, read_stats(setup.folder), setup.splits))
         yield TrainingRun(run)

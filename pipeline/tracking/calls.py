@@ -1,0 +1,255 @@
+"""The calls to MLflow that a journal holds: open a run, write to it, end it.
+
+A call may be repeated if its answer was lost. So each call brings the time when it was recorded, and the repetition
+changes nothing. Stages leave these calls to the sender process, since the import of MLflow takes seconds.
+"""
+
+import csv
+import json
+from collections.abc import Callable, Mapping
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.core import workspace
+from pipeline.core.params import flatten
+from pipeline.tracking import logged_values, mlflow_model, store, system_metrics
+from pipeline.tracking.run_tags import Identity, run_name
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+METRICS_PER_CALL = 1000  # MLflow's limit
+TRACKS_FILE = "test/tracks.json"  # artifact with the errors of each test recording
+EPOCH_SECONDS = "epoch/seconds"
+
+
+@cache
+def _client(uri: str) -> "MlflowClient":
+    return store.client()
+
+
+def client() -> "MlflowClient":
+    """The client of the current store."""
+    return _client(store.tracking_uri())
+
+
+def open_run(
+    experiment: str, identity: Identity, stage: str, evaluation: str | None, tags: dict[str, str], at: int
+) -> str:
+    """Find or create the run for what `stage` records from the time `at` (ms) on; return its id. See `run.record`.
+
+    A second call with the same arguments finds the run of the first call.
+    """
+    _logged_steps.cache_clear()  # this process may just have sent what a killed stage recorded for the same run
+    experiment_id = store.ensure_experiment(client(), experiment)
+    is_train = stage == "train"
+    run = _created_run(experiment_id, identity, at) or _earlier_run(experiment_id, identity, finished=not is_train)
+    logged_evaluation = run.data.tags.get("evaluation") if run else None
+    if run and (evaluation is None or logged_evaluation in (None, evaluation)):
+        run_id = str(run.info.run_id)
+        client().update_run(run_id, status="RUNNING", name=run_name(identity, tags) if is_train else None)
+        for key, value in tags.items() if is_train else ():  # replace the tags of an attempt that was stopped
+            client().set_tag(run_id, key, value)
+        if "error" in run.data.tags:  # from an earlier attempt
+            client().delete_tag(run_id, "error")
+    else:
+        link = {"model_run": run.info.run_id} if run else {}
+        name = run_name(identity, tags)
+        run_id = str(client().create_run(experiment_id, start_time=at, tags=tags | link, run_name=name).info.run_id)
+    set_tag(run_id, "dvc.stage", stage)
+    if evaluation:
+        set_tag(run_id, "evaluation", evaluation)
+    return run_id
+
+
+def log_params(run_id: str, values: Mapping[str, Any]) -> None:
+    """Log nested settings under dotted keys; skip None and empty lists."""
+    from mlflow.entities import Param
+
+    params = [Param(key, _format(value)) for key, value in flatten(values) if value not in (None, [])]
+    client().log_batch(run_id, params=params)
+
+
+def log_metrics(run_id: str, values: Mapping[str, float], step: int, at: int, once: str | None = None) -> None:
+    """Log metrics of one step; see `log_series`."""
+    log_series(run_id, {step: values}, at, once)
+
+
+def log_series(
+    run_id: str, rows: Mapping[int, Mapping[str, float]], at: int, once: str | None = None, **source: str | None
+) -> None:
+    """Log the metrics of many steps. MLflow ignores a metric that it has with the same value, step and time.
+
+    Args:
+        rows: step -> metrics.
+        at: time in ms.
+        once: skip the steps that this metric had when the run was opened.
+        source: model_id, dataset_name and dataset_digest of the metrics.
+    """
+    from mlflow.entities import Metric
+
+    logged = _logged_steps(run_id, once) if once else set()
+    batch: list[Metric] = []
+    for step, values in rows.items():
+        if int(step) in logged:
+            continue
+        metrics = [Metric(key, float(value), at, int(step), **source) for key, value in values.items()]
+        if len(batch) + len(metrics) > METRICS_PER_CALL:  # never split a step: `once` would skip its second part
+            client().log_batch(run_id, metrics=batch)
+            batch = []
+        batch += metrics
+    client().log_batch(run_id, metrics=batch)
+
+
+@cache
+def _logged_steps(run_id: str, key: str) -> set[int]:
+    return {metric.step for metric in client().get_metric_history(run_id, key)}
+
+
+def set_tag(run_id: str, key: str, value: str) -> None:
+    """Set a tag."""
+    client().set_tag(run_id, key, value)
+
+
+def log_folder(run_id: str, path: Path, name: str) -> None:
+    """Log every file below `path` as an artifact below `name`."""
+    with store.file_timeout():
+        client().log_artifacts(run_id, str(path), name)
+
+
+def log_datasets(run_id: str, descriptions: list[dict[str, Any]]) -> None:
+    """Add datasets to the inputs of the run; see `logged_values.describe_datasets`. Existing inputs stay."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    inputs = []
+    for split in descriptions:
+        tensor = {"type": "tensor", "tensor-spec": {"dtype": split["dtype"], "shape": [-1, *split["shape"]]}}
+        dataset = Dataset(
+            name=split["name"],
+            digest=split["digest"],
+            source_type="local",
+            source=json.dumps({"uri": split["source"]}),
+            schema=json.dumps({"mlflow_tensorspec": {"features": json.dumps([tensor]), "targets": None}}),
+            profile=json.dumps(split["profile"]),
+        )
+        inputs.append(DatasetInput(dataset, [InputTag("mlflow.data.context", split["context"])]))
+    client().log_inputs(run_id, inputs)
+
+
+def log_images(run_id: str, path: Path, key: str) -> None:
+    """Log each <step>.png in `path` as the image `key` of that step; skip the steps that the run has."""
+    from PIL import Image
+
+    names = {artifact.path.rpartition("/")[2] for artifact in client().list_artifacts(run_id, "images")}
+    for file in sorted(path.glob("*.png"), key=lambda file: int(file.stem)):
+        if not any(name.startswith(f"{key}+step+{int(file.stem)}+") for name in names):
+            image = Image.open(file).convert("RGB")  # MLflow's thumbnail of a palette image has ragged edges
+            client().log_image(run_id, image, key=key, step=int(file.stem))
+
+
+def log_training(run_id: str, config: Path, history: Path) -> None:
+    """Log the settings and epochs from config.json and history.csv if the run lacks them.
+
+    The losses of single steps are in no file, so they stay missing.
+    """
+    run = client().get_run(run_id)
+    if "network.type" not in run.data.params:
+        log_params(run_id, logged_values.variant_params(workspace.read_json(config)))
+    if EPOCH_SECONDS not in run.data.metrics:
+        with history.open(encoding="utf-8", newline="") as file:
+            rows = [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
+        ended = int(history.stat().st_mtime * 1000)
+        epochs = {int(row["epoch"]): logged_values.epoch_metrics(row) for row in rows}
+        log_series(run_id, epochs, ended, once=EPOCH_SECONDS)
+
+
+def log_evaluation(run_id: str, results: dict[str, Any], is_new: bool, at: int) -> None:
+    """Log params, metrics and tags of an evaluation. An old one is logged only if the run has none of its metrics."""
+    if is_new or results["metrics"].keys().isdisjoint(client().get_run(run_id).data.metrics):
+        log_params(run_id, results["params"])
+        if "tracks" in results:
+            client().log_dict(run_id, results["tracks"], TRACKS_FILE)
+        model_id = mlflow_model.model_id_of(client(), run_id)
+        log_series(run_id, {0: results["metrics"]}, at, model_id=model_id, **results["dataset"])
+        for key, value in results["tags"].items():
+            set_tag(run_id, key, value)
+
+
+def log_model(run_id: str, variant: str, path: Path) -> None:
+    """See `mlflow_model.log_model`."""
+    with store.file_timeout():
+        mlflow_model.log_model(client(), run_id, variant, path)
+
+
+def register_model(run_id: str, variant: str, tags: dict[str, str]) -> None:
+    """See `mlflow_model.register_model`."""
+    mlflow_model.register_model(client(), run_id, variant, tags)
+
+
+def start_system_metrics(run_id: str, stage_pid: int) -> None:
+    """Log system metrics until the run ends; see `system_metrics.start`."""
+    history = client().get_metric_history(run_id, system_metrics.STAGE_MEMORY)
+    first_step = max((metric.step for metric in history), default=-1) + 1
+    system_metrics.start(run_id, stage_pid, first_step, partial(log_series, run_id))
+
+
+def log_failure(run_id: str, message: str, trace: str) -> None:
+    """Log why a stage failed: the tag `error` and the artifact error.txt."""
+    set_tag(run_id, "error", message[:500])
+    client().log_text(run_id, trace, "error.txt")
+
+
+def end_run(run_id: str, status: str, at: int) -> None:
+    """Set the final status (FINISHED, FAILED or KILLED) and the end time in ms."""
+    system_metrics.stop(run_id)
+    client().set_terminated(run_id, status, at)
+
+
+# Names in calls.jsonl -> functions that take a run id and the recorded arguments.
+CALLS: dict[str, Callable[..., None]] = {
+    "params": log_params,
+    "metrics": log_metrics,
+    "series": log_series,
+    "tag": set_tag,
+    "folder": log_folder,
+    "datasets": log_datasets,
+    "images": log_images,
+    "trained": log_training,
+    "evaluated": log_evaluation,
+    "pyfunc": log_model,
+    "register": register_model,
+    "watched": start_system_metrics,
+    "failure": log_failure,
+    "end": end_run,
+}
+
+
+def _created_run(experiment_id: str, identity: Identity, at: int) -> Any:
+    """The run that an earlier `open_run` with the same arguments created, or None."""
+    query = f"tags.fingerprint = '{identity['fingerprint']}' and attributes.start_time = {at}"
+    return next(iter(client().search_runs([experiment_id], query)), None)
+
+
+def _earlier_run(experiment_id: str, identity: Identity, finished: bool) -> Any:
+    """The run that `identity` names; else, with `finished`, the newest finished run of its fingerprint; else None."""
+    from mlflow.exceptions import MlflowException
+
+    if identity["run_id"]:
+        try:
+            run = client().get_run(identity["run_id"])
+            if run.info.lifecycle_stage == "active":
+                return run
+        except MlflowException as error:  # the run is in another machine's store, or deleted
+            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                raise
+    if not finished:
+        return None
+    query = f"tags.fingerprint = '{identity['fingerprint']}' and attributes.status = 'FINISHED'"
+    runs = client().search_runs([experiment_id], query, order_by=["attributes.start_time DESC"])
+    return next((run for run in runs if "model_run" not in run.data.tags), None)
+
+
+def _format(value: Any) -> str:
+    """A list without brackets: the UI would parse brackets as JSON and show each element on a line of its own."""
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

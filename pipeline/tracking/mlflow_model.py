@@ -1,0 +1,136 @@
+"""A trained variant as an MLflow model: weights, code, signature, example and requirements."""
+
+import json
+import logging
+import os
+import shutil
+from contextlib import suppress
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pipeline.core import arrays, workspace
+from pipeline.core.imports import ROOT, source_files
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+LOADER = "pipeline.tracking.pyfunc"
+ERROR_TAG = "test/mel_mse"
+COMPARABLE_TAGS = ("evaluation", "test_data")  # two versions are compared if these are equal
+COPIED_TAGS = ("variant", "seed", "fingerprint", "data", "dvc.exp_name", "git.commit")
+PACKAGES = ("numpy", "pydantic", "pyyaml", "filelock", "safetensors", "torch", "vector-quantize-pytorch")
+
+
+def log_model(client: "MlflowClient", run_id: str, variant: str, folder: Path) -> None:
+    """Log the model in `folder`, <variant>/seed-<n>, as an output of the run, unless the run has a model.
+
+    A run that only evaluates the model of another run gets that model as an input.
+    """
+    from mlflow.entities import LoggedModelInput, LoggedModelOutput
+
+    if model_id_of(client, run_id):
+        return
+    run = client.get_run(run_id)
+    earlier = model_id_of(client, run.data.tags["model_run"]) if "model_run" in run.data.tags else None
+    if earlier:
+        client.log_inputs(run_id, models=[LoggedModelInput(earlier)])
+        return
+    tags = {key: run.data.tags[key] for key in COPIED_TAGS if run.data.tags.get(key)}
+    model = client.create_logged_model(
+        run.info.experiment_id, name=variant, source_run_id=run_id, tags=tags, params=run.data.params, model_type="VAE"
+    )
+    try:
+        with TemporaryDirectory() as temporary:
+            out = Path(temporary) / "model"
+            save_model(folder, out, model.model_id, run_id, model.artifact_location)
+            client.log_model_artifacts(model.model_id, str(out))
+    except BaseException:
+        client.finalize_logged_model(model.model_id, "FAILED")
+        raise
+    client.finalize_logged_model(model.model_id, "READY")
+    client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
+
+
+def save_model(folder: Path, out: Path, model_id: str, run_id: str, location: str) -> None:
+    """Write the model in `folder` to the new folder `out` in the format of `mlflow.pyfunc`."""
+    os.environ["MLFLOW_UV_AUTO_DETECT"] = "false"  # else MLflow takes the requirements of the whole project from uv
+    for name in ("mlflow.pyfunc", "mlflow.utils.environment"):  # hide their progress messages
+        logging.getLogger(name).setLevel(logging.ERROR)
+    import mlflow
+    from mlflow.models import Model, ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    config = workspace.read_json(folder / "config.json")
+    windows = Schema([TensorSpec(np.dtype(np.float32), (-1, *config["shape"]))])
+    snapshots = arrays.unpack(arrays.read(folder / "snapshots.parquet"), "array")
+    with TemporaryDirectory() as temporary:
+        code, files = Path(temporary) / "pipeline", Path(temporary) / "seed"
+        _copy_code(code)
+        files.mkdir()
+        for file in [*folder.glob("*.safetensors"), folder / "config.json"]:
+            workspace.link(file, files / file.name)
+        mlflow.pyfunc.save_model(
+            out,
+            loader_module=LOADER,
+            data_path=str(files),
+            code_paths=[str(code)],
+            pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in PACKAGES],  # no local version
+            signature=ModelSignature(inputs=windows, outputs=windows),
+            input_example=np.asarray(snapshots[:1], np.float32),
+            mlflow_model=Model(artifact_path=location, run_id=run_id, model_uuid=model_id, model_id=model_id),
+        )
+
+
+def register_model(client: "MlflowClient", run_id: str, variant: str, tags: dict[str, str]) -> None:
+    """Make the run's model a version of the registered model `variant`, and set the aliases `newest` and `best`.
+
+    `best` is the version with the lowest test/mel_mse among those with equal tags evaluation and test_data. A model
+    that is registered already keeps its version and gets the tags.
+    """
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    mlflow.set_tracking_uri(client.tracking_uri)  # for models:/ below
+    model_id = model_id_of(client, run_id)
+    assert model_id, "the run has a model"
+    with suppress(MlflowException):  # it exists
+        client.create_registered_model(variant, description=f"Variant `{variant}`: a version for each training.")
+    source_run = client.get_logged_model(model_id).source_run_id  # another run than `run_id` if that only evaluates
+    versions = {version.run_id: version for version in client.search_model_versions(f"name = '{variant}'")}
+    current = versions.get(source_run)
+    if current is None:
+        current = client.create_model_version(variant, f"models:/{model_id}", source_run, model_id=model_id)
+        link = json.dumps([{"name": variant, "version": current.version}])
+        client.set_logged_model_tags(model_id, {"mlflow.modelVersions": link})  # shown on the model's page
+    for key, value in tags.items():
+        client.set_model_version_tag(variant, current.version, key, value)
+    client.set_registered_model_alias(variant, "newest", current.version)
+    errors = {
+        version.version: float(version.tags.get(ERROR_TAG, "inf"))
+        for version in versions.values()
+        if all(version.tags.get(key) == tags.get(key) for key in COMPARABLE_TAGS)
+    }
+    errors[current.version] = float(tags.get(ERROR_TAG, "inf"))
+    client.set_registered_model_alias(variant, "best", min(errors, key=errors.__getitem__))
+
+
+def model_id_of(client: "MlflowClient", run_id: str) -> str | None:
+    """The id of the model that the run logged or evaluated, or None."""
+    run = client.get_run(run_id)
+    outputs = [model.model_id for model in run.outputs.model_outputs] if run.outputs else []
+    inputs = [model.model_id for model in run.inputs.model_inputs] if run.inputs else []
+    return next(map(str, outputs + inputs), None)
+
+
+def _copy_code(package: Path) -> None:
+    """Copy all source files that `LOADER` imports to the folder `package`."""
+    for source in source_files(LOADER):
+        target = package / source.relative_to(ROOT / "pipeline")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+    for folder in {package, *(file.parent for file in package.rglob("*.py"))}:
+        (folder / "__init__.py").touch()
