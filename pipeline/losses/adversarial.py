@@ -1,4 +1,4 @@
-"""An adversarial term: a patch discriminator that learns beside the model to tell reconstructions from originals."""
+"""The adversarial term: a patch discriminator that is trained with the model."""
 
 import itertools
 from typing import Any
@@ -16,15 +16,12 @@ WIDTHS = (1, 16, 32, 64)
 LEARNING_RATE = 2e-4
 
 
-class Adversary(nn.Module):
-    """Patch discriminator (Isola et al. 2017, arXiv 1611.07004) under hinge losses, with an optimiser of its own.
+class PatchDiscriminator(nn.Module):
+    """Patch discriminator (Isola et al. 2017, arXiv 1611.07004) with hinge losses and its own optimiser.
 
-    2-D convolutions over a mel, 1-D over a waveform, with spectral normalisation (Miyato et al. 2018, 1802.05957).
-    A score is above 0 for a patch that looks original. The model's loss, relu(1 - score), is never negative (as in
-    EnCodec, arXiv 2210.13438); it is multiplied by the data's variance, to stand beside a squared error.
-
-    Args:
-        signal: what a window is.
+    It has 2-D convolutions for a mel, 1-D for a waveform, with spectral normalisation (Miyato et al. 2018, 1802.05957).
+    A score above 0 means that a patch looks original. The model's loss, relu(1 - score), is never negative (as in
+    EnCodec, arXiv 2210.13438). It is multiplied by the variance of the data: the scale of a squared error.
     """
 
     def __init__(self, signal: Signal) -> None:
@@ -42,28 +39,28 @@ class Adversary(nn.Module):
         self.optimiser = torch.optim.AdamW(self.discriminator.parameters(), LEARNING_RATE, betas=(0.5, 0.9), fused=True)
 
     def get_extra_state(self) -> dict[str, Any]:
-        """The optimiser's state, so that `state_dict` holds all that a checkpoint needs."""
+        """The state of the optimiser, so that `state_dict` has all that a checkpoint needs."""
         return self.optimiser.state_dict()
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         """See `get_extra_state`."""
         self.optimiser.load_state_dict(state)
 
-    def learn(self, reconstruction: Tensor, target: Tensor) -> Tensor:
-        """One step of the discriminator on (B, 1, *shape) each, of all ranks; its (B,) hinge loss before it."""
+    def train_step(self, reconstruction: Tensor, target: Tensor) -> Tensor:
+        """One step of the discriminator on the global batch of (B, 1, *shape) each; its (B,) hinge loss before it."""
         scores = self.discriminator(torch.cat((target, reconstruction.detach())))
-        original, false = scores.flatten(1).chunk(2)
-        loss = (functional.relu(1 - original) + functional.relu(1 + false)).mean(1)
+        original, reconstructed = scores.flatten(1).chunk(2)
+        loss = (functional.relu(1 - original) + functional.relu(1 + reconstructed)).mean(1)
         self.optimiser.zero_grad(set_to_none=True)
         loss.mean().backward()
         distributed.average_gradients(self.discriminator.parameters())
-        # As the training's own: a step whose gradient is not finite is skipped, without asking the device.
+        # As in the training loop: skip a step whose gradient is not finite, without waiting for the device.
         norm = torch.nn.utils.get_total_norm([p.grad for p in self.discriminator.parameters() if p.grad is not None])
         self.optimiser.found_inf = (~torch.isfinite(norm)).float()  # type: ignore[attr-defined]
         self.optimiser.step()
         return loss.detach()
 
     def forward(self, reconstruction: Tensor) -> Tensor:
-        """(B,) what the model pays for (B, 1, *shape) that do not pass as originals."""
+        """(B,) the model's loss for reconstructions (B, 1, *shape)."""
         scores = self.discriminator(reconstruction)
         return self.variance * functional.relu(1 - scores).flatten(1).mean(1)

@@ -1,4 +1,4 @@
-"""Schema of a variant's `loss` block."""
+"""Schema of a variant's `loss` block. Systems A to E are the original projects, see docs/variants.md."""
 
 from typing import Annotated, Literal, Self
 
@@ -10,71 +10,76 @@ STFT_WINDOWS = (2048, 1024, 512, 256, 128)  # samples, of the spectral term on a
 
 
 class ReconstructionConfig(Section):
-    """How the distance of a reconstruction from its original becomes nats per window."""
+    """The distance of a reconstruction from its original, and how it becomes nats per window."""
 
     type: Literal["gaussian", "mse", "l1", "bce", "log_magnitude"] = Field(
         "gaussian",
-        description="gaussian: a likelihood of scale `sigma`; the others: a distance, summed over the window",
+        description="gaussian: a likelihood with standard deviation `sigma`; others: a distance, summed over the "
+        "window (bce: system B, log_magnitude: system D)",
     )
     sigma: Annotated[float, Field(gt=0)] | Literal["optimal"] = Field(
-        "optimal", description="gaussian only: its scale, or fitted to each batch"
+        "optimal", description="gaussian only: a fixed value, or optimal: fitted to each batch"
     )
     weighting: Literal["none", "musical", "a_weighting"] = Field(
-        "none", description="of a mel's bands, with mean 1: system A's low, mid and high, or A-weighting's gain"
+        "none", description="of a mel's bands, with mean 1: by bass, middle and treble (system A), or by A-weighting"
     )
 
     @model_validator(mode="after")
-    def _sigma_is_read(self) -> Self:
+    def _sigma_is_gaussian_only(self) -> Self:
         if self.type != "gaussian" and self.sigma != "optimal":
             raise ValueError(f"sigma: only a gaussian likelihood has one, not {self.type}; leave it out")
         return self
 
 
 class KLConfig(Section):
-    """The KL term and how its weight grows."""
+    """The KL term and its weight."""
 
     beta: float = Field(1.0, ge=0, description="final weight, against the likelihood summed over the window's values")
     estimator: Literal["analytic", "monte_carlo"] = Field(
-        "analytic", description="the integral, or log q(z|x) - log p(z) at the sample that is decoded"
+        "analytic", description="closed form, or log q(z|x) - log p(z) at the drawn z (monte_carlo: system B)"
     )
     schedule: Literal["constant", "linear", "cyclical", "log"] = Field(
-        "linear", description="how the weight grows to beta: not at all, evenly, in repeated rises, or by even factors"
+        "linear", description="of the weight, up to beta: constant, or rising linearly, in cycles or exponentially"
     )
     warmup: float = Field(
-        0.3, ge=0, le=1, description="share of the training over which linear and log, capacity and balance go"
+        0.3, ge=0, le=1, description="share of the training in which linear, log and capacity rise, and balance acts"
     )
-    cycles: int = Field(4, ge=1, description="of a cyclical schedule; the first half of each rises, the second holds")
-    free_bits: float = Field(0.0, ge=0, description="nats below which the KL costs no more")
+    cycles: int = Field(4, ge=1, description="of a cyclical schedule: the weight rises in the first half of each")
+    free_bits: float = Field(0.0, ge=0, description="nats below which the KL has no gradient")
     free_bits_per: Literal["dimension", "level", "window"] = Field(
         "dimension",
         description="of each latent dimension or level of a hierarchy, averaged over the batch; or of each window",
     )
     capacity: float | None = Field(
-        None, ge=0, description="nats per window that the KL is drawn to, from 0 over the warm-up; null: drawn to 0"
+        None, ge=0, description="target of the KL in nats per window, which rises from 0 over the warm-up; null: 0"
     )
-    balance: bool = Field(False, description="of a hierarchy: during the warm-up the fuller level pays more")
+    balance: bool = Field(
+        False, description="of a hierarchy: during the warm-up the level with a larger KL gets a larger weight"
+    )
 
     @model_validator(mode="after")
-    def _one_target(self) -> "KLConfig":
+    def _free_bits_or_capacity(self) -> Self:
         if self.free_bits and self.capacity is not None:
             raise ValueError("capacity: free_bits is set too, and both say how large the KL may be; set one")
         return self
 
 
 class CodebookConfig(Section):
-    """What keeps encodings near a learnt codebook, and the codebook in use: nats per value of the window."""
+    """Penalties of a learned codebook, in nats per value of the window."""
 
     commitment: float = Field(0.25, ge=0, description="weight of the squared distance of an encoding to its code")
-    adaptive: bool = Field(False, description="divide that weight by the variance of the encodings")
-    usage: float = Field(0.0, ge=0, description="weight of the unevenness, 0 to 1, with which the codes are used")
+    adaptive: bool = Field(False, description="divide that weight by the variance of the encodings (system C)")
+    usage: float = Field(
+        0.0, ge=0, description="weight of the penalty, 0 to 1, on uneven usage of the codes (system C)"
+    )
 
 
 class LossConfig(Section):
-    """What a variant minimises. The numbers are weights of further terms against the reconstruction's distance."""
+    """What a variant minimises. Numbers are weights of further terms, relative to the reconstruction's distance."""
 
     reconstruction: ReconstructionConfig = Field(ReconstructionConfig(), description="its distance, and its likelihood")
     spectral: float = Field(0.0, ge=0, description="FFTs of a mel along time and bands; STFTs of a waveform")
-    range: float = Field(0.0, ge=0, description="values more than 10 % of the data's scale outside it")
-    adversarial: float = Field(0.0, ge=0, description="a patch discriminator, which learns beside the model")
-    kl: KLConfig = Field(KLConfig(), description="its weight, and how that grows")
+    range: float = Field(0.0, ge=0, description="values more than 10 % outside the range of the data (system A)")
+    adversarial: float = Field(0.0, ge=0, description="a patch discriminator, trained with the model")
+    kl: KLConfig = Field(KLConfig(), description="its weight and schedule")
     codebook: CodebookConfig | None = Field(None, description="bottleneck vq only")

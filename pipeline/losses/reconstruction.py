@@ -1,17 +1,19 @@
-"""How far a reconstruction is from its original: means over a window's values."""
+"""Reconstruction distances: means over the values of a window, weighted by mel band if the loss block says so."""
 
 from collections.abc import Callable
 from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipeline.losses import weighting
 from pipeline.losses.config import ReconstructionConfig
 from pipeline.models.signal import Signal
 
-EPSILON = 0.01  # of log_magnitude: 0.8 dB of a mel's 80, so that values near the floor do not decide alone
+EPSILON = 0.01  # of log_magnitude: 0.8 dB of a mel's 80, so that values near the floor do not dominate
+# Upper frequency in Hz and weight of bass, middle and treble. The weights are system A's.
+MUSICAL_WEIGHTS = ((250.0, 1.5), (4000.0, 2.0), (np.inf, 0.8))
 
 
 def mse(reconstruction: Tensor, target: Tensor) -> Tensor:
@@ -28,9 +30,9 @@ def _absolute(y: Tensor, x: Tensor) -> Tensor:
 
 
 def _cross_entropy(y: Tensor, x: Tensor, low: float) -> Tensor:
-    """Binary cross-entropy less the target's own entropy, so that a perfect reconstruction scores 0.
+    """Binary cross-entropy minus the entropy of the target, so that a perfect reconstruction has 0.
 
-    Both are mapped from [low, 1] to [0, 1], where `low` is 0 for mel and -1 for waveforms.
+    Both are mapped from [low, 1] to [0, 1].
     """
     p, t = (((v - low) / (1 - low)).clamp(0, 1) for v in (y, x))
     entropy = torch.special.entr(t) + torch.special.entr(1 - t)
@@ -38,35 +40,62 @@ def _cross_entropy(y: Tensor, x: Tensor, low: float) -> Tensor:
 
 
 def _log_ratio(y: Tensor, x: Tensor) -> Tensor:
-    """Absolute difference of the logarithms of values that are never negative (after system D)."""
+    """Absolute difference of the logarithms of non-negative values (after system D)."""
     return ((y + EPSILON) / (x + EPSILON)).log().abs()
 
 
 class Reconstruction(nn.Module):
-    """The reconstruction distance of a variant: a distance of each value, weighted by its band, and their mean.
+    """The reconstruction distance of a variant: the weighted mean of the distances of single values.
 
     Args:
-        config: the block `reconstruction`.
-        signal: what a window is.
+        config: the block `reconstruction` of the loss.
+        signal: of the windows.
     """
 
     weights: Tensor | None
 
     def __init__(self, config: ReconstructionConfig, signal: Signal) -> None:
         super().__init__()
-        kinds: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+        distances: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
             "gaussian": _squared,
             "mse": _squared,
             "l1": _absolute,
             "bce": partial(_cross_entropy, low=signal.low),
             "log_magnitude": _log_ratio,
         }
-        self.of_values = kinds[config.type]
-        self.register_buffer("weights", weighting.make(config.weighting, signal), persistent=False)
+        self.value_distance = distances[config.type]
+        self.register_buffer("weights", band_weights(config.weighting, signal), persistent=False)
 
     def forward(self, reconstruction: Tensor, target: Tensor) -> Tensor:
         """(B,) of (B, 1, *shape) each."""
-        distance = self.of_values(reconstruction, target)
+        distance = self.value_distance(reconstruction, target)
         if self.weights is not None:
             distance = distance * self.weights
         return distance.flatten(1).mean(1)
+
+
+def band_weights(weighting: str, signal: Signal) -> Tensor | None:
+    """(bands, 1) positive weights with mean 1; None for "none".
+
+    "musical" is `MUSICAL_WEIGHTS`, "a_weighting" the amplitude gain of A-weighting (IEC 61672-1), at least -80 dB.
+    """
+    if weighting == "none":
+        return None
+    import librosa  # slow to import, and few variants need it
+
+    centres = band_centres(signal)
+    if weighting == "musical":
+        borders, values = np.array(MUSICAL_WEIGHTS).T
+        weights = values[np.searchsorted(borders, centres)]
+    else:
+        weights = 10 ** (librosa.A_weighting(centres, min_db=-80.0) / 20)
+    return torch.tensor(weights / weights.mean(), dtype=torch.float32).unsqueeze(1)
+
+
+def band_centres(signal: Signal) -> np.ndarray:
+    """(bands,) centre frequencies of a mel's bands in Hz, lowest first."""
+    import librosa
+
+    bands, nyquist = signal.representation["bands"], signal.representation["sample_rate"] / 2
+    centres: np.ndarray = librosa.mel_frequencies(bands + 2, fmin=0.0, fmax=nyquist)[1:-1]
+    return centres

@@ -1,4 +1,4 @@
-"""Distances of spectra, which forgive a shift that the squared error of the values does not."""
+"""Distances of spectra. They tolerate shifts in time that a squared error of the values does not."""
 
 import torch
 from torch import Tensor, nn
@@ -6,36 +6,33 @@ from torch import Tensor, nn
 from pipeline.losses.config import STFT_WINDOWS
 from pipeline.models.signal import Signal
 
-QUIET = 0.1  # of the data's standard deviation: a window's spectrum counts as at least this loud
-EPSILON = 0.01  # of the data's standard deviation, added to magnitudes before their logarithm
+# Relative to the standard deviation of the data, so that silence has a finite distance.
+MIN_MAGNITUDE = 0.1  # root mean square of a window's spectrum counts as this if it is less: -20 dB
+EPSILON = 0.01  # added to magnitudes before their logarithm: -40 dB
 
 
 class Fourier(nn.Module):
-    """Mean squared difference of the magnitudes of a mel's real FFTs along time and along bands, averaged.
+    """Mean squared difference of the magnitudes of a mel's real FFTs, averaged over FFTs along time and along bands.
 
-    The magnitudes leave the phase out, and with it the place of what repeats. (The complex difference, phase included,
-    is the plain mean squared error once more by Parseval's theorem.) With the orthonormal scaling it is on the scale of
-    a squared error.
+    Magnitudes do not contain the phase, so shifts along the axis cost little. (The complex difference would be the mean
+    squared error again, by Parseval's theorem.) With orthonormal scaling it is on the scale of a squared error.
     """
 
     def forward(self, reconstruction: Tensor, target: Tensor) -> Tensor:
         """(B,) of (B, 1, bands, frames) each."""
-        axes = []
+        distances = []
         for axis in (-1, -2):
             y, x = (torch.fft.rfft(v, dim=axis, norm="ortho").abs() for v in (reconstruction, target))
-            axes.append((y - x).square().flatten(1).mean(1))
-        return torch.stack(axes).mean(0)
+            distances.append((y - x).square().flatten(1).mean(1))
+        return torch.stack(distances).mean(0)
 
 
 class MultiResolutionSTFT(nn.Module):
     """Relative L2 distance of STFT magnitudes plus L1 distance of their logarithms, averaged over Hann windows.
 
-    After Yamamoto et al. 2020 (arXiv 1910.11480), window by window instead of over the batch. Windows of 2048 to 128
-    samples, those that fit, with a hop of a quarter. The sum has no dimension; it is multiplied by the data's variance,
-    which brings it to the scale of a squared error: 1 means there what a reconstruction of zeros costs.
-
-    Silence stays finite: a spectrum counts as at least 20 dB below the data's level in the relative distance, and
-    magnitudes 40 dB below it are added to each in the logarithmic one.
+    After Yamamoto et al. 2020 (arXiv 1910.11480), but per window instead of over the batch. Hann windows have 2048 to
+    128 samples, if they fit, and a hop of a quarter. The sum has no unit. It is multiplied by the variance of the data,
+    which brings it to the scale of a squared error.
     """
 
     def __init__(self, signal: Signal) -> None:
@@ -47,17 +44,17 @@ class MultiResolutionSTFT(nn.Module):
 
     def forward(self, reconstruction: Tensor, target: Tensor) -> Tensor:
         """(B,) of (B, 1, samples) each."""
-        level = self.variance**0.5
-        found = []
+        std = self.variance**0.5
+        distances = []
         for size in self.sizes:
             y, x = (self._magnitudes(v, size) for v in (reconstruction, target))
-            # The norm's gradient is 0 where the difference is, a root's would not be finite.
+            # The gradient of the norm is 0 at a difference of 0; that of a square root is infinite.
             difference = torch.linalg.vector_norm(y - x, dim=1) / y.shape[1] ** 0.5
-            relative = difference / (x.square().mean(1) + (QUIET * level) ** 2).sqrt()
-            epsilon = EPSILON * level
+            relative = difference / (x.square().mean(1) + (MIN_MAGNITUDE * std) ** 2).sqrt()
+            epsilon = EPSILON * std
             logarithmic = ((y + epsilon) / (x + epsilon)).log().abs().mean(1)
-            found.append(relative + logarithmic)
-        return self.variance * torch.stack(found).mean(0)
+            distances.append(relative + logarithmic)
+        return self.variance * torch.stack(distances).mean(0)
 
     def _magnitudes(self, waveform: Tensor, size: int) -> Tensor:
         """(B, bins * frames), on the scale of the samples."""
@@ -74,6 +71,6 @@ class MultiResolutionSTFT(nn.Module):
         return stft.abs().flatten(1)
 
 
-def make(signal: Signal) -> nn.Module:
-    """The spectral distance for this kind of signal: (reconstruction, target), both (B, 1, *shape), to (B,)."""
+def spectral_distance(signal: Signal) -> nn.Module:
+    """The spectral distance for a kind of signal: a module from two (B, 1, *shape) to (B,)."""
     return Fourier() if signal.kind == "mel" else MultiResolutionSTFT(signal)

@@ -1,9 +1,12 @@
-"""Is a model's latent in use? Measured in every epoch and in evaluation, by the same numbers and thresholds.
+"""Decide whether a variant counts as collapsed, and whether its samples count as flat.
 
-In evaluation also: does what is drawn from its prior differ from a single answer, and from silence?
+A variant is flagged as collapsed if any of its metrics is below its threshold in `COLLAPSED`, or is NaN. Its samples
+from the prior are flagged as flat in the same way, by `FLAT`. Training checks collapse in every epoch, evaluation
+checks both.
 """
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,125 +14,140 @@ from torch import Tensor
 from pipeline.core import distributed
 from pipeline.models.bottlenecks import Bottleneck, Code
 
-ACTIVE = 0.01  # variance of the posterior mean above which a latent dimension is in use (Burda et al. 2016, 1509.00519)
-LEAST = {"active_share": 0.05, "variance_ratio": 0.2, "kl": 1.0, "perplexity_share": 0.25}
-NO_VARIANCE = 1e-12
-# Of what is drawn from the prior: a tenth of the data's power, or -10 dB.
-FLAT = {"sample_variance_ratio": 0.1, "sample_time_ratio": 0.1, "sample_level_db": -10.0}
+
+class Threshold(NamedTuple):
+    """The smallest healthy value of a metric, and what is reported if the metric is below it."""
+
+    minimum: float
+    message: str
+
+
+COLLAPSED = {
+    "active_share": Threshold(0.05, "{:.1%} of the latent units active"),
+    "variance_ratio": Threshold(0.2, "reconstructions vary {:.2f} times as much as the data"),
+    "kl": Threshold(1.0, "KL {:.2f} nats"),  # per window
+    "perplexity_share": Threshold(0.25, "perplexity {:.1%} of the codebook"),
+}
+FLAT = {
+    "sample_variance_ratio": Threshold(0.1, "samples differ {:.2f} times as much as the data"),
+    "sample_time_ratio": Threshold(0.1, "samples vary over time {:.2f} times as much as the data"),
+    "sample_level_db": Threshold(-10.0, "samples at {:.1f} dB of the data's level"),
+}
+ACTIVE_UNIT_VARIANCE = 0.01  # of the posterior mean; a unit above it is active (Burda et al. 2016, arXiv 1509.00519)
+MIN_DATA_VARIANCE = 1e-12
+
+
+def why_collapsed(metrics: Mapping[str, float | None]) -> str | None:
+    """Why a variant is flagged as collapsed; None if it is not.
+
+    Args:
+        metrics: any of the keys of `COLLAPSED`, and `active_share_<level>` for each level of a hierarchy. A metric that
+            the variant does not have is left out or None.
+    """
+    thresholds = dict(COLLAPSED)
+    for name in metrics:
+        if name.startswith("active_share_"):
+            level = name.removeprefix("active_share_")
+            minimum = COLLAPSED["active_share"].minimum
+            thresholds[name] = Threshold(minimum, f"{{:.1%}} of the units of {level} active")
+    return _below(thresholds, metrics)
+
+
+def why_flat(metrics: Mapping[str, float | None]) -> str | None:
+    """Why samples from the prior are flagged as flat; None if they are not.
+
+    Args:
+        metrics: any of the keys of `FLAT`. A metric that the variant does not have is left out or None.
+    """
+    return _below(FLAT, metrics)
+
+
+def _below(thresholds: Mapping[str, Threshold], metrics: Mapping[str, float | None]) -> str | None:
+    messages = []
+    for name, threshold in thresholds.items():
+        value = metrics.get(name)
+        if value is not None and not value >= threshold.minimum:  # true for NaN too
+            messages.append(threshold.message.format(value))
+    return "; ".join(messages) or None
 
 
 class LatentUsage:
-    """Gathers, batch by batch over a split, what tells whether the latent is in use."""
+    """Measures how much of the latent a model uses. Windows are added batch by batch."""
 
     def __init__(self, bottleneck: Bottleneck) -> None:
         self.bottleneck = bottleneck
-        self.spread = Spread(), Spread()  # of reconstructions, of data
+        self.reconstructions, self.data = WindowVariance(), WindowVariance()
         self.means: list[Tensor] = []
-        self.counts = torch.zeros(bottleneck.codebook or 0, dtype=torch.long)
+        self.counts = torch.zeros(bottleneck.codebook_size or 0, dtype=torch.long)
 
     def add(self, x: Tensor, y: Tensor, code: Code) -> None:
-        """Windows, their reconstructions from the posterior's mean, and their code without noise."""
-        for moments, values in zip(self.spread, (y, x), strict=True):
-            moments.add(values)
-        if code.indices is not None:
-            used = code.indices.flatten()
-            self.counts = self.counts.to(used.device).index_add(0, used, torch.ones_like(used))
-        else:
+        """Add windows `x`, their reconstructions `y` from the posterior mean, and their code without noise."""
+        self.reconstructions.add(y)
+        self.data.add(x)
+        if code.indices is None:
             self.means.append(self.bottleneck.whiten(code.mean))
+        else:
+            indices = code.indices.flatten()
+            self.counts = self.counts.to(indices.device).index_add(0, indices, torch.ones_like(indices))
 
     def gather(self) -> None:
-        """Take in what all ranks have added."""
-        for moments in self.spread:
-            moments.gather()
+        """Add what the other ranks have added."""
+        self.reconstructions.gather()
+        self.data.gather()
         self.counts = distributed.all_reduce_sum(self.counts)
         self.means = [distributed.all_gather(torch.cat(self.means))] if self.means else []
 
-    def numbers(self) -> dict[str, float]:
-        """Of all windows that were added.
+    def metrics(self) -> dict[str, float]:
+        """Metrics over all added windows; empty if the data does not vary, as with a single window.
 
         Returns:
-            variance_ratio: variance over windows of the reconstructions over that of the data.
-            active_units: latent dimensions in use, measured where the prior has variance 1, and their active_share;
-                where there are levels, for each too. Not of a baseline.
-            perplexity: of the use of the codebook, exp of its entropy, and its share of the codebook's size: only where
-                there is one, and then instead of the active units.
+            variance_ratio: variance of the reconstructions over that of the data.
+            active_units, active_share: number and share of the latent units that are active, in coordinates in which
+                the prior has variance 1. A hierarchy has them per level too; a baseline and a codebook have none.
+            perplexity, perplexity_share: exp of the entropy of the code usage, and its ratio to the codebook size.
+                Only a codebook has them.
         """
-        data = self.spread[1].variance()
-        if data < NO_VARIANCE:  # a single window, or all the same: nothing can be told
+        variance = self.data.variance()
+        if variance < MIN_DATA_VARIANCE:
             return {}
-        found = {"variance_ratio": self.spread[0].variance() / data}
+        metrics = {"variance_ratio": self.reconstructions.variance() / variance}
         if self.bottleneck.baseline:
-            return found
-        if self.bottleneck.codebook is not None:
-            share = self.counts.cpu().double() / int(self.counts.sum())
-            perplexity = float(torch.special.entr(share).sum().exp())
-            return found | {"perplexity": perplexity, "perplexity_share": perplexity / self.bottleneck.codebook}
-        active = torch.cat(self.means).var(0, correction=0) > ACTIVE
-        found |= {"active_units": float(active.sum()), "active_share": float(active.float().mean())}
-        parts = active.split(list(self.bottleneck.levels.values())) if self.bottleneck.levels else ()
-        for name, part in zip(self.bottleneck.levels, parts, strict=True):
-            found |= {f"active_units_{name}": float(part.sum()), f"active_share_{name}": float(part.float().mean())}
-        return found
+            return metrics
+        if self.bottleneck.codebook_size is not None:
+            usage = self.counts.cpu().double() / int(self.counts.sum())
+            perplexity = float(torch.special.entr(usage).sum().exp())
+            share = perplexity / self.bottleneck.codebook_size
+            return metrics | {"perplexity": perplexity, "perplexity_share": share}
+        active = torch.cat(self.means).var(0, correction=0) > ACTIVE_UNIT_VARIANCE
+        units = {"": active}
+        if self.bottleneck.levels:
+            parts = active.split(list(self.bottleneck.levels.values()))
+            units |= {f"_{level}": part for level, part in zip(self.bottleneck.levels, parts, strict=True)}
+        for suffix, part in units.items():
+            metrics[f"active_units{suffix}"] = float(part.sum())
+            metrics[f"active_share{suffix}"] = float(part.float().mean())
+        return metrics
 
 
-class Spread:
-    """Variance over windows at each place of a window, averaged over places: 0 for a model with one answer to all."""
+class WindowVariance:
+    """Variance over windows of each value of a window, averaged over the values. It is 0 if all windows are equal."""
 
     def __init__(self) -> None:
         self.count = 0
         self.total, self.square = torch.zeros(()), torch.zeros(())
 
-    def add(self, values: Tensor) -> None:
-        """(B, ...) windows."""
-        self.count += len(values)
-        wide = (values.cpu() if values.device.type == "mps" else values).double()  # MPS has no doubles
-        self.total = self.total.to(wide) + wide.sum(0)
-        self.square = self.square.to(wide) + wide.square().sum(0)
+    def add(self, windows: Tensor) -> None:
+        """Add (B, ...) windows."""
+        self.count += len(windows)
+        values = (windows.cpu() if windows.device.type == "mps" else windows).double()  # MPS has no doubles
+        self.total = self.total.to(values) + values.sum(0)
+        self.square = self.square.to(values) + values.square().sum(0)
 
     def gather(self) -> None:
-        """Take in what all ranks have added."""
+        """Add what the other ranks have added."""
         self.count = sum(distributed.all_gather_object(self.count))
         self.total, self.square = distributed.all_reduce_sum(self.total), distributed.all_reduce_sum(self.square)
 
     def variance(self) -> float:
-        """Of all windows that were added."""
+        """The variance over all added windows."""
         return float(torch.mean(self.square / self.count - (self.total / self.count) ** 2))
-
-
-def reason(numbers: Mapping[str, float | None]) -> str | None:
-    """Why a model counts as collapsed, or None.
-
-    Args:
-        numbers: any of active_share, variance_ratio, kl (nats per window) and perplexity_share, and active_share_<name>
-            of levels; what a model has no value for is left out or None.
-    """
-    levels = [name for name in numbers if name.startswith("active_share_")]
-    told = {
-        "active_share": "{:.1%} of the latent units active",
-        "variance_ratio": "reconstructions vary {:.2f} times as much as the data",
-        "kl": "KL {:.2f} nats",
-        "perplexity_share": "perplexity {:.1%} of the codebook",
-        **{name: "{:.1%} of the units of " + name.removeprefix("active_share_") + " active" for name in levels},
-    }
-    return _below(LEAST | dict.fromkeys(levels, LEAST["active_share"]), numbers, told)
-
-
-def flat(numbers: Mapping[str, float | None]) -> str | None:
-    """Why the windows that a model draws from its prior count as flat, or None.
-
-    Args:
-        numbers: any of sample_variance_ratio, sample_time_ratio and sample_level_db, as `evaluation.generation` has
-            them; what a model has no value for is left out or None.
-    """
-    told = {
-        "sample_variance_ratio": "samples differ {:.2f} times as much as the data",
-        "sample_time_ratio": "samples vary over time {:.2f} times as much as the data",
-        "sample_level_db": "samples at {:.1f} dB of the data's level",
-    }
-    return _below(FLAT, numbers, told)
-
-
-def _below(least: Mapping[str, float], numbers: Mapping[str, float | None], told: Mapping[str, str]) -> str | None:
-    """What is said of each number below its threshold; one that is no number is."""
-    known = {name: value for name in least if (value := numbers.get(name)) is not None}
-    return "; ".join(told[name].format(value) for name, value in known.items() if not value >= least[name]) or None

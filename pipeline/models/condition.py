@@ -1,4 +1,4 @@
-"""A label given to encoder and decoder."""
+"""Condition on a label: encoder and decoder are told the label of a window."""
 
 from collections.abc import Iterable
 
@@ -6,21 +6,22 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.models.config import ConditionConfig
-from pipeline.models.signal import Signal, column
+from pipeline.models.signal import Signal, as_column
 
-NARROWEST = 0.05  # a label's standard deviation in a band counts as at least so much of that over all labels
+MIN_STD_RATIO = 0.05  # smallest standard deviation of a label, relative to that of all labels
 
 
 class Condition(nn.Module):
-    """What the label says of a window is taken off on the way in and put back on the way out.
+    """Removes the statistics of a window's label before the encoder and restores them after the decoder.
 
-    At input and output: mean and standard deviation of each mel band (or of all samples of a waveform) over the label's
-    windows in the train split, so that the latent need not hold them; instance normalisation with a style's own scale
-    and shift (Dumoulin et al. 2017, arXiv 1610.07629) with measured instead of learnt numbers. On both sides of the
-    bottleneck: a learnt scale and shift of each feature (FiLM, Perez et al. 2018, arXiv 1709.07871).
+    - Input and output: mean and standard deviation per mel band (or of a whole waveform) over the label's train
+      windows, so that the latent need not encode them. This is conditional instance normalisation (Dumoulin et al.
+      2017, arXiv 1610.07629) with measured statistics in place of learned ones.
+    - Features on both sides of the bottleneck: a learned scale and shift per channel (FiLM, Perez et al. 2018, arXiv
+      1709.07871).
 
-    Labels are (B,) in [0, labels]; the last one stands for "not known", as None does: its statistics are those of all
-    windows, and the training now and then forgets a label, so that its features are learnt.
+    Labels are (B,) in [0, labels]. The last index means "unknown", as None does: it has the statistics of all windows.
+    Training drops some labels at random, so that its scale and shift are learned too.
     """
 
     offset: Tensor
@@ -32,9 +33,9 @@ class Condition(nn.Module):
         super().__init__()
         self.unknown = labels
         self.dropout = config.dropout
-        self.register_buffer("mean", column(signal.mean), persistent=False)
-        self.register_buffer("std", column(signal.std).clamp_min(1e-6), persistent=False)
-        # Of each label against all of them, (labels + 1, bands or 1, 1), until `fit` has seen data.
+        self.register_buffer("mean", as_column(signal.mean), persistent=False)
+        self.register_buffer("std", as_column(signal.std).clamp_min(1e-6), persistent=False)
+        # Per label, relative to all windows: (labels + 1, bands or 1, 1). The identity until `fit`.
         self.register_buffer("offset", torch.zeros(labels + 1, *self.mean.shape))
         self.register_buffer("ratio", torch.ones(labels + 1, *self.mean.shape))
         self.encoder = nn.Embedding(labels + 1, 2 * shape[0])
@@ -44,52 +45,46 @@ class Condition(nn.Module):
 
     @torch.no_grad()
     def fit(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
-        """Take the statistics of each label from all windows (B, 1, *shape) of the train split and their labels."""
+        """Compute the statistics of each label from all train windows (B, 1, *shape) and their labels (B,)."""
         count = torch.zeros(self.unknown + 1, 1, 1, dtype=torch.float64)
         total, square = (torch.zeros(self.ratio.shape, dtype=torch.float64) for _ in range(2))
         for x, label in batches:
-            rows = x.squeeze(1).reshape(len(x), self.ratio.shape[1], -1).cpu().double()
+            values = x.squeeze(1).reshape(len(x), self.ratio.shape[1], -1).cpu().double()
             count.index_add_(0, label.cpu(), torch.ones(len(x), 1, 1, dtype=torch.float64))
-            total.index_add_(0, label.cpu(), rows.mean(-1, keepdim=True))
-            square.index_add_(0, label.cpu(), rows.square().mean(-1, keepdim=True))
-        seen = count.flatten() > 0
-        seen[self.unknown] = False
+            total.index_add_(0, label.cpu(), values.mean(-1, keepdim=True))
+            square.index_add_(0, label.cpu(), values.square().mean(-1, keepdim=True))
+        present = count.flatten() > 0
+        present[self.unknown] = False
         mean = total / count.clamp_min(1)
         std = (square / count.clamp_min(1) - mean.square()).clamp_min(0).sqrt()
-        self.offset[seen] = (mean[seen] - self.mean.cpu()).to(self.offset)
-        self.ratio[seen] = (std[seen] / self.std.cpu()).clamp_min(NARROWEST).to(self.ratio)
+        self.offset[present] = (mean[present] - self.mean.cpu()).to(self.offset)
+        self.ratio[present] = (std[present] / self.std.cpu()).clamp_min(MIN_STD_RATIO).to(self.ratio)
 
-    def forget(self, label: Tensor, drawn: Tensor) -> Tensor:
-        """(B,) labels of a training batch, those replaced by "not known" whose number is below the dropout.
-
-        Args:
-            label: (B,).
-            drawn: (B,) uniform random numbers in [0, 1).
-        """
-        return label.masked_fill(drawn < self.dropout, self.unknown)
+    def drop_labels(self, label: Tensor, uniform: Tensor) -> Tensor:
+        """Labels (B,) of a training batch; "unknown" where the uniform number (B,) in [0, 1) is below the dropout."""
+        return label.masked_fill(uniform < self.dropout, self.unknown)
 
     def before_encoder(self, x: Tensor, label: Tensor | None) -> Tensor:
-        """(B, 1, *shape) of the window, at its own level: with the statistics of all labels instead of its own."""
-        offset, ratio = self._of(x, label)
+        """Windows (B, 1, *shape), standardised from their label's statistics to those of all windows."""
+        offset, ratio = self._statistics(x, label)
         return (x - self.mean - offset) / ratio + self.mean
 
     def after_encoder(self, features: Tensor, label: Tensor | None) -> Tensor:
-        """(B, *shape) of the encoder's features."""
+        """Features (B, channels, ...) of the encoder, scaled and shifted."""
         return self._film(self.encoder, features, label)
 
     def before_decoder(self, features: Tensor, label: Tensor | None) -> Tensor:
-        """(B, *shape) of the decoder's features."""
+        """Features (B, channels, ...) for the decoder, scaled and shifted."""
         return self._film(self.decoder, features, label)
 
     def after_decoder(self, y: Tensor, label: Tensor | None) -> Tensor:
-        """(B, 1, *shape) of the reconstruction, with the label's statistics: undoes `before_encoder`."""
-        offset, ratio = self._of(y, label)
+        """Reconstructions (B, 1, *shape) with the statistics of their label: the inverse of `before_encoder`."""
+        offset, ratio = self._statistics(y, label)
         return (y - self.mean) * ratio + offset + self.mean
 
-    def _of(self, x: Tensor, label: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Offset and ratio of each window's label, shaped to spread over (B, 1, *shape)."""
+    def _statistics(self, x: Tensor, label: Tensor | None) -> tuple[Tensor, Tensor]:
         index = self._index(x, label)
-        size = (len(x), 1, -1, 1) if x.dim() == 4 else (len(x), 1, -1)
+        size = (len(x), 1, -1, 1) if x.dim() == 4 else (len(x), 1, -1)  # broadcasts over (B, 1, *shape)
         return self.offset[index].reshape(size), self.ratio[index].reshape(size)
 
     def _index(self, like: Tensor, label: Tensor | None) -> Tensor:

@@ -1,4 +1,8 @@
-"""Schemas of networks and bottlenecks. Adding one: a class here, a line in its union, a line in the registry."""
+"""Schemas of the blocks `network`, `bottleneck` and `condition` of a variant.
+
+A new network, bottleneck or prior needs a class here, a place in its union, and an entry in `NETWORKS`, `BOTTLENECKS`
+or `PRIORS`. Systems A to E are the original projects, see docs/variants.md.
+"""
 
 from abc import abstractmethod
 from math import prod
@@ -9,64 +13,79 @@ from pydantic import Field, model_validator
 from pipeline.core.params import Section
 
 
-class _Network(Section):
-    """What all networks share."""
+def shrink(size: int, strides: list[int]) -> list[int]:
+    """Length of an axis before and after each strided stage: first `size`, then ceil(previous / stride)."""
+    sizes = [size]
+    for stride in strides:
+        sizes.append(-(-sizes[-1] // stride))
+    return sizes
 
-    kind: ClassVar[str] = "any"  # of the input: mel, waveform or any
+
+# ---- networks ----
+
+
+class _NetworkConfig(Section):
+    """The base class of networks."""
+
+    kind: ClassVar[str] = "any"  # of the windows: mel, waveform or any
 
     def problem(self, shape: tuple[int, ...]) -> str | None:
-        """Why windows of `shape` cannot be taken, with the key at fault first; None when they can."""
+        """Why the network cannot take windows of `shape`, beginning with the key at fault; None if it can."""
         return None
 
 
-class _Strided(_Network):
+class _StridedConfig(_NetworkConfig):
     """Convolutions in stages, each of which shortens every axis."""
 
     channels: list[int]
-    skip: bool = Field(False, description="give each stage's output to the decoder too, past the latent")
+    skip: bool = Field(False, description="the decoder also gets the output of each stage, past the latent")
 
     @property
     @abstractmethod
     def strides(self) -> list[int]:
-        """By which each stage shortens."""
+        """Stride of each stage."""
 
     def problem(self, shape: tuple[int, ...]) -> str | None:
-        """See `_Network.problem`."""
+        """See `_NetworkConfig.problem`."""
         if prod(shrink(size, self.strides)[-1] for size in shape) >= 2:
             return None
         return (
             f"channels: {len(self.channels)} stages leave one position of a window of {' x '.join(map(str, shape))}, "
-            "too little for its norms; use fewer, or longer windows"
+            "too little for its norms; use fewer stages or longer windows"
         )
 
 
-class Conv2dConfig(_Strided):
+class Conv2dConfig(_StridedConfig):
     """Strided 2-D convolutions over a mel spectrogram (system D)."""
 
     kind = "mel"
     type: Literal["conv2d"]
     channels: list[int] = Field([16, 32, 64, 128], min_length=1, description="per stage; each halves bands and frames")
-    norm: Literal["batch", "instance", "none"] = Field("batch", description="after each convolution")
-    activation: Literal["silu", "gelu"] = Field("silu", description="after each norm")
-    head: Literal["linear", "sigmoid", "softplus"] = Field("linear", description="what makes the output's values")
+    norm: Literal["batch", "instance", "none"] = Field(
+        "batch", description="after each convolution (instance: system D)"
+    )
+    activation: Literal["silu", "gelu"] = Field("silu", description="after each norm (gelu: system A)")
+    head: Literal["linear", "sigmoid", "softplus"] = Field(
+        "linear", description="output activation (softplus: system D)"
+    )
 
     @property
     def strides(self) -> list[int]:
-        """See `_Strided.strides`."""
+        """See `_StridedConfig.strides`."""
         return [2] * len(self.channels)
 
 
-class Strided1dConfig(_Strided):
-    """What the 1-D convolutional networks share."""
+class Strided1dConfig(_StridedConfig):
+    """The base class of 1-D convolutional networks."""
 
     kind = "waveform"
     channels: list[int] = Field([16, 32, 64], min_length=1, description="per stage")
     stride: int = Field(4, ge=2, description="by which each stage shortens the sequence")
-    head: Literal["linear", "tanh", "sigmoid"] = Field("linear", description="what makes the output's values")
+    head: Literal["linear", "tanh", "sigmoid"] = Field("linear", description="output activation (sigmoid: system B)")
 
     @property
     def strides(self) -> list[int]:
-        """See `_Strided.strides`."""
+        """See `_StridedConfig.strides`."""
         return [self.stride] * len(self.channels)
 
 
@@ -81,48 +100,48 @@ class Conv1dConfig(Strided1dConfig):
 
     type: Literal["conv1d"]
     activation: Literal["snake", "elu", "leaky_relu"] = Field("snake", description="between convolutions")
-    weight_norm: bool = Field(True, description="direction and length of each kernel learnt apart")
+    weight_norm: bool = Field(True, description="learn direction and length of each kernel separately")
     pooling: Literal["none", "global"] = Field(
-        "none", description="global: the features' means over time, from which the decoder makes every position again"
+        "none", description="global: features are averaged over time, and the decoder expands them again (system C)"
     )
 
     def problem(self, shape: tuple[int, ...]) -> str | None:
-        """None: without norms, one position is enough."""
+        """None: it has no norms, so one position is enough."""
         return None
 
 
-class FullyConnectedConfig(_Network):
-    """Fully connected layers over a window or over each frame of it (system E; system C's simple VAE of mels)."""
+class FullyConnectedConfig(_NetworkConfig):
+    """Fully connected layers over a window or over each frame of it (system E; the simple VAE of system C)."""
 
     type: Literal["fc"]
     layers: int = Field(3, ge=1, le=15, description="hidden layers on each side of the bottleneck")
     width: int = Field(256, ge=1, description="units of each hidden layer")
     frame: int | None = Field(
-        None, ge=1, description="samples (of a mel: columns) that they see at a time; null: the whole window"
+        None, ge=1, description="samples, or columns of a mel, per frame; null: the whole window (systems C and E)"
     )
-    head: Literal["linear", "sigmoid"] = Field("linear", description="what makes the output's values")
+    head: Literal["linear", "sigmoid"] = Field("linear", description="output activation")
 
     def problem(self, shape: tuple[int, ...]) -> str | None:
-        """See `_Network.problem`."""
+        """See `_NetworkConfig.problem`."""
         if self.frame is not None and self.frame > shape[-1]:
             return f"frame: {self.frame} is longer than the {shape[-1]} of a window"
         return None
 
 
-class TransformerConfig(_Network):
+class TransformerConfig(_NetworkConfig):
     """Attention between patches of a waveform and a few latent tokens (system E)."""
 
     kind = "waveform"
     type: Literal["transformer"]
     patch: int = Field(125, ge=2, description="samples from one patch to the next")
-    tokens: int = Field(60, ge=1, description="latent tokens of a window, evenly spread; at most as many as patches")
+    tokens: int = Field(60, ge=1, description="latent tokens per window, evenly spaced; at most one per patch")
     layers: int = Field(3, ge=1, description="blocks of self-attention on each side of the bottleneck")
     width: int = Field(128, ge=2, description="channels of a token: a multiple of twice `heads`")
     heads: int = Field(4, ge=1, description="of each attention")
-    head: Literal["linear", "tanh", "sigmoid"] = Field("linear", description="what makes the output's values")
+    head: Literal["linear", "tanh", "sigmoid"] = Field("linear", description="output activation")
 
     def problem(self, shape: tuple[int, ...]) -> str | None:
-        """See `_Network.problem`."""
+        """See `_NetworkConfig.problem`."""
         if self.width % (2 * self.heads):
             return f"width: {self.width} is not a multiple of twice the {self.heads} heads, which rotary positions need"
         if self.patch > shape[0]:
@@ -130,30 +149,46 @@ class TransformerConfig(_Network):
         return None
 
 
+class IdentityConfig(_NetworkConfig):
+    """No network: the features are the window itself."""
+
+    type: Literal["identity"]
+    head: ClassVar[str] = "linear"
+
+
+NetworkConfig = Annotated[
+    Conv2dConfig | ResNet1dConfig | Conv1dConfig | FullyConnectedConfig | TransformerConfig | IdentityConfig,
+    Field(discriminator="type"),
+]
+
+
+# ---- priors of the Gaussian bottleneck ----
+
+
 class StandardPriorConfig(Section):
-    """Standard normal."""
+    """Standard normal (system D)."""
 
     type: Literal["standard"]
 
 
 class NormalPriorConfig(Section):
-    """Gaussian whose mean and covariance are learned: a standard normal seen through a linear layer."""
+    """Gaussian with a learned mean and covariance."""
 
     type: Literal["normal"]
 
 
 class MixtureConfig(Section):
-    """Mixture of Gaussians, all of it learned."""
+    """Mixture of Gaussians with learned weights, means and standard deviations."""
 
     type: Literal["mixture"]
     components: int = Field(10, ge=2, description="Gaussians in the mixture")
 
 
 class VampConfig(Section):
-    """VampPrior: mixture of the posteriors of learned inputs."""
+    """VampPrior: mixture of the posteriors of learned pseudo-inputs."""
 
     type: Literal["vamp"]
-    pseudo_inputs: int = Field(50, ge=1, description="each is as large as the features of a window, or of a position")
+    pseudo_inputs: int = Field(50, ge=1, description="number of pseudo-inputs, each as large as the features")
 
 
 PriorConfig = Annotated[
@@ -161,31 +196,29 @@ PriorConfig = Annotated[
 ]
 
 
-class IdentityConfig(_Network):
-    """No network: the bottleneck sees the window itself."""
-
-    type: Literal["identity"]
-    head: ClassVar[str] = "linear"
+# ---- bottlenecks ----
 
 
 class GaussianConfig(Section):
     """Gaussian posterior."""
 
     type: Literal["gaussian"]
-    latent: int = Field(64, ge=1, description="dimensions of the latent vector, or of each position's")
+    latent: int = Field(64, ge=1, description="latent dimensions, per window or per position")
     layout: Literal["vector", "sequence"] = Field(
-        "vector", description="one latent vector for the window, or one for each position of the encoder's output"
+        "vector", description="one latent vector per window, or one per position of the encoder's output"
     )
     covariance: Literal["diagonal", "isotropic"] = Field(
-        "diagonal", description="of the posterior: isotropic has one standard deviation for the whole window (system E)"
+        "diagonal", description="of the posterior; isotropic: one standard deviation per window (system E)"
     )
-    batch_norm: bool = Field(False, description="posterior means have variance 1 over the batch in every dimension")
+    batch_norm: bool = Field(
+        False, description="normalise posterior means to variance 1 over the batch (systems C and E)"
+    )
     prior: PriorConfig = Field(
-        StandardPriorConfig(type="standard"), description="with layout sequence, of each position by itself"
+        StandardPriorConfig(type="standard"), description="with layout sequence, of each position separately"
     )
 
     @model_validator(mode="after")
-    def _own_statistics(self) -> "GaussianConfig":
+    def _no_batch_norm_with_vamp(self) -> "GaussianConfig":
         if self.batch_norm and self.prior.type == "vamp":
             raise ValueError("batch_norm: it would mix vamp's pseudo-inputs with the windows; use another prior")
         return self
@@ -195,31 +228,31 @@ class HierarchicalConfig(Section):
     """Two levels of Gaussians, z2 above z1, with a learned prior p(z1|z2) (system C)."""
 
     type: Literal["hierarchical"]
-    latent_z2: int = Field(16, ge=1, description="dimensions of z2, one vector for the window")
-    latent_z1: int = Field(48, ge=1, description="dimensions of z1's vector, or of each position's")
+    latent_z2: int = Field(16, ge=1, description="dimensions of z2, one vector per window")
+    latent_z1: int = Field(48, ge=1, description="dimensions of z1, per window or per position")
     layout: Literal["vector", "sequence"] = Field("vector", description="of z1, as of a gaussian bottleneck")
 
 
-class _Quantised(Section):
-    """What quantisers share: a code for each position of the encoder's output, and a prior over the codes."""
+class _QuantisedConfig(Section):
+    """The base class of quantisers: a code per position of the encoder's output, and a prior over the codes."""
 
-    prior_width: int = Field(128, ge=1, description="of the recurrent network that is the prior over the codes")
+    prior_width: int = Field(128, ge=1, description="width of the recurrent network that is the prior over the codes")
 
 
-class VQConfig(_Quantised):
-    """Learnt codes, looked up by cosine."""
+class VQConfig(_QuantisedConfig):
+    """Learned codebook, looked up by cosine similarity."""
 
     type: Literal["vq"]
-    codes: int = Field(256, ge=2, description="in the codebook")
+    codes: int = Field(256, ge=2, description="codebook size")
     dim: int = Field(8, ge=2, description="numbers in a code")
 
 
-class FSQConfig(_Quantised):
-    """Codes on a grid."""
+class FSQConfig(_QuantisedConfig):
+    """Codes on a fixed grid."""
 
     type: Literal["fsq"]
     levels: list[Annotated[int, Field(ge=3)]] = Field(
-        [8, 5, 5, 5], min_length=1, description="per number of a code; their product is the number of codes"
+        [8, 5, 5, 5], min_length=1, description="per number of a code; their product is the codebook size"
     )
 
 
@@ -228,31 +261,22 @@ class LinearConfig(Section):
 
     type: Literal["linear"]
     latent: int | None = Field(
-        ge=0, le=2048, description="components kept; 0: the train mean alone; null: all, 2048 at most"
+        ge=0, le=2048, description="number of components; 0: the train mean alone; null: all, at most 2048"
     )
 
 
-def shrink(size: int, strides: list[int]) -> list[int]:
-    """Lengths along one axis before and after each strided stage: the input's first, each ceil(previous / stride)."""
-    sizes = [size]
-    for stride in strides:
-        sizes.append(-(-sizes[-1] // stride))
-    return sizes
-
-
-class ConditionConfig(Section):
-    """A label given to encoder and decoder, so that a window can be encoded as of one and decoded as of another."""
-
-    type: Literal["film"]
-    dropout: float = Field(
-        0.1, ge=0, lt=1, description="share of the training windows whose label is withheld, so that none may be given"
-    )
-
-
-NetworkConfig = Annotated[
-    Conv2dConfig | ResNet1dConfig | Conv1dConfig | FullyConnectedConfig | TransformerConfig | IdentityConfig,
-    Field(discriminator="type"),
-]
 BottleneckConfig = Annotated[
     GaussianConfig | HierarchicalConfig | VQConfig | FSQConfig | LinearConfig, Field(discriminator="type")
 ]
+
+
+# ---- condition ----
+
+
+class ConditionConfig(Section):
+    """The label of a window is given to encoder and decoder, so a window can be transferred to another label."""
+
+    type: Literal["film"]
+    dropout: float = Field(
+        0.1, ge=0, lt=1, description="share of the training windows whose label is dropped, to learn to do without"
+    )

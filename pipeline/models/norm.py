@@ -6,10 +6,11 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from pipeline.core import distributed
 
 
-class _OverRanks(_BatchNorm):
-    """torch's own on one rank and in evaluation; on several ranks with the mean and variance of all their values.
+class _GlobalBatchNorm(_BatchNorm):
+    """Torch's batch norm on one rank and in evaluation. On several ranks, statistics of the global batch.
 
-    Torch's SyncBatchNorm does not run on a CPU. In 32 bits, and the variance about the common mean, as torch does.
+    Torch's SyncBatchNorm does not run on a CPU. As there, statistics are in 32 bits and the variance is taken around
+    the global mean.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -29,7 +30,7 @@ class _OverRanks(_BatchNorm):
         return y.to(x.dtype)
 
     def _track(self, mean: Tensor, variance: Tensor, count: int) -> None:
-        """Move the running statistics towards those of a batch of `count` values a channel."""
+        """Update the running statistics with a batch that has `count` values per channel."""
         assert self.running_mean is not None and self.running_var is not None and self.momentum is not None
         assert self.num_batches_tracked is not None
         self.num_batches_tracked.add_(1)
@@ -37,9 +38,9 @@ class _OverRanks(_BatchNorm):
         self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)
 
 
-class BatchNorm1d(_OverRanks, nn.BatchNorm1d):
+class BatchNorm1d(_GlobalBatchNorm, nn.BatchNorm1d):
     """Over (B, C) or (B, C, L)."""
 
 
-class BatchNorm2d(_OverRanks, nn.BatchNorm2d):
+class BatchNorm2d(_GlobalBatchNorm, nn.BatchNorm2d):
     """Over (B, C, H, W)."""

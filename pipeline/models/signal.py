@@ -1,4 +1,4 @@
-"""What a model sees of a window: kind, shape, statistics."""
+"""What a model and its losses need to know about the windows: kind, shape, statistics of the train split."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,14 +11,14 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Signal:
-    """The input of a model and of its losses.
+    """The kind of windows that a model takes.
 
     Attributes:
         kind: "mel" (values in [0, 1]) or "waveform" (values in [-1, 1]).
         shape: of one window, (bands, frames) or (samples,).
-        mean: of the train split, a number for each band, or one for all samples.
-        std: likewise.
-        representation: its block of params.yaml, with sample_rate and, for a mel, n_fft, hop_length and bands.
+        mean: of the train split: a number per band of a mel, one number for a waveform.
+        std: standard deviation, likewise.
+        representation: its block of params.yaml.
     """
 
     kind: str
@@ -28,28 +28,27 @@ class Signal:
     representation: dict[str, Any]
 
     @classmethod
-    def of(cls, description: dict[str, Any]) -> "Signal":
-        """Of a model's config.json."""
-        stats = description["stats"]
-        known = description["kind"], tuple(description["shape"]), stats["mean"], stats["std"]
-        return cls(*known, description["representation"])
+    def from_description(cls, description: dict[str, Any]) -> "Signal":
+        """The signal of a model, from its config.json."""
+        kind, shape, stats = description["kind"], tuple(description["shape"]), description["stats"]
+        return cls(kind, shape, stats["mean"], stats["std"], description["representation"])
 
     @property
     def low(self) -> float:
-        """The least value: 0 or -1. The greatest is 1."""
+        """The lowest possible value: 0 or -1. The highest is 1."""
         return 0.0 if self.kind == "mel" else -1.0
 
     @property
-    def values(self) -> int:
-        """Numbers in a window."""
+    def size(self) -> int:
+        """Number of values in a window."""
         return prod(self.shape)
 
     @cached_property
     def variance(self) -> float:
-        """Of the train split's values about their (band's) mean: what a squared error is measured against."""
+        """Variance of the train split around the mean (of each band): the scale of a squared error."""
         return float(torch.tensor(self.std, dtype=torch.float64).square().mean().clamp_min(1e-12))
 
 
-def column(values: float | list[float]) -> Tensor:
-    """A statistic as (bands, 1), which spreads over frames, or (1, 1), which spreads over samples."""
+def as_column(values: float | list[float]) -> Tensor:
+    """A statistic as (bands, 1), to broadcast over frames, or as (1, 1), to broadcast over samples."""
     return torch.tensor(values, dtype=torch.float32).reshape(-1, 1)

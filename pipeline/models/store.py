@@ -1,4 +1,4 @@
-"""A trained model on disk: a safetensors for each part, and config.json. No params.yaml is needed to rebuild it."""
+"""Save and load a trained model: a safetensors file per part, and config.json. Loading needs no params.yaml."""
 
 from pathlib import Path
 from typing import Any
@@ -9,12 +9,12 @@ from safetensors.torch import save as to_bytes
 from torch import nn
 
 from pipeline.core import workspace
-from pipeline.core.errors import DataError
+from pipeline.core.artefacts import readable
 from pipeline.models.vae import VAE, build
 
 
 def save(folder: Path, model: VAE, description: dict[str, Any]) -> None:
-    """Write encoder, bottleneck and decoder, any other part that holds numbers, and what `build` takes."""
+    """Write each part of the model that has weights, and the description that `build` takes."""
     for part, module in _parts(model):
         state = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
         (folder / f"{part}.safetensors").write_bytes(to_bytes(state))
@@ -22,21 +22,29 @@ def save(folder: Path, model: VAE, description: dict[str, Any]) -> None:
 
 
 def load(folder: Path) -> tuple[VAE, dict[str, Any]]:
-    """The model in evaluation mode, on the CPU, and its description.
+    """The model in evaluation mode on the CPU, and its description.
 
     Raises:
         DataError: a file is missing or damaged.
     """
-    try:
-        description = workspace.read_json(folder / "config.json")
+    path = folder / "config.json"
+    with readable(path):
+        description = workspace.read_json(path)
         model = build(description)
-        for part, module in _parts(model):
-            module.load_state_dict(load_file(folder / f"{part}.safetensors"))
-    except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as error:
-        raise DataError(f"{folder}: not a usable model ({error}); run `dvc repro train` to make it again") from error
+    for part, module in _parts(model):
+        path = folder / f"{part}.safetensors"
+        with readable(path):
+            _load_weights(module, path)
     return model.eval(), description
 
 
+def _load_weights(module: nn.Module, path: Path) -> None:
+    try:
+        module.load_state_dict(load_file(path))
+    except (RuntimeError, SafetensorError) as error:
+        raise ValueError(error) from error
+
+
 def _parts(model: VAE) -> list[tuple[str, nn.Module]]:
-    always = ("encoder", "bottleneck", "decoder")
+    always = ("encoder", "bottleneck", "decoder")  # even if they have no weights
     return [(name, module) for name, module in model.named_children() if name in always or module.state_dict()]

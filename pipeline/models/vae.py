@@ -1,4 +1,4 @@
-"""Encoder, bottleneck and decoder put together, and what one can do with them."""
+"""A variational autoencoder: encoder, bottleneck and decoder in one model, and what a user does with it."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -11,19 +11,54 @@ from torch import Tensor, nn
 from pipeline.models.bottlenecks import BOTTLENECKS, Bottleneck, Code
 from pipeline.models.condition import Condition
 from pipeline.models.config import BottleneckConfig, ConditionConfig, NetworkConfig
-from pipeline.models.gain import WindowGain
-from pipeline.models.latents import between
 from pipeline.models.networks import NETWORKS
 from pipeline.models.signal import Signal
 
+MIN_GAIN = 1e-3  # -60 dB of full scale: silence is not amplified
+PEAK_STD = 0.25  # typical standard deviation of music with a peak of 1
+
+
+class WindowGain(nn.Module):
+    """Divides each waveform window by its own gain before the encoder; the decoder's output is multiplied by it.
+
+    The gain of a window is stored beside the latent and is not counted in `latent_dims`. Samples from the prior get the
+    typical gain of the train split.
+
+    Args:
+        scaling: none, peak (the peak becomes 1) or rms (the root mean square becomes 1).
+        signal: of the original windows. `self.signal` is that of the scaled windows.
+    """
+
+    typical: Tensor
+
+    def __init__(self, scaling: str, signal: Signal) -> None:
+        super().__init__()
+        self.scaling = scaling
+        std = float(torch.as_tensor(signal.std).mean())
+        scaled_std = {"none": std, "rms": 1.0, "peak": PEAK_STD}[scaling]
+        self.signal = signal if scaling == "none" else replace(signal, mean=0.0, std=scaled_std)
+        self.register_buffer("typical", torch.tensor(1.0 if scaling == "none" else std / scaled_std), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor | None:
+        """The gains (B, 1, 1) of windows (B, 1, samples); None without scaling."""
+        if self.scaling == "none":
+            return None
+        gain = x.abs().amax(-1, keepdim=True) if self.scaling == "peak" else x.square().mean(-1, keepdim=True).sqrt()
+        return gain.clamp_min(MIN_GAIN)
+
+    def undo(self, y: Tensor, gain: Tensor | None) -> Tensor:
+        """Windows multiplied by their gain, or by the typical one if it is None."""
+        if self.scaling == "none":
+            return y
+        return y * (self.typical if gain is None else gain)
+
 
 class VAE(nn.Module):
-    """x -> encoder -> bottleneck -> decoder -> x, on the data's scale.
+    """x -> encoder -> bottleneck -> decoder -> reconstruction, on the scale of the data.
 
-    Inputs and reconstructions are (B, 1, *shape): a mel spectrogram in [0, 1] or a waveform in [-1, 1]. Labels are (B,)
-    indices into `labels`; a model without a condition takes them and does not look. Skip connections, where the network
-    has them, go past the latent: whatever starts from a window takes them along (and blends them on the way between
-    two), so that it agrees with the reconstruction; what starts from a latent alone has none.
+    Windows are (B, 1, *shape): mel spectrograms in [0, 1] or waveforms in [-1, 1]. Labels are (B,) indices into
+    `labels`; a model without a condition ignores them. Skip connections go past the latent: reconstructions and edits
+    of a window use them, windows that are decoded from a latent alone do not.
     """
 
     def __init__(
@@ -31,7 +66,7 @@ class VAE(nn.Module):
         encoder: nn.Module,
         bottleneck: Bottleneck,
         decoder: nn.Module,
-        level: WindowGain,
+        gain: WindowGain,
         condition: Condition | None = None,
         labels: tuple[str, ...] = (),
     ) -> None:
@@ -39,123 +74,151 @@ class VAE(nn.Module):
         self.encoder = encoder
         self.bottleneck = bottleneck
         self.decoder = decoder
-        self.level = level
+        self.gain = gain
         self.condition = condition
         self.labels = labels
 
     @property
     def latent_dims(self) -> int:
-        """Numbers in the latent code of a window."""
+        """Numbers in the latent of a window."""
         return self.bottleneck.latent_dims
 
     def encode(self, x: Tensor, noise: Tensor | None = None, label: Tensor | None = None) -> Code:
-        """The posterior of each window; z is drawn with `noise` (B, latent_dims), or is the mean without it."""
+        """The posterior of each window. z is drawn with `noise` (B, latent_dims), or is the posterior mean without."""
         return self._encode(x, noise, label)[0]
 
-    def decode(self, z: Tensor, label: Tensor | None = None, level: Tensor | None = None) -> Tensor:
-        """Latents (B, latent_dims) to windows; `level` is their code's, or a typical one."""
-        return self._decode(z, [], label, level)
+    def decode(self, z: Tensor, label: Tensor | None = None, gain: Tensor | None = None) -> Tensor:
+        """Windows of latents (B, latent_dims), with the given gain (B, 1, 1) or the typical one."""
+        return self._decode(z, [], label, gain)
 
     def forward(self, x: Tensor, noise: Tensor | None = None, label: Tensor | None = None) -> tuple[Tensor, Code]:
-        """Reconstruction and code."""
+        """Reconstruction and code; see `encode`."""
         code, skips = self._encode(x, noise, label)
-        return self._decode(code.z, skips, label, code.level), code
+        return self._decode(code.z, skips, label, code.gain), code
 
     def reconstruct(self, x: Tensor, label: Tensor | None = None) -> Tensor:
-        """Windows from the posterior's mean."""
+        """Reconstructions from the posterior mean."""
         y: Tensor = self(x, None, label)[0]
         return y
 
     def sample(self, number: int, generator: torch.Generator, label: Tensor | None = None) -> Tensor:
-        """`number` windows from the prior; the draw is the generator's, wherever the model is."""
-        z = self.bottleneck.prior(number, generator)
+        """`number` windows from the prior. The generator alone determines the latents, on any device."""
+        z = self.bottleneck.sample_prior(number, generator)
         return self.decode(z.to(next(self.buffers()).device), label)
 
     def interpolate(
         self, a: Tensor, b: Tensor, steps: int, mode: str = "linear", label: Tensor | None = None
     ) -> Tensor:
-        """The way from window `a` to window `b`, both (1, *shape), as (steps, 1, *shape); the ends are reconstructions.
+        """Windows (steps, 1, *shape) from the reconstruction of `a` to that of `b`, both (1, *shape).
 
         Args:
             a: the first window.
-            b: the last one.
-            steps: windows on the way, both ends among them.
-            mode: linear, or slerp along the arc between the latents; both where the prior is standard normal.
-            label: (2,) of a and b, for a model with a condition: it changes half-way.
+            b: the last window.
+            steps: number of windows, at least 2.
+            mode: see `interpolate_latents`; applied where the prior is standard normal.
+            label: (2,) labels of `a` and `b`, for a model with a condition. The label changes half-way.
 
         Raises:
-            ValueError: no such mode, or fewer than two steps.
+            ValueError: unknown mode, or fewer than two steps.
         """
         code, skips = self._encode(torch.stack((a, b)), None, label)
-        ends = self.bottleneck.whiten(code.mean)
-        z = self.bottleneck.quantise(self.bottleneck.colour(between(ends[0], ends[1], steps, mode)))
+        first, last = self.bottleneck.whiten(code.mean)
+        z = self.bottleneck.quantise(self.bottleneck.unwhiten(interpolate_latents(first, last, steps, mode)))
         share = torch.linspace(0, 1, steps, device=z.device)
 
-        def along(ends: Tensor) -> Tensor:
-            return ends[0].lerp(ends[1], share.reshape(-1, *[1] * (ends.dim() - 1)))
+        def blend(pair: Tensor) -> Tensor:
+            return pair[0].lerp(pair[1], share.reshape(-1, *[1] * (pair.dim() - 1)))
 
-        level = None if code.level is None else along(code.level)
+        gain = None if code.gain is None else blend(code.gain)
         labels = None if label is None else label[(share > 0.5).long()]
-        return self._decode(z, [along(skip) for skip in skips], labels, level)
+        return self._decode(z, [blend(skip) for skip in skips], labels, gain)
 
     def perturb(self, x: Tensor, scale: float, generator: torch.Generator, label: Tensor | None = None) -> Tensor:
-        """Windows whose latents were moved at random by `scale` times the spread of the latents over the data."""
+        """Windows whose latents get normal noise of `scale` times the latents' standard deviation over the data."""
         code, skips = self._encode(x, None, label)
         noise = torch.randn(code.mean.shape, generator=generator, device=generator.device).to(x.device)
-        moved = code.mean + scale * self.bottleneck.latent_std() * noise
-        return self._decode(self.bottleneck.quantise(moved), skips, label, code.level)
+        z = code.mean + scale * self.bottleneck.latent_std() * noise
+        return self._decode(self.bottleneck.quantise(z), skips, label, code.gain)
 
     def transfer(self, x: Tensor, source: Tensor, target: Tensor) -> Tensor:
-        """Windows encoded as of label `source` and decoded as of label `target`, both (B,).
+        """Windows encoded with the labels `source` and decoded with the labels `target`, both (B,).
 
         Raises:
             ValueError: the model has no condition.
         """
         if self.condition is None:
-            raise ValueError("this variant knows no labels: transfer needs a block `condition`")
+            raise ValueError("this variant has no labels: transfer needs a block `condition`")
         code, skips = self._encode(x, None, source)
-        return self._decode(code.mean, skips, target, code.level)
+        return self._decode(code.mean, skips, target, code.gain)
 
     def fit_condition(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
-        """Show the condition, where there is one, the train split's windows (B, 1, *shape) and their labels (B,)."""
+        """Fit the condition, if there is one, to the windows (B, 1, *shape) and labels (B,) of the train split."""
         if self.condition is not None:
-            levels = ((x, label, self.level(x)) for x, label in batches)
-            self.condition.fit((x if level is None else x / level, label) for x, label, level in levels)
+            self.condition.fit((self._scale(x)[0], label) for x, label in batches)
+
+    def _scale(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        gain = self.gain(x)
+        return (x if gain is None else x / gain), gain
 
     def _encode(self, x: Tensor, noise: Tensor | None, label: Tensor | None) -> tuple[Code, list[Tensor]]:
-        level = self.level(x)
-        x = x if level is None else x / level
+        x, gain = self._scale(x)
         x = x if self.condition is None else self.condition.before_encoder(x, label)
         features, *skips = self.encoder(x)
         features = features if self.condition is None else self.condition.after_encoder(features, label)
-        return replace(self.bottleneck.encode(features, noise), level=level), skips
+        return replace(self.bottleneck.encode(features, noise), gain=gain), skips
 
-    def _decode(self, z: Tensor, skips: list[Tensor], label: Tensor | None, level: Tensor | None) -> Tensor:
+    def _decode(self, z: Tensor, skips: list[Tensor], label: Tensor | None, gain: Tensor | None) -> Tensor:
         features = self.bottleneck.decode(z)
         features = features if self.condition is None else self.condition.before_decoder(features, label)
         y: Tensor = self.decoder([features, *skips])
         y = y if self.condition is None else self.condition.after_decoder(y, label)
-        return self.level.undo(y, level)
+        return self.gain.undo(y, gain)
 
 
 def build(description: dict[str, Any]) -> VAE:
-    """A new model from its description, as config.json holds it.
+    """A new model from its description, which is what config.json holds.
 
     Args:
-        description: network, bottleneck, scaling, condition and labels (the last three may be left out), and what
-            `Signal.of` takes: kind, shape, stats and representation.
+        description: network, bottleneck, the optional scaling, condition and labels, and the keys that
+            `Signal.from_description` reads.
     """
     network = TypeAdapter(NetworkConfig).validate_python(description["network"])
-    bottleneck = TypeAdapter(BottleneckConfig).validate_python(description["bottleneck"])
-    chosen = description.get("condition")
-    signal = Signal.of(description)
-    level = WindowGain(description.get("scaling", "none"), signal)
+    bottleneck_config = TypeAdapter(BottleneckConfig).validate_python(description["bottleneck"])
+    gain = WindowGain(description.get("scaling", "none"), Signal.from_description(description))
     labels = tuple(description.get("labels", ()))
+    # The order of these constructors decides which random numbers each part gets.
     encoder_class, decoder_class = NETWORKS[network.type]
-    encoder = encoder_class(network, level.signal)
-    features: tuple[int, ...] = encoder.shape  # type: ignore[assignment]
-    middle = BOTTLENECKS[bottleneck.type](bottleneck, features)
+    encoder = encoder_class(network, gain.signal)
+    shape: tuple[int, ...] = encoder.shape  # type: ignore[assignment]
+    bottleneck = BOTTLENECKS[bottleneck_config.type](bottleneck_config, shape)
     condition = None
-    if chosen is not None:
-        condition = Condition(ConditionConfig.model_validate(chosen), level.signal, features, len(labels))
-    return VAE(encoder, middle, decoder_class(network, level.signal), level, condition, labels)
+    if description.get("condition") is not None:
+        config = ConditionConfig.model_validate(description["condition"])
+        condition = Condition(config, gain.signal, shape, len(labels))
+    return VAE(encoder, bottleneck, decoder_class(network, gain.signal), gain, condition, labels)
+
+
+def interpolate_latents(a: Tensor, b: Tensor, steps: int, mode: str) -> Tensor:
+    """(steps, D) latents from `a` (D,) to `b` (D,), both included.
+
+    Args:
+        a: the first latent.
+        b: the last latent.
+        steps: at least 2.
+        mode: "linear", or "slerp": along the arc, while the length changes linearly from |a| to |b| (Shoemake 1985). If
+            there is no unique arc (`a` and `b` are parallel, or one is zero), slerp is linear.
+
+    Raises:
+        ValueError: unknown mode, or fewer than two steps.
+    """
+    if mode not in ("linear", "slerp") or steps < 2:
+        raise ValueError(f"interpolation takes linear or slerp and at least 2 steps, not {mode} and {steps}")
+    share = torch.linspace(0, 1, steps, device=a.device, dtype=a.dtype)[:, None]
+    lengths = a.norm(), b.norm()
+    cosine = (a @ b / (lengths[0] * lengths[1]).clamp_min(1e-12)).clamp(-1, 1)
+    if mode == "linear" or cosine.abs() > 1 - 1e-6 or min(lengths) < 1e-6:
+        return a + share * (b - a)
+    angle = torch.arccos(cosine)
+    length = lengths[0] + share * (lengths[1] - lengths[0])
+    direction = ((1 - share) * angle).sin() * a / lengths[0] + (share * angle).sin() * b / lengths[1]
+    return length * direction / angle.sin()

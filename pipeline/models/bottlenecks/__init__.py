@@ -1,4 +1,4 @@
-"""What stands between encoder and decoder: name -> class, built from (config, shape of the features)."""
+"""Bottlenecks stand between encoder and decoder. The class of each type, built from (config, shape of the features)."""
 
 from collections.abc import Callable
 

@@ -1,12 +1,13 @@
-"""The contract of a bottleneck."""
+"""The base class of bottlenecks, and the code that they produce."""
 
 from abc import abstractmethod
 from dataclasses import dataclass, field
+from math import prod
 
 import torch
 from torch import Tensor, nn
 
-DRAWS = 1000  # from a learned prior, to estimate its standard deviation
+PRIOR_STD_SAMPLES = 1000  # from a learned prior, to estimate its standard deviation
 
 
 @dataclass(frozen=True)
@@ -14,17 +15,16 @@ class Code:
     """A batch of windows in latent space.
 
     Attributes:
-        z: (B, latent_dims), what the decoder gets.
-        mean: (B, latent_dims), the latent that stands for the window when nothing is drawn.
-        std: (B, latent_dims) of a Gaussian posterior; None where the posterior is a point.
-        prior_mean: (B, latent_dims) of a Gaussian prior; None where it is not one.
+        z: (B, latent_dims), the input of the decoder.
+        mean: (B, latent_dims), the posterior mean.
+        std: (B, latent_dims) of a Gaussian posterior; None if the posterior is a point.
+        prior_mean: (B, latent_dims) of a Gaussian prior; None if the bottleneck itself computes the KL.
         prior_std: likewise.
-        rate: (B, units) nats that the code costs under the prior, where the bottleneck alone knows them: the codes of a
-            quantiser, or log q(z|x) - log p(z) under a prior that is no Gaussian. The losses take it as the KL.
-        sizes: of the levels of a hierarchy, in the order in which they stand in the latent; empty without one.
-        indices: (B, positions) of codes in the codebook; None where there is none.
-        penalties: scalars that the loss block weighs by name, such as "commitment".
-        level: (B, 1, 1) by which the waveform was divided, and its reconstruction is multiplied; None without scaling.
+        kl: (B, units) nats, if the bottleneck itself computes the KL: codes of a quantiser, or a learned prior.
+        level_sizes: latent dimensions of each level of a hierarchy, in their order; empty without one.
+        indices: (B, positions) of the codes in the codebook; None without one.
+        penalties: scalars that the loss block weights by name, such as "commitment".
+        gain: (B, 1, 1) by which the waveform was divided; None without scaling.
     """
 
     z: Tensor
@@ -32,29 +32,37 @@ class Code:
     std: Tensor | None = None
     prior_mean: Tensor | None = None
     prior_std: Tensor | None = None
-    rate: Tensor | None = None
-    sizes: tuple[int, ...] = ()
+    kl: Tensor | None = None
+    level_sizes: tuple[int, ...] = ()
     indices: Tensor | None = None
     penalties: dict[str, Tensor] = field(default_factory=dict)
-    level: Tensor | None = None
+    gain: Tensor | None = None
 
 
 class Bottleneck(nn.Module):
-    """From the encoder's features to a latent code, and from a latent to the decoder's features.
+    """Turns the encoder's features into a latent code, and a latent into features for the decoder.
 
-    It owns the layers on both of its sides, so that any bottleneck fits between any encoder and decoder. It is built
-    from (config, shape of the features without the batch).
+    It owns the layers on both of its sides, so any bottleneck fits between any encoder and decoder. A new one needs a
+    config class in `models/config.py` (a member of `BottleneckConfig`), an entry in `BOTTLENECKS`, and this class:
+
+        class Point(Bottleneck):
+            def __init__(self, config: PointConfig, shape: tuple[int, ...]) -> None:
+                super().__init__()
+                self.shape, self.latent_dims = shape, prod(shape)
+            def encode(self, features, noise=None): return Code(features.flatten(1), features.flatten(1))
+            def decode(self, z): return z.reshape(-1, *self.shape)
+            def sample_prior(self, number, generator): return standard_normal(number, self.latent_dims, generator)
 
     Attributes:
-        latent_dims: numbers in the latent code of a window.
-        levels: name and size of the parts of the latent, where it has several, in their order.
-        codebook: number of codes; None where nothing is quantised.
-        baseline: fitted in closed form, as a reference for the others: it has no KL, and no sign of collapse applies.
+        latent_dims: numbers in the latent of a window.
+        levels: name and latent dimensions of each level of a hierarchy, in their order; empty without one.
+        codebook_size: number of codes; None without a codebook.
+        baseline: whether it is fitted in closed form. A baseline has no KL and is never flagged as collapsed.
     """
 
     latent_dims: int
     levels: dict[str, int]
-    codebook: int | None = None
+    codebook_size: int | None = None
     baseline: bool = False
 
     def __init__(self) -> None:
@@ -63,45 +71,50 @@ class Bottleneck(nn.Module):
 
     @abstractmethod
     def encode(self, features: Tensor, noise: Tensor | None = None) -> Code:
-        """Features (B, *shape) to a code.
+        """The code of features (B, *shape).
 
         Args:
-            features: (B, *shape) from the encoder.
-            noise: (B, latent_dims) standard normal, to draw z from the posterior; without it z is its mean. A
-                posterior that is a point ignores it.
+            features: from the encoder.
+            noise: (B, latent_dims) standard normal, to draw z from the posterior. Without it z is the posterior mean. A
+                point posterior ignores it.
         """
 
     @abstractmethod
     def decode(self, z: Tensor) -> Tensor:
-        """Latents (B, latent_dims) to features (B, *shape) for the decoder."""
+        """Features (B, *shape) for the decoder, from latents (B, latent_dims)."""
 
     @abstractmethod
-    def prior(self, number: int, generator: torch.Generator) -> Tensor:
-        """`number` latents (number, latent_dims) drawn from the prior, on the generator's device."""
+    def sample_prior(self, number: int, generator: torch.Generator) -> Tensor:
+        """Latents (number, latent_dims) from the prior, on the generator's device."""
 
     def quantise(self, z: Tensor) -> Tensor:
-        """The nearest latents that the prior can give; z itself, unless it is quantised."""
+        """The nearest latents that consist of codes; z itself without a codebook."""
         return z
 
     def whiten(self, z: Tensor) -> Tensor:
-        """Latents (B, latent_dims) in coordinates in which the prior is standard normal, as far as it is a Gaussian."""
+        """Latents (B, latent_dims) in coordinates in which a Gaussian prior is standard normal."""
         return z
 
-    def colour(self, u: Tensor) -> Tensor:
-        """Back from `whiten`'s coordinates."""
+    def unwhiten(self, u: Tensor) -> Tensor:
+        """The inverse of `whiten`."""
         return u
 
     def latent_std(self) -> Tensor:
-        """Standard deviation of the latents over the data, (latent_dims,) or a scalar: what a perturbation scales."""
+        """Standard deviation of the latents over the data, (latent_dims,) or a scalar."""
         return torch.ones(())
 
     @torch.no_grad()
     def prior_std(self) -> Tensor:
-        """(latent_dims,) standard deviation of draws from the prior: the spread where a prior is learned."""
-        drawn = self.prior(DRAWS, torch.Generator().manual_seed(0))
-        return drawn.std(0).to(next(self.parameters()).device)
+        """(latent_dims,) standard deviation of samples from the prior."""
+        z = self.sample_prior(PRIOR_STD_SAMPLES, torch.Generator().manual_seed(0))
+        return z.std(0).to(next(self.parameters()).device)
 
 
-def normal(number: int, dims: int, generator: torch.Generator) -> Tensor:
+def layout_shape(layout: str, shape: tuple[int, ...]) -> tuple[int, int]:
+    """(channels, positions) to which a layout flattens features of `shape`: vector has one position per window."""
+    return (prod(shape), 1) if layout == "vector" else (shape[0], prod(shape[1:]))
+
+
+def standard_normal(number: int, dims: int, generator: torch.Generator) -> Tensor:
     """(number, dims) standard normal numbers on the generator's device."""
     return torch.randn(number, dims, generator=generator, device=generator.device)

@@ -1,4 +1,4 @@
-"""Finite scalar quantisation: a grid that is not learnt and so cannot collapse."""
+"""Finite scalar quantisation: codes on a fixed grid, so the codebook cannot collapse."""
 
 from math import prod
 
@@ -9,14 +9,14 @@ from pipeline.models.config import FSQConfig
 
 
 class FSQ(Quantised):
-    """Each number of a position bounded and rounded to one of a few levels (Mentzer et al. 2023, arXiv 2309.15505).
+    """Each number of a vector is bounded and rounded to one of a few levels (Mentzer et al. 2023, arXiv 2309.15505).
 
-    Codes lie in [-1, 1]; there are as many as the product of the levels.
+    Codes lie in [-1, 1]. The codebook size is the product of the levels.
     """
 
     def __init__(self, config: FSQConfig, shape: tuple[int, ...]) -> None:
         super().__init__(len(config.levels), prod(config.levels), config.prior_width, shape)
-        # Imported here: it takes two seconds, which no other bottleneck needs.
+        # This import takes two seconds, and only quantisers need it.
         from vector_quantize_pytorch import finite_scalar_quantization
 
         self.quantiser = finite_scalar_quantization.FSQ(config.levels)

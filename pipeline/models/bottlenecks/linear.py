@@ -1,21 +1,21 @@
-"""Principal components: the best linear code of a given size, and at size 0 the train mean."""
+"""Principal components (PCA, Pearson 1901): the baselines `pca` and, with no components, `mean`."""
 
 from math import prod
 
 import torch
 from torch import Tensor
 
-from pipeline.models.bottlenecks.base import Bottleneck, Code, normal
+from pipeline.models.bottlenecks.base import Bottleneck, Code, standard_normal
 from pipeline.models.config import LinearConfig
 
 
 class Linear(Bottleneck):
-    """The features' coordinates on orthonormal components, the widest first (PCA, Pearson 1901).
+    """Coordinates of the features on orthonormal components, in order of decreasing variance.
 
-    What it draws from is one Gaussian for each coordinate, with the variance over the train windows.
+    The prior is an independent Gaussian per coordinate, with its variance over the train windows.
 
     Args:
-        config: its `latent` says how many components; at null it has none until they are set.
+        config: `latent` is the number of components; null starts with none, until `set_components`.
         shape: of the features, without the batch.
     """
 
@@ -27,15 +27,15 @@ class Linear(Bottleneck):
     def __init__(self, config: LinearConfig, shape: tuple[int, ...]) -> None:
         super().__init__()
         self.shape = shape
-        self.limit = config.latent
+        self.max_components = config.latent
         number, values = config.latent or 0, prod(shape)
         self.register_buffer("mean", torch.zeros(values))
         self.register_buffer("components", torch.zeros(number, values))
         self.register_buffer("std", torch.zeros(number))
         self.latent_dims = number
 
-    def set(self, mean: Tensor, components: Tensor, std: Tensor) -> None:
-        """Take over a fit: mean (values,), orthonormal components (K, values), std (K,) of their coordinates."""
+    def set_components(self, mean: Tensor, components: Tensor, std: Tensor) -> None:
+        """Set the fit: mean (values,), orthonormal components (K, values), std (K,) of the coordinates."""
         self.mean, self.components, self.std = mean, components, std
         self.latent_dims = len(components)
 
@@ -48,9 +48,9 @@ class Linear(Bottleneck):
         """See `Bottleneck.decode`."""
         return (self.mean + z @ self.components).reshape(-1, *self.shape)
 
-    def prior(self, number: int, generator: torch.Generator) -> Tensor:
-        """See `Bottleneck.prior`."""
-        return normal(number, self.latent_dims, generator) * self.std.to(generator.device)
+    def sample_prior(self, number: int, generator: torch.Generator) -> Tensor:
+        """See `Bottleneck.sample_prior`."""
+        return standard_normal(number, self.latent_dims, generator) * self.std.to(generator.device)
 
     def latent_std(self) -> Tensor:
         """See `Bottleneck.latent_std`."""

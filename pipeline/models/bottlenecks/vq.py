@@ -1,6 +1,5 @@
-"""Vector quantisation with a learnt codebook."""
+"""Vector quantisation with a learned codebook."""
 
-from collections.abc import Callable
 from math import log
 
 import torch
@@ -11,33 +10,32 @@ from pipeline.core import distributed
 from pipeline.models.bottlenecks.quantised import Quantised
 from pipeline.models.config import VQConfig
 
-DECAY = 0.99  # of the moving averages that the codes are
-# Uses in a batch, averaged, below which a code is moved onto one of the batch's encodings: two, or where there are few
-# encodings to a code, a quarter of what each would get if all were used evenly.
-DEAD, DEAD_SHARE = 2.0, 0.25
-BATCHES = 10  # the first ones, over which k-means sets the codes
+DECAY = 0.99  # of the moving averages that are the codes
+KMEANS_BATCHES = 10  # the first batches of a training, on which k-means sets the codes
+# A code is unused if its average count per batch is below MIN_COUNT; with few encodings per code, if it is below
+# MIN_COUNT_SHARE of an even share of the encodings.
+MIN_COUNT, MIN_COUNT_SHARE = 2.0, 0.25
 
 
 class VQ(Quantised):
-    """The nearest of `codes` learnt directions in few dimensions (ViT-VQGAN, arXiv 2110.04627).
+    """Replaces each vector by the code in the nearest direction, in few dimensions (ViT-VQGAN, arXiv 2110.04627).
 
-    Codes and encodings are of length 1. The first batches of a training set the codes by k-means over all encodings
-    that were seen until then; after that each code is a moving average of what it stands for, one that falls out of use
-    is moved onto an encoding (Jukebox, arXiv 2005.00341), and the gradient is rotated from code to encoding (arXiv
-    2410.06424). Evaluation changes nothing.
+    Codes and encodings have length 1. In the first batches of a training, k-means over all encodings so far sets the
+    codes. Then each code is a moving average of its encodings, and an unused code is moved onto an encoding (Jukebox,
+    arXiv 2005.00341). The gradient is rotated from code to encoding (arXiv 2410.06424). Evaluation changes nothing.
 
-    The batch is the global one: with torch's own generators in the same state on all ranks, the codes are those of one
-    rank, and the same on all. Encodings that wait for the next k-means are part of the `state_dict`.
+    Ranks update the codebook with the global batch: if torch's generators have the same state on all ranks, the codes
+    are those of a single rank. Encodings that the next k-means needs are part of the `state_dict`.
 
-    Penalties: commitment, the squared distance of an encoding to its code; usage, see `unevenness`; and, for their
-    scale, encoding_variance.
+    Penalties: commitment, the squared distance of an encoding to its code; usage, see `usage_penalty`; and
+    encoding_variance, the scale of both.
     """
 
     gathered: Tensor
 
     def __init__(self, config: VQConfig, shape: tuple[int, ...]) -> None:
         super().__init__(config.dim, config.codes, config.prior_width, shape)
-        # Imported here: it takes two seconds, which no other bottleneck needs.
+        # This import takes two seconds, and only quantisers need it.
         from vector_quantize_pytorch import VectorQuantize
         from vector_quantize_pytorch.vector_quantize_pytorch import noop
 
@@ -47,21 +45,21 @@ class VQ(Quantised):
             decay=DECAY,
             use_cosine_sim=True,
             rotation_trick=True,
-            commitment_weight=0.0,  # weighed by the loss block
-            sync_codebook=False,  # it is given the global batch
+            commitment_weight=0.0,  # the loss block weights it
+            sync_codebook=False,  # it gets the global batch
         )
-        # The library's own k-means is not used, but asks the device at every step whether it is due.
+        # The library's own k-means is not used, but would wait for the device at every step.
         self.quantiser._codebook.init_embed_ = noop
         self.register_buffer("gathered", torch.zeros((), dtype=torch.long))
-        self.batches = 0  # what `gathered` holds, without asking the device
+        self.batches = 0  # the value of `gathered`, readable without waiting for the device
         self.encodings: list[Tensor] = []  # of the first batches
 
     def get_extra_state(self) -> Tensor:
-        """(vectors, dim) encodings of the first batches, as long as k-means needs them."""
+        """(vectors, dim) encodings of the first batches, while k-means needs them."""
         return torch.cat([self.codes()[:0], *self.encodings])
 
     def set_extra_state(self, state: Tensor) -> None:
-        """See `get_extra_state`; called when the buffers are loaded."""
+        """See `get_extra_state`. Torch calls this after it has loaded the buffers."""
         self.encodings = [state.to(self.codes())] if len(state) else []
         self.batches = int(self.gathered)
 
@@ -70,35 +68,33 @@ class VQ(Quantised):
         codes: Tensor = self.quantiser.codebook
         return codes
 
-    # What counts batches and moves codes would be compiled anew at each of the first steps. torch.compiler.disable does
-    # the same, but imports the compiler at once, for every program that imports a model.
+    # Not compiled: counting batches and moving codes would recompile it at each of the first steps. The public
+    # torch.compiler.disable does the same, but imports the compiler in every program that imports a model.
     @torch._disable_dynamo  # type: ignore[attr-defined]
     def look_up(self, vectors: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """See `Quantised.look_up`."""
         encodings = functional.normalize(vectors, dim=-1)
-        seen = encodings.detach()
-        if self.training:  # in evaluation a rank has batches of its own
-            seen = distributed.global_batch(seen)
-            if self.batches < BATCHES:
-                self._cluster(seen.flatten(0, 1))
+        detached = encodings.detach()
+        if self.training:  # in evaluation each rank has its own batches
+            detached = distributed.global_batch(detached)
+            if self.batches < KMEANS_BATCHES:
+                self._run_kmeans(detached.flatten(0, 1))
         quantised, indices, _ = self.quantiser(encodings, freeze_codebook=True)
         if self.training:
-            self._follow(seen, distributed.global_batch(indices))
+            self._update_codes(detached, distributed.global_batch(indices))
         penalties = {
             "commitment": (encodings - quantised.detach()).square().sum(-1).mean(),
-            "usage": unevenness(
-                encodings.flatten(0, 1), self.codes(), distributed.all_reduce_mean if self.training else _own
-            ),
-            "encoding_variance": seen.flatten(0, 1).var(0, correction=0).sum(),
+            "usage": usage_penalty(encodings.flatten(0, 1), self.codes(), over_ranks=self.training),
+            "encoding_variance": detached.flatten(0, 1).var(0, correction=0).sum(),
         }
         return quantised, indices, penalties
 
     @torch.no_grad()
-    def _cluster(self, encodings: Tensor) -> None:
-        """Set the codes to the k-means of these (vectors, dim) and all earlier ones."""
+    def _run_kmeans(self, encodings: Tensor) -> None:
+        """Set the codes by k-means over these encodings (vectors, dim) and all earlier ones."""
         from vector_quantize_pytorch.vector_quantize_pytorch import kmeans
 
-        self.encodings.append(torch.nan_to_num(encodings, 0.0, 0.0, 0.0))  # a broken step must not spoil the others
+        self.encodings.append(torch.nan_to_num(encodings, 0.0, 0.0, 0.0))  # a step with NaN must not spoil the others
         self.gathered += 1
         self.batches += 1
         means, sizes = kmeans(torch.cat(self.encodings)[None], len(self.codes()), use_cosine_sim=True)
@@ -106,54 +102,52 @@ class VQ(Quantised):
         book.embed.copy_(means)
         book.cluster_size.copy_(sizes / self.batches)  # per batch
         book.embed_avg.copy_(means * book.cluster_size[..., None])
-        self._agree()
-        if self.batches == BATCHES:
+        self._broadcast_codes()
+        if self.batches == KMEANS_BATCHES:
             self.encodings = []
 
     @torch.no_grad()
-    def _follow(self, encodings: Tensor, indices: Tensor) -> None:
-        """Move each code towards what it stood for, and one out of use onto an encoding.
+    def _update_codes(self, encodings: Tensor, indices: Tensor) -> None:
+        """Move each code towards its encodings, and each unused code onto a random encoding.
 
         Args:
             encodings: (B, positions, dim) of the global batch.
             indices: (B, positions) of their codes.
         """
         self.quantiser.update_indices(encodings, indices)
-        # The library's own way to move codes asks the device which, and lets it wait.
+        # The library also replaces unused codes, but waits for the device to do so.
         book, encodings = self.quantiser._codebook, encodings.flatten(0, 1)
-        number, least = len(encodings), min(DEAD, DEAD_SHARE * len(encodings) / len(self.codes()))
-        unused = book.cluster_size < least  # (1, codes)
-        place = unused.cumsum(1) - 1  # of an unused code among them: each gets another encoding
-        moved = unused & (place < number)
-        drawn = encodings[torch.randperm(number, device=encodings.device)[place.clamp(0, number - 1)]]
+        number = len(encodings)
+        unused = book.cluster_size < min(MIN_COUNT, MIN_COUNT_SHARE * number / len(self.codes()))  # (1, codes)
+        rank = unused.cumsum(1) - 1  # of an unused code among the unused ones: each gets another encoding
+        moved = unused & (rank < number)
+        drawn = encodings[torch.randperm(number, device=encodings.device)[rank.clamp(0, number - 1)]]
         book.embed.copy_(torch.where(moved[..., None], drawn, book.embed))
-        book.embed_avg.copy_(torch.where(moved[..., None], DEAD * drawn, book.embed_avg))
-        book.cluster_size.masked_fill_(moved, DEAD)
-        self._agree()
+        book.embed_avg.copy_(torch.where(moved[..., None], MIN_COUNT * drawn, book.embed_avg))
+        book.cluster_size.masked_fill_(moved, MIN_COUNT)
+        self._broadcast_codes()
 
-    def _agree(self) -> None:
-        """The same codes on all ranks: sums in another order of the same numbers would let them drift apart."""
+    def _broadcast_codes(self) -> None:
+        """Make the codes equal on all ranks: sums in a different order differ in the last bit and drift apart."""
         book = self.quantiser._codebook
         distributed.broadcast_(book.embed, book.embed_avg, book.cluster_size)
 
 
-def _own(x: Tensor) -> Tensor:
-    return x
+def usage_penalty(encodings: Tensor, codes: Tensor, over_ranks: bool = False) -> Tensor:
+    """How unevenly a batch uses the codes: 0 if all are used equally, 1 if a single code is used.
 
-
-def unevenness(encodings: Tensor, codes: Tensor, mean: Callable[[Tensor], Tensor] = _own) -> Tensor:
-    """How unevenly a batch uses the codes: 0 when each is used as much, 1 when one of them is used alone.
-
-    1 - H/log K of the mean of soft assignments, those of a mixture of Gaussians about the codes whose variance is the
-    encodings' mean squared distance to their codes.
+    It is 1 - H / log K, where H is the entropy of the mean soft assignment. The soft assignment is that of a mixture of
+    Gaussians around the codes, with the variance of the encodings around their nearest codes.
 
     Args:
         encodings: (vectors, dim) of length 1.
-        codes: (codes, dim) likewise.
-        mean: over ranks, of a local mean.
+        codes: (codes, dim) of length 1.
+        over_ranks: whether means are taken over the batches of all ranks.
     """
     squared = 2 - 2 * encodings @ codes.T
-    variance = mean(squared.detach().amin(1).mean()).clamp_min(1e-6)
-    share = mean((-0.5 * squared / variance).softmax(1).mean(0))
-    entropy = torch.special.entr(share.clamp_min(1e-9)).sum()  # its slope at 0 is infinite
+    variance = squared.detach().amin(1).mean()
+    variance = (distributed.all_reduce_mean(variance) if over_ranks else variance).clamp_min(1e-6)
+    assignment = (-0.5 * squared / variance).softmax(1).mean(0)
+    assignment = distributed.all_reduce_mean(assignment) if over_ranks else assignment
+    entropy = torch.special.entr(assignment.clamp_min(1e-9)).sum()  # the slope at 0 is infinite
     return 1 - entropy / log(len(codes))

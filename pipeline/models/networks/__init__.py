@@ -1,7 +1,20 @@
-"""Encoders and decoders: name -> (encoder class, decoder class), both built from (config, signal).
+"""Networks: the encoder and decoder class of each type, both built from (config, signal).
 
-An encoder has a `shape` (of its features, without the batch) and turns (B, 1, *window) into a list: its features, and
-after them whatever else the decoder is given past the latent. A decoder takes such a list, or the features alone.
+An encoder turns windows (B, 1, *shape) into a list: its features (B, *self.shape), then any skip connections. A decoder
+turns such a list into windows. A new network needs a config class in `models/config.py` (a member of `NetworkConfig`),
+an entry in `NETWORKS`, and two classes:
+
+    class DenseEncoder(nn.Module):
+        def __init__(self, config: DenseConfig, signal: Signal) -> None:
+            super().__init__()
+            self.shape, self.layer = (config.width, 1), nn.Linear(signal.size, config.width)
+        def forward(self, x): return [self.layer(x.flatten(1)).unsqueeze(2)]
+
+    class DenseDecoder(nn.Module):
+        def __init__(self, config: DenseConfig, signal: Signal) -> None:
+            super().__init__()
+            self.window, self.layer = signal.shape, nn.Linear(config.width, signal.size)
+        def forward(self, inputs): return self.layer(inputs[0].flatten(1)).reshape(-1, 1, *self.window)
 """
 
 from torch import nn

@@ -1,7 +1,7 @@
 """Strided 1-D convolutions over a waveform with dilated residual units.
 
-After systems C and E of docs/variants.md; units with dilations 1, 3 and 9, Snake and weight norm as in the Descript
-Audio Codec (Kumar et al. 2023, arXiv 2306.06546). Nothing is normalised by its own statistics, so loudness survives.
+After systems C and E of docs/variants.md. Units with dilations 1, 3 and 9, Snake and weight norm are as in the Descript
+Audio Codec (Kumar et al. 2023, arXiv 2306.06546). No norm uses the window's own statistics, so loudness is preserved.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ DILATIONS = (1, 3, 9)
 
 
 class Snake(nn.Module):
-    """x + sin(a x)^2 / a, with an a > 0 of its own for each channel (Ziyin et al. 2020, arXiv 2006.08195)."""
+    """x + sin(a x)^2 / a, with a learned a > 0 per channel (Ziyin et al. 2020, arXiv 2006.08195)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ def _units(config: Conv1dConfig) -> Callable[[int], list[nn.Module]]:
 
 
 class Conv1dEncoder(Strided1dEncoder):
-    """Three dilated units a stage; with global pooling features of (channels, 1), their means over time."""
+    """Three dilated units per stage. Global pooling averages the features over time, to (channels, 1)."""
 
     def __init__(self, config: Conv1dConfig, signal: Signal) -> None:
         super().__init__(config, signal, _units(config), _wrap(config))
@@ -80,7 +80,7 @@ class Conv1dEncoder(Strided1dEncoder):
 
 
 class Conv1dDecoder(Strided1dDecoder):
-    """The mirror image; after global pooling a linear layer makes features of every position again."""
+    """The mirror image of the encoder. After global pooling, a linear layer expands the features to all positions."""
 
     def __init__(self, config: Conv1dConfig, signal: Signal) -> None:
         super().__init__(config, signal, _units(config), ACTIVATIONS[config.activation], _wrap(config))

@@ -1,7 +1,7 @@
 """Strided 2-D convolutions over a mel spectrogram.
 
-After system D of docs/variants.md: a stage halves bands and frames and is followed by a norm; here with SiLU (or
-system A's GELU), and with the input standardised per band.
+After system D of docs/variants.md: each stage halves bands and frames and has a norm. Here the activation is SiLU (or
+GELU as in system A), and the input is standardised per band.
 """
 
 import itertools
@@ -17,54 +17,54 @@ NORMS: dict[str, type[nn.Module]] = {"batch": BatchNorm2d, "instance": nn.Instan
 ACTIVATIONS: dict[str, type[nn.Module]] = {"silu": nn.SiLU, "gelu": nn.GELU}
 
 
-def _grid(config: Conv2dConfig, shape: tuple[int, ...]) -> list[tuple[int, int]]:
+def _grid_sizes(config: Conv2dConfig, shape: tuple[int, ...]) -> list[tuple[int, int]]:
+    """(bands, frames) of the input and after each stage."""
     bands, frames = (shrink(size, config.strides) for size in shape)
     return list(zip(bands, frames, strict=True))
 
 
+def _stage(convolution: nn.Module, channels: int, config: Conv2dConfig) -> nn.Sequential:
+    return nn.Sequential(convolution, NORMS[config.norm](channels), ACTIVATIONS[config.activation]())
+
+
 class Conv2dEncoder(nn.Module):
-    """(B, 1, bands, frames) in [0, 1] to features of `self.shape` = (channels, bands', frames')."""
+    """Mels (B, 1, bands, frames) to features of `self.shape` = (channels, bands', frames')."""
 
     def __init__(self, config: Conv2dConfig, signal: Signal) -> None:
         super().__init__()
         self.standardise = Standardise(signal)
         self.skip = config.skip
-        self.stages = nn.ModuleList()
-        width = 1
-        for channels in config.channels:
-            convolution = nn.Conv2d(width, channels, 3, stride=2, padding=1, bias=config.norm == "none")
-            self.stages.append(
-                nn.Sequential(convolution, NORMS[config.norm](channels), ACTIVATIONS[config.activation]())
-            )
-            width = channels
-        self.shape = (width, *_grid(config, signal.shape)[-1])
+        bias = config.norm == "none"
+        self.stages = nn.ModuleList(
+            _stage(nn.Conv2d(width, channels, 3, stride=2, padding=1, bias=bias), channels, config)
+            for width, channels in itertools.pairwise([1, *config.channels])
+        )
+        self.shape = (config.channels[-1], *_grid_sizes(config, signal.shape)[-1])
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Features of (B, *self.shape); with skips also what each earlier stage gave, the deepest first."""
+        """Features (B, *self.shape); with skips also the output of each earlier stage, the deepest first."""
         x = self.standardise(x)
         outputs = [x := stage(x) for stage in self.stages]
         return outputs[::-1] if self.skip else outputs[-1:]
 
 
 class Conv2dDecoder(nn.Module):
-    """The mirror image: features of (B, channels, bands', frames') to (B, 1, bands, frames)."""
+    """The mirror image of the encoder."""
 
     def __init__(self, config: Conv2dConfig, signal: Signal) -> None:
         super().__init__()
-        self.sizes = _grid(config, signal.shape)[-2::-1]
+        self.sizes = _grid_sizes(config, signal.shape)[-2::-1]
         widths = [*config.channels[::-1], 1]
         self.stages = nn.ModuleList()
         for i, (width, channels) in enumerate(itertools.pairwise(widths)):
             last = i == len(widths) - 2
             up = nn.ConvTranspose2d(width, channels, 4, stride=2, padding=1, bias=last or config.norm == "none")
-            self.stages.append(
-                up if last else nn.Sequential(up, NORMS[config.norm](channels), ACTIVATIONS[config.activation]())
-            )
+            self.stages.append(up if last else _stage(up, channels, config))
         self.skips = nn.ModuleList(nn.Conv2d(c, c, 1) for c in widths[1:-1] if config.skip)
         self.head = Head(config.head, signal)
 
     def forward(self, inputs: list[Tensor]) -> Tensor:
-        """Reconstruction on the data's scale, of the features and, where there are any, the encoder's skips."""
+        """Reconstruction (B, 1, bands, frames) on the scale of the data, from the features and any skips."""
         x, *skips = inputs
         for i, (stage, (bands, frames)) in enumerate(zip(self.stages, self.sizes, strict=True)):
             x = stage(x)[..., :bands, :frames]  # an odd size comes back one too long

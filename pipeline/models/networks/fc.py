@@ -1,7 +1,7 @@
-"""Fully connected layers over a window, or over one frame of it after the other.
+"""Fully connected layers over a window, or over each frame of it with shared weights.
 
-After the deep VAE of system E and the simple one of system C (docs/variants.md). A hidden layer after the first is
-added to what it gets, normalised on the way in alone: so fifteen of them train, and loudness survives.
+After the deep VAE of system E and the simple VAE of system C (docs/variants.md). Each hidden layer after the first is a
+residual branch with its own norm, so that fifteen layers train and the loudness of a window is preserved.
 """
 
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ from pipeline.models.networks.heads import Head, Standardise
 from pipeline.models.signal import Signal
 
 
-class Hidden(nn.Module):
+class HiddenLayer(nn.Module):
     """x + act(linear(norm(x)))."""
 
     def __init__(self, width: int) -> None:
@@ -25,20 +25,20 @@ class Hidden(nn.Module):
         return y
 
 
-class _Side(nn.Module):
-    """What encoder and decoder share: how a window is cut into frames along time."""
+class _Frames(nn.Module):
+    """Shared by encoder and decoder: the frames of a window along time, and the hidden layers."""
 
     def __init__(self, config: FullyConnectedConfig, signal: Signal) -> None:
         super().__init__()
         self.length = signal.shape[-1]
         self.frame = config.frame or self.length
         self.positions = shrink(self.length, [self.frame])[-1]
-        self.rows = signal.values // self.length  # of a mel; one of a waveform
-        self.hidden = nn.Sequential(nn.GELU(), *(Hidden(config.width) for _ in range(config.layers - 1)))
+        self.rows = signal.size // self.length  # bands of a mel; 1 for a waveform
+        self.hidden = nn.Sequential(nn.GELU(), *(HiddenLayer(config.width) for _ in range(config.layers - 1)))
 
 
-class FullyConnectedEncoder(_Side):
-    """(B, 1, *window) to features of `self.shape` = (width, frames)."""
+class FullyConnectedEncoder(_Frames):
+    """Windows (B, 1, *window) to features of `self.shape` = (width, frames)."""
 
     def __init__(self, config: FullyConnectedConfig, signal: Signal) -> None:
         super().__init__(config, signal)
@@ -47,14 +47,14 @@ class FullyConnectedEncoder(_Side):
         self.first = nn.Linear(self.rows * self.frame, config.width)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Features of (B, *self.shape)."""
+        """Features (B, *self.shape)."""
         x = functional.pad(self.standardise(x), (0, self.positions * self.frame - self.length))
         frames = x.reshape(len(x), self.rows, self.positions, self.frame).transpose(1, 2).flatten(2)
         return [self.hidden(self.first(frames)).transpose(1, 2)]
 
 
-class FullyConnectedDecoder(_Side):
-    """The mirror image: features of (B, width, frames), the first layer of which is the bottleneck's last."""
+class FullyConnectedDecoder(_Frames):
+    """The mirror image of the encoder. The last layer of the bottleneck is its first layer."""
 
     def __init__(self, config: FullyConnectedConfig, signal: Signal) -> None:
         super().__init__(config, signal)
@@ -63,7 +63,7 @@ class FullyConnectedDecoder(_Side):
         self.head = Head(config.head, signal)
 
     def forward(self, inputs: list[Tensor]) -> Tensor:
-        """Reconstruction (B, 1, *window) on the data's scale."""
+        """Reconstruction (B, 1, *window) on the scale of the data."""
         (features,) = inputs
         frames = self.last(self.hidden(features.transpose(1, 2))).unflatten(2, (self.rows, self.frame))
         window = frames.transpose(1, 2).flatten(2)[..., : self.length]

@@ -1,4 +1,4 @@
-"""The two ends of every network: from the data's scale to a standardised one, and back."""
+"""The first and the last layer of every network: from the scale of the data to a standardised one, and back."""
 
 from collections.abc import Callable
 
@@ -6,10 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipeline.models.signal import Signal, column
+from pipeline.models.signal import Signal, as_column
 
-# Final activations onto the data's scale; `linear` is undone by Standardise instead.
-HEADS: dict[str, Callable[[Tensor], Tensor]] = {
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "sigmoid": torch.sigmoid,
     "softplus": functional.softplus,
     "tanh": torch.tanh,
@@ -17,9 +16,9 @@ HEADS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 class Standardise(nn.Module):
-    """Zero mean and unit variance by the train split's statistics: per mel band, or for all samples of a waveform.
+    """Mean 0 and variance 1 by the statistics of the train split: per band of a mel, or for all samples of a waveform.
 
-    A band that never changes counts as of variance 1.
+    A constant band is divided by 1.
     """
 
     mean: Tensor
@@ -27,21 +26,21 @@ class Standardise(nn.Module):
 
     def __init__(self, signal: Signal) -> None:
         super().__init__()
-        self.register_buffer("mean", column(signal.mean))
-        self.register_buffer("std", column(signal.std))
+        self.register_buffer("mean", as_column(signal.mean))
+        self.register_buffer("std", as_column(signal.std))
         self.std[self.std < 1e-6] = 1.0
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, 1, *shape) on the data's scale, standardised."""
+        """Windows (B, 1, *shape) on the scale of the data, standardised."""
         return (x - self.mean) / self.std
 
 
 class Head(Standardise):
-    """What a decoder's last layer gives, on the data's scale: standardisation undone, or a bounded activation.
+    """Brings a decoder's output to the scale of the data: by inverse standardisation (linear), or an activation.
 
     Args:
-        head: linear, or the name of an activation; a sigmoid is stretched to the data's scale.
-        signal: of the data.
+        head: linear, or a key of `ACTIVATIONS`. A sigmoid is stretched to the range of the data.
+        signal: of the windows.
     """
 
     def __init__(self, head: str, signal: Signal) -> None:
@@ -53,5 +52,5 @@ class Head(Standardise):
         """(B, 1, *shape) of any range."""
         if self.head == "linear":
             return x * self.std + self.mean
-        y = HEADS[self.head](x)
+        y = ACTIVATIONS[self.head](x)
         return self.low + (1 - self.low) * y if self.head == "sigmoid" else y

@@ -1,4 +1,4 @@
-"""No network at all."""
+"""No network: the features are the window itself."""
 
 from torch import Tensor, nn
 
@@ -7,7 +7,7 @@ from pipeline.models.signal import Signal
 
 
 class IdentityEncoder(nn.Module):
-    """The window itself as features: (B, 1, *window), on the data's scale."""
+    """Features (B, 1, *window): the window, on the scale of the data."""
 
     def __init__(self, config: IdentityConfig, signal: Signal) -> None:
         super().__init__()
@@ -19,7 +19,7 @@ class IdentityEncoder(nn.Module):
 
 
 class IdentityDecoder(nn.Module):
-    """The features themselves as reconstruction."""
+    """The reconstruction is the features."""
 
     def __init__(self, config: IdentityConfig, signal: Signal) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
 """Strided 1-D residual convolutions over a waveform.
 
 After system B of docs/variants.md: instance norm in the encoder, batch norm in the decoder, LeakyReLU 0.4. The norms
-stand on the residual branches alone, so that the loudness of a window survives on the straight path.
+are on the residual branches only, so the loudness of a window is preserved.
 """
 
 from torch import Tensor, nn
@@ -22,7 +22,7 @@ class Residual(nn.Module):
         self.layers = nn.Sequential(
             norm(channels),
             nn.LeakyReLU(SLOPE),
-            nn.Conv1d(channels, channels, 3, padding=3, dilation=3, bias=False),  # the norm takes a bias out again
+            nn.Conv1d(channels, channels, 3, padding=3, dilation=3, bias=False),  # the next norm removes a bias
             norm(channels),
             nn.LeakyReLU(SLOPE),
             nn.Conv1d(channels, channels, 3, padding=1),
@@ -35,14 +35,14 @@ class Residual(nn.Module):
 
 
 class ResNet1dEncoder(Strided1dEncoder):
-    """One residual block a stage, with instance norm."""
+    """One residual block per stage, with instance norm."""
 
     def __init__(self, config: ResNet1dConfig, signal: Signal) -> None:
         super().__init__(config, signal, lambda channels: [Residual(channels, nn.InstanceNorm1d)])
 
 
 class ResNet1dDecoder(Strided1dDecoder):
-    """The mirror image, with batch norm."""
+    """The mirror image of the encoder, with batch norm."""
 
     def __init__(self, config: ResNet1dConfig, signal: Signal) -> None:
         super().__init__(

@@ -1,7 +1,7 @@
-"""What the 1-D convolutional networks share: stages that shorten a waveform, and their mirror image.
+"""The base classes of 1-D convolutional networks: stages that shorten a waveform, and their mirror image.
 
-A stage of the encoder is a strided convolution and residual units; a stage of the decoder is residual units, an
-activation and a transposed convolution. Both kernels span two strides, so that neighbouring positions overlap.
+A stage of the encoder is a strided convolution and residual units. A stage of the decoder is residual units, an
+activation and a transposed convolution. Kernels span two strides, so that neighbouring positions overlap.
 """
 
 import itertools
@@ -13,37 +13,37 @@ from pipeline.models.config import Strided1dConfig, shrink
 from pipeline.models.networks.heads import Head, Standardise
 from pipeline.models.signal import Signal
 
-Units = Callable[[int], Sequence[nn.Module]]  # channels to the residual units of a stage
-Wrap = Callable[[nn.Module], nn.Module]  # a convolution to the same one, reparametrised
+Units = Callable[[int], Sequence[nn.Module]]  # makes the residual units of a stage from its channels
+Wrap = Callable[[nn.Module], nn.Module]  # reparametrises a convolution, e.g. weight norm
 
 
-def down(width: int, channels: int, stride: int, wrap: Wrap = lambda layer: layer) -> list[nn.Module]:
-    """Layers from (B, width, length) to (B, channels, ceil(length / stride)), whatever the length."""
+def strided_conv(width: int, channels: int, stride: int, wrap: Wrap = lambda layer: layer) -> list[nn.Module]:
+    """Layers from (B, width, length) to (B, channels, ceil(length / stride)), for any length."""
     padding = nn.ConstantPad1d((stride // 2, 2 * stride - 1 - stride // 2), 0.0)
     return [padding, wrap(nn.Conv1d(width, channels, 2 * stride, stride=stride))]
 
 
 class Strided1dEncoder(nn.Module):
-    """(B, 1, samples) in [-1, 1] to features of `self.shape` = (channels, positions)."""
+    """Waveforms (B, 1, samples) to features of `self.shape` = (channels, positions)."""
 
     def __init__(self, config: Strided1dConfig, signal: Signal, units: Units, wrap: Wrap = lambda layer: layer) -> None:
         super().__init__()
         self.standardise, self.skip = Standardise(signal), config.skip
         self.stages = nn.ModuleList(
-            nn.Sequential(*down(width, channels, config.stride, wrap), *units(channels))
+            nn.Sequential(*strided_conv(width, channels, config.stride, wrap), *units(channels))
             for width, channels in itertools.pairwise([1, *config.channels])
         )
         self.shape = (config.channels[-1], shrink(signal.shape[0], config.strides)[-1])
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Features of (B, *self.shape); with skips also what each earlier stage gave, the deepest first."""
+        """Features (B, *self.shape); with skips also the output of each earlier stage, the deepest first."""
         x = self.standardise(x)
         outputs = [x := stage(x) for stage in self.stages]
         return outputs[::-1] if self.skip else outputs[-1:]
 
 
 class Strided1dDecoder(nn.Module):
-    """The mirror image: features of (B, channels, positions) to (B, 1, samples)."""
+    """The mirror image of the encoder."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class Strided1dDecoder(nn.Module):
         self.head = Head(config.head, signal)
 
     def forward(self, inputs: list[Tensor]) -> Tensor:
-        """Reconstruction on the data's scale, of the features and, where there are any, the encoder's skips."""
+        """Reconstruction (B, 1, samples) on the scale of the data, from the features and any skips."""
         x, *skips = inputs
         for i, (stage, size) in enumerate(zip(self.stages, self.sizes, strict=True)):
             x = stage(x)[..., self.offset : self.offset + size]

@@ -1,11 +1,13 @@
-"""Learned priors of a Gaussian bottleneck: name -> class, built from (config, latent dimensions, feature channels)."""
+"""Learned priors of the Gaussian bottleneck: the class of each type, built from (config, latent dimensions, channels).
+
+`channels` are those of the features at one position.
+"""
 
 from collections.abc import Callable
 
 from pipeline.models.priors.base import Prior
-from pipeline.models.priors.mixture import Mixture
+from pipeline.models.priors.mixture import Mixture, Vamp
 from pipeline.models.priors.normal import LearnedNormal
-from pipeline.models.priors.vamp import Vamp
 
 PRIORS: dict[str, Callable[..., Prior]] = {
     "normal": lambda config, latent, channels: LearnedNormal(latent),

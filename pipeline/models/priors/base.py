@@ -1,4 +1,4 @@
-"""What learned priors share."""
+"""The base class of learned priors."""
 
 from abc import abstractmethod
 from collections.abc import Callable
@@ -6,53 +6,34 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from pipeline.models.gaussians import log_density
-
 Posterior = Callable[[Tensor], tuple[Tensor, Tensor]]  # features (K, channels, 1) to mean and std, (K, latent, 1) each
 
 
 class Prior(nn.Module):
-    """A density over the latent vectors of single positions; a window with one vector has one position.
+    """A density over the latent vector of one position; a window with layout vector has one position.
 
-    `posterior` in its methods is the bottleneck's: a prior may be made of posteriors.
+    Each method gets the bottleneck's `posterior`, because a prior may consist of posteriors. A new prior needs a config
+    class in `models/config.py` (a member of `PriorConfig`), an entry in `PRIORS`, and this class:
+
+        class Standard(Prior):
+            def __init__(self, config: StandardConfig, latent: int, channels: int) -> None:
+                super().__init__()
+                self.latent = latent
+            def kl(self, z, mean, std, posterior): return 0.5 * (mean**2 + std**2 - 1 - 2 * std.log()).flatten(1)
+            def sample(self, number, generator, posterior): return standard_normal(number, self.latent, generator)
     """
 
     @abstractmethod
-    def rate(self, z: Tensor, mean: Tensor, std: Tensor, posterior: Posterior) -> Tensor:
-        """(B, units) nats of the KL from the prior: exact where it has a closed form, else at the drawn `z`.
+    def kl(self, z: Tensor, mean: Tensor, std: Tensor, posterior: Posterior) -> Tensor:
+        """(B, units) KL of the posterior from the prior in nats: exact, or an estimate at `z` without a closed form.
 
         Args:
-            z: (B, latent, positions).
-            mean: likewise, of the posterior.
+            z: (B, latent, positions) drawn from the posterior.
+            mean: (B, latent, positions) of the posterior.
             std: likewise.
             posterior: of the bottleneck.
         """
 
     @abstractmethod
-    def draw(self, number: int, generator: torch.Generator, posterior: Posterior) -> Tensor:
-        """(number, latent) vectors on the generator's device, which alone decides them."""
-
-
-class GaussianMixture(Prior):
-    """K diagonal Gaussians. The KL from it has no closed form: log q(z|x) - log p(z) at the drawn z, by position."""
-
-    @abstractmethod
-    def parts(self, posterior: Posterior) -> tuple[Tensor, Tensor, Tensor]:
-        """Log weights (K,), means (K, latent) and standard deviations (K, latent) of the Gaussians."""
-
-    def log_prob(self, z: Tensor, posterior: Posterior) -> Tensor:
-        """(B, positions) nats of latents (B, latent, positions)."""
-        weights, mean, std = self.parts(posterior)
-        each = log_density(z[:, None], mean[..., None], std[..., None]).sum(2)  # (B, K, positions)
-        return torch.logsumexp(weights[:, None] + each, dim=1)
-
-    def rate(self, z: Tensor, mean: Tensor, std: Tensor, posterior: Posterior) -> Tensor:
-        """See `Prior.rate`."""
-        return log_density(z, mean, std).sum(1) - self.log_prob(z, posterior)
-
-    def draw(self, number: int, generator: torch.Generator, posterior: Posterior) -> Tensor:
-        """See `Prior.draw`."""
-        weights, mean, std = (part.to(generator.device) for part in self.parts(posterior))
-        picked = torch.multinomial(weights.exp(), number, replacement=True, generator=generator)
-        noise = torch.randn(mean[picked].shape, generator=generator, device=generator.device)
-        return mean[picked] + std[picked] * noise
+    def sample(self, number: int, generator: torch.Generator, posterior: Posterior) -> Tensor:
+        """(number, latent) samples on the generator's device. The generator alone determines them."""

@@ -1,30 +1,29 @@
-"""A prior over the codes of a quantiser: each code given the earlier ones."""
+"""An autoregressive prior over the codes of a quantiser."""
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-SHARPNESS = 10.0  # of logits: what lets directions of length 1 tell likely codes from others soon
+LOGIT_SCALE = 10.0  # of products of vectors of length 1, so that likely codes differ from unlikely ones early
 
 
 class CodePrior(nn.Module):
-    """A gated recurrent network over the codes of a window, in their order in time.
+    """A GRU that predicts each code of a window from the earlier ones, in the order of time, for any length.
 
-    Of any length: what it knows of a position is the place within its frame, the code before it and the one at the same
-    place of the frame before. It looks at the codes themselves as well as at their numbers, so that it need not learn
-    anew what a code means that was moved.
+    Its input is the place within the frame, the previous code, and the code at the same place of the previous frame. It
+    sees the code vectors as well as their indices, so that it need not relearn a code whose vector has moved.
 
     Args:
-        codes: number of codes.
+        codes: codebook size.
         dim: numbers in a code.
-        places: positions that share a frame; 1 for a waveform.
-        width: of the embeddings and the recurrent state.
+        places: positions per frame; 1 for a waveform.
+        width: of the embeddings and the GRU.
     """
 
     def __init__(self, codes: int, dim: int, places: int, width: int) -> None:
         super().__init__()
         self.codes, self.places = codes, places
-        # One row more than there are codes: it stands for what lies before the first one.
+        # The index after the last code stands for "before the first position".
         self.before = nn.Embedding(codes + 1, width)
         self.frame_before = nn.Embedding(codes + 1, width)
         self.place = nn.Embedding(places, width)
@@ -34,11 +33,11 @@ class CodePrior(nn.Module):
         self.direction = nn.Linear(width, dim)
 
     def forward(self, indices: Tensor, codes: Tensor) -> Tensor:
-        """(B, positions) nats, -log p of each code given the earlier ones.
+        """(B, positions) nats: -log p of each code given the earlier ones.
 
         Args:
             indices: (B, positions).
-            codes: (codes, dim) the codebook, which gets no gradient.
+            codes: the codebook (codes, dim), which gets no gradient.
         """
         number = indices.shape[1]
         before, frame_before = (
@@ -50,7 +49,7 @@ class CodePrior(nn.Module):
 
     @torch.no_grad()
     def sample(self, number: int, positions: int, codes: Tensor, generator: torch.Generator) -> Tensor:
-        """(number, positions) indices, each drawn given the earlier ones; on the generator's device."""
+        """(number, positions) indices, each drawn given the earlier ones, on the generator's device."""
         device = self.logits.weight.device
         nothing = torch.full((number, 1), self.codes, device=generator.device)
         drawn: list[Tensor] = []
@@ -61,25 +60,25 @@ class CodePrior(nn.Module):
             )
             place = torch.tensor([position % self.places], device=device)
             logits, state = self.step(before, frame_before, place, state, codes)
-            chances = logits[:, 0].softmax(-1).to(generator.device)
-            drawn.append(torch.multinomial(chances, 1, generator=generator))
+            probabilities = logits[:, 0].softmax(-1).to(generator.device)
+            drawn.append(torch.multinomial(probabilities, 1, generator=generator))
         return torch.cat(drawn, dim=1)
 
     def step(
         self, before: Tensor, frame_before: Tensor, place: Tensor, state: Tensor | None, codes: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """(B, positions, codes) logits of the next codes, and the state after the last.
+        """Logits (B, positions, codes) of the next codes, and the GRU state after the last position.
 
         Args:
-            before: (B, positions) indices of the codes before; one past the last code stands for nothing.
-            frame_before: (B, positions) likewise, of the codes at the same place of the frame before.
+            before: (B, positions) indices of the previous codes.
+            frame_before: (B, positions) indices of the codes at the same place of the previous frame.
             place: (positions,) within the frame.
-            state: (1, B, width) after the positions before these; None at the start of a window.
-            codes: (codes, dim).
+            state: (1, B, width) of the GRU; None at the start of a window.
+            codes: the codebook (codes, dim).
         """
         codes = codes.detach()
         padded = functional.pad(codes, (0, 0, 0, 1))
-        known = self.before(before) + self.frame_before(frame_before) + self.place(place)
-        known = known + self.vectors(torch.cat([padded[before], padded[frame_before]], dim=-1))
-        hidden, state = self.recurrent(known, state)
-        return self.logits(hidden) + SHARPNESS * self.direction(hidden) @ codes.T, state
+        inputs = self.before(before) + self.frame_before(frame_before) + self.place(place)
+        inputs = inputs + self.vectors(torch.cat([padded[before], padded[frame_before]], dim=-1))
+        hidden, state = self.recurrent(inputs, state)
+        return self.logits(hidden) + LOGIT_SCALE * self.direction(hidden) @ codes.T, state
