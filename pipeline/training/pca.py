@@ -34,7 +34,7 @@ def fit(
     bottleneck = model.bottleneck
     assert isinstance(bottleneck, Linear)
     train_data, valid_data = window_loader(train, CPU), window_loader(valid, CPU)
-    limit = MAX_COMPONENTS if bottleneck.limit is None else bottleneck.limit
+    limit = MAX_COMPONENTS if bottleneck.max_components is None else bottleneck.max_components
     bottleneck.set_components(*principal_components(train_data, limit))
     row = {
         "epoch": 1,
