@@ -1,4 +1,4 @@
-"""Probes against scikit-learn used plainly, and what they must not see."""
+"""Probes against plain scikit-learn, and what they must not see."""
 
 import time
 
@@ -11,106 +11,104 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from pipeline.dataset.batches import ResidentLoader
+from pipeline.dataset.loader import ResidentLoader
 from pipeline.dataset.split import Split
 from pipeline.evaluation import probe as module
-from pipeline.evaluation.probe import means, probe, score, spanned
-from tests.evaluation.test_transfer import NAMES, SHAPE, model, split
-
-CPU = torch.device("cpu")
+from pipeline.evaluation.probe import posterior_means, probe, project_to_span, score
+from tests.evaluation.small import CPU, LABELS, SHAPE, build_model, split
+from tests.evaluation.test_transfer import fitted_model
 
 
 def clusters(rows: int, dims: int, seed: int, apart: float = 1.5) -> tuple[np.ndarray, np.ndarray]:
-    """Overlapping clouds, each dimension on a scale of its own."""
-    labels = np.resize(NAMES, rows)
-    centre = apart * np.random.default_rng(0).standard_normal((3, dims)) * (np.arange(dims) < 4)
-    scale = np.geomspace(0.1, 100, dims)
+    """Overlapping clusters of three labels; each dimension has its own scale."""
+    label = np.resize(np.arange(3), rows)
+    centres = apart * np.random.default_rng(0).standard_normal((3, dims)) * (np.arange(dims) < 4)
     noise = np.random.default_rng(seed).standard_normal((rows, dims))
-    values = (centre[np.resize(np.arange(3), rows)] + noise) * scale + 3
-    return values.astype(np.float32), labels.astype(object)
+    latents = (centres[label] + noise) * np.geomspace(0.1, 100, dims) + 3
+    return latents.astype(np.float32), np.array(LABELS)[label].astype(object)
 
 
-@pytest.mark.parametrize("dims", [6, 300])  # fewer and more than there are train rows
-def test_probes_are_those_of_scikit_learn(dims):
-    (train, known), (test, wanted) = clusters(120, dims, 1), clusters(200, dims, 2)
-    found = probe(train, known, test, wanted)
+@pytest.mark.parametrize("dims", [6, 300])  # fewer and more than the train rows
+def test_probes_agree_with_scikit_learn(dims):
+    (train, train_labels), (test, test_labels) = clusters(120, dims, 1), clusters(200, dims, 2)
+    scores = probe(train, train_labels, test, test_labels)
     for name, classifier in (
         ("probe_accuracy", LogisticRegression(max_iter=1000)),
         ("knn_accuracy", KNeighborsClassifier(5)),
     ):
-        said = make_pipeline(StandardScaler(), classifier).fit(train, known).predict(test)
-        assert 0.4 < (said == wanted).mean() < 1
-        np.testing.assert_array_equal(found.windows[name], said == wanted)
+        predicted = make_pipeline(StandardScaler(), classifier).fit(train, train_labels).predict(test)
+        assert 0.4 < (predicted == test_labels).mean() < 1
+        np.testing.assert_array_equal(scores.windows[name], predicted == test_labels)
     scaled = StandardScaler().fit(train).transform(test)
-    assert found.numbers["silhouette"] == pytest.approx(silhouette_score(scaled, wanted), abs=1e-6)
+    assert scores.numbers["silhouette"] == pytest.approx(silhouette_score(scaled, test_labels), abs=1e-6)
 
 
-def test_fewer_coordinates_change_no_probability():
-    (train, known), (test, _) = clusters(60, 400, 1), clusters(50, 400, 2)
+def test_projection_changes_no_probability():
+    (train, labels), (test, _) = clusters(60, 400, 1), clusters(50, 400, 2)
     scaler = StandardScaler().fit(train.astype(float))
     train, test = scaler.transform(train.astype(float)), scaler.transform(test.astype(float))
-    small, unseen = spanned(train, test)
-    assert small.shape[1] == 59  # one is lost to the mean
-    plain, reduced = LogisticRegression(max_iter=5000, tol=1e-8), LogisticRegression(max_iter=5000, tol=1e-8)
-    expected = plain.fit(train, known).predict_proba(test)
-    np.testing.assert_allclose(reduced.fit(small, known).predict_proba(unseen), expected, atol=1e-5)
+    small_train, small_test = project_to_span(train, test)
+    assert small_train.shape[1] == 59  # centring costs one dimension
+    classifier = LogisticRegression(max_iter=5000, tol=1e-8)
+    expected = classifier.fit(train, labels).predict_proba(test)
+    np.testing.assert_allclose(classifier.fit(small_train, labels).predict_proba(small_test), expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("dims", [3, 40])  # fewer and more than there are train rows
-def test_latents_that_are_all_one_point_name_no_more_than_the_commonest_label(dims):
+@pytest.mark.parametrize("dims", [3, 40])  # fewer and more than the train rows
+def test_equal_latents_give_the_most_frequent_label(dims):
     train, test = np.full((12, dims), 0.1, np.float32), np.full((6, dims), 0.1, np.float32)
-    found = probe(train, np.array(["a"] * 8 + ["b"] * 4), test, np.array(["a", "b"] * 3))
-    assert found.windows["probe_accuracy"].tolist() == [1, 0] * 3
+    scores = probe(train, np.array(["a"] * 8 + ["b"] * 4), test, np.array(["a", "b"] * 3))
+    assert scores.windows["probe_accuracy"].tolist() == [1, 0] * 3
 
 
-def test_many_dimensions_take_no_seconds():
-    (train, known), (test, wanted) = clusters(500, 2000, 1), clusters(100, 2000, 2)
-    probe(train[:10], known[:10], test, wanted)  # imports
-    began = time.process_time()
-    assert probe(train, known, test, wanted).windows["probe_accuracy"].mean() > 0.34
-    assert time.process_time() - began < 4
+def test_many_dimensions_take_few_seconds():
+    (train, train_labels), (test, test_labels) = clusters(500, 2000, 1), clusters(100, 2000, 2)
+    probe(train[:10], train_labels[:10], test, test_labels)  # imports
+    start = time.process_time()
+    assert probe(train, train_labels, test, test_labels).windows["probe_accuracy"].mean() > 0.34
+    assert time.process_time() - start < 4
 
 
 @pytest.mark.parametrize(
     "spoil",
     [
-        lambda train, known, test: (train[:, :0], known, test[:, :0]),
-        lambda train, known, test: (train, np.repeat("a", len(known)), test),
-        lambda train, known, test: (np.full_like(train, np.nan), known, test),
-        lambda train, known, test: (train, known, np.where(np.arange(test.shape[1]) == 1, np.nan, test)),
+        lambda train, labels, test: (train[:, :0], labels, test[:, :0]),
+        lambda train, labels, test: (train, np.repeat("a", len(labels)), test),
+        lambda train, labels, test: (np.full_like(train, np.nan), labels, test),
+        lambda train, labels, test: (train, labels, np.where(np.arange(test.shape[1]) == 1, np.nan, test)),
     ],
-    ids=["no latent", "a single label", "broken in training", "broken in test"],
+    ids=["no latent", "single label", "nan in training", "nan in test"],
 )
-def test_where_nothing_can_be_told_nothing_is(spoil):
-    (train, known), (test, wanted) = clusters(30, 5, 1), clusters(20, 5, 2)
-    train, known, test = spoil(train, known, test)
-    found = probe(train, known, test, wanted)
-    assert all(np.isnan(column).all() and len(column) == 20 for column in found.windows.values())
+def test_undefined_accuracies_are_nan(spoil):
+    (train, train_labels), (test, test_labels) = clusters(30, 5, 1), clusters(20, 5, 2)
+    train, train_labels, test = spoil(train, train_labels, test)
+    scores = probe(train, train_labels, test, test_labels)
+    assert all(np.isnan(column).all() and len(column) == 20 for column in scores.windows.values())
 
 
-def test_odd_labels():
-    (train, known), (test, wanted) = clusters(30, 5, 1, apart=9), clusters(20, 5, 2, apart=9)
-    one = np.repeat("a", 20)
-    found = probe(train, known, test, one)
-    assert found.numbers == {"silhouette": None}
-    assert found.windows["probe_accuracy"].sum() == 7  # the others are named by labels that only training has
-    strange = np.where(wanted == "a", "z", wanted)  # a label that training has not seen
-    named = probe(train, known, test, strange).windows["knn_accuracy"]
-    assert (named[strange == "z"] == 0).all() and named[strange != "z"].all()
-    assert probe(train[:3], known[:3], test, wanted).windows["knn_accuracy"].shape == (20,)  # under five neighbours
+def test_labels_of_one_split_only():
+    (train, train_labels), (test, test_labels) = clusters(30, 5, 1, apart=9), clusters(20, 5, 2, apart=9)
+    scores = probe(train, train_labels, test, np.repeat("a", 20))
+    assert scores.numbers == {"silhouette": None}
+    assert scores.windows["probe_accuracy"].sum() == 7  # the others get labels that only training has
+    unknown = np.where(test_labels == "a", "z", test_labels)  # training does not have "z"
+    hits = probe(train, train_labels, test, unknown).windows["knn_accuracy"]
+    assert (hits[unknown == "z"] == 0).all() and hits[unknown != "z"].all()
+    few = probe(train[:3], train_labels[:3], test, test_labels)  # fewer than five neighbours
+    assert few.windows["knn_accuracy"].shape == (20,)
 
 
-def test_of_a_large_train_split_some_windows_are_used_from_first_to_last(monkeypatch):
-    monkeypatch.setattr(module, "WINDOWS", 9)
+def test_large_train_split_is_sampled_evenly(monkeypatch):
+    monkeypatch.setattr(module, "MAX_TRAIN_WINDOWS", 9)
     taken = []
     monkeypatch.setattr(module, "probe", lambda train, labels, *_: taken.append((len(train), labels.tolist())))
-    score(model(condition=False), split(0), split(1), 4, CPU)
+    score(build_model(condition=False), split(0), split(1), 4, CPU)
     assert taken == [(9, ["a"] * 3 + ["b"] * 3 + ["c"] * 3)]
 
 
-def test_windows_of_spans_are_probed_by_the_label_of_their_recording():
+def test_windows_of_spans_have_the_label_of_their_recording():
     windows = split(0, 6)
-    windows.values[:, 0, 0] = 0  # the peak, which a crop of a span is brought to
+    windows.values[:, 0, 0] = 0  # the peak, so that a crop of a span has the same one
     spans = Split(
         "mel",
         SHAPE,
@@ -121,33 +119,28 @@ def test_windows_of_spans_are_probed_by_the_label_of_their_recording():
         lengths=np.full(3, 2 * SHAPE[1]),
         windows=np.full(3, 2),
     )
-    made = model(condition=False)
-    every = torch.arange(6)
-    np.testing.assert_array_equal(
-        means(made, ResidentLoader(spans, CPU), every, 4), means(made, ResidentLoader(windows, CPU), every, 4)
-    )
-    plain, of_spans = score(made, windows, split(1), 4, CPU), score(made, spans, split(1), 4, CPU)
-    np.testing.assert_array_equal(plain.windows["probe_accuracy"], of_spans.windows["probe_accuracy"])
+    model = build_model(condition=False)
+    means = [posterior_means(model, ResidentLoader(data, CPU), torch.arange(6), 4) for data in (spans, windows)]
+    np.testing.assert_array_equal(*means)
+    accuracies = [score(model, data, split(1), 4, CPU).windows["probe_accuracy"] for data in (spans, windows)]
+    np.testing.assert_array_equal(*accuracies)
 
 
-def test_a_condition_is_not_told_the_label():
-    """Windows that say nothing of their label: whoever is told it takes the statistics of another one off."""
-    made = model()
-    made.fit_condition(ResidentLoader(split(0), CPU, NAMES).batches(8))
+def test_probe_of_a_conditional_model_does_not_see_the_label():
+    """With the true label, the condition subtracts that label's statistics from windows that do not depend on it."""
+    model = fitted_model()
 
-    def blank(seed: int) -> Split:
-        rng = np.random.default_rng(seed)
-        values = rng.uniform(-80, 0, (120, *SHAPE)).astype(np.float16)
-        return Split("mel", SHAPE, values, np.arange(120), np.arange(120).astype(str), np.resize(NAMES, 120))
+    def noise(seed: int) -> Split:
+        values = np.random.default_rng(seed).uniform(-80, 0, (120, *SHAPE)).astype(np.float16)
+        return Split("mel", SHAPE, values, np.arange(120), np.arange(120).astype(str), np.resize(LABELS, 120))
 
-    train, test = blank(1), blank(2)
-
-    def told(split: Split) -> np.ndarray:
-        x, label = ResidentLoader(split, CPU, NAMES).batch(torch.arange(120))
+    def means_with_label(split: Split) -> np.ndarray:
+        x, label = ResidentLoader(split, CPU, LABELS).batch(torch.arange(120))
         with torch.no_grad():
-            return made.encode(x, None, label).mean.numpy()
+            return model.encode(x, None, label).mean.numpy()
 
-    leak = probe(told(train), train.labels, told(test), test.labels).windows["probe_accuracy"].mean()
-    assert leak > 0.65  # so that there is something not to leak
-    found = score(made, train, test, 16, CPU, known=told(test)).windows
-    assert found["probe_accuracy"].mean() < 0.5 and found["knn_accuracy"].mean() < 0.5
+    train, test = noise(1), noise(2)
+    leak = probe(means_with_label(train), train.labels, means_with_label(test), test.labels)
+    assert leak.windows["probe_accuracy"].mean() > 0.65  # so there is something to leak
+    scores = score(model, train, test, 16, CPU, test_means=means_with_label(test)).windows
+    assert scores["probe_accuracy"].mean() < 0.5 and scores["knn_accuracy"].mean() < 0.5

@@ -1,4 +1,4 @@
-"""From windows to one row."""
+"""Aggregation of window scores to metrics.json."""
 
 import json
 
@@ -6,22 +6,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.evaluation.summary import line, metrics
-from pipeline.metrics.aggregate import METRICS, aggregate
+from pipeline.evaluation.summary import summary_line, variant_metrics
+from pipeline.metrics.aggregate import METRICS, PREDICTORS, aggregate
 
-ABOUT = {"latent_dims": 8, "parameters": 10, "baseline": False, "reach_hz": None}
+MODEL = {"latent_dims": 8, "parameters": 10, "baseline": False, "reach_hz": None}
 
 
 def windows(seeds=(0,), tracks=(("a", 3), ("b", 1))) -> pd.DataFrame:
-    rows = []
-    for seed in seeds:
-        number = 0
-        for track, count in tracks:
-            for _ in range(count):
-                rows.append({"seed": seed, "window_id": number, "track_id": track, "label": track, "group": track})
-                number += 1
-    frame = pd.DataFrame(rows)
-    names = (
+    names = [name for name, count in tracks for _ in range(count)]
+    keys = [(seed, number, *[name] * 3) for seed in seeds for number, name in enumerate(names)]
+    frame = pd.DataFrame(keys, columns=["seed", "window_id", "track_id", "label", "group"])
+    constant = (
         "mse",
         "cosine_similarity",
         "kl",
@@ -32,13 +27,13 @@ def windows(seeds=(0,), tracks=(("a", 3), ("b", 1))) -> pd.DataFrame:
         "mse_zero",
         "mel_mse_mean",
     )
-    for name in names:
-        frame[name] = np.where(frame["track_id"] == "a", 1.0, 3.0) + 10.0 * frame["seed"]
+    for metric in constant:
+        frame[metric] = np.where(frame["track_id"] == "a", 1.0, 3.0) + 10.0 * frame["seed"]
     frame["audio_stft_distance"] = np.where(frame["window_id"] == 1, 2.0 + frame["seed"], np.nan)
     return frame
 
 
-def test_tracks_weigh_the_same_however_long_and_seeds_are_averaged():
+def test_tracks_weigh_the_same_and_seeds_are_averaged():
     assert aggregate(windows(), 100)["mse"] == 2.0  # a mean over windows would be 1.5
     both = aggregate(windows(seeds=(0, 1)), 100)
     assert both["mse"] == 7.0 and both["mse_seed_std"] == pytest.approx(np.std([2, 12], ddof=1))
@@ -46,44 +41,44 @@ def test_tracks_weigh_the_same_however_long_and_seeds_are_averaged():
     assert aggregate(windows(), 100)["mse_seed_std"] is None
 
 
-def test_what_few_windows_have_is_their_mean():
-    found = aggregate(windows(seeds=(0, 1)), 100)
-    assert found["audio_stft_distance"] == 2.5 and found["audio_stft_distance_seed_std"] == pytest.approx(0.5**0.5)
-    assert found["audio_stft_distance_low"] is None  # of one group nobody knows
+def test_metric_of_few_windows_is_their_mean():
+    metrics = aggregate(windows(seeds=(0, 1)), 100)
+    assert metrics["audio_stft_distance"] == 2.5 and metrics["audio_stft_distance_seed_std"] == pytest.approx(0.5**0.5)
+    assert metrics["audio_stft_distance_low"] is None  # one group has no interval
 
 
-def test_every_metric_has_its_keys_and_what_is_not_there_is_null():
-    found = aggregate(windows(), 50)
-    assert all({name, f"{name}_low", f"{name}_high", f"{name}_seed_std"} <= set(found) for name in METRICS)
-    assert found["si_sdr"] is found["probe_accuracy_high"] is None and found["mel_mse_mean"] == 2.0
-    json.dumps(found, allow_nan=False)
+def test_every_metric_has_its_keys_and_missing_ones_are_null():
+    metrics = aggregate(windows(), 50)
+    assert all({name, f"{name}_low", f"{name}_high", f"{name}_seed_std"} <= set(metrics) for name in METRICS)
+    assert metrics["si_sdr"] is metrics["probe_accuracy_high"] is None and metrics["mel_mse_mean"] == 2.0
+    json.dumps(metrics, allow_nan=False)
 
 
-def test_one_collapsed_seed_is_not_hidden_by_the_others():
+def test_one_collapsed_seed_flags_the_variant():
     seeds = [
         {"seed": 0, "active_units": 8, "active_share": 1.0, "variance_ratio": 0.5},
         {"seed": 1, "active_units": 0, "active_share": 0.0, "variance_ratio": 0.0},
     ]
-    result = metrics(windows(seeds=(0, 1)), seeds, ABOUT, resamples=50)
+    result = variant_metrics(windows(seeds=(0, 1)), seeds, MODEL, resamples=50)
     assert result["collapsed"] and result["collapse_reason"].startswith("seed 1: 0.0%")
-    assert "COLLAPSED: seed 1" in line(result)
+    assert "COLLAPSED: seed 1" in summary_line(result)
 
 
-def test_flat_samples_are_said_and_what_a_variant_has_not_is_null():
+def test_flat_samples_are_reported_and_missing_numbers_are_null():
     known = {"active_units": 8, "variance_ratio": 0.5, "sample_time_ratio": 0.4}
     seeds = [{"seed": s, **known, "sample_variance_ratio": ratio} for s, ratio in ((0, 0.5), (1, 0.01))]
-    result = metrics(windows(seeds=(0, 1)), seeds, ABOUT, resamples=50)
+    result = variant_metrics(windows(seeds=(0, 1)), seeds, MODEL, resamples=50)
     assert result["samples_flat"] and result["samples_flat_reason"].startswith("seed 1: samples differ 0.01 times")
     assert result["sample_time_ratio"] == 0.4 and not result["collapsed"]
     assert result["transfer_accuracy"] is result["transfer_real"] is result["sample_level_db"] is None
-    fine = metrics(windows(), seeds[:1], ABOUT, resamples=50)
+    fine = variant_metrics(windows(), seeds[:1], MODEL, resamples=50)
     assert fine["samples_flat"] is False and fine["samples_flat_reason"] is None
 
 
-def test_a_baseline_has_no_kl_and_is_neither_collapsed_nor_not():
+def test_baseline_has_no_kl_and_null_for_collapsed():
     frame = windows()
     frame["kl"] = frame["elbo"] = np.nan
-    result = metrics(frame, [{"seed": 0, "variance_ratio": 0.0}], ABOUT | {"baseline": True}, resamples=50)
+    result = variant_metrics(frame, [{"seed": 0, "variance_ratio": 0.0}], MODEL | {"baseline": True}, resamples=50)
     assert result["baseline"] and result["mse"] == 2.0
     empty = ("kl", "kl_low", "elbo", "elbo_high", "active_units", "perplexity", "collapsed", "collapse_reason")
     assert {result[name] for name in empty} == {None}
@@ -91,9 +86,9 @@ def test_a_baseline_has_no_kl_and_is_neither_collapsed_nor_not():
 
 def test_metrics_json_has_its_keys():
     seeds = [{"seed": s, "active_units": 4 + s, "silhouette": np.nan, "variance_ratio": 0.5} for s in (0, 1)]
-    result = metrics(windows(seeds=(0, 1)), seeds, ABOUT, resamples=50)
+    result = variant_metrics(windows(seeds=(0, 1)), seeds, MODEL, resamples=50)
     assert result["active_units"] == 4.5 and result["seeds"] == [0, 1] and result["collapsed"] is False
     assert (result["tracks"], result["groups"], result["windows"], result["chance"]) == (2, 2, 4, 0.5)
-    assert result["silhouette"] is None and ABOUT.items() <= result.items()
+    assert result["silhouette"] is None and MODEL.items() <= result.items()
     assert {"mse_mean", "mse_zero", "mel_mse_mean", "dims_95", "frechet_floor", "transfer_chance"} <= set(result)
     json.dumps(result, allow_nan=False)

@@ -1,98 +1,64 @@
-"""A model that obeys the label is told from one that does not."""
+"""A conditional model that uses the label is told from one that ignores it."""
 
 import numpy as np
 import pytest
 import torch
 
-from pipeline.dataset.batches import ResidentLoader
-from pipeline.dataset.split import Split
-from pipeline.evaluation.transfer import features, other, score
-from pipeline.models.vae import build
-
-CPU = torch.device("cpu")
-NAMES = ("a", "b", "c")
-SHAPE = (6, 12)
+from pipeline.dataset.loader import ResidentLoader
+from pipeline.evaluation.transfer import features, score, target_labels
+from tests.evaluation.small import CPU, LABELS, TEST, TRAIN, build_model, split
 
 
-def split(seed: int, number: int = 30, names: tuple[str, ...] = NAMES) -> Split:
-    """Mels whose label is the pair of bands that is loud."""
-    rng = np.random.default_rng(seed)
-    labels = np.sort(np.resize(names, number))
-    values = rng.normal(-60, 4, (number, *SHAPE))
-    for row, label in zip(values, labels, strict=True):
-        row[2 * (ord(label) % 3) : 2 * (ord(label) % 3) + 2] += 40
-    ids = np.arange(number)
-    return Split("mel", SHAPE, values.astype(np.float16), ids, ids.astype(str), labels)
+def fitted_model():
+    """The network is untrained, so the condition's statistics alone change a window."""
+    model = build_model()
+    model.fit_condition(ResidentLoader(TRAIN, CPU, LABELS).batches(8))
+    return model
 
 
-TRAIN, TEST = split(0), split(1)
+def mean_scores(model, test=TEST, batch_size: int = 7) -> dict[str, float]:
+    scores = score(model, TRAIN, test, batch_size, CPU)
+    assert {len(hits) for hits in scores.windows.values()} == {len(test)}
+    return {name: float(hits.mean()) for name, hits in scores.windows.items()} | scores.numbers
 
 
-def model(condition: bool = True):
-    torch.manual_seed(0)
-    description = {
-        "network": {"type": "conv2d", "channels": [4]},
-        "bottleneck": {"type": "gaussian", "latent": 3},
-        "condition": {"type": "film"} if condition else None,
-        "labels": NAMES if condition else (),
-        "kind": "mel",
-        "shape": SHAPE,
-        "stats": {"mean": [0.4] * SHAPE[0], "std": [0.25] * SHAPE[0]},
-        "representation": {},
-    }
-    return build(description).eval()
+def test_model_with_label_statistics_transfers():
+    scores = mean_scores(fitted_model())
+    assert scores["transfer_accuracy"] == scores["transfer_real"] == scores["transfer_reconstruction"] == 1
+    assert scores["transfer_statistics"] == 1  # the metric shows that the statistics do all
+    assert scores["transfer_source"] == 0 and scores["transfer_chance"] == pytest.approx(1 / 3)
+    assert scores["transfer_change"] > 0.5
 
 
-def shares(made, *splits, batch: int = 7) -> dict[str, float]:
-    """Means over the windows, with the numbers."""
-    found = score(made, *splits, batch, CPU)
-    assert {len(hits) for hits in found.windows.values()} == {len(splits[1])}
-    return {name: float(hits.mean()) for name, hits in found.windows.items()} | found.numbers
+def test_model_that_ignores_the_label_keeps_the_source():
+    model = build_model()
+    model.transfer = lambda x, source, target: x
+    model.reconstruct = lambda x, label=None: x
+    scores = mean_scores(model)
+    assert (scores["transfer_accuracy"], scores["transfer_source"], scores["transfer_change"]) == (0, 1, 0)
 
 
-def test_a_model_that_takes_the_label_from_the_condition_obeys():
-    made = model()
-    made.fit_condition(
-        ResidentLoader(TRAIN, CPU, NAMES).batches(8)
-    )  # an untrained network: all is the statistics' doing
-    found = shares(made, TRAIN, TEST)
-    assert found["transfer_accuracy"] == found["transfer_real"] == found["transfer_reconstruction"] == 1
-    assert found["transfer_statistics"] == 1  # all is the statistics' doing, and the metrics say so
-    assert found["transfer_source"] == 0 and found["transfer_chance"] == pytest.approx(1 / 3)
-    assert found["transfer_change"] > 0.5
+def test_model_without_condition_has_no_scores():
+    assert score(build_model(condition=False), TRAIN, TEST, 7, CPU) == ({}, {})
 
 
-def test_a_model_that_does_not_look_at_the_label_stays_at_the_source():
-    made = model()
-    made.transfer = lambda x, source, target: x  # type: ignore[method-assign]
-    made.reconstruct = lambda x, label=None: x  # type: ignore[method-assign]
-    found = shares(made, TRAIN, TEST)
-    assert (found["transfer_accuracy"], found["transfer_source"], found["transfer_change"]) == (0, 1, 0)
+def test_window_with_a_label_unknown_to_training_is_transferred():
+    scores = mean_scores(fitted_model(), split(2, 12, ("a", "z")), batch_size=5)
+    assert 0 < scores["transfer_real"] <= 0.5  # the probe cannot predict "z"
+    assert scores["transfer_accuracy"] > 1 / 3
 
 
-def test_no_condition_no_scores():
-    assert score(model(condition=False), TRAIN, TEST, 7, CPU) == ({}, {})
-
-
-def test_a_label_that_training_has_not_seen_is_transferred_too():
-    made = model()
-    made.fit_condition(ResidentLoader(TRAIN, CPU, NAMES).batches(8))
-    found = shares(made, TRAIN, split(2, 12, ("a", "z")), batch=5)
-    assert 0 < found["transfer_real"] <= 0.5  # "z" is none that the probe can name
-    assert found["transfer_accuracy"] > 1 / 3
-
-
-def test_targets_are_all_other_labels_in_turn_whatever_the_batches():
-    label = torch.tensor([0, 0, 0, 0, 2, 2, 4, 4])  # 4: not known
-    target = other(label, 4)
+def test_target_labels_rotate_whatever_the_batches():
+    label = torch.tensor([0, 0, 0, 0, 2, 2, 4, 4])  # 4: unknown
+    target = target_labels(label, 4)
     assert (target < 4).all() and (target != label).all()
     assert target.tolist() == [1, 2, 3, 1, 0, 1, 1, 2]
-    assert torch.equal(target, torch.cat([other(label[:3], 4), other(label[3:], 4, start=3)]))
+    assert torch.equal(target, torch.cat([target_labels(label[:3], 4), target_labels(label[3:], 4, start=3)]))
 
 
-def test_features_of_a_waveform_are_of_its_bands():
+def test_waveform_features_are_spectral_bands():
     time = torch.arange(3000) / 3000
     low, high = (0.1 * torch.sin(2 * torch.pi * f * time)[None, None] for f in (100, 1000))
-    found = features(torch.cat([low, high, torch.zeros_like(low)]))
-    assert found.shape == (3, 2 * 129) and np.isfinite(found).all()
-    assert found[0, :129].argmax() == round(100 / 3000 * 256) and found[1, :129].argmax() == round(1000 / 3000 * 256)
+    values = features(torch.cat([low, high, torch.zeros_like(low)]))
+    assert values.shape == (3, 2 * 129) and np.isfinite(values).all()
+    assert values[0, :129].argmax() == round(100 / 3000 * 256) and values[1, :129].argmax() == round(1000 / 3000 * 256)
