@@ -1,1 +1,1 @@
-"""Speed, always as a ratio against a named reference that is measured in turn in the same run."""
+"""Benchmarks: each is a ratio against a named reference, measured in turn in the same run."""

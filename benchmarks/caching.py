@@ -1,4 +1,4 @@
-"""Recordings to a mel cache: on one core against librosa, and on two cores against one."""
+"""Mel cache of recordings: one core against librosa, and two worker processes against one."""
 
 import tempfile
 from collections import deque
@@ -23,7 +23,7 @@ CLIPS = 200
 
 
 def librosa_loop(folder: Path) -> None:
-    """Load each clip, and compute each of its six windows by librosa's two calls."""
+    """Load each clip, and compute each of its six windows with librosa."""
     for path in folder.glob("*.wav"):
         audio, _ = librosa.load(path, sr=RATE)
         for window in audio.reshape(6, -1):
@@ -31,17 +31,17 @@ def librosa_loop(folder: Path) -> None:
 
 
 def rows() -> list[Row]:
-    """200 clips of 30 s. Ours also writes the shards; the reference keeps nothing."""
+    """200 clips of 30 s. Ours also writes the shards; the reference saves nothing."""
     with tempfile.TemporaryDirectory() as name:
         audio = Path(name) / "audio"
         audio.mkdir()
-        planned = plan_shards(*corpus(audio, CLIPS), MelConfig())
+        shards = plan_shards(*corpus(audio, CLIPS), MelConfig())
 
         def cache(run: Callable[..., Iterable[None]] = map) -> None:
-            out = Path(tempfile.mkdtemp(dir=name))  # a new one each time: to replace files makes the system flush them
+            out = Path(tempfile.mkdtemp(dir=name))  # a new folder: replacing files makes the system flush them
             fixed = {"config": MelConfig(), "seconds": 5.0, "code": code_version()}
             task = partial(shard.write_shard, recordings=audio, folder=out, **fixed)
-            deque(run(task, planned), 0)
+            deque(run(task, shards), 0)
 
         torch.set_num_threads(1)
         with threadpool_limits(1):

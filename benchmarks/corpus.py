@@ -1,4 +1,4 @@
-"""Recordings to measure with: made here, decoded by nobody before."""
+"""Synthetic recordings to measure with."""
 
 from functools import partial
 from pathlib import Path
@@ -18,20 +18,20 @@ RATE = 22050
 
 
 def corpus(folder: Path, clips: int, seconds: float = 30.0) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Write 16-bit WAV files below `folder`: clips of the synthetic source, each rotated so that no two are equal.
+    """Write 16-bit WAV files to `folder`: synthetic clips, each rotated so that no two are equal.
 
     Returns:
-        windows.parquet and tracks.parquet, as the stages make them.
+        windows.parquet and tracks.parquet, as the stages write them.
     """
     config = SynthConfig(clips=1, clips_per_group=1)
     audio = [synth.render(clip, config) for clip in synth.plan(config)]
-    entries = []
+    files = []
     for number in range(clips):
         clip = np.roll(audio[number % len(audio)], 1000 * number)
-        whole = np.tile(clip, int(np.ceil(seconds * RATE / len(clip))))[: round(seconds * RATE)]
-        write_wav(folder / f"{number}.wav", whole, RATE)
-        entries.append(AudioFile(f"{number}.wav", f"label{number % 2}", str(number)))
-    found = tracks.tracks_table(tracks.read_track(entry, folder) for entry in entries)
-    recordings = zip(found["path"], found["frames"].astype(int), strict=True)
+        repeated = np.tile(clip, int(np.ceil(seconds * RATE / len(clip))))[: round(seconds * RATE)]
+        write_wav(folder / f"{number}.wav", repeated, RATE)
+        files.append(AudioFile(f"{number}.wav", f"label{number % 2}", str(number)))
+    rows = tracks.tracks_table(tracks.read_track(file, folder) for file in files)
+    recordings = zip(rows["path"], rows["frames"].astype(int), strict=True)
     inspected = [*map(partial(inspect_recording, root=folder, config=WindowsConfig()), recordings)]
-    return table.build_tables(found, inspected, WindowsConfig())[0], found
+    return table.build_tables(rows, inspected, WindowsConfig())[0], rows

@@ -1,11 +1,10 @@
-"""What a training step of each kind of waveform network costs as the window grows: memory and time.
+"""Memory and time of a training step over the length of the window, for each kind of waveform network.
 
-Each cell is measured in a process of its own, on one thread. `python -m benchmarks.length docs/length.png` prints them
-as one table and draws them.
+Each cell is measured in its own process, on one thread. `python -m benchmarks.length docs/length.png` prints all cells
+as a table and draws them.
 """
 
 import json
-import subprocess
 import sys
 import time
 from dataclasses import asdict, dataclass
@@ -13,12 +12,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.measure import Row
-from benchmarks.memory import ROOT, most
+from benchmarks.measure import Row, peak_memory, run_module
 
 BATCH, STEPS = 16, 2
 SECONDS, RATES = (1.0, 5.0), (3000, 11025, 22050)
-NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {  # a variant of params.yaml, and what is changed of its network
+NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {  # a variant of params.yaml, and changes of its network
     "transformer": ("wave_transformer", {}),
     "convolutional": ("wave_conv", {}),
     "fully connected, frames": ("wave_fc", {}),
@@ -28,7 +26,7 @@ NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {  # a variant of params.yaml,
 
 @dataclass(frozen=True)
 class Cell:
-    """A network at a length of window: MB beyond the imports, processor seconds a step, parameters."""
+    """A network at a window length: MB beyond the imports, processor seconds per step, parameters."""
 
     network: str
     seconds: float
@@ -39,7 +37,7 @@ class Cell:
 
     @property
     def samples(self) -> int:
-        """In a window."""
+        """Of a window."""
         return round(self.seconds * self.rate)
 
 
@@ -47,36 +45,34 @@ def measure(network: str, seconds: float, rate: int, steps: int = STEPS) -> Cell
     """Train for a few steps of 16 windows in a new process.
 
     Returns:
-        The peak of its memory less what it was after the imports, and the median time of a step after the first (of
-        all, where there is but one): processor time, which other programs on the machine change little.
+        Peak memory beyond that of the imports, and the median time of a step without the first one: processor time, on
+        which other programs have little effect.
     """
-    given = json.dumps([*NETWORKS[network], seconds, rate, steps])
-    ran = subprocess.run(
-        [sys.executable, "-m", "benchmarks.length", "--cell", given],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return Cell(network, seconds, rate, **json.loads(ran.stdout))
+    arguments = json.dumps([*NETWORKS[network], seconds, rate, steps])
+    return Cell(network, seconds, rate, **json.loads(run_module("benchmarks.length", "--cell", arguments)))
+
+
+def measure_all() -> list[Cell]:
+    """All networks at all lengths."""
+    return [measure(network, seconds, rate) for network in NETWORKS for seconds in SECONDS for rate in RATES]
 
 
 def rows(cells: list[Cell] | None = None) -> list[Row]:
-    """Memory and time at every length, against the shortest of the same network."""
-    cells = _cells() if cells is None else cells
-    first = {cell.network: cell for cell in reversed(cells)}
-    named = {"memory": ("memory", "MB"), "time": ("processor time", "s")}
+    """Memory and time at each length, against the shortest window of the same network."""
+    cells = measure_all() if cells is None else cells
+    shortest = {cell.network: cell for cell in reversed(cells)}
+    quantities = {"memory": ("memory", "MB"), "time": ("processor time", "s")}
     return [
         Row(
-            f"{said} of a training step, {cell.network}, {cell.seconds:g} s at {cell.rate:,} Hz",
+            f"{quantity} of a training step, {cell.network}, {cell.seconds:g} s at {cell.rate:,} Hz",
             getattr(cell, key),
-            f"{first[cell.network].seconds:g} s at {first[cell.network].rate:,} Hz",
-            getattr(first[cell.network], key),
+            f"{shortest[cell.network].seconds:g} s at {shortest[cell.network].rate:,} Hz",
+            getattr(shortest[cell.network], key),
             unit,
         )
-        for key, (said, unit) in named.items()
+        for key, (quantity, unit) in quantities.items()
         for cell in cells
-        if cell is not first[cell.network]
+        if cell is not shortest[cell.network]
     ]
 
 
@@ -84,17 +80,16 @@ def table(cells: list[Cell]) -> str:
     """A Markdown table with a row per length, and memory and time of each network."""
     networks = list(dict.fromkeys(cell.network for cell in cells))
     lines = ["| window | samples | " + " | ".join(networks) + " |", "|---|---:|" + "---:|" * len(networks)]
-    lengths = sorted({(cell.samples, cell.seconds, cell.rate) for cell in cells})
-    found = {(cell.network, cell.samples): cell for cell in cells}
-    for samples, seconds, rate in lengths:
-        costs = [found[network, samples] for network in networks]
-        shown = [f"{cost.memory:,.0f} MB, {cost.time:.2f} s" for cost in costs]
-        lines.append(f"| {seconds:g} s at {rate:,} Hz | {samples:,} | " + " | ".join(shown) + " |")
+    by_length = {(cell.network, cell.samples): cell for cell in cells}
+    for samples, seconds, rate in sorted({(cell.samples, cell.seconds, cell.rate) for cell in cells}):
+        row = [by_length[network, samples] for network in networks]
+        values = [f"{cell.memory:,.0f} MB, {cell.time:.2f} s" for cell in row]
+        lines.append(f"| {seconds:g} s at {rate:,} Hz | {samples:,} | " + " | ".join(values) + " |")
     return "\n".join(lines)
 
 
 def draw(cells: list[Cell], path: Path) -> None:
-    """Memory and time over samples, both on logarithmic axes."""
+    """Memory and time over samples, on logarithmic axes."""
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
@@ -109,13 +104,10 @@ def draw(cells: list[Cell], path: Path) -> None:
     plt.close(figure)
 
 
-def _cells() -> list[Cell]:
-    return [measure(network, s, rate) for network in NETWORKS for s in SECONDS for rate in RATES]
-
-
-def _step(variant: str, network: dict[str, Any], seconds: float, rate: int, steps: int) -> dict[str, float]:
+def _train(variant: str, network: dict[str, Any], seconds: float, rate: int, steps: int) -> dict[str, float]:
     import torch
 
+    from benchmarks.fixtures import plain_loss
     from pipeline.losses.objective import Objective
     from pipeline.models.signal import Signal
     from pipeline.models.vae import build
@@ -131,30 +123,28 @@ def _step(variant: str, network: dict[str, Any], seconds: float, rate: int, step
         "representation": {"sample_rate": rate},
         "stats": {"mean": 0.0, "std": 0.1},
     }
-    before = most()
+    memory_before = peak_memory()
     torch.manual_seed(0)
-    model, objective = build(description), Objective(config.loss, Signal.of(description))
+    model, objective = build(description), Objective(config.loss, Signal.from_description(description))
     optimiser = torch.optim.AdamW(model.parameters(), 1e-3, fused=True)
     x = 0.1 * torch.randn(BATCH, 1, *description["shape"]).clamp(-1, 1)
     times = []
     for _ in range(steps):
-        began = time.process_time()
-        y, code = model(x, torch.randn(BATCH, model.latent_dims))
-        nats = objective.nats(objective.combined(objective.distances(y, x, code))).mean()
-        total = nats + objective.regulariser(objective.divergence(code), code, 0.5)
+        start = time.process_time()
+        loss, _ = plain_loss(model, objective, x)
         optimiser.zero_grad(set_to_none=True)
-        (total / objective.signal.values).backward()
+        (loss / objective.signal.size).backward()
         optimiser.step()
-        times.append(time.process_time() - began)
+        times.append(time.process_time() - start)
     parameters = sum(p.numel() for p in model.parameters())
-    return {"memory": most() - before, "time": median(times[1:] or times), "parameters": parameters}
+    return {"memory": peak_memory() - memory_before, "time": median(times[1:] or times), "parameters": parameters}
 
 
 if __name__ == "__main__":
     if sys.argv[1] == "--cell":
-        print(json.dumps(_step(*json.loads(sys.argv[2]))))
+        print(json.dumps(_train(*json.loads(sys.argv[2]))))
     else:
-        cells = _cells()
-        print(json.dumps([asdict(cell) for cell in cells]))
-        print(table(cells))
-        draw(cells, Path(sys.argv[1]))
+        all_cells = measure_all()
+        print(json.dumps([asdict(cell) for cell in all_cells]))
+        print(table(all_cells))
+        draw(all_cells, Path(sys.argv[1]))

@@ -1,14 +1,21 @@
-"""Measuring two things in turn, and the table that all benchmarks print."""
+"""Measure two things in turn, and print all comparisons as one table."""
 
+import re
+import resource
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
 class Row:
-    """One comparison: what ours and the reference take (of seconds, medians over the rounds)."""
+    """One comparison. Seconds are medians over the rounds."""
 
     what: str
     ours: float
@@ -25,14 +32,14 @@ class Row:
 def compare(
     what: str, ours: Callable[[], object], reference: str, theirs: Callable[[], object], rounds: int = 5
 ) -> Row:
-    """Run ours and the reference in turn, once to warm up and then `rounds` times."""
+    """Run ours and the reference in turn: one round to warm up, then `rounds` rounds."""
     times: tuple[list[float], list[float]] = ([], [])
-    for round_ in range(rounds + 1):
-        for kept, function in zip(times, (ours, theirs), strict=True):
-            began = time.perf_counter()
+    for round_number in range(rounds + 1):
+        for seconds, function in zip(times, (ours, theirs), strict=True):
+            start = time.perf_counter()
             function()
-            if round_:
-                kept.append(time.perf_counter() - began)
+            if round_number:
+                seconds.append(time.perf_counter() - start)
     return Row(what, statistics.median(times[0]), reference, statistics.median(times[1]))
 
 
@@ -44,3 +51,18 @@ def table(rows: list[Row]) -> str:
         ours, theirs = (f"{value:,.{digits}f} {row.unit}" for value in (row.ours, row.theirs))
         lines.append(f"| {row.what} | {ours} | {row.reference} | {theirs} | {row.ratio:.2f} |")
     return "\n".join(lines)
+
+
+def run_module(module: str, *arguments: str) -> str:
+    """Run a module as a program in a new process; the last line that it prints."""
+    command = [sys.executable, "-m", module, *arguments]
+    printed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    return printed.splitlines()[-1]
+
+
+def peak_memory() -> float:
+    """Peak memory of this process in MB. (On Linux, `ru_maxrss` of a new process starts at its parent's value.)"""
+    status = Path("/proc/self/status")
+    if status.exists():
+        return int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text())[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # macOS counts bytes

@@ -1,36 +1,19 @@
-"""Peak memory of caching, which must follow neither the number of recordings nor their length."""
+"""Peak memory of caching, which must not grow with the number or the length of the recordings."""
 
-import re
-import resource
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 from benchmarks.corpus import corpus
-from benchmarks.measure import Row
-
-ROOT = Path(__file__).parents[1]
-
-
-def most() -> float:
-    """MB that this process has needed at most. (On Linux `ru_maxrss` begins with what the parent had.)"""
-    status = Path("/proc/self/status")
-    if status.exists():
-        return int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text())[1]) / 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # macOS counts bytes
+from benchmarks.measure import Row, peak_memory, run_module
 
 
 def peak(clips: int, seconds: float) -> float:
-    """MB that a process needs at most to cache the mels of such a corpus."""
+    """Peak memory, in MB, of a process that caches the mels of so many clips."""
     with tempfile.TemporaryDirectory() as name:
-        windows, tracks = corpus(Path(name), clips, seconds)
-        windows.to_parquet(Path(name) / "windows.parquet")
-        tracks.to_parquet(Path(name) / "tracks.parquet")
-        ran = subprocess.run(
-            [sys.executable, "-m", "benchmarks.memory", name], cwd=ROOT, check=True, capture_output=True, text=True
-        )
-    return float(ran.stdout)
+        for table, frame in zip(("windows", "tracks"), corpus(Path(name), clips, seconds), strict=True):
+            frame.to_parquet(Path(name) / f"{table}.parquet")
+        return float(run_module("benchmarks.memory", name))
 
 
 def rows() -> list[Row]:
@@ -54,8 +37,8 @@ if __name__ == "__main__":
     out = folder / "out"
     out.mkdir()
     tables = (pd.read_parquet(folder / f"{name}.parquet") for name in ("windows", "tracks"))
-    planned = plan_shards(*tables, MelConfig())
-    for item in planned:
+    shards = plan_shards(*tables, MelConfig())
+    for item in shards:
         shard.write_shard(item, MelConfig(), 5.0, folder, out, code_version())
-    build.collect_shards(planned, MelConfig(), 5.0, out, folder)
-    print(most())
+    build.collect_shards(shards, MelConfig(), 5.0, out, folder)
+    print(peak_memory())

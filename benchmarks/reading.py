@@ -1,4 +1,4 @@
-"""The cache into a tensor: against the bare bytes, and against the column type that Parquet has for arrays."""
+"""Reading the cache into a tensor: against raw bytes, and against Parquet's own column type for arrays."""
 
 import tempfile
 from pathlib import Path
@@ -29,7 +29,7 @@ def rows() -> list[Row]:
         flat = pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), int(np.prod(SHAPE)))
         pq.write_table(pa.table({"mel": flat}), folder / "list.parquet", compression="none", row_group_size=128)
 
-        def through_pandas() -> torch.Tensor:
+        def from_list_column() -> torch.Tensor:
             column = pd.read_parquet(folder / "list.parquet")["mel"]
             return torch.from_numpy(np.stack(column.tolist()).reshape(-1, *SHAPE))
 
@@ -39,9 +39,9 @@ def rows() -> list[Row]:
         def raw() -> torch.Tensor:
             return torch.from_numpy(np.fromfile(folder / "raw", np.float16).reshape(-1, *SHAPE))
 
-        assert torch.equal(ours(), raw()) and torch.equal(ours(), through_pandas())
+        assert torch.equal(ours(), raw()) and torch.equal(ours(), from_list_column())
         what = f"{WINDOWS:,} mel windows from {SHARDS} shards to a tensor"
         return [
             compare(what, ours, "numpy.fromfile of the same bytes", raw),
-            compare(what, ours, "a FixedSizeList column through pandas", through_pandas, rounds=3),
+            compare(what, ours, "a FixedSizeList column through pandas", from_list_column, rounds=3),
         ]

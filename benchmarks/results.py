@@ -1,4 +1,4 @@
-"""What results cost beside training: the stages from reference to report of every variant, against their training."""
+"""Time of the stages from reference to report, of all variants, against the time of their training."""
 
 import os
 import subprocess
@@ -11,31 +11,30 @@ from typing import Any
 
 import yaml
 
-from benchmarks.measure import Row
+from benchmarks.measure import ROOT, Row
 from pipeline.core import params
 
-ROOT = Path(__file__).parents[1]
-PARTS = ("pipeline", "stages", "dvc.yaml")
+CODE = ("pipeline", "stages", "dvc.yaml")
 
 
 def measure(raw: dict[str, Any], folder: Path) -> Counter[str]:
-    """Seconds of each stage, over all of its runs, when `folder` builds everything that params `raw` ask for.
+    """Build all that params `raw` describe in `folder`; the seconds of each stage, over all of its runs.
 
-    A stage is a process of its own, as under DVC, whose own work is not counted. Each variant is scored and drawn right
-    after it was trained, so that a busy machine slows both alike.
+    Each stage is a process, as under DVC, whose own time is not counted. Each variant is evaluated and drawn right
+    after its training, so that a busy machine slows both alike.
     """
-    for part in PARTS:
-        (folder / part).symlink_to(ROOT / part)
+    for name in CODE:
+        (folder / name).symlink_to(ROOT / name)
     (folder / "params.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
     (folder / "data" / "music").mkdir(parents=True)
-    taken: Counter[str] = Counter()
+    seconds: Counter[str] = Counter()
 
-    def run(stage: str, *names: str) -> None:
-        began = time.perf_counter()
+    def run(stage: str, *arguments: str) -> None:
+        start = time.perf_counter()
         environment = os.environ | {"PYTHONPATH": str(folder), "DVC_ROOT": str(folder)}
-        command = [sys.executable, "-m", f"stages.{stage}", *names]
+        command = [sys.executable, "-m", f"stages.{stage}", *arguments]
         subprocess.run(command, cwd=folder, env=environment, check=True, stdout=subprocess.DEVNULL)
-        taken[stage] += time.perf_counter() - began
+        seconds[stage] += time.perf_counter() - start
 
     run("download")
     run("windows")
@@ -46,15 +45,13 @@ def measure(raw: dict[str, Any], folder: Path) -> Counter[str]:
         for stage in ("train", "evaluate", "figures"):
             run(stage, name)
     run("report")
-    return taken
+    return seconds
 
 
 def rows() -> list[Row]:
-    """Of the project's params: all stages of results together, and each, against all trainings."""
+    """All stages after training together, and each, against all trainings, with the project's params."""
     with tempfile.TemporaryDirectory() as name:
-        taken = measure(params.read_params(), Path(name))
-    shown = {stage: taken[stage] for stage in ("reference", "evaluate", "figures", "report")}
-    return [
-        Row(f"{what}, all variants", seconds, "their training", taken["train"])
-        for what, seconds in {"reference, evaluate, figures and report": sum(shown.values()), **shown}.items()
-    ]
+        seconds = measure(params.read_params(), Path(name))
+    stages = {stage: seconds[stage] for stage in ("reference", "evaluate", "figures", "report")}
+    stages = {"reference, evaluate, figures and report": sum(stages.values()), **stages}
+    return [Row(f"{what}, all variants", value, "their training", seconds["train"]) for what, value in stages.items()]

@@ -1,10 +1,12 @@
-"""Speed of training: the first step, against the usual way and the bare step, the wait for data, and a GPU's use."""
+"""Speed of training: first step, conventional loop, bare step, wait for data, and utilisation of a GPU."""
 
 from benchmarks.measure import Row
 
 
 def rows() -> list[Row]:
-    """All of it, on the device that `auto` picks."""
-    from benchmarks.training import bare, first, usual, utilisation, waiting  # here: `first` is a program too
+    """All of them, on the device that `auto` picks."""
+    # Imported here, since `first_step` is also run as a program.
+    from benchmarks.training import bare_step, conventional, data_wait, first_step, utilisation
 
-    return [row for part in (first, usual, bare, waiting, utilisation) for row in part.rows()]
+    modules = (first_step, conventional, bare_step, data_wait, utilisation)
+    return [row for module in modules for row in module.rows()]

@@ -1,0 +1,48 @@
+"""The loop against a step with nothing around it."""
+
+from collections.abc import Callable
+
+import torch
+
+from benchmarks.fixtures import plain_loss
+from benchmarks.measure import Row
+from benchmarks.training.case import TURN_STEPS, VARIANTS, Case, TakeTurns
+from pipeline.dataset.loader import window_loader
+from pipeline.training.device import autocast
+from pipeline.training.optimiser import make_optimiser
+
+
+def bare_steps(case: Case) -> Callable[[int], None]:
+    """A function that trains for so many steps on one batch, already on the device.
+
+    Precision, optimiser and clipping are those of the case. Terms are not logged.
+    """
+    config, device = case.settings, case.device
+    model, objective = case.untrained()
+    model = model.to(memory_format=torch.channels_last) if config.channels_last else model
+    model.train()
+    optimiser = make_optimiser(model.parameters(), config, device)
+    x, label = window_loader(case.train, device, model.labels).batch(torch.arange(config.batch_size))
+
+    def run(steps: int) -> None:
+        for _ in range(steps):
+            with autocast(config, device):
+                total, _ = plain_loss(model, objective, x, label)
+            optimiser.zero_grad(set_to_none=True)
+            (total / objective.signal.size).backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
+            optimiser.step()
+
+    return run
+
+
+def measure(case: Case) -> Row:
+    """Steps of the loop, with batches, guard and mean terms, in turn with bare ones."""
+    turns = TakeTurns(bare_steps(case), case.device)
+    case.fit(turns)
+    return turns.row(f"{TURN_STEPS} steps in the loop ({case})", "bare steps on one batch")
+
+
+def rows() -> list[Row]:
+    """The ratio is the speed of the loop as a share of that of the bare step."""
+    return [measure(Case.of(name)) for name in VARIANTS]
