@@ -16,18 +16,7 @@ def windows(seeds=(0,), tracks=(("a", 3), ("b", 1))) -> pd.DataFrame:
     names = [name for name, count in tracks for _ in range(count)]
     keys = [(seed, number, *[name] * 3) for seed in seeds for number, name in enumerate(names)]
     frame = pd.DataFrame(keys, columns=["seed", "window_id", "track_id", "label", "group"])
-    constant = (
-        "mse",
-        "cosine_similarity",
-        "kl",
-        "elbo",
-        "out_of_range",
-        "mel_mse",
-        "mse_mean",
-        "mse_zero",
-        "mel_mse_mean",
-    )
-    for metric in constant:
+    for metric in ("mse", "cosine_similarity", "kl", "elbo", "out_of_range", "mel_mse", *PREDICTORS):
         frame[metric] = np.where(frame["track_id"] == "a", 1.0, 3.0) + 10.0 * frame["seed"]
     frame["audio_stft_distance"] = np.where(frame["window_id"] == 1, 2.0 + frame["seed"], np.nan)
     return frame
