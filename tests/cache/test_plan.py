@@ -1,4 +1,4 @@
-"""Which rows stand in which shard."""
+"""The rows of each shard."""
 
 import pandas as pd
 import pytest
@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.audio.representation import MelConfig, WaveformConfig
-from pipeline.cache import plan as module
-from pipeline.cache.plan import plan, spans
+from pipeline.cache import plan
+from pipeline.cache.plan import join_windows, plan_shards
 
 MEL = MelConfig(sample_rate=8000, n_fft=512, hop_length=256, bands=32)
 
@@ -19,7 +19,8 @@ def recording(starts: list[float], seconds: float = 5.0, first_id: int = 0) -> p
 
 
 def joined(starts: list[float], limit: float | None, hop: float = 5.0) -> list[tuple[int, float, float, int]]:
-    return [(row.window_id, row.start, row.seconds, row.windows) for row in spans(recording(starts), limit, hop)]
+    rows = join_windows(recording(starts), limit, hop)
+    return [(row.window_id, row.start, row.seconds, row.windows) for row in rows]
 
 
 def test_without_a_limit_every_window_is_a_row():
@@ -37,15 +38,20 @@ def test_without_a_limit_every_window_is_a_row():
         ([0, 5, 15, 20], 5, 60, [(0, 0, 10, 2), (2, 15, 10, 2)]),  # the window at 10 s was rejected
         ([0, 7, 14], 7, 60, [(0, 0, 5, 1), (1, 7, 5, 1), (2, 14, 5, 1)]),  # gaps
         ([0, 2.5, 5], 2.5, 60, [(0, 0, 10, 3)]),
-        ([0, 5, 7.5], 2.5, 60, [(0, 0, 5, 1), (1, 5, 7.5, 2)]),  # that at 2.5 s was rejected, although 0 and 5 adjoin
+        (
+            [0, 5, 7.5],
+            2.5,
+            60,
+            [(0, 0, 5, 1), (1, 5, 7.5, 2)],
+        ),  # the window at 2.5 s was rejected, although 0 and 5 adjoin
     ],
 )
-def test_windows_that_adjoin_are_joined_up_to_the_limit(starts, hop, limit, expected):
+def test_adjacent_windows_are_joined_up_to_the_limit(starts, hop, limit, expected):
     assert joined(starts, limit, hop) == expected
 
 
 def dataset(sizes: list[int], splits: list[str], seconds: float = 1.0) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Recordings of so many windows, in table order."""
+    """Tables of recordings with so many windows."""
     parts = []
     for number, (size, split) in enumerate(zip(sizes, splits, strict=True)):
         frame = recording([seconds * n for n in range(size)], seconds, sum(sizes[:number]))
@@ -65,47 +71,47 @@ def test_every_window_is_in_exactly_one_row_in_order(recordings, limit, smallest
     config = MEL.model_copy(update={"train_span_seconds": limit})
     size = 2 * 32 * config.shape(1.0)[1]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "SMALLEST", smallest * size)
-        patch.setattr(module, "LARGEST", largest * size)
+        patch.setattr(plan, "MIN_SHARD_BYTES", smallest * size)
+        patch.setattr(plan, "MAX_SHARD_BYTES", largest * size)
         windows, tracks = dataset(*map(list, zip(*recordings, strict=True)))
-        planned = plan(windows.sample(frac=1, random_state=0), tracks, config)
-    known = windows.set_index("window_id")
-    seen = []
+        shards = plan_shards(windows.sample(frac=1, random_state=0), tracks, config)
+    by_id = windows.set_index("window_id")
+    window_ids = []
     for split in ("train", "valid", "test"):
-        shards = [shard for shard in planned if shard.split == split]
-        assert [shard.name for shard in shards] == [f"{split}-{n:05d}.parquet" for n in range(len(shards))]
-        in_split = [(piece, row) for shard in shards for piece in shard.pieces for row in piece.rows]
-        for piece, row in in_split:
-            covered = known.loc[row.window_id : row.window_id + row.windows - 1]
-            assert (covered["track_id"] == piece.track_id).all() and (covered["split"] == split).all()
-            assert piece.path == f"{piece.track_id}.wav" and piece.label == covered["label"].iloc[0]
+        in_split = [shard for shard in shards if shard.split == split]
+        assert [shard.name for shard in in_split] == [f"{split}-{n:05d}.parquet" for n in range(len(in_split))]
+        rows = [(track, row) for shard in in_split for track in shard.tracks for row in track.rows]
+        for track, row in rows:
+            covered = by_id.loc[row.window_id : row.window_id + row.windows - 1]
+            assert (covered["track_id"] == track.track_id).all() and (covered["split"] == split).all()
+            assert track.path == f"{track.track_id}.wav" and track.label == covered["label"].iloc[0]
             assert row.start == covered["start_seconds"].iloc[0] and row.seconds == len(covered) == row.windows
             assert row.seconds <= max(limit or 1.0, 1.0) and (split == "train" or row.windows == 1)
-            seen += covered.index.tolist()
-        ids = [row.window_id for _, row in in_split]
+            window_ids += covered.index.tolist()
+        ids = [row.window_id for _, row in rows]
         assert ids == sorted(ids)
-        assert {shard.seconds for shard in shards} <= {max((row.seconds for _, row in in_split), default=0)}
-    assert sorted(seen) == sorted(known.index)
+        assert {shard.row_seconds for shard in in_split} <= {max((row.seconds for _, row in rows), default=0)}
+    assert sorted(window_ids) == sorted(by_id.index)
 
 
-def test_a_long_recording_is_cut_only_where_it_fills_the_largest_shard(monkeypatch):
+def test_a_recording_is_cut_only_if_it_exceeds_the_largest_shard(monkeypatch):
     size = 2 * 8000
-    monkeypatch.setattr(module, "SMALLEST", size)
-    monkeypatch.setattr(module, "AT_LEAST", 1)
-    monkeypatch.setattr(module, "LARGEST", 10 * size)
-    planned = plan(*dataset([25, 9, 3], ["train"] * 3), WaveformConfig(sample_rate=8000))
-    assert [[(piece.track_id, len(piece.rows)) for piece in shard.pieces] for shard in planned] == [
+    monkeypatch.setattr(plan, "MIN_SHARD_BYTES", size)
+    monkeypatch.setattr(plan, "MIN_SHARDS", 1)
+    monkeypatch.setattr(plan, "MAX_SHARD_BYTES", 10 * size)
+    shards = plan_shards(*dataset([25, 9, 3], ["train"] * 3), WaveformConfig(sample_rate=8000))
+    assert [[(track.track_id, len(track.rows)) for track in shard.tracks] for shard in shards] == [
         [("t0", 10)],
         [("t0", 10)],
-        [("t0", 5)],  # with the next one it would be above the largest
+        [("t0", 5)],  # with the next track it would exceed the largest shard
         [("t1", 9)],
         [("t2", 3)],
     ]
-    assert [shard.size for shard in planned] == [10, 10, 5, 9, 3]
+    assert [shard.row_count for shard in shards] == [10, 10, 5, 9, 3]
 
 
-def test_shards_are_of_a_size_to_share_out():
+def test_a_large_cache_has_many_shards_of_even_size():
     windows, tracks = dataset([60] * 600, ["train"] * 600)
-    planned = plan(windows, tracks, WaveformConfig(sample_rate=22050))  # 1.6 GB
-    sizes = [shard.size * 2 * 22050 for shard in planned]
-    assert len(planned) >= 60 and min(sizes[:-1]) > 20 * 2**20 and max(sizes) < module.LARGEST
+    shards = plan_shards(windows, tracks, WaveformConfig(sample_rate=22050))  # 1.6 GB
+    sizes = [shard.row_count * 2 * 22050 for shard in shards]
+    assert len(shards) >= 60 and min(sizes[:-1]) > 20 * 2**20 and max(sizes) < plan.MAX_SHARD_BYTES

@@ -1,4 +1,4 @@
-"""Stage cache, killed in the middle and started again."""
+"""Stage cache, killed and started again."""
 
 import os
 import signal
@@ -12,26 +12,26 @@ import pytest
 import yaml
 
 from pipeline.audio.representation import MelConfig
-from pipeline.cache import plan as planning
+from pipeline.cache import plan
 from pipeline.core import workspace
-from tests.cache.dataset import cache, content, tables
+from tests.cache.make import make_cache, make_tables, read_files
 from tests.recordings import make_folder
 
 ROOT = Path(__file__).parents[2]
-MEL = {"kind": "mel", "sample_rate": 22050, "n_fft": 2048, "hop_length": 32, "bands": 64}  # slow enough to be hit
-# Only the parent plans: with small shards, some recordings make many.
+MEL = {"kind": "mel", "sample_rate": 22050, "n_fft": 2048, "hop_length": 32, "bands": 64}  # slow enough to be killed
+# Small shards, so that few recordings make many; only the parent process plans.
 CODE = """
-from pipeline import workspace
 from pipeline.cache import plan
+from stages import run
 from stages.cache import main
-plan.SMALLEST = 1
-workspace.run(main, "mel")
+plan.MIN_SHARD_BYTES = 1
+run(main, "mel")
 """
 
 
 @pytest.fixture
 def project(tmp_path):
-    """A project with its first two stages done, and the code."""
+    """A project with the outputs of its first two stages, and the code."""
     for name in ("pipeline", "stages"):
         (tmp_path / name).symlink_to(ROOT / name)
     music = make_folder(tmp_path / "music", labels=1, tracks=10, seconds=8.0)
@@ -45,11 +45,12 @@ def project(tmp_path):
                 "bottleneck": {"type": "gaussian", "latent": 2},
             }
         },
+        "evaluate": {"mel": "mel"},
         "runtime": {"workers": 2},
     }
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     (tmp_path / "dvc.yaml").write_text("stages: {}\n")
-    windows, tracks = tables(music)
+    windows, tracks = make_tables(music)
     for folder, name, table in ((workspace.WINDOWS, "windows", windows), (workspace.RAW, "tracks", tracks)):
         (tmp_path / folder).mkdir(parents=True)
         table.to_parquet(tmp_path / folder / f"{name}.parquet", index=False)
@@ -61,7 +62,7 @@ def start(project: Path) -> subprocess.Popen:
     return subprocess.Popen([sys.executable, "-c", CODE], cwd=project, env=environment, stdout=-1, stderr=-1, text=True)
 
 
-def test_a_stage_that_is_killed_goes_on_from_the_shards_that_it_finished(project, tmp_path_factory, monkeypatch):
+def test_a_killed_stage_continues_with_its_finished_shards(project, tmp_path_factory, monkeypatch):
     first = start(project)
 
     def finished() -> dict[str, int]:
@@ -73,19 +74,19 @@ def test_a_stage_that_is_killed_goes_on_from_the_shards_that_it_finished(project
     workers = psutil.Process(first.pid).children(recursive=True)
     os.kill(first.pid, signal.SIGKILL)
     first.communicate()
-    assert psutil.wait_procs(workers, timeout=30)[1] == []  # they end by themselves
-    kept = finished()
-    assert 3 <= len(kept) < 10 and not (project / workspace.CACHE / "mel").exists()
+    assert psutil.wait_procs(workers, timeout=30)[1] == []  # workers end without their parent
+    before = finished()
+    assert 3 <= len(before) < 10 and not (project / workspace.CACHE / "mel").exists()
 
     second = start(project)
     printed, errors = second.communicate(timeout=120)
     assert second.returncode == 0, errors
-    assert f"{len(kept)} of 10 shards were finished before" in printed
-    made = project / workspace.CACHE / "mel"
-    assert kept.items() <= {path.name: path.stat().st_ino for path in made.iterdir()}.items()
-    assert not list(made.parent.glob(".*")) and finished() == {}
+    assert f"{len(before)} of 10 shards were finished before" in printed
+    out = project / workspace.CACHE / "mel"
+    assert before.items() <= {path.name: path.stat().st_ino for path in out.iterdir()}.items()
+    assert not list(out.parent.glob(".*")) and finished() == {}
 
-    monkeypatch.setattr(planning, "SMALLEST", 1)
-    whole = tmp_path_factory.mktemp("whole")
-    cache(project / "music", *tables(project / "music"), MelConfig(**MEL), whole / "mel")
-    assert content(made) == content(whole / "mel")
+    monkeypatch.setattr(plan, "MIN_SHARD_BYTES", 1)
+    expected = tmp_path_factory.mktemp("expected")
+    make_cache(project / "music", *make_tables(project / "music"), MelConfig(**MEL), expected / "mel")
+    assert read_files(out) == read_files(expected / "mel")

@@ -1,4 +1,4 @@
-"""Batches from disk are those from memory, and little of the disk is in memory."""
+"""Batches from disk equal those from memory, and only a few row groups are in memory."""
 
 import json
 import subprocess
@@ -16,8 +16,8 @@ import torch
 
 from pipeline.core import arrays, workspace
 from pipeline.core.errors import DataError, TrainingError
-from pipeline.dataset.batches import Batch, ResidentLoader, WindowLoader
-from pipeline.dataset.loader import window_loader
+from pipeline.dataset.batches import Batch, WindowLoader
+from pipeline.dataset.loader import ResidentLoader, window_loader
 from pipeline.dataset.sampler import LANES
 from pipeline.dataset.split import Split, read_split
 from pipeline.dataset.streaming import StreamingLoader
@@ -27,15 +27,15 @@ CPU = torch.device("cpu")
 ROOT = Path(__file__).parents[2]
 
 
-def equal(ours: list[Batch], theirs: list[Batch]) -> bool:
-    pairs = list(zip(ours, theirs, strict=True))
-    return bool(pairs) and all(torch.equal(a.x, b.x) and torch.equal(a.label, b.label) for a, b in pairs)
+def equal(a: list[Batch], b: list[Batch]) -> bool:
+    pairs = list(zip(a, b, strict=True))
+    return bool(pairs) and all(torch.equal(p.x, q.x) and torch.equal(p.label, q.label) for p, q in pairs)
 
 
 @pytest.mark.parametrize("workers", [1, 5])
 @pytest.mark.parametrize("spans", [False, True])
 @pytest.mark.parametrize("kind", ["mel", "waveform"])
-def test_batches_from_disk_are_those_from_memory_bit_by_bit(tmp_path, kind, spans, workers):
+def test_batches_from_disk_equal_those_from_memory(tmp_path, kind, spans, workers):
     split = write(tmp_path, kind, [40, 31, 1, 25], 6, spans)
     memory = ResidentLoader(split, CPU, ("b",), "streamed")
     disk = StreamingLoader(split, CPU, ("b",), workers)
@@ -44,25 +44,25 @@ def test_batches_from_disk_are_those_from_memory_bit_by_bit(tmp_path, kind, span
     index = torch.randperm(len(memory))[:20]
     assert equal([memory.batch(index)], [disk.batch(index)])
     for size in (1, 8, 12, 500):
-        whole = list(memory.epoch(size, 3, 1))
-        assert equal(whole, list(disk.epoch(size, 3, 1))) and {len(x) for x, _ in whole} == {size}
-    whole = list(memory.epoch(8, 3, 1))
-    assert equal(whole[9:], list(disk.epoch(8, 3, 1, first=9)))
-    assert not equal(whole, list(disk.epoch(8, 3, 2)))
+        epoch = list(memory.epoch(size, 3, 1))
+        assert equal(epoch, list(disk.epoch(size, 3, 1))) and {len(x) for x, _ in epoch} == {size}
+    epoch = list(memory.epoch(8, 3, 1))
+    assert equal(epoch[9:], list(disk.epoch(8, 3, 1, first=9)))
+    assert not equal(epoch, list(disk.epoch(8, 3, 2)))
 
 
-@pytest.mark.parametrize("made", [ResidentLoader, StreamingLoader])
-def test_ranks_together_have_the_whole(tmp_path, made):
+@pytest.mark.parametrize("loader_class", [ResidentLoader, StreamingLoader])
+def test_ranks_together_have_every_batch(tmp_path, loader_class):
     split = write(tmp_path, "waveform", [40, 31], 6, spans=True)
-    data, whole = made(split, CPU), ResidentLoader(split, CPU, order="streamed")
-    data.order = "streamed"
+    loader, single = loader_class(split, CPU), ResidentLoader(split, CPU, sampler="streamed")
+    loader.sampler = "streamed"
     for world in (2, 4):
-        ranks = [list(data.epoch(8, 0, 5, first=2, rank=rank, world=world)) for rank in range(world)]
-        expected = list(whole.epoch(8, 0, 5, first=2))
+        ranks = [list(loader.epoch(8, 0, 5, first=2, rank=rank, world=world)) for rank in range(world)]
+        expected = list(single.epoch(8, 0, 5, first=2))
         for parts, batch in zip(zip(*ranks, strict=True), expected, strict=True):
             assert torch.equal(torch.stack([part.x for part in parts], 1).flatten(0, 1), batch.x)
-        ranks = [list(data.batches(20, rank, world)) for rank in range(world)]
-        expected = list(whole.batches(20))
+        ranks = [list(loader.batches(20, rank, world)) for rank in range(world)]
+        expected = list(single.batches(20))
         for number, batch in enumerate(expected):
             assert equal([ranks[number % world][number // world]], [batch])
         assert sum(map(len, ranks)) == len(expected)
@@ -70,12 +70,12 @@ def test_ranks_together_have_the_whole(tmp_path, made):
 
 def test_a_rank_without_a_batch_has_none(tmp_path):
     split = write(tmp_path, "mel", [5], 6)
-    for data in (ResidentLoader(split, CPU), StreamingLoader(split, CPU)):
-        assert list(data.batches(8, rank=1, world=2)) == []
-        assert list(data.epoch(8, 0, 0, first=1)) == []
+    for loader in (ResidentLoader(split, CPU), StreamingLoader(split, CPU)):
+        assert list(loader.batches(8, rank=1, world=2)) == []
+        assert list(loader.epoch(8, 0, 0, first=1)) == []
 
 
-def test_an_epoch_mixes_groups_and_shows_every_window_once(tmp_path):
+def test_an_epoch_mixes_groups_and_has_every_window_once(tmp_path):
     split = write(tmp_path, "waveform", [200, 200, 80], 10)
     number_of = {bytes(values): number for number, values in enumerate(split.values)}
     stored = [(x[:, 0] * 32767).round().short().numpy() for x, _ in StreamingLoader(split, CPU).epoch(8, 0, 1)]
@@ -86,68 +86,68 @@ def test_an_epoch_mixes_groups_and_shows_every_window_once(tmp_path):
 
 @pytest.fixture
 def reads(monkeypatch):
-    """Row groups that are read, in order, and the largest number of them in memory at a time."""
-    seen, held, most = [], [0], [0]
+    """The row groups read, in order, and the largest number of them in memory at a time."""
+    numbers, in_memory, peak = [], [0], [0]
     lock, read = threading.Lock(), Split.read
 
-    def let_go() -> None:
+    def count_down() -> None:
         with lock:
-            held[0] -= 1
+            in_memory[0] -= 1
 
-    def counted(self: Split, group: int) -> np.ndarray:
+    def counting_read(self: Split, group: int) -> np.ndarray:
         values = read(self, group).copy()
         with lock:
-            seen.append(group)
-            held[0] += 1
-            most[0] = max(most[0], held[0])
-        weakref.finalize(values, let_go)
+            numbers.append(group)
+            in_memory[0] += 1
+            peak[0] = max(peak[0], in_memory[0])
+        weakref.finalize(values, count_down)
         return values
 
-    monkeypatch.setattr(Split, "read", counted)
-    return seen, most
+    monkeypatch.setattr(Split, "read", counting_read)
+    return numbers, peak
 
 
-def test_each_group_is_read_about_once_and_few_are_held(tmp_path, reads):
+def test_each_group_is_read_about_once_and_few_are_in_memory(tmp_path, reads):
     split = write(tmp_path, "waveform", [500] * 6, 5)  # 600 groups
-    seen, most = reads
+    numbers, peak = reads
     for _ in StreamingLoader(split, CPU).epoch(8, 0, 1):
         pass
-    assert set(seen) == set(range(600)) and len(seen) <= 600 + 2 * LANES
-    assert most[0] < 12 * LANES, most  # those of the batches ahead; of 600
-    seen.clear()
+    assert set(numbers) == set(range(600)) and len(numbers) <= 600 + 2 * LANES
+    assert peak[0] < 12 * LANES, peak  # of 600: the groups of the prefetched batches
+    numbers.clear()
     for _ in StreamingLoader(split, CPU).batches(8):
         pass
-    assert Counter(seen) == dict.fromkeys(range(600), 1)
+    assert Counter(numbers) == dict.fromkeys(range(600), 1)
 
 
 @pytest.mark.parametrize("world", [2, 4])
 def test_a_rank_reads_its_share_of_the_groups(tmp_path, reads, world):
     split = write(tmp_path, "waveform", [500] * 4, 20)  # 100 groups
-    seen, _ = reads
-    data = StreamingLoader(split, CPU)
+    numbers, _ = reads
+    loader = StreamingLoader(split, CPU)
     sets = []
     for rank in range(world):
-        seen.clear()
-        for _ in data.epoch(16, 0, 1, rank=rank, world=world):
+        numbers.clear()
+        for _ in loader.epoch(16, 0, 1, rank=rank, world=world):
             pass
-        sets.append(set(seen))
-        assert len(seen) <= 100 / world + 2 * LANES
+        sets.append(set(numbers))
+        assert len(numbers) <= 100 / world + 2 * LANES
     assert set.union(*sets) == set(range(100))
 
 
-def test_what_is_asked_for_alone_is_read_alone(tmp_path, reads):
-    data = StreamingLoader(write(tmp_path, "mel", [60, 60], 10), CPU)
-    data.batch(torch.tensor([119, 3, 0, 118]))
+def test_a_batch_reads_only_the_groups_of_its_windows(tmp_path, reads):
+    loader = StreamingLoader(write(tmp_path, "mel", [60, 60], 10), CPU)
+    loader.batch(torch.tensor([119, 3, 0, 118]))
     assert sorted(reads[0]) == [0, 11]
 
 
 @pytest.mark.parametrize("end", ["break", "error", "interrupt"])
-def test_an_epoch_that_is_abandoned_leaves_no_thread(tmp_path, end):
-    data = StreamingLoader(write(tmp_path, "mel", [200], 5), CPU)
+def test_an_abandoned_epoch_leaves_no_thread(tmp_path, end):
+    loader = StreamingLoader(write(tmp_path, "mel", [200], 5), CPU)
     before = threading.active_count()
 
-    def use() -> None:
-        for number, _ in enumerate(data.epoch(4, 0, 1)):
+    def abandon() -> None:
+        for number, _ in enumerate(loader.epoch(4, 0, 1)):
             if number == 3:
                 assert threading.active_count() > before
                 if end == "break":
@@ -155,10 +155,10 @@ def test_an_epoch_that_is_abandoned_leaves_no_thread(tmp_path, end):
                 raise {"error": ValueError, "interrupt": KeyboardInterrupt}[end]
 
     if end == "break":
-        use()
+        abandon()
     else:
         with pytest.raises((ValueError, KeyboardInterrupt)):
-            use()
+            abandon()
     assert threading.active_count() == before
 
 
@@ -166,26 +166,26 @@ def cut_short(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
-def other(path: Path) -> None:
+def replace(path: Path) -> None:
     write(path.parent / "other", "mel", [3], 5)
     (path.parent / "other" / "train-00000.parquet").rename(path)
 
 
-@pytest.mark.parametrize("damage", [Path.unlink, cut_short, other, lambda path: path.write_bytes(b"?" * 90_000)])
-def test_a_shard_that_is_damaged_in_the_middle_of_an_epoch_is_one_line(tmp_path, damage):
-    data = StreamingLoader(write(tmp_path, "mel", [500, 500], 5), CPU)
+@pytest.mark.parametrize("damage", [Path.unlink, cut_short, replace, lambda path: path.write_bytes(b"?" * 90_000)])
+def test_a_shard_that_is_damaged_during_an_epoch_is_a_short_error(tmp_path, damage):
+    loader = StreamingLoader(write(tmp_path, "mel", [500, 500], 5), CPU)
     before = threading.active_count()
-    batches = data.epoch(4, 0, 1)
+    batches = loader.epoch(4, 0, 1)
     next(batches)
     damage(tmp_path / "train-00001.parquet")
     with pytest.raises(DataError, match=r"train-00001\.parquet: .*run ") as caught:
         list(batches)
     assert "\n" not in str(caught.value) and threading.active_count() == before
     with pytest.raises(DataError, match=r"train-00001\.parquet: .*run "):
-        data.batch(torch.arange(900, 1000))
+        loader.batch(torch.arange(900, 1000))
 
 
-def test_a_shard_that_is_missing_or_damaged_from_the_start_is_found_before_training(tmp_path):
+def test_a_missing_or_damaged_shard_is_found_when_the_split_is_opened(tmp_path):
     write(tmp_path, "mel", [9, 9], 5)
     for damage in (cut_short, Path.unlink):
         damage(tmp_path / "train-00001.parquet")
@@ -193,64 +193,63 @@ def test_a_shard_that_is_missing_or_damaged_from_the_start_is_found_before_train
             read_split(tmp_path, "train")
 
 
-def test_the_budget_decides_where_a_split_is(tmp_path):
+def test_a_split_above_the_limit_is_streamed(tmp_path):
     split = write(tmp_path, "mel", [20], 5)
     assert split.nbytes == 20 * 4 * 10 * 2 and "values" not in vars(split)
-    resident, streamed = (
-        window_loader(split, CPU, budget=split.nbytes),
-        window_loader(split, CPU, budget=split.nbytes - 1),
-    )
-    assert isinstance(resident, ResidentLoader) and resident.order == "shuffled"
-    assert isinstance(streamed, StreamingLoader) and streamed.order == "streamed"
-    assert isinstance(window_loader(split, CPU, budget=0, order="streamed"), StreamingLoader)
-    told = window_loader(split, CPU, order="streamed")
-    assert isinstance(told, ResidentLoader) and equal(list(told.epoch(8, 0, 0)), list(streamed.epoch(8, 0, 0)))
+    resident = window_loader(split, CPU, max_resident_bytes=split.nbytes)
+    streamed = window_loader(split, CPU, max_resident_bytes=split.nbytes - 1)
+    assert isinstance(resident, ResidentLoader) and resident.sampler == "shuffled"
+    assert isinstance(streamed, StreamingLoader) and streamed.sampler == "streamed"
+    assert isinstance(window_loader(split, CPU, max_resident_bytes=0, sampler="streamed"), StreamingLoader)
+    mixed = window_loader(split, CPU, sampler="streamed")
+    assert isinstance(mixed, ResidentLoader) and equal(list(mixed.epoch(8, 0, 0)), list(streamed.epoch(8, 0, 0)))
     with pytest.raises(TrainingError, match=r"GiB.*raise train\.resident_gib, or set train\.order to auto"):
-        window_loader(split, CPU, budget=0, order="shuffled")
+        window_loader(split, CPU, max_resident_bytes=0, sampler="shuffled")
 
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("spans", [False, True])
 @pytest.mark.parametrize("kind", ["mel", "waveform"])
-def test_batches_on_a_gpu_are_those_on_a_cpu_bit_by_bit(tmp_path, kind, spans):
+def test_batches_on_a_gpu_equal_those_on_a_cpu(tmp_path, kind, spans):
     split = write(tmp_path, kind, [40, 31, 1, 25], 6, spans)
     gpu = torch.device("cuda")
-    expected = [list(data) for data in _ways(ResidentLoader(split, CPU, ("b",), "streamed"))]
-    for data in (ResidentLoader(split, gpu, ("b",), "streamed"), StreamingLoader(split, gpu, ("b",))):
-        for ours, theirs in zip(_ways(data), expected, strict=True):
-            found = list(ours)  # all of them on the way at once: none may get the memory of another
-            assert {x.device.type for x, _ in found} == {"cuda"}
-            assert equal([Batch(x.cpu(), label.cpu()) for x, label in found], theirs)
+    expected = [list(batches) for batches in _all_batches(ResidentLoader(split, CPU, ("b",), "streamed"))]
+    for loader in (ResidentLoader(split, gpu, ("b",), "streamed"), StreamingLoader(split, gpu, ("b",))):
+        for gpu_batches, cpu_batches in zip(_all_batches(loader), expected, strict=True):
+            batches = list(gpu_batches)  # all at once: no two may share memory
+            assert {x.device.type for x, _ in batches} == {"cuda"}
+            assert equal([Batch(x.cpu(), label.cpu()) for x, label in batches], cpu_batches)
 
 
-def _ways(data: WindowLoader) -> list[Iterable[Batch]]:
-    return [data.epoch(8, 3, 1), data.epoch(1, 0, 0), data.batches(7), [data.batch(torch.arange(0, len(data), 5))]]
+def _all_batches(loader: WindowLoader) -> list[Iterable[Batch]]:
+    index = torch.arange(0, len(loader), 5)
+    return [loader.epoch(8, 3, 1), loader.epoch(1, 0, 0), loader.batches(7), [loader.batch(index)]]
 
 
-# In a process of its own, so that its peak is of just this work: MiB before, after streaming, and after loading it all.
+# Runs in a process of its own. Peak MiB before streaming, after it, and after loading the split.
 CODE = """
 import json, sys
 from pathlib import Path
 import torch
-from benchmarks.memory import most
-from pipeline.cache.reader import read_split
-from pipeline.training.data import ResidentLoader
-from pipeline.training.stream import StreamingLoader
+from benchmarks.measure import peak_memory
+from pipeline.dataset.loader import ResidentLoader
+from pipeline.dataset.split import read_split
+from pipeline.dataset.streaming import StreamingLoader
 torch.set_num_threads(1)
 split, cpu = read_split(Path(sys.argv[1]), "train"), torch.device("cpu")
-data = StreamingLoader(split, cpu)
-next(data.batches(8))
-found = [most()]
-assert sum(len(x) for x, _ in data.epoch(16, 0, 1)) == sum(len(x) for x, _ in data.batches(16)) == len(data)
-data.batch(torch.linspace(0, len(data) - 1, 64).long())
-found.append(most())
+loader = StreamingLoader(split, cpu)
+next(loader.batches(8))
+peaks = [peak_memory()]
+assert sum(len(x) for x, _ in loader.epoch(16, 0, 1)) == sum(len(x) for x, _ in loader.batches(16)) == len(loader)
+loader.batch(torch.linspace(0, len(loader) - 1, 64).long())
+peaks.append(peak_memory())
 next(ResidentLoader(split, cpu).batches(8))
-found.append(most())
-print(json.dumps([split.nbytes / 2**20, *found]))
+peaks.append(peak_memory())
+print(json.dumps([split.nbytes / 2**20, *peaks]))
 """
 
 
-def test_streaming_needs_a_fraction_of_the_memory_of_what_is_streamed(tmp_path):
+def test_streaming_needs_a_fraction_of_the_memory_of_the_split(tmp_path):
     shape, names = (64, 432), [f"train-{number:05d}.parquet" for number in range(10)]
     for name in names:
         with arrays.Writer(tmp_path / name) as writer:
@@ -263,5 +262,5 @@ def test_streaming_needs_a_fraction_of_the_memory_of_what_is_streamed(tmp_path):
     assert ran.returncode == 0, ran.stderr
     size, before, streamed, loaded = json.loads(ran.stdout)
     print(f"{size:.0f} MiB streamed with {streamed - before:.0f} MiB more, loaded with {loaded - before:.0f}")
-    assert loaded - before > 0.9 * size > 270  # or this would prove nothing
+    assert loaded - before > 0.9 * size > 270  # else the test proves nothing
     assert streamed - before < 0.6 * size
