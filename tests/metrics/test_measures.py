@@ -1,4 +1,4 @@
-"""Every distance against another implementation, on random arrays, and what it says of silence."""
+"""Every distance: compared with another implementation on random arrays, and finite for silence."""
 
 import librosa
 import numpy as np
@@ -23,26 +23,26 @@ DISTANCES = {
 
 
 def pair(number: int = 5, length: int = 6000, noise: float = 0.3) -> tuple[torch.Tensor, torch.Tensor]:
-    """Waveforms of several levels, and noisy copies of them at other levels."""
-    level = np.geomspace(0.001, 0.5, number)[:, None]
-    x = level * RNG.standard_normal((number, length))
-    y = RNG.uniform(0.3, 2, (number, 1)) * (x + noise * level * RNG.standard_normal(x.shape))
+    """Waveforms of several gains, and noisy copies of them with other gains."""
+    gain = np.geomspace(0.001, 0.5, number)[:, None]
+    x = gain * RNG.standard_normal((number, length))
+    y = RNG.uniform(0.3, 2, (number, 1)) * (x + noise * gain * RNG.standard_normal(x.shape))
     return torch.from_numpy(y).float(), torch.from_numpy(x).float()
 
 
-def test_squared_error_and_cosine_are_those_of_scikit_learn_and_torchmetrics():
+def test_squared_error_and_cosine_equal_scikit_learn_and_torchmetrics():
     y, x = (v.reshape(5, 60, 100) for v in pair())
     flat_y, flat_x = y.flatten(1).double(), x.flatten(1).double()
-    found = measures.mse(y, x).numpy()
-    np.testing.assert_allclose(found, mean_squared_error(flat_x.T, flat_y.T, multioutput="raw_values"), rtol=1e-5)
-    assert found.mean() == pytest.approx(float(torchmetrics_mse(y.flatten(), x.flatten())), rel=1e-5)
+    mse = measures.mse(y, x).numpy()
+    np.testing.assert_allclose(mse, mean_squared_error(flat_x.T, flat_y.T, multioutput="raw_values"), rtol=1e-5)
+    assert mse.mean() == pytest.approx(float(torchmetrics_mse(y.flatten(), x.flatten())), rel=1e-5)
     cosine = measures.cosine_similarity(y, x).numpy()
     np.testing.assert_allclose(cosine, 1 - paired_cosine_distances(flat_x, flat_y), rtol=1e-9)
     np.testing.assert_allclose(cosine, cosine_similarity(flat_y, flat_x, "none").numpy(), rtol=1e-6)
 
 
 @pytest.mark.parametrize("noise", [10.0, 0.3, 0.01])
-def test_si_sdr_is_that_of_torchmetrics(noise):
+def test_si_sdr_equals_torchmetrics(noise):
     y, x = pair(noise=noise)
     expected = scale_invariant_signal_distortion_ratio(y.double(), x.double())
     np.testing.assert_allclose(measures.si_sdr(y, x).numpy(), expected.numpy(), atol=1e-3)
@@ -50,32 +50,32 @@ def test_si_sdr_is_that_of_torchmetrics(noise):
 
 
 def librosa_magnitudes(audio: np.ndarray, size: int) -> np.ndarray:
-    """A sine of amplitude 1 has 0.5."""
+    """Magnitudes; a sine of amplitude 1 has a peak of 0.5."""
     spectrum = librosa.stft(audio.astype(np.float64), n_fft=size, hop_length=size // 4, pad_mode="constant")
     return np.abs(spectrum) / (size / 2)
 
 
-def test_log_spectral_distance_is_that_of_librosas_spectra():
+def test_log_spectral_distance_equals_that_of_librosas_spectra():
     y, x = pair()
-    size = measures.frame(RATE)
-    assert size == 256 and measures.frame(22050) == 2048
-    for a, b, found in zip(y.numpy(), x.numpy(), measures.log_spectral_distance(y, x, RATE).tolist(), strict=True):
+    size = measures.frame_length(RATE)
+    assert size == 256 and measures.frame_length(22050) == 2048
+    for a, b, distance in zip(y.numpy(), x.numpy(), measures.log_spectral_distance(y, x, RATE).tolist(), strict=True):
         spectra = [librosa_magnitudes(v, size) ** 2 for v in (a, b)]
         amin = max(spectra[1].max() * 1e-8, 1e-12)
-        mine, true = (librosa.power_to_db(s, amin=amin, top_db=None) for s in spectra)
-        assert found == pytest.approx(np.sqrt(((mine - true) ** 2).mean(0)).mean(), rel=1e-3)
+        db_y, db_x = (librosa.power_to_db(s, amin=amin, top_db=None) for s in spectra)
+        assert distance == pytest.approx(np.sqrt(((db_y - db_x) ** 2).mean(0)).mean(), rel=1e-3)
 
 
-def test_stft_distance_is_that_of_librosas_spectra():
+def test_stft_distance_equals_that_of_librosas_spectra():
     y, x = pair()
-    for a, b, found in zip(y.numpy(), x.numpy(), measures.stft_distance(y, x).tolist(), strict=True):
+    for a, b, distance in zip(y.numpy(), x.numpy(), measures.stft_distance(y, x).tolist(), strict=True):
         distances = []
         for size in (2048, 1024, 512, 256, 128):
-            mine, true = (librosa_magnitudes(v, size) for v in (a, b))
-            mine, true = (np.maximum(v, max(1e-4 * true.max(), 1e-6)) for v in (mine, true))
-            relative = np.linalg.norm(mine - true) / np.linalg.norm(true)
-            distances.append(relative + np.abs(np.log(mine / true)).mean())
-        assert found == pytest.approx(np.mean(distances), rel=1e-3)
+            spectra = [librosa_magnitudes(v, size) for v in (a, b)]
+            spectrum_y, spectrum_x = (np.maximum(s, max(1e-4 * spectra[1].max(), 1e-6)) for s in spectra)
+            relative = np.linalg.norm(spectrum_y - spectrum_x) / np.linalg.norm(spectrum_x)
+            distances.append(relative + np.abs(np.log(spectrum_y / spectrum_x)).mean())
+        assert distance == pytest.approx(np.mean(distances), rel=1e-3)
 
 
 def test_mel_log_spectral_distance_is_in_decibels():
@@ -95,20 +95,20 @@ def test_out_of_range_is_a_share():
 
 @pytest.mark.parametrize("length", [1, 100, 6000])
 @pytest.mark.parametrize("name", DISTANCES)
-def test_silence_equal_huge_and_short_windows_have_finite_distances(name, length):
-    sound = torch.from_numpy(RNG.uniform(-1, 1, (1, length))).float()
+def test_distances_of_silent_equal_loud_and_short_windows_are_finite(name, length):
+    noise = torch.from_numpy(RNG.uniform(-1, 1, (1, length))).float()
     silence = torch.zeros(1, length)
-    sides = [(silence, sound), (sound, silence), (silence, silence), (sound, sound), (1e4 * sound, 1e-4 * sound)]
-    found = [float(DISTANCES[name](y, x)) for y, x in sides]
-    assert np.isfinite(found).all()
+    pairs = [(silence, noise), (noise, silence), (silence, silence), (noise, noise), (1e4 * noise, 1e-4 * noise)]
+    distances = [float(DISTANCES[name](y, x)) for y, x in pairs]
+    assert np.isfinite(distances).all()
     if name == "si_sdr":
-        assert found == [-60, -60, -60, 60, 60]
+        assert distances == [-60, -60, -60, 60, 60]
     else:
-        assert found[2:4] == [0, 0] and found[0] > 0 and found[1] > 0
+        assert distances[2:4] == [0, 0] and distances[0] > 0 and distances[1] > 0
 
 
-def test_a_window_is_scored_by_itself():
-    """A mean over the batch would let one loud window decide."""
+def test_each_window_is_scored_alone():
+    """In a mean over the batch, a loud window would dominate."""
     y, x = pair()
     for name, distance in DISTANCES.items():
         alone = torch.cat([distance(y[i : i + 1], x[i : i + 1]) for i in range(len(x))])

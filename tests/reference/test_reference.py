@@ -1,4 +1,4 @@
-"""The test windows as they were recorded, and what a representation loses of them."""
+"""The test windows as recorded, and the ceilings of representations."""
 
 import json
 
@@ -12,49 +12,49 @@ import torch
 from pipeline.audio.representation import MelConfig, WaveformConfig
 from pipeline.core import arrays
 from pipeline.core.errors import DataError
+from pipeline.core.workspace import write_json
 from pipeline.dataset.loader import window_loader
 from pipeline.dataset.split import read_split
 from pipeline.metrics.config import EvaluateConfig
-from pipeline.reference import ceiling, write
-from pipeline.reference.examples import select_examples
-from pipeline.reference.read import load
-from tests.cache.dataset import cache, tables
+from pipeline.reference.ceiling import write_ceiling
+from pipeline.reference.read import read_reference
+from pipeline.reference.write import select_rows, write_reference
+from tests.cache.make import make_cache, make_tables
 from tests.recordings import make_folder
 
-MEL = MelConfig(sample_rate=8000, n_fft=512, hop_length=256, bands=32)
+MEL = MelConfig(sample_rate=8000, n_fft=512, hop_length=256, bands=32, train_span_seconds=2.0)
 REPRESENTATIONS = {
-    "same": MelConfig(**MEL.model_dump() | {"train_span_seconds": 2.0}),
-    "other": MelConfig(sample_rate=8000, n_fft=256, hop_length=64, bands=60),
+    "common": MEL,
+    "fine": MelConfig(sample_rate=8000, n_fft=256, hop_length=64, bands=60),
     "low": WaveformConfig(sample_rate=3000),
     "full": WaveformConfig(sample_rate=8000),
 }
-SETTINGS = EvaluateConfig(mel=MEL, examples=2, heard=4, griffin_lim_iterations=32, bootstrap=50)
+SETTINGS = EvaluateConfig(mel="common", examples=2, heard=4, griffin_lim_iterations=32, bootstrap=50)
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """Recordings, their tables, caches, and the reference with its ceilings."""
+def project(tmp_path_factory):
+    """A folder with recordings, caches, and the reference with its ceilings; windows.parquet; tracks.parquet."""
     root = tmp_path_factory.mktemp("reference")
     music = make_folder(root / "music", labels=3, tracks=4, seconds=3.3)
-    windows, tracks = tables(music, splits={"train": 0.4, "valid": 0.2, "test": 0.4})
+    windows, tracks = make_tables(music, splits={"train": 0.4, "valid": 0.2, "test": 0.4})
     for name, config in REPRESENTATIONS.items():
-        cache(music, windows, tracks, config, root / name)
+        make_cache(music, windows, tracks, config, root / name)
     out = root / "out"
     out.mkdir()
-    mean = write.mean_predictor(MEL, REPRESENTATIONS, root, 64)
-    said = write.write(out, windows, tracks, music, MEL, SETTINGS.examples, SETTINGS.heard, mean)
+    write_json(out / "reference.json", write_reference(out, windows, tracks, music, root / "common", MEL, SETTINGS))
     for name, config in REPRESENTATIONS.items():
-        ceiling.write(out, out / "ceiling" / name, root / name, config, SETTINGS)
-    return root, windows, said
+        write_ceiling(out, out / "ceiling" / name, root / name, config, SETTINGS)
+    return root, windows, tracks
 
 
-def metrics(made, name: str) -> dict:
-    return json.loads((made[0] / "out" / "ceiling" / name / "metrics.json").read_text())
+def read_json(project, name: str) -> dict:
+    return json.loads((project[0] / "out" / name).read_text())
 
 
-def test_windows_hold_the_mel_that_librosa_makes_of_the_recording(made):
-    root, windows, said = made
-    reference = load(root / "out", read_split(root / "low", "test"))
+def test_the_mel_of_a_test_window_equals_librosas(project):
+    root, windows, _ = project
+    reference = read_reference(root / "out", read_split(root / "low", "test"))
     test = windows[windows["split"] == "test"].sort_values("window_id").reset_index()
     assert reference.windows["window_id"].tolist() == test["window_id"].tolist()
     assert reference.windows["group"].tolist() == test["group"].tolist()
@@ -67,88 +67,92 @@ def test_windows_hold_the_mel_that_librosa_makes_of_the_recording(made):
     )
     assert reference.windows["peak_db"][row] == pytest.approx(10 * np.log10(power.max()), abs=0.01)
     np.testing.assert_allclose(reference.mel[row], librosa.power_to_db(power, ref=np.max), atol=0.1)
-    assert said["seconds"] == 1.0 and said["mel"] == {"sample_rate": 8000, "n_fft": 512, "hop_length": 256, "bands": 32}
-    assert said["labels"] == sorted(set(test["label"]))
+    assert reference.mel_config == MEL.model_copy(update={"train_span_seconds": None})
+    description = read_json(project, "reference.json")
+    assert description["mel"] == {"sample_rate": 8000, "n_fft": 512, "hop_length": 256, "bands": 32}
+    assert description["seconds"] == 1.0 and description["labels"] == sorted(set(test["label"]))
 
 
-def test_what_is_heard_is_the_recording(made):
-    root, windows, said = made
+def test_the_audio_of_a_test_window_is_the_recording(project):
+    root, windows, _ = project
+    description = read_json(project, "reference.json")
     table = arrays.read(root / "out" / "examples.parquet")
     frame, audio = table.drop_columns(["audio"]).to_pandas(), arrays.unpack(table, "audio")
-    assert frame["window_id"].tolist() == said["heard"] and len(said["heard"]) == 4
-    assert frame.loc[frame["example"] >= 0].sort_values("example")["window_id"].tolist() == said["examples"]
+    assert frame["window_id"].tolist() == description["heard"] and len(description["heard"]) == 4
+    examples = frame.loc[frame["example"] >= 0].sort_values("example")
+    assert examples["window_id"].tolist() == description["examples"]
     assert frame["track_id"].nunique() == min(4, windows.loc[windows["split"] == "test", "track_id"].nunique())
     waveforms = read_split(root / "full", "test")
     rows = np.searchsorted(waveforms.window_ids, frame["window_id"])
     np.testing.assert_allclose(audio, waveforms.values[rows] / 32767, atol=2e-5)
 
 
-def test_the_mean_predictor_is_the_train_splits(made):
-    root, *_ = made
-    reference = load(root / "out", read_split(root / "low", "test"))
-    train = window_loader(read_split(root / "same", "train"), torch.device("cpu"))
+def test_the_mean_predictor_is_the_mean_train_window(project):
+    root, *_ = project
+    reference = read_reference(root / "out", read_split(root / "low", "test"))
+    train = window_loader(read_split(root / "common", "train"), torch.device("cpu"))
     mean = torch.cat([x for x, _ in train.batches(len(train))]).double().mean(0)[0].numpy()
     unit = reference.mel.astype(float) / 80 + 1
     np.testing.assert_allclose(reference.mean_error, np.square(unit - mean).mean(2), rtol=1e-4)
-    assert np.isnan(write.mean_predictor(MEL, {"low": REPRESENTATIONS["low"]}, root, 64)).all()
 
 
-def test_ceilings_say_what_each_representation_loses(made):
-    same, other, low, full = (metrics(made, name) for name in REPRESENTATIONS)
-    assert same["mel_mse"] == 0 and same["mel_cosine_similarity"] == 1  # it is the common log-mel
+def test_ceilings_show_the_loss_of_each_representation(project):
+    ceilings = [read_json(project, f"ceiling/{name}/metrics.json") for name in REPRESENTATIONS]
+    common, fine, low, full = ceilings
+    assert common["mel_mse"] == 0 and common["mel_cosine_similarity"] == 1  # it is the common log-mel
     assert full["mel_mse"] < 1e-6  # 16 bits
-    assert 0 < other["mel_mse"] < 0.01  # inverted, and made again
+    assert 0 < fine["mel_mse"] < 0.01  # inverted to audio, then to the common log-mel
     assert low["mel_mse_bass"] < 1e-4 < 0.01 < low["mel_mse"] and low["reach_hz"] == 1500
     assert low["mel_mse_reach"] < 0.1 * low["mel_mse"]
-    assert same["reach_hz"] is full["reach_hz"] is None and full["mel_mse_reach"] == full["mel_mse"]
-    assert full["audio_stft_distance"] < 0.05 < same["audio_stft_distance"]
-    for found in (same, other, low, full):
-        assert found["ceiling"] and found["mse"] is found["kl"] is found["mel_mse_treble"] is None
-        assert found["mel_mse_low"] <= found["mel_mse"] <= found["mel_mse_high"] and found["mel_mse_mean"] > 0.001
+    assert common["reach_hz"] is full["reach_hz"] is None and full["mel_mse_reach"] == full["mel_mse"]
+    assert full["audio_stft_distance"] < 0.05 < common["audio_stft_distance"]
+    for metrics in ceilings:
+        assert metrics["ceiling"] and metrics["mse"] is metrics["kl"] is metrics["mel_mse_treble"] is None
+        assert metrics["mel_mse_low"] <= metrics["mel_mse"] <= metrics["mel_mse_high"]
+        assert metrics["mel_mse_mean"] > 0.001
 
 
-def test_ceilings_are_heard(made):
-    root, _, said = made
+def test_ceilings_have_audio_of_the_examples(project):
+    root, *_ = project
+    examples = read_json(project, "reference.json")["examples"]
     for name in REPRESENTATIONS:
         table = arrays.read(root / "out" / "ceiling" / name / "examples.parquet")
-        assert table["window_id"].to_pylist() == said["examples"] and table["example"].to_pylist() == [0, 1]
+        assert table["window_id"].to_pylist() == examples and table["example"].to_pylist() == [0, 1]
         assert arrays.unpack(table, "audio").shape == (2, 8000)
     windows = pd.read_parquet(root / "out" / "ceiling" / "low" / "windows.parquet")
     assert windows["audio_stft_distance"].notna().sum() == 4 and windows["mel_mse"].notna().all()
 
 
-def test_a_recording_that_is_gone_is_named(made, tmp_path):
-    _, windows, _ = made
-    test = windows[windows["split"] == "test"]
-    music = make_folder(tmp_path / "music", labels=3, tracks=4, seconds=3.3)
-    _, tracks = tables(music)
-    gone = music / f"{test['track_id'].iloc[-1]}.wav"
-    gone.unlink()
-    mean = np.zeros(MEL.bands)
-    with pytest.raises(DataError, match=rf"{gone}: unreadable.*run `dvc repro` again"):
-        write.write(tmp_path, windows, tracks, music, MEL, 2, 4, mean)
+def test_a_missing_recording_or_test_split_is_an_error(project, tmp_path):
+    root, windows, tracks = project
+    with pytest.raises(DataError, match=rf"{tmp_path}/label.*: unreadable.*run `dvc repro` again"):
+        write_reference(tmp_path, windows, tracks, tmp_path, root / "common", MEL, SETTINGS)
+    without_test = windows[windows["split"] == "train"]
     with pytest.raises(DataError, match="no window is in the split test"):
-        write.write(tmp_path, windows[windows["split"] == "train"], tracks, music, MEL, 2, 4, mean)
+        write_reference(tmp_path, without_test, tracks, tmp_path, root / "common", MEL, SETTINGS)
 
 
-def test_a_reference_of_other_windows_is_refused(made):
-    root, *_ = made
+def test_a_reference_or_a_cache_of_other_windows_is_refused(project, tmp_path):
+    root, windows, tracks = project
     with pytest.raises(DataError, match=r"other test windows than the cache; run `dvc repro reference`"):
-        load(root / "out", read_split(root / "low", "valid"))
+        read_reference(root / "out", read_split(root / "low", "valid"))
+    with pytest.raises(DataError, match="common: it is of other test windows; run `dvc repro`"):
+        shorter = windows.drop(index=windows.index[windows["split"] == "test"][0])
+        write_reference(tmp_path, shorter, tracks, tmp_path, root / "common", MEL, SETTINGS)
 
 
 LABELS = np.repeat(["a", "b", "c"], [10, 2, 20])
 
 
-def test_windows_that_are_shown_are_of_different_labels():
-    assert LABELS[select_examples(LABELS, 3)].tolist() == ["a", "b", "c"]
-    assert len(set(LABELS[select_examples(LABELS, 2)])) == 2
-    assert len(set(select_examples(LABELS, 6))) == 6
-    assert select_examples(LABELS, 100).tolist() == list(range(32))
+def test_selected_windows_come_from_many_groups():
+    assert LABELS[select_rows(LABELS, 3)].tolist() == ["a", "b", "c"]
+    assert len(set(LABELS[select_rows(LABELS, 2)])) == 2
+    assert len(set(select_rows(LABELS, 6))) == 6
+    assert select_rows(LABELS, 100).tolist() == list(range(32))
 
 
-def test_those_that_are_taken_are_among_the_chosen_and_others_of_other_recordings():
+def test_selected_windows_include_given_ones():
     recordings = np.repeat(np.arange(8), 4)
-    found = select_examples(recordings, 6, [1, 2])
-    assert {1, 2} <= set(found.tolist()) and len(set(recordings[found])) == 5
-    assert len(select_examples(recordings, 12, [1, 2])) == 12
+    rows = select_rows(recordings, 6, [1, 2])
+    assert {1, 2} <= set(rows.tolist()) and len(set(recordings[rows])) == 5
+    assert len(select_rows(recordings, 12, [1, 2])) == 12
