@@ -12,7 +12,7 @@ import pytest
 
 from tests.e2e.conftest import clone, environ
 from tests.sources.datasets import MUSICNET, checksum, make_gtzan, make_musicnet, pack, write_metadata
-from tests.sources.server import Served, serve
+from tests.sources.server import ServedFile, serve
 
 pytestmark = pytest.mark.e2e
 # As torchaudio lists them: three clips of a genre for each split, and one that is in no list.
@@ -37,7 +37,7 @@ def gtzan(tmp_path_factory, server):
     folder = tmp_path_factory.mktemp("gtzan")
     clips = [clip for clips in GTZAN.values() for clip in clips] + UNLISTED
     body = pack(make_gtzan(folder / "set", clips), folder / "genres.tar.gz").read_bytes()
-    server.files["/genres.tar.gz"] = Served(body)
+    server.files["/genres.tar.gz"] = ServedFile(body)
     mirrors = [server.url("/gone/genres.tar.gz"), server.url("/genres.tar.gz")]
     changes = {"name": "gtzan", "gtzan": {"mirrors": mirrors, "checksum": checksum(body)}}
     return clone(tmp_path_factory.mktemp("project"), {"source": changes})
@@ -74,10 +74,10 @@ def test_kill_9_in_a_download_and_the_next_run_goes_on_from_there(gtzan, server)
     process.communicate(timeout=30)
     left = part.stat().st_size
     served.delay = 0.0
-    server.asked.clear()
+    server.requests.clear()
     assert gtzan.repro("windows") == ["download", "windows"]
     assert len(served.body) // 4 < left < len(served.body)
-    assert server.asked == [(path, f"bytes={left}-") for path in ("/gone/genres.tar.gz", "/genres.tar.gz")]
+    assert server.requests == [(path, f"bytes={left}-") for path in ("/gone/genres.tar.gz", "/genres.tar.gz")]
     assert not part.exists()
 
 
@@ -99,8 +99,8 @@ def test_one_genre_alone_works_and_needs_no_download(gtzan, server):
     gtzan.repro("windows")
     before = (gtzan.path / "params.yaml").read_text()
     gtzan.set({"source": {"labels": ["jazz"]}})
-    server.asked.clear()
-    assert gtzan.repro("windows") == ["windows"] and server.asked == []
+    server.requests.clear()
+    assert gtzan.repro("windows") == ["windows"] and server.requests == []
     windows = pd.read_parquet(gtzan.path / "data/windows/windows.parquet")
     (gtzan.path / "params.yaml").write_text(before)
     assert set(windows["label"]) == {"jazz"} and set(windows["split"]) == {"train", "valid", "test"}
@@ -110,8 +110,8 @@ def test_another_split_is_unpacked_again_from_the_kept_archive(gtzan, server):
     gtzan.repro("windows")
     before = (gtzan.path / "params.yaml").read_text()
     gtzan.set({"source": {"gtzan": {"split": "all"}}})
-    server.asked.clear()
-    assert gtzan.repro("windows") == ["download", "windows"] and server.asked == []
+    server.requests.clear()
+    assert gtzan.repro("windows") == ["download", "windows"] and server.requests == []
     windows = pd.read_parquet(gtzan.path / "data/windows/windows.parquet")
     (gtzan.path / "params.yaml").write_text(before)
     sides = windows.groupby("group")["split"].first()
@@ -140,7 +140,7 @@ def test_an_unpack_that_is_interrupted_leaves_nothing_but_the_archive(gtzan, tmp
 def test_musicnet_holds_out_its_test_compositions(tmp_path, server):
     body = pack(make_musicnet(tmp_path / "set"), tmp_path / "musicnet.tar.gz").read_bytes()
     rows = write_metadata(tmp_path / "table.csv").read_bytes()
-    server.files |= {"/musicnet.tar.gz": Served(body, drop=[len(body) // 2]), "/table.csv": Served(rows)}
+    server.files |= {"/musicnet.tar.gz": ServedFile(body, drop=[len(body) // 2]), "/table.csv": ServedFile(rows)}
     settings = {
         "mirrors": [server.url("/musicnet.tar.gz")],
         "checksum": checksum(body, "md5"),
@@ -148,9 +148,9 @@ def test_musicnet_holds_out_its_test_compositions(tmp_path, server):
         "metadata_checksum": checksum(rows, "md5"),
     }
     project = clone(tmp_path / "project", {"source": {"name": "musicnet", "musicnet": settings}})
-    server.asked.clear()
+    server.requests.clear()
     assert project.repro("windows") == ["download", "windows"]
-    first, second, third = server.asked
+    first, second, third = server.requests
     assert (first, third) == (("/musicnet.tar.gz", None), ("/table.csv", None)) and second[1].startswith("bytes=")
     tracks = pd.read_parquet(project.path / "data/raw/tracks.parquet")
     assert set(tracks["sample_rate"]) == {44100} and tracks["frames"].nunique() == len(MUSICNET)

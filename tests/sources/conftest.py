@@ -1,4 +1,4 @@
-"""What the tests of downloads share."""
+"""Fixtures of the tests of downloads."""
 
 import pytest
 
@@ -15,12 +15,12 @@ def server(monkeypatch):
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """An empty project as the current folder, and no long pauses."""
+    """An empty project as the current folder, and short pauses between tries."""
     folder = tmp_path / "project"
     folder.mkdir()
     (folder / "params.yaml").touch()
     (folder / "dvc.yaml").touch()
     monkeypatch.delenv("DVC_ROOT", raising=False)
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(fetch, "PAUSE", 0.001)
+    monkeypatch.setattr(fetch, "FIRST_PAUSE", 0.001)
     return folder

@@ -1,8 +1,10 @@
-"""Small data sets of the right layout, made of chords."""
+"""Small data sets with the layouts of the published ones."""
 
 import csv
 import hashlib
+import sys
 import tarfile
+import types
 import zipfile
 from pathlib import Path
 
@@ -11,8 +13,7 @@ import soundfile
 from tests.recordings import chord
 
 COLUMNS = ["id", "composer", "composition", "movement", "ensemble", "source", "transcriber", "catalog_name", "seconds"]
-# (id, side, composer, composition, catalogue): the test side holds a movement of O1, which is also trained on, and all
-# of O4. Two sonatas share their title.
+# (id, part, composer, composition, catalogue): O1 is in both parts, O4 only in test; O1 and O2 share a title.
 MUSICNET = [
     ("1001", "train", "Alpha", "Sonata in A", "O1"),
     ("1002", "test", "Alpha", "Sonata in A", "O1"),
@@ -27,6 +28,14 @@ MUSICNET = [
 ]
 
 
+def touch(folder: Path, *paths: str) -> Path:
+    """Write one byte to each of the files."""
+    for path in paths:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(b"x")
+    return folder
+
+
 def make_gtzan(folder: Path, clips: list[str], layout: str = "genres/{genre}/{clip}.wav", seconds: float = 2.0) -> Path:
     """Clips such as "blues.00029", 16 bit, 22,050 Hz, mono."""
     for number, clip in enumerate(clips):
@@ -37,34 +46,32 @@ def make_gtzan(folder: Path, clips: list[str], layout: str = "genres/{genre}/{cl
 
 
 def make_musicnet(folder: Path, top: str = "musicnet/", metadata: str | None = None, seconds: float = 2.0) -> Path:
-    """The recordings of MUSICNET, 32-bit float, 44,100 Hz, mono, of different lengths; `metadata` is the CSV's path."""
-    for number, (name, side, *_) in enumerate(MUSICNET):
-        path = folder / f"{top}{side}_data/{name}.wav"
+    """The recordings of MUSICNET, 32-bit float, 44,100 Hz, mono; the lengths differ. `metadata`: path of the CSV."""
+    for number, (name, part, *_) in enumerate(MUSICNET):
+        path = folder / f"{top}{part}_data/{name}.wav"
         path.parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(path, chord(number, seconds + 0.3 * number, 44100), 44100, subtype="FLOAT")
-        labels = folder / f"{top}{side}_labels/{name}.csv"
-        labels.parent.mkdir(parents=True, exist_ok=True)
-        labels.write_text("start_time,end_time\n")
+        touch(folder, f"{top}{part}_labels/{name}.csv")
     if metadata is not None:
         write_metadata(folder / metadata)
     return folder
 
 
-def write_metadata(file: Path, skip: tuple[str, ...] = ()) -> Path:
-    """The table of MUSICNET, without the recordings to skip."""
-    with file.open("w", newline="", encoding="utf-8") as opened:
-        writer = csv.DictWriter(opened, COLUMNS, restval="x")
+def write_metadata(path: Path, skip: tuple[str, ...] = ()) -> Path:
+    """The table of MUSICNET without the recordings in `skip`."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS, restval="x")
         writer.writeheader()
         for name, _, composer, composition, catalogue in MUSICNET:
             if name not in skip:
                 row = {"id": name, "composer": composer, "composition": composition, "catalog_name": catalogue}
                 writer.writerow(row)
-    return file
+    return path
 
 
 def pack(folder: Path, archive: Path) -> Path:
-    """All files of `folder` as a zip or a tar.gz, by the archive's name."""
-    files = [(p, p.relative_to(folder).as_posix()) for p in sorted(folder.rglob("*")) if p.is_file()]
+    """Pack all files of `folder` as a zip or a tar.gz, depending on the archive's suffix."""
+    files = [(path, path.relative_to(folder).as_posix()) for path in sorted(folder.rglob("*")) if path.is_file()]
     if archive.suffix == ".zip":
         with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as opened:
             for path, name in files:
@@ -76,6 +83,13 @@ def pack(folder: Path, archive: Path) -> Path:
     return archive
 
 
-def checksum(content: bytes, kind: str = "sha256") -> str:
-    """As params.yaml has it."""
-    return f"{kind}:{hashlib.new(kind, content).hexdigest()}"
+def checksum(content: bytes, algorithm: str = "sha256") -> str:
+    """In the format of params.yaml."""
+    return f"{algorithm}:{hashlib.new(algorithm, content).hexdigest()}"
+
+
+def fake_kagglehub(monkeypatch, download) -> None:
+    """Replace the package kagglehub by a module with the function `dataset_download`."""
+    module = types.ModuleType("kagglehub")
+    module.dataset_download = download
+    monkeypatch.setitem(sys.modules, "kagglehub", module)

@@ -1,36 +1,38 @@
-"""An HTTP server on 127.0.0.1 that gives files, and misbehaves as it is told."""
+"""An HTTP server on 127.0.0.1 that serves files, and fails as a test demands."""
 
 import re
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+CHUNK_BYTES = 1 << 14
+
 
 @dataclass
-class Served:
-    """A file, and how it is given."""
+class ServedFile:
+    """A file and the faults of its responses."""
 
     body: bytes
-    ranges: bool = True  # honour Range
-    shift: int = 0  # bytes by which a range starts elsewhere than it was asked to
-    length: bool = True  # say how long the body is
-    refuse: list[int] = field(default_factory=list)  # statuses of the first answers
-    drop: list[int] = field(default_factory=list)  # the next answers end after so many bytes of their body
-    drop_always: int | None = None  # and all others
-    delay: float = 0.0  # s before each 16 KiB
+    ranges: bool = True  # support Range
+    shift: int = 0  # bytes by which a range starts too late
+    length: bool = True  # send Content-Length
+    refuse: list[int] = field(default_factory=list)  # statuses of the first responses
+    drop: list[int] = field(default_factory=list)  # bytes of the body after which the next responses end
+    drop_always: int | None = None  # the same for all later responses
+    delay: float = 0.0  # seconds before each chunk
     headers: dict[str, str] = field(default_factory=dict)
 
 
 class Server:
-    """`files` by path ("/a.tar"), and `asked`: path and Range header of each request."""
+    """`files` by path, such as "/a.tar"; `requests` holds the path and the Range header of each request."""
 
     def __init__(self, address: str) -> None:
         self.address = address
-        self.files: dict[str, Served] = {}
-        self.asked: list[tuple[str, str | None]] = []
+        self.files: dict[str, ServedFile] = {}
+        self.requests: list[tuple[str, str | None]] = []
 
     def url(self, path: str) -> str:
         return self.address + path
@@ -46,44 +48,37 @@ def serve() -> Iterator[Server]:
         def log_message(self, *_: object) -> None:
             pass
 
+        def respond(self, status: int, headers: dict[str, str]) -> None:
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+
         def do_GET(self) -> None:
-            server.asked.append((self.path, self.headers["Range"]))
+            requested = self.headers["Range"]
+            server.requests.append((self.path, requested))
             file = server.files.get(self.path)
             if file is None or file.refuse:
-                self.send_response(file.refuse.pop(0) if file else 404)
-                for name, value in (file.headers if file else {}).items():
-                    self.send_header(name, value)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
+                headers = file.headers if file else {}
+                self.respond(file.refuse.pop(0) if file else 404, headers | {"Content-Length": "0"})
                 return
-            first = int(re.fullmatch(r"bytes=(\d+)-", self.headers["Range"])[1]) if self.headers["Range"] else 0
-            partial = file.ranges and self.headers["Range"] is not None
-            if partial and first >= len(file.body):
-                self.send_response(416)
-                self.send_header("Content-Range", f"bytes */{len(file.body)}")
-                self.send_header("Content-Length", "0")
-                self.end_headers()
+            is_partial = file.ranges and requested is not None
+            start = int(re.fullmatch(r"bytes=(\d+)-", requested)[1]) if is_partial else 0
+            total = len(file.body)
+            if is_partial and start >= total:
+                self.respond(416, {"Content-Range": f"bytes */{total}", "Content-Length": "0"})
                 return
-            first = first + file.shift if partial else 0
-            body = file.body[first:]
-            self.send_response(206 if partial else 200)
-            if partial:
-                self.send_header("Content-Range", f"bytes {first}-{len(file.body) - 1}/{len(file.body)}")
-            for name, value in file.headers.items():
-                self.send_header(name, value)
-            if file.length:
-                self.send_header("Content-Length", str(len(body)))
-            self.send_header("Connection", "close")
-            self.end_headers()
-            end = file.drop.pop(0) if file.drop else file.drop_always
-            body = body[:end]
-            try:
-                for start in range(0, len(body), 1 << 14):
+            start += file.shift if is_partial else 0
+            body = file.body[start:]
+            headers = {"Content-Range": f"bytes {start}-{total - 1}/{total}"} if is_partial else {}
+            headers |= file.headers | ({"Content-Length": str(len(body))} if file.length else {})
+            self.respond(206 if is_partial else 200, headers | {"Connection": "close"})
+            body = body[: file.drop.pop(0) if file.drop else file.drop_always]
+            with suppress(OSError):  # the client went away
+                for first in range(0, len(body), CHUNK_BYTES):
                     if file.delay:
                         time.sleep(file.delay)
-                    self.wfile.write(body[start : start + (1 << 14)])
-            except OSError:
-                pass  # the client went away
+                    self.wfile.write(body[first : first + CHUNK_BYTES])
             self.close_connection = True
 
     http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

@@ -1,46 +1,45 @@
-"""Recordings of one's own."""
+"""Source folder, and the table of recordings."""
 
 import pytest
 
 from pipeline.core.errors import DataError, ParamsError
-from pipeline.sources import folder
 from pipeline.sources.config import FolderConfig, SourceConfig
-from pipeline.sources.tracks import AudioFile, Track, read_track, tracks_table
+from pipeline.sources.files import find_audio
+from pipeline.sources.folder import list_files
+from pipeline.sources.tracks import AudioFile, Track, audio_folder, read_track, tracks_table
 from tests.recordings import make_folder
+from tests.sources.datasets import touch
 
 
-def source(path, **settings) -> SourceConfig:
-    return SourceConfig(name="folder", path=str(path), folder=FolderConfig(**settings))
+def list_folder(path, **settings) -> list[AudioFile]:
+    return list_files(SourceConfig(name="folder", path=str(path), folder=FolderConfig(**settings)), path)
 
 
-def touch(root, *paths: str) -> None:
-    for path in paths:
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_bytes(b"x")
-
-
-def test_label_is_the_first_level_and_group_the_folder_below(tmp_path):
-    touch(
-        tmp_path, "jazz/miles/a.wav", "jazz/miles/live/b.FLAC", "jazz/c.ogg", "d.mp3", "jazz/notes.txt", "jazz/._c.ogg"
-    )
-    assert folder.entries(source(tmp_path)) == [
+def test_the_first_folder_is_the_label_and_the_second_the_group(tmp_path):
+    paths = ["d.mp3", "jazz/c.ogg", "jazz/miles/a.wav", "jazz/miles/live/b.FLAC"]
+    touch(tmp_path, *paths, "jazz/notes.txt", "jazz/._c.ogg")
+    assert list_folder(tmp_path) == [
         AudioFile("d.mp3", "unlabelled", "d.mp3"),
         AudioFile("jazz/c.ogg", "jazz", "jazz/c.ogg"),
         AudioFile("jazz/miles/a.wav", "jazz", "jazz/miles"),
         AudioFile("jazz/miles/live/b.FLAC", "jazz", "jazz/miles"),
     ]
-    assert {e.group for e in folder.entries(source(tmp_path, group="file"))} == {
-        "d.mp3",
-        "jazz/c.ogg",
-        "jazz/miles/a.wav",
-        "jazz/miles/live/b.FLAC",
-    }
+    assert [file.group for file in list_folder(tmp_path, group="file")] == paths
 
 
-def test_csv_says_what_it_knows(tmp_path):
+def test_unsupported_formats_and_links_to_folders_are_reported(tmp_path, capsys):
+    touch(tmp_path, "a.wav", "b.M4A", "c.txt", "sub/d.wma")
+    (tmp_path / "linked").symlink_to(tmp_path / "sub")
+    assert find_audio(tmp_path) == ["a.wav"]
+    output = capsys.readouterr().out
+    assert "skipped 2 files of unsupported formats, such as b.M4A" in output
+    assert "skipped 1 links to folders, such as linked" in output
+
+
+def test_a_csv_overrides_label_group_and_split(tmp_path):
     touch(tmp_path, "a/x.wav", "a/y.wav", "b/z.wav")
     (tmp_path / "t.csv").write_text("path,label,group,split\nb/z.wav,,,test\na/x.wav,rock,band one,\n")
-    assert folder.entries(source(tmp_path, csv="t.csv")) == [
+    assert list_folder(tmp_path, csv="t.csv") == [
         AudioFile("a/x.wav", "rock", "band one", None),
         AudioFile("b/z.wav", "b", "b/z.wav", "test"),
     ]
@@ -56,51 +55,53 @@ def test_csv_says_what_it_knows(tmp_path):
         ("", "not a readable CSV"),
     ],
 )
-def test_bad_csv_is_named_with_its_line(tmp_path, content, message):
+def test_an_error_in_the_csv_names_its_line(tmp_path, content, message):
     touch(tmp_path, "a.wav")
     (tmp_path / "t.csv").write_text(content)
     with pytest.raises(DataError, match=message):
-        folder.entries(source(tmp_path, csv="t.csv"))
+        list_folder(tmp_path, csv="t.csv")
 
 
-def test_missing_folder_and_missing_csv_name_their_key(tmp_path):
+def test_the_error_of_a_missing_folder_or_csv_names_its_key(tmp_path):
     with pytest.raises(ParamsError, match=r"source\.path: there is no folder"):
-        folder.entries(source(tmp_path / "gone"))
+        list_folder(tmp_path / "gone")
     with pytest.raises(ParamsError, match=r"source\.folder\.csv"):
-        folder.entries(source(tmp_path, csv="gone.csv"))
+        list_folder(tmp_path, csv="gone.csv")
 
 
-def test_csv_outside_the_folder_is_refused_since_dvc_would_not_see_it_change(tmp_path):
+def test_a_csv_outside_the_folder_is_refused(tmp_path):
     touch(tmp_path / "music", "a.wav")
     (tmp_path / "t.csv").write_text("path\na.wav\n")
-    for place in ("../t.csv", str(tmp_path / "t.csv")):
+    for path in ("../t.csv", str(tmp_path / "t.csv")):
         with pytest.raises(ParamsError, match=r"source\.folder\.csv: .* is not inside source\.path"):
-            folder.entries(source(tmp_path / "music", csv=place))
+            list_folder(tmp_path / "music", csv=path)
 
 
-def test_folder_without_audio(tmp_path):
-    touch(tmp_path, "readme.md")
+def test_a_folder_without_audio_is_refused(tmp_path):
     with pytest.raises(DataError, match="no audio files"):
-        folder.entries(source(tmp_path))
+        list_folder(touch(tmp_path, "readme.md"))
 
 
-def test_track_ids_are_unique_whatever_the_names():
+def test_track_ids_are_unique():
     names = ["a.wav", "a.mp3", "a.wav.flac", "b.ogg"]
-    frame = tracks_table(Track(n.rsplit(".", 1)[0], n, "l", n, None, None, 1, 1, 1, "") for n in names)
-    assert dict(zip(frame["path"], frame["track_id"], strict=True)) == {
-        "a.wav": "a.wav",
-        "a.mp3": "a.mp3",
-        "a.wav.flac": "a.wav.flac",
-        "b.ogg": "b",
-    }
+    table = tracks_table(Track(n.rsplit(".", 1)[0], n, "l", n, None, None, 1, 1, 1, "") for n in names)
+    expected = {"a.wav": "a.wav", "a.mp3": "a.mp3", "a.wav.flac": "a.wav.flac", "b.ogg": "b"}
+    assert dict(zip(table["path"], table["track_id"], strict=True)) == expected
 
 
-def test_tracks_table(tmp_path):
+def test_the_table_holds_the_headers(tmp_path):
     make_folder(tmp_path, labels=1, tracks=1, seconds=2.0)
     touch(tmp_path, "label0/track0.ogg")
-    entries = folder.entries(source(tmp_path))
-    frame = tracks_table(read_track(e, tmp_path) for e in entries)
-    assert frame["track_id"].tolist() == ["label0/track0.ogg", "label0/track0.wav"]  # the stem would stand for two
-    assert frame["frames"].isna().tolist() == [True, False]
-    good = frame.iloc[1]
-    assert (good.sample_rate, good.channels, good.frames, len(good.sha256)) == (11025, 1, 22050, 64)
+    table = tracks_table(read_track(file, tmp_path) for file in list_folder(tmp_path))
+    assert table["track_id"].tolist() == ["label0/track0.ogg", "label0/track0.wav"]  # the stem would name both
+    assert table["frames"].isna().tolist() == [True, False]
+    track = table.iloc[1]
+    assert (track.sample_rate, track.channels, track.frames, len(track.sha256)) == (11025, 1, 22050, 64)
+
+
+def test_the_audio_folder_depends_on_params_only():
+    paths = {"gtzan": {"path": "/a"}, "musicnet": {"path": "/b"}, "path": "/c"}
+    names = ("synth", "folder", "gtzan", "musicnet")
+    folders = {name: str(audio_folder(SourceConfig(name=name, **paths))) for name in names}
+    assert folders == {"synth": "data/raw/audio", "folder": "/c", "gtzan": "/a", "musicnet": "/b"}
+    assert str(audio_folder(SourceConfig(name="gtzan"))) == "data/raw/audio"

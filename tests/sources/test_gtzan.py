@@ -1,7 +1,6 @@
-"""GTZAN, wherever it comes from and however it is laid out."""
+"""Source gtzan in all layouts, from a folder, an archive, a download and Kaggle."""
 
 import sys
-import types
 from collections import Counter
 from dataclasses import replace
 
@@ -11,29 +10,24 @@ from pipeline.core.errors import DataError, ParamsError
 from pipeline.core.params import validate
 from pipeline.sources import gtzan
 from pipeline.sources.config import GtzanConfig, SourceConfig
-from pipeline.sources.tracks import AudioFile, audio_folder, read_track, tracks_table
-from tests.sources.datasets import checksum, make_gtzan, pack
-from tests.sources.server import Served
+from pipeline.sources.tracks import AudioFile, read_track, tracks_table
+from tests.sources.datasets import checksum, fake_kagglehub, make_gtzan, pack, touch
+from tests.sources.server import ServedFile
 
 LISTED = {"country.00019": "train", "country.00000": "valid", "jazz.00073": "test"}
 UNLISTED = ["country.00008", "jazz.00033"]
+CLIP = "country.00019"
+NOT_LISTED = "not in the fault-filtered lists"
 
 
-def touch(folder, *paths: str):
-    for path in paths:
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_bytes(b"x")
-    return folder
+def list_gtzan(audio, **settings) -> list[AudioFile]:
+    return gtzan.list_files(SourceConfig(name="gtzan", gtzan=GtzanConfig(**settings)), audio)
 
 
-def entries(tmp_path, **settings) -> list[AudioFile]:
-    return gtzan.entries(GtzanConfig(**settings), tmp_path / "audio")
-
-
-def test_the_lists_are_torchaudios():
-    lists = gtzan._lists()
-    assert Counter(lists.values()) == {"train": 443, "valid": 197, "test": 290}
-    assert {clip: lists.get(clip) for clip in [*LISTED, *UNLISTED]} == LISTED | dict.fromkeys(UNLISTED)
+def test_the_splits_are_those_of_torchaudio():
+    splits = gtzan.fault_filtered_splits()
+    assert Counter(splits.values()) == {"train": 443, "valid": 197, "test": 290}
+    assert {clip: splits.get(clip) for clip in [*LISTED, *UNLISTED]} == LISTED | dict.fromkeys(UNLISTED)
 
 
 @pytest.mark.parametrize(
@@ -47,89 +41,86 @@ def test_the_lists_are_torchaudios():
         "a/b/c/{c}.au",
     ],
 )
-def test_a_clip_is_known_by_its_name_in_every_layout(tmp_path, layout):
-    paths = {c: layout.format(g=c.split(".")[0], c=c) for c in [*LISTED, *UNLISTED]}
-    touch(tmp_path / "set", *paths.values())
-    found = entries(tmp_path, path=str(tmp_path / "set"))
-    assert [e.path for e in found] == sorted(paths.values())
-    assert {e.group: (e.path, e.label) for e in found} == {c: (p, c.split(".")[0]) for c, p in paths.items()}
+def test_clips_are_found_by_name_in_any_layout(tmp_path, layout):
+    paths = {clip: layout.format(g=clip.split(".")[0], c=clip) for clip in [*LISTED, *UNLISTED]}
+    folder = touch(tmp_path / "set", *paths.values())
+    files = list_gtzan(tmp_path / "audio", path=str(folder))
+    assert [file.path for file in files] == sorted(paths.values())
+    expected = {clip: (path, clip.split(".")[0]) for clip, path in paths.items()}
+    assert {file.group: (file.path, file.label) for file in files} == expected
     assert not (tmp_path / "audio").exists()  # read in place
 
 
-def test_three_ways_to_split(tmp_path):
-    touch(tmp_path / "set", *(f"{c}.wav" for c in [*LISTED, *UNLISTED]))
-    path = str(tmp_path / "set")
-    filtered = {e.group: (e.split, e.excluded) for e in entries(tmp_path, path=path)}
-    left_out = dict.fromkeys(UNLISTED, (None, "not in the fault-filtered lists"))
-    assert filtered == {c: (s, None) for c, s in LISTED.items()} | left_out
-    every = {e.group: (e.split, e.excluded) for e in entries(tmp_path, path=path, split="all")}
-    assert every == {c: (s, None) for c, s in LISTED.items()} | dict.fromkeys(UNLISTED, (None, None))
-    random = entries(tmp_path, path=path, split="random")
-    assert {(e.split, e.excluded) for e in random} == {(None, None)} and len(random) == 5
+def test_splits_filtered_all_and_random(tmp_path):
+    path = str(touch(tmp_path, *(f"{clip}.wav" for clip in [*LISTED, *UNLISTED])))
+    listed = {clip: (split, None) for clip, split in LISTED.items()}
+    for split, expected in {
+        "filtered": listed | dict.fromkeys(UNLISTED, (None, NOT_LISTED)),
+        "all": listed | dict.fromkeys(UNLISTED, (None, None)),
+        "random": dict.fromkeys([*LISTED, *UNLISTED], (None, None)),
+    }.items():
+        files = list_gtzan(tmp_path, path=path, split=split)
+        assert {file.group: (file.split, file.excluded) for file in files} == expected
 
 
-def test_other_files_are_counted_and_hidden_ones_are_none(tmp_path, capsys):
-    clip = next(iter(LISTED))
-    touch(tmp_path / "set", f"{clip}.wav", "mine.wav", "polka.00001.wav", "blues.1.wav", f"._{clip}.wav", "x.png")
-    assert [e.group for e in entries(tmp_path, path=str(tmp_path / "set"))] == [clip]
-    assert "3 files are no GTZAN clips by their names and are not used, such as blues.1.wav" in capsys.readouterr().out
+def test_other_files_are_counted_except_hidden_ones(tmp_path, capsys):
+    touch(tmp_path, f"{CLIP}.wav", "mine.wav", "polka.00001.wav", "blues.1.wav", f"._{CLIP}.wav", "x.png")
+    assert [file.group for file in list_gtzan(tmp_path, path=str(tmp_path))] == [CLIP]
+    assert "skipped 3 files without the name of a GTZAN clip, such as blues.1.wav" in capsys.readouterr().out
 
 
-def test_a_clip_that_is_there_twice_is_used_once(tmp_path):
-    clip = next(iter(LISTED))
-    touch(tmp_path / "set", f"au/{clip}.au", f"wav/{clip}.wav")
-    first, second = entries(tmp_path, path=str(tmp_path / "set"))
+def test_a_second_copy_of_a_clip_is_excluded(tmp_path):
+    touch(tmp_path, f"au/{CLIP}.au", f"wav/{CLIP}.wav")
+    first, second = list_gtzan(tmp_path, path=str(tmp_path))
     assert first.excluded is None
-    assert second == replace(first, path=f"wav/{clip}.wav", split=None, excluded=f"the same clip as au/{clip}.au")
+    assert second == replace(first, path=f"wav/{CLIP}.wav", split=None, excluded=f"the same clip as au/{CLIP}.au")
 
 
-def test_excluded_clips_are_in_the_table_with_their_reason(tmp_path):
-    make_gtzan(tmp_path / "set", [next(iter(LISTED)), UNLISTED[0]], seconds=0.1)
-    found = entries(tmp_path, path=str(tmp_path / "set"))
-    frame = tracks_table(read_track(e, tmp_path / "set") for e in found)
-    reasons = dict(zip(frame["group"], frame["excluded"].fillna(""), strict=True))
-    assert reasons == {next(iter(LISTED)): "", UNLISTED[0]: "not in the fault-filtered lists"}
-    assert frame["frames"].tolist() == [2205, 2205]  # also of those that are left out
+def test_the_table_holds_excluded_clips_with_their_reason(tmp_path):
+    make_gtzan(tmp_path, [CLIP, UNLISTED[0]], seconds=0.1)
+    table = tracks_table(read_track(file, tmp_path) for file in list_gtzan(tmp_path, path=str(tmp_path)))
+    reasons = dict(zip(table["group"], table["excluded"].fillna(""), strict=True))
+    assert reasons == {CLIP: "", UNLISTED[0]: NOT_LISTED}
+    assert table["frames"].tolist() == [2205, 2205]
 
 
 @pytest.mark.parametrize("name", ["a.tar.gz", "a.zip"])
-def test_an_archive_of_ones_own_is_unpacked_and_left_alone(tmp_path, name):
+def test_the_clips_of_a_local_archive_are_unpacked(tmp_path, name):
     make_gtzan(tmp_path / "set", list(LISTED), "Data/genres_original/{genre}/{clip}.wav", seconds=0.1)
     touch(tmp_path / "set", "Data/features_30_sec.csv", "Data/images_original/blues/blues00000.png")
     archive = pack(tmp_path / "set", tmp_path / name)
-    found = entries(tmp_path, archive=str(archive))
-    assert {e.group for e in found} == set(LISTED) and archive.is_file()
-    written = sorted(p.relative_to(tmp_path / "audio").as_posix() for p in (tmp_path / "audio").rglob("*.*"))
-    assert written == [e.path for e in found]
+    files = list_gtzan(tmp_path / "audio", archive=str(archive))
+    assert {file.group for file in files} == set(LISTED) and archive.is_file()
+    written = sorted(path.relative_to(tmp_path / "audio").as_posix() for path in (tmp_path / "audio").rglob("*.*"))
+    assert written == [file.path for file in files]
 
 
-def test_it_is_downloaded_once_for_all_splits(tmp_path, project, server):
+def test_one_download_serves_all_splits(tmp_path, project, server):
     make_gtzan(tmp_path / "set", [*LISTED, UNLISTED[0]], seconds=0.1)
     body = pack(tmp_path / "set", tmp_path / "genres.tar.gz").read_bytes()
-    server.files["/genres.tar.gz"] = Served(body)
+    server.files["/genres.tar.gz"] = ServedFile(body)
     settings = {"mirrors": [server.url("/gone.tar.gz"), server.url("/genres.tar.gz")], "checksum": checksum(body)}
-    first = gtzan.entries(GtzanConfig(**settings), tmp_path / "one")
-    second = gtzan.entries(GtzanConfig(split="all", **settings), tmp_path / "two")
-    assert [e.excluded is None for e in first].count(False) == 1 and all(e.excluded is None for e in second)
-    assert server.asked == [("/gone.tar.gz", None), ("/genres.tar.gz", None)]
+    first = list_gtzan(tmp_path / "one", **settings)
+    second = list_gtzan(tmp_path / "two", split="all", **settings)
+    assert [len([file for file in files if file.excluded]) for files in (first, second)] == [1, 0]
+    assert server.requests == [("/gone.tar.gz", None), ("/genres.tar.gz", None)]
 
 
-def test_a_truncated_archive_and_one_without_clips_are_named(tmp_path):
+def test_a_truncated_archive_and_a_folder_without_clips_are_refused(tmp_path):
     make_gtzan(tmp_path / "set", list(LISTED), seconds=0.1)
     archive = pack(tmp_path / "set", tmp_path / "a.tar.gz")
     archive.write_bytes(archive.read_bytes()[:-1000])
     with pytest.raises(DataError, match=r"a\.tar\.gz: damaged"):
-        entries(tmp_path, archive=str(archive))
-    touch(tmp_path / "other", "song.wav")
+        list_gtzan(tmp_path / "audio", archive=str(archive))
     with pytest.raises(DataError, match=r"other: no GTZAN clips"):
-        entries(tmp_path, path=str(tmp_path / "other"))
+        list_gtzan(tmp_path / "audio", path=str(touch(tmp_path / "other", "song.wav")))
 
 
-def test_what_does_not_exist_names_its_key(tmp_path):
+def test_the_error_of_a_missing_folder_or_archive_names_its_key(tmp_path):
     with pytest.raises(ParamsError, match=r"source\.gtzan\.path: there is no folder"):
-        entries(tmp_path, path=str(tmp_path / "gone"))
+        list_gtzan(tmp_path, path=str(tmp_path / "gone"))
     with pytest.raises(ParamsError, match=r"source\.gtzan\.archive: there is no file"):
-        entries(tmp_path, archive=str(tmp_path / "gone.zip"))
+        list_gtzan(tmp_path, archive=str(tmp_path / "gone.zip"))
 
 
 @pytest.mark.parametrize(
@@ -142,47 +133,32 @@ def test_what_does_not_exist_names_its_key(tmp_path):
         ({"split": "fitered"}, "source.gtzan.split"),
     ],
 )
-def test_settings_that_make_no_sense(settings, message):
+def test_wrong_settings_are_refused(settings, message):
     with pytest.raises(ParamsError, match=message.replace(".", r"\.")):
         validate(SourceConfig, {"name": "gtzan", "gtzan": settings}, "source")
 
 
-def test_the_root_follows_from_params_alone(project):
-    own = {"gtzan": {"path": "/a"}, "musicnet": {"path": "/b"}, "path": "/c"}
-    places = {
-        name: str(audio_folder(SourceConfig(name=name, **own))) for name in ("synth", "folder", "gtzan", "musicnet")
-    }
-    assert places == {"synth": "data/raw/audio", "folder": "/c", "gtzan": "/a", "musicnet": "/b"}
-    assert str(audio_folder(SourceConfig(name="gtzan"))) == "data/raw/audio"
-
-
-def fake_kaggle(monkeypatch, download) -> None:
-    module = types.ModuleType("kagglehub")
-    module.dataset_download = download
-    monkeypatch.setitem(sys.modules, "kagglehub", module)
-
-
-def test_kaggles_copy_is_copied(tmp_path, monkeypatch):
+def test_the_clips_of_kaggle_are_copied(tmp_path, monkeypatch):
     make_gtzan(tmp_path / "hub", list(LISTED), "Data/genres_original/{genre}/{clip}.wav", seconds=0.1)
     touch(tmp_path / "hub", "Data/features_3_sec.csv")
-    asked = []
-    fake_kaggle(monkeypatch, lambda handle: asked.append(handle) or str(tmp_path / "hub"))
-    found = entries(tmp_path, kaggle=True)
-    assert asked == ["andradaolteanu/gtzan-dataset-music-genre-classification"]
-    assert {e.group for e in found} == set(LISTED)
-    for entry in found:
-        assert (tmp_path / "audio" / entry.path).read_bytes() == (tmp_path / "hub" / entry.path).read_bytes()
+    handles = []
+    fake_kagglehub(monkeypatch, lambda handle: handles.append(handle) or str(tmp_path / "hub"))
+    files = list_gtzan(tmp_path / "audio", kaggle=True)
+    assert handles == ["andradaolteanu/gtzan-dataset-music-genre-classification"]
+    assert {file.group for file in files} == set(LISTED)
+    for file in files:
+        assert (tmp_path / "audio" / file.path).read_bytes() == (tmp_path / "hub" / file.path).read_bytes()
     assert not list((tmp_path / "audio").rglob("*.csv"))
 
 
-def test_kaggle_without_credentials_or_package_is_one_line(tmp_path, monkeypatch):
+def test_without_credentials_or_the_package_kaggle_says_what_to_do(tmp_path, monkeypatch):
     def refuse(handle: str) -> str:
         raise ValueError("401 Client Error.\nPlease log in")
 
-    fake_kaggle(monkeypatch, refuse)
+    fake_kagglehub(monkeypatch, refuse)
     with pytest.raises(DataError, match=r"401 Client Error(.|\n)*KAGGLE_USERNAME"):
-        entries(tmp_path, kaggle=True)
+        list_gtzan(tmp_path / "audio", kaggle=True)
     monkeypatch.setitem(sys.modules, "kagglehub", None)
     with pytest.raises(DataError, match="make setup EXTRAS=kaggle"):
-        entries(tmp_path, kaggle=True)
+        list_gtzan(tmp_path / "audio", kaggle=True)
     assert not (tmp_path / "audio").exists()

@@ -1,109 +1,107 @@
-"""MusicNet, and the compositions that its test recordings share with those for training."""
-
-import sys
-import types
+"""Source musicnet: its layouts, its metadata, and test compositions that are also in the training recordings."""
 
 import pytest
 
 from pipeline.core.errors import DataError, ParamsError
 from pipeline.sources import musicnet
-from pipeline.sources.config import MusicnetConfig
+from pipeline.sources.config import MusicnetConfig, SourceConfig
 from pipeline.sources.tracks import AudioFile, read_track
-from tests.sources.datasets import MUSICNET, checksum, make_musicnet, pack, write_metadata
-from tests.sources.server import Served
+from tests.sources.datasets import MUSICNET, checksum, fake_kagglehub, make_musicnet, pack, touch, write_metadata
+from tests.sources.server import ServedFile
 
-SHARED = "another movement of its composition is in the test split"
-TEST = {name for name, side, *_ in MUSICNET if side == "test"}
+METADATA = "musicnet_metadata.csv"
+IDS = {row[0] for row in MUSICNET}
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return make_musicnet(tmp_path_factory.mktemp("set"), metadata="musicnet_metadata.csv", seconds=0.1)
+    return make_musicnet(tmp_path_factory.mktemp("set"), metadata=METADATA, seconds=0.1)
 
 
-def entries(tmp_path, **settings) -> list[AudioFile]:
-    return musicnet.entries(MusicnetConfig(**settings), tmp_path / "audio")
-
-
-def by_id(found: list[AudioFile]) -> dict[str, AudioFile]:
-    return {e.path.rsplit("/", 1)[-1].removesuffix(".wav"): e for e in found}
+def list_musicnet(audio, **settings) -> dict[str, AudioFile]:
+    """The files by id."""
+    files = musicnet.list_files(SourceConfig(name="musicnet", musicnet=MusicnetConfig(**settings)), audio)
+    return {file.path.rsplit("/", 1)[-1].removesuffix(".wav"): file for file in files}
 
 
 def test_label_is_the_composer_and_group_the_composition_with_its_catalogue_number(tmp_path, folder):
-    found = by_id(entries(tmp_path, path=str(folder)))
-    assert {name: e.label for name, e in found.items()} == {name: composer for name, _, composer, *_ in MUSICNET}
-    assert found["1001"].group == found["1002"].group == "Alpha/Sonata in A/O1"
-    assert found["1003"].group == "Alpha/Sonata in A/O2"  # another sonata of the same title
-    assert found["1004"].group == "Alpha/Trio, for winds/O3"
-    assert found["1004"].path == "musicnet/train_data/1004.wav"
+    files = list_musicnet(tmp_path / "audio", path=str(folder))
+    assert {name: file.label for name, file in files.items()} == {name: composer for name, _, composer, *_ in MUSICNET}
+    assert files["1001"].group == files["1002"].group == "Alpha/Sonata in A/O1"
+    assert files["1003"].group == "Alpha/Sonata in A/O2"  # another sonata with the same title
+    assert files["1004"].group == "Alpha/Trio, for winds/O3"
+    assert files["1004"].path == "musicnet/train_data/1004.wav"
     assert not (tmp_path / "audio").exists()
 
 
-def test_published_split_leaves_out_what_shares_a_composition_with_the_test_split(tmp_path, folder):
-    found = by_id(entries(tmp_path, path=str(folder)))
-    assert {name for name, e in found.items() if e.split == "test"} == TEST
-    assert {name: e.excluded for name, e in found.items() if e.excluded} == {"1001": SHARED}
-    assert {e.split for name, e in found.items() if name not in TEST} == {None}
+def test_the_published_split_excludes_other_movements_of_test_compositions(tmp_path, folder):
+    files = list_musicnet(tmp_path, path=str(folder))
+    excluded = "another movement of its composition is in the test split"
+    assert {name: file.excluded for name, file in files.items() if file.excluded} == {"1001": excluded}
+    parts = {name: part for name, part, *_ in MUSICNET}
+    assert {name: file.split for name, file in files.items()} == {
+        name: "test" if part == "test" else None for name, part in parts.items()
+    }
 
 
-def test_random_split_leaves_all_to_stage_windows(tmp_path, folder):
-    found = entries(tmp_path, path=str(folder), split="random")
-    assert len(found) == len(MUSICNET) and {(e.split, e.excluded) for e in found} == {(None, None)}
+def test_the_random_split_is_left_to_stage_windows(tmp_path, folder):
+    files = list_musicnet(tmp_path, path=str(folder), split="random")
+    assert set(files) == IDS and {(file.split, file.excluded) for file in files.values()} == {(None, None)}
 
 
-def test_float_wav_of_any_length_is_read(tmp_path, folder):
-    track = read_track(by_id(entries(tmp_path, path=str(folder)))["1003"], folder)
+def test_the_header_of_a_float_wav_is_read(tmp_path, folder):
+    track = read_track(list_musicnet(tmp_path, path=str(folder))["1003"], folder)
     assert (track.sample_rate, track.channels, track.frames) == (44100, 1, 30870)
 
 
 @pytest.mark.parametrize(
-    ("top", "table", "name"),
+    ("top", "metadata", "name"),
     [
-        ("musicnet/", "musicnet/musicnet_metadata.csv", "a.tar.gz"),
-        ("musicnet/musicnet/", "musicnet_metadata.csv", "a.zip"),
-        ("", "musicnet_metadata.csv", "a.tar.gz"),
+        ("musicnet/", f"musicnet/{METADATA}", "a.tar.gz"),
+        ("musicnet/musicnet/", METADATA, "a.zip"),
+        ("", METADATA, "a.tar.gz"),
     ],
 )
-def test_archives_of_every_layout(tmp_path, top, table, name):
-    made = make_musicnet(tmp_path / "set", top, table, seconds=0.1)
-    (made / "musicnet_midis.mid").write_bytes(b"x")
-    found = entries(tmp_path, archive=str(pack(made, tmp_path / name)))
-    assert set(by_id(found)) == {row[0] for row in MUSICNET}
-    written = {p.relative_to(tmp_path / "audio").as_posix() for p in (tmp_path / "audio").rglob("*.*")}
-    assert written == {e.path for e in found} | {table}  # neither labels nor scores
+def test_archives_of_any_layout(tmp_path, top, metadata, name):
+    dataset = make_musicnet(tmp_path / "set", top, metadata, seconds=0.1)
+    touch(dataset, "musicnet_midis.mid")
+    files = list_musicnet(tmp_path / "audio", archive=str(pack(dataset, tmp_path / name)))
+    assert set(files) == IDS
+    written = {path.relative_to(tmp_path / "audio").as_posix() for path in (tmp_path / "audio").rglob("*.*")}
+    assert written == {file.path for file in files.values()} | {metadata}  # neither labels nor scores
 
 
-def test_zenodos_archive_and_its_table_are_downloaded_once(tmp_path, project, server):
+def test_the_archive_and_its_metadata_are_downloaded_once(tmp_path, project, server):
     body = pack(make_musicnet(tmp_path / "set", seconds=0.1), tmp_path / "musicnet.tar.gz").read_bytes()
-    rows = write_metadata(tmp_path / "table.csv").read_bytes()
-    server.files |= {"/musicnet.tar.gz": Served(body, drop=[len(body) // 2]), "/table.csv": Served(rows)}
-    config = MusicnetConfig(
-        mirrors=[server.url("/musicnet.tar.gz")],
-        checksum=checksum(body, "md5"),
-        metadata_mirrors=[server.url("/table.csv")],
-        metadata_checksum=checksum(rows, "md5"),
-    )
-    first = musicnet.entries(config, tmp_path / "one")
-    assert len(first) == len(MUSICNET) and musicnet.entries(config, tmp_path / "two") == first
-    whole, rest, table = server.asked
-    assert (whole, table) == (("/musicnet.tar.gz", None), ("/table.csv", None)) and rest[1].startswith("bytes=")
+    table = write_metadata(tmp_path / "table.csv").read_bytes()
+    server.files |= {"/musicnet.tar.gz": ServedFile(body, drop=[len(body) // 2]), "/table.csv": ServedFile(table)}
+    settings = {
+        "mirrors": [server.url("/musicnet.tar.gz")],
+        "checksum": checksum(body, "md5"),
+        "metadata_mirrors": [server.url("/table.csv")],
+        "metadata_checksum": checksum(table, "md5"),
+    }
+    files = list_musicnet(tmp_path / "one", **settings)
+    assert set(files) == IDS and list_musicnet(tmp_path / "two", **settings) == files
+    first, second, third = server.requests
+    assert (first, third) == (("/musicnet.tar.gz", None), ("/table.csv", None)) and second[1].startswith("bytes=")
 
 
-def test_a_folder_without_a_table_gets_the_published_one(tmp_path, project, server):
-    make_musicnet(tmp_path / "set", seconds=0.1)
-    rows = write_metadata(tmp_path / "table.csv").read_bytes()
-    server.files["/table.csv"] = Served(rows)
-    settings = {"metadata_mirrors": [server.url("/table.csv")], "metadata_checksum": checksum(rows)}
-    assert len(entries(tmp_path, path=str(tmp_path / "set"), **settings)) == len(MUSICNET)
-    assert sorted(p.name for p in (tmp_path / "set").iterdir()) == ["musicnet"]  # nothing is written there
+def test_the_published_metadata_completes_a_folder_without_it(tmp_path, project, server):
+    dataset = make_musicnet(tmp_path / "set", seconds=0.1)
+    table = write_metadata(tmp_path / "table.csv").read_bytes()
+    server.files["/table.csv"] = ServedFile(table)
+    settings = {"metadata_mirrors": [server.url("/table.csv")], "metadata_checksum": checksum(table)}
+    assert set(list_musicnet(tmp_path, path=str(dataset), **settings)) == IDS
+    assert sorted(path.name for path in dataset.iterdir()) == ["musicnet"]  # nothing is written there
 
 
-def test_a_recording_without_a_row_is_excluded(tmp_path, folder):
-    own = write_metadata(tmp_path / "mine.csv", skip=("1002", "2003"))
-    found = by_id(entries(tmp_path, path=str(folder), metadata=str(own)))
+def test_a_recording_without_metadata_is_excluded(tmp_path, folder):
+    metadata = write_metadata(tmp_path / "mine.csv", skip=("1002", "2003"))
+    files = list_musicnet(tmp_path, path=str(folder), metadata=str(metadata))
     reason = "it has no row in the metadata"
-    assert {name: e.excluded for name, e in found.items() if e.excluded} == {"1002": reason, "2003": reason}
-    assert found["1001"].excluded is None  # the test recording of its composition is not used either
+    # 1001 is used: the test recording of its composition is not
+    assert {name: file.excluded for name, file in files.items() if file.excluded} == {"1002": reason, "2003": reason}
 
 
 @pytest.mark.parametrize(
@@ -111,34 +109,28 @@ def test_a_recording_without_a_row_is_excluded(tmp_path, folder):
     [
         ("id,composer\n1,x\n", DataError, "needs a column 'composition'"),
         ("id,composer,composition,catalog_name\n7,a,b,c\n7,a,b,c\n", DataError, "lists recording 7 more than once"),
-        ("", DataError, "not a readable CSV"),
         (None, ParamsError, r"source\.musicnet\.metadata: .*mine\.csv: No such file"),
     ],
 )
-def test_a_bad_table_is_named(tmp_path, folder, content, error, message):
+def test_wrong_metadata_is_refused(tmp_path, folder, content, error, message):
     if content is not None:
         (tmp_path / "mine.csv").write_text(content)
     with pytest.raises(error, match=message):
-        entries(tmp_path, path=str(folder), metadata=str(tmp_path / "mine.csv"))
+        list_musicnet(tmp_path, path=str(folder), metadata=str(tmp_path / "mine.csv"))
 
 
-def test_a_folder_without_recordings_and_other_files(tmp_path, folder, capsys):
-    (tmp_path / "other").mkdir()
-    (tmp_path / "other/song.wav").write_bytes(b"x")
+def test_a_folder_without_recordings_is_refused_and_other_files_are_counted(tmp_path, capsys):
     with pytest.raises(DataError, match="no MusicNet recordings"):
-        entries(tmp_path, path=str(tmp_path / "other"))
-    made = make_musicnet(tmp_path / "set", metadata="musicnet_metadata.csv", seconds=0.1)
-    (made / "musicnet/train_data/notes.wav").write_bytes(b"x")
-    assert len(entries(tmp_path, path=str(made))) == len(MUSICNET)
-    assert "1 files are no MusicNet recordings" in capsys.readouterr().out
+        list_musicnet(tmp_path, path=str(touch(tmp_path / "other", "song.wav")))
+    dataset = make_musicnet(tmp_path / "set", metadata=METADATA, seconds=0.1)
+    touch(dataset, "musicnet/train_data/notes.wav")
+    assert set(list_musicnet(tmp_path, path=str(dataset))) == IDS
+    assert "skipped 1 files without the name of a MusicNet recording" in capsys.readouterr().out
 
 
-def test_kaggles_copy_is_copied_with_its_table(tmp_path, monkeypatch):
-    hub = make_musicnet(tmp_path / "hub", "musicnet/musicnet/", "musicnet_metadata.csv", seconds=0.1)
-    module = types.ModuleType("kagglehub")
-    module.dataset_download = {"imsparsh/musicnet-dataset": str(hub)}.__getitem__
-    monkeypatch.setitem(sys.modules, "kagglehub", module)
-    found = entries(tmp_path, kaggle=True)
-    assert set(by_id(found)) == {row[0] for row in MUSICNET}
-    assert (tmp_path / "audio/musicnet_metadata.csv").is_file()
-    assert all((tmp_path / "audio" / e.path).is_file() for e in found)
+def test_recordings_and_metadata_of_kaggle_are_copied(tmp_path, monkeypatch):
+    dataset = make_musicnet(tmp_path / "hub", "musicnet/musicnet/", METADATA, seconds=0.1)
+    fake_kagglehub(monkeypatch, {"imsparsh/musicnet-dataset": str(dataset)}.__getitem__)
+    files = list_musicnet(tmp_path / "audio", kaggle=True)
+    assert set(files) == IDS and (tmp_path / "audio" / METADATA).is_file()
+    assert all((tmp_path / "audio" / file.path).is_file() for file in files.values())

@@ -1,4 +1,4 @@
-"""The synthetic source: the same seed gives the same music, groups share motifs, labels are neither easy nor noise."""
+"""Source synth: a seed determines the music, groups share motifs, and labels are neither trivial nor random."""
 
 import hashlib
 import subprocess
@@ -15,77 +15,77 @@ from sklearn.preprocessing import StandardScaler
 
 from pipeline.sources import synth
 from pipeline.sources.config import SynthConfig
-from pipeline.sources.synth.instruments import DRUMS, INSTRUMENTS, note
-from pipeline.sources.synth.score import Score, parse
+from pipeline.sources.synth.instruments import DRUMS, INSTRUMENTS, render_note
+from pipeline.sources.synth.score import Score, parse_pattern
 from pipeline.sources.synth.styles import GROOVES, MODES, STYLES, Style
 
 RATE = 22050
 
 
-def digest(config: SynthConfig, clip: synth.Clip) -> str:
+def compute_digest(config: SynthConfig, clip: synth.Clip) -> str:
     return hashlib.sha256(synth.render(clip, config).tobytes()).hexdigest()
 
 
 @pytest.mark.parametrize(("clips", "per_group", "groups"), [(12, 2, 6), (5, 2, 3), (3, 1, 3), (2, 8, 1), (250, 1, 250)])
-def test_plan_names_every_clip_once(clips: int, per_group: int, groups: int) -> None:
-    planned = synth.plan(SynthConfig(styles=12, clips=clips, clips_per_group=per_group))
-    assert len(planned) == 12 * clips
-    assert len({clip.track_id for clip in planned}) == 12 * clips
-    assert len({clip.group for clip in planned}) == 12 * groups
-    assert max(Counter(clip.group for clip in planned).values()) == min(clips, per_group)
-    for clip in planned:
+def test_the_plan_has_unique_clips_and_groups_of_the_given_size(clips: int, per_group: int, groups: int) -> None:
+    plan = synth.plan(SynthConfig(styles=12, clips=clips, clips_per_group=per_group))
+    assert len(plan) == 12 * clips
+    assert len({clip.track_id for clip in plan}) == 12 * clips
+    assert len({clip.group for clip in plan}) == 12 * groups
+    assert max(Counter(clip.group for clip in plan).values()) == min(clips, per_group)
+    for clip in plan:
         assert clip.track_id.startswith(f"{clip.label}/") and clip.group.startswith(f"{clip.label}/")
-    assert len({clip.label for clip in planned}) == 12
+    assert len({clip.label for clip in plan}) == 12
 
 
-def test_same_seed_gives_the_same_bytes_in_another_process_and_order() -> None:
+def test_the_seed_gives_the_same_bytes_in_another_process_and_order() -> None:
     config = SynthConfig(seed=3, seconds=3)
     clips = synth.plan(config)[::17]
-    here = [digest(config, clip) for clip in clips]
+    digests = [compute_digest(config, clip) for clip in clips]
     code = (
         "import hashlib; from pipeline.sources import synth; from pipeline.sources.config import SynthConfig;"
         "config = SynthConfig(seed=3, seconds=3); clips = synth.plan(config)[::17];"
         "print(*reversed([hashlib.sha256(synth.render(c, config).tobytes()).hexdigest() for c in reversed(clips)]))"
     )
-    there = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert there == here
-    assert len(set(here)) == len(here)
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert output.split() == digests
+    assert len(set(digests)) == len(digests)
 
 
-def test_a_clip_does_not_depend_on_how_many_there_are() -> None:
+def test_a_clip_does_not_depend_on_the_number_of_clips() -> None:
     few, many = SynthConfig(styles=2, clips=2, seconds=2), SynthConfig(styles=12, clips=9, seconds=2)
     by_id = {clip.track_id: clip for clip in synth.plan(many)}
     for clip in synth.plan(few):
-        assert digest(few, clip) == digest(many, by_id[clip.track_id])
+        assert compute_digest(few, clip) == compute_digest(many, by_id[clip.track_id])
 
 
-def test_another_seed_gives_other_music() -> None:
-    one, other = SynthConfig(seed=0), SynthConfig(seed=1)
+def test_different_seeds_give_different_music() -> None:
+    first, second = SynthConfig(seed=0), SynthConfig(seed=1)
     for clip in synth.plan(SynthConfig(styles=12, clips=1)):
-        assert synth.theme(clip, one).motifs != synth.theme(clip, other).motifs
-        assert synth.score(clip, one).notes != synth.score(clip, other).notes
+        assert synth.theme(clip, first).motifs != synth.theme(clip, second).motifs
+        assert synth.score(clip, first).notes != synth.score(clip, second).notes
 
 
 def test_clips_of_a_group_share_motifs_and_groups_do_not() -> None:
     config = SynthConfig(styles=12)
     clips = synth.plan(config)
-    melodies = [intervals(synth.score(clip, config)) for clip in clips]
+    melodies = [count_intervals(synth.score(clip, config)) for clip in clips]
     nearest_is_sibling: list[bool] = []
     within: list[float] = []
     between: list[float] = []
     for i, clip in enumerate(clips):
         others = [j for j, other in enumerate(clips) if other.style == clip.style and j != i]
-        likeness = {j: cosine(melodies[i], melodies[j]) for j in others}
-        nearest_is_sibling.append(clips[max(likeness, key=lambda j: likeness[j])].group == clip.group)
+        similarity = {j: cosine(melodies[i], melodies[j]) for j in others}
+        nearest_is_sibling.append(clips[max(similarity, key=lambda j: similarity[j])].group == clip.group)
         for j in others:
-            (within if clips[j].group == clip.group else between).append(likeness[j])
+            (within if clips[j].group == clip.group else between).append(similarity[j])
     assert np.mean(nearest_is_sibling) > 0.9
     assert np.mean(within) > 5 * np.mean(between)
     assert max(within) < 0.999  # siblings are variations, not copies
 
 
-def intervals(score: Score) -> Counter[tuple[int, ...]]:
-    """How often each run of three melodic intervals occurs, in semitones."""
+def count_intervals(score: Score) -> Counter[tuple[int, ...]]:
+    """Count each sequence of three melodic intervals, in semitones."""
     pitches = [note.pitch for note in score.notes if note.part == "lead"]
     steps = [int(step) for step in np.diff(pitches)]
     return Counter(zip(steps, steps[1:], steps[2:], strict=False))
@@ -97,7 +97,7 @@ def cosine(a: Counter[tuple[int, ...]], b: Counter[tuple[int, ...]]) -> float:
 
 
 @pytest.mark.parametrize(("seconds", "rate"), [(2.0, 8000), (2.0, 48000), (7.3, 22050), (0.05, 22050), (6.0, 11025)])
-def test_length_and_range(seconds: float, rate: int) -> None:
+def test_length_and_range_of_the_audio(seconds: float, rate: int) -> None:
     config = SynthConfig(styles=12, clips=1, seconds=seconds, sample_rate=rate)
     for clip in synth.plan(config):
         audio = synth.render(clip, config)
@@ -108,19 +108,19 @@ def test_length_and_range(seconds: float, rate: int) -> None:
         assert abs(audio[0]) < 0.01 and abs(audio[-1]) < 0.01
 
 
-def test_every_style_sounds_throughout_and_has_a_bass() -> None:
+def test_every_style_has_no_silence_and_has_a_bass() -> None:
     config = SynthConfig(styles=12, clips=3, clips_per_group=1, seconds=10)
-    low_share: dict[str, list[float]] = {style.name: [] for style in STYLES}
+    bass_power: dict[str, list[float]] = {style.name: [] for style in STYLES}
     loudness: list[float] = []
     for clip in synth.plan(config):
         audio = synth.render(clip, config).astype(np.float64)
-        halves = audio[: 20 * (RATE // 2)].reshape(20, -1)  # a second of silence would hold one of these
+        halves = audio[: 20 * (RATE // 2)].reshape(20, -1)  # a second of silence covers one of these
         assert 20 * np.log10(np.sqrt(np.mean(halves**2, axis=1)).min()) > -46, clip.track_id
         power = np.abs(np.fft.rfft(audio)) ** 2
         hertz = np.fft.rfftfreq(len(audio), 1 / RATE)
-        low_share[clip.label].append(power[(hertz > 40) & (hertz < 200)].sum() / power.sum())
+        bass_power[clip.label].append(power[(hertz > 40) & (hertz < 200)].sum() / power.sum())
         loudness.append(10 * np.log10(np.mean(audio**2)))
-    assert {name: share for name, share in low_share.items() if np.median(share) < 0.1} == {}
+    assert {name: share for name, share in bass_power.items() if np.median(share) < 0.1} == {}
     assert min(loudness) > -30 and 2 < max(loudness) - min(loudness) < 14
 
 
@@ -128,7 +128,7 @@ def test_every_style_sounds_throughout_and_has_a_bass() -> None:
 @pytest.mark.parametrize("name", INSTRUMENTS)
 def test_a_note_has_its_pitch_and_no_partial_above_nyquist(name: str, rate: int) -> None:
     noise = np.zeros(2 * rate, dtype=np.float32)
-    audio = note(INSTRUMENTS[name], 93, 1.0, rate, noise)  # A6, 1760 Hz
+    audio = render_note(INSTRUMENTS[name], 93, 1.0, rate, noise)  # A6, 1760 Hz
     assert audio[0] == 0 and abs(audio[-1]) < 1e-3
     power = np.abs(np.fft.rfft(audio * np.hanning(len(audio)))) ** 2
     hertz = np.fft.rfftfreq(len(audio), 1 / rate)
@@ -141,13 +141,13 @@ def test_a_note_has_its_pitch_and_no_partial_above_nyquist(name: str, rate: int)
     assert abs(centre) < 8
 
 
-def test_patterns() -> None:
-    assert parse("1-5.", 4) == [("1", 0, 2), ("5", 2, 1)]
-    assert parse(".x-x-x", 3) == [("x", 0.5, 1.0), ("x", 1.5, 1.0), ("x", 2.5, 0.5)]
+def test_parse_pattern() -> None:
+    assert parse_pattern("1-5.", 4) == [("1", 0, 2), ("5", 2, 1)]
+    assert parse_pattern(".x-x-x", 3) == [("x", 0.5, 1.0), ("x", 1.5, 1.0), ("x", 2.5, 0.5)]
 
 
 @pytest.mark.parametrize("style", STYLES, ids=lambda style: style.name)
-def test_a_style_names_only_what_exists(style: Style) -> None:
+def test_the_names_in_a_style_exist(style: Style) -> None:
     assert {*style.leads, *style.chords, *style.basses} <= INSTRUMENTS.keys()
     assert set(style.modes) <= MODES.keys()
     assert {drum for groove in style.grooves for drum in GROOVES[groove]} <= DRUMS.keys()
@@ -158,8 +158,8 @@ def test_a_style_names_only_what_exists(style: Style) -> None:
     assert style.tempo[0] < style.tempo[1]
 
 
-def test_a_linear_probe_finds_the_style_of_unseen_groups_but_not_always() -> None:
-    """Mean and deviation of 128 mel bands in 5 s windows; the default set scores alike, and chance is 0.1."""
+def test_a_linear_probe_finds_the_style_of_most_unseen_groups() -> None:
+    """It reads mean and standard deviation of 128 mel bands in 5 s. The default data set scores alike; chance is 0.1."""
     config = SynthConfig(seconds=5)
     clips = synth.plan(config)
     rows = []
@@ -173,4 +173,4 @@ def test_a_linear_probe_finds_the_style_of_unseen_groups_but_not_always() -> Non
     leaky = cross_val_predict(probe, x, y, cv=StratifiedKFold(3, shuffle=True, random_state=0))
     accuracy = np.mean(unseen == y)
     assert 0.5 <= accuracy <= 0.95
-    assert np.mean(leaky == y) > accuracy + 0.05  # which is why windows must not be split at random
+    assert np.mean(leaky == y) > accuracy + 0.05  # so windows must not be split at random
