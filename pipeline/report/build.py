@@ -70,7 +70,7 @@ def build(data: Path, params: dict[str, Any], out: Path) -> None:
     templates = make_environment()
     with MediaEncoder() as encoder:
         figures = {name: read_figures(data / "figures" / name, encoder) for name in variants}
-        with style.look():
+        with style.paper_style():
             charts = draw_charts(rows, windows, histories, ablations, evaluation, out, dpi)
         data_card = make_data_card(data / "windows", data / "raw" / "tracks.parquet", params)
         commit = find_commit()

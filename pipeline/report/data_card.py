@@ -11,7 +11,7 @@ from pipeline.report.formatting import NBSP, hours, plural
 from pipeline.sources.config import SPLITS
 
 LICENCES = {
-    "synth": "none needed: composed and rendered by this program",
+    "synth": "none needed: synthesised by Melisma",
     "folder": "the licence of your own recordings",
     "gtzan": "the authors state none; the clips are from commercial recordings",
     "musicnet": "free licences, according to its paper; each recording has its own",

@@ -1,6 +1,5 @@
 """Headless Chromium over the pipe of its DevTools protocol: JSON messages that end with a zero byte."""
 
-import base64
 import json
 import os
 import select
@@ -17,70 +16,67 @@ NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
 def installed() -> str | None:
-    """The browser on PATH."""
-    return next((found for name in NAMES if (found := shutil.which(name))), None)
+    """The path of a browser on PATH."""
+    return next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
 class Browser:
-    """A browser with one page. `errors` collects what its console complains about, `requests` what it asks for."""
+    """A browser with one page. `errors` collects the errors of its console, `requests` the URLs that it loads."""
 
     def __init__(self, profile: Path) -> None:
-        reads, answers = os.pipe(), os.pipe()  # the browser reads from descriptor 3 and writes to 4
+        commands, answers = os.pipe(), os.pipe()
 
-        def pipes() -> None:
-            here, there = os.dup(reads[0]), os.dup(answers[1])  # away from 3 and 4, which they might be
-            os.dup2(here, 3)
-            os.dup2(there, 4)
+        def connect() -> None:
+            """The browser reads commands from descriptor 3 and writes answers to 4."""
+            ends = os.dup(commands[0]), os.dup(answers[1])  # the originals may be 3 and 4 themselves
+            for end, descriptor in zip(ends, (3, 4), strict=True):
+                os.dup2(end, descriptor)
+                os.set_inheritable(descriptor, True)
 
         command = [installed() or "chromium", *FLAGS, f"--user-data-dir={profile}", "about:blank"]
         self._process = subprocess.Popen(
-            command, preexec_fn=pipes, close_fds=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            command, preexec_fn=connect, close_fds=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        os.close(reads[0])
+        os.close(commands[0])
         os.close(answers[1])
-        self._to, self._from = reads[1], answers[0]
-        self._rest, self._number = b"", 0
+        self._commands, self._answers = commands[1], answers[0]
+        self._received, self._last_id, self._session = b"", 0, ""
         self.errors: list[str] = []
         self.requests: list[str] = []
-        self._session = ""
-        target = next(t for t in self.call("Target.getTargets")["targetInfos"] if t["type"] == "page")
-        attached = self.call("Target.attachToTarget", targetId=target["targetId"], flatten=True)
-        self._session = attached["sessionId"]
+        page = next(t for t in self.call("Target.getTargets")["targetInfos"] if t["type"] == "page")
+        self._session = self.call("Target.attachToTarget", targetId=page["targetId"], flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
 
     def close(self) -> None:
-        """End it."""
         self._process.kill()
         self._process.wait()
-        os.close(self._to)
-        os.close(self._from)
+        os.close(self._commands)
+        os.close(self._answers)
 
     def call(self, method: str, **params: Any) -> dict[str, Any]:
         """Send a command and wait for its answer."""
-        self._number += 1
-        message = {"id": self._number, "method": method, "params": params}
-        if self._session:
-            message["sessionId"] = self._session
-        os.write(self._to, json.dumps(message).encode() + b"\0")
+        self._last_id += 1
+        session = {"sessionId": self._session} if self._session else {}
+        message = {"id": self._last_id, "method": method, "params": params, **session}
+        os.write(self._commands, json.dumps(message).encode() + b"\0")
         while True:
-            answer = self._next(60)
-            if answer.get("id") == self._number:
+            answer = self._receive(60)
+            if answer.get("id") == self._last_id:
                 assert "error" not in answer, answer["error"]
                 return dict(answer["result"])
+            self._collect(answer.get("method", ""), answer.get("params", {}))
 
-    def _next(self, seconds: float) -> dict[str, Any]:
+    def _receive(self, seconds: float) -> dict[str, Any]:
         deadline = time.monotonic() + seconds
-        while b"\0" not in self._rest:
-            ready, _, _ = select.select([self._from], [], [], max(0.0, deadline - time.monotonic()))
+        while b"\0" not in self._received:
+            ready, _, _ = select.select([self._answers], [], [], max(0.0, deadline - time.monotonic()))
             assert ready, "the browser does not answer"
-            self._rest += os.read(self._from, 1 << 20)
-        line, _, self._rest = self._rest.partition(b"\0")
-        message: dict[str, Any] = json.loads(line)
-        self._note(message.get("method", ""), message.get("params", {}))
-        return message
+            self._received += os.read(self._answers, 1 << 20)
+        message, _, self._received = self._received.partition(b"\0")
+        return dict(json.loads(message))
 
-    def _note(self, event: str, params: dict[str, Any]) -> None:
+    def _collect(self, event: str, params: dict[str, Any]) -> None:
         if event == "Runtime.exceptionThrown":
             details = params["exceptionDetails"]
             self.errors.append(str(details.get("exception", {}).get("description") or details["text"]))
@@ -92,17 +88,16 @@ class Browser:
             self.requests.append(params["request"]["url"])
 
     def open(self, page: Path, width: int = 1280, height: int = 900, dark: bool = False) -> None:
-        """Load a file at a size and in a colour scheme."""
-        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 700}
-        self.call("Emulation.setDeviceMetricsOverride", **metrics)
+        """Load a file at a window size in pixels and in a colour scheme."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 700}
+        self.call("Emulation.setDeviceMetricsOverride", **size)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
         self.call("Page.navigate", url=page.resolve().as_uri())
-        while self.run("document.readyState") != "complete":
-            time.sleep(0.02)
+        self.wait("document.readyState === 'complete'")
 
     def run(self, script: str) -> Any:
-        """The value of an expression; of a promise, what it resolves to."""
+        """The value of an expression, or the result of a promise."""
         answer = self.call(
             "Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True, userGesture=True
         )
@@ -110,22 +105,13 @@ class Browser:
         return answer["result"].get("value")
 
     def wait(self, script: str, seconds: float = 30) -> None:
-        """Until an expression is true."""
+        """Wait until an expression is true."""
         deadline = time.monotonic() + seconds
         while not self.run(script):
-            assert time.monotonic() < deadline, f"still not: {script}"
-            time.sleep(0.05)
+            assert time.monotonic() < deadline, f"still false: {script}"
+            time.sleep(0.03)
 
     def press(self, key: str) -> None:
-        """A key of the keyboard, on what has the focus."""
+        """Press a key on the focused element."""
         for kind in ("keyDown", "keyUp"):
             self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key)
-
-    def picture(self, path: Path, whole: bool = False) -> None:
-        """A PNG of what is to be seen, or of the whole page."""
-        shot = self.call("Page.captureScreenshot", captureBeyondViewport=whole)
-        path.write_bytes(base64.b64decode(shot["data"]))
-
-    def print(self, path: Path) -> None:
-        """The page as PDF."""
-        path.write_bytes(base64.b64decode(self.call("Page.printToPDF", printBackground=True)["data"]))

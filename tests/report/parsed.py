@@ -1,4 +1,4 @@
-"""The report of a folder of artefacts, as its HTML parses."""
+"""Build the report of a data folder and parse its HTML."""
 
 from html.parser import HTMLParser
 from pathlib import Path
@@ -8,32 +8,32 @@ from pipeline.report.build import build
 
 
 class Page(HTMLParser):
-    """Tags with their attributes, and the text outside of style and script."""
+    """The tags with their attributes, and the text outside of style and script."""
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, html: str) -> None:
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.pieces: list[str] = []
-        self.feed(source)
+        self._texts: list[str] = []
+        self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
 
     def handle_data(self, data: str) -> None:
         if self.tags and self.tags[-1][0] not in ("style", "script"):
-            self.pieces.append(data)
+            self._texts.append(data)
 
     @property
     def text(self) -> str:
-        return " ".join(" ".join(self.pieces).split())
+        return " ".join(" ".join(self._texts).split())
 
     def attributes(self, tag: str, name: str) -> list[str]:
-        return [attributes[name] or "" for found, attributes in self.tags if found == tag and name in attributes]
+        return [attributes[name] or "" for other, attributes in self.tags if other == tag and name in attributes]
 
 
-def write(data: Path, settings: dict[str, Any], name: str = "report") -> Page:
-    """Build the report of `data` in its folder `name`."""
+def write(data: Path, params: dict[str, Any], name: str = "report") -> Page:
+    """Build the report of `data` in its subfolder `name`."""
     out = data / name
     out.mkdir()
-    build(data, settings, out)
+    build(data, params, out)
     return Page((out / "index.html").read_text(encoding="utf-8"))

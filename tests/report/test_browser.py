@@ -1,23 +1,25 @@
-"""The page in a browser: no errors, no network, no overflow; tables sort and filter, sounds play at one place."""
+"""The page in a browser: no errors, no network, no overflow; tables sort and filter; sounds switch at one position."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from pipeline.report.build import build
 from tests import artefacts
-from tests.report import built
+from tests.report import inputs
 from tests.report.browser import NAMES, Browser, installed
-from tests.report.built import params
+from tests.report.parsed import write
 
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.skipif(installed() is None, reason=f"no browser: none of {', '.join(NAMES)} is on PATH"),
 ]
 ROWS = "[...document.querySelectorAll('#rows tbody tr')].filter(r => !r.hidden).map(r => r.cells[0].dataset.value)"
+HEADERS = "[...document.querySelectorAll('#rows thead th')]"
 OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-HEADS = "[...document.querySelectorAll('#rows thead th')]"
+OPEN_ALL = "document.querySelectorAll('details').forEach(d => { d.open = true; })"
+IMAGE = "document.querySelector('.animate').parentElement.querySelector('img').src"
+CLIPS = "document.querySelectorAll('.versions')[{}].querySelectorAll('.clip')"
 
 
 @pytest.fixture(scope="module")
@@ -28,34 +30,38 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     names = ["mel_mean", "mel_a", "wave_collapsed_of_a_very_long_name_without_a_space", "wave_c"]
     artefacts.make_variant(data, names[0], "mel", components=0, metrics={"mel_mse": 0.03})
     artefacts.make_variant(data, names[1], "mel", amount=0.1)
-    fallen = {"collapsed": True, "collapse_reason": "active units under 5 %"}
-    artefacts.make_variant(data, names[2], "waveform", amount=0.9, metrics=fallen)
+    collapsed = {"collapsed": True, "collapse_reason": "active units under 5 %"}
+    artefacts.make_variant(data, names[2], "waveform", amount=0.9, metrics=collapsed)
     artefacts.make_variant(data, names[3], "waveform", amount=0.4, metrics={"reach_hz": 1500.0})
     for name in names[1:]:
-        built.scores(data, name, 0.01)
-        built.figures(data, name, transfers=True)
-    built.ceilings(data)
-    out = data / "report"
-    out.mkdir()
-    build(data, params(*names), out)
-    return out / "index.html"
+        inputs.make_windows(data, name, 0.01)
+        inputs.make_figures(data, name, transfers=True)
+    inputs.make_reference(data)
+    write(data, inputs.make_params(*names))
+    return data / "report" / "index.html"
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    started = Browser(tmp_path_factory.mktemp("profile"))
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    browser = Browser(tmp_path_factory.mktemp("profile"))
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def browser(started: Browser, page: Path) -> Iterator[Browser]:
+    """The browser with the page. No test may cause an error in the console or a request to the network."""
+    started.errors.clear()
+    started.requests.clear()
+    started.open(page)
     yield started
-    started.close()
+    assert started.errors == []
+    assert [url for url in started.requests if not url.startswith(("file:", "data:"))] == []
 
 
-@pytest.fixture(autouse=True)
-def nothing_goes_wrong(browser: Browser) -> Iterator[None]:
-    """In no test does the console complain, or the page ask for anything outside of itself."""
-    browser.errors.clear()
-    browser.requests.clear()
-    yield
-    assert browser.errors == []
-    assert [url for url in browser.requests if not url.startswith(("file:", "data:"))] == []
+def click(browser: Browser, *selectors: str) -> None:
+    for selector in selectors:
+        browser.run(f"document.querySelector('{selector}').click()")
 
 
 @pytest.mark.parametrize("width", [390, 1280])
@@ -63,122 +69,107 @@ def nothing_goes_wrong(browser: Browser) -> Iterator[None]:
 def test_nothing_is_wider_than_the_screen(browser: Browser, page: Path, width: int, dark: bool) -> None:
     browser.open(page, width, dark=dark)
     assert browser.run(OVERFLOW) == 0
-    browser.run("document.querySelectorAll('details').forEach(d => { d.open = true; })")
+    browser.run(OPEN_ALL)
     assert browser.run(OVERFLOW) == 0
     background = browser.run("getComputedStyle(document.body).backgroundColor")
     assert (sum(map(int, background[4:-1].split(","))) < 384) == dark
 
 
-def test_pictures_load(browser: Browser, page: Path) -> None:
-    browser.open(page)
-    browser.run("document.querySelectorAll('details').forEach(d => { d.open = true; })")
+def test_pictures_load(browser: Browser) -> None:
+    browser.run(OPEN_ALL)
     browser.run("Promise.all([...document.images].map(i => { i.loading = 'eager'; return i.decode(); }))")
     assert browser.run("[...document.images].every(i => i.naturalWidth === Number(i.getAttribute('width')))")
 
 
-def test_an_animation_runs_when_it_is_asked_to(browser: Browser, page: Path) -> None:
-    browser.open(page)
-    still = browser.run("document.querySelector('.animate').parentElement.querySelector('img').src")
-    browser.run("document.querySelector('.animate').click()")
-    assert browser.run("document.querySelector('.animate').parentElement.querySelector('img').src") != still
-    browser.run("document.querySelector('.animate').click()")
-    assert browser.run("document.querySelector('.animate').parentElement.querySelector('img').src") == still
+def test_an_animation_starts_and_stops_on_a_click(browser: Browser) -> None:
+    still = browser.run(IMAGE)
+    click(browser, ".animate")
+    assert browser.run(IMAGE) != still
+    click(browser, ".animate")
+    assert browser.run(IMAGE) == still
 
 
-def test_every_column_sorts_both_ways_and_what_has_no_value_is_last(browser: Browser, page: Path) -> None:
-    browser.open(page)
-    browser.run("document.querySelector('[name=set][value=all]').click()")
-    for column in range(browser.run(f"{HEADS}.length")):
+def test_every_column_sorts_both_ways_with_missing_values_last(browser: Browser) -> None:
+    click(browser, "[name=set][value=all]")
+    for column in range(browser.run(f"{HEADERS}.length")):
         for direction in ("ascending", "descending"):
-            browser.run(f"{HEADS}[{column}].querySelector('button').click()")
-            if browser.run(f"{HEADS}[{column}].getAttribute('aria-sort')") != direction:  # the page opens sorted
-                browser.run(f"{HEADS}[{column}].querySelector('button').click()")
-            assert browser.run(f"{HEADS}.filter(h => h.hasAttribute('aria-sort')).length") == 1
+            browser.run(f"{HEADERS}[{column}].querySelector('button').click()")
+            if browser.run(f"{HEADERS}[{column}].getAttribute('aria-sort')") != direction:  # the page opens sorted
+                browser.run(f"{HEADERS}[{column}].querySelector('button').click()")
+            assert browser.run(f"{HEADERS}.filter(h => h.hasAttribute('aria-sort')).length") == 1
             cells = f"[...document.querySelectorAll('#rows tbody tr')].map(r => r.cells[{column}].dataset.value)"
-            values = browser.run(cells)
-            known = [value for value in values if value != ""]
-            assert values[: len(known)] == known
-            ordered = sorted(known, key=str if column == 0 else float, reverse=direction == "descending")
-            assert [float(v) for v in known] == [float(v) for v in ordered] if column else known == ordered
+            texts = browser.run(cells)
+            values = [text if column == 0 else float(text) for text in texts if text != ""]
+            assert "" not in texts[: len(values)]
+            assert values == sorted(values, reverse=direction == "descending")
 
 
-def test_rows_are_filtered_by_words_input_and_what_they_are(browser: Browser, page: Path) -> None:
-    browser.open(page)
+def test_rows_are_filtered_by_words_input_and_role(browser: Browser) -> None:
     assert len(browser.run(ROWS)) == 6
-    browser.run("document.querySelector('[name=kind][value=waveform]').click()")
+    click(browser, "[name=kind][value=waveform]")
     assert sorted(browser.run(ROWS)) == ["mel_a", "mel_mean", "true mel"]
-    browser.run("document.querySelector('[name=show][value=ceiling]').click()")
-    browser.run("document.querySelector('[name=show][value=baseline]').click()")
+    click(browser, "[name=show][value=ceiling]", "[name=show][value=baseline]")
     assert browser.run(ROWS) == ["mel_a"]
-    assert browser.run("document.getElementById('shown').textContent") == "1 of 6 rows"
-    browser.run("document.querySelector('[name=kind][value=waveform]').click()")
-    browser.run("document.querySelector('[name=show][value=collapsed]').click()")
+    assert browser.run("document.getElementById('row-count').textContent") == "1 of 6 rows"
+    click(browser, "[name=kind][value=waveform]", "[name=show][value=collapsed]")
     assert sorted(browser.run(ROWS)) == ["mel_a", "wave_c"]
-    find = "const f = document.querySelector('[name=find]'); f.value = 'Conv1d GAUSSIAN';"
-    browser.run(f"(() => {{ {find} f.dispatchEvent(new Event('input', {{ bubbles: true }})); }})()")
+    browser.run("document.querySelector('[name=search]').value = 'Conv1d GAUSSIAN'")
+    browser.run("document.querySelector('[name=search]').dispatchEvent(new Event('input', { bubbles: true }))")
     assert browser.run(ROWS) == ["wave_c"]
 
 
-def test_column_sets_show_their_columns_alone(browser: Browser, page: Path) -> None:
-    browser.open(page)
-    shown = f"{HEADS}.filter(h => !h.hidden).map(h => h.innerText.split('\\n')[0])"
+def test_a_column_set_shows_only_its_columns(browser: Browser) -> None:
+    shown = f"{HEADERS}.filter(h => !h.hidden).map(h => h.innerText.split('\\n')[0])"
     assert {"Error", "Cosine", "MSE"} <= set(browser.run(shown)) and "KL" not in browser.run(shown)
-    browser.run("document.querySelector('[name=set][value=latent]').click()")
+    click(browser, "[name=set][value=latent]")
     assert {"Variant", "KL", "ELBO", "Probe"} <= set(browser.run(shown)) and "MSE" not in browser.run(shown)
-    assert browser.run("document.querySelector('#rows tbody tr').cells.length") == browser.run(f"{HEADS}.length")
+    assert browser.run("document.querySelector('#rows tbody tr').cells.length") == browser.run(f"{HEADERS}.length")
 
 
-def test_every_sound_decodes(browser: Browser, page: Path) -> None:
-    browser.open(page)
+def test_every_sound_decodes(browser: Browser) -> None:
     names = "[...document.querySelectorAll('script[data-media]')].map(s => s.id)"
-    lengths = browser.run(f"Promise.all({names}.map(n => sounds.load(n).then(b => b.duration)))")
-    assert len(lengths) > 10 and all(0.99 < length < 1.2 for length in lengths)
+    durations = browser.run(f"Promise.all({names}.map(n => sounds.load(n).then(b => b.duration)))")
+    assert len(durations) > 10 and all(0.99 < duration < 1.2 for duration in durations)
 
 
-def test_switching_between_sounds_keeps_the_place(browser: Browser, page: Path) -> None:
-    browser.open(page)
-    chips = "[...document.querySelectorAll('.compare')[0].querySelectorAll('.chip')]"
-    assert browser.run(f"{chips}.map(c => c.firstChild.data.trim())")[:4] == ["original", "ceiling", "ceiling", "mel_a"]
-    browser.run(f"{chips}[0].click()")
-    browser.wait("sounds.playing && sounds.position() > 0.25")
-    browser.run(f"{chips}[3].click()")
-    browser.wait(f"sounds.chip === {chips}[3]")
-    assert browser.run("sounds.playing") and 0.25 < browser.run("sounds.position()") < 0.99
-    browser.run(f"{chips}[3].focus()")
+def test_switching_between_sounds_keeps_the_position(browser: Browser) -> None:
+    clips = f"[...{CLIPS.format(0)}]"
+    assert browser.run(f"{clips}.map(c => c.firstChild.data.trim())")[:4] == ["original", "ceiling", "ceiling", "mel_a"]
+    browser.run(f"{clips}[0].click()")
+    browser.wait("sounds.isPlaying && sounds.position() > 0.25")
+    browser.run(f"{clips}[3].click()")
+    browser.wait(f"sounds.selected === {clips}[3]")
+    assert browser.run("sounds.isPlaying") and 0.25 < browser.run("sounds.position()") < 0.99
+    browser.run(f"{clips}[3].focus()")
     browser.press("ArrowLeft")
-    browser.wait(f"sounds.chip === {chips}[2] && document.activeElement === {chips}[2]")
-    assert browser.run(f"{chips}.filter(c => c.getAttribute('aria-pressed') === 'true').length") == 1
-    browser.run(f"{chips}[2].click()")
-    assert not browser.run("sounds.playing")
+    browser.wait(f"sounds.selected === {clips}[2] && document.activeElement === {clips}[2]")
+    assert browser.run(f"{clips}.filter(c => c.getAttribute('aria-pressed') === 'true').length") == 1
+    browser.run(f"{clips}[2].click()")
+    assert not browser.run("sounds.isPlaying")
 
 
-def test_another_example_stays_with_the_same_variant(browser: Browser, page: Path) -> None:
-    browser.open(page)
-    browser.run("document.getElementById('studio').scrollIntoView()")
-    browser.wait("document.querySelector('.now').textContent !== ''")
-    browser.run("document.querySelectorAll('.compare')[0].querySelectorAll('.chip')[3].click()")
-    browser.wait("sounds.playing")
+def test_another_example_plays_the_same_variant(browser: Browser) -> None:
+    browser.run("document.getElementById('player').scrollIntoView()")
+    browser.wait("document.querySelector('.selected-title').textContent !== ''")
+    browser.run(f"{CLIPS.format(0)}[3].click()")
+    browser.wait("sounds.isPlaying")
     browser.run("document.querySelectorAll('.examples button')[1].click()")
-    browser.wait(
-        "sounds.playing && sounds.chip === document.querySelectorAll('.compare')[1].querySelectorAll('.chip')[3]"
-    )
-    assert browser.run("document.querySelectorAll('.compare')[0].hidden")
-    browser.run("document.querySelector('.play').click()")
-    browser.wait("!sounds.playing")
+    browser.wait(f"sounds.isPlaying && sounds.selected === {CLIPS.format(1)}[3]")
+    assert browser.run("document.querySelectorAll('.versions')[0].hidden")
+    click(browser, ".play")
+    browser.wait("!sounds.isPlaying")
 
 
-def test_a_link_opens_the_part_it_leads_to(browser: Browser, page: Path) -> None:
+def test_a_link_opens_the_section_it_points_to(browser: Browser, page: Path) -> None:
     browser.open(page, 390)
     assert not browser.run("document.getElementById('variant-wave_c').open")
-    browser.run("document.querySelector('nav .contents').click()")
-    browser.run("document.querySelector('nav a[href=\"#variant-wave_c\"]').click()")
+    click(browser, "nav .contents", 'nav a[href="#variant-wave_c"]')
     browser.wait("document.getElementById('variant-wave_c').open")
     assert browser.run("document.querySelector('nav .contents').getAttribute('aria-expanded')") == "false"
 
 
-def test_paper_has_no_buttons(browser: Browser, page: Path) -> None:
-    browser.open(page)
+def test_a_print_has_no_controls(browser: Browser) -> None:
     browser.call("Emulation.setEmulatedMedia", media="print")
-    for name in ("nav", ".controls", ".studio", ".rack"):
+    for name in ("nav", ".controls", ".player", ".clips"):
         assert browser.run(f"getComputedStyle(document.querySelector('{name}')).display") == "none"
     browser.call("Emulation.setEmulatedMedia", media="")

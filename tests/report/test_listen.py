@@ -1,13 +1,14 @@
-"""What can be heard side by side."""
+"""The examples of the Listen section, and the sounds below each picture."""
 
 from pathlib import Path
 
 import pytest
 
-from pipeline.report import figures, listen
-from pipeline.report.media import Library
+from pipeline.report.figures import read_figures
+from pipeline.report.listen import Example, find_examples
+from pipeline.report.media import MediaEncoder
 from pipeline.report.table import Row
-from tests.report import built
+from tests.report import inputs
 
 ROWS = [
     Row("mel_mean", "mel", True, "mel", role="baseline"),
@@ -18,20 +19,19 @@ ROWS = [
 
 
 @pytest.fixture
-def examples(tmp_path: Path) -> list[listen.Example]:
-    built.ceilings(tmp_path)
-    built.figures(tmp_path, "mel_mean")
-    built.figures(tmp_path, "mel_a", level=0.8)
-    built.figures(tmp_path, "wave_b")
-    with Library() as library:
-        drawn = {row.variant: figures.read(tmp_path / "figures" / row.variant, library) for row in ROWS[:3]}
-        return listen.examples(ROWS, drawn, tmp_path / "reference")
+def examples(tmp_path: Path) -> list[Example]:
+    inputs.make_reference(tmp_path)
+    for variant, gain in (("mel_mean", 0.5), ("mel_a", 0.8), ("wave_b", 0.5)):
+        inputs.make_figures(tmp_path, variant, gain)
+    with MediaEncoder() as encoder:
+        figures = {row.variant: read_figures(tmp_path / "figures" / row.variant, encoder) for row in ROWS[:3]}
+        return find_examples(ROWS, figures, tmp_path / "reference")
 
 
-def test_original_then_a_ceiling_of_each_input_then_the_variants(examples: list[listen.Example]) -> None:
+def test_the_original_comes_first_then_ceilings_then_variants(examples: list[Example]) -> None:
     assert [(e.label, e.track, e.start) for e in examples] == [("waltz", "a/0", 5.0), ("jig", "b/0", 12.5)]
     for example in examples:
-        assert [(choice.name, choice.detail) for choice in example.choices] == [
+        assert [(version.name, version.detail) for version in example.versions] == [
             ("original", ""),
             ("ceiling", "mel"),
             ("ceiling", "wave"),
@@ -41,20 +41,20 @@ def test_original_then_a_ceiling_of_each_input_then_the_variants(examples: list[
         ]
 
 
-def test_sets_of_files_at_other_levels_are_brought_to_the_quietest(examples: list[listen.Example]) -> None:
-    gains = {choice.name: choice.gain for choice in examples[0].choices if choice.role != "ceiling"}
+def test_louder_files_are_turned_down_to_the_quietest(examples: list[Example]) -> None:
+    gains = {version.name: version.gain for version in examples[0].versions if version.role != "ceiling"}
     assert gains["mel_mean"] == gains["wave_b"] == gains["original"] == 1
     assert gains["mel_a"] == pytest.approx(0.5 / 0.8, abs=0.005)
 
 
-def test_what_was_drawn_is_grouped_below_its_picture(tmp_path: Path) -> None:
-    built.figures(tmp_path, "mel_a", transfers=True)
-    with Library() as library:
-        shown = figures.read(tmp_path / "figures" / "mel_a", library).shown
-    racks = {one.title: [(name, [chip.text for chip in chips]) for name, chips in one.racks] for one in shown}
+def test_sounds_are_grouped_below_their_picture(tmp_path: Path) -> None:
+    inputs.make_figures(tmp_path, "mel_a", transfers=True)
+    with MediaEncoder() as encoder:
+        blocks = read_figures(tmp_path / "figures" / "mel_a", encoder).blocks
+    groups = {block.title: [(name, [clip.text for clip in clips]) for name, clips in block.clips] for block in blocks}
     compared = ["original", "ceiling", "reconstruction"]
-    assert racks["Reconstructions"] == [("Example 1", compared), ("Example 2", compared)]
-    assert racks["Walks"] == [("", ["Linear-0", "Slerp-0"])]
-    assert racks["Perturbations"] == [("", ["Perturbed-0-0", "Perturbed-0-1", "Perturbed-0-2"])]
-    assert racks["Transfer"] == [("Example 1", ["to waltz", "to jig"])]
-    assert [one.title for one in shown if one.moving] == ["Progress"] and racks["Training_curves"] == []
+    assert groups["Reconstructions"] == [("Example 1", compared), ("Example 2", compared)]
+    assert groups["Walks"] == [("", ["Linear-0", "Slerp-0"])]
+    assert groups["Perturbations"] == [("", ["Perturbed-0-0", "Perturbed-0-1", "Perturbed-0-2"])]
+    assert groups["Transfer"] == [("Example 1", ["to waltz", "to jig"])]
+    assert [block.title for block in blocks if block.animation] == ["Progress"] and groups["Training_curves"] == []

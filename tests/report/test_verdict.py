@@ -1,86 +1,83 @@
-"""Who leads, and whether the next is really worse."""
+"""The best variant, and whether the second best is significantly worse."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline.report.formatting import NBSP
 from pipeline.report.table import Row
-from pipeline.report.text import SPACE
-from pipeline.report.verdict import Pair, paired, verdict
+from pipeline.report.verdict import PairedDifference, find_verdict, paired_difference
 
 
 def row(name: str, error: float, *, role: str = "variant", collapsed: bool = False, representation: str = "mel") -> Row:
-    numbers: dict[str, float | None] = {
-        "mse": error,
-        "mel_mse": error,
-        "mse_relative": error,
-        "mel_mse_relative": error,
-    }
-    return Row(name, representation, True, role=role, numbers=numbers | {"collapsed": float(collapsed)})
+    metrics = ("mse", "mel_mse", "mse_relative", "mel_mse_relative")
+    numbers = dict.fromkeys(metrics, error) | {"collapsed": float(collapsed)}
+    return Row(name, representation, True, role=role, numbers={**numbers})
 
 
-def windows(error: float, spread: float = 0.0, groups: int = 12) -> pd.DataFrame:
-    """Three windows of each of two tracks of a group: a difficulty that all variants share, and noise of one's own."""
-    hard = np.random.default_rng(0).uniform(0, 10, 6 * groups)
+def windows(error: float, std: float = 0.0, groups: int = 12) -> pd.DataFrame:
+    """Two tracks per group, three windows each; variants share the difficulty, and each has noise of this std."""
+    difficulty = np.random.default_rng(0).uniform(0, 10, 6 * groups)
     track = np.repeat(np.arange(2 * groups), 3)
-    own = np.random.default_rng(int(1e6 * error)).normal(0, spread, len(track))
-    frame = pd.DataFrame({"seed": 0, "track_id": track, "group": track // 2, "mse": hard + error + own})
-    return frame.assign(mel_mse=frame["mse"])
+    noise = np.random.default_rng(int(1e6 * error)).normal(0, std, len(track))
+    table = pd.DataFrame({"seed": 0, "track_id": track, "group": track // 2, "mse": difficulty + error + noise})
+    return table.assign(mel_mse=table["mse"])
 
 
-def test_a_baseline_and_what_collapsed_do_not_win() -> None:
-    assert verdict([row("pca", 0.01, role="baseline"), row("a", 0.2)], {}, 200).best == "a"
-    assert verdict([row("a", 0.2, collapsed=True), row("b", 0.9)], {}, 200).best == "b"
-    assert verdict([row("true", 0.01, role="ceiling"), row("b", 0.9)], {}, 200).best == "b"
-    assert "No variant has a result" in verdict([row("pca", 0.01, role="baseline")], {}, 200).headline
-    assert "No variant does better" in verdict([row("a", 1.2)], {}, 200).headline
-    assert verdict([row("a", 0.2, collapsed=True)], {}, 200).headline == "Every variant that was scored has collapsed."
+def test_baselines_ceilings_and_collapsed_variants_are_never_best() -> None:
+    assert find_verdict([row("pca", 0.01, role="baseline"), row("a", 0.2)], {}, 200).best == "a"
+    assert find_verdict([row("a", 0.2, collapsed=True), row("b", 0.9)], {}, 200).best == "b"
+    assert find_verdict([row("true", 0.01, role="ceiling"), row("b", 0.9)], {}, 200).best == "b"
+    assert find_verdict([row("pca", 0.01, role="baseline")], {}, 200).headline == "No variant has results yet."
+    assert "No variant is better" in find_verdict([row("a", 1.2)], {}, 200).headline
+    collapsed = find_verdict([row("a", 0.2, collapsed=True)], {}, 200)
+    assert collapsed.headline == "Every evaluated variant has collapsed."
 
 
 def test_all_inputs_come_first_and_then_each_on_its_own_scale() -> None:
-    found = [row("a", 0.3), row("b", 0.2), row("w", 0.1, representation="wave")]
-    leads = verdict(found, {}, 200).leads
-    assert [(lead.scale, lead.best, lead.rival) for lead in leads] == [
+    rows = [row("a", 0.3), row("b", 0.2), row("w", 0.1, representation="wave")]
+    leads = find_verdict(rows, {}, 200).leads
+    assert [(lead.scale, lead.best, lead.second) for lead in leads] == [
         ("common log-mel", "w", "b"),
         ("mel", "b", "a"),
         ("wave", "w", ""),
     ]
 
 
-def test_pairing_decides_what_the_two_intervals_cannot() -> None:
-    pair = paired(windows(0.2, 0.05), windows(0.0, 0.05), "mse", 2000)
-    assert pair is not None and pair.decided and pair.difference == pytest.approx(0.2, abs=0.05)
+def test_a_paired_difference_is_significant_where_the_two_intervals_overlap() -> None:
+    pair = paired_difference(windows(0.2, 0.05), windows(0.0, 0.05), "mse", 2000)
+    assert pair is not None and pair.significant and pair.difference == pytest.approx(0.2, abs=0.05)
     assert pair.low < pair.difference < pair.high
-    alone = windows(0.2)["mse"].groupby(np.repeat(np.arange(12), 6)).mean().std() / 12**0.5
-    assert pair.high - pair.low < alone  # an interval of one error alone is some four of these wide
+    standard_error = windows(0.2)["mse"].groupby(np.repeat(np.arange(12), 6)).mean().std() / 12**0.5
+    assert pair.high - pair.low < standard_error  # the interval of one error is about four of these wide
 
 
-def test_no_difference_is_not_called_one() -> None:
-    pair = paired(windows(0.001, 0.5), windows(0.002, 0.5), "mse", 2000)
-    assert pair is not None and not pair.decided
+def test_equal_errors_do_not_differ_significantly() -> None:
+    pair = paired_difference(windows(0.001, 0.5), windows(0.002, 0.5), "mse", 2000)
+    assert pair is not None and not pair.significant
 
 
-def test_without_two_groups_in_common_nothing_is_said() -> None:
-    assert paired(windows(0.1, groups=1), windows(0.2, groups=1), "mse", 2000) is None
-    assert paired(None, windows(0.2), "mse", 2000) is None
-    assert paired(windows(0.1).drop(columns="mel_mse"), windows(0.2), "mel_mse", 2000) is None
+def test_without_two_common_groups_there_is_no_difference() -> None:
+    assert paired_difference(windows(0.1, groups=1), windows(0.2, groups=1), "mse", 2000) is None
+    assert paired_difference(None, windows(0.2), "mse", 2000) is None
+    assert paired_difference(windows(0.1).drop(columns="mel_mse"), windows(0.2), "mel_mse", 2000) is None
 
 
-def test_intervals_of_no_difference_hold_zero_as_often_as_they_say() -> None:
-    """Of 200 pairs of equal variants, 95 % should; between 90 and 99 % do but for one run in a thousand."""
-    held = 0
+def test_intervals_of_equal_variants_contain_zero_in_95_percent() -> None:
+    """Of 200 pairs; the share is between 90 and 99 % in all but one of a thousand runs."""
+    hits = 0
     for seed in range(200):
         rng = np.random.default_rng(seed)
         group = np.repeat(np.arange(15), 2)
-        level = rng.normal(0, 1, 15)[group]
-        frames = [pd.DataFrame({"track_id": range(30), "group": group, "mse": rng.normal(0, 1, 30)}) for _ in range(2)]
-        frames[0]["mse"] += level
-        pair = paired(*frames, "mse", 2000)
+        difficulty = rng.normal(0, 1, 15)[group]
+        tables = [pd.DataFrame({"track_id": range(30), "group": group, "mse": rng.normal(0, 1, 30)}) for _ in range(2)]
+        tables[0]["mse"] += difficulty
+        pair = paired_difference(*tables, "mse", 2000)
         assert pair is not None
-        held += not pair.decided
-    assert 0.9 <= held / 200 <= 0.99
+        hits += not pair.significant
+    assert 0.9 <= hits / 200 <= 0.99
 
 
-def test_a_difference_is_written_without_an_exponent() -> None:
-    assert Pair(0.031, 0.004, 0.052).shares(1.0) == (f"+3.1{SPACE}%", "+0.4 to +5.2")
-    assert Pair(1.31, 0.996, 12.5).shares(1.0) == (f"+131{SPACE}%", "+100 to +1,250")
+def test_percentages_have_no_exponent() -> None:
+    assert PairedDifference(0.031, 0.004, 0.052).in_percent(1.0) == (f"+3.1{NBSP}%", "+0.4 to +5.2")
+    assert PairedDifference(1.31, 0.996, 12.5).in_percent(1.0) == (f"+131{NBSP}%", "+100 to +1,250")

@@ -67,7 +67,7 @@ def draw(ablations: list[Ablation]) -> Figure | None:
     figure = style.figure(11, 0.4 + 0.46 * sum(heights))
     grid = figure.subplots(len(ablations), len(METRICS), squeeze=False, height_ratios=heights)
     for axes, group in zip(grid, ablations, strict=True):
-        names = [f"{style.plain(row.variant, 24)}\n{_loss_text(group, i)}" for i, row in enumerate(group.rows)]
+        names = [f"{style.shorten(row.variant, 24)}\n{_loss_text(group, i)}" for i, row in enumerate(group.rows)]
         for ax, (metric, title) in zip(axes, METRICS.items(), strict=True):
             for y, row in enumerate(group.rows):
                 marks.draw_interval(ax, row, metric, y, style.OKABE_ITO[y % len(style.OKABE_ITO)])

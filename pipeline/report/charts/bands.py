@@ -30,13 +30,13 @@ def draw(rows: list[Row], evaluation: Path) -> Figure | None:
             ax.plot(means.index, means, color=style.REFERENCE, linestyle="--", label="mean predictor")
         for row, (color, line) in zip(group, marks.line_styles(group), strict=True):
             errors = bands[row.variant]["mse"]
-            ax.plot(errors.index, errors, color=color, linestyle=line, label=style.plain(row.variant, 22))
+            ax.plot(errors.index, errors, color=color, linestyle=line, label=style.shorten(row.variant, 22))
         if group[0]["reach_hz"] is not None:
             ax.axvline(group[0]["reach_hz"], color=style.INK, linewidth=1, linestyle=":")
         ax.set_xscale("log")
         ax.set_ylim(bottom=0)
         ax.set_ylabel("mean squared error")
-        ax.set_title(style.plain(representation))
+        ax.set_title(style.shorten(representation))
         ax.grid(True)
         ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     limits = axes[0].dataLim

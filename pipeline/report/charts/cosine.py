@@ -40,7 +40,7 @@ def draw(rows: list[Row], windows: dict[str, pd.DataFrame]) -> Figure | None:
         counts, edges = np.histogram(np.clip(similarity, low, 1), BINS, (low, 1))
         ax.stairs(100 * counts / len(similarity), edges, fill=True, color=marks.colour(row))
         ax.axvline(float(np.median(similarity)), color=style.INK, linewidth=1)
-        ax.set_title(style.plain(row.variant, 22), fontsize=8.5)
+        ax.set_title(style.shorten(row.variant, 22), fontsize=8.5)
         ax.locator_params(axis="x", nbins=4)
     for number, ax in enumerate(grid.flat):
         if number >= len(panels):

@@ -31,7 +31,7 @@ def draw(rows: list[Row], histories: dict[str, History]) -> Figure | None:
     for axes, (representation, group) in zip(grid, groups.items(), strict=True):
         for ax, (metric, (title, unit)) in zip(axes, PANELS.items(), strict=True):
             _draw_panel(ax, metric, group, histories)
-            ax.set_title(style.plain(f"{title}, {representation}"))
+            ax.set_title(style.shorten(f"{title}, {representation}"))
             ax.set_ylabel(unit)
         axes[-1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     for ax in grid[-1]:
@@ -45,7 +45,7 @@ def _draw_panel(ax: Axes, metric: str, group: list[Row], histories: dict[str, Hi
         for number, epochs in enumerate(histories[row.variant].by_seed.values()):
             if metric not in epochs:
                 continue
-            label = None if number else style.plain(row.variant, 22)
+            label = None if number else style.shorten(row.variant, 22)
             ax.plot(epochs["epoch"], epochs[metric], color=color, linestyle=line, label=label,
                     linewidth=0.7 if number else 1.4, marker="." if len(epochs) == 1 else None)  # fmt: skip
             best = epochs.iloc[best_row(epochs)]

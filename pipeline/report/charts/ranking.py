@@ -46,7 +46,7 @@ def _draw_panel(ax: Axes, title: str, metric: str, group: list[Row]) -> None:
         ax.plot([], [], "|", label="PCA of the same size", **mark)
     if ax.get_legend_handles_labels()[0]:
         ax.legend(loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.1, ncols=2)
-    ax.set_yticks(range(len(group)), [style.plain(row.variant, 34) for row in group])
+    ax.set_yticks(range(len(group)), [style.shorten(row.variant, 34) for row in group])
     ax.tick_params(axis="y", length=0, labelcolor=style.INK)
     ax.spines["left"].set_visible(False)
     ax.set_ylim(len(group) - 0.4, -0.6)
@@ -54,7 +54,7 @@ def _draw_panel(ax: Axes, title: str, metric: str, group: list[Row]) -> None:
     ax.set_xlim(left=0, right=1.2 * (max(values, default=0.0) or 1.0))
     ax.grid(axis="x")
     ax.set_axisbelow(True)
-    ax.set_title(style.plain(title))
+    ax.set_title(style.shorten(title))
 
 
 def _draw_row(ax: Axes, y: int, row: Row, metric: str) -> None:

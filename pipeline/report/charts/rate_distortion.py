@@ -60,7 +60,7 @@ def _draw_panel(ax: Axes, representation: str, group: list[Row]) -> None:
     ax.set_ylabel("mean squared error")
     ax.grid(True, which="both")
     ax.set_axisbelow(True)
-    ax.set_title(style.plain(representation))
+    ax.set_title(style.shorten(representation))
     _write_names(ax, group, low, high)
 
 
@@ -82,7 +82,7 @@ def _write_names(ax: Axes, group: list[Row], low: float, high: float) -> None:
         heights = [min(height, 1 - NAME_SPACING * i) for i, height in enumerate(reversed(heights))][::-1]
     for row, height in zip(ordered, heights, strict=True):
         ax.annotate(
-            style.plain(row.variant, 22),
+            style.shorten(row.variant, 22),
             (row["kl"], row["mse"]),
             (1.03, height),
             xycoords="data",

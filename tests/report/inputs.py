@@ -1,4 +1,4 @@
-"""Stand-ins for what the report reads beyond `tests.artefacts`: scores per window, ceilings, pictures and sounds."""
+"""Stand-ins for the inputs of the report that `tests.artefacts` lacks: windows, ceilings, pictures and sounds."""
 
 from pathlib import Path
 from typing import Any
@@ -15,43 +15,42 @@ RATE = 22050
 REPRESENTATIONS = {"mel": artefacts.SETTINGS["mel"], "wave": artefacts.SETTINGS["waveform"]}
 
 
-def params(*variants: str) -> dict[str, Any]:
-    """params.yaml with these variants, whose names begin with their input: mel or wave."""
+def make_params(*variants: str) -> dict[str, Any]:
+    """params.yaml with these variants; a name starts with the representation and may end in pca or mean."""
     return {
         "seeds": [0],
         "source": {"name": "synth"},
         "representations": REPRESENTATIONS,
-        "models": {name: settings(name) for name in variants},
+        "models": {name: _settings(name) for name in variants},
     }
 
 
-def settings(name: str) -> dict[str, Any]:
-    """An entry of `models`."""
-    kind = name.split("_")[0]
+def _settings(name: str) -> dict[str, Any]:
+    representation = name.split("_")[0]
     if name.endswith(("pca", "mean")):
         return {
-            "representation": kind,
+            "representation": representation,
             "network": {"type": "identity"},
             "bottleneck": {"type": "linear", "latent": 0 if name.endswith("mean") else None},
         }
     return {
-        "representation": kind,
-        "network": {"type": "conv2d" if kind == "mel" else "conv1d"},
+        "representation": representation,
+        "network": {"type": "conv2d" if representation == "mel" else "conv1d"},
         "bottleneck": {"type": "gaussian", "latent": 64, "layout": "vector"},
         "loss": {"spectral": 0.1},
     }
 
 
-def scores(root: Path, variant: str, error: float) -> None:
-    """windows.parquet and bands.parquet: eight tracks of four groups, three windows each; noise that variants share."""
+def make_windows(root: Path, variant: str, error: float) -> None:
+    """windows.parquet and bands.parquet: four groups of two tracks, three windows each; most noise is shared."""
     folder = root / "evaluation" / variant
     track = np.repeat(np.arange(8), 3)
-    shared = np.random.default_rng(1).uniform(0.5, 1.5, len(track))
-    own = np.random.default_rng(len(variant)).normal(0, 0.01 * error, len(track))
+    shared_noise = np.random.default_rng(1).uniform(0.5, 1.5, len(track))
+    noise = np.random.default_rng(len(variant)).normal(0, 0.01 * error, len(track))
     table = pd.DataFrame({"seed": 0, "window_id": np.arange(len(track)), "track_id": [f"t{t}" for t in track]})
     table["label"] = "waltz"
     table["group"] = [f"g{t // 2}" for t in track]
-    table["mse"] = error * shared + own
+    table["mse"] = error * shared_noise + noise
     table["mel_mse"] = 1.2 * table["mse"]
     table["cosine_similarity"] = 1 - 4 * table["mse"]
     table["mel_cosine_similarity"] = 1 - 5 * table["mse"]
@@ -61,21 +60,21 @@ def scores(root: Path, variant: str, error: float) -> None:
     pd.DataFrame(bands).to_parquet(folder / "bands.parquet")
 
 
-def ceilings(root: Path) -> None:
-    """reference/: a ceiling of each input, and where the examples begin."""
+def make_reference(root: Path) -> None:
+    """The ceiling of each representation, and the origins of the examples."""
     for name, error in (("mel", 0.002), ("wave", 0.03)):
         folder = root / "reference" / "ceiling" / name
         folder.mkdir(parents=True, exist_ok=True)
         reach = 1500.0 if name == "wave" else None
-        found = {"mel_mse": error, "mel_mse_low": 0.9 * error, "mel_mse_high": 1.1 * error, "reach_hz": reach}
-        write_json(folder / "metrics.json", {**found, "ceiling": True, "mse": None})
+        metrics = {"mel_mse": error, "mel_mse_low": 0.9 * error, "mel_mse_high": 1.1 * error, "reach_hz": reach}
+        write_json(folder / "metrics.json", {**metrics, "ceiling": True, "mse": None})
     table = {"example": [0, 1, -1], "window_id": [0, 1, 2], "track_id": ["a/0", "b/0", "c/0"]}
     table |= {"label": ["waltz", "jig", "jig"], "start_seconds": [5.0, 12.5, 0.0]}
     pd.DataFrame(table).to_parquet(root / "reference" / "examples.parquet")
 
 
-def figures(root: Path, variant: str, level: float = 0.5, transfers: bool = False) -> None:
-    """figures/<variant>/: pictures, an animation and a second of sound of each role, times `level`."""
+def make_figures(root: Path, variant: str, gain: float = 0.5, transfers: bool = False) -> None:
+    """figures/<variant>/: pictures, an animation, and sounds of one second for each role."""
     folder = root / "figures" / variant
     (folder / "audio").mkdir(parents=True)
     rng = np.random.default_rng(0)
@@ -88,28 +87,28 @@ def figures(root: Path, variant: str, level: float = 0.5, transfers: bool = Fals
     frames = [Image.fromarray(rng.integers(0, 255, (60, 80, 3)).astype(np.uint8)) for _ in range(3)]
     frames[0].save(folder / "progress.gif", save_all=True, append_images=frames[1:], duration=200)
     entries.append(_entry("progress.gif", "animation"))
+
+    def add_sound(role: str, example: int, *, seed: int, noise: float = 0.0, **values: Any) -> None:
+        file = "-".join(["audio/" + role, str(example), *([str(values["step"])] if "step" in values else [])]) + ".wav"
+        sound = artefacts.music(seed, RATE, 1.0) + noise * np.random.default_rng(0).standard_normal(RATE)
+        write_wav(folder / file, np.float32(0.5 * gain) * sound.astype(np.float32), RATE)
+        values = {"label": "waltz" if example == 0 else "jig"} | values
+        entries.append(_entry(file, "audio", role=role, example=example, caption=f"How {role} was made.", **values))
+
     for example in (0, 1):
         for number, role in enumerate(("original", "reconstruction", "ceiling")):
-            entries.append(_sound(folder, level, role, example, seed=example, noise=0.02 * number))
-    entries += [_sound(folder, level, "sample", n, seed=5 + n, own=variant) for n in range(2)]
-    entries += [_sound(folder, level, role, 0, seed=7, own=variant) for role in ("linear", "slerp")]
-    entries += [_sound(folder, level, "perturbed", 0, seed=0, noise=0.1 * step, step=step) for step in range(3)]
+            add_sound(role, example, seed=example, noise=0.02 * number)
+        add_sound("sample", example, seed=5 + example)
+    for role in ("linear", "slerp"):
+        add_sound(role, 0, seed=7)
+    for step in range(3):
+        add_sound("perturbed", 0, seed=0, noise=0.1 * step, step=step)
     for step, label in enumerate(["waltz", "jig"] * transfers):
-        entries.append(_sound(folder, level, "transfer", 0, seed=step, step=step, label=label))
+        add_sound("transfer", 0, seed=step, step=step, label=label)
     write_json(folder / "figures.json", entries)
 
 
 def _entry(file: str, kind: str, **values: Any) -> dict[str, Any]:
     stem = Path(file).stem
-    about = {"file": file, "kind": kind, "title": stem.capitalize(), "caption": f"What {stem} shows, in a sentence."}
-    return {**dict.fromkeys(("example", "role", "step", "label")), **about, **values}
-
-
-def _sound(
-    folder: Path, level: float, role: str, example: int, *, seed: int, noise: float = 0.0, own: str = "", **values: Any
-) -> dict[str, Any]:
-    file = "-".join(["audio/" + role, str(example), *([str(values["step"])] if "step" in values else [])]) + ".wav"
-    sound = artefacts.music(seed, RATE, 1.0) + noise * np.random.default_rng(len(own)).standard_normal(RATE)
-    write_wav(folder / file, np.float32(0.5 * level) * sound.astype(np.float32), RATE)
-    label = {"label": "waltz" if example == 0 else "jig"} | values
-    return _entry(file, "audio", role=role, example=example, caption=f"How {role} was made.", **label)
+    entry = {"file": file, "kind": kind, "title": stem.capitalize(), "caption": f"What {stem} shows, in a sentence."}
+    return {**dict.fromkeys(("example", "role", "step", "label")), **entry, **values}
