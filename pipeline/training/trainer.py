@@ -60,9 +60,9 @@ class Trainer:
         device: torch.device,
     ) -> None:
         self.config, self.seed, self.device = config, seed, device
-        budget = round(config.resident_gib * 2**30)
-        self.train_data = window_loader(train, device, model.labels, budget, config.order)
-        self.valid_data = window_loader(valid, device, model.labels, budget, "auto")
+        max_bytes = round(config.resident_gib * 2**30)
+        self.train_data = window_loader(train, device, model.labels, max_bytes, config.order)
+        self.valid_data = window_loader(valid, device, model.labels, max_bytes, "auto")
         self.steps_per_epoch = math.ceil(len(self.train_data) / config.batch_size)
         self.total_steps = config.epochs * self.steps_per_epoch
         self.model = model.to(memory_format=torch.channels_last) if config.channels_last else model  # type: ignore[call-overload]

@@ -11,7 +11,7 @@ from pipeline.core.errors import TrainingError
 from pipeline.dataset.split import Split
 from pipeline.training import memory
 from pipeline.training.config import TrainConfig
-from tests.models.test_contract import PARAMS, described, model_of, objective_of
+from tests.models.variants import PARAMS, description_of, make_model, make_objective
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 CONFIG = TrainConfig(batch_size=4)
@@ -19,14 +19,13 @@ CONFIG = TrainConfig(batch_size=4)
 
 @pytest.mark.parametrize("name", ["mel_vqvae", "mel_conv"])
 def test_a_probe_changes_neither_model_nor_losses_nor_random_state(name):
-    model, objective = model_of(name, 1.0)[0].eval(), objective_of(name, 1.0)
+    model, objective = make_model(name, 1.0)[0].eval(), make_objective(name, 1.0)
     loss = PARAMS.models[name].loss.model_copy(update={"adversarial": 0.1})
     objective = type(objective)(loss, objective.signal)
-    before = copy.deepcopy({**model.state_dict(), **objective.state_dict()})
-    random_state = torch.get_rng_state()
+    tensors = [t for part in (model, objective) for t in (*part.parameters(), *part.buffers())]
+    before, random_state = copy.deepcopy(tensors), torch.get_rng_state()
     memory.probe_step(model, objective, CONFIG.model_copy(update={"moving_average": 0.9}), CPU, data_bytes=10)
-    after = {**model.state_dict(), **objective.state_dict()}
-    assert all(torch.equal(value, before[key]) for key, value in after.items())
+    assert all(map(torch.equal, tensors, before))
     assert torch.equal(torch.get_rng_state(), random_state)
     assert not model.training and all(p.grad is None for p in model.parameters())
     assert not objective.adversary.optimiser.state
@@ -61,7 +60,7 @@ def test_other_errors_stay_as_they_are():
 
 
 def test_on_a_cpu_resident_data_and_weights_must_fit_into_free_memory(monkeypatch):
-    model, objective = model_of("mel_conv", 1.0)[0], objective_of("mel_conv", 1.0)
+    model, objective = make_model("mel_conv", 1.0)[0], make_objective("mel_conv", 1.0)
     weights = 4 * sum(p.nbytes for p in model.parameters())
     splits = [split(2 * memory.GIB), split(5 * memory.GIB), split()]  # to load, streamed, loaded already
 
@@ -80,6 +79,6 @@ def test_on_a_cpu_resident_data_and_weights_must_fit_into_free_memory(monkeypatc
 
 def split(nbytes: int | None = None) -> Split:
     """A split of four windows: in memory, or on disk with so many bytes."""
-    shape, ids = tuple(described("mel_conv", 1.0)["shape"]), np.arange(4)
+    shape, ids = tuple(description_of("mel_conv", 1.0)["shape"]), np.arange(4)
     stored = np.zeros((4, *shape), np.float16) if nbytes is None else SimpleNamespace(nbytes=nbytes)
     return Split("mel", shape, stored, ids, ids.astype(str), np.repeat("a", 4))

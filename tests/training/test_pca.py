@@ -100,7 +100,7 @@ def test_spans_are_cut_evenly_and_of_many_windows_some_are_used(monkeypatch):
 def test_a_streamed_split_gives_the_same(monkeypatch):
     train = waves(40, 0)
     expected = fitted(9, train)[0].state_dict()
-    monkeypatch.setattr(pca, "window_loader", partial(pca.window_loader, budget=0))
+    monkeypatch.setattr(pca, "window_loader", partial(pca.window_loader, max_resident_bytes=0))
     assert all(torch.equal(value, expected[name]) for name, value in fitted(9, train)[0].state_dict().items())
 
 
