@@ -221,7 +221,7 @@ def test_doctor_finds_this_machine_in_order(project, empty_store):
 def test_doctor_fails_when_one_check_does(project, monkeypatch):
     monkeypatch.setattr(doctor, "CHECKS", {"python": doctor.python, "disk": doctor.disk})
     assert melisma("doctor").exit_code == 0
-    monkeypatch.setattr(doctor, "FREE_GIB", 1e9)
+    monkeypatch.setattr(doctor, "MIN_FREE_GIB", 1e9)
     result = melisma("doctor")
     assert result.exit_code == 1
     ok, failed, fix = result.stdout.splitlines()
@@ -230,7 +230,7 @@ def test_doctor_fails_when_one_check_does(project, monkeypatch):
 
 def test_doctor_reports_a_library_that_does_not_load(monkeypatch):
     monkeypatch.setitem(sys.modules, "torchaudio", None)  # importing it raises
-    found = {check.name: check for check in doctor.run() if check.name in ("torch", "disk")}
+    found = {check.name: check for check in doctor.run_checks() if check.name in ("torch", "disk")}
     assert not found["torch"].ok and "torchaudio" in found["torch"].detail and "make setup" in found["torch"].fix
     assert found["disk"].ok
 

@@ -1,7 +1,12 @@
-"""A recording through a variant, to a recording of the same length and rate."""
+"""Pass a recording through a trained variant: `melisma reconstruct`, `melisma perturb` and `melisma transfer`.
+
+`convert` reads the recording in blocks (input.py), cut_windows them into overlapping windows (windows.py), applies the
+command's transform to each batch, joins the new windows to one signal (synthesis.py), and writes a WAV file of the
+recording's own length and sample rate (output.py).
+"""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,109 +14,76 @@ import torch
 from torch import Tensor
 
 from pipeline.apply import output, synthesis
-from pipeline.apply.source import OnRead, Source, quietly
-from pipeline.apply.trained import Trained
+from pipeline.apply.input import InputRecording, OnProgress, ignore_progress
+from pipeline.apply.output import WrittenFile
+from pipeline.apply.variant import TrainedVariant
 from pipeline.apply.windows import batches, restore
-from pipeline.audio.resample import resample_blocks
 
-Change = Callable[[Tensor], Tensor]  # windows (B, 1, *shape) to windows
+Transform = Callable[[Tensor], Tensor]  # windows (B, 1, *shape) to windows
 
 
-@dataclass(frozen=True)
-class Written:
-    """A WAV file that was made.
+def reconstruct(variant: TrainedVariant, label: str | None = None) -> Transform:
+    """A transform that encodes a window with `label` and decodes the posterior's mean."""
+    index = variant.label_index(label, "--label")
+    return lambda x: variant.model.reconstruct(x, index.expand(len(x)))
 
-    Attributes:
-        path: of it.
-        seconds: that it lasts.
-        rate: its own, in Hz.
-        reach_hz: above which it holds nothing, since the variant's representation does not.
-        gain_db: below 0 where it was turned down so that it does not clip.
-        notes: what else is to be said.
+
+def perturb(variant: TrainedVariant, scale: float, random_seed: int, label: str | None = None) -> Transform:
+    """A transform that moves each latent by `scale` times the latents' standard deviation over the data.
+
+    All windows move in the same random direction: with one each, a recording would waver from window to window.
     """
+    variant.require_latent("perturb")
+    index = variant.label_index(label, "--label")
 
-    path: str
-    seconds: float
-    rate: int
-    reach_hz: float
-    gain_db: float
-    notes: tuple[str, ...] = ()
-
-
-def reconstruct(trained: Trained, label: str | None = None) -> Change:
-    """Windows to what the posterior's mean gives, encoded and decoded as of `label`."""
-    index = trained.label(label, "--label")
-    return lambda x: trained.model.reconstruct(x, index.expand(len(x)))
-
-
-def perturb(trained: Trained, scale: float, random_seed: int, label: str | None = None) -> Change:
-    """Every latent moved by `scale` times the latents' spread over the data, in one random direction for all windows.
-
-    With a direction of its own for each, a recording would waver from window to window.
-    """
-    trained.need_latent("perturb")
-    index = trained.label(label, "--label")
-
-    def change(x: Tensor) -> Tensor:
+    def transform(x: Tensor) -> Tensor:
         generators = (torch.Generator().manual_seed(random_seed) for _ in x)
-        moved = (trained.model.perturb(row[None], scale, g, index) for row, g in zip(x, generators, strict=True))
+        moved = (variant.model.perturb(row[None], scale, g, index) for row, g in zip(x, generators, strict=True))
         return torch.cat(list(moved))
 
-    return change
+    return transform
 
 
-def transfer(trained: Trained, source: str | None, target: str) -> Change:
-    """Windows encoded as of label `source`, where it is known, and decoded as of `target`."""
-    trained.need_latent("transfer")
-    end = trained.label(target, "--to")
-    begin = trained.label(source, "--from")
-    return lambda x: trained.model.transfer(x, begin.expand(len(x)), end.expand(len(x)))
+def transfer(variant: TrainedVariant, source: str | None, target: str) -> Transform:
+    """A transform that encodes a window with label `source` (None: not known) and decodes it with label `target`."""
+    variant.require_latent("transfer")
+    target_index = variant.label_index(target, "--to")
+    source_index = variant.label_index(source, "--from")
+    return lambda x: variant.model.transfer(x, source_index.expand(len(x)), target_index.expand(len(x)))
 
 
-def convert(source: Path, target: Path, trained: Trained, change: Change, on_read: OnRead = quietly) -> Written:
-    """Write what `change` makes of the recording `source` to `target`.
-
-    Args:
-        source: any audio file.
-        target: file to write, which `output.check` has seen.
-        trained: the variant.
-        change: what is done to its windows.
-        on_read: see `Source`.
+def convert(
+    source: Path,
+    target: Path,
+    variant: TrainedVariant,
+    transform: Transform,
+    on_progress: OnProgress = ignore_progress,
+) -> WrittenFile:
+    """Write the recording `source`, with `transform` applied to its windows, to the WAV file `target`.
 
     Raises:
-        DataError: the recording cannot be read, or the model gives no finite numbers.
+        DataError: the recording cannot be read, or the model's output is not finite.
         MelismaError: `target` cannot be written.
     """
-    with output.aside(target) as partial, Source(source, on_read) as recording:
-        changed = through(trained, recording.blocks(trained.rate), change)
-        blocks = resample_blocks(changed, trained.rate, recording.rate)
-        gain = output.write_wav(partial, blocks, recording.rate, lambda: recording.heard)
-        made = written(target, recording.heard, recording.rate, trained, gain)
-        return replace(made, notes=tuple(recording.notes))
+    with output.new_file(target) as partial, InputRecording(source, on_progress) as recording:
+        audio = transform_audio(variant, recording.blocks(variant.rate), transform)
+        file = output.write_audio(partial, target, variant, audio, recording.rate, lambda: recording.samples_read)
+        return replace(file, notes=tuple(recording.notes))
 
 
 @torch.no_grad()
-def through(trained: Trained, blocks: Iterable[np.ndarray], change: Change) -> Iterator[np.ndarray]:
-    """Audio, (n,) blocks at the representation's rate, through the model; at least as long, since windows are filled.
+def transform_audio(
+    variant: TrainedVariant, blocks: Iterable[np.ndarray], transform: Transform
+) -> Iterator[np.ndarray]:
+    """Pass (n,) blocks of audio at the representation's rate through the model.
 
-    Windows overlap by half: each is heard where it is far from its ends.
+    Windows overlap by half, since a window is worst at its ends. The last one is padded, so the result may be longer.
     """
-    overlap = synthesis.places(trained) // 2
-    hop = (synthesis.places(trained) - overlap) * synthesis.unit(trained)
+    overlap = variant.frames // 2
+    hop = (variant.frames - overlap) * variant.samples_per_frame
 
-    def windows() -> Iterator[np.ndarray]:
-        for batch in batches(trained, blocks, hop):
-            yield from restore(change(batch.x), batch.peaks, trained)
+    def transformed_windows() -> Iterator[np.ndarray]:
+        for batch in batches(variant, blocks, hop):
+            yield from restore(transform(batch.x), batch.peaks_db, variant)
 
-    yield from synthesis.heard(trained, windows(), overlap)
-
-
-def written(path: Path, samples: int, rate: int, trained: Trained, gain: float) -> Written:
-    """What is to be said of a file of so many `samples`."""
-    return Written(
-        path=str(path),
-        seconds=samples / rate,
-        rate=rate,
-        reach_hz=min(rate, trained.rate) / 2,
-        gain_db=float(20 * np.log10(gain)),
-    )
+    yield from synthesis.to_audio(variant, transformed_windows(), overlap)

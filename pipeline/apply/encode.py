@@ -1,4 +1,4 @@
-"""Latents of the windows of recordings, as a table."""
+"""Write the latents of recordings to a table: `melisma encode`."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,27 +10,20 @@ import torch
 from torch import Tensor
 
 from pipeline.apply import output
-from pipeline.apply.source import OnRead, Source, quietly
-from pipeline.apply.trained import Trained
-from pipeline.apply.windows import batches
+from pipeline.apply.input import InputRecording, OnProgress, ignore_progress
+from pipeline.apply.variant import TrainedVariant
+from pipeline.apply.windows import batches, finite_array
 from pipeline.audio.representation import MelConfig, sample_count
 from pipeline.core import arrays
-from pipeline.core.errors import DataError, ParamsError
+from pipeline.core.errors import ParamsError
 
 
 @dataclass(frozen=True)
-class Encoded:
-    """A table that was made.
-
-    Attributes:
-        path: of it.
-        windows: its rows.
-        latent_dims: numbers in a latent.
-        notes: what else is to be said.
-    """
+class LatentTable:
+    """A Parquet table that was written."""
 
     path: str
-    windows: int
+    windows: int  # rows
     latent_dims: int
     notes: tuple[str, ...]
 
@@ -38,66 +31,57 @@ class Encoded:
 def encode(
     sources: Sequence[Path],
     target: Path,
-    trained: Trained,
+    variant: TrainedVariant,
     hop: float | None = None,
     label: str | None = None,
-    on_read: OnRead = quietly,
-) -> Encoded:
+    on_progress: OnProgress = ignore_progress,
+) -> LatentTable:
     """Write the latent of every window of all `sources` to the Parquet table `target`.
 
-    Columns: path, start_seconds, seconds (less than a window's where the recording ends in it: the rest is zeros),
-    latent (the posterior's mean, float32), codes (positions,) where the variant has a codebook, peak_db of mels, and
-    level where the variant scales waveforms: what is needed beside the latent to decode a window at its own loudness.
+    Columns: path, start_seconds, seconds (less than a window's length if the recording ends in it: zeros follow),
+    latent (the posterior's mean, float32), codes (positions,) if the variant has a codebook. To decode a window at its
+    own loudness one also needs peak_db (mels) or level (waveforms that the variant scales).
 
-    Args:
-        sources: audio files.
-        target: file to write, which `output.check` has seen.
-        trained: the variant.
-        hop: seconds from a window's start to the next one's; a window's length by default.
-        label: that the windows are encoded as of.
-        on_read: see `Source`.
+    `hop` is the time in seconds from one window's start to the next, by default a window's length.
 
     Raises:
-        ParamsError: the variant has no latent or not this label, `hop` is less than a sample, a file is not there.
-        DataError: a recording cannot be read, or the model gives no finite numbers.
+        ParamsError: the variant has no latent or not this label, `hop` is less than a sample, or a file is missing.
+        DataError: a recording cannot be read, or a latent is not finite.
     """
-    trained.need_latent("encode")
-    step = trained.length if hop is None else sample_count(hop, trained.rate)
-    if step < 1:
-        raise ParamsError(f"--hop {hop:g}: less than one sample at {trained.rate} Hz")
-    index = trained.label(label, "--label")
-    number, notes = 0, []
-    with output.aside(target) as partial, arrays.Writer(partial) as writer:
+    variant.require_latent("encode")
+    hop_samples = variant.length if hop is None else sample_count(hop, variant.rate)
+    if hop_samples < 1:
+        raise ParamsError(f"--hop {hop:g}: less than one sample at {variant.rate} Hz")
+    index = variant.label_index(label, "--label")
+    windows, notes = 0, []
+    with output.new_file(target) as partial, arrays.Writer(partial) as writer:
         for path in sources:
-            with Source(path, on_read) as recording:
-                for row in _rows(recording, trained, step, index):
+            with InputRecording(path, on_progress) as recording:
+                for row in _encoded_rows(recording, variant, hop_samples, index):
                     writer.add(row)
-                    number += 1
+                    windows += 1
                 notes += recording.notes
-    return Encoded(str(target), number, trained.model.latent_dims, tuple(notes))
+    return LatentTable(str(target), windows, variant.model.latent_dims, tuple(notes))
 
 
 @torch.no_grad()
-def _rows(recording: Source, trained: Trained, hop: int, label: Tensor) -> Iterator[dict[str, Any]]:
-    for batch in batches(trained, recording.blocks(trained.rate), hop):
-        code = trained.model.encode(batch.x, None, label.expand(len(batch.x)))
-        latents = code.mean.float().cpu().numpy()
-        if not np.isfinite(latents).all():
-            raise DataError(
-                f"variant {trained.name}, seed {trained.seed}: its latents are not finite; its training has diverged, "
-                "train it again"
-            )
+def _encoded_rows(
+    recording: InputRecording, variant: TrainedVariant, hop: int, label: Tensor
+) -> Iterator[dict[str, Any]]:
+    for batch in batches(variant, recording.blocks(variant.rate), hop):
+        code = variant.model.encode(batch.x, None, label.expand(len(batch.x)))
+        latents = finite_array(code.mean, variant, "latent")
         for i, start in enumerate(batch.starts):
             row: dict[str, Any] = {
                 "path": str(recording.path),
-                "start_seconds": float(start / trained.rate),
-                "seconds": float(batch.filled[i] / trained.rate),
+                "start_seconds": float(start / variant.rate),
+                "seconds": float(batch.lengths[i] / variant.rate),
                 "latent": latents[i],
             }
             if code.indices is not None:
                 row["codes"] = code.indices[i].cpu().numpy().astype(np.int32)
-            if isinstance(trained.representation, MelConfig):
-                row["peak_db"] = float(batch.peaks[i])
-            if code.level is not None:
-                row["level"] = float(code.level[i])
+            if isinstance(variant.representation, MelConfig):
+                row["peak_db"] = float(batch.peaks_db[i])
+            if code.gain is not None:
+                row["level"] = float(code.gain[i])
             yield row

@@ -1,45 +1,43 @@
-"""Files that appear whole or not at all, and WAV of any length."""
+"""Write results: a file or folder appears complete or not at all, and a WAV file may have any length."""
 
 import os
 import wave
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 from typing import IO
 
 import numpy as np
 
+from pipeline.apply.variant import TrainedVariant
+from pipeline.audio.resample import resample_blocks
 from pipeline.audio.scale import INT16_PEAK
 from pipeline.core.errors import DataError, MelismaError, ParamsError
 
-PEAK = 0.99  # to which what would clip is turned down
-CHUNK = 2**20  # samples at a time
-LONGEST = (2**32 - 100) // 2  # samples of 16 bits in a WAV file
+PEAK = 0.99  # of a file that would clip, once it is turned down
+CHUNK_SAMPLES = 2**20
+MAX_WAV_SAMPLES = (2**32 - 100) // 2  # of 16 bits
 
 
-def check(path: Path, suffix: str, inputs: Iterable[Path] = ()) -> None:
-    """Refuse to write to `path`.
+@dataclass(frozen=True)
+class WrittenFile:
+    """A WAV file that was written."""
 
-    Raises:
-        ParamsError: another suffix, no such folder, a folder itself, or one of the inputs.
-    """
-    if path.suffix.lower() != suffix:
-        raise ParamsError(f"-o {path}: the result is a {suffix} file; end its name so")
-    if path.is_dir():
-        raise ParamsError(f"-o {path}: a folder; name a file in it")
-    if not path.absolute().parent.is_dir():
-        raise ParamsError(f"-o {path}: there is no folder {path.parent}")
-    for source in inputs:
-        if source.exists() and path.exists() and source.samefile(path):
-            raise ParamsError(f"-o {path}: that is the input, which would be lost; choose another name")
+    path: str
+    seconds: float
+    rate: int  # Hz
+    reach_hz: float  # the highest frequency that it and the variant's representation can hold
+    gain_db: float  # below 0 if it was turned down so that it does not clip
+    notes: tuple[str, ...] = ()  # further messages for the user
 
 
 @contextmanager
-def aside(path: Path) -> Iterator[Path]:
-    """A path beside `path` for a file that takes its place when the block ends well, and vanishes when it does not.
+def new_file(path: Path) -> Iterator[Path]:
+    """Yield a path for a partial file; it replaces `path` if the block succeeds, and is removed if not.
 
-    Of a link, it is the file that it leads to.
+    If `path` is a link, the file that it points to is replaced.
 
     Raises:
         MelismaError: the system refuses to write there.
@@ -56,18 +54,18 @@ def aside(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def folder(path: Path) -> Iterator[Path]:
-    """A folder whose files move into `path` when the block ends well, and vanish when it does not.
+def new_files(folder: Path) -> Iterator[Path]:
+    """Yield a temporary folder; its files move into `folder` if the block succeeds, and are removed if not.
 
     Raises:
-        ParamsError: `path` is a file, or there is no folder for it to stand in.
+        ParamsError: `folder` is a file, or its parent folder does not exist.
         MelismaError: the system refuses to write there.
     """
-    if path.exists() and not path.is_dir():
-        raise ParamsError(f"-o {path}: a file; name a folder")
-    resolved = path.resolve()
+    if folder.exists() and not folder.is_dir():
+        raise ParamsError(f"-o {folder}: a file; name a folder")
+    resolved = folder.resolve()
     if not resolved.parent.is_dir():
-        raise ParamsError(f"-o {path}: there is no folder {resolved.parent}")
+        raise ParamsError(f"-o {folder}: there is no folder {resolved.parent}")
     try:
         with TemporaryDirectory(prefix=f".{resolved.name}.", dir=resolved.parent) as partial:
             yield Path(partial)
@@ -75,42 +73,59 @@ def folder(path: Path) -> Iterator[Path]:
             for file in sorted(Path(partial).iterdir()):
                 file.replace(resolved / file.name)
     except OSError as error:
-        raise MelismaError(f"{path}: cannot be written: {error.strerror or error}") from error
+        raise MelismaError(f"{folder}: cannot be written: {error.strerror or error}") from error
 
 
-def write_wav(path: Path, blocks: Iterable[np.ndarray], rate: int, length: Callable[[], int]) -> float:
-    """Write consecutive (n,) blocks as 16-bit mono, and return the gain, below 1 where they would have clipped.
+def write_audio(
+    partial: Path,
+    target: Path,
+    variant: TrainedVariant,
+    blocks: Iterable[np.ndarray],
+    rate: int,
+    count_samples: Callable[[], int],
+) -> WrittenFile:
+    """Resample (n,) blocks from the variant's rate to `rate` and write them to `partial`, which becomes `target`.
 
-    The gain is one for the whole file, so the samples wait in a nameless file until the loudest is known.
+    `count_samples` and errors are those of `write_wav`.
+    """
+    gain = write_wav(partial, resample_blocks(blocks, variant.rate, rate), rate, count_samples)
+    return WrittenFile(
+        path=str(target),
+        seconds=count_samples() / rate,
+        rate=rate,
+        reach_hz=min(rate, variant.rate) / 2,
+        gain_db=float(20 * np.log10(gain)),
+    )
 
-    Args:
-        path: of the file.
-        blocks: at `rate`; what goes beyond `length` is left out, what lacks is silent.
-        rate: in Hz.
-        length: called when the blocks have ended.
+
+def write_wav(path: Path, blocks: Iterable[np.ndarray], rate: int, count_samples: Callable[[], int]) -> float:
+    """Write (n,) blocks as 16-bit mono and return the gain, which is below 1 if they would have clipped.
+
+    The whole file has one gain, so the samples wait in a temporary file until the peak is known. `count_samples` is
+    called after the last block. It returns the file's length: further samples are cut off, missing ones are silent.
 
     Raises:
-        DataError: it is longer than a WAV file can be.
+        DataError: the audio is longer than a WAV file can be.
     """
-    with TemporaryFile(dir=path.parent) as waiting:
+    with TemporaryFile(dir=path.parent) as temporary:
         for block in blocks:
-            waiting.write(block.astype(np.float32, copy=False).tobytes())
-        samples = length()
-        if samples > LONGEST:
+            temporary.write(block.astype(np.float32, copy=False).tobytes())
+        samples = count_samples()
+        if samples > MAX_WAV_SAMPLES:
             raise DataError(f"{path.name}: {samples / rate / 3600:.1f} hours are more than a WAV file can hold")
-        waiting.truncate(4 * samples)  # or lengthens it, by zeros
-        loudest = max((float(np.abs(chunk).max()) for chunk in _chunks(waiting, samples)), default=0.0)
-        gain = PEAK / loudest if loudest > 1 else 1.0
+        temporary.truncate(4 * samples)  # cut_windows off, or appends zeros
+        peak = max((float(np.abs(chunk).max()) for chunk in _read_chunks(temporary, samples)), default=0.0)
+        gain = PEAK / peak if peak > 1 else 1.0
         with wave.open(str(path), "wb") as file:
             file.setnchannels(1)
             file.setsampwidth(2)
             file.setframerate(rate)
-            for chunk in _chunks(waiting, samples):
+            for chunk in _read_chunks(temporary, samples):
                 file.writeframesraw(np.rint(chunk * np.float32(gain * INT16_PEAK)).astype("<i2").tobytes())
     return gain
 
 
-def _chunks(file: IO[bytes], samples: int) -> Iterator[np.ndarray]:
+def _read_chunks(file: IO[bytes], samples: int) -> Iterator[np.ndarray]:
     file.seek(0)
-    for first in range(0, samples, CHUNK):
-        yield np.frombuffer(file.read(4 * min(CHUNK, samples - first)), np.float32)
+    for start in range(0, samples, CHUNK_SAMPLES):
+        yield np.frombuffer(file.read(4 * min(CHUNK_SAMPLES, samples - start)), np.float32)

@@ -1,80 +1,106 @@
-"""A model's windows as sound: waveforms are cross-faded, mels are cross-faded and then inverted."""
+"""Join a model's windows into one audio signal, without a click where they meet.
 
-from collections.abc import Iterable, Iterator
+Waveforms are cross-faded. Mels are cross-faded in dB, then inverted in long blocks, and the blocks are cross-faded.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
-from pipeline.apply import crossfade
-from pipeline.apply.trained import Trained
+from pipeline.apply.variant import TrainedVariant
 from pipeline.audio.representation import MelConfig
 from pipeline.audio.scale import FLOOR_DB
 
-ITERATIONS = 32  # of Griffin-Lim
-BLOCK_SECONDS = 60.0  # of mel inverted at once, so that memory does not grow with the length
-JOIN_SECONDS = 0.5  # by which such blocks overlap
+GRIFFIN_LIM_ITERATIONS = 32
+MEL_BLOCK_SECONDS = 60.0  # inverted at once: memory does not grow with the recording's length
+MEL_BLOCK_OVERLAP_SECONDS = 0.5
+
+CrossFade = Callable[[np.ndarray, np.ndarray], np.ndarray]  # end of one window, begin of the next, to their mix
 
 
-def unit(trained: Trained) -> int:
-    """Samples at the representation's rate that one place along a window's last axis stands for."""
-    return trained.representation.hop_length if isinstance(trained.representation, MelConfig) else 1
+def to_audio(variant: TrainedVariant, windows: Iterable[np.ndarray], overlap: int) -> Iterator[np.ndarray]:
+    """Join windows from `windows.restore` to (n,) blocks of audio at the variant's rate.
 
-
-def places(trained: Trained) -> int:
-    """Frames or samples of a window."""
-    return trained.representation.shape(trained.seconds)[-1]
-
-
-def heard(trained: Trained, windows: Iterable[np.ndarray], overlap: int) -> Iterator[np.ndarray]:
-    """Blocks (n,) of audio at the representation's rate.
-
-    Args:
-        trained: the variant.
-        windows: (samples,), or (bands, frames) in dB, as `windows.restore` gives them.
-        overlap: by how many samples or frames each begins before the one before ends.
+    Each window shares `overlap` samples, or mel frames, with the one before.
     """
-    if isinstance(trained.representation, MelConfig):
-        return inverted(crossfade.joined(windows, overlap, crossfade.levels), trained.representation)
-    return crossfade.joined(windows, overlap, crossfade.sound)
+    if isinstance(variant.representation, MelConfig):
+        return invert_mel(join(windows, overlap, crossfade_mel), variant.representation)
+    return join(windows, overlap, crossfade_audio)
 
 
-def inverted(frames: Iterable[np.ndarray], config: MelConfig) -> Iterator[np.ndarray]:
-    """Blocks of audio at `config.sample_rate`, `hop_length` samples for each frame, but for the last sample.
-
-    Args:
-        frames: consecutive parts (bands, n) of a mel, in dB.
-        config: what it was made with.
-    """
-    from pipeline.audio.inversion import mel_to_audio  # takes seconds, which a waveform does not need
+def invert_mel(parts: Iterable[np.ndarray], config: MelConfig) -> Iterator[np.ndarray]:
+    """Consecutive parts (bands, n) of a mel in dB to blocks of audio: `hop_length` samples a frame, in all one less."""
+    from pipeline.audio.inversion import mel_to_audio  # slow to import, and a waveform does not need it
 
     hop = config.hop_length
-    overlap = max(2, round(JOIN_SECONDS * config.sample_rate / hop))
-    block = max(4 * overlap, round(BLOCK_SECONDS * config.sample_rate / hop))
+    overlap = max(2, round(MEL_BLOCK_OVERLAP_SECONDS * config.sample_rate / hop))
+    size = max(4 * overlap, round(MEL_BLOCK_SECONDS * config.sample_rate / hop))
 
-    def audio() -> Iterator[np.ndarray]:
-        for part in blocks(frames, block, overlap):
-            peak = float(part.max())
-            mel01 = np.maximum((part - peak) / FLOOR_DB + 1, 0)
-            yield mel_to_audio(
-                mel01, peak, config, part.shape[1] * hop - 1, ITERATIONS
-            )  # the longest of so many frames
+    def inverted_blocks() -> Iterator[np.ndarray]:
+        for mel_db in split_blocks(parts, size, overlap):
+            peak_db = float(mel_db.max())
+            mel01 = np.maximum((mel_db - peak_db) / FLOOR_DB + 1, 0)
+            length = mel_db.shape[1] * hop - 1  # the longest signal that has this number of frames
+            yield mel_to_audio(mel01, peak_db, config, length, GRIFFIN_LIM_ITERATIONS)
 
-    return crossfade.joined(audio(), overlap * hop - 1, crossfade.sound)
+    return join(inverted_blocks(), overlap * hop - 1, crossfade_audio)
 
 
-def blocks(parts: Iterable[np.ndarray], size: int, overlap: int) -> Iterator[np.ndarray]:
-    """Consecutive parts (..., n) as blocks of `size`, each beginning `overlap` before the one before ends.
+def split_blocks(parts: Iterable[np.ndarray], size: int, overlap: int) -> Iterator[np.ndarray]:
+    """Consecutive parts (..., n) as blocks of `size` positions; each shares `overlap` positions with the one before.
 
-    The last one is shorter, or up to an overlap longer, so that none holds only what the one before has.
+    The last block has up to `size` + `overlap` positions, so that none repeats only what the one before holds.
     """
-    held: list[np.ndarray] = []
+    pending: list[np.ndarray] = []
     length = 0
     for part in parts:
-        held.append(part)
+        pending.append(part)
         length += part.shape[-1]
         while length > size + overlap:
-            whole = np.concatenate(held, axis=-1)
-            yield whole[..., :size]
-            held = [whole[..., size - overlap :]]
-            length = held[0].shape[-1]
+            joined = np.concatenate(pending, axis=-1)
+            yield joined[..., :size]
+            pending = [joined[..., size - overlap :]]
+            length = pending[0].shape[-1]
     if length:
-        yield np.concatenate(held, axis=-1)
+        yield np.concatenate(pending, axis=-1)
+
+
+def join(windows: Iterable[np.ndarray], overlap: int, crossfade: CrossFade) -> Iterator[np.ndarray]:
+    """Overlapping windows (..., n) as consecutive parts of one signal along the last axis.
+
+    All windows but the last must have at least 2 * `overlap` positions.
+    """
+    end: np.ndarray | None = None
+    for window in windows:
+        rest = window.shape[-1] - overlap
+        if end is not None:
+            window = np.concatenate([crossfade(end, window[..., :overlap]), window[..., overlap:]], axis=-1)
+        yield window[..., :rest]
+        end = window[..., rest:]
+    if end is not None:
+        yield end
+
+
+def crossfade_mel(end: np.ndarray, begin: np.ndarray) -> np.ndarray:
+    """Cross-fade of two (bands, frames) in dB: linear in dB, so that equal values stay as they are."""
+    weight = _fade_in(end.shape[-1])
+    return end + weight * (begin - end)
+
+
+def crossfade_audio(end: np.ndarray, begin: np.ndarray) -> np.ndarray:
+    """Cross-fade of two (samples,) that keeps the loudness, whatever their correlation.
+
+    With weights that add up to 1, equal signals keep their loudness, but unlike ones lose up to 3 dB half-way. So the
+    weights are divided by the gain that they have for two equally loud signals of this correlation (Fink, Holters and
+    Zölzer, Signal-matched power-complementary cross-fading, DAFx 2016); for equal signals it is 1.
+    """
+    weight = _fade_in(len(end))
+    power = np.sqrt(float(end @ end) * float(begin @ begin))
+    correlation = min(1.0, max(0.0, float(end @ begin) / power)) if power > 0 else 1.0
+    gain = np.sqrt(1 - 2 * (1 - correlation) * weight * (1 - weight))
+    return ((1 - weight) * end + weight * begin) / gain.astype(np.float32)
+
+
+def _fade_in(length: int) -> np.ndarray:
+    """(length,) weights from 0 to 1 along a squared sine; 1 minus these fade out."""
+    return (np.sin(0.5 * np.pi * (np.arange(length) + 0.5) / max(1, length)) ** 2).astype(np.float32)

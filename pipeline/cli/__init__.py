@@ -1,6 +1,9 @@
-"""The `melisma` command. Whatever is slow to import (torch, MLflow, DVC) is imported by the command that needs it."""
+"""The `melisma` command, one module for each command or family of commands.
 
-from pipeline.cli import clean, project, runs, study, ui, variant
+A command imports slow libraries (torch, MLflow, DVC) itself, so that `melisma --help` is fast.
+"""
+
+from pipeline.cli import apply, doctor, gc, params, runs, study, ui
 from pipeline.cli.base import app
 
-__all__ = ["app", "clean", "project", "runs", "study", "ui", "variant"]
+__all__ = ["app", "apply", "doctor", "gc", "params", "runs", "study", "ui"]

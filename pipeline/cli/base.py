@@ -1,4 +1,4 @@
-"""The program that commands are added to, and how any of them ends."""
+"""The program that all commands are added to."""
 
 import os
 import sys
@@ -12,17 +12,17 @@ from pipeline.core import process
 
 
 class Commands(TyperGroup):
-    """Ends a command as a stage ends: whatever went wrong is one line on standard error and an exit code."""
+    """Ends a command as a stage ends: an error is one line on standard error and an exit code."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command that `ctx` asks for."""
-        if isinstance(sys.stdout, TextIOWrapper):  # a terminal may lack the dash of an interval, or a path's letters
+        """Run the command of `ctx`."""
+        if isinstance(sys.stdout, TextIOWrapper):  # a terminal may lack a letter, such as the dash of an interval
             sys.stdout.reconfigure(errors="backslashreplace")
         with process.clean_exit():
             return super().invoke(ctx)
 
 
-# Plain text: it needs no colour, and saves the import of rich.
+# Plain text, without markup: importing rich is slow.
 app = typer.Typer(
     cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
 )

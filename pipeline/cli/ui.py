@@ -1,14 +1,12 @@
-"""Command `ui`: the MLflow server and its processes."""
+"""Command `ui`: an MLflow server on this machine."""
 
-import contextlib
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-import urllib.request
-from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -19,110 +17,105 @@ from pipeline.core import workspace
 from pipeline.core.errors import MelismaError
 
 HOST = "127.0.0.1"
-PORT = 5000  # MLflow's usual one
-PATIENCE = 180.0  # seconds that the MLflow server may take to answer
+DEFAULT_PORT = 5000  # as MLflow's
+START_SECONDS = 180.0  # the server must answer by then
+STOP_SECONDS = 10.0
 
 
 @app.command()
 def ui(
     port: Annotated[
-        int | None, typer.Option(min=1, max=65535, help=f"Port to listen on; {PORT}, or a free one, by default.")
+        int | None, typer.Option(min=1, max=65535, help=f"Port to listen on; by default {DEFAULT_PORT}, or a free one.")
     ] = None,
 ) -> None:
     """Serve the MLflow UI until Ctrl-C, and print its address.
 
-    It listens on 127.0.0.1 only. Where MLFLOW_TRACKING_URI names a server, that one's address is printed instead.
+    It listens on 127.0.0.1 only. If MLFLOW_TRACKING_URI names a server, print the address of that one instead.
     """
     from pipeline.tracking import search, store
 
     os.chdir(workspace.root())
-    uri = store.tracking_uri()
     if store.is_server():
         with search.connected() as client:
-            address = f"{store.without_password(uri).rstrip('/')}{store.runs_page(client)}"
+            address = store.without_password(store.tracking_uri()).rstrip("/") + store.runs_page(client)
         typer.echo(f"MLflow UI: {address} (MLFLOW_TRACKING_URI)")
         return
-    port = _port(port)
+    port = choose_port(port)
     typer.echo("starting MLflow, which takes some seconds ...")
     store.prepare()
-    address = f"http://{HOST}:{port}"
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup ignores it
+        signal.signal(signal.SIGHUP, signal.default_int_handler)  # a closed terminal is as Ctrl-C
+    log = workspace.state() / "ui.log"
+    server = start_server(port, store.tracking_uri(), store.artifact_root(), log)
     try:
-        with _server(port, uri, store.artifact_root()) as (server, log):
-            _await(server, address, log)
-            typer.echo(f"MLflow UI: {address}{store.runs_page(store.client())} (Ctrl-C stops it)")
-            server.wait()
-            raise MelismaError(f"the MLflow server ended by itself; {log} says why")
+        wait_for_server(server, port, log)
+        typer.echo(f"MLflow UI: http://{HOST}:{port}{store.runs_page(store.client())} (Ctrl-C stops it)")
+        server.wait()
+        raise MelismaError(f"the MLflow server ended by itself; {log} says why")
     except KeyboardInterrupt:
         typer.echo("stopped")
-
-
-def _port(asked: int | None) -> int:
-    """The port to serve on: the one asked for, else the usual one, else any that is free."""
-    port = asked or PORT
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        taken = probe.connect_ex((HOST, port)) == 0
-    if taken and asked:
-        raise MelismaError(f"port {port} of {HOST} is taken by another program; choose another one with --port")
-    if taken:
-        with socket.socket() as probe:
-            probe.bind((HOST, 0))
-            port = probe.getsockname()[1]
-    return port
-
-
-@contextlib.contextmanager
-def _server(port: int, uri: str, artifacts: str) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
-    """An MLflow server and the file it logs to; no process of the server outlives the block, which Ctrl-C ends."""
-    command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"]
-    command += ["--default-artifact-root", artifacts, "--artifacts-destination", artifacts]
-    # A database's address may hold a password, which a command line would show to every user of the machine.
-    environment = os.environ | {"MLFLOW_BACKEND_STORE_URI": uri, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    log = workspace.state() / "ui.log"
-    # All end it as Ctrl-C does, also where a script started it in the background, which lets Ctrl-C be ignored.
-    ends = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # a closed terminal; under nohup it goes on
-        ends.append(signal.SIGHUP)
-    for name in ends:
-        signal.signal(name, signal.default_int_handler)
-    with log.open("wb") as file:
-        # In a group of its own, so that its workers can be ended with it, and Ctrl-C reaches it once, from here.
-        server = subprocess.Popen(
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True
-        )
-    try:
-        yield server, log
     finally:
-        for name in ends:
-            signal.signal(name, signal.SIG_IGN)  # a second Ctrl-C must not leave the job half done
-        _end(server)
+        stop_server(server)
 
 
-def _end(server: subprocess.Popen[bytes]) -> None:
-    """End every process of the server's group, in peace if it can be done in 10 seconds."""
-    gone = (ProcessLookupError, PermissionError)  # macOS gives the second for a group of zombies
-    with contextlib.suppress(*gone, subprocess.TimeoutExpired):
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait(timeout=10)
-    with contextlib.suppress(*gone):
-        os.killpg(server.pid, signal.SIGKILL)
-    server.wait()
-
-
-def _await(server: subprocess.Popen[bytes], address: str, log: Path) -> None:
-    """Return when the server answers.
+def choose_port(port: int | None) -> int:
+    """`port`, or else the default port, or a free one if another program has the default port.
 
     Raises:
-        MelismaError: it ended, or did not answer in time.
+        MelismaError: another program has `port`.
     """
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never through a proxy
-    until = time.monotonic() + PATIENCE
-    while time.monotonic() < until:
+    if not is_open(port or DEFAULT_PORT):
+        return port or DEFAULT_PORT
+    if port:
+        raise MelismaError(f"port {port} of {HOST} is taken by another program; choose another one with --port")
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def is_open(port: int) -> bool:
+    """Whether a program listens on the port."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex((HOST, port)) == 0
+
+
+def start_server(port: int, uri: str, artifacts: str, log: Path) -> subprocess.Popen[bytes]:
+    """Start an MLflow server that writes to the file `log`. It leads a process group of its own."""
+    command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"]
+    command += ["--default-artifact-root", artifacts, "--artifacts-destination", artifacts]
+    # The command line is public on this machine, and the URI may hold a password.
+    environment = os.environ | {"MLFLOW_BACKEND_STORE_URI": uri, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    with log.open("wb") as file:
+        return subprocess.Popen(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True
+        )
+
+
+def wait_for_server(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    """Return when the server listens.
+
+    Raises:
+        MelismaError: it ended, or did not listen in time.
+    """
+    deadline = time.monotonic() + START_SECONDS
+    while not is_open(port):
         if server.poll() is not None:
-            lines = log.read_text(errors="replace").split("\n")
-            last = next((line for line in reversed(lines) if line.strip()), "it said nothing")
-            raise MelismaError(f"the MLflow server did not start: {last}; {log} says more")
-        with contextlib.suppress(OSError), opener.open(f"{address}/health", timeout=5):
-            return
+            lines = [line for line in log.read_text(errors="replace").split("\n") if line.strip()]
+            raise MelismaError(f"the MLflow server did not start: {[*lines, ''][-1]}; {log} says more")
+        if time.monotonic() > deadline:
+            raise MelismaError(f"the MLflow server did not answer within {START_SECONDS:.0f} s; {log} may say why")
         time.sleep(0.2)
-    raise MelismaError(f"the MLflow server did not answer within {PATIENCE:.0f} s; {log} may say why")
+
+
+def stop_server(server: subprocess.Popen[bytes]) -> None:
+    """End the server and its workers; kill them after some seconds, or at a second Ctrl-C."""
+    gone = (ProcessLookupError, PermissionError)  # macOS raises the second for a group of zombies
+    try:
+        with suppress(*gone, subprocess.TimeoutExpired):
+            os.killpg(server.pid, signal.SIGTERM)
+            server.wait(timeout=STOP_SECONDS)
+    finally:
+        with suppress(*gone):
+            os.killpg(server.pid, signal.SIGKILL)
+        server.wait()

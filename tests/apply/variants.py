@@ -1,23 +1,29 @@
-"""Variants for tests: stand-ins that do something simple to a window, and a tiny trained one on disk."""
+"""Variants for tests: stand-ins that do something simple to a window, and tiny trained ones on disk."""
 
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from pipeline.apply.trained import Trained
+from pipeline.apply.variant import TrainedVariant
 from pipeline.audio.representation import MelConfig, WaveformConfig
 from pipeline.models import store
 from pipeline.models.vae import build
 
-WAVEFORM = WaveformConfig(sample_rate=4000)
-MEL = MelConfig(sample_rate=4000, n_fft=256, hop_length=64, bands=24)
-CONFIGS = {"waveform": WAVEFORM, "mel": MEL}
+RATE = 4000
 SECONDS = 0.5
+WAVEFORM = WaveformConfig(sample_rate=RATE)
+MEL = MelConfig(sample_rate=RATE, n_fft=256, hop_length=64, bands=24)
+CONFIGS = {"waveform": WAVEFORM, "mel": MEL}
+
+GAUSSIAN = {"type": "gaussian", "latent": 4}
+DENSE = {"type": "fc", "layers": 1, "width": 8}
+VQ = {"type": "vq", "codes": 8, "dim": 2, "prior_width": 8}
+CONVOLUTION = {"type": "conv2d", "channels": [4, 4]}
 
 
-class Same:
-    """Gives back its input."""
+class Identity:
+    """A model that returns its input."""
 
     latent_dims, labels, condition = 1, (), None
 
@@ -30,8 +36,8 @@ class Same:
         return x
 
 
-class Disagreeing(Same):
-    """Gives noise instead, other noise for each window: samples, or mel bands some dB apart."""
+class Noise(Identity):
+    """A model that returns other noise for each window: samples, or mel bands some dB apart."""
 
     def __init__(self):
         self.generator = torch.Generator().manual_seed(0)
@@ -41,17 +47,17 @@ class Disagreeing(Same):
         return 0.1 * noise if x.dim() == 3 else 0.5 + 0.02 * noise
 
 
-class Diverged(Same):
+class Diverged(Identity):
     def reconstruct(self, x, label):
         return x * torch.nan
 
 
-def stand_in(model, config, seconds=SECONDS) -> Trained:
-    return Trained("stand_in", 0, model, config, seconds, Path("nowhere"))
+def stand_in(model, config, seconds=SECONDS) -> TrainedVariant:
+    return TrainedVariant("stand_in", 0, model, config, seconds, Path("nowhere"))
 
 
-def described(kind, bottleneck=None, network=None, labels=(), **more):
-    """config.json of a variant whose bottleneck keeps all of a window, unless another one is given."""
+def describe(kind, bottleneck=None, network=None, labels=(), **settings):
+    """config.json of a variant; its default bottleneck keeps all of a window."""
     config = CONFIGS[kind]
     shape = config.shape(SECONDS)
     return {
@@ -68,23 +74,17 @@ def described(kind, bottleneck=None, network=None, labels=(), **more):
             "mean": [0.5] * shape[0] if kind == "mel" else 0.0,
             "std": [0.2] * shape[0] if kind == "mel" else 0.1,
         },
-        **more,
+        **settings,
     }
 
 
 def save(models: Path, name: str, description: dict, seed: int = 0) -> None:
-    """A trained variant below `models`; one that keeps all of a window gives it back."""
+    """Save a variant below `models`; one whose bottleneck keeps all of a window returns its input."""
     torch.manual_seed(seed)
     model = build(description)
     if description["bottleneck"].get("latent") == np.prod(description["shape"]):
         size = model.latent_dims
-        model.bottleneck.set(torch.zeros(size), torch.eye(size), torch.full((size,), 0.1))
+        model.bottleneck.set_components(torch.zeros(size), torch.eye(size), torch.full((size,), 0.1))
     folder = models / name / f"seed-{seed}"
     folder.mkdir(parents=True)
     store.save(folder, model, description)
-
-
-GAUSSIAN = {"type": "gaussian", "latent": 4}
-DENSE = {"type": "fc", "layers": 1, "width": 8}
-VQ = {"type": "vq", "codes": 8, "dim": 2, "prior_width": 8}
-CONVOLUTION = {"type": "conv2d", "channels": [4, 4]}

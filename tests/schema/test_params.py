@@ -8,7 +8,7 @@ import yaml
 
 from pipeline.core import params
 from pipeline.core.errors import ParamsError
-from pipeline.schema import keys, schema
+from pipeline.schema import explain, schema
 from pipeline.training.config import variant
 
 RAW = params.read_params()
@@ -126,10 +126,10 @@ def changed(key: str, value: object) -> dict:
         ),
         ("models", {"mel.conv": RAW["models"]["mel_conv"]}, "models.mel.conv"),
         ("models", {}, "models: .*at least 1"),
-        ("evaluate.mel.bands", 1500, "evaluate.mel: .*n_fft of at least 3000"),
-        ("evaluate.mel.sample_rate", 500, "evaluate.mel.sample_rate: .*greater than or equal to 1000"),
-        ("evaluate.mel.kind", "waveform", "evaluate.mel.kind: .*'mel'"),
-        ("evaluate.mel.train_span_seconds", 30.0, "evaluate.mel: train_span_seconds: no model is trained on"),
+        ("representations.mel128.bands", 1500, "representations.mel128: .*n_fft of at least 3000"),
+        ("representations.mel128.sample_rate", 500, "mel128.sample_rate: .*greater than or equal to 1000"),
+        ("evaluate.mel", "mel12", "evaluate.mel: there is no 'mel12'; did you mean 'mel128'?"),
+        ("evaluate.mel", "wave3k", "evaluate.mel: wave3k is a waveform; name a representation of kind mel"),
         ("evaluate.heard", 3, "evaluate: heard: 3 windows cannot hold the 4 examples; raise it"),
         ("seeds", [0, 0], "seeds: each seed may stand there once"),
         ("seeds", [], "seeds"),
@@ -218,10 +218,11 @@ def test_the_file_says_every_default():
 
 
 def test_every_key_has_a_meaning():
-    assert [setting.key for setting in keys.settings() if not setting.meaning] == []
-    leaves = [setting for setting in keys.settings() if not keys.below(setting)]
-    assert [setting.key for setting in leaves if not setting.takes] == []
-    assert len({setting.key for setting in leaves}) > 100
+    keys, problem = explain.read_keys()
+    assert not problem and [key.name for key in keys if not key.meaning] == []
+    sections = {key.name.rpartition(".")[0] for key in keys}
+    assert [key.name for key in keys if key.name not in sections and not key.takes] == []
+    assert len({key.name.partition(".")[2] for key in keys if key.name.startswith("models.mel_conv.")}) > 80
 
 
 COMPARED = ["reconstruction.type", "spectral", "range", "kl.beta"]

@@ -65,7 +65,7 @@ def test_show_says_that_what_is_done_may_be_of_other_recordings(project):
     assert CliRunner().invoke(app, ["study", "show", "mine"]).stderr == ""
     keep(project, commit.base())
     assert (
-        "whether recordings have changed is not looked at" in CliRunner().invoke(app, ["study", "show", "mine"]).stderr
+        "changes of the recordings are not checked" in CliRunner().invoke(app, ["study", "show", "mine"]).stderr
     )
 
 

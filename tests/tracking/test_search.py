@@ -135,7 +135,7 @@ def waits(place):
 def test_what_waits_is_said_and_sent(project, monkeypatch):
     monkeypatch.setattr(outbox, "waiting", lambda: [waits(outbox.here()), waits(outbox.here())])
     monkeypatch.setattr(outbox, "send", lambda: 2)
-    assert "runs that MLflow has not got all of: 2 (`melisma runs --send`)" in melisma("runs").stderr
+    assert "runs that are not completely in MLflow: 2 (`melisma runs --send`)" in melisma("runs").stderr
     assert melisma("runs", "--send").stdout == "runs sent: 2\n"
 
 

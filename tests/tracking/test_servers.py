@@ -47,10 +47,10 @@ def server(address, tmp_path_factory):
     with (folder / "log").open("wb") as file:
         process = subprocess.Popen(command, env=environment, stdout=file, stderr=file, start_new_session=True)
     try:
-        ui._await(process, address, folder / "log")
+        ui.wait_for_server(process, int(address.rpartition(":")[2]), folder / "log")
         yield address
     finally:
-        ui._end(process)
+        ui.stop_server(process)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,64 @@
+"""Check a command's arguments without torch, so that a wrong one is reported at once: importing torch takes seconds."""
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+from pipeline.core.errors import ParamsError
+
+
+def check_input(path: Path) -> None:
+    """Check that `path` is a file.
+
+    Raises:
+        ParamsError: `path` is a folder, or nothing is there.
+    """
+    if path.is_dir():
+        raise ParamsError(f"{path}: a folder; name the audio files in it")
+    if not path.exists():
+        raise ParamsError(f"{path}: no such file")
+
+
+def check_output(path: Path, suffix: str, inputs: Iterable[Path] = ()) -> None:
+    """Check that a command may write to `path`.
+
+    Raises:
+        ParamsError: `path` has another suffix, is a folder, is one of the inputs, or its folder does not exist.
+    """
+    if path.suffix.lower() != suffix:
+        raise ParamsError(f"-o {path}: the result is a {suffix} file; end its name with {suffix}")
+    if path.is_dir():
+        raise ParamsError(f"-o {path}: a folder; name a file in it")
+    if not path.absolute().parent.is_dir():
+        raise ParamsError(f"-o {path}: there is no folder {path.parent}")
+    for source in inputs:
+        if source.exists() and path.exists() and source.samefile(path):
+            raise ParamsError(f"-o {path}: that is the input, which would be lost; choose another name")
+
+
+def find_variant(models: Path, name: str, seed: int | None = None) -> Path:
+    """Return models/<name>/seed-<seed>, as stage train writes it; by default the lowest seed that was trained.
+
+    Raises:
+        ParamsError: the variant is not trained, or not with this seed.
+    """
+    seeds: dict[str, list[int]] = {}
+    for file in models.glob("*/seed-*/config.json"):
+        number = file.parent.name.removeprefix("seed-")
+        if number.isdecimal():
+            seeds.setdefault(file.parent.parent.name, []).append(int(number))
+    if not seeds:
+        raise ParamsError(f"{models}: no trained variant; `dvc repro` trains those of params.yaml")
+    if name not in seeds:
+        names = suggest_names(name, sorted(seeds), "trained variants")
+        raise ParamsError(f"--variant {name}: not trained in {models}; {names}")
+    if seed is not None and seed not in seeds[name]:
+        raise ParamsError(f"--seed {seed}: {models / name} has the seeds {', '.join(map(str, sorted(seeds[name])))}")
+    return models / name / f"seed-{min(seeds[name]) if seed is None else seed}"
+
+
+def suggest_names(wrong: str, names: list[str], noun: str) -> str:
+    """Half a sentence that helps after a wrong name: the nearest one, and all of them."""
+    nearest = difflib.get_close_matches(wrong, names, n=1)
+    hint = f"did you mean '{nearest[0]}'? " if nearest else ""
+    return f"{hint}{noun}: {', '.join(names)}"

@@ -1,0 +1,103 @@
+"""Generate audio from the latent space: `melisma interpolate` and `melisma sample`."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pipeline.apply import output, synthesis
+from pipeline.apply.input import InputRecording
+from pipeline.apply.output import WrittenFile
+from pipeline.apply.variant import TrainedVariant
+from pipeline.apply.windows import BATCH_SIZE, represent, restore
+
+FADE_SECONDS = 0.1  # between the steps of an interpolation
+MIN_SAMPLE_RATE = 8000  # Hz; some players refuse less
+
+
+@torch.no_grad()
+def interpolate(
+    sources: tuple[Path, Path],
+    target: Path,
+    variant: TrainedVariant,
+    steps: int,
+    mode: str = "linear",
+    at: tuple[float, float] = (0.0, 0.0),
+    labels: tuple[str | None, str | None] = (None, None),
+) -> WrittenFile:
+    """Write an interpolation between a window of one recording and a window of another, step after step.
+
+    The first and the last step are the two windows' reconstructions. The peaks of mels are interpolated in dB. The file
+    has the first recording's sample rate.
+
+    Args:
+        sources: the two recordings.
+        target: the WAV file to write.
+        variant: the trained variant.
+        steps: number of windows, both ends included.
+        mode: linear or slerp.
+        at: start of each recording's window in seconds.
+        labels: labels of the two windows, for a variant with a condition.
+
+    Raises:
+        ParamsError: the variant has no latent or not these labels, or a recording ends before `at`.
+        DataError: a recording cannot be read, or the model's output is not finite.
+    """
+    variant.require_latent("interpolate")
+    indices = torch.cat([variant.label_index(labels[0], "--from"), variant.label_index(labels[1], "--to")])
+    audio, rates = [], []
+    for path, start in zip(sources, at, strict=True):
+        with InputRecording(path) as recording:
+            audio.append(recording.window(start, variant.rate, variant.length))
+            rates.append(recording.rate)
+    x, peaks_db = represent(audio, variant.representation)
+    x = x.to(variant.device)
+    with output.new_file(target) as partial:
+        decoded = variant.model.interpolate(x[0], x[1], steps, mode, indices)
+        windows = restore(decoded, np.linspace(peaks_db[0], peaks_db[1], steps), variant)
+        overlap = min(variant.frames // 2, round(FADE_SECONDS * variant.rate / variant.samples_per_frame))
+        length = variant.length + (steps - 1) * (variant.frames - overlap) * variant.samples_per_frame
+        return _write_windows(partial, target, variant, windows, overlap, length, rates[0])
+
+
+@torch.no_grad()
+def sample(
+    folder: Path,
+    variant: TrainedVariant,
+    number: int,
+    random_seed: int = 0,
+    label: str | None = None,
+    peak_db: float = 0.0,
+) -> list[WrittenFile]:
+    """Draw windows from the prior and write them as sample-0.wav, sample-1.wav and so on.
+
+    The same `number` and `random_seed` give the same samples. `folder` is created if missing; its other files stay. The
+    peak of each mel becomes `peak_db`, in dB of mel power; a waveform has its own.
+
+    Raises:
+        ParamsError: the variant has no latent, or not this label.
+        DataError: the model's output is not finite.
+        MelismaError: `folder` cannot be written.
+    """
+    variant.require_latent("sample")
+    index = variant.label_index(label, "--label")
+    generator = torch.Generator().manual_seed(random_seed)
+    rate = max(MIN_SAMPLE_RATE, variant.rate)
+    files: list[WrittenFile] = []
+    with output.new_files(folder) as partial:
+        while len(files) < number:
+            count = min(BATCH_SIZE, number - len(files))
+            decoded = variant.model.sample(count, generator, index.expand(count))
+            for window in restore(decoded, np.full(count, peak_db), variant):
+                name = f"sample-{len(files)}.wav"
+                file = _write_windows(partial / name, folder / name, variant, window[None], 0, variant.length, rate)
+                files.append(file)
+    return files
+
+
+def _write_windows(
+    partial: Path, target: Path, variant: TrainedVariant, windows: np.ndarray, overlap: int, length: int, rate: int
+) -> WrittenFile:
+    """Join windows from `restore` and write them; `length` counts samples at the representation's rate."""
+    audio = synthesis.to_audio(variant, windows, overlap)
+    return output.write_audio(partial, target, variant, audio, rate, lambda: round(length * rate / variant.rate))

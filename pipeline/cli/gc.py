@@ -1,0 +1,48 @@
+"""Command `gc`."""
+
+import json
+import os
+from contextlib import nullcontext
+from typing import Annotated
+
+import typer
+
+from pipeline.cli.base import AsJson, app
+from pipeline.core import workspace
+
+
+@app.command()
+def gc(
+    yes: Annotated[bool, typer.Option("--yes", help="Remove it.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List what nothing refers to, and with --yes remove it.
+
+    This covers: stored trainings, checkpoints, partial caches and downloads in .melisma; results in data/ of variants
+    that params.yaml lacks; runs in mlflow.db, with their artifacts. Whatever the workspace, a Git commit or an
+    experiment refers to stays. For DVC's own cache use `dvc gc`.
+    """
+    from pipeline.core.progress import format_bytes
+    from pipeline.gc import project
+
+    os.chdir(workspace.root())
+    with project.quiet() if yes else nullcontext():
+        unused = project.find()
+        if yes:
+            project.remove(unused.items)
+    total = sum(item.bytes for item in unused.items)
+    if as_json:
+        items = [{"kind": i.kind, "name": i.name, "why": i.why, "bytes": i.bytes} for i in unused.items]
+        values = {"removed": yes, "bytes": total, "unused": items, "notes": unused.notes, "dvc": project.DVC}
+        typer.echo(json.dumps(values, indent=2))
+        return
+    kind_width = max((len(item.kind) for item in unused.items), default=0)
+    name_width = max((len(item.name) for item in unused.items), default=0)
+    for item in unused.items:
+        typer.echo(f"{item.kind:{kind_width}}  {item.name:{name_width}}  {format_bytes(item.bytes):>7}  {item.why}")
+    number = f"{len(unused.items)} item{'s' * (len(unused.items) != 1)}, {format_bytes(total)}"
+    action = "removed" if yes else "can be removed: `melisma gc --yes`"
+    typer.echo(f"{number}: {action}" if unused.items else "nothing is unused")
+    for note in unused.notes:
+        typer.echo(note)
+    typer.echo(f"DVC's own cache is not checked: `{project.DVC}`")
