@@ -23,17 +23,17 @@ def gc(
     experiment refers to stays. For DVC's own cache use `dvc gc`.
     """
     from pipeline.core.progress import format_bytes
-    from pipeline.gc import project
+    from pipeline.gc import unused as library
 
     os.chdir(workspace.root())
-    with project.quiet() if yes else nullcontext():
-        unused = project.find()
+    with library.block_dvc() if yes else nullcontext():
+        unused = library.find_unused()
         if yes:
-            project.remove(unused.items)
+            library.remove(unused.items)
     total = sum(item.bytes for item in unused.items)
     if as_json:
         items = [{"kind": i.kind, "name": i.name, "why": i.why, "bytes": i.bytes} for i in unused.items]
-        values = {"removed": yes, "bytes": total, "unused": items, "notes": unused.notes, "dvc": project.DVC}
+        values = {"removed": yes, "bytes": total, "unused": items, "notes": unused.notes, "dvc": library.DVC_COMMAND}
         typer.echo(json.dumps(values, indent=2))
         return
     kind_width = max((len(item.kind) for item in unused.items), default=0)
@@ -45,4 +45,4 @@ def gc(
     typer.echo(f"{number}: {action}" if unused.items else "nothing is unused")
     for note in unused.notes:
         typer.echo(note)
-    typer.echo(f"DVC's own cache is not checked: `{project.DVC}`")
+    typer.echo(f"DVC's own cache is not checked: `{library.DVC_COMMAND}`")

@@ -1,7 +1,7 @@
-"""What results the workspace, and every commit and experiment in Git, refer to.
+"""References to trainings, runs and sources, from the workspace and from every commit and experiment in Git.
 
-dvc.lock names the results of a commit, DVC's cache has them, and run.json in them says which training and which run of
-MLflow made them.
+dvc.lock names the results of a commit, and DVC's cache has them. Each result has a run.json with the fingerprint of its
+training and the id of its MLflow run.
 """
 
 import contextlib
@@ -15,95 +15,96 @@ from typing import Any
 
 import yaml
 
-from pipeline.core import workspace
+from pipeline.core import artefacts, workspace
 from pipeline.core.errors import MelismaError, ParamsError
 from pipeline.core.params import PARAMS_FILE, validate
 from pipeline.sources.config import SourceConfig
 
-LOCK = "dvc.lock"
-# An output or dependency, as DVC writes it. Reading all of a long dvc.lock as YAML takes seconds, for each commit.
+LOCK_FILE = "dvc.lock"
+# An output or dependency in dvc.lock. A regular expression, since parsing a long file as YAML takes seconds per commit.
 RESULT = re.compile(r"- path: data/(?:models|evaluation)/(\S+)\n(?: +hash: md5\n)? +md5: ([0-9a-f]{32}\.dir)\n")
-WAITING = "refs/exps/stash", "refs/exps/celery/stash", "refs/exps/celery/failed"
+QUEUE_REFS = "refs/exps/stash", "refs/exps/celery/stash", "refs/exps/celery/failed"
+# Without DVC's notes of the last experiment, which stay after the experiment is removed.
+ALL_REFS = "--exclude=refs/exps/exec/*", "--all"
 
 
 @dataclass
 class References:
-    """All that is referred to."""
+    """Everything that is referred to."""
 
     fingerprints: set[str] = field(default_factory=set)  # of trainings
-    runs: set[str] = field(default_factory=set)  # ids in MLflow
-    # Variants some results of which DVC's cache has not: which trainings and runs these are of is not known here.
-    lacking: set[str] = field(default_factory=set)
+    runs: set[str] = field(default_factory=set)  # MLflow ids
+    # Variants with a result that DVC's cache lacks: its training and run are unknown.
+    incomplete_variants: set[str] = field(default_factory=set)
     sources: list[SourceConfig] = field(default_factory=list)  # of every params.yaml
-    waits: bool = False  # whether experiments are queued or have failed, and may go on with what they began
+    has_queued: bool = False  # an experiment is queued or has failed, and may resume its trainings
 
-    def add(self, identity: Any) -> None:
-        """What a run.json holds: a run, or a list of them."""
-        for each in identity if isinstance(identity, list) else [identity]:
-            self.fingerprints.add(each["fingerprint"])
-            self.runs |= {each["run_id"]} - {None}
+    def add(self, identities: Any) -> None:
+        """Add the content of a run.json: a run, or a list of runs."""
+        for identity in identities if isinstance(identities, list) else [identities]:
+            self.fingerprints.add(identity["fingerprint"])
+            self.runs |= {identity["run_id"]} - {None}
 
 
-def collect(cache: Path) -> References:
+def collect_references(cache: Path) -> References:
     """The references of the project in the current folder.
 
     Args:
-        cache: DVC's, the folder `files/md5` of it.
+        cache: the folder files/md5 of DVC's cache.
 
     Raises:
-        MelismaError: Git does not answer: then nothing is known to be unused.
+        MelismaError: Git does not answer, so nothing is known to be unused.
+        DataError: a run.json in data/ is damaged.
     """
-    found = References(waits=any(_git("for-each-ref", name) for name in WAITING))
+    references = References(has_queued=any(_git("for-each-ref", ref) for ref in QUEUE_REFS))
     for pattern in ("models/*/seed-*/run.json", "evaluation/*/run.json"):
         for file in workspace.DATA.glob(pattern):
-            found.add(workspace.read_json(file))
-    locks = [*_versions(LOCK), Path(LOCK).read_text(encoding="utf-8") if Path(LOCK).is_file() else ""]
+            references.add(artefacts.read_json(file))
+    locks = [*_versions(LOCK_FILE), Path(LOCK_FILE).read_text(encoding="utf-8") if Path(LOCK_FILE).is_file() else ""]
     for variant, digest in {result for text in locks for result in RESULT.findall(text)}:
-        identities = list(_identities(cache, digest))
-        if None not in identities:
-            for identity in identities:
-                found.add(identity)
-        else:
-            found.lacking.add(variant)
+        try:
+            for identities in list(_identities(cache, digest)):
+                references.add(identities)
+        except FileNotFoundError:
+            references.incomplete_variants.add(variant)
     for text in [*_versions(str(PARAMS_FILE)), PARAMS_FILE.read_text(encoding="utf-8")]:
-        with contextlib.suppress(yaml.YAMLError, ParamsError, AttributeError):  # a commit may hold anything
+        with contextlib.suppress(yaml.YAMLError, ParamsError, AttributeError):  # a commit may have any content
             raw = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-            found.sources.append(validate(SourceConfig, raw.get("source") or {}, "source"))
-    return found
+            references.sources.append(validate(SourceConfig, raw.get("source") or {}, "source"))
+    return references
 
 
 def _identities(cache: Path, digest: str) -> Iterator[Any]:
-    """What every run.json in a folder that DVC keeps holds; None for what its cache has not."""
-    try:
-        for entry in json.loads(_kept(cache, digest).read_text()):
-            if entry["relpath"].rsplit("/", 1)[-1] == "run.json":
-                yield json.loads(_kept(cache, entry["md5"]).read_text())
-    except FileNotFoundError:
-        yield None
+    """The content of every run.json in a folder of DVC's cache.
+
+    Raises:
+        FileNotFoundError: the cache lacks the folder or a run.json.
+    """
+    for entry in json.loads(_cache_file(cache, digest).read_text()):
+        if entry["relpath"].rsplit("/", 1)[-1] == "run.json":
+            yield json.loads(_cache_file(cache, entry["md5"]).read_text())
 
 
-def _kept(cache: Path, digest: str) -> Path:
+def _cache_file(cache: Path, digest: str) -> Path:
     return cache / digest[:2] / digest[2:]
 
 
 def _versions(file: str) -> Iterator[str]:
-    """A file as every commit has it that a branch, tag, remote, stash, worktree or experiment of DVC leads to."""
-    # DVC's notes of what it runs name the last experiment even when that was removed.
-    every = ("--exclude=refs/exps/exec/*", "--all")
-    stashes = _git("stash", "list", "--format=%H").split()  # of which --all has the newest alone
-    listed = _git("rev-list", *every, *stashes, "--full-history", "--objects", "--", file)
-    blobs = [line.split(" ", 1)[0] for line in listed.splitlines() if line.endswith(file)]
-    for blob in blobs:
-        yield _git("cat-file", "blob", blob)
+    """The contents of a file in all commits of branches, tags, remotes, stashes, worktrees and DVC experiments."""
+    stashes = _git("stash", "list", "--format=%H").split()  # --all has only the newest stash
+    objects = _git("rev-list", *ALL_REFS, *stashes, "--full-history", "--objects", "--", file)
+    for line in objects.splitlines():
+        if line.endswith(file):
+            yield _git("cat-file", "blob", line.split(" ", 1)[0])
 
 
 def _git(*arguments: str) -> str:
     try:
-        # A commit may hold anything, also text that is not UTF-8.
-        done = subprocess.run(["git", *arguments], capture_output=True, encoding="utf-8", errors="replace", check=True)
+        # "replace": a commit may hold text that is not UTF-8.
+        result = subprocess.run(
+            ["git", *arguments], capture_output=True, encoding="utf-8", errors="replace", check=True
+        )
     except (OSError, subprocess.CalledProcessError) as error:
-        said = (getattr(error, "stderr", None) or str(error)).strip()
-        raise MelismaError(
-            f"Git does not say what refers to results ({said}), so nothing can be called unused"
-        ) from error
-    return done.stdout
+        reason = (getattr(error, "stderr", None) or str(error)).strip()
+        raise MelismaError(f"nothing is removed, since Git cannot say what refers to results: {reason}") from error
+    return result.stdout

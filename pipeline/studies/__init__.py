@@ -1,1 +1,1 @@
-"""Studies, studies/<name>.yaml: experiments that belong together, run through DVC and compared in MLflow."""
+"""Studies, studies/<name>.yaml: sets of experiments that DVC's queue runs and one table compares."""

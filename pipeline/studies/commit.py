@@ -1,7 +1,7 @@
-"""What an experiment is run from: a commit made beside the working tree, of which no file is ever changed.
+"""The Git commit that an experiment runs from. It is built from Git objects; no file of the working tree changes.
 
-`dvc exp run --queue -S` writes the params into params.yaml, stashes all changes and takes them back. Killed on the way,
-it would leave the user's own edits in a stash. So the same commit is made here from Git's objects alone.
+`dvc exp run --queue -S` writes the params into params.yaml, stashes all changes and restores them. If it is killed
+meanwhile, the user's edits stay in a stash.
 """
 
 import os
@@ -14,80 +14,79 @@ from typing import Any
 from pipeline.core import workspace
 from pipeline.core.errors import MelismaError
 from pipeline.core.params import PARAMS_FILE
-from pipeline.studies.study import Experiment, apply, load
+from pipeline.studies.study import Experiment, apply_changes, load_study
 
-LOCK = Path("dvc.lock")
-ARGUMENTS = ".dvc/tmp/repro.dat"  # where DVC looks for what to reproduce
-NOBODY = {  # these commits are for DVC alone, so nobody has to be known to Git
-    f"GIT_{role}_{what}": value
+LOCK_FILE = Path("dvc.lock")
+ARGUMENTS_FILE = ".dvc/tmp/repro.dat"  # where DVC reads what to reproduce
+AUTHOR = {  # only DVC sees these commits, so the user needs no Git name
+    f"GIT_{role}_{key}": value
     for role in ("AUTHOR", "COMMITTER")
-    for what, value in (("NAME", "melisma"), ("EMAIL", "melisma@localhost"))
+    for key, value in (("NAME", "melisma"), ("EMAIL", "melisma@localhost"))
 }
 
 
 def git(*arguments: str, content: bytes | None = None, environment: dict[str, str] | None = None) -> str:
-    """What a Git command printed in this project.
+    """The output of a Git command in this project.
 
     Raises:
         MelismaError: it failed.
     """
-    done = subprocess.run(
+    result = subprocess.run(
         ["git", *arguments],
         cwd=workspace.root(),
         env=os.environ | (environment or {}),
         input=content,
         capture_output=True,
     )
-    if done.returncode:
-        raise MelismaError(f"git {arguments[0]} failed: {done.stderr.decode(errors='replace').strip()}")
-    return done.stdout.decode().strip()
+    if result.returncode:
+        raise MelismaError(f"git {arguments[0]} failed: {result.stderr.decode(errors='replace').strip()}")
+    return result.stdout.decode().strip()
 
 
-def base() -> str:
-    """A commit of all tracked files as they are now; HEAD where nothing was changed."""
-    return git("stash", "create", environment=NOBODY) or git("rev-parse", "HEAD")
+def snapshot() -> str:
+    """A commit of all tracked files as they are now; HEAD if none has changed."""
+    return git("stash", "create", environment=AUTHOR) or git("rev-parse", "HEAD")
 
 
-def untracked() -> list[str]:
-    """Files of code that Git does not track, and which no such commit holds."""
-    found = git("ls-files", "--others", "--exclude-standard", "--", "pipeline", "stages").splitlines()
-    return [file for file in found if file.endswith(".py")]
+def untracked_code() -> list[str]:
+    """Python files that Git does not track, so that no snapshot has them."""
+    files = git("ls-files", "--others", "--exclude-standard", "--", "pipeline", "stages").splitlines()
+    return [file for file in files if file.endswith(".py")]
 
 
-def text(experiment: Experiment) -> str:
-    """The base's file as the experiment changes it, with the comments of what it leaves as it is."""
-    from dvc.utils.serialize import dumps_yaml, parse_yaml_for_update
-
-    content = experiment.base.read_text(encoding="utf-8")
-    changed = apply(load(experiment.study), experiment.settings, parse_yaml_for_update(content, experiment.base))
-    return str(dumps_yaml(changed))
-
-
-def stash(experiment: Experiment, changed: str, head: str, message: str) -> str:
-    """A commit that DVC takes for a stashed experiment on top of `head`: `changed` with the experiment's params.
+def create_stash(experiment: Experiment, base: str, head: str, message: str) -> str:
+    """A commit in the form of a stash of DVC: `base` with the experiment's params.
 
     Args:
-        experiment: whose params.
-        changed: from `base`.
-        head: the commit that `changed` was made on.
-        message: that DVC expects in its list of stashes.
+        base: a commit from `snapshot`.
+        head: the HEAD commit of that time.
+        message: what DVC expects in its list of stashes.
     """
-    run_env = {"DVC_EXP_BASELINE_REV": head, "DVC_EXP_NAME": experiment.full, "DVC_ROOT": str(workspace.root())}
+    run_env = {"DVC_EXP_BASELINE_REV": head, "DVC_EXP_NAME": experiment.full_name, "DVC_ROOT": str(workspace.root())}
     arguments: dict[str, Any] = {"args": (), "kwargs": {"targets": [], "run_env": run_env}}
-    files = {str(PARAMS_FILE): text(experiment).encode(), ARGUMENTS: pickle.dumps(arguments)}
-    if LOCK.is_file():  # so that it is known what is up to date, also where the file is not in Git
-        files[str(LOCK)] = LOCK.read_bytes()
-    unchanged = git("commit-tree", "-p", head, "-m", "index", f"{head}^{{tree}}", environment=NOBODY)
-    return git("commit-tree", "-p", head, "-p", unchanged, "-m", message, _tree(changed, files), environment=NOBODY)
+    files = {str(PARAMS_FILE): _params_text(experiment).encode(), ARGUMENTS_FILE: pickle.dumps(arguments)}
+    if LOCK_FILE.is_file():  # tells DVC which stages are up to date, even if Git does not track the file
+        files[str(LOCK_FILE)] = LOCK_FILE.read_bytes()
+    index = git("commit-tree", "-p", head, "-m", "index", f"{head}^{{tree}}", environment=AUTHOR)
+    return git("commit-tree", "-p", head, "-p", index, "-m", message, _tree(base, files), environment=AUTHOR)
 
 
-def _tree(start: str, files: dict[str, bytes]) -> str:
-    """The tree of a commit with other contents of some files."""
-    below = git("rev-parse", "--show-prefix")  # the project may be a folder of a larger repository
+def _params_text(experiment: Experiment) -> str:
+    """The base params file with the experiment's changes; the comments of unchanged lines stay."""
+    from dvc.utils.serialize import dumps_yaml, parse_yaml_for_update
+
+    text = experiment.base.read_text(encoding="utf-8")
+    raw = parse_yaml_for_update(text, experiment.base)
+    return str(dumps_yaml(apply_changes(load_study(experiment.study), experiment.settings, raw)))
+
+
+def _tree(commit: str, files: dict[str, bytes]) -> str:
+    """The tree of a commit with new contents for some files."""
+    prefix = git("rev-parse", "--show-prefix")  # the project may be a folder of a larger repository
     with TemporaryDirectory() as folder:
         index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
-        git("read-tree", start, environment=index)
+        git("read-tree", commit, environment=index)
         for name, content in files.items():
             blob = git("hash-object", "-w", "--stdin", content=content)
-            git("update-index", "--add", "--cacheinfo", f"100644,{blob},{below}{name}", environment=index)
+            git("update-index", "--add", "--cacheinfo", f"100644,{blob},{prefix}{name}", environment=index)
         return git("write-tree", environment=index)

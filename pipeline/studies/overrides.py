@@ -1,4 +1,4 @@
-"""How a study changes params: by dotted keys, and by variants made of others."""
+"""Change raw params by dotted keys, and by variants that are copies of others."""
 
 import copy
 from collections.abc import Mapping
@@ -7,70 +7,68 @@ from typing import Any
 from pipeline.core.errors import ParamsError
 from pipeline.core.params import suggest
 
-ENTRIES = ("models", "representations")  # sections whose keys are names
-EVERY = "models.*."  # before a key of every variant that is trained
+NAMED_SECTIONS = ("models", "representations")  # their keys are names that the user chooses
+ALL_TRAINED = "models.*."  # prefix of a key that stands for every trained variant
 
 
-def derived(raw: dict[str, Any], name: str, changes: dict[str, Any]) -> Any:
-    """The block of a variant `name` that is another one of raw params, with changes to it.
+def derive_variant(raw: dict[str, Any], name: str, changes: dict[str, Any]) -> Any:
+    """The params of a new variant `name`: a copy of `from`, or of the variant `name`, with the other changes.
 
     Raises:
-        ParamsError: there is no such variant, or a change is below a plain value.
+        ParamsError: there is no such variant, or a key is below a plain value.
     """
-    base = changes.get("from", name)
-    if base not in raw["models"]:
-        raise ParamsError(f"models.{name}.from: no such entry; {suggest(str(base), raw['models'])}")
-    made = {"models": {name: copy.deepcopy(raw["models"][base])}}
+    source = changes.get("from", name)
+    if source not in raw["models"]:
+        raise ParamsError(f"models.{name}.from: no such entry; {suggest(str(source), raw['models'])}")
+    derived = {"models": {name: copy.deepcopy(raw["models"][source])}}
     for key, value in changes.items():
         if key != "from":
-            override(made, f"models.{name}.{key}", value)
-    return made["models"][name]
+            override(derived, f"models.{name}.{key}", value)
+    return derived["models"][name]
 
 
-def remake(raw: dict[str, Any], variants: Mapping[str, dict[str, Any]]) -> None:
-    """Put `variants`, each derived from one of raw params, in the place of those that are there.
+def replace_variants(raw: dict[str, Any], variants: Mapping[str, dict[str, Any]]) -> None:
+    """Replace all variants of raw params by `variants`: name -> changes for `derive_variant`.
 
     Raises:
-        ParamsError: as `derived`.
+        ParamsError: as `derive_variant`.
     """
-    made = {name: derived(raw, name, changes) for name, changes in variants.items()}
-    for name in [name for name in raw["models"] if name not in made]:
-        del raw["models"][name]  # in place, which keeps a file's comments
-    raw["models"].update(made)
+    derived = {name: derive_variant(raw, name, changes) for name, changes in variants.items()}
+    for name in [name for name in raw["models"] if name not in derived]:
+        del raw["models"][name]  # in place, which keeps the comments of a file
+    raw["models"].update(derived)
 
 
 def override(raw: dict[str, Any], key: str, value: Any) -> None:
-    """Set the dotted `key` of raw params in place; whether it is an option of its section, the schema says.
+    """Set the dotted `key` of raw params in place. The schema checks later whether its section has such a key.
 
     Args:
-        raw: params.
-        key: as `dvc exp run -S` takes it; `models.*.<key>` stands for that of every variant that is trained.
-        value: the new one.
+        key: as for `dvc exp run -S`; `models.*.<key>` stands for this key of every trained variant.
 
     Raises:
-        ParamsError: it is below an entry that is not there, or below a plain value.
+        ParamsError: the key is below an entry that does not exist, or below a plain value.
     """
-    if key.startswith(EVERY):
-        for name, block in raw["models"].items():
-            if is_trained(block):
-                override(raw, f"models.{name}.{key.removeprefix(EVERY)}", value)
+    if key.startswith(ALL_TRAINED):
+        for name, variant in raw["models"].items():
+            if is_trained(variant):
+                override(raw, f"models.{name}.{key.removeprefix(ALL_TRAINED)}", value)
         return
     *path, last = key.split(".")
-    place: Any = raw
+    section: Any = raw
     for depth, step in enumerate(path):
-        if depth == 1 and path[0] in ENTRIES and step not in place:
-            raise ParamsError(f"{path[0]}.{step}: no such entry; {suggest(step, place)}")
-        if place.get(step) is None:
-            place[step] = {}
-        place = place[step]
-        if not isinstance(place, Mapping):
-            raise ParamsError(f"{key}: {'.'.join(path[: depth + 1])} holds no keys (it is {place!r})")
-    place[last] = copy.deepcopy(value)
+        if depth == 1 and path[0] in NAMED_SECTIONS and step not in section:
+            raise ParamsError(f"{path[0]}.{step}: no such entry; {suggest(step, section)}")
+        if section.get(step) is None:
+            section[step] = {}
+        section = section[step]
+        if not isinstance(section, Mapping):
+            raise ParamsError(f"{key}: {'.'.join(path[: depth + 1])} holds no keys (it is {section!r})")
+    section[last] = copy.deepcopy(value)
 
 
-def is_trained(block: Any) -> bool:
-    """Whether a variant is no baseline."""
+def is_trained(variant: Any) -> bool:
+    """Whether the raw params of a variant are no baseline."""
     try:
-        return bool(block["bottleneck"]["type"] != "linear")
+        return bool(variant["bottleneck"]["type"] != "linear")
     except (KeyError, TypeError):
-        return True  # what is wrong with it, the schema says
+        return True  # the schema reports what is wrong

@@ -1,4 +1,4 @@
-"""A study's file, and the experiments that it stands for."""
+"""The file of a study, and its experiments."""
 
 import re
 from collections.abc import Iterator
@@ -14,16 +14,16 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 from pipeline.core.errors import ParamsError
 from pipeline.core.params import PARAMS_FILE, Section, read_params, suggest, validate
 from pipeline.schema import schema
-from pipeline.studies import overrides
+from pipeline.studies.overrides import override, replace_variants
 
 FOLDER = Path("studies")
 
-NAME = r"^[A-Za-z0-9_-]+$"  # of what becomes a part of the name of a DVC experiment
-Label = Annotated[str, StringConstraints(pattern=NAME)]
+NAME_PATTERN = r"^[A-Za-z0-9_-]+$"  # names of DVC experiments begin with it
+Label = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 
 
 class Study(Section):
-    """One file of studies/."""
+    """Schema of studies/<name>.yaml."""
 
     base: Path = Field(PARAMS_FILE, description="a params file, from the project's folder")
     overrides: dict[str, Any] = Field(
@@ -43,7 +43,7 @@ class Study(Section):
 
     @field_validator("models", mode="before")
     @classmethod
-    def _named(cls, value: Any) -> Any:
+    def _list_to_mapping(cls, value: Any) -> Any:
         return {str(name): {} for name in value} if isinstance(value, list) else value
 
     @model_validator(mode="after")
@@ -55,130 +55,131 @@ class Study(Section):
 
 @dataclass(frozen=True)
 class Experiment:
-    """One of a study's: what it changes, and the whole of its params."""
+    """An experiment of a study."""
 
     study: str
-    name: str  # the study's where it has no other
-    settings: dict[str, Any]  # dotted key as in the file: value
+    name: str  # the study's name if it is the only one
+    settings: dict[str, Any]  # dotted key, as in the file -> value
     base: Path
-    raw: dict[str, Any]
-    against: str | None = None  # what it is compared with: the first one, of those with the same values of the grid
+    raw: dict[str, Any]  # all params
+    compared_with: str | None = None  # the first experiment with the same grid values; None for the first itself
 
     @property
-    def full(self) -> str:
-        """Its name in DVC."""
+    def full_name(self) -> str:
+        """The name in DVC."""
         return self.study if self.name == self.study else f"{self.study}-{self.name}"
 
 
-def names() -> list[str]:
-    """The studies that there are."""
+def study_names() -> list[str]:
+    """All studies."""
     return sorted(path.stem for path in FOLDER.glob("[!.]*.yaml"))
 
 
-def about(name: str) -> str:
-    """The first sentence of a study's file."""
+def first_sentence(name: str) -> str:
+    """The first sentence of the comment at the top of a study's file."""
     lines = (FOLDER / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
     comment = " ".join(line.removeprefix("#").strip() for line in takewhile(lambda line: line.startswith("#"), lines))
     return comment.partition(". ")[0].removesuffix(".")
 
 
-def load(name: str) -> Study:
-    """The file of a study.
+def load_study(name: str) -> Study:
+    """Read and check the file of a study.
 
     Raises:
-        ParamsError: there is no such study, or a key of it is wrong.
+        ParamsError: there is no such study, or one of its keys is wrong.
     """
-    if name not in names():
-        raise ParamsError(f"{FOLDER}: there is no study '{name}'; {suggest(name, names())}")
+    if name not in study_names():
+        raise ParamsError(f"{FOLDER}: there is no study '{name}'; {suggest(name, study_names())}")
     file = FOLDER / f"{name}.yaml"
-    if not re.match(NAME, name):
-        raise ParamsError(f"{file}: DVC's experiments are called after it; take a name of letters, digits, - and _")
-    with _in(file):
+    if not re.match(NAME_PATTERN, name):
+        raise ParamsError(f"{file}: DVC experiments get this name; use only letters, digits, - and _")
+    with _name_file(file):
         return validate(Study, read_params(file), "")
 
 
-def experiments(name: str) -> list[Experiment]:
-    """All experiments of a study, each checked as a whole, in the order of the file.
+def load_experiments(name: str) -> list[Experiment]:
+    """The experiments of a study in the order of the file; the params of each are checked.
 
     Raises:
-        ParamsError: there is no such study, or a key of it, or what an experiment makes of the base, is wrong.
+        ParamsError: there is no such study, or a key of it or of the params of an experiment is wrong.
     """
-    study = load(name)
-    with _in(FOLDER / f"{name}.yaml"):
-        found: dict[str, Experiment] = {}
-        # Experiments come one after the other, each with all values of the grid.
-        block = prod(map(len, study.grid.values())) if len(study.experiments) > 1 else 1
-        for label, settings in _all(study):
-            raw = apply(study, settings, read_params(study.base))
+    study = load_study(name)
+    with _name_file(FOLDER / f"{name}.yaml"):
+        experiments: dict[str, Experiment] = {}
+        # Each experiment has all grid values before the next one begins: the first `grid_size` are the references.
+        grid_size = prod(map(len, study.grid.values())) if len(study.experiments) > 1 else 1
+        for label, settings in _settings(study):
+            raw = apply_changes(study, settings, read_params(study.base))
             try:
                 schema.load(raw)
             except ParamsError as error:
+                message = str(error)
                 raise ParamsError(
-                    f"{label}: {str(error).removeprefix(f'{PARAMS_FILE}: ')}" if label else str(error)
+                    f"{label}: {message.removeprefix(f'{PARAMS_FILE}: ')}" if label else message
                 ) from error
-            if label in found:
+            if label in experiments:
                 raise ParamsError(f"two experiments are called '{label}'")
-            against = list(found)[len(found) % block] if len(found) >= block else None
-            found[label] = Experiment(name, label or name, settings, study.base, raw, against)
-    return list(found.values())
+            position = len(experiments)
+            reference = list(experiments)[position % grid_size] if position >= grid_size else None
+            experiments[label] = Experiment(name, label or name, settings, study.base, raw, reference)
+    return list(experiments.values())
 
 
-def params(name: str) -> dict[str, Any]:
-    """The params of `<study>`, where that is one experiment, or of `<study>/<experiment>`.
+def study_params(name: str) -> dict[str, Any]:
+    """The raw params of `<study>/<experiment>`, or of `<study>` if it has only one experiment.
 
     Raises:
-        ParamsError: as `experiments`, or there is no such experiment.
+        ParamsError: as `load_experiments`, or there is no such experiment.
     """
     study, _, label = name.partition("/")
-    found = {one.name: one for one in experiments(study)}
-    if not label and len(found) > 1:
-        raise ParamsError(f"{study} has {len(found)} experiments; take one, as in {study}/{next(iter(found))}")
-    if label and label not in found:
-        raise ParamsError(f"{FOLDER / study}.yaml: there is no experiment '{label}'; {suggest(label, found)}")
-    return (found[label] if label else next(iter(found.values()))).raw
+    experiments = {experiment.name: experiment for experiment in load_experiments(study)}
+    first = next(iter(experiments))
+    if not label and len(experiments) > 1:
+        raise ParamsError(f"{study} has {len(experiments)} experiments; take one, as in {study}/{first}")
+    if label and label not in experiments:
+        raise ParamsError(f"{FOLDER / study}.yaml: there is no experiment '{label}'; {suggest(label, experiments)}")
+    return experiments[label or first].raw
 
 
-def apply(study: Study, settings: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:
-    """`base`, changed in place as the study and the settings of one of its experiments say.
+def apply_changes(study: Study, settings: dict[str, Any], raw: dict[str, Any]) -> dict[str, Any]:
+    """Change raw params in place by the study and the settings of an experiment, and return them.
 
     Raises:
-        ParamsError: a key or a variant is not there.
+        ParamsError: there is no such key or variant.
     """
     for key, value in study.overrides.items():
-        overrides.override(base, key, value)
+        override(raw, key, value)
     if study.models:
-        overrides.remake(base, study.models)
+        replace_variants(raw, study.models)
     for key, value in settings.items():
-        overrides.override(base, key, value)
-    return base
+        override(raw, key, value)
+    return raw
 
 
-def _all(study: Study) -> list[tuple[str, dict[str, Any]]]:
-    """Name and settings of each experiment; the name is empty where there is but one."""
-    found = []
+def _settings(study: Study) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Name and settings of each experiment; the name is empty if there is only one."""
     for name, settings in (study.experiments or {"": {}}).items():
         for values in product(*study.grid.values()):
-            chosen = dict(zip(study.grid, values, strict=True))
+            grid_values = dict(zip(study.grid, values, strict=True))
             parts = [name] if name else []
-            for key, value in chosen.items():
-                if not name or len(chosen) > 1:
+            for key, value in grid_values.items():
+                if not name or len(grid_values) > 1:
                     parts.append(key.rpartition(".")[2])
-                parts.append(_label(value))
-            found.append(("-".join(parts), settings | chosen))
-    return found
+                parts.append(_value_label(value))
+            yield "-".join(parts), settings | grid_values
 
 
-def _label(value: Any) -> str:
-    """A value as part of a name."""
+def _value_label(value: Any) -> str:
+    """A value as a part of a name."""
     text = "-".join(map(str, value)) if isinstance(value, list) else str(value)
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip("-.")
 
 
 @contextmanager
-def _in(file: Path) -> Iterator[None]:
-    """An error inside names the study's file in place of params.yaml."""
+def _name_file(file: Path) -> Iterator[None]:
+    """Put the study's file at the start of an error message, instead of params.yaml."""
     try:
         yield
     except ParamsError as error:
-        said = str(error).removeprefix(f"{PARAMS_FILE}: ").removeprefix(f"{file}: ")
-        raise ParamsError(f"{file}: {said}") from error
+        message = str(error).removeprefix(f"{PARAMS_FILE}: ").removeprefix(f"{file}: ")
+        raise ParamsError(f"{file}: {message}") from error

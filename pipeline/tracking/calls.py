@@ -9,29 +9,16 @@ import json
 from collections.abc import Callable, Mapping
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pipeline.core import workspace
 from pipeline.core.params import flatten
 from pipeline.tracking import logged_values, mlflow_model, store, system_metrics
 from pipeline.tracking.run_tags import Identity, run_name
 
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-
 METRICS_PER_CALL = 1000  # MLflow's limit
 TRACKS_FILE = "test/tracks.json"  # artifact with the errors of each test recording
 EPOCH_SECONDS = "epoch/seconds"
-
-
-@cache
-def _client(uri: str) -> "MlflowClient":
-    return store.client()
-
-
-def client() -> "MlflowClient":
-    """The client of the current store."""
-    return _client(store.tracking_uri())
 
 
 def open_run(
@@ -42,21 +29,23 @@ def open_run(
     A second call with the same arguments finds the run of the first call.
     """
     _logged_steps.cache_clear()  # this process may just have sent what a killed stage recorded for the same run
-    experiment_id = store.ensure_experiment(client(), experiment)
+    experiment_id = store.ensure_experiment(store.client(), experiment)
     is_train = stage == "train"
     run = _created_run(experiment_id, identity, at) or _earlier_run(experiment_id, identity, finished=not is_train)
     logged_evaluation = run.data.tags.get("evaluation") if run else None
     if run and (evaluation is None or logged_evaluation in (None, evaluation)):
         run_id = str(run.info.run_id)
-        client().update_run(run_id, status="RUNNING", name=run_name(identity, tags) if is_train else None)
+        store.client().update_run(run_id, status="RUNNING", name=run_name(identity, tags) if is_train else None)
         for key, value in tags.items() if is_train else ():  # replace the tags of an attempt that was stopped
-            client().set_tag(run_id, key, value)
+            store.client().set_tag(run_id, key, value)
         if "error" in run.data.tags:  # from an earlier attempt
-            client().delete_tag(run_id, "error")
+            store.client().delete_tag(run_id, "error")
     else:
         link = {"model_run": run.info.run_id} if run else {}
         name = run_name(identity, tags)
-        run_id = str(client().create_run(experiment_id, start_time=at, tags=tags | link, run_name=name).info.run_id)
+        run_id = str(
+            store.client().create_run(experiment_id, start_time=at, tags=tags | link, run_name=name).info.run_id
+        )
     set_tag(run_id, "dvc.stage", stage)
     if evaluation:
         set_tag(run_id, "evaluation", evaluation)
@@ -68,12 +57,7 @@ def log_params(run_id: str, values: Mapping[str, Any]) -> None:
     from mlflow.entities import Param
 
     params = [Param(key, _format(value)) for key, value in flatten(values) if value not in (None, [])]
-    client().log_batch(run_id, params=params)
-
-
-def log_metrics(run_id: str, values: Mapping[str, float], step: int, at: int, once: str | None = None) -> None:
-    """Log metrics of one step; see `log_series`."""
-    log_series(run_id, {step: values}, at, once)
+    store.client().log_batch(run_id, params=params)
 
 
 def log_series(
@@ -96,26 +80,26 @@ def log_series(
             continue
         metrics = [Metric(key, float(value), at, int(step), **source) for key, value in values.items()]
         if len(batch) + len(metrics) > METRICS_PER_CALL:  # never split a step: `once` would skip its second part
-            client().log_batch(run_id, metrics=batch)
+            store.client().log_batch(run_id, metrics=batch)
             batch = []
         batch += metrics
-    client().log_batch(run_id, metrics=batch)
+    store.client().log_batch(run_id, metrics=batch)
 
 
 @cache
 def _logged_steps(run_id: str, key: str) -> set[int]:
-    return {metric.step for metric in client().get_metric_history(run_id, key)}
+    return {metric.step for metric in store.client().get_metric_history(run_id, key)}
 
 
 def set_tag(run_id: str, key: str, value: str) -> None:
     """Set a tag."""
-    client().set_tag(run_id, key, value)
+    store.client().set_tag(run_id, key, value)
 
 
 def log_folder(run_id: str, path: Path, name: str) -> None:
     """Log every file below `path` as an artifact below `name`."""
     with store.file_timeout():
-        client().log_artifacts(run_id, str(path), name)
+        store.client().log_artifacts(run_id, str(path), name)
 
 
 def log_datasets(run_id: str, descriptions: list[dict[str, Any]]) -> None:
@@ -134,18 +118,18 @@ def log_datasets(run_id: str, descriptions: list[dict[str, Any]]) -> None:
             profile=json.dumps(split["profile"]),
         )
         inputs.append(DatasetInput(dataset, [InputTag("mlflow.data.context", split["context"])]))
-    client().log_inputs(run_id, inputs)
+    store.client().log_inputs(run_id, inputs)
 
 
 def log_images(run_id: str, path: Path, key: str) -> None:
     """Log each <step>.png in `path` as the image `key` of that step; skip the steps that the run has."""
     from PIL import Image
 
-    names = {artifact.path.rpartition("/")[2] for artifact in client().list_artifacts(run_id, "images")}
+    names = {artifact.path.rpartition("/")[2] for artifact in store.client().list_artifacts(run_id, "images")}
     for file in sorted(path.glob("*.png"), key=lambda file: int(file.stem)):
         if not any(name.startswith(f"{key}+step+{int(file.stem)}+") for name in names):
             image = Image.open(file).convert("RGB")  # MLflow's thumbnail of a palette image has ragged edges
-            client().log_image(run_id, image, key=key, step=int(file.stem))
+            store.client().log_image(run_id, image, key=key, step=int(file.stem))
 
 
 def log_training(run_id: str, config: Path, history: Path) -> None:
@@ -153,7 +137,7 @@ def log_training(run_id: str, config: Path, history: Path) -> None:
 
     The losses of single steps are in no file, so they stay missing.
     """
-    run = client().get_run(run_id)
+    run = store.client().get_run(run_id)
     if "network.type" not in run.data.params:
         log_params(run_id, logged_values.variant_params(workspace.read_json(config)))
     if EPOCH_SECONDS not in run.data.metrics:
@@ -166,30 +150,19 @@ def log_training(run_id: str, config: Path, history: Path) -> None:
 
 def log_evaluation(run_id: str, results: dict[str, Any], is_new: bool, at: int) -> None:
     """Log params, metrics and tags of an evaluation. An old one is logged only if the run has none of its metrics."""
-    if is_new or results["metrics"].keys().isdisjoint(client().get_run(run_id).data.metrics):
+    if is_new or results["metrics"].keys().isdisjoint(store.client().get_run(run_id).data.metrics):
         log_params(run_id, results["params"])
         if "tracks" in results:
-            client().log_dict(run_id, results["tracks"], TRACKS_FILE)
-        model_id = mlflow_model.model_id_of(client(), run_id)
+            store.client().log_dict(run_id, results["tracks"], TRACKS_FILE)
+        model_id = mlflow_model.model_id_of(run_id)
         log_series(run_id, {0: results["metrics"]}, at, model_id=model_id, **results["dataset"])
         for key, value in results["tags"].items():
             set_tag(run_id, key, value)
 
 
-def log_model(run_id: str, variant: str, path: Path) -> None:
-    """See `mlflow_model.log_model`."""
-    with store.file_timeout():
-        mlflow_model.log_model(client(), run_id, variant, path)
-
-
-def register_model(run_id: str, variant: str, tags: dict[str, str]) -> None:
-    """See `mlflow_model.register_model`."""
-    mlflow_model.register_model(client(), run_id, variant, tags)
-
-
 def start_system_metrics(run_id: str, stage_pid: int) -> None:
     """Log system metrics until the run ends; see `system_metrics.start`."""
-    history = client().get_metric_history(run_id, system_metrics.STAGE_MEMORY)
+    history = store.client().get_metric_history(run_id, system_metrics.STAGE_MEMORY)
     first_step = max((metric.step for metric in history), default=-1) + 1
     system_metrics.start(run_id, stage_pid, first_step, partial(log_series, run_id))
 
@@ -197,19 +170,19 @@ def start_system_metrics(run_id: str, stage_pid: int) -> None:
 def log_failure(run_id: str, message: str, trace: str) -> None:
     """Log why a stage failed: the tag `error` and the artifact error.txt."""
     set_tag(run_id, "error", message[:500])
-    client().log_text(run_id, trace, "error.txt")
+    store.client().log_text(run_id, trace, "error.txt")
 
 
 def end_run(run_id: str, status: str, at: int) -> None:
     """Set the final status (FINISHED, FAILED or KILLED) and the end time in ms."""
     system_metrics.stop(run_id)
-    client().set_terminated(run_id, status, at)
+    store.client().set_terminated(run_id, status, at)
 
 
 # Names in calls.jsonl -> functions that take a run id and the recorded arguments.
 CALLS: dict[str, Callable[..., None]] = {
     "params": log_params,
-    "metrics": log_metrics,
+    "metrics": lambda run_id, values, step, *rest: log_series(run_id, {step: values}, *rest),
     "series": log_series,
     "tag": set_tag,
     "folder": log_folder,
@@ -217,8 +190,8 @@ CALLS: dict[str, Callable[..., None]] = {
     "images": log_images,
     "trained": log_training,
     "evaluated": log_evaluation,
-    "pyfunc": log_model,
-    "register": register_model,
+    "pyfunc": mlflow_model.log_model,
+    "register": mlflow_model.register_model,
     "watched": start_system_metrics,
     "failure": log_failure,
     "end": end_run,
@@ -228,7 +201,7 @@ CALLS: dict[str, Callable[..., None]] = {
 def _created_run(experiment_id: str, identity: Identity, at: int) -> Any:
     """The run that an earlier `open_run` with the same arguments created, or None."""
     query = f"tags.fingerprint = '{identity['fingerprint']}' and attributes.start_time = {at}"
-    return next(iter(client().search_runs([experiment_id], query)), None)
+    return next(iter(store.client().search_runs([experiment_id], query)), None)
 
 
 def _earlier_run(experiment_id: str, identity: Identity, finished: bool) -> Any:
@@ -237,7 +210,7 @@ def _earlier_run(experiment_id: str, identity: Identity, finished: bool) -> Any:
 
     if identity["run_id"]:
         try:
-            run = client().get_run(identity["run_id"])
+            run = store.client().get_run(identity["run_id"])
             if run.info.lifecycle_stage == "active":
                 return run
         except MlflowException as error:  # the run is in another machine's store, or deleted
@@ -246,7 +219,7 @@ def _earlier_run(experiment_id: str, identity: Identity, finished: bool) -> Any:
     if not finished:
         return None
     query = f"tags.fingerprint = '{identity['fingerprint']}' and attributes.status = 'FINISHED'"
-    runs = client().search_runs([experiment_id], query, order_by=["attributes.start_time DESC"])
+    runs = store.client().search_runs([experiment_id], query, order_by=["attributes.start_time DESC"])
     return next((run for run in runs if "model_run" not in run.data.tags), None)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.core import workspace
-from pipeline.tracking import calls
+from pipeline.tracking import calls, store
 
 CALLS_FILE, FILES, PROGRESS_FILE, INFO_FILE = "calls.jsonl", "files", "sent.json", "about.json"
 PERMANENT_ERRORS = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST")  # MLflow would refuse the call each time
@@ -151,7 +151,7 @@ class Journal:
 def store_works() -> bool:
     """Whether the current store answers."""
     try:
-        calls.client().search_experiments(max_results=1)
+        store.client().search_experiments(max_results=1)
     except Exception:  # a database or a server fails in many ways
         return False
     return True

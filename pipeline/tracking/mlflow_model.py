@@ -8,15 +8,12 @@ from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pipeline.core import arrays, workspace
 from pipeline.core.imports import ROOT, source_files
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
+from pipeline.tracking import store
 
 LOADER = "pipeline.tracking.pyfunc"
 ERROR_TAG = "test/mel_mse"
@@ -25,17 +22,18 @@ COPIED_TAGS = ("variant", "seed", "fingerprint", "data", "dvc.exp_name", "git.co
 PACKAGES = ("numpy", "pydantic", "pyyaml", "filelock", "safetensors", "torch", "vector-quantize-pytorch")
 
 
-def log_model(client: "MlflowClient", run_id: str, variant: str, folder: Path) -> None:
+def log_model(run_id: str, variant: str, folder: Path) -> None:
     """Log the model in `folder`, <variant>/seed-<n>, as an output of the run, unless the run has a model.
 
     A run that only evaluates the model of another run gets that model as an input.
     """
     from mlflow.entities import LoggedModelInput, LoggedModelOutput
 
-    if model_id_of(client, run_id):
+    if model_id_of(run_id):
         return
+    client = store.client()
     run = client.get_run(run_id)
-    earlier = model_id_of(client, run.data.tags["model_run"]) if "model_run" in run.data.tags else None
+    earlier = model_id_of(run.data.tags["model_run"]) if "model_run" in run.data.tags else None
     if earlier:
         client.log_inputs(run_id, models=[LoggedModelInput(earlier)])
         return
@@ -44,7 +42,7 @@ def log_model(client: "MlflowClient", run_id: str, variant: str, folder: Path) -
         run.info.experiment_id, name=variant, source_run_id=run_id, tags=tags, params=run.data.params, model_type="VAE"
     )
     try:
-        with TemporaryDirectory() as temporary:
+        with TemporaryDirectory() as temporary, store.file_timeout():
             out = Path(temporary) / "model"
             save_model(folder, out, model.model_id, run_id, model.artifact_location)
             client.log_model_artifacts(model.model_id, str(out))
@@ -85,7 +83,7 @@ def save_model(folder: Path, out: Path, model_id: str, run_id: str, location: st
         )
 
 
-def register_model(client: "MlflowClient", run_id: str, variant: str, tags: dict[str, str]) -> None:
+def register_model(run_id: str, variant: str, tags: dict[str, str]) -> None:
     """Make the run's model a version of the registered model `variant`, and set the aliases `newest` and `best`.
 
     `best` is the version with the lowest test/mel_mse among those with equal tags evaluation and test_data. A model
@@ -94,8 +92,9 @@ def register_model(client: "MlflowClient", run_id: str, variant: str, tags: dict
     import mlflow
     from mlflow.exceptions import MlflowException
 
+    client = store.client()
     mlflow.set_tracking_uri(client.tracking_uri)  # for models:/ below
-    model_id = model_id_of(client, run_id)
+    model_id = model_id_of(run_id)
     assert model_id, "the run has a model"
     with suppress(MlflowException):  # it exists
         client.create_registered_model(variant, description=f"Variant `{variant}`: a version for each training.")
@@ -118,9 +117,9 @@ def register_model(client: "MlflowClient", run_id: str, variant: str, tags: dict
     client.set_registered_model_alias(variant, "best", min(errors, key=errors.__getitem__))
 
 
-def model_id_of(client: "MlflowClient", run_id: str) -> str | None:
+def model_id_of(run_id: str) -> str | None:
     """The id of the model that the run logged or evaluated, or None."""
-    run = client.get_run(run_id)
+    run = store.client().get_run(run_id)
     outputs = [model.model_id for model in run.outputs.model_outputs] if run.outputs else []
     inputs = [model.model_id for model in run.inputs.model_inputs] if run.inputs else []
     return next(map(str, outputs + inputs), None)

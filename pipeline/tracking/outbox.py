@@ -21,7 +21,7 @@ from filelock import FileLock
 
 from pipeline.core import workspace
 from pipeline.core.errors import MelismaError
-from pipeline.tracking import calls, store
+from pipeline.tracking import store
 from pipeline.tracking.journal import Journal, error_reason, store_works
 
 LOCK_FILE = ".held"  # in a stage's folder; a file, since NFS cannot lock folders
@@ -115,8 +115,8 @@ def abandoned_runs() -> list[str]:
     journal_runs = {folder: Journal(folder).run_id for folder in _outbox().glob("[!.]*/*")}
     pending = {journal_runs.get(run.folder) for run in pending_runs()}
     query = "attributes.status = 'RUNNING' and tags.fingerprint LIKE '%'"
-    experiment_ids = [experiment.experiment_id for experiment in calls.client().search_experiments()]
-    running = [str(run.info.run_id) for run in calls.client().search_runs(experiment_ids, query)]
+    experiment_ids = [experiment.experiment_id for experiment in store.client().search_experiments()]
+    running = [str(run.info.run_id) for run in store.client().search_runs(experiment_ids, query)]
     is_own_store = store.tracking_uri().startswith("sqlite:")
     return [run for run in running if run in pending or (is_own_store and run not in journal_runs.values())]
 

@@ -59,10 +59,6 @@ class Run:
         """Log the metrics of many steps; skip the steps for which an earlier process logged the metric `once`."""
         self._call("series", rows, _now(), once)
 
-    def set_tag(self, key: str, value: str) -> None:
-        """Set a tag."""
-        self._call("tag", key, value)
-
     def log_folder(self, path: Path, name: str) -> None:
         """Log every file below `path` as an artifact below `name`. The files must not change until the run ends."""
         self._call("folder", path.absolute(), name)

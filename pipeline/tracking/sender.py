@@ -138,7 +138,7 @@ def _set_environment(environment: dict[str, str]) -> None:
     for key in [key for key in os.environ if key.startswith(ENVIRONMENT_PREFIXES) and key not in environment]:
         del os.environ[key]
     os.environ.update(environment)
-    store.set_defaults()  # a cached client does not set them again
+    store.set_defaults()
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager, nullcontext
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -90,6 +91,7 @@ def file_timeout() -> Iterator[None]:
 
     A server answers an upload only after it has stored the file, maybe on yet another server.
     """
+    set_defaults()
     is_default = os.environ.get(TIMEOUT) == DEFAULTS[TIMEOUT]
     if is_default:
         os.environ[TIMEOUT] = FILE_TIMEOUT_SECONDS
@@ -106,8 +108,13 @@ def prepare() -> None:
 
 
 def client() -> "MlflowClient":
-    """A client of the store. Creates the database under a lock, since MLflow fails if two processes create it."""
+    """The client of the current store. The first call creates the store if it is missing."""
     set_defaults()
+    return _create_client(tracking_uri())
+
+
+@cache
+def _create_client(uri: str) -> "MlflowClient":
     from mlflow import MlflowClient
 
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.ERROR)
@@ -116,10 +123,10 @@ def client() -> "MlflowClient":
         from mlflow.store.db import utils
 
         utils.MAX_RETRY_COUNT = DATABASE_RETRIES
-    # A new database keeps the current folder for the artifacts of MLflow's default experiment.
+    # MLflow fails if two processes create a database. In it, the default experiment keeps the current folder.
     lock = nullcontext() if is_server() else FileLock(workspace.state() / "mlflow.lock")
     with lock, chdir(workspace.project()):
-        client = MlflowClient(tracking_uri())
+        client = MlflowClient(uri)
         client.search_experiments(max_results=1)
     return client
 

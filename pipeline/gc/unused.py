@@ -1,0 +1,123 @@
+"""Find and remove everything that is unused in the project of the current folder."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil  # type: ignore[import-untyped]
+
+from pipeline.core import workspace
+from pipeline.core.errors import MelismaError
+from pipeline.core.progress import format_bytes
+from pipeline.gc import files, mlflow_runs
+from pipeline.gc.files import UnusedItem
+from pipeline.gc.references import collect_references
+from pipeline.schema import schema
+from pipeline.tracking import outbox, store
+
+DVC_COMMAND = "dvc gc --workspace --all-commits --all-experiments"  # keeps the same results in DVC's cache
+
+
+@dataclass
+class Unused:
+    """The items that can be removed, and notes about what stays."""
+
+    items: list[UnusedItem]
+    notes: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def block_dvc() -> Iterator[None]:
+    """Keep DVC from starting a stage in the block.
+
+    Raises:
+        MelismaError: a stage or an experiment runs; nothing refers to its results until it ends.
+    """
+    if processes := _running_processes():
+        ids = ", ".join(map(str, processes))
+        raise MelismaError(f"DVC runs a stage or an experiment (process {ids}); try again when it has ended")
+    with _dvc_repo() as repo, repo.lock:
+        yield
+
+
+def find_unused() -> Unused:
+    """All unused items, files first.
+
+    Raises:
+        MelismaError: params.yaml is wrong, or Git or MLflow fail, so nothing is known to be unused.
+    """
+    params = schema.load()
+    with _dvc_repo() as repo:
+        references = collect_references(Path(repo.cache.local.path))
+    unused = Unused(list(files.find_unused(params, references)))
+    if references.incomplete_variants:
+        names = ", ".join(sorted(references.incomplete_variants))
+        unused.notes.append(
+            f"all trainings of {names} stay: DVC's cache lacks results that Git refers to, so their trainings are "
+            "unknown (if a remote has them: `dvc fetch --all-commits`)"
+        )
+    if references.has_queued:
+        unused.notes.append("all trainings stay: queued or failed experiments may continue them")
+    pending, other_stores = outbox.count_pending()
+    unused.notes += other_stores
+    if pending:
+        total = format_bytes(files.size(workspace.state() / "outbox"))
+        unused.notes.append(
+            f".melisma/outbox ({total}) and all runs stay: MLflow lacks records of {pending} run{'s' * (pending > 1)} "
+            "(`melisma runs --send`)"
+        )
+    elif mlflow_runs.has_own_database():
+        identities = files.resumable_trainings(params, references).values()
+        resumable = {identity["run_id"] for identity in identities if identity.get("run_id")}
+        unused.items += mlflow_runs.find_unused(references, resumable, outbox.read_stable(outbox.abandoned_runs))
+    elif not store.tracking_uri().startswith("sqlite:"):
+        unused.notes.append("the runs of a server stay: some may belong to other people")
+    return unused
+
+
+def remove(items: list[UnusedItem]) -> None:
+    """Remove the items of `find_unused`."""
+    for item in items:
+        if item.path is not None:
+            files.remove(item.path)
+    if names := [item.name for item in items if item.path is None]:
+        mlflow_runs.remove(names)
+
+
+def _running_processes() -> list[int]:
+    """Ids of the processes of DVC and of stages in the current folder or below it, where DVC's workspaces are.
+
+    DVC's own notes of running stages have gaps: between two stages, and for `dvc exp run --temp`.
+    """
+    root = Path.cwd().resolve()
+    own = {process.pid for process in (psutil.Process(), *psutil.Process().parents())}
+    running = []
+    for process in psutil.process_iter():
+        try:
+            words, folder = process.cmdline(), Path(process.cwd())
+        except (psutil.Error, OSError):  # it has just ended, or belongs to another user
+            continue
+        is_stage = any(Path(word).name == "dvc" or word.startswith("stages.") for word in words)
+        if is_stage and folder.is_relative_to(root) and process.pid not in own:
+            running.append(process.pid)
+    return sorted(running)
+
+
+@contextmanager
+def _dvc_repo() -> Iterator[Any]:
+    """DVC's view of the project.
+
+    Raises:
+        MelismaError: the project has no DVC, or another DVC command is running.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+    from scmrepo.exceptions import SCMError
+
+    try:
+        with Repo() as repo:
+            yield repo
+    except (DvcException, SCMError) as error:
+        raise MelismaError(f"DVC: {error}") from error
