@@ -59,17 +59,9 @@ def compute_shards(
     folder: Path,
     open_executor: OpenExecutor,
 ) -> None:
-    """Write the shards that `folder` lacks. Their bytes do not depend on the executor.
+    """Write the shards that `folder` lacks, which every worker must see. The executor does not change their bytes.
 
     If a worker is killed, its shard is computed again. Finished shards stay after any error.
-
-    Args:
-        shards: all of them.
-        config: the representation.
-        seconds: length of a window.
-        recordings: folder of the audio files.
-        folder: of finished shards, on storage that every worker sees.
-        open_executor: opens a pool of workers.
 
     Raises:
         DataError: a recording differs from the one that stage windows saw.
@@ -118,11 +110,10 @@ def _missing(shards: list[Shard], folder: Path) -> list[Shard]:
 def collect_shards(
     shards: list[Shard], config: RepresentationConfig, seconds: float, folder: Path, out: Path
 ) -> dict[str, Any]:
-    """Put the finished shards of `folder` into `out`, and write stats.json there.
+    """Put the finished shards of `folder` into `out`, and write stats.json there; its content.
 
-    Returns:
-        stats.json: the representation, seconds and shape of a window, windows per split, sha256 of each shard, mean
-        and std of the train split.
+    stats.json: representation, seconds and shape of a window, windows per split, sha256 of each shard, mean and std of
+    the train split.
     """
     windows = dict.fromkeys(SPLITS, 0)
     for shard in shards:

@@ -19,12 +19,7 @@ SCHEDULER_TIMEOUT = 20  # seconds
 
 @contextmanager
 def open_executor(config: CacheConfig, runtime: RuntimeConfig, shared: Path) -> Iterator[Executor]:
-    """An executor that runs functions of this package.
-
-    Args:
-        config: the engine.
-        runtime: number of local processes.
-        shared: folder that every worker must see.
+    """An executor that runs functions of this package; each of its workers must see the folder `shared`.
 
     Raises:
         ParamsError: the engine is dask, and no scheduler is configured.

@@ -51,12 +51,9 @@ class Shard:
 
 
 def plan_shards(windows: pd.DataFrame, tracks: pd.DataFrame, config: RepresentationConfig) -> list[Shard]:
-    """All shards of a representation: split by split, rows in order of window_id.
+    """All shards of a representation, from windows.parquet and tracks.parquet.
 
-    Args:
-        windows: windows.parquet.
-        tracks: tracks.parquet, for paths and lengths.
-        config: kind and rate, which give the size of a row, and the span of train rows.
+    Shards come split by split, rows in order of window_id.
     """
     files = tracks.set_index("track_id")[["path", "frames"]].to_dict("index")
     hop = float(windows.groupby("track_id")["start_seconds"].diff().abs().min())  # NaN: no recording has two windows
@@ -82,14 +79,10 @@ def plan_shards(windows: pd.DataFrame, tracks: pd.DataFrame, config: Representat
 
 
 def join_windows(windows: pd.DataFrame, max_seconds: float | None, hop: float) -> list[Row]:
-    """Rows of one recording: single windows, or spans of consecutive windows.
+    """Rows of one recording: single windows, or spans of consecutive windows if `max_seconds` is given.
 
-    A rejected window or a gap ends a span: every crop of a span lies where windows are usable.
-
-    Args:
-        windows: of the recording, in order.
-        max_seconds: longest span; None for single windows.
-        hop: seconds from one window's start to the next one's if none was rejected.
+    A rejected window or a gap ends a span, so every crop of a span lies where windows are usable. Consecutive windows
+    start `hop` seconds apart.
     """
     rows: list[Row] = []
     previous_start = 0.0

@@ -38,17 +38,9 @@ def write_shard(
     Columns: window_id, track_id, label and the array; for mel also peak_db; for spans also `length` (filled frames or
     samples of the array) and `windows` (their number in the span).
 
-    Args:
-        shard: its plan.
-        config: the representation.
-        seconds: length of a window.
-        recordings: folder of the audio files.
-        folder: of finished shards.
-        code: `code_version()` of the process that plans.
-
     Raises:
         DataError: a file differs from the one that stages download and windows saw.
-        MelismaError: this process has other code.
+        MelismaError: `code` is not the `code_version()` of this process.
     """
     if code != code_version():
         raise MelismaError(f"a worker on {platform.node()} has other code of Melisma, or libraries: start it again")
@@ -107,11 +99,10 @@ class RowEncoder:
         self.statistics = Statistics(config.bands if config.kind == "mel" else 1)
 
     def encode(self, track: TrackRows, row: Row, audio: np.ndarray) -> dict[str, Any]:
-        """A row of the table.
+        """A row of the table, with "waveform", (samples,) int16, or "mel" and "peak_db".
 
-        Returns:
-            "mel": (bands, frames) float16, dB below the window's peak, in [-80, 0], and "peak_db". A span is below the
-            span's peak and has no floor, since each crop has its own peak. Or "waveform": (samples,) int16.
+        A mel is (bands, frames) float16, dB below the window's peak, in [-80, 0]. A span is relative to the span's peak
+        and has no floor at -80, since each crop has its own peak.
         """
         columns: dict[str, Any] = {"window_id": row.window_id, "track_id": track.track_id, "label": track.label}
         silence = 0.0
@@ -158,7 +149,7 @@ class Statistics:
         self.square += values.square().sum(1).numpy()
 
     def to_json(self) -> str:
-        """The sums, without rounding."""
+        """The unrounded sums."""
         return json.dumps({"count": self.count, "total": self.total.tolist(), "square": self.square.tolist()})
 
 

@@ -32,11 +32,8 @@ class WindowLoader(ABC):
                 for rows, starts in zip(row.split(batch_size), start.split(batch_size), strict=True):
                     yield ...  # (B, *shape) as stored, on self.device
 
-    Args:
-        split: of the cache.
-        device: of the batches.
-        labels: a batch's label indices point into it; an unknown label gets the index len(labels).
-        sampler: order of an epoch, a key of `sampler.SAMPLERS`.
+    A batch's label indices point into `labels`; an unknown label has the index len(labels). `sampler`, a key of
+    SAMPLERS, orders an epoch.
     """
 
     def __init__(self, split: Split, device: torch.device, labels: Sequence[str], sampler: str) -> None:
@@ -76,11 +73,11 @@ class WindowLoader(ABC):
         """The windows of a training epoch, random in order and place, as (seed, epoch) determine.
 
         Args:
-            batch_size: of all ranks together, a multiple of `world`. All batches are full (see `sample_epoch`).
+            batch_size: of all `world` ranks together. All batches are full (see `sample_epoch`).
             seed: of the training.
             epoch: its number.
             first: number of the first batch to return.
-            rank: takes every world-th window of each batch, from this one on.
+            rank: takes every world-th window of each batch.
             world: number of ranks.
         """
         sample = sample_epoch(self.sampler, self.group[self.row], self.last_start, batch_size, seed, epoch)
@@ -102,7 +99,9 @@ class WindowLoader(ABC):
     def _scaled(self, stored: Tensor) -> Tensor:
         x = stored.float()
         if self.has_spans and self.kind == "mel":
-            below_peak_(x, min_peak_db=-FLOOR_DB)  # 80 dB below the crop's own peak; `min_peak_db` keeps a silent crop silent
+            below_peak_(
+                x, min_peak_db=-FLOOR_DB
+            )  # 80 dB below the crop's own peak; `min_peak_db` keeps a silent crop silent
         scaled: Tensor = to_unit_(x, self.kind)
         return scaled.unsqueeze(1)
 

@@ -51,7 +51,7 @@ def window_loader(
     Args:
         split: of the cache.
         device: of the batches.
-        labels: a batch's label indices point into it.
+        labels: see `WindowLoader`.
         max_resident_bytes: a split above this size, as stored, is streamed from disk.
         sampler: shuffled (all windows), streamed (a few row groups mixed), or auto: shuffled if the split is resident.
         workers: threads that stream, 4 by default.

@@ -36,11 +36,7 @@ def streamed(group: Tensor, random: torch.Generator) -> Tensor:
     Row groups follow each other in random order, each with its windows permuted. This sequence is cut into 8 lanes of
     equal length (up to one window), which are interleaved: position p comes from lane p % 8, so that consecutive
     windows come from 8 groups. With W = 2, 4 or 8 ranks, a rank that takes every W-th position reads only the groups
-    of its own lanes.
-
-    Args:
-        group: (N,) row group of each window.
-        random: source of the draws.
+    of its own lanes. `group` is the row group of each window, (N,).
     """
     group_position = torch.randperm(int(group.max()) + 1, generator=random)
     mixed = torch.randperm(len(group), generator=random)

@@ -60,11 +60,7 @@ class Split:
         return [group.rows for group in self.stored.groups]
 
     def read(self, group: int) -> np.ndarray:
-        """The rows of a row group, read from disk on every call.
-
-        Raises:
-            DataError: its shard is missing, damaged or has changed.
-        """
+        """The rows of a row group, read from disk on every call; DataError if its shard is missing or damaged."""
         return self.stored if isinstance(self.stored, np.ndarray) else self.stored.read(group)
 
 

@@ -27,11 +27,8 @@ def aggregate(windows: pd.DataFrame, resamples: int) -> dict[str, float | None]:
 
     Windows are averaged per track, then tracks: a long recording weighs as much as a short one. Each metric X also has
     X_low and X_high, a 95 % interval over recordings (see `bootstrap.bootstrap_mean`), and X_seed_std, the standard
-    deviation of its mean over seeds (None for a single seed).
-
-    Args:
-        windows: seed, track_id, group and any of `METRICS` and `PREDICTORS`.
-        resamples: of the bootstrap.
+    deviation of its mean over seeds (None for a single seed). `windows` has the columns seed, track_id, group and any
+    of METRICS and PREDICTORS.
     """
     names = [name for name in (*METRICS, *PREDICTORS) if name in windows]
     by_seed = [

@@ -57,10 +57,7 @@ class Bands:
     def table(self, errors: np.ndarray, mean_error: np.ndarray, track_ids: np.ndarray) -> pd.DataFrame:
         """bands.parquet of one seed: band, hertz, mse and mse_mean, averaged over each track, then over tracks.
 
-        Args:
-            errors: (windows, bands), of `score`.
-            mean_error: (windows, bands), of the mean predictor.
-            track_ids: (windows,).
+        `errors` (of `score`) and `mean_error` (of the mean predictor) are (windows, bands).
         """
         mse, mse_mean = (track_means(e, track_ids, track_ids)[0].mean(0) for e in (errors, mean_error))
         return pd.DataFrame({"band": np.arange(len(self.hertz)), "hertz": self.hertz, "mse": mse, "mse_mean": mse_mean})

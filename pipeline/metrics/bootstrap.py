@@ -18,12 +18,7 @@ class Estimates:
 
 
 def track_means(values: np.ndarray, track_ids: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Means over each track's windows without NaN, and the tracks' groups.
-
-    Args:
-        values: (windows, M).
-        track_ids: (windows,).
-        groups: (windows,) of their tracks.
+    """Means of values (windows, M) over each track's windows without NaN, and the tracks' groups.
 
     Returns:
         (tracks, M), NaN if all of a track's windows are NaN, and (tracks,), both in order of track_id.
@@ -40,13 +35,7 @@ def bootstrap_mean(tracks: np.ndarray, groups: np.ndarray, resamples: int) -> Es
     Hesterberg's expanded percentiles (2015, arXiv 1411.5279): with few groups, plain percentiles give too short an
     interval, by sqrt((n - 1) / n) and by a normal instead of a t distribution.
 
-    Args:
-        tracks: (tracks, M), NaN if a track has no value.
-        groups: (tracks,).
-        resamples: number of draws.
-
-    Returns:
-        The interval is NaN if fewer than two groups have a value.
+    `tracks` is (tracks, M), NaN if a track has no value. The interval is NaN if fewer than two groups have a value.
     """
     names, index = np.unique(groups, return_inverse=True)
     total, count = _sums(tracks, index, len(names))

@@ -18,12 +18,6 @@ from pipeline.core.process import cores
 class CommonMel:
     """Converts windows of a representation to audio at the common rate, and that audio to the common log-mel.
 
-    Args:
-        mel: the common log-mel.
-        representation: of the windows.
-        seconds: length of a window.
-        iterations: of Griffin-Lim.
-
     Attributes:
         is_common: the representation is the common log-mel itself.
         length: samples of a window at the common rate.

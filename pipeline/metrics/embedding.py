@@ -56,11 +56,6 @@ def score(embed: Embed | None, audio: np.ndarray, original: np.ndarray) -> dict[
     """frechet_audio: Frechet distance between embeddings of reconstructions and of originals (arXiv 1812.08466).
 
     Its unit is the embedding's: compare it only for the same network and the same number of windows. Few windows make
-    it larger (`evaluate.heard` is their number).
-
-    Args:
-        embed: of `load`; None gives None.
-        audio: (H, samples) at the common rate.
-        original: the same windows as recorded.
+    it larger (`evaluate.heard` is their number). Audio is (H, samples) at the common rate; `embed` None gives None.
     """
     return {"frechet_audio": None if embed is None else frechet_distance(embed(audio), embed(original))}

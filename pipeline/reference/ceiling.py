@@ -23,15 +23,8 @@ def write_ceiling(
 ) -> None:
     """Write metrics.json, windows.parquet, bands.parquet and examples.parquet into the new folder `out`.
 
-    Args:
-        folder: of the reference.
-        out: a new folder.
-        cache: of the representation.
-        representation: its config.
-        settings: of the evaluation.
-
     Raises:
-        DataError: the reference is of other windows than the cache.
+        DataError: the reference in `folder` is of other windows than the representation in `cache`.
     """
     test = read_split(cache, "test")
     reference = read_reference(folder, test)

@@ -30,14 +30,7 @@ class CommonScores:
 
 
 class CommonScorer:
-    """Scores reconstructions of the test windows, given in order and batch by batch.
-
-    Args:
-        reference: the original windows.
-        representation: of the reconstructions.
-        seconds: length of a window.
-        iterations: of Griffin-Lim.
-    """
+    """Scores reconstructions of the test windows, given in order and batch by batch, against `reference`."""
 
     def __init__(
         self, reference: Reference, representation: RepresentationConfig, seconds: float, iterations: int

@@ -44,7 +44,7 @@ def write_reference(
         windows: windows.parquet.
         tracks: tracks.parquet.
         recordings: folder of the audio files.
-        cache: folder of the representation that is the common log-mel.
+        cache: of the representation that is the common log-mel.
         mel: its config.
         settings: of the evaluation.
 
@@ -98,14 +98,7 @@ def select_rows(groups: np.ndarray, number: int, selected: Sequence[int] = ()) -
     """Indices of `number` windows (or of all, if there are fewer), from as many groups as possible.
 
     Each is from the middle of its group's rows. If every group has one, the rest are evenly spaced over all rows.
-
-    Args:
-        groups: (windows,) label or recording of each window.
-        number: of windows.
-        selected: indices that are included.
-
-    Returns:
-        (number,) ascending.
+    `groups` is the label or the recording of each window; `selected` indices are included. The result is ascending.
     """
     rows = list(selected)
     new_groups = np.setdiff1d(groups, groups[rows])

@@ -58,7 +58,7 @@ def inspect_recording(recording: tuple[str, int | None], root: Path, config: Win
     Args:
         recording: path below `root`, and the samples per channel that stage download saw (None: unknown).
         root: folder of the recordings.
-        config: length, hop and limits of the windows.
+        config: of the windows.
     """
     path, expected_samples = recording
     try:

@@ -26,7 +26,7 @@ def join_duplicates(
         keep: whether copies stay.
 
     Returns:
-        Per track `group` and `copy_of` (path of the original, or None); the dropped copies.
+        Per track `group` and `copy_of` (path of the original); the dropped copies.
     """
     by_digest: dict[str, list[int]] = {}
     for row, inspection in enumerate(inspections):
@@ -59,16 +59,12 @@ def join_duplicates(
 
 
 def assign_splits(windows: pd.DataFrame, config: WindowsConfig) -> dict[str, str]:
-    """The split of each group.
+    """The split of each group; `windows` has label, group and split (None: the source does not say) of each window.
 
     Within a label, groups come in a random order that follows from the seed. Each goes to the split that brings the
     shares of windows closest to `config.splits`; each split gets at least one group of the label. A label with too few
     groups for that is in train alone. A group that the source has placed (column split) stays there. If the source has
     filled valid or test (as MusicNet does with test), no other group joins that split.
-
-    Args:
-        windows: a row per usable window with columns label, group and split (None: the source does not say).
-        config: shares and seed.
 
     Raises:
         DataError: the source places a group in two splits, or a split would have no window.
@@ -103,14 +99,7 @@ def assign_splits(windows: pd.DataFrame, config: WindowsConfig) -> dict[str, str
 def _share_out(
     sizes: dict[str, int], counts: dict[str, int], splits: list[str], config: WindowsConfig
 ) -> dict[str, str]:
-    """The split of each group of one label.
-
-    Args:
-        sizes: windows of each group, in the order in which groups are assigned.
-        counts: windows that each split already has.
-        splits: that may get groups.
-        config: shares.
-    """
+    """The split of each group of one label: `sizes` are their windows, `counts` the windows already in each split."""
     shares = {split: getattr(config.splits, split) for split in splits}
     targets = {split: share / sum(shares.values()) for split, share in shares.items()}
     counts = dict(counts)
@@ -121,9 +110,7 @@ def _share_out(
         candidates = empty if len(sizes) - len(result) == len(empty) else splits
 
         def distance(candidate: str, size: int = size) -> float:
-            return sum(
-                ((counts[split] + size * (split == candidate)) / total - targets[split]) ** 2 for split in splits
-            )
+            return sum(((counts[s] + size * (s == candidate)) / total - targets[s]) ** 2 for s in splits)
 
         result[group] = min(candidates, key=distance)
         counts[result[group]] += size

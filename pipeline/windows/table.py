@@ -48,24 +48,17 @@ def build_tables(
     rejected = rejection_table([rejection for inspection in inspections for rejection in inspection.rejections])
     dropped = {copy.path for copy in copies}
     rows = [
-        {
-            "track_id": track.track_id,
-            "label": track.label,
-            "group": joined.group,
-            "split": track.split,
-            "start_seconds": window.start_seconds,
-            "seconds": config.seconds,
-            "repair": window.repair,
-            "copy_of": joined.copy_of,
-        }
+        (track.track_id, track.label, joined.group, track.split, window.start_seconds, window.repair, joined.copy_of)
         for track, joined, inspection in zip(tracks.itertuples(), groups.itertuples(), inspections, strict=True)
         for window in inspection.windows
         if track.path not in dropped
     ]
-    windows = pd.DataFrame(rows)
+    columns = ["track_id", "label", "group", "split", "start_seconds", "repair", "copy_of"]
+    windows = pd.DataFrame(rows, columns=columns)
     _check_rejections(inspections, rejected, len(windows), config.max_rejected)
     windows["split"] = windows["group"].map(assign_splits(windows, config))
     windows.insert(0, "window_id", range(len(windows)))
+    windows.insert(6, "seconds", config.seconds)
     return windows, pd.concat([rejected, rejection_table(copies)], ignore_index=True)
 
 
