@@ -123,8 +123,8 @@ def _run(
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     os.environ.update(environment)
-    pipe.send(None)
     try:
+        pipe.send(None)  # from now on a signal may come
         main(*arguments)
     except KeyboardInterrupt:
         sys.exit(130)
