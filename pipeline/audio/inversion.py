@@ -11,7 +11,6 @@ are rows and are added all at once, and magnitudes avoid `abs`, which is slow fo
 """
 
 import warnings
-from typing import Protocol
 
 import librosa
 import numpy as np
@@ -19,6 +18,7 @@ from scipy import fft
 from sklearn.decomposition import non_negative_factorization
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from pipeline.audio.representation import MelConfig
 from pipeline.audio.scale import to_db
 from pipeline.core.errors import DataError
 
@@ -26,31 +26,13 @@ UPDATES = 30
 MOMENTUM = 0.99  # librosa's default
 
 
-class MelSettings(Protocol):
-    """The settings of a mel representation that `mel_to_audio` needs."""
-
-    @property
-    def sample_rate(self) -> int:
-        """In Hz."""
-
-    @property
-    def n_fft(self) -> int:
-        """In samples."""
-
-    @property
-    def hop_length(self) -> int:
-        """In samples."""
-
-
-def mel_to_audio(
-    unit_mel: np.ndarray, peak_db: float, representation: MelSettings, length: int, iterations: int
-) -> np.ndarray:
+def mel_to_audio(unit_mel: np.ndarray, peak_db: float, config: MelConfig, length: int, iterations: int) -> np.ndarray:
     """Audio whose log-mel spectrogram is close to `unit_mel`; deterministic.
 
     Args:
         unit_mel: (bands, frames); 1 is the window's peak, 0 is 80 dB below. Values outside [0, 1] are clipped.
         peak_db: the window's peak in dB of mel power, which sets the loudness.
-        representation: the settings of the mel (Slaney bands from 0 Hz to half the sample rate, power 2).
+        config: of the mel (Slaney bands from 0 Hz to half the sample rate, power 2).
         length: samples of the result.
         iterations: of Griffin-Lim.
 
@@ -68,9 +50,7 @@ def mel_to_audio(
     power = np.power(10.0, to_db(np.clip(unit_mel, 0, 1)) / 10, dtype=np.float32)  # relative to the peak
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Empty filters", UserWarning)  # normal for many bands and short frames
-        basis = librosa.filters.mel(
-            sr=representation.sample_rate, n_fft=representation.n_fft, n_mels=len(power), dtype=np.float32
-        )
+        basis = librosa.filters.mel(sr=config.sample_rate, n_fft=config.n_fft, n_mels=len(power), dtype=np.float32)
     # One thread: these products are too small to share, and the result must not depend on the number of cores.
     with threadpool_limits(1, "blas"):
         spectrum = non_negative_factorization(
@@ -84,7 +64,7 @@ def mel_to_audio(
             max_iter=UPDATES,
         )[0].T
     magnitudes = np.sqrt(spectrum * np.float32(10 ** (peak_db / 10)))
-    return griffin_lim(magnitudes, representation.n_fft, representation.hop_length, length, iterations)
+    return griffin_lim(magnitudes, config.n_fft, config.hop_length, length, iterations)
 
 
 def griffin_lim(magnitudes: np.ndarray, n_fft: int, hop_length: int, length: int, iterations: int) -> np.ndarray:

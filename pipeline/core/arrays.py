@@ -41,11 +41,7 @@ def pack(values: np.ndarray) -> pa.Array:
 
 
 def array_type(schema: pa.Schema, name: str) -> tuple[np.dtype, tuple[int, ...]]:
-    """dtype and shape of the values of an array column.
-
-    Raises:
-        DataError: there is no such column, or it holds no arrays.
-    """
+    """dtype and shape of the values of an array column; DataError if there is no such column of arrays."""
     if name not in schema.names or b"array" not in (schema.field(name).metadata or {}):
         raise DataError(f"no array column '{name}' among {', '.join(schema.names)}")
     array = json.loads(schema.field(name).metadata[b"array"])
@@ -53,11 +49,7 @@ def array_type(schema: pa.Schema, name: str) -> tuple[np.dtype, tuple[int, ...]]
 
 
 def unpack(table: pa.Table, name: str) -> np.ndarray:
-    """The column as (rows, *shape); a column of one chunk is not copied, and is read-only.
-
-    Raises:
-        DataError: there is no such column, or it holds no arrays.
-    """
+    """The array column as (rows, *shape); a column of one chunk is not copied, and is read-only."""
     dtype, shape = array_type(table.schema, name)
     size = int(np.prod(shape))
     if not size:
@@ -190,10 +182,6 @@ def write(path: Path, columns: Mapping[str, Any], arrays: Mapping[str, np.ndarra
 
 
 def read(path: Path, columns: list[str] | None = None) -> pa.Table:
-    """The table at `path`, mapped into memory.
-
-    Raises:
-        DataError: the file is missing or damaged.
-    """
+    """The table at `path`, mapped into memory; DataError if the file is missing or damaged."""
     with _open(path, memory_map=True) as file:
         return file.read(columns=columns)

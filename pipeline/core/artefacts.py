@@ -1,4 +1,7 @@
-"""Read artefacts, the files that stages write below data/. If one is missing or damaged, the error names the stage."""
+"""Read artefacts, the files that stages write below data/.
+
+All functions that read raise DataError if a file is missing or damaged; the message names the stage to run.
+"""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,35 +29,19 @@ STAGES = {
 
 
 def read_json(path: Path) -> Any:
-    """The content of a JSON file.
-
-    Raises:
-        DataError: the file is missing or damaged.
-    """
+    """The content of a JSON file."""
     with readable(path):
         return workspace.read_json(path)
 
 
 def read_csv(path: Path) -> pd.DataFrame:
-    """A CSV table.
-
-    Raises:
-        DataError: the file is missing or damaged.
-    """
+    """A CSV table."""
     with readable(path):
         return pd.read_csv(path)
 
 
 def read_table(path: Path, columns: Sequence[str] | None = None, optional: Sequence[str] = ()) -> pd.DataFrame:
-    """A Parquet table.
-
-    Args:
-        columns: columns to read; None for all.
-        optional: further columns, read if the table has them.
-
-    Raises:
-        DataError: the file is missing or damaged, or lacks one of `columns`.
-    """
+    """The required `columns` of a Parquet table (None: all), and the `optional` columns that it has."""
     with readable(path):
         if columns is None:
             return pd.read_parquet(path)
@@ -64,11 +51,7 @@ def read_table(path: Path, columns: Sequence[str] | None = None, optional: Seque
 
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
-    """Turn an error of the block, which reads the artefact `path`, into one line that says what to run.
-
-    Raises:
-        DataError: the block raised OSError, ValueError, KeyError or an error of Arrow.
-    """
+    """Turn an error of the block, which reads the artefact `path`, into a DataError that says what to run."""
     try:
         yield
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:

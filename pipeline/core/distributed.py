@@ -122,11 +122,7 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
 
 
 def pick_device(name: str) -> torch.device:
-    """The device that `runtime.device` names; auto prefers a GPU.
-
-    Raises:
-        ParamsError: this machine has no such device.
-    """
+    """The device that `runtime.device` names; auto prefers a GPU. ParamsError if this machine has no such device."""
     is_available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
         return torch.device(next(kind for kind in is_available if is_available[kind]))
@@ -140,13 +136,7 @@ def pick_device(name: str) -> torch.device:
 def process_group(device: torch.device) -> Iterator[torch.device]:
     """Join the process group of the ranks that torchrun or `training.launch` started; a single process needs none.
 
-    On a CPU, the ranks share the cores of the host equally.
-
-    Args:
-        device: the type of device to train on.
-
-    Yields:
-        The device of this rank.
+    Yields the device of this rank. On a CPU, the ranks share the cores of the host equally.
 
     Raises:
         ParamsError: this host has fewer devices than ranks.

@@ -58,11 +58,7 @@ def suggest(name: str, known: Any) -> str:
 
 
 def read_params(path: Path = PARAMS_FILE) -> dict[str, Any]:
-    """The content of a YAML file.
-
-    Raises:
-        ParamsError: the file is missing, not UTF-8, not YAML, or not a mapping.
-    """
+    """The content of a YAML file; ParamsError if it is missing, not UTF-8, not YAML, or not a mapping."""
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:
@@ -79,11 +75,7 @@ def read_params(path: Path = PARAMS_FILE) -> dict[str, Any]:
 
 
 def read_section(schema: type[Schema], *keys: str, raw: Mapping[str, Any] | None = None) -> Schema:
-    """Read and validate one section, such as `read_section(WindowsConfig, "windows")`; without it, use the defaults.
-
-    Raises:
-        ParamsError: a wrong value or an unknown key, with its dotted path.
-    """
+    """Read and `validate` one section, such as `read_section(WindowsConfig, "windows")`; by default {}."""
     value: Any = read_params() if raw is None else raw
     for key in keys:
         value = (value or {}).get(key)
@@ -91,11 +83,7 @@ def read_section(schema: type[Schema], *keys: str, raw: Mapping[str, Any] | None
 
 
 def get_entry(raw: Mapping[str, Any], group: str, name: str) -> Any:
-    """The entry `name` of a section with named entries, such as `models`.
-
-    Raises:
-        ParamsError: there is no such entry.
-    """
+    """The entry `name` of a section with named entries, such as `models`; ParamsError if there is none."""
     entries = raw.get(group) or {}
     if name not in entries:
         raise ParamsError(f"{PARAMS_FILE}: {group}.{name}: no such entry; {suggest(name, entries)}")
@@ -103,11 +91,7 @@ def get_entry(raw: Mapping[str, Any], group: str, name: str) -> Any:
 
 
 def validate(schema: type[Schema], raw: Any, key: str) -> Schema:
-    """Validate `raw`, the value at the dotted path `key` of params.yaml.
-
-    Raises:
-        ParamsError: the first error, with its dotted path.
-    """
+    """Validate `raw`, the value at the dotted path `key` of params.yaml; ParamsError names the first wrong key."""
     try:
         return schema.model_validate(raw)
     except ValidationError as error:

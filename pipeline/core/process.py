@@ -162,11 +162,7 @@ def exit_with_dvc() -> None:
 
 @contextmanager
 def worker_pool(workers: int | None) -> Iterator[Executor]:
-    """Start `workers` processes, by default one per core; an error or Ctrl-C in the block cancels pending tasks.
-
-    Raises:
-        WorkerDiedError: a worker was killed.
-    """
+    """Start `workers` processes, by default one per core; an error or Ctrl-C in the block cancels pending tasks."""
     context = multiprocessing.get_context("spawn")  # forking a process that has threads can hang
     count = workers or cores()
     executor = ProcessPoolExecutor(count, context, initializer=exit_with_parent, initargs=(os.getpid(),))
@@ -177,8 +173,9 @@ def worker_pool(workers: int | None) -> Iterator[Executor]:
     try:
         yield executor
     except BrokenProcessPool as error:
-        hint = "perhaps for lack of memory; try a lower runtime.workers"
-        raise WorkerDiedError(f"a worker process died, {hint}") from error
+        raise WorkerDiedError(
+            "a worker process died, perhaps for lack of memory; try a lower runtime.workers"
+        ) from error
     finally:
         executor.shutdown(cancel_futures=True)
 

@@ -21,13 +21,7 @@ def format_bytes(number: float) -> str:
 def byte_progress(action: str, total: int | None, initial: int = 0) -> Iterator[Callable[[int], None]]:
     """Show a bar, or print a line per minute if there is no terminal.
 
-    Args:
-        action: such as "downloading x".
-        total: bytes, if known.
-        initial: bytes that an earlier run transferred.
-
-    Yields:
-        A function to call with the size of each further chunk.
+    Yields a function to call with the size of each chunk. `initial` bytes of `total` are already transferred.
     """
     start = last_line = time.monotonic()
     done = initial

@@ -23,15 +23,7 @@ SOURCES: dict[str, Callable[[SourceConfig, Path], list[AudioFile]]] = {
 
 
 def collect(source: SourceConfig, out: Path, workers: int | None) -> pd.DataFrame:
-    """Put the recordings into `out`/audio, unless they are read in place.
-
-    Args:
-        out: an empty folder.
-        workers: number of processes; None for one per core.
-
-    Returns:
-        tracks.parquet.
-    """
+    """Put the recordings into `out`/audio, unless they are read in place, and return the table tracks.parquet."""
     audio = out / "audio"
     files = SOURCES[source.name](source, audio)
     with worker_pool(workers) as executor:

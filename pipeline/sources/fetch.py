@@ -36,14 +36,12 @@ class _InterruptedError(Exception):
 def fetch(urls: Sequence[str], checksum: str, name: str, key: str) -> Path:
     """Download a file to .melisma/downloads, unless an intact copy is there.
 
-    The next call resumes an interrupted download. If two processes need the same file, one downloads it and the other
-    waits.
+    The next call resumes an interrupted download. A second process that needs the file waits for the first.
 
     Args:
         urls: mirrors of the file, tried in this order.
-        checksum: "sha256:" or "md5:" and the hex digest.
-        name: file name; the first digits of the checksum are put before it.
-        key: the key of params.yaml with which the user can name a local copy.
+        checksum: "sha256:" or "md5:" and the hex digest; its first digits are put before `name`.
+        key: the key of params.yaml that can name a local copy.
 
     Raises:
         DataError: all mirrors failed (the message says how), or the disk is too small.
@@ -78,10 +76,8 @@ def fetch(urls: Sequence[str], checksum: str, name: str, key: str) -> Path:
 def _download(url: str, part: Path, checksum: str) -> None:
     """Complete `part` from one mirror, with growing pauses between tries without a new byte, and verify it.
 
-    If a resumed file has a wrong checksum, its old bytes may be wrong: it is downloaded once more.
-
-    Raises:
-        _RefusedError: the mirror does not have the file, or has another file; then `part` is removed.
+    If a resumed file has a wrong checksum, its old bytes may be wrong: it is downloaded once more. If a new file has a
+    wrong checksum, it is removed, and the mirror counts as one that refuses.
     """
     resumed, largest, tries = _size(part) > 0, _size(part), 0
     while True:
@@ -107,13 +103,7 @@ def _download(url: str, part: Path, checksum: str) -> None:
 
 
 def _transfer(url: str, part: Path) -> None:
-    """Request the missing bytes of `part` once.
-
-    Raises:
-        _InterruptedError: the transfer ended early.
-        _RefusedError: the mirror does not have the file.
-        DataError: the disk is too small.
-    """
+    """Request the missing bytes of `part` once; DataError if the disk is too small."""
     # identity: some servers declare the compression of the archive as that of the transfer, and it would be undone.
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={_size(part)}-"} if _size(part) else {})
     try:
@@ -148,12 +138,7 @@ def _transfer(url: str, part: Path) -> None:
 
 
 def _prepare(response: requests.Response, part: Path) -> int | None:
-    """The size of the complete file, if the response tells it. Remove `part` if the response does not continue it.
-
-    Raises:
-        _InterruptedError: the server is busy, or sends another range than the requested one.
-        _RefusedError: the server does not have the file.
-    """
+    """The size of the complete file, if the response tells it. Remove `part` if the response does not continue it."""
     status = response.status_code
     if response.ok and response.headers.get("Content-Type", "").startswith("text/html"):
         raise _RefusedError("it sends a page, not the file")  # perhaps a login page, so `part` stays

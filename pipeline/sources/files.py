@@ -49,13 +49,9 @@ def find_audio(folder: Path) -> list[str]:
 def read_csv(path: Path, key: str, columns: list[str]) -> pd.DataFrame:
     """A table of strings, where an empty cell is an empty string.
 
-    Args:
-        key: the key of params.yaml that names the file.
-        columns: required columns.
-
     Raises:
-        ParamsError: the file cannot be opened.
-        DataError: it is no table, or lacks a column.
+        ParamsError: the file, which `key` of params.yaml names, cannot be opened.
+        DataError: it is no table, or lacks one of `columns`.
     """
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)

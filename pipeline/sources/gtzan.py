@@ -25,9 +25,6 @@ def list_files(source: SourceConfig, audio: Path) -> list[AudioFile]:
     The split `filtered` uses the fault-filtered lists and excludes all other clips. `all` keeps the other clips without
     a split, and `random` leaves all clips without a split.
 
-    Args:
-        audio: the folder for files that are not read in place.
-
     Raises:
         ParamsError, DataError: as in `obtain`, or there are no clips.
     """

@@ -29,9 +29,6 @@ def list_files(source: SourceConfig, audio: Path) -> list[AudioFile]:
     The split `published` keeps the test recordings as test split and excludes all other movements of their
     compositions. `random` leaves all recordings without a split.
 
-    Args:
-        audio: the folder for files that are not read in place.
-
     Raises:
         ParamsError, DataError: as in `obtain`, there are no recordings, or the metadata is wrong.
     """

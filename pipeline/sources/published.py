@@ -17,11 +17,7 @@ from pipeline.sources.unpack import unpack
 def obtain(config: PublishedConfig, name: str, handle: str, audio: Path, is_needed: Callable[[str], bool]) -> Path:
     """The folder of the data set: the user's folder, or `audio`, which this fills.
 
-    Args:
-        name: of the source.
-        handle: of its copy on Kaggle.
-        audio: a folder that does not exist yet.
-        is_needed: whether a file with this path is needed.
+    `audio` must not exist; `handle` names the copy on Kaggle; `is_needed` gets the path of a file in the data set.
 
     Raises:
         ParamsError: there is no such folder or archive.

@@ -24,15 +24,9 @@ MAX_MEMBERS = 100_000
 MAX_RATIO = 20  # unpacked size / archive size; about 2 for music
 MIN_SIZE_LIMIT = 100_000_000  # bytes unpacked that are always allowed
 MAX_HEADER_BYTES = 1 << 20  # tarfile reads a member's name and attributes at once, whatever their size
-DAMAGE_ERRORS = (
-    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
-    *(EOFError, RuntimeError, ValueError, KeyError, OverflowError),  # from Python's own parsers
-)
-DECOMPRESSORS: dict[bytes, Callable[..., Any]] = {
-    b"\x1f\x8b": gzip.open,
-    b"BZh": bz2.open,
-    b"\xfd7zXZ\x00": lzma.open,
-}
+FORMAT_ERRORS = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
+PARSER_ERRORS = (struct.error, EOFError, RuntimeError, ValueError, KeyError, OverflowError)  # of tarfile and zipfile
+DECOMPRESSORS: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
 
 
 class _Member(NamedTuple):
@@ -45,14 +39,8 @@ class _Member(NamedTuple):
 def unpack(archive: Path, folder: Path, is_needed: Callable[[str], bool]) -> int:
     """Write the needed members of a zip or tar file (also .gz, .bz2, .xz) below `folder`, which must not exist.
 
-    Nothing is written outside `folder`. After an error it is incomplete: `workspace.output` removes it.
-
-    Args:
-        archive: the file; its suffix does not matter.
-        is_needed: whether the member with this path is needed.
-
-    Returns:
-        The number of written files.
+    `is_needed` gets the path of a member. Nothing is written outside `folder`. After an error `folder` is incomplete;
+    `workspace.output` removes it. Returns the number of written files.
 
     Raises:
         DataError: the archive is damaged, larger than its limits or the disk, or unsafe: a member, needed or not, would
@@ -62,11 +50,8 @@ def unpack(archive: Path, folder: Path, is_needed: Callable[[str], bool]) -> int
     free, archive_size = shutil.disk_usage(folder).free, archive.stat().st_size
     size_limit = max(MAX_RATIO * archive_size, MIN_SIZE_LIMIT)
     total = needed = written = 0
-    with (
-        _report_damage(archive),
-        archive.open("rb") as file,
-        byte_progress(f"unpacking {archive.name}", archive_size) as advance,
-    ):
+    progress = byte_progress(f"unpacking {archive.name}", archive_size)
+    with _report_damage(archive), archive.open("rb") as file, progress as advance:
         stream: Any = CallbackIOWrapper(advance, file, "read")
         list_members = _zip_members if file.read(2) == b"PK" else _tar_members
         for count, member in enumerate(list_members(stream, folder, size_limit), start=1):
@@ -91,7 +76,7 @@ def _report_damage(archive: Path) -> Iterator[None]:
     """Turn the errors of a damaged archive into one line; an error of the disk has an errno and passes."""
     try:
         yield
-    except (*DAMAGE_ERRORS, OSError) as error:
+    except (*FORMAT_ERRORS, *PARSER_ERRORS, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(":")[:200]

@@ -2,9 +2,7 @@
 
 import csv
 import hashlib
-import sys
 import tarfile
-import types
 import zipfile
 from pathlib import Path
 
@@ -86,10 +84,3 @@ def pack(folder: Path, archive: Path) -> Path:
 def checksum(content: bytes, algorithm: str = "sha256") -> str:
     """In the format of params.yaml."""
     return f"{algorithm}:{hashlib.new(algorithm, content).hexdigest()}"
-
-
-def fake_kagglehub(monkeypatch, download) -> None:
-    """Replace the package kagglehub by a module with the function `dataset_download`."""
-    module = types.ModuleType("kagglehub")
-    module.dataset_download = download
-    monkeypatch.setitem(sys.modules, "kagglehub", module)

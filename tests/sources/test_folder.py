@@ -1,12 +1,14 @@
 """Source folder, and the table of recordings."""
 
+from dataclasses import replace
+
 import pytest
 
 from pipeline.core.errors import DataError, ParamsError
 from pipeline.sources.config import FolderConfig, SourceConfig
 from pipeline.sources.files import find_audio
 from pipeline.sources.folder import list_files
-from pipeline.sources.tracks import AudioFile, Track, audio_folder, read_track, tracks_table
+from pipeline.sources.tracks import AudioFile, audio_folder, read_track, tracks_table
 from tests.recordings import make_folder
 from tests.sources.datasets import touch
 
@@ -84,7 +86,8 @@ def test_a_folder_without_audio_is_refused(tmp_path):
 
 def test_track_ids_are_unique():
     names = ["a.wav", "a.mp3", "a.wav.flac", "b.ogg"]
-    table = tracks_table(Track(n.rsplit(".", 1)[0], n, "l", n, None, None, 1, 1, 1, "") for n in names)
+    header = {"sample_rate": 1, "channels": 1, "frames": 1}
+    table = tracks_table({"track_id": name.rsplit(".", 1)[0], "path": name, **header} for name in names)
     expected = {"a.wav": "a.wav", "a.mp3": "a.mp3", "a.wav.flac": "a.wav.flac", "b.ogg": "b"}
     assert dict(zip(table["path"], table["track_id"], strict=True)) == expected
 
@@ -92,7 +95,9 @@ def test_track_ids_are_unique():
 def test_the_table_holds_the_headers(tmp_path):
     make_folder(tmp_path, labels=1, tracks=1, seconds=2.0)
     touch(tmp_path, "label0/track0.ogg")
-    table = tracks_table(read_track(file, tmp_path) for file in list_folder(tmp_path))
+    files = [replace(file, excluded="why") for file in list_folder(tmp_path)]
+    table = tracks_table(read_track(file, tmp_path) for file in files)
+    assert table["excluded"].tolist() == ["why", "why"]
     assert table["track_id"].tolist() == ["label0/track0.ogg", "label0/track0.wav"]  # the stem would name both
     assert table["frames"].isna().tolist() == [True, False]
     track = table.iloc[1]

@@ -1,6 +1,7 @@
 """Source gtzan in all layouts, from a folder, an archive, a download and Kaggle."""
 
 import sys
+import types
 from collections import Counter
 from dataclasses import replace
 
@@ -10,14 +11,20 @@ from pipeline.core.errors import DataError, ParamsError
 from pipeline.core.params import validate
 from pipeline.sources import gtzan
 from pipeline.sources.config import GtzanConfig, SourceConfig
-from pipeline.sources.tracks import AudioFile, read_track, tracks_table
-from tests.sources.datasets import checksum, fake_kagglehub, make_gtzan, pack, touch
+from pipeline.sources.tracks import AudioFile
+from tests.sources.datasets import checksum, make_gtzan, pack, touch
 from tests.sources.server import ServedFile
 
 LISTED = {"country.00019": "train", "country.00000": "valid", "jazz.00073": "test"}
 UNLISTED = ["country.00008", "jazz.00033"]
 CLIP = "country.00019"
 NOT_LISTED = "not in the fault-filtered lists"
+
+
+def fake_kagglehub(monkeypatch, download) -> None:
+    module = types.ModuleType("kagglehub")
+    module.dataset_download = download
+    monkeypatch.setitem(sys.modules, "kagglehub", module)
 
 
 def list_gtzan(audio, **settings) -> list[AudioFile]:
@@ -31,15 +38,7 @@ def test_the_splits_are_those_of_torchaudio():
 
 
 @pytest.mark.parametrize(
-    "layout",
-    [
-        "genres/{g}/{c}.wav",
-        "genres_original/{g}/{c}.au",
-        "Data/genres_original/{g}/{c}.wav",
-        "{c}.wav",
-        "{g}/{c}.WAV",
-        "a/b/c/{c}.au",
-    ],
+    "layout", ["genres/{g}/{c}.wav", "Data/genres_original/{g}/{c}.au", "{c}.wav", "{g}/{c}.WAV", "a/b/c/{c}.au"]
 )
 def test_clips_are_found_by_name_in_any_layout(tmp_path, layout):
     paths = {clip: layout.format(g=clip.split(".")[0], c=clip) for clip in [*LISTED, *UNLISTED]}
@@ -76,19 +75,10 @@ def test_a_second_copy_of_a_clip_is_excluded(tmp_path):
     assert second == replace(first, path=f"wav/{CLIP}.wav", split=None, excluded=f"the same clip as au/{CLIP}.au")
 
 
-def test_the_table_holds_excluded_clips_with_their_reason(tmp_path):
-    make_gtzan(tmp_path, [CLIP, UNLISTED[0]], seconds=0.1)
-    table = tracks_table(read_track(file, tmp_path) for file in list_gtzan(tmp_path, path=str(tmp_path)))
-    reasons = dict(zip(table["group"], table["excluded"].fillna(""), strict=True))
-    assert reasons == {CLIP: "", UNLISTED[0]: NOT_LISTED}
-    assert table["frames"].tolist() == [2205, 2205]
-
-
-@pytest.mark.parametrize("name", ["a.tar.gz", "a.zip"])
-def test_the_clips_of_a_local_archive_are_unpacked(tmp_path, name):
+def test_the_clips_of_a_local_archive_are_unpacked(tmp_path):
     make_gtzan(tmp_path / "set", list(LISTED), "Data/genres_original/{genre}/{clip}.wav", seconds=0.1)
     touch(tmp_path / "set", "Data/features_30_sec.csv", "Data/images_original/blues/blues00000.png")
-    archive = pack(tmp_path / "set", tmp_path / name)
+    archive = pack(tmp_path / "set", tmp_path / "a.tar.gz")
     files = list_gtzan(tmp_path / "audio", archive=str(archive))
     assert {file.group for file in files} == set(LISTED) and archive.is_file()
     written = sorted(path.relative_to(tmp_path / "audio").as_posix() for path in (tmp_path / "audio").rglob("*.*"))
@@ -106,12 +96,7 @@ def test_one_download_serves_all_splits(tmp_path, project, server):
     assert server.requests == [("/gone.tar.gz", None), ("/genres.tar.gz", None)]
 
 
-def test_a_truncated_archive_and_a_folder_without_clips_are_refused(tmp_path):
-    make_gtzan(tmp_path / "set", list(LISTED), seconds=0.1)
-    archive = pack(tmp_path / "set", tmp_path / "a.tar.gz")
-    archive.write_bytes(archive.read_bytes()[:-1000])
-    with pytest.raises(DataError, match=r"a\.tar\.gz: damaged"):
-        list_gtzan(tmp_path / "audio", archive=str(archive))
+def test_a_folder_without_clips_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"other: no GTZAN clips"):
         list_gtzan(tmp_path / "audio", path=str(touch(tmp_path / "other", "song.wav")))
 
