@@ -1,70 +1,204 @@
-"""What people listen to: windows as audio, walks that morph, and 16-bit WAV files at one common level."""
+"""Audio clips of a variant, as 16-bit WAV files. Clips that listeners compare are a set with a common gain."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from pipeline.audio.files import write_wav
-from pipeline.audio.representation import MelConfig, WaveformConfig, sample_count
+from pipeline.audio.representation import MelConfig, sample_count
 from pipeline.audio.resample import resample
 from pipeline.audio.scale import FLOOR_DB, to_db
-from pipeline.figures.variant_data import Window
+from pipeline.figures.comparisons import mse
+from pipeline.figures.registry import Entry
+from pipeline.figures.variant_data import Representation, VariantData, Window
+from pipeline.figures.window_rows import interpolation_name
 
-LOWEST_RATE = 8000  # Hz; browsers need not play less
-GAIN = 0.5  # of all audio: phases that Griffin-Lim finds can add up to twice the recording's peak
-PEAK = 0.999
+MIN_RATE = 8000  # Hz; browsers need not play a lower one
+GAIN = 0.5  # of all clips: phases from Griffin-Lim can add up to twice the recording's peak
+MAX_PEAK = 0.999
+EQUAL_TOLERANCE = 1e-3  # of a mel in [0, 1]: 0.08 dB
+
+Audio = tuple[np.ndarray, int]  # samples and rate
 
 
-def render(window: Window, config: MelConfig | WaveformConfig, seconds: float, iterations: int) -> np.ndarray:
-    """(samples,) float32 of a window at the representation's rate: its waveform, or its mel inverted."""
+@dataclass(frozen=True)
+class Clip:
+    """A WAV file: its entry of figures.json, and its audio when it is rendered."""
+
+    entry: Entry
+    audio: "Future[Audio]"
+
+
+class Renderer:
+    """Renders clips in the threads of a pool; `iterations` are of Griffin-Lim."""
+
+    def __init__(self, pool: Executor, data: VariantData, iterations: int) -> None:
+        self._pool, self._data, self._iterations = pool, data, iterations
+
+    def common(self, samples: np.ndarray) -> "Future[Audio]":
+        """Samples that are already at the common rate."""
+        return self._pool.submit(lambda: (samples, self._data.rate))
+
+    def window(self, window: Window) -> "Future[Audio]":
+        """A window as audio. The mel of an example's reconstruction has been inverted by stage evaluate."""
+        for _, reconstruction in self._data.pairs:
+            if reconstruction.number in self._data.audio and _is_same_mel(window, reconstruction):
+                return self.common(self._data.audio[window.number].reconstruction)
+        return self._pool.submit(self._render, lambda: window)
+
+    def interpolation(self, steps: list[Window]) -> "Future[Audio]":
+        """An interpolation as one window that changes over time."""
+        return self._pool.submit(self._render, lambda: morph(steps, self._data.representation))
+
+    def _render(self, window: Callable[[], Window]) -> Audio:
+        config = self._data.representation
+        return raise_rate(render(window(), config, self._data.seconds, self._iterations), config.sample_rate)
+
+
+def _is_same_mel(window: Window, reconstruction: Window) -> bool:
+    if reconstruction.array.ndim != 2 or reconstruction.number != window.number:
+        return False
+    is_same_peak = reconstruction.peak_db == window.peak_db
+    return is_same_peak and np.allclose(window.array, reconstruction.array, rtol=0, atol=EQUAL_TOLERANCE)
+
+
+def render(window: Window, config: Representation, seconds: float, iterations: int) -> np.ndarray:
+    """(samples,) float32 of a window at the representation's rate: its waveform, or its inverted mel."""
     if isinstance(config, MelConfig):
-        from pipeline.audio.inversion import mel_to_audio  # with scikit-learn, which a waveform does not need
+        from pipeline.audio.inversion import mel_to_audio  # imports scikit-learn, which a waveform does not need
 
         return mel_to_audio(window.array, window.peak_db, config, sample_count(seconds, config.sample_rate), iterations)
     return np.asarray(window.array, np.float32)
 
 
-def morph(steps: Sequence[Window], config: MelConfig | WaveformConfig) -> Window:
-    """One window that is the first step at its beginning, the last at its end, and goes through the others between.
+def morph(steps: Sequence[Window], config: Representation) -> Window:
+    """One window that starts as the first step, ends as the last, and passes through the others at equal times.
 
-    Each moment is taken from the two steps next to it, by its share of the way: of mels their levels in dB, of
-    waveforms their samples. So nothing is cut, and nothing clicks.
-
-    Args:
-        steps: of a walk, in order, evenly spaced; at least one.
-        config: of the representation.
+    Each moment is a weighted mean of the two nearest steps, of a mel in dB, of a waveform its samples. So nothing is
+    cut, and nothing clicks.
     """
     values = np.stack([step.array for step in steps])
     if isinstance(config, MelConfig):
         values = to_db(np.clip(values, 0, 1)) + np.array([step.peak_db for step in steps])[:, None, None]
-    place = np.linspace(0, len(steps) - 1, values.shape[-1])
-    before = np.minimum(place.astype(int), max(0, len(steps) - 2))
+    position = np.linspace(0, len(steps) - 1, values.shape[-1])
+    before = np.minimum(position.astype(int), max(0, len(steps) - 2))
     after = np.minimum(before + 1, len(steps) - 1)
-    moments, share = np.arange(values.shape[-1]), (place - before)[:, None]
-    ahead = np.moveaxis(values, -1, 0)  # (moments, steps, ...)
-    share = share.reshape(-1, *[1] * (ahead.ndim - 2))
-    mixed = (1 - share) * ahead[moments, before] + share * ahead[moments, after]
-    peak = 0.0
+    moments = np.arange(values.shape[-1])
+    by_moment = np.moveaxis(values, -1, 0)  # (moments, steps, ...)
+    weight = (position - before).reshape(-1, *[1] * (by_moment.ndim - 2))
+    mixed = (1 - weight) * by_moment[moments, before] + weight * by_moment[moments, after]
+    peak_db = 0.0
     if isinstance(config, MelConfig):
-        peak = float(mixed.max())
-        mixed = np.maximum((mixed - peak) / FLOOR_DB + 1, 0).T
-    return Window(steps[0].kind, steps[0].number, np.ascontiguousarray(mixed, np.float32), peak_db=peak)
+        peak_db = float(mixed.max())
+        mixed = np.maximum((mixed - peak_db) / FLOOR_DB + 1, 0).T
+    return Window(steps[0].kind, steps[0].number, np.ascontiguousarray(mixed, np.float32), peak_db=peak_db)
 
 
-def playable(audio: np.ndarray, rate: int) -> tuple[np.ndarray, int]:
-    """The audio and its rate; below 8,000 Hz resampled to that, of the same duration."""
-    if rate >= LOWEST_RATE:
+def raise_rate(audio: np.ndarray, rate: int) -> Audio:
+    """The audio and its rate, resampled if the rate is below `MIN_RATE`."""
+    if rate >= MIN_RATE:
         return audio, rate
-    return resample(audio, rate, LOWEST_RATE), LOWEST_RATE
+    return resample(audio, rate, MIN_RATE), MIN_RATE
 
 
-def turned_down(clips: Sequence[np.ndarray]) -> float:
-    """The factor, at most 1, that these clips need beside `GAIN` so that none is clipped."""
-    loudest = GAIN * max((float(np.abs(clip).max(initial=0)) for clip in clips), default=0.0)
-    return min(1.0, PEAK / loudest) if loudest > 0 else 1.0
+def common_gain(clips: Sequence[np.ndarray]) -> float:
+    """The factor, at most 1, by which these clips are lowered so that none is clipped after `GAIN`."""
+    peak = GAIN * max((float(np.abs(clip).max(initial=0)) for clip in clips), default=0.0)
+    return min(1.0, MAX_PEAK / peak) if peak > 0 else 1.0
 
 
-def write(path: Path, audio: np.ndarray, rate: int, factor: float) -> None:
-    """Write (samples,) times `GAIN` and `factor` as 16-bit mono WAV."""
-    write_wav(path, audio * np.float32(GAIN * factor), rate)
+def start_clips(data: VariantData, pool: Executor, iterations: int) -> list[list[Clip]]:
+    """Start to render all clips, set by set."""
+    renderer = Renderer(pool, data, iterations)
+    sets = [_example_clips(number, data, renderer) for number in data.audio]
+    sets += [[_sample_clip(window, renderer)] for window in data.select("sample")]
+    sets += [_interpolation_clips(number, data, renderer) for number in data.numbers("linear")]
+    sets += [[_perturbed_clip(window, renderer) for window in data.select("perturbed")]]
+    for number in data.numbers("transfer"):
+        sets.append([_transfer_clip(window, renderer) for window in data.select("transfer", number)])
+    return [clips for clips in sets if clips]
+
+
+def write_clips(sets: list[list[Clip]], out: Path) -> list[Entry]:
+    """Write the WAV files below the folder `out`; return their entries."""
+    (out / "audio").mkdir(exist_ok=True)
+    entries = []
+    for clips in sets:
+        rendered = [clip.audio.result() for clip in clips]
+        gain = common_gain([samples for samples, _ in rendered])
+        note = f" Turned down by {-20 * np.log10(gain):.1f} dB so as not to clip." if gain < 1 else ""
+        for clip, (samples, rate) in zip(clips, rendered, strict=True):
+            write_wav(out / clip.entry.file, samples * np.float32(GAIN * gain), rate)
+            entries.append(replace(clip.entry, caption=clip.entry.caption + note))
+    return entries
+
+
+def _entry(
+    name: str, title: str, caption: str, window: Window, role: str, step: int | None = None, label: str = ""
+) -> Entry:
+    return Entry(f"audio/{name}.wav", title, caption, "audio", window.number, role, step, label or None)
+
+
+def _example_clips(number: int, data: VariantData, renderer: Renderer) -> list[Clip]:
+    """The recording, the recording through the representation, and the reconstruction."""
+    pair = next((pair for pair in data.pairs if pair[0].number == number), None)
+    name, label = (pair[0].track_id, pair[0].label) if pair else (f"Example {number + 1}", "")
+    error = f", MSE {mse(*pair):#.3g} on its own scale" if pair else ""
+    audio, rate = data.audio[number], data.representation.sample_rate
+    if isinstance(data.representation, MelConfig):
+        ceiling = "inverted mel spectrogram"
+        ceiling_caption = (
+            "The recording's own mel spectrogram through the inversion: the best that a reconstruction can sound."
+        )
+        reconstruction_caption = "The reconstruction through the same inversion."
+    else:
+        ceiling = f"at {rate:,} Hz"
+        ceiling_caption = f"The recording at the model's rate of {rate:,} Hz: the best that a reconstruction can sound."
+        reconstruction_caption = "The reconstruction."
+    return [
+        Clip(
+            Entry(f"audio/example-{number}-{role}.wav", title, caption, "audio", number, role, None, label or None),
+            renderer.common(samples),
+        )
+        for role, title, caption, samples in (
+            ("original", f"{name}, original", "The recording itself.", audio.original),
+            ("ceiling", f"{name}, {ceiling}", ceiling_caption, audio.ceiling),
+            ("reconstruction", f"{name}, reconstruction{error}", reconstruction_caption, audio.reconstruction),
+        )
+    ]
+
+
+def _sample_clip(window: Window, renderer: Renderer) -> Clip:
+    title = f"Sample {window.number + 1}" + (f", {window.label}" if window.label else "")
+    caption = "Decoded from a latent that was drawn from the prior" + (f", as {window.label}." if window.label else ".")
+    entry = _entry(f"sample-{window.number}", title, caption, window, "sample", label=window.label)
+    return Clip(entry, renderer.window(window))
+
+
+def _interpolation_clips(number: int, data: VariantData, renderer: Renderer) -> list[Clip]:
+    clips = []
+    for kind, path in (("linear", "on a straight line"), ("slerp", "along an arc")):
+        steps = data.select(kind, number)
+        if steps:
+            title = f"{interpolation_name(steps)}, {kind}"
+            caption = f"From one window's latent to another's {path}, in the time of a single window."
+            entry = _entry(f"walk-{number}-{kind}", title, caption, steps[0], kind)
+            clips.append(Clip(entry, renderer.interpolation(steps)))
+    return clips
+
+
+def _perturbed_clip(window: Window, renderer: Renderer) -> Clip:
+    title = f"Moved by {window.scale:g} × spread" if window.scale else "Not moved"
+    caption = "A window whose latent was moved at random, by so many times the spread of the latents over the data."
+    entry = _entry(f"perturbed-{window.step}", title, caption, window, "perturbed", window.step, window.label)
+    return Clip(entry, renderer.window(window))
+
+
+def _transfer_clip(window: Window, renderer: Renderer) -> Clip:
+    title = f"{window.track_id} as {window.label}"
+    caption = "Encoded under its own label, decoded under the one that is named."
+    name = f"transfer-{window.number}-{window.step}"
+    return Clip(_entry(name, title, caption, window, "transfer", window.step, window.label), renderer.window(window))

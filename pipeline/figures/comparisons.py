@@ -1,131 +1,132 @@
 """Originals beside reconstructions: spectrograms with their difference, and waveforms."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
 
 from pipeline.audio.representation import MelConfig, WaveformConfig
-from pipeline.figures import style, window_plots
-from pipeline.figures.grid import Sheet, title
-from pipeline.figures.variant_data import Heard, Window
+from pipeline.figures import style
+from pipeline.figures.grid import FigureGrid, set_title
+from pipeline.figures.variant_data import ExampleAudio, Representation, Window
+from pipeline.figures.window_plots import (
+    FULL_SCALE_LABEL,
+    PEAK_DB_LABEL,
+    amplitude_limit,
+    plot_mel,
+    plot_spectrogram,
+    plot_waveform,
+    spectrum_db,
+)
 
 ZOOM_SECONDS = 0.05
-LEVEL_BAR = "dB below the peak"
-FULL_SCALE_BAR = "dB of full scale"
-DIFFERENCE_BAR = "dB too quiet or too loud"
-EXTREMES = ("best", "median", "worst")
+DIFFERENCE_LABEL = "dB too quiet or too loud"
+EXTREMES = ("best", "median", "worst")  # by step
 
 Pairs = Sequence[tuple[Window, Window]]
 
 
 def mse(original: Window, reconstruction: Window) -> float:
-    """Mean squared error of a pair on the input's own scale."""
+    """Mean squared error of a pair on the variant's own scale."""
     return float(np.mean(np.square(reconstruction.array - original.array, dtype=np.float64)))
 
 
-def name(window: Window) -> str:
-    """A window's recording, or its label where the recording has no name."""
+def window_name(window: Window) -> str:
+    """The recording of a window, or its label if the recording has no name."""
     return window.track_id or window.label or f"window {window.number + 1}"
 
 
-def reconstructions(pairs: Pairs, config: MelConfig | WaveformConfig) -> Figure:
-    """For each pair original, reconstruction, and the absolute difference between the two in dB."""
-    return _compared(pairs, [name(original) for original, _ in pairs], config)
+def draw_reconstructions(pairs: Pairs, config: Representation) -> Figure:
+    """For each pair original, reconstruction, and the absolute difference of the two in dB."""
+    return _draw_pairs(pairs, [window_name(original) for original, _ in pairs], config)
 
 
-def extremes(pairs: Pairs, config: MelConfig | WaveformConfig) -> Figure:
-    """The same of the windows with the lowest, the median and the highest error."""
-    return _compared(pairs, [f"{EXTREMES[w.step]}: {name(w)}" for w, _ in pairs], config)
+def draw_extremes(pairs: Pairs, config: Representation) -> Figure:
+    """`draw_reconstructions` of the windows with the lowest, the median and the highest error."""
+    return _draw_pairs(pairs, [f"{EXTREMES[w.step]}: {window_name(w)}" for w, _ in pairs], config)
 
 
-def _compared(pairs: Pairs, names: list[str], config: MelConfig | WaveformConfig) -> Figure:
+def _draw_pairs(pairs: Pairs, names: list[str], config: Representation) -> Figure:
     if isinstance(config, MelConfig):
-        return _mels(pairs, names, config)
-    return _waveforms(pairs, names, config)
+        return _draw_mels(pairs, names, config)
+    return _draw_waveforms(pairs, names, config)
 
 
-def _mels(pairs: Pairs, names: list[str], config: MelConfig) -> Figure:
-    sheet = Sheet([3.2] * 3, [1.45] * len(pairs), right=0.75, across=[0.12, 0.85])
-    for row, ((original, made), text) in enumerate(zip(pairs, names, strict=True)):
-        axes = [sheet.axes(row, column) for column in range(3)]
+def _draw_mels(pairs: Pairs, names: list[str], config: MelConfig) -> Figure:
+    grid = FigureGrid([3.2] * 3, [1.45] * len(pairs), right=0.75, column_gaps=[0.12, 0.85])
+    for row, ((original, made), name) in enumerate(zip(pairs, names, strict=True)):
+        axes = [grid.axes(row, column) for column in range(3)]
         x = "x" if row + 1 == len(pairs) else ""
-        level = window_plots.mel(axes[0], original.array, config, x + "y")
-        window_plots.mel(axes[1], made.array, config, x)
-        difference = window_plots.mel(axes[2], made.array - original.array, config, x, is_difference=True)
-        _titles(axes, sheet, text, mse(original, made), "absolute difference")
-    _bars(sheet, level, difference, LEVEL_BAR)
-    return sheet.picture
+        image = plot_mel(axes[0], original.array, config, x + "y")
+        plot_mel(axes[1], made.array, config, x)
+        difference = plot_mel(axes[2], made.array - original.array, config, x, is_difference=True)
+        _set_titles(axes, grid, (name, f"reconstruction, MSE {mse(original, made):#.3g}", "absolute difference"))
+    grid.colorbar(image, 1, PEAK_DB_LABEL)
+    grid.colorbar(difference, 2, DIFFERENCE_LABEL, extend="max")
+    return grid.figure
 
 
-def _titles(axes: Sequence[Axes], sheet: Sheet, text: str, error: float, difference: str) -> None:
-    said = (text, f"reconstruction, MSE {error:#.3g}", difference)
-    for column, (ax, words) in enumerate(zip(axes, said, strict=True)):
-        title(ax, words, sheet.width_of(column), is_bold=column == 0)
-
-
-def _bars(sheet: Sheet, level: AxesImage, difference: AxesImage, text: str) -> None:
-    sheet.bar(level, 1, text)
-    sheet.bar(difference, 2, DIFFERENCE_BAR, extend="max")
-
-
-def _waveforms(pairs: Pairs, names: list[str], config: WaveformConfig) -> Figure:
-    """In each block waveforms above spectrograms, and 50 ms of both waveforms where the original is loudest."""
-    many = len(pairs)
-    down = [0.12, 0.55] * many
-    sheet = Sheet([2.7, 2.7, 2.7, 2.3], [0.75, 1.3] * many, across=[0.12, 0.85, 1.3], down=down[:-1])
-    for block, ((original, made), text) in enumerate(zip(pairs, names, strict=True)):
+def _draw_waveforms(pairs: Pairs, names: list[str], config: WaveformConfig) -> Figure:
+    """For each pair waveforms above spectrograms; right, 50 ms of both waveforms where the original is loudest."""
+    row_gaps = [0.12, 0.55] * len(pairs)
+    heights = [0.75, 1.3] * len(pairs)
+    grid = FigureGrid([2.7, 2.7, 2.7, 2.3], heights, column_gaps=[0.12, 0.85, 1.3], row_gaps=row_gaps[:-1])
+    for block, ((original, made), name) in enumerate(zip(pairs, names, strict=True)):
+        is_last = block + 1 == len(pairs)
         arrays = (original.array, made.array, made.array - original.array)
-        limit = 1.05 * max(*(float(np.abs(array).max()) for array in arrays[:2]), 1e-3)
-        above = [sheet.axes(2 * block, column) for column in range(3)]
-        below = [sheet.axes(2 * block + 1, column) for column in range(3)]
+        limit = amplitude_limit(*arrays[:2])
+        waveform_axes = [grid.axes(2 * block, column) for column in range(3)]
+        spectrogram_axes = [grid.axes(2 * block + 1, column) for column in range(3)]
         colors = (style.INK, style.ACCENT, style.ERROR)
-        for column, (ax, array, color) in enumerate(zip(above, arrays, colors, strict=True)):
-            window_plots.waveform(ax, array, config.sample_rate, limit, color, "" if column else "y")
-        spectra = [window_plots.spectrum(array, config) for array in arrays[:2]]
+        for column, (ax, array, color) in enumerate(zip(waveform_axes, arrays, colors, strict=True)):
+            plot_waveform(ax, array, config.sample_rate, limit, color, "" if column else "y")
+        spectra = [spectrum_db(array, config) for array in arrays[:2]]
+        spectra.append(spectra[1] - spectra[0])
         seconds = len(original.array) / config.sample_rate
-        x = "x" if block + 1 == many else ""
-        level = window_plots.spectrogram(below[0], spectra[0], config, seconds, x + "y")
-        window_plots.spectrogram(below[1], spectra[1], config, seconds, x)
-        difference = window_plots.spectrogram(below[2], spectra[1] - spectra[0], config, seconds, x, is_difference=True)
-        _titles(above, sheet, text, mse(original, made), "reconstruction − original")
-        beside = sheet.axes(2 * block, 3, rows=2)
-        _zoom(beside, original.array, made.array, config.sample_rate, limit)
+        x = "x" if is_last else ""
+        images = [
+            plot_spectrogram(ax, db, config, seconds, x if column else x + "y", is_difference=column == 2)
+            for column, (ax, db) in enumerate(zip(spectrogram_axes, spectra, strict=True))
+        ]
+        titles = (name, f"reconstruction, MSE {mse(original, made):#.3g}", "reconstruction − original")
+        _set_titles(waveform_axes, grid, titles)
+        zoom = grid.axes(2 * block, 3, rows=2)
+        _draw_zoom(zoom, original.array, made.array, config.sample_rate, limit)
         if block == 0:
-            corner: dict[str, Any] = {"loc": "upper right", "ncols": 2, "bbox_to_anchor": (1.03, 1.02)}
-            beside.legend(beside.lines, ["original", "reconstruction"], **corner)
-        if block + 1 < many:
-            beside.set_xlabel("")
-    _bars(sheet, level, difference, FULL_SCALE_BAR)
-    return sheet.picture
+            lines = ["original", "reconstruction"]
+            zoom.legend(zoom.lines, lines, loc="upper right", ncols=2, bbox_to_anchor=(1.03, 1.02))
+        if not is_last:
+            zoom.set_xlabel("")
+    grid.colorbar(images[0], 1, FULL_SCALE_LABEL)
+    grid.colorbar(images[2], 2, DIFFERENCE_LABEL, extend="max")
+    return grid.figure
 
 
-def _zoom(ax: Axes, original: np.ndarray, made: np.ndarray, rate: int, limit: float) -> None:
+def _set_titles(axes: Sequence[Axes], grid: FigureGrid, titles: Sequence[str]) -> None:
+    for column, (ax, text) in enumerate(zip(axes, titles, strict=True)):
+        set_title(ax, text, grid.column_width(column), is_bold=column == 0)
+
+
+def _draw_zoom(ax: Axes, original: np.ndarray, made: np.ndarray, rate: int, limit: float) -> None:
     length = min(len(original), max(2, round(ZOOM_SECONDS * rate)))
     start = int(np.clip(np.abs(original).argmax() - length // 2, 0, len(original) - length))
-    cut = slice(start, start + length)
-    window_plots.waveform(ax, original[cut], rate, limit, style.FAINT, "", start, width=3)
-    window_plots.waveform(ax, made[cut], rate, limit, style.ACCENT, "xy", start, width=1.2)
+    part = slice(start, start + length)
+    plot_waveform(ax, original[part], rate, limit, style.FAINT, "", start, width=3)
+    plot_waveform(ax, made[part], rate, limit, style.ACCENT, "xy", start, width=1.2)
     ax.set_title(f"{1000 * ZOOM_SECONDS:.0f} ms at the loudest place", fontweight="normal")
 
 
-def waveforms(heard: dict[int, Heard], names: dict[int, str], rate: int) -> Figure:
-    """A row for each example: the recording, the recording through the inversion, and the reconstruction as heard.
-
-    The three of a row share one scale.
-    """
-    sheet = Sheet([3.7] * 3, [0.85] * len(heard))
-    for row, (number, sounds) in enumerate(heard.items()):
-        three = (sounds.original, sounds.ceiling, sounds.reconstruction)
-        limit = 1.05 * max(*(float(np.abs(audio).max()) for audio in three), 1e-3)
-        said = (names.get(number, f"example {number + 1}"), "through the inversion alone", "reconstruction")
+def draw_audio(audio: dict[int, ExampleAudio], names: dict[int, str], rate: int) -> Figure:
+    """A row for each example, on one scale: recording, recording through the inversion, reconstruction."""
+    grid = FigureGrid([3.7] * 3, [0.85] * len(audio))
+    for row, (number, clips) in enumerate(audio.items()):
+        waveforms = (clips.original, clips.ceiling, clips.reconstruction)
+        axes = [grid.axes(row, column) for column in range(3)]
         colors = (style.INK, style.MUTED, style.ACCENT)
-        for column, (audio, text, color) in enumerate(zip(three, said, colors, strict=True)):
-            ax = sheet.axes(row, column)
-            sides = ("x" if row + 1 == len(heard) else "") + ("" if column else "y")
-            window_plots.waveform(ax, audio, rate, limit, color, sides)
-            title(ax, text, sheet.width_of(column), is_bold=column == 0)
-    return sheet.picture
+        for column, (ax, waveform, color) in enumerate(zip(axes, waveforms, colors, strict=True)):
+            sides = ("x" if row + 1 == len(audio) else "") + ("" if column else "y")
+            plot_waveform(ax, waveform, rate, amplitude_limit(*waveforms), color, sides)
+        name = names.get(number, f"example {number + 1}")
+        _set_titles(axes, grid, (name, "through the inversion alone", "reconstruction"))
+    return grid.figure

@@ -1,4 +1,4 @@
-"""Curves: every term of the objective, epoch by epoch, for all seeds; and PCA's error over its components."""
+"""Training curves of all seeds, and PCA's error over the number of components."""
 
 from dataclasses import dataclass
 
@@ -8,108 +8,105 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from pipeline.figures import style
-from pipeline.figures.grid import Sheet
+from pipeline.figures.grid import FigureGrid
 
-COLUMNS = 4
-NICE = [1, 2, 2.5, 5, 10]  # steps between ticks
-ALSO = (
-    "learning_rate",
-    "seconds",
-    "windows_per_second",
-    "first_step_seconds",
-    "beta_effective",
-    "active_share",
-    "perplexity_share",
-    "collapsed",
-)
+MAX_COLUMNS = 4
+TICK_STEPS = [1, 2, 2.5, 5, 10]
+NATS, UNWEIGHTED = "nats per window", "unweighted"
 UNITS = {"active_units": "latent dimensions", "perplexity": "codes", "mse": "on the input's scale"}
+SPLITS = {"train": "training", "valid": "validation"}
+HIDDEN_COLUMNS = {
+    *("epoch", "grad_norm", "variance_ratio", "learning_rate", "seconds", "windows_per_second", "first_step_seconds"),
+    *("beta_effective", "active_share", "perplexity_share", "collapsed"),
+}
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One plot: its title, unit, and the columns of history.csv with the names of their lines."""
+    """One plot: title, unit, and the names of its lines by column of history.csv."""
 
     title: str
     unit: str
     lines: dict[str, str]
 
 
-def panels(columns: list[str], varying: list[str]) -> list[Panel]:
-    """The plots of a history that has these columns.
+def history_panels(columns: list[str], varying: list[str]) -> list[Panel]:
+    """The plots of a history.
 
     Args:
         columns: of history.csv.
-        varying: those that are not 0 throughout; a term that is never anything else is left out.
+        varying: columns that are not 0 throughout. Other terms have no plot.
     """
-    both = {"train": "training", "valid": "validation"}
-    pairs: dict[str, dict[str, str]] = {}
+    terms: dict[str, dict[str, str]] = {}  # by name: the training and the validation line
     for column in columns:
-        side, _, term = column.partition("_")
-        if side in both and term and column in varying:
-            pairs.setdefault(term, {})[column] = both[side]
-    parts = {
+        split, _, term = column.partition("_")
+        if split in SPLITS and term and column in varying:
+            terms.setdefault(term, {})[column] = SPLITS[split]
+    by_level = {
         name: {column: column.removeprefix(prefix) for column in columns if column.startswith(prefix)}
         for name, prefix in (("kl", "valid_kl_"), ("active_units", "active_units_"))
     }
-    named = {"loss", "reconstruction", "kl", "mse", "distance"}
-    terms = [term for term in pairs if term not in named and not term.startswith("kl_")]
-    found = [
-        Panel("Objective", "nats per window", pairs.get("loss", {})),
-        Panel("Reconstruction term", "nats per window", pairs.get("reconstruction", {})),
-        Panel("KL term", "nats per window", pairs.get("kl", {})),
-        Panel("KL by level, validation", "nats per window", parts["kl"]),
-        Panel("Weight of the KL term", "beta", {"beta": ""} if "kl" in pairs and "beta" in varying else {}),
+    standard = {"loss", "reconstruction", "kl", "mse", "distance"}
+    extra = [term for term in terms if term not in standard and not term.startswith("kl_")]
+    panels = [
+        Panel("Objective", NATS, terms.get("loss", {})),
+        Panel("Reconstruction term", NATS, terms.get("reconstruction", {})),
+        Panel("KL term", NATS, terms.get("kl", {})),
+        Panel("KL by level, validation", NATS, by_level["kl"]),
+        Panel("Weight of the KL term", "beta", {"beta": ""} if "kl" in terms and "beta" in varying else {}),
         Panel("Gradient norm", "before clipping", {"grad_norm": ""} if "grad_norm" in varying else {}),
-        # Alone, the distance says what the reconstruction term says.
-        Panel("Reconstruction distance", "unweighted", pairs.get("distance", {}) if terms else {}),
-        *(Panel(_words(term), "unweighted", pairs[term]) for term in terms),
-        Panel("Mean squared error", UNITS["mse"], pairs.get("mse", {})),
-        *(
-            Panel(_words(name), UNITS[name], {name: "all" if parts.get(name) else ""} | parts.get(name, {}))
-            for name in ("active_units", "perplexity")
-            if name in columns
-        ),
+        # Without extra terms, the distance shows the same as the reconstruction term.
+        Panel("Reconstruction distance", UNWEIGHTED, terms.get("distance", {}) if extra else {}),
+        *(Panel(_title(term), UNWEIGHTED, terms[term]) for term in extra),
+        Panel("Mean squared error", UNITS["mse"], terms.get("mse", {})),
     ]
-    shown = {column for panel in found for column in panel.lines} | {"epoch", "grad_norm", "variance_ratio", *ALSO}
-    rest = [c for c in columns if c not in shown and c in varying and c.partition("_")[0] not in both]
-    rest = [c for c in rest if not c.startswith("active_share")]  # of levels: the active units say it
-    found += [Panel(_words(column), "", {column: ""}) for column in rest]
-    return [panel for panel in found if panel.lines]
+    for name in ("active_units", "perplexity"):
+        if name in columns:
+            levels = by_level.get(name, {})
+            panels.append(Panel(_title(name), UNITS[name], {name: "all" if levels else ""} | levels))
+    plotted = {column for panel in panels for column in panel.lines} | HIDDEN_COLUMNS
+    for column in columns:
+        is_split = column.partition("_")[0] in SPLITS
+        if column in varying and column not in plotted and not is_split and not column.startswith("active_share"):
+            panels.append(Panel(_title(column), "", {column: ""}))
+    return [panel for panel in panels if panel.lines]
 
 
-def training_curves(histories: dict[int, pd.DataFrame]) -> Figure:
-    """A small plot for each term over the epochs, a line per seed; a dot marks each seed's lowest objective."""
-    every = pd.concat(histories.values())
-    numbers = every.select_dtypes("number")
-    shown = panels(list(every.columns), [str(name) for name, column in numbers.items() if column.fillna(0).ne(0).any()])
-    columns = next((n for n in (3, 4) if len(shown) % n == 0), COLUMNS) if len(shown) > COLUMNS else max(1, len(shown))
-    rows = max(1, -(-len(shown) // columns))
-    sheet = Sheet([2.45] * columns, [1.75] * rows, left=0.85, across=0.85, down=0.55, bottom=0.5)
-    axes = [sheet.axes(number // columns, number % columns) for number in range(len(shown))]
-    for number, (ax, panel) in enumerate(zip(axes, shown, strict=True)):
-        _draw(ax, panel, histories)
-        if number + columns >= len(shown):  # the lowest of its column
+def draw_training_curves(histories: dict[int, pd.DataFrame]) -> Figure:
+    """A plot for each term over the epochs, with a line per seed; a dot marks each seed's lowest objective."""
+    rows = pd.concat(histories.values())
+    numbers = rows.select_dtypes("number")
+    varying = [str(name) for name, column in numbers.items() if column.fillna(0).ne(0).any()]
+    panels = history_panels(list(rows.columns), varying)
+    count = len(panels)
+    columns = next((n for n in (3, 4) if count % n == 0), MAX_COLUMNS) if count > MAX_COLUMNS else max(1, count)
+    heights = [1.75] * max(1, -(-count // columns))
+    grid = FigureGrid([2.45] * columns, heights, left=0.85, column_gaps=0.85, row_gaps=0.55, bottom=0.5)
+    axes = [grid.axes(*divmod(number, columns)) for number in range(count)]
+    for number, (ax, panel) in enumerate(zip(axes, panels, strict=True)):
+        _draw_panel(ax, panel, histories)
+        if number + columns >= count:  # the lowest of its column
             ax.set_xlabel("epoch")
-    if shown and "valid_loss" in shown[0].lines:
+    if panels and "valid_loss" in panels[0].lines:
         for history in histories.values():
             best = history.iloc[int(history["valid_loss"].argmin())]
             axes[0].plot(best["epoch"], best["valid_loss"], "o", color=style.ACCENT, markersize=5)
         axes[0].plot([], [], "o", color=style.ACCENT, markersize=5, label="lowest validation")
         axes[0].legend(loc="upper right")
-    return sheet.picture
+    return grid.figure
 
 
-def _draw(ax: Axes, panel: Panel, histories: dict[int, pd.DataFrame]) -> None:
-    sides = {"training", "validation"} >= set(panel.lines.values()) or len(panel.lines) == 1
+def _draw_panel(ax: Axes, panel: Panel, histories: dict[int, pd.DataFrame]) -> None:
+    is_of_splits = {"training", "validation"} >= set(panel.lines.values()) or len(panel.lines) == 1
     for number, (column, name) in enumerate(panel.lines.items()):
-        train = column.startswith("train_")
-        color = style.OKABE_ITO[number % len(style.OKABE_ITO)] if not sides else style.ACCENT
+        is_train = column.startswith("train_")
+        color = style.ACCENT if is_of_splits else style.OKABE_ITO[number % len(style.OKABE_ITO)]
         for i, history in enumerate(h for h in histories.values() if column in h):
             ax.plot(
                 history["epoch"],
                 history[column],
-                color=style.REFERENCE if train else color,
-                linestyle="--" if train else "-",
+                color=style.REFERENCE if is_train else color,
+                linestyle="--" if is_train else "-",
                 alpha=1 if len(histories) == 1 else 0.65,
                 marker="." if len(history) == 1 else None,
                 label=None if i else name,
@@ -117,41 +114,41 @@ def _draw(ax: Axes, panel: Panel, histories: dict[int, pd.DataFrame]) -> None:
     ax.set_title(panel.title)
     ax.set_ylabel(panel.unit)
     ax.grid(axis="y")
-    ax.xaxis.set_major_locator(MaxNLocator(5, steps=NICE, integer=True))
-    ax.yaxis.set_major_locator(MaxNLocator(5, steps=NICE))
+    ax.xaxis.set_major_locator(MaxNLocator(5, steps=TICK_STEPS, integer=True))
+    ax.yaxis.set_major_locator(MaxNLocator(5, steps=TICK_STEPS))
     ax.ticklabel_format(axis="y", scilimits=(-4, 6))
     ax.margins(y=0.08)
     if panel.unit and "nats" not in panel.unit and panel.unit != "beta":
         ax.set_ylim(bottom=min(0.0, ax.get_ylim()[0]))
-    if not sides:
+    if not is_of_splits:
         ax.legend(loc="best")
 
 
-def component_curve(sizes: pd.DataFrame, mean: float) -> Figure:
-    """PCA's test error over the number of its components, on two logarithmic axes.
+def draw_component_curve(sizes: pd.DataFrame, mean_mse: float) -> Figure:
+    """PCA's test error over the number of components, on two logarithmic axes.
 
     Args:
         sizes: sizes.parquet.
-        mean: error of the train mean.
+        mean_mse: error of the train mean.
     """
-    sheet = Sheet([6.2], [3.5], left=0.75, bottom=0.5)
-    ax = sheet.axes(0, 0)
-    some = sizes[sizes["latent"] > 0]
-    ax.fill_between(some["latent"], some["mse_low"], some["mse_high"], color=style.ACCENT, alpha=0.18, linewidth=0)
-    ax.plot(some["latent"], some["mse"], color=style.ACCENT)
-    ax.axhline(mean, color=style.INK, linewidth=1, linestyle="--", label="mean predictor")
+    grid = FigureGrid([6.2], [3.5], left=0.75, bottom=0.5)
+    ax = grid.axes(0, 0)
+    rows = sizes[sizes["latent"] > 0]
+    ax.fill_between(rows["latent"], rows["mse_low"], rows["mse_high"], color=style.ACCENT, alpha=0.18, linewidth=0)
+    ax.plot(rows["latent"], rows["mse"], color=style.ACCENT)
+    ax.axhline(mean_mse, color=style.INK, linewidth=1, linestyle="--", label="mean predictor")
     ax.set_xscale("log", base=2)
     ax.set_yscale("log")
     ax.set_xlabel("components")
     ax.set_ylabel("mean squared error of the test windows")
     ax.xaxis.set_major_formatter("{x:.0f}")
-    for axis in (ax.yaxis.set_major_formatter, ax.yaxis.set_minor_formatter):
-        axis("{x:.3g}")
+    for set_formatter in (ax.yaxis.set_major_formatter, ax.yaxis.set_minor_formatter):
+        set_formatter("{x:.3g}")
     ax.grid(True, which="both")
     ax.legend(loc="lower left")
-    return sheet.picture
+    return grid.figure
 
 
-def _words(term: str) -> str:
-    text = term.replace("_", " ")
+def _title(column: str) -> str:
+    text = column.replace("_", " ")
     return text[:1].upper() + text[1:]

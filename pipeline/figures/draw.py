@@ -1,58 +1,56 @@
-"""All figures and audio of one variant, and the list of them."""
+"""Draws all figures and renders all audio of a variant."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from pipeline.core.artefacts import stage_of
 from pipeline.core.errors import DataError
 from pipeline.core.process import cores
 from pipeline.core.workspace import write_json
-from pipeline.figures import clips, registry, style
+from pipeline.figures import style
+from pipeline.figures.audio import start_clips, write_clips
 from pipeline.figures.config import FiguresConfig
-from pipeline.figures.entries import entry
-from pipeline.figures.registry import Picture
-from pipeline.figures.variant_data import AGAIN, load
+from pipeline.figures.registry import Entry, Picture, variant_figures
+from pipeline.figures.variant_data import read_variant_data
 
 
-def draw(
-    variant: str, models: Path, evaluation: Path, reference: Path, out: Path, config: FiguresConfig, iterations: int
-) -> list[dict[str, Any]]:
+def draw_variant(variant: str, data: Path, out: Path, config: FiguresConfig, iterations: int) -> list[Entry]:
     """Draw `variant` into the folder `out`: PNG and GIF files, audio/*.wav and figures.json.
 
     Args:
-        variant: its name below `models` and `evaluation`, the folders of all variants.
-        models: holds <variant>/seed-<n>/history.csv and snapshots.parquet.
-        evaluation: holds <variant>/config.json, metrics.json, latents.parquet, examples.parquet and audio.parquet, and
-            of some variants sizes.parquet, dimensions.parquet or codes.parquet.
-        reference: holds reference.json, examples.parquet and ceiling/<representation>/examples.parquet.
+        variant: its name.
+        data: folder with models/, evaluation/ and reference/.
         out: an existing folder.
         config: resolution.
-        iterations: of Griffin-Lim, for what was not heard in evaluation.
+        iterations: of Griffin-Lim, for windows that stage evaluate did not invert.
 
     Returns:
-        What figures.json holds, an `entry` for each file.
+        The content of figures.json.
 
     Raises:
-        DataError: an input is missing, damaged or not finite.
+        DataError: an artefact is missing, damaged or not finite.
     """
-    inputs = load(variant, models, evaluation, reference)
-    if not inputs.pairs or not inputs.heard or not any(w.kind == "original" for w in inputs.snapshots):
-        raise DataError(f"{evaluation / variant}: there are no examples or no snapshots to draw; {AGAIN}")
+    variant_data = read_variant_data(variant, data)
+    has_snapshots = any(w.kind == "original" for w in variant_data.snapshots)
+    if not variant_data.pairs or not variant_data.audio or not has_snapshots:
+        folder = data / "evaluation" / variant
+        raise DataError(f"{folder}: no examples or no snapshots; run `dvc repro {stage_of(folder / 'x')}`")
     entries = []
-    # Audio is rendered while pictures are drawn. Each thread's products run alone: `mel_to_audio` says why, and its own
-    # limit would end with the first of them.
+    # Audio is rendered while pictures are drawn. BLAS has one thread in all threads: see `mel_to_audio`, whose own
+    # limit would end with the first clip.
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(cores()) as pool:
-        heard = clips.begin(inputs, pool, iterations)
-        with style.look():
-            for picture in registry.of(inputs):
-                if isinstance(picture, Picture):
-                    style.save(picture.draw(), out / picture.file, config.dpi, picture.has_spectra)
+        clips = start_clips(variant_data, pool, iterations)
+        with style.paper_style():
+            for figure in variant_figures(variant_data):
+                if isinstance(figure, Picture):
+                    style.save(figure.draw(), out / figure.file, config.dpi, figure.has_spectrograms)
                 else:
-                    picture.write(out / picture.file, config.dpi)
-                kind = "image" if isinstance(picture, Picture) else "animation"
-                entries.append(entry(picture.file, picture.title, picture.caption, kind))
-        entries += clips.write(heard, out)
-    write_json(out / "figures.json", entries)
+                    figure.write(out / figure.file, config.dpi)
+                kind = "image" if isinstance(figure, Picture) else "animation"
+                entries.append(Entry(figure.file, figure.title, figure.caption, kind))
+        entries += write_clips(clips, out)
+    write_json(out / "figures.json", [asdict(entry) for entry in entries])
     return entries

@@ -1,4 +1,7 @@
-"""Axes placed by the inch. Matplotlib's own layouts draw everything once only to measure it, which doubles the time."""
+"""A figure with axes at fixed positions in inches.
+
+Matplotlib's own layouts draw a figure once only to measure it, which doubles the time.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,18 +12,19 @@ from matplotlib.figure import Figure
 
 from pipeline.figures import style
 
-BAR = 0.11  # inches, width of a colour bar
+COLORBAR_WIDTH = 0.11  # inches
+TITLE_SIZE = 9.5  # points
 
 
-class Sheet:
-    """A figure of rows and columns.
+class FigureGrid:
+    """A figure of rows and columns; all sizes are in inches.
 
     Args:
-        widths: of the columns, in inches.
+        widths: of the columns.
         heights: of the rows.
-        left, right, top, bottom: margins, for labels and titles.
-        across: inches between columns, one number for all gaps or one for each.
-        down: likewise between rows.
+        left, right, top, bottom: margins for labels and titles.
+        column_gaps: between columns, one number for all gaps or one for each.
+        row_gaps: likewise between rows.
     """
 
     def __init__(
@@ -32,55 +36,56 @@ class Sheet:
         right: float = 0.2,
         top: float = 0.3,
         bottom: float = 0.45,
-        across: float | Sequence[float] = 0.12,
-        down: float | Sequence[float] = 0.32,
+        column_gaps: float | Sequence[float] = 0.12,
+        row_gaps: float | Sequence[float] = 0.32,
     ) -> None:
-        self._x, self._widths, width = _places(widths, across, left, right)
-        self._y, self._heights, height = _places(heights, down, top, bottom)
-        self.width, self.height = width, height
-        self.picture = Figure(figsize=(width, height))
-        self.picture.set_layout_engine("none")
+        self._x, self._widths, self.width = _positions(widths, column_gaps, left, right)
+        self._y, self._heights, self.height = _positions(heights, row_gaps, top, bottom)
+        self.figure = Figure(figsize=(self.width, self.height))
+        self.figure.set_layout_engine("none")
 
     def axes(self, row: int, column: int, rows: int = 1, columns: int = 1) -> Axes:
-        """New axes in a cell, or over several from there on."""
+        """New axes that start in a cell and cover `rows` x `columns` cells."""
         x, y = self._x[column], self._y[row]
         width = self._x[column + columns - 1] + self._widths[column + columns - 1] - x
         height = self._y[row + rows - 1] + self._heights[row + rows - 1] - y
         return self._add(x, y, width, height)
 
-    def bar(self, image: Any, column: int, text: str, extend: str = "neither", offset: float = BAR) -> None:
-        """The colour bar of `image` so many inches to the right of a column, beside all rows, with its unit."""
+    def colorbar(
+        self, image: Any, column: int, text: str, extend: str = "neither", offset: float = COLORBAR_WIDTH
+    ) -> None:
+        """Add the colour bar of `image`, `offset` inches to the right of a column, as high as all rows."""
         x = self._x[column] + self._widths[column] + offset
-        ax = self._add(x, self._y[0], BAR, self._y[-1] + self._heights[-1] - self._y[0])
-        tip = 1.5 * BAR / (ax.get_position().height * self.height)  # of an end that is open, in parts of the bar
-        bar = self.picture.colorbar(image, cax=ax, extend=extend, extendfrac=tip)
+        ax = self._add(x, self._y[0], COLORBAR_WIDTH, self._y[-1] + self._heights[-1] - self._y[0])
+        tip = 1.5 * COLORBAR_WIDTH / (ax.get_position().height * self.height)  # length of an open end
+        bar = self.figure.colorbar(image, cax=ax, extend=extend, extendfrac=tip)
         bar.set_label(text)
         bar.outline.set_visible(False)
 
     def heading(self, row: int, text: str, above: float = 0.34) -> None:
-        """Bold text over a whole row, so many inches above it."""
+        """Add bold text over a whole row, `above` inches higher."""
         y = 1 - (self._y[row] - above) / self.height
-        self.picture.text(self._x[0] / self.width, y, text, va="baseline", fontsize=9.5, fontweight="bold")
+        self.figure.text(self._x[0] / self.width, y, text, va="baseline", fontsize=TITLE_SIZE, fontweight="bold")
 
-    def width_of(self, column: int) -> float:
-        """Inches of a column."""
+    def column_width(self, column: int) -> float:
+        """Width of a column."""
         return float(self._widths[column])
 
     def _add(self, x: float, y: float, width: float, height: float) -> Axes:
-        place = (x / self.width, 1 - (y + height) / self.height, width / self.width, height / self.height)
-        return self.picture.add_axes(place)
+        box = (x / self.width, 1 - (y + height) / self.height, width / self.width, height / self.height)
+        return self.figure.add_axes(box)
 
 
-def title(ax: Axes, text: str, inches: float, is_bold: bool = False) -> None:
-    """A title that keeps to its own column: one that is too long loses its middle."""
-    weight = "bold" if is_bold else "normal"
-    ax.set_title(style.fit(text, inches, 9.5, is_bold), fontweight=weight)
+def set_title(ax: Axes, text: str, inches: float, is_bold: bool = False) -> None:
+    """Set a title that fits in `inches`; a longer one loses its middle."""
+    fitted = style.fit_width(text, inches, TITLE_SIZE, is_bold)
+    ax.set_title(fitted, fontweight="bold" if is_bold else "normal")
 
 
-def _places(
+def _positions(
     sizes: Sequence[float], gaps: float | Sequence[float], before: float, after: float
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    """Where each column begins, the sizes, and the whole."""
-    between = np.broadcast_to(np.asarray(gaps, float), (len(sizes) - 1,))
-    starts = before + np.concatenate([[0.0], np.cumsum(np.asarray(sizes[:-1], float) + between)])
+    """Start of each cell, size of each cell, and total size."""
+    all_gaps = np.broadcast_to(np.asarray(gaps, float), (len(sizes) - 1,))
+    starts = before + np.concatenate([[0.0], np.cumsum(np.asarray(sizes[:-1], float) + all_gaps)])
     return starts, np.asarray(sizes, float), float(starts[-1] + sizes[-1] + after)

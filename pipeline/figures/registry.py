@@ -1,4 +1,15 @@
-"""Which pictures and animations a variant has, and what is said of each."""
+"""The list of all pictures and animations of a variant, with their captions.
+
+To add a picture, write a function that returns a matplotlib figure (`grid.FigureGrid` helps), and yield it in one of
+the generators below, under the condition that the variant has its data:
+
+    if data.select("sample"):
+        caption = "The loudest frame of each sample of the prior."
+        draw = lambda: draw_sample_peaks(data.select("sample"), data.representation)
+        yield Picture("sample_peaks.png", "Peaks of the samples", caption, draw)
+
+Stage figures then writes it, and the report shows it.
+"""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -8,23 +19,48 @@ from matplotlib.figure import Figure
 
 from pipeline.audio.representation import MelConfig
 from pipeline.figures import comparisons, curves, latent_space, latent_usage, training_progress, window_rows
-from pipeline.figures.variant_data import Inputs
+from pipeline.figures.variant_data import VariantData
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What figures.json holds of a file.
+
+    Attributes:
+        file: below the folder of figures.json.
+        title: a few words.
+        caption: what the file shows, in sentences.
+        kind: image, animation or audio.
+        example: of audio, number of the example, interpolation or sample, from 0.
+        role: of audio: original, ceiling, reconstruction, sample, linear, slerp, perturbed or transfer.
+        step: of perturbed, the step; of transfer, the number of the target label.
+        label: of the window, or the one given to a sample or transfer.
+    """
+
+    file: str
+    title: str
+    caption: str
+    kind: str
+    example: int | None = None
+    role: str | None = None
+    step: int | None = None
+    label: str | None = None
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A file of kind image and how it is drawn."""
+    """A PNG file and the function that draws it."""
 
     file: str
     title: str
     caption: str
     draw: Callable[[], Figure]
-    has_spectra: bool = False  # of windows, and no colours but those and lines in two or three
+    has_spectrograms: bool = False  # and no other colours than `style.to_palette` has
 
 
 @dataclass(frozen=True)
 class Animation:
-    """A file of kind animation and how it is written, at a resolution in dots per inch."""
+    """A GIF file and the function that writes it, at a resolution in dots per inch."""
 
     file: str
     title: str
@@ -32,198 +68,193 @@ class Animation:
     write: Callable[[Path, int], int]
 
 
-def of(inputs: Inputs) -> Iterator[Picture | Animation]:
-    """All pictures of a variant, in the order of the report; what it has no data for is left out."""
-    yield from _of_windows(inputs)
-    if not inputs.baseline:
-        yield from _of_training(inputs)
-    yield from _of_latents(inputs)
-    yield from _of_decoder(inputs)
-    sizes = inputs.tables.get("sizes")
+def variant_figures(data: VariantData) -> Iterator[Picture | Animation]:
+    """All pictures and animations of a variant, in the order of the report."""
+    yield from _reconstruction_pictures(data)
+    if not data.is_baseline:
+        yield from _training_figures(data)
+    yield from _latent_pictures(data)
+    yield from _decoder_pictures(data)
+    sizes = data.tables.get("sizes")
     if sizes is not None and len(sizes) >= 3:
-        caption = "Error of the test windows with so many principal components, with its 95 % interval over recordings."
-        mean = float(inputs.metrics["mse_mean"])
         yield Picture(
-            "components.png", "Error by number of components", caption, lambda: curves.component_curve(sizes, mean)
+            "components.png",
+            "Error by number of components",
+            "Error of the test windows with so many principal components, with its 95 % interval over recordings.",
+            lambda: curves.draw_component_curve(sizes, float(data.metrics["mse_mean"])),
         )
 
 
-def _shown(inputs: Inputs) -> str:
-    seeds = len(inputs.histories)
-    return f" Shown is seed {inputs.seed}, one of {seeds}." if seeds > 1 else ""
+def _seed_note(data: VariantData) -> str:
+    seeds = len(data.histories)
+    return f" Shown is seed {data.seed}, one of {seeds}." if seeds > 1 else ""
 
 
-def _of_windows(inputs: Inputs) -> Iterator[Picture]:
-    """Reconstructions of test windows, seen and as waveforms."""
-    config, pairs, worst = inputs.representation, inputs.pairs, inputs.extremes
+def _reconstruction_pictures(data: VariantData) -> Iterator[Picture]:
+    config, pairs, extremes, note = data.representation, data.pairs, data.extremes, _seed_note(data)
     is_mel = isinstance(config, MelConfig)
-    what = (
-        "Log-mel spectrograms of test windows, their reconstructions, and the absolute difference between the two."
-        if is_mel
-        else "Test windows, their reconstructions and the difference between the two, as waveforms and spectrograms; "
-        "right, both waveforms where the original is loudest."
-    )
+    if is_mel:
+        content = (
+            "Log-mel spectrograms of test windows, their reconstructions, and the absolute difference between the two."
+        )
+    else:
+        content = (
+            "Test windows, their reconstructions and the difference between the two, as waveforms and spectrograms; "
+            "right, both waveforms where the original is loudest."
+        )
     yield Picture(
         "reconstructions.png",
         "Reconstructions",
-        what + _from(inputs) + _shown(inputs),
-        lambda: comparisons.reconstructions(pairs, config),
-        True,
+        content + _source_note(data) + note,
+        lambda: comparisons.draw_reconstructions(pairs, config),
+        has_spectrograms=True,
     )
-    if worst:
-        errors = " to ".join(f"{w.scale:#.3g}" for w in (worst[0][0], worst[-1][0]))
-        caption = f"The test windows with the lowest, the median and the highest error (MSE {errors})." + _shown(inputs)
+    if extremes:
+        errors = " to ".join(f"{window.scale:#.3g}" for window in (extremes[0][0], extremes[-1][0]))
         yield Picture(
-            "extremes.png", "Best, median and worst", caption, lambda: comparisons.extremes(worst, config), True
+            "extremes.png",
+            "Best, median and worst",
+            f"The test windows with the lowest, the median and the highest error (MSE {errors})." + note,
+            lambda: comparisons.draw_extremes(extremes, config),
+            has_spectrograms=True,
         )
     if is_mel:
-        names = {original.number: comparisons.name(original) for original, _ in pairs}
-        caption = (
-            "The recording, the recording's own mel spectrogram through the inversion, and the reconstruction through "
-            "the same inversion, on one scale: what the second lacks is lost before any model." + _shown(inputs)
-        )
+        names = {original.number: comparisons.window_name(original) for original, _ in pairs}
         yield Picture(
             "waveforms.png",
             "Waveforms as heard",
-            caption,
-            lambda: comparisons.waveforms(inputs.heard, names, inputs.rate),
-            True,
+            "The recording, the recording's own mel spectrogram through the inversion, and the reconstruction through "
+            "the same inversion, on one scale: what the second lacks is lost before any model." + note,
+            lambda: comparisons.draw_audio(data.audio, names, data.rate),
+            has_spectrograms=True,
         )
 
 
-def _from(inputs: Inputs) -> str:
-    if not inputs.baseline:
-        return f" Each is decoded from {'its codes' if 'codes' in inputs.tables else 'the posterior mean'}."
-    if not inputs.latents.shape[1]:
+def _source_note(data: VariantData) -> str:
+    if not data.is_baseline:
+        return f" Each is decoded from {'its codes' if 'codes' in data.tables else 'the posterior mean'}."
+    if not data.latents.shape[1]:
         return " Each reconstruction is the mean of the training windows."
-    return f" Each is made of {inputs.latents.shape[1]} principal components of the training windows."
+    return f" Each is made of {data.latents.shape[1]} principal components of the training windows."
 
 
-def _of_training(inputs: Inputs) -> Iterator[Picture | Animation]:
-    """How it was trained."""
-    seeds, config, shown = len(inputs.histories), inputs.representation, _shown(inputs)
+def _training_figures(data: VariantData) -> Iterator[Picture | Animation]:
+    seeds, config, note = len(data.histories), data.representation, _seed_note(data)
     lines = f" One line for each of {seeds} seeds." if seeds > 1 else ""
-    samples = len({w.number for w in inputs.snapshots if w.kind == "sample"})
+    samples = len({w.number for w in data.snapshots if w.kind == "sample"})
     yield Picture(
         "training_curves.png",
         "Training curves",
         "Terms of the objective for each epoch, dashed on training and solid on validation windows; the validation "
         "objective is taken at the final weight of the KL term throughout." + lines,
-        lambda: curves.training_curves(inputs.histories),
+        lambda: curves.draw_training_curves(data.histories),
     )
     yield Picture(
         "progress.png",
         "Progress over the epochs",
         "One fixed window and its reconstruction as training goes on"
         + ("; below it, what one fixed latent drawn from the prior is decoded to." if samples else ".")
-        + shown,
-        lambda: window_rows.progress(inputs.snapshots, config),
-        True,
+        + note,
+        lambda: window_rows.draw_progress(data.snapshots, config),
+        has_spectrograms=True,
     )
     yield Animation(
         "progress.gif",
         "One window over the epochs",
-        "A fixed window beside its reconstruction after each kept epoch." + shown,
-        lambda path, dpi: training_progress.progress(inputs.snapshots, config, path, dpi),
+        "A fixed window beside its reconstruction after each kept epoch." + note,
+        lambda path, dpi: training_progress.write_reconstruction_gif(data.snapshots, config, path, dpi),
     )
     if samples:
+        number = min(samples, training_progress.SAMPLES)
         yield Animation(
             "generation.gif",
             "Generation over the epochs",
-            f"What {min(samples, training_progress.SAMPLES)} fixed latents drawn from the prior are decoded to after each "
-            "kept epoch." + shown,
-            lambda path, dpi: training_progress.generation(inputs.snapshots, config, path, dpi),
+            f"What {number} fixed latents drawn from the prior are decoded to after each kept epoch." + note,
+            lambda path, dpi: training_progress.write_samples_gif(data.snapshots, config, path, dpi),
         )
 
 
-def _of_latents(inputs: Inputs) -> Iterator[Picture]:
-    """Where the test windows lie in latent space, and what of it is used."""
-    metrics, shown = inputs.metrics, _shown(inputs)
-    if inputs.latents.shape[1]:
+def _latent_pictures(data: VariantData) -> Iterator[Picture]:
+    metrics, note = data.metrics, _seed_note(data)
+    if data.latents.shape[1]:
         probe = ""
         if metrics.get("probe_accuracy") is not None and metrics.get("chance") is not None:
             probe = (
                 f" A linear probe names the label of {100 * metrics['probe_accuracy']:.0f} % of the windows; "
                 f"chance is {100 * metrics['chance']:.0f} %."
             )
-        what = "Coordinates" if inputs.baseline else "Codes" if "codes" in inputs.tables else "Posterior means"
+        latents = "Coordinates" if data.is_baseline else "Codes" if "codes" in data.tables else "Posterior means"
         yield Picture(
             "latent_pca.png",
             "Latent space",
-            f"{what} of {len(inputs.latents)} test windows, projected on the two directions in which they vary most "
-            "(PCA fitted on these windows)." + probe + shown,
-            lambda: latent_space.latent_pca(inputs.latents, inputs.labels),
+            f"{latents} of {len(data.latents)} test windows, projected on the two directions in which they vary most "
+            "(PCA fitted on these windows)." + probe + note,
+            lambda: latent_space.draw_latent_pca(data.latents, data.labels),
         )
-        if len(set(inputs.labels)) > 1:
+        if len(set(data.labels)) > 1:
             yield Picture(
                 "genre_distances.png",
                 "Distances between labels",
                 "How far apart the labels' mean latents lie, each dimension divided by its standard deviation: 1 is "
-                "one standard deviation in every dimension. In the order of the dendrogram (average linkage)." + shown,
-                lambda: latent_space.label_distances(inputs.latents, inputs.labels),
+                "one standard deviation in every dimension. In the order of the dendrogram (average linkage)." + note,
+                lambda: latent_space.draw_label_distances(data.latents, data.labels),
             )
-    if "dimensions" in inputs.tables and len(inputs.tables["dimensions"]):
-        caption = (
-            "KL of each latent dimension, mean over the test windows, in order; a dimension is active when its "
-            "posterior mean has a variance above 0.01 over the windows." + shown
-        )
+    if "dimensions" in data.tables and len(data.tables["dimensions"]):
         yield Picture(
-            "latent_use.png", "Use of the latent", caption, lambda: latent_usage.dimensions(inputs.tables["dimensions"])
+            "latent_use.png",
+            "Use of the latent",
+            "KL of each latent dimension, mean over the test windows, in order; a dimension is active when its "
+            "posterior mean has a variance above 0.01 over the windows." + note,
+            lambda: latent_usage.draw_dimension_kl(data.tables["dimensions"]),
         )
-    elif "codes" in inputs.tables and len(inputs.tables["codes"]):
-        perplexity = metrics.get("perplexity")
-        caption = (
-            "How often each code is chosen for the test windows, in order. The perplexity is the number of codes that, "
-            "chosen equally often, would be as varied." + shown
-        )
+    elif "codes" in data.tables and len(data.tables["codes"]):
         yield Picture(
             "latent_use.png",
             "Use of the codebook",
-            caption,
-            lambda: latent_usage.codes(inputs.tables["codes"], perplexity),
+            "How often each code is chosen for the test windows, in order. The perplexity is the number of codes that, "
+            "chosen equally often, would be as varied." + note,
+            lambda: latent_usage.draw_code_counts(data.tables["codes"], metrics.get("perplexity")),
         )
 
 
-def _of_decoder(inputs: Inputs) -> Iterator[Picture]:
-    """What is decoded from latents that are no window's own."""
-    config, shown = inputs.representation, _shown(inputs)
-    steps = inputs.of("linear") + inputs.of("slerp")
-    perturbed, drawn, moved = inputs.of("perturbed"), inputs.of("sample"), inputs.of("transfer")
+def _decoder_pictures(data: VariantData) -> Iterator[Picture]:
+    config, note = data.representation, _seed_note(data)
+    steps = data.select("linear") + data.select("slerp")
+    perturbed, samples, transfers = data.select("perturbed"), data.select("sample"), data.select("transfer")
     if steps:
-        caption = (
+        yield Picture(
+            "walks.png",
+            "Walks through latent space",
             "From the latent of one test window to that of another, on a straight line and along an arc (slerp), with "
             "the share of the way above; both ends are reconstructions."
-            + (" The label changes half-way." if moved else "")
-            + shown
-        )
-        yield Picture(
-            "walks.png", "Walks through latent space", caption, lambda: window_rows.walks(steps, config), True
+            + (" The label changes half-way." if transfers else "")
+            + note,
+            lambda: window_rows.draw_interpolations(steps, config),
+            has_spectrograms=True,
         )
     if perturbed:
-        caption = (
-            "A test window whose latent was moved at random, ever further, in multiples of the spread of the latents "
-            "over the data." + shown
-        )
         yield Picture(
             "perturbations.png",
             "Perturbed latents",
-            caption,
-            lambda: window_rows.perturbations(perturbed, config),
-            True,
+            "A test window whose latent was moved at random, ever further, in multiples of the spread of the latents "
+            "over the data." + note,
+            lambda: window_rows.draw_perturbations(perturbed, config),
+            has_spectrograms=True,
         )
-    if drawn:
-        given = ", under the label above each" if any(w.label for w in drawn) else ""
-        caption = (
-            f"Windows decoded from latents drawn from the prior{given}: what the model makes up by itself." + shown
+    if samples:
+        given = ", under the label above each" if any(w.label for w in samples) else ""
+        yield Picture(
+            "samples.png",
+            "Samples of the prior",
+            f"Windows decoded from latents drawn from the prior{given}: what the model makes up by itself." + note,
+            lambda: window_rows.draw_samples(samples, config),
+            has_spectrograms=True,
         )
-        yield Picture("samples.png", "Samples of the prior", caption, lambda: window_rows.samples(drawn, config), True)
-    if moved:
-        caption = "Test windows, encoded under their own label and decoded under that of the title." + shown
-        originals = [original for original, _ in inputs.pairs]
+    if transfers:
         yield Picture(
             "transfer.png",
             "Transfer to another label",
-            caption,
-            lambda: window_rows.transfers(originals, moved, config),
-            True,
+            "Test windows, encoded under their own label and decoded under that of the title." + note,
+            lambda: window_rows.draw_transfers([original for original, _ in data.pairs], transfers, config),
+            has_spectrograms=True,
         )

@@ -1,4 +1,4 @@
-"""How figures look: one paper-like style, a colour-blind-safe palette, and PNG files whose bytes repeat."""
+"""Style of all figures: fonts, a colour-blind-safe palette, and PNG files with reproducible bytes."""
 
 import io
 from collections.abc import Iterable
@@ -17,13 +17,13 @@ from matplotlib.ft2font import FT2Font, LoadFlags
 from PIL import Image
 
 INK, MUTED, GRID, ACCENT, REFERENCE = "#1c2126", "#67727e", "#e3e6e9", "#0b6e75", "#9aa3ac"
-ERROR, FAINT = "#D55E00", "#c3c9cf"  # what is wrong; the original below a line that follows it
-# Okabe and Ito (2008), without black and without yellow, which is faint on white
+ERROR, FAINT = "#D55E00", "#c3c9cf"  # errors; a line that lies below another one
+# Okabe and Ito (2008) without black, and without yellow, which is too light on white
 OKABE_ITO = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#3c4248"]
 MARKERS = ["o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "p", "h"]
-LEVELS = "magma"  # dB: bright is loud
-AMOUNTS = "YlGnBu"  # what counts from 0, as errors and distances: the darker, the more
-COMPRESSION = 4  # of PNG: more takes three times as long and saves a fiftieth
+DB_COLORS = "magma"  # bright is loud
+AMOUNT_COLORS = "YlGnBu"  # errors and distances: dark is large
+PNG_COMPRESSION = 4  # a higher level takes three times as long and saves 2 %
 
 RC: dict[str, Any] = {
     "font.family": "DejaVu Sans",  # ships with matplotlib, so text is the same on every machine
@@ -60,68 +60,70 @@ RC: dict[str, Any] = {
 }
 
 
-def look() -> Any:
-    """A context in which matplotlib draws in this style, whatever the user's own settings are."""
+def paper_style() -> Any:
+    """A context in which matplotlib uses this style and no settings of the user."""
     settings: Any = {**matplotlib.rcParamsDefault, **RC, "backend": "agg"}
     return matplotlib.rc_context(settings)
 
 
 def figure(width: float, height: float) -> Figure:
-    """An empty figure of so many inches, tied to no window system."""
+    """An empty figure in inches, without a window system."""
     return Figure(figsize=(width, height))
 
 
-def save(picture: Figure, path: Path, dpi: int, is_reduced: bool = False) -> None:
-    """Write a PNG; it names no software version, so the same picture has the same bytes.
+def save(figure: Figure, path: Path, dpi: int, use_palette: bool = False) -> None:
+    """Write a PNG without the version of any software, so equal figures have equal bytes.
 
-    Args:
-        picture: what to draw.
-        path: of the file.
-        dpi: resolution.
-        is_reduced: to 256 colours, as `reduced` does, which makes a file of spectrograms half as large.
+    `use_palette` reduces spectrograms to 256 colours (see `to_palette`), which halves the file.
     """
-    picture.set_dpi(dpi)
-    canvas = FigureCanvasAgg(picture)
+    figure.set_dpi(dpi)
+    canvas = FigureCanvasAgg(figure)
     canvas.draw()
+    image = to_palette(canvas) if use_palette else _to_rgb(canvas)
     content = io.BytesIO()
-    image = reduced(canvas) if is_reduced else Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())
-    image.save(content, "PNG", compress_level=COMPRESSION, dpi=(dpi, dpi))
+    image.save(content, "PNG", compress_level=PNG_COMPRESSION, dpi=(dpi, dpi))
     path.write_bytes(content.getvalue())
 
 
-def reduced(canvas: FigureCanvasAgg) -> "Image.Image":
-    """What was drawn in the colours of spectrograms, lines and text, always the same 256."""
-    image = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())
-    return image.quantize(palette=_palette(), dither=Image.Dither.NONE)
+def to_palette(canvas: FigureCanvasAgg) -> Image.Image:
+    """The canvas in 256 fixed colours for spectrograms, lines and text."""
+    return _to_rgb(canvas).quantize(palette=_palette(), dither=Image.Dither.NONE)
+
+
+def _to_rgb(canvas: FigureCanvasAgg) -> Image.Image:
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())
 
 
 @cache
-def _palette() -> "Image.Image":
-    """The colour maps of levels and amounts, and those of lines and text in mixtures with white."""
-    parts = [colormaps[LEVELS](np.linspace(0, 1, 112))[:, :3], colormaps[AMOUNTS](np.linspace(0, 1, 64))[:, :3]]
+def _palette() -> Image.Image:
+    """Both colour maps, and the colours of lines and text mixed with white."""
+    parts = [
+        colormaps[DB_COLORS](np.linspace(0, 1, 112))[:, :3],
+        colormaps[AMOUNT_COLORS](np.linspace(0, 1, 64))[:, :3],
+    ]
     for color, steps in ((INK, 32), (ACCENT, 24), (ERROR, 12), (MUTED, 12)):
         parts.append(np.linspace(to_rgb(color), (1, 1, 1), steps))
-    found = Image.new("P", (1, 1))
-    found.putpalette(np.round(255 * np.concatenate(parts)).astype(np.uint8).tobytes())
-    return found
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(np.round(255 * np.concatenate(parts)).astype(np.uint8).tobytes())
+    return palette
 
 
-def plain(text: str, limit: int = 44) -> str:
-    """Text from outside for a figure: a dollar sign stays one, and the middle of a long name is left out."""
-    return _shortened(" ".join(text.split()), limit).replace("$", r"\$")
+def shorten(text: str, limit: int = 44) -> str:
+    """Text of a user for a figure: at most `limit` characters, without the middle if longer; `$` starts no math."""
+    return _without_middle(" ".join(text.split()), limit).replace("$", r"\$")
 
 
-def fit(text: str, inches: float, size: float, is_bold: bool = False) -> str:
-    """`plain`, no wider than so many inches at a font size in points."""
+def fit_width(text: str, inches: float, size: float, is_bold: bool = False) -> str:
+    """`shorten` to a width in inches at a font size in points."""
     text = " ".join(text.split())
     limit = len(text)
-    while limit > 1 and width(_shortened(text, limit), size, is_bold) > inches:
+    while limit > 1 and text_width(_without_middle(text, limit), size, is_bold) > inches:
         limit -= 1
-    return plain(text, limit)
+    return shorten(text, limit)
 
 
-def width(text: str, size: float, is_bold: bool = False) -> float:
-    """Inches that a text takes in a figure, without math."""
+def text_width(text: str, size: float, is_bold: bool = False) -> float:
+    """Width of a text without math, in inches, at a font size in points."""
     font = _font(is_bold)
     font.set_size(size, 72)
     font.set_text(text, 0.0, flags=LoadFlags.NO_HINTING)
@@ -134,7 +136,7 @@ def _font(is_bold: bool) -> FT2Font:
     return get_font(findfont(FontProperties(family=RC["font.family"], weight=weight)))
 
 
-def _shortened(text: str, limit: int) -> str:
+def _without_middle(text: str, limit: int) -> str:
     if len(text) <= limit:
         return text
     half = (limit - 1) // 2
@@ -142,7 +144,7 @@ def _shortened(text: str, limit: int) -> str:
 
 
 def label_styles(labels: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """(colour, marker) for each label; unique up to 84 labels, and up to 12 the marker alone tells them apart."""
+    """(colour, marker) for each label: unique up to 84 labels; up to 12 labels, the marker alone is unique."""
     return {
         label: (OKABE_ITO[i % len(OKABE_ITO)], MARKERS[i % len(MARKERS)]) for i, label in enumerate(sorted(set(labels)))
     }

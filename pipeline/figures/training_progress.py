@@ -1,4 +1,4 @@
-"""The course of a training as GIF: one window's reconstruction, and a grid of what fixed latents are decoded to."""
+"""Training progress: GIF animations of a reconstruction and of samples, and an image of the fixed windows per epoch."""
 
 import io
 from collections.abc import Callable, Sequence
@@ -8,132 +8,186 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from PIL import Image
+from PIL.Image import Image
 
-from pipeline.audio.representation import MelConfig, WaveformConfig
+from pipeline.audio.representation import MelConfig
 from pipeline.audio.scale import to_db
-from pipeline.figures import style, window_plots
-from pipeline.figures.comparisons import FULL_SCALE_BAR, LEVEL_BAR
-from pipeline.figures.grid import Sheet
-from pipeline.figures.variant_data import Window
-from pipeline.figures.window_rows import course
+from pipeline.core.artefacts import read_json
+from pipeline.figures import style
+from pipeline.figures.comparisons import window_name
+from pipeline.figures.grid import FigureGrid, set_title
+from pipeline.figures.variant_data import Representation, Window, read_representation, read_windows
+from pipeline.figures.window_plots import (
+    FULL_SCALE_LABEL,
+    PEAK_DB_LABEL,
+    amplitude_limit,
+    outline,
+    plot_mel,
+    plot_spectrogram,
+    plot_waveform,
+    spectrum_db,
+)
+from pipeline.figures.window_rows import first_window
 
-DPI = 80
-FRAME_MS, LAST_MS = 450, 1800  # how long a frame stands
-SIDE = 3  # of the grid of samples
-SAMPLES = SIDE * SIDE
+MAX_DPI = 80
+FRAME_MS, LAST_FRAME_MS = 450, 1800
+SAMPLE_COLUMNS = 3
+SAMPLES = SAMPLE_COLUMNS**2
+EPOCH_COLUMNS = 2
+EPOCH_WIDTH, EPOCH_HEIGHT = 2.6, 1.15  # inches, of a window in an epoch image
 
-Update = Callable[[np.ndarray], None]
+Update = Callable[[np.ndarray], None]  # shows another window in the same axes
 
 
-def progress(snapshots: Sequence[Window], config: MelConfig | WaveformConfig, path: Path, dpi: int) -> int:
-    """Write the first fixed window beside its reconstruction at each kept epoch; return the number of frames."""
-    original, made = course(snapshots)
+def write_reconstruction_gif(snapshots: Sequence[Window], config: Representation, path: Path, dpi: int) -> int:
+    """Write the first fixed window beside its reconstruction after each kept epoch; return the number of frames."""
+    original, reconstructions = first_window(snapshots)
     is_mel = isinstance(config, MelConfig)
-    sheet = Sheet([3.2] * 2, [1.7] if is_mel else [0.9, 1.4], right=0.8, top=0.3, down=0.12)
-    limit = highest([original.array, *(w.array for w in made)])
-    _show(sheet, 0, original.array, config, limit, style.INK)
-    artists, updates = _show(sheet, 1, made[0].array, config, limit, style.ACCENT)
-    first = sheet.picture.axes[0]
-    first.set_title("original", fontweight="bold")
-    sheet.bar(sheet.picture.axes[-1].images[0], 1, LEVEL_BAR if is_mel else FULL_SCALE_BAR)
-    frames = [(f"reconstruction after epoch {w.epoch}", [w.array] * len(updates)) for w in made]
-    return _write(sheet, artists, updates, frames, sheet.picture.axes[1 if is_mel else 2], path, dpi)
+    grid = FigureGrid([3.2] * 2, [1.7] if is_mel else [0.9, 1.4], right=0.8, top=0.3, row_gaps=0.12)
+    limit = amplitude_limit(original.array, *(w.array for w in reconstructions))
+    _plot_column(grid, 0, original.array, config, limit, style.INK)
+    artists, updates = _plot_column(grid, 1, reconstructions[0].array, config, limit, style.ACCENT)
+    axes = grid.figure.axes
+    axes[0].set_title("original", fontweight="bold")
+    grid.colorbar(axes[-1].images[0], 1, PEAK_DB_LABEL if is_mel else FULL_SCALE_LABEL)
+    frames = [(f"reconstruction after epoch {w.epoch}", [w.array] * len(updates)) for w in reconstructions]
+    return _write_gif(grid, artists, updates, frames, axes[1 if is_mel else 2], path, dpi)
 
 
-def generation(snapshots: Sequence[Window], config: MelConfig | WaveformConfig, path: Path, dpi: int) -> int:
-    """Write what nine fixed latents drawn from the prior are decoded to at each kept epoch; return how many frames."""
-    drawn = [w for w in snapshots if w.kind == "sample" and w.number < SAMPLES]
-    epochs = sorted({w.epoch for w in drawn})
-    of = {(w.epoch, w.number): w.array for w in drawn}
-    numbers = sorted({w.number for w in drawn})
-    rows = -(-len(numbers) // SIDE)
-    height = 1.0 if isinstance(config, MelConfig) else 0.75
-    right = 0.8 if isinstance(config, MelConfig) else 0.2
-    sheet = Sheet([2.0] * min(SIDE, len(numbers)), [height] * rows, right=right, top=0.3, down=0.14)
-    limit = highest([w.array for w in drawn])
+def write_samples_gif(snapshots: Sequence[Window], config: Representation, path: Path, dpi: int) -> int:
+    """Write the windows decoded from nine fixed latents after each kept epoch; return the number of frames."""
+    samples = {(w.epoch, w.number): w.array for w in snapshots if w.kind == "sample" and w.number < SAMPLES}
+    epochs, numbers = (sorted(set(values)) for values in zip(*samples, strict=True))
+    is_mel = isinstance(config, MelConfig)
+    rows, columns = -(-len(numbers) // SAMPLE_COLUMNS), min(SAMPLE_COLUMNS, len(numbers))
+    heights = [1.0 if is_mel else 0.75] * rows
+    grid = FigureGrid([2.0] * columns, heights, right=0.8 if is_mel else 0.2, top=0.3, row_gaps=0.14)
+    limit = amplitude_limit(*samples.values())
     artists: list[Artist] = []
     updates: list[Update] = []
-    for place, number in enumerate(numbers):
-        ax = sheet.axes(place // SIDE, place % SIDE)
-        sides = ("" if place + SIDE < len(numbers) else "x") + ("" if place % SIDE else "y")
-        artist, update = cell(ax, of[epochs[0], number], config, limit, style.ACCENT, sides)
+    for i, number in enumerate(numbers):
+        row, column = divmod(i, SAMPLE_COLUMNS)
+        sides = ("" if i + SAMPLE_COLUMNS < len(numbers) else "x") + ("" if column else "y")
+        window = samples[epochs[0], number]
+        artist, update = plot_window(grid.axes(row, column), window, config, limit, style.ACCENT, sides)
         artists.append(artist)
         updates.append(update)
-    if isinstance(config, MelConfig):
-        sheet.bar(sheet.picture.axes[0].images[0], len(sheet.picture.axes[:SIDE]) - 1, LEVEL_BAR)
-    frames = [(f"samples after epoch {epoch}", [of[epoch, n] for n in numbers]) for epoch in epochs]
-    return _write(sheet, artists, updates, frames, sheet.picture.axes[0], path, dpi)
+    axes = grid.figure.axes
+    if is_mel:
+        grid.colorbar(axes[0].images[0], columns - 1, PEAK_DB_LABEL)
+    frames = [(f"samples after epoch {epoch}", [samples[epoch, n] for n in numbers]) for epoch in epochs]
+    return _write_gif(grid, artists, updates, frames, axes[0], path, dpi)
 
 
-def highest(arrays: Sequence[np.ndarray]) -> float:
-    """What waveforms are drawn up to, either way."""
-    return max(1.05 * max(float(np.abs(array).max(initial=0)) for array in arrays), 1e-3)
-
-
-def _show(
-    sheet: Sheet, column: int, array: np.ndarray, config: MelConfig | WaveformConfig, limit: float, color: str
-) -> tuple[list[Artist], list[Update]]:
-    """A window in a column, and what changes of it: a mel, or a waveform above its spectrogram."""
-    ax, y = sheet.axes(0, column), "" if column else "y"
-    if isinstance(config, MelConfig):
-        artist, update = cell(ax, array, config, limit, color, "x" + y)
-        return [artist], [update]
-    artist, update = cell(ax, array, config, limit, color, y)
-    below = sheet.axes(1, column)
-    seconds = len(array) / config.sample_rate
-    image = window_plots.spectrogram(below, window_plots.spectrum(array, config), config, seconds, "x" + y)
-    return [artist, image], [update, lambda values: image.set_data(window_plots.spectrum(values, config))]
-
-
-def cell(
-    ax: Axes, array: np.ndarray, config: MelConfig | WaveformConfig, limit: float, color: str, sides: str
+def plot_window(
+    ax: Axes, array: np.ndarray, config: Representation, limit: float, color: str, sides: str
 ) -> tuple[Artist, Update]:
-    """Draw a window; what it is drawn with, and a function that puts another window in its place."""
+    """Plot a window; return its artist, and a function that shows another window."""
     if isinstance(config, MelConfig):
-        image = window_plots.mel(ax, array, config, sides)
+        image = plot_mel(ax, array, config, sides)
         return image, lambda values: image.set_data(to_db(values))
     rate = config.sample_rate
-    window_plots.waveform(ax, array, rate, limit, color, sides)
+    plot_waveform(ax, array, rate, limit, color, sides)
     line = ax.lines[0]
-    return line, lambda values: line.set_data(*window_plots.outline(values, rate))
+    return line, lambda values: line.set_data(*outline(values, rate))
 
 
-def _write(
-    sheet: Sheet,
+def _plot_column(
+    grid: FigureGrid, column: int, array: np.ndarray, config: Representation, limit: float, color: str
+) -> tuple[list[Artist], list[Update]]:
+    """Plot a mel, or a waveform above its spectrogram, with the artists that change and their updates."""
+    ax, y = grid.axes(0, column), "" if column else "y"
+    if isinstance(config, MelConfig):
+        artist, update = plot_window(ax, array, config, limit, color, "x" + y)
+        return [artist], [update]
+    artist, update = plot_window(ax, array, config, limit, color, y)
+    seconds = len(array) / config.sample_rate
+    image = plot_spectrogram(grid.axes(1, column), spectrum_db(array, config), config, seconds, "x" + y)
+    return [artist, image], [update, lambda values: image.set_data(spectrum_db(values, config))]
+
+
+def _write_gif(
+    grid: FigureGrid,
     artists: Sequence[Artist],
     updates: Sequence[Update],
     frames: Sequence[tuple[str, Sequence[np.ndarray]]],
-    titled: Axes,
+    title_axes: Axes,
     path: Path,
     dpi: int,
 ) -> int:
-    """Draw what stands still once, and for each frame its title and the artists that it updates over that."""
-    picture = sheet.picture
-    picture.set_dpi(min(dpi, DPI))
-    text = titled.set_title("", fontweight="bold")
-    moving = [*artists, text]
-    for artist in moving:
+    """Draw the fixed parts once, then for each frame its title and the updated artists; write an endless GIF."""
+    figure = grid.figure
+    figure.set_dpi(min(dpi, MAX_DPI))
+    title = title_axes.set_title("", fontweight="bold")
+    animated = [*artists, title]
+    for artist in animated:
         artist.set_animated(True)
-    canvas = FigureCanvasAgg(picture)
+    canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    still = canvas.copy_from_bbox(picture.bbox)
-    images = []
-    for words, values in frames:
-        canvas.restore_region(still)
-        text.set_text(words)
-        for update, value in zip(updates, values, strict=True):
-            update(value)
-        for artist in moving:
-            picture.draw_artist(artist)
-        images.append(style.reduced(canvas))
-    _save(images, path)
+    background = canvas.copy_from_bbox(figure.bbox)
+    images: list[Image] = []
+    for text, arrays in frames:
+        canvas.restore_region(background)
+        title.set_text(text)
+        for update, array in zip(updates, arrays, strict=True):
+            update(array)
+        for artist in animated:
+            figure.draw_artist(artist)
+        images.append(style.to_palette(canvas))
+    durations = [FRAME_MS] * (len(images) - 1) + [LAST_FRAME_MS]
+    content = io.BytesIO()
+    images[0].save(content, "GIF", save_all=True, append_images=images[1:], duration=durations, loop=0)
+    path.write_bytes(content.getvalue())
     return len(images)
 
 
-def _save(images: Sequence["Image.Image"], path: Path) -> None:
-    """An endless GIF."""
-    standing = [FRAME_MS] * (len(images) - 1) + [LAST_MS]
-    content = io.BytesIO()
-    images[0].save(content, "GIF", save_all=True, append_images=images[1:], duration=standing, loop=0)
-    path.write_bytes(content.getvalue())
+def write_epoch_images(model: Path, out: Path, dpi: int) -> int:
+    """Write the fixed windows, each above its reconstruction, as <epoch>.png for each kept epoch; return how many.
+
+    0.png has the windows alone: MLflow's slider begins at 0. MLflow shows the images small and square, so they are
+    nearly square, with the epoch in large letters. A baseline has no epochs and no images.
+
+    Args:
+        model: folder of a trained model.
+        out: an existing folder.
+        dpi: resolution, at most 80.
+
+    Raises:
+        DataError: a file of the model is missing or damaged.
+    """
+    config = read_json(model / "config.json")
+    if config["train"] is None:
+        return 0
+    snapshots = read_windows(model / "snapshots.parquet", "index")
+    with style.paper_style():
+        return draw_epoch_images(snapshots, read_representation(config), out, dpi)
+
+
+def draw_epoch_images(snapshots: Sequence[Window], config: Representation, out: Path, dpi: int) -> int:
+    """`write_epoch_images` of snapshots that are already read."""
+    originals = sorted((w for w in snapshots if w.kind == "original"), key=lambda w: w.number)
+    reconstructions = {(w.epoch, w.number): w.array for w in snapshots if w.kind == "reconstruction"}
+    epochs = sorted({epoch for epoch, _ in reconstructions})
+    blocks = -(-len(originals) // EPOCH_COLUMNS)
+    widths = [EPOCH_WIDTH] * min(EPOCH_COLUMNS, len(originals))
+    grid = FigureGrid(widths, [EPOCH_HEIGHT] * 2 * blocks, top=0.72, row_gaps=([0.06, 0.36] * blocks)[:-1])
+    grid.figure.set_dpi(min(dpi, MAX_DPI))
+    limit = amplitude_limit(*(w.array for w in originals), *reconstructions.values())
+    updates: list[Update] = []
+    for i, window in enumerate(originals):
+        block, column = divmod(i, EPOCH_COLUMNS)
+        x, y = "x" if i + EPOCH_COLUMNS >= len(originals) else "", "" if column else "y"
+        ax = grid.axes(2 * block, column)
+        plot_window(ax, window.array, config, limit, style.INK, y)
+        set_title(ax, window_name(window), EPOCH_WIDTH, is_bold=True)
+        first = reconstructions[epochs[0], window.number]
+        updates.append(plot_window(grid.axes(2 * block + 1, column), first, config, limit, style.ACCENT, x + y)[1])
+    heading = grid.figure.text(0.02, 0.985, "", va="top", fontsize=15, fontweight="bold")
+    for epoch in [0, *epochs]:
+        heading.set_text(f"Rebuilt after epoch {epoch}" if epoch else "Before training")
+        for window, update in zip(originals, updates, strict=True):
+            update(reconstructions[epoch, window.number] if epoch else np.zeros_like(window.array))
+        canvas = FigureCanvasAgg(grid.figure)
+        canvas.draw()
+        style.to_palette(canvas).save(out / f"{epoch}.png", "PNG", compress_level=style.PNG_COMPRESSION)
+    return 1 + len(epochs)

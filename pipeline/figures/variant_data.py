@@ -1,4 +1,4 @@
-"""What the figures of a variant are drawn from: the files that training, evaluation and the reference left."""
+"""Reads what the figures of a variant show: artefacts of training, evaluation and the reference."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -6,22 +6,23 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import ValidationError
+from pydantic import TypeAdapter
 
-from pipeline.audio.representation import MelConfig, WaveformConfig
+from pipeline.audio.representation import MelConfig, RepresentationConfig, WaveformConfig
 from pipeline.core import arrays
+from pipeline.core.artefacts import read_csv, read_json, read_table, readable
 from pipeline.core.errors import DataError
-from pipeline.core.workspace import read_json
 
-AGAIN = "run `dvc repro` to make it again"
+Representation = MelConfig | WaveformConfig
+OPTIONAL_TABLES = ("sizes", "dimensions", "codes")
 
 
 @dataclass(frozen=True)
 class Window:
-    """One array of examples.parquet or snapshots.parquet, on the variant's own scale.
+    """A row of examples.parquet or snapshots.parquet; the array is on the variant's own scale.
 
-    `kind` is as in the table; `number` tells windows, walks or samples of a kind apart, `step` and `scale` where on a
-    walk or in a row one is; `epoch` is 0 for examples.
+    `kind`, `step`, `scale`, `label`, `track_id` and `peak_db` are columns of examples.parquet. `number` counts the
+    windows, interpolations or samples of a kind. `epoch` is 0 for examples.
     """
 
     kind: str
@@ -36,8 +37,8 @@ class Window:
 
 
 @dataclass(frozen=True)
-class Heard:
-    """An example as audio (samples,) at the common rate: the recording, through the inversion alone, and rebuilt."""
+class ExampleAudio:
+    """Audio (samples,) of an example at the common rate: recording, recording through the inversion, reconstruction."""
 
     original: np.ndarray
     ceiling: np.ndarray
@@ -45,121 +46,99 @@ class Heard:
 
 
 @dataclass(frozen=True)
-class Inputs:
-    """Everything that is drawn of one variant; pictures show the first seed."""
+class VariantData:
+    """Data of one variant. Except for `histories`, it is of the first seed."""
 
     variant: str
     seconds: float
-    representation: MelConfig | WaveformConfig
-    rate: int  # Hz, the common one
+    representation: Representation
+    rate: int  # Hz, the common rate
     seed: int
     metrics: dict[str, Any]
-    histories: dict[int, pd.DataFrame]
+    histories: dict[int, pd.DataFrame]  # by seed
     snapshots: list[Window]
     examples: list[Window]
-    heard: dict[int, Heard]  # by example
-    latents: np.ndarray  # (windows, L)
+    audio: dict[int, ExampleAudio]  # by example
+    latents: np.ndarray  # (windows, latent_dims)
     labels: list[str]  # of the latents
-    tables: dict[str, pd.DataFrame] = field(default_factory=dict)  # sizes, dimensions and codes, where there are such
+    tables: dict[str, pd.DataFrame] = field(default_factory=dict)  # any of OPTIONAL_TABLES
 
     @property
-    def baseline(self) -> bool:
-        """Fitted at once, without epochs."""
+    def is_baseline(self) -> bool:
+        """Whether the variant has no epochs."""
         return bool(self.metrics.get("baseline"))
 
-    def of(self, kind: str, number: int | None = None) -> list[Window]:
-        """The examples of a kind, in order; only those with this number if it is given."""
-        mine = (w for w in self.examples if w.kind == kind and number in (None, w.number))
-        return sorted(mine, key=lambda w: (w.number, w.step))
+    def select(self, kind: str, number: int | None = None) -> list[Window]:
+        """The examples of a kind, and of a number if given, by number and step."""
+        rows = (w for w in self.examples if w.kind == kind and number in (None, w.number))
+        return sorted(rows, key=lambda w: (w.number, w.step))
 
     def numbers(self, kind: str) -> list[int]:
         """The different numbers of the examples of a kind."""
-        return sorted({w.number for w in self.of(kind)})
+        return sorted({w.number for w in self.select(kind)})
 
     @property
     def pairs(self) -> list[tuple[Window, Window]]:
         """(original, reconstruction) of each example."""
-        made = {w.number: w for w in self.of("reconstruction")}
-        return [(w, made[w.number]) for w in self.of("original") if w.number in made]
+        reconstructions = {w.number: w for w in self.select("reconstruction")}
+        return [(w, reconstructions[w.number]) for w in self.select("original") if w.number in reconstructions]
 
     @property
     def extremes(self) -> list[tuple[Window, Window]]:
         """(original, reconstruction) of the best, the median and the worst test window."""
-        made = {w.step: w for w in self.of("extreme_reconstruction")}
-        return [(w, made[w.step]) for w in self.of("extreme_original") if w.step in made]
+        reconstructions = {w.step: w for w in self.select("extreme_reconstruction")}
+        return [(w, reconstructions[w.step]) for w in self.select("extreme_original") if w.step in reconstructions]
 
 
-def load(variant: str, models: Path, evaluation: Path, reference: Path) -> Inputs:
-    """Read the files of `variant` below the folders `models` and `evaluation`, and the originals below `reference`.
+def read_variant_data(variant: str, data: Path) -> VariantData:
+    """Read the artefacts of `variant` below the folder `data`.
 
     Raises:
-        DataError: a file is missing or damaged, or an array holds values that are not finite.
+        DataError: an artefact is missing or damaged, or an array has values that are not finite.
     """
-    folder = evaluation / variant
-    config, metrics = _json(folder / "config.json"), _json(folder / "metrics.json")
-    seeds = [int(seed) for seed in metrics.get("seeds") or []]
-    if not seeds:
-        raise DataError(f"{folder / 'metrics.json'}: it names no seeds; {AGAIN}")
-    schema = MelConfig if config.get("kind") == "mel" else WaveformConfig
-    try:
-        representation = schema.model_validate(config["representation"])
-        seconds, ceiling = float(config["seconds"]), reference / "ceiling" / str(config["input"])
-    except (KeyError, TypeError, ValueError, ValidationError) as error:
-        raise DataError(f"{folder / 'config.json'}: no usable representation, input and seconds; {AGAIN}") from error
-    described = _json(reference / "reference.json")
-    try:
-        rate = int(described["mel"]["sample_rate"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{reference / 'reference.json'}: it names no common rate; {AGAIN}") from error
-    latents, labels = _latents(folder / "latents.parquet", seeds[0])
-    tables = {name: _table(folder / f"{name}.parquet", seeds[0]) for name in ("sizes", "dimensions", "codes")}
-    return Inputs(
+    folder, models, reference = data / "evaluation" / variant, data / "models" / variant, data / "reference"
+    metrics, config = read_json(folder / "metrics.json"), read_json(folder / "config.json")
+    with readable(folder / "metrics.json"):
+        seeds = [int(s) for s in metrics["seeds"]]
+    with readable(folder / "config.json"):
+        representation = read_representation(config)
+        seconds, ceiling = float(config["seconds"]), reference / "ceiling" / config["input"]
+    with readable(reference / "reference.json"):
+        rate = int(read_json(reference / "reference.json")["mel"]["sample_rate"])
+    seed = seeds[0]
+    latents, labels = _read_latents(folder / "latents.parquet", seed)
+    return VariantData(
         variant=variant,
         seconds=seconds,
         representation=representation,
         rate=rate,
-        seed=seeds[0],
+        seed=seed,
         metrics=metrics,
-        histories={seed: _history(models / variant / f"seed-{seed}" / "history.csv") for seed in seeds},
-        snapshots=windows(models / variant / f"seed-{seeds[0]}" / "snapshots.parquet", "index"),
-        examples=windows(folder / "examples.parquet", "example", seeds[0]),
-        heard=_heard(reference / "examples.parquet", ceiling / "examples.parquet", folder / "audio.parquet"),
+        histories={s: read_csv(models / f"seed-{s}" / "history.csv") for s in seeds},
+        snapshots=read_windows(models / f"seed-{seed}" / "snapshots.parquet", "index"),
+        examples=read_windows(folder / "examples.parquet", "example", seed),
+        audio=_read_audio(reference / "examples.parquet", ceiling / "examples.parquet", folder / "audio.parquet"),
         latents=latents,
         labels=labels,
-        tables={name: table for name, table in tables.items() if table is not None},
+        tables={
+            name: _read_seed(folder / f"{name}.parquet", seed)
+            for name in OPTIONAL_TABLES
+            if (folder / f"{name}.parquet").is_file()
+        },
     )
 
 
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        return dict(read_json(path))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: missing or not JSON; {AGAIN}") from error
+def read_representation(config: dict[str, Any]) -> Representation:
+    """The representation of a model's config.json."""
+    representation: Representation = TypeAdapter(RepresentationConfig).validate_python(config["representation"])
+    return representation
 
 
-def _history(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: missing or not CSV; {AGAIN}") from error
-
-
-def _table(path: Path, seed: int) -> pd.DataFrame | None:
-    """The rows of a seed (all, where the table knows no seeds), or None where there is no table."""
-    if not path.is_file():
-        return None
-    try:
-        found = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not a usable table; {AGAIN}") from error
-    return found if "seed" not in found else found[found["seed"] == seed].reset_index(drop=True)
-
-
-def windows(path: Path, number: str, seed: int | None = None) -> list[Window]:
-    """The rows of one seed (or all, where the table is of one), with `number` as the column that counts them.
+def read_windows(path: Path, number: str, seed: int | None = None) -> list[Window]:
+    """The windows of a table; the column `number` counts them. With a seed, only the windows of that seed.
 
     Raises:
-        DataError: the table is missing or damaged, or holds values that are not finite.
+        DataError: the table is missing or damaged, or has values that are not finite.
     """
     table = arrays.read(path)
     values = _finite(arrays.unpack(table, "array"), path).astype(np.float32, copy=False)
@@ -181,25 +160,31 @@ def windows(path: Path, number: str, seed: int | None = None) -> list[Window]:
     ]
 
 
-def _heard(*paths: Path) -> dict[int, Heard]:
-    """By example, its audio from each of the three tables; examples that are in all of them."""
-    found = []
+def _read_seed(path: Path, seed: int) -> pd.DataFrame:
+    """The rows of a seed; all rows of a table without seeds."""
+    table = read_table(path)
+    return table if "seed" not in table else table[table["seed"] == seed].reset_index(drop=True)
+
+
+def _read_audio(*paths: Path) -> dict[int, ExampleAudio]:
+    """Audio from the three tables, for the examples that all of them have."""
+    tables = []
     for path in paths:
         table = arrays.read(path)
         audio = _finite(arrays.unpack(table, "audio"), path)
-        found.append(dict(zip(table["example"].to_pylist(), audio, strict=True)))
-    shared = sorted(set.intersection(*map(set, found)))
-    return {number: Heard(*(of[number] for of in found)) for number in shared if number >= 0}
+        tables.append(dict(zip(table["example"].to_pylist(), audio, strict=True)))
+    examples = sorted(set.intersection(*map(set, tables)))
+    return {number: ExampleAudio(*(table[number] for table in tables)) for number in examples if number >= 0}
 
 
-def _latents(path: Path, seed: int) -> tuple[np.ndarray, list[str]]:
+def _read_latents(path: Path, seed: int) -> tuple[np.ndarray, list[str]]:
     table = arrays.read(path)
     values = _finite(arrays.unpack(table, "latent"), path)
-    mine = np.array(table["seed"]) == seed
-    return values[mine], [label for label, is_mine in zip(table["label"].to_pylist(), mine, strict=True) if is_mine]
+    is_seed = np.array(table["seed"]) == seed
+    return values[is_seed], np.array(table["label"].to_pylist(), object)[is_seed].tolist()
 
 
 def _finite(values: np.ndarray, path: Path) -> np.ndarray:
     if not np.isfinite(values).all():
-        raise DataError(f"{path}: it holds values that are not finite: the model diverged; train with a lower rate")
+        raise DataError(f"{path}: it has values that are not finite: the model diverged; train with a lower rate")
     return values

@@ -1,8 +1,11 @@
-"""The three pictures of one window: a mel spectrogram, a waveform, and a waveform's spectrogram.
+"""Plots of one window: a mel spectrogram, a waveform, or the spectrogram of a waveform.
 
-They are `librosa.display.specshow`'s, drawn as images: a mel's bands are evenly spaced on the mel axis, and a
-waveform's spectrum is first brought to rows that are evenly spaced on a logarithmic one, so that nothing but the ticks
-has to be put in the right place. That takes a tenth of the time of a mesh of cells.
+They look like `librosa.display.specshow`, but are images, which draw ten times faster than a mesh of cells: mel bands
+are equally spaced anyway, and the spectrum of a waveform is resampled to rows that are equally spaced in log frequency.
+Only the ticks must be computed.
+
+`sides` names the axes with ticks and a unit: "xy", "x", "y" or "". Ticks that a neighbour has already are left out,
+because they take as long to draw as the image.
 """
 
 from typing import Any
@@ -16,88 +19,88 @@ from pipeline.audio.representation import MelConfig, WaveformConfig
 from pipeline.audio.scale import FLOOR_DB, to_db
 from pipeline.figures import style
 
-FULL_SCALE_RANGE = (-90.0, -10.0)  # dB of full scale shown in a waveform's spectrogram
-DIFFERENCE_DB = 40.0
+FULL_SCALE_RANGE = (-90.0, -10.0)  # dB of full scale, in the spectrogram of a waveform
+MAX_DIFFERENCE_DB = 40.0
 FRAME_SECONDS = 0.1
-LOWEST = 32.0  # Hz, of a waveform's spectrogram
-ROWS = 160  # of a waveform's spectrogram
-COLUMNS = 500  # pairs of points that a long waveform is drawn with
+MIN_HERTZ = 32.0  # of the spectrogram of a waveform
+SPECTROGRAM_ROWS = 160
+OUTLINE_COLUMNS = 500  # pairs of points of a long waveform
 MEL_TICKS = (0, 500, 1000, 2000, 4000, 8000, 16000)
 LOG_TICKS = (50, 100, 200, 400, 800, 1600, 3200, 6400, 12800)
+PEAK_DB_LABEL = "dB below the peak"
+FULL_SCALE_LABEL = "dB of full scale"
 
 
-def mel(ax: Axes, array: np.ndarray, config: MelConfig, sides: str = "xy", is_difference: bool = False) -> AxesImage:
-    """A (bands, frames) mel in [0, 1] as dB below the window's peak; or a difference of two such, as dB either way.
-
-    Here and below, `sides` are the axes that carry ticks and their unit, "xy", "x", "y" or none: what a neighbour
-    already says is left out, and would take as long to draw as the image.
-    """
+def plot_mel(
+    ax: Axes, array: np.ndarray, config: MelConfig, sides: str = "xy", is_difference: bool = False
+) -> AxesImage:
+    """Plot a (bands, frames) mel in [0, 1] as dB below the peak, or the absolute difference of two mels in dB."""
     hop = config.hop_length / config.sample_rate
     image = _image(
         ax,
         np.abs(array) * FLOOR_DB if is_difference else to_db(array),
         (-hop / 2, (array.shape[1] - 0.5) * hop),  # frames are centred at multiples of the hop
-        (0.0, DIFFERENCE_DB) if is_difference else (-FLOOR_DB, 0.0),
+        (-FLOOR_DB, 0.0),
         is_difference,
     )
-    shown = [tick for tick in MEL_TICKS if tick <= config.sample_rate / 2]
-    _hertz(ax, shown, [float(band(tick, config)) for tick in shown], sides)
-    _seconds(ax, 0.0, max(array.shape[1] - 1, 1) * hop, sides)
+    ticks = [tick for tick in MEL_TICKS if tick <= config.sample_rate / 2]
+    _hertz_axis(ax, ticks, [float(mel_position(tick, config)) for tick in ticks], sides)
+    _seconds_axis(ax, 0.0, max(array.shape[1] - 1, 1) * hop, sides)
     ax.set_ylim(0, array.shape[0])
     return image
 
 
-def band(hertz: float, config: MelConfig) -> float:
-    """Where a frequency lies among a mel's bands, of which the first is drawn from 0 to 1: its centre is at 0.5."""
-    return slaney(hertz) / slaney(config.sample_rate / 2) * (config.bands + 1) - 0.5
+def mel_position(hertz: float, config: MelConfig) -> float:
+    """Position of a frequency on the axis of mel bands; the first band extends from 0 to 1, with its centre at 0.5."""
+    return hertz_to_mel(hertz) / hertz_to_mel(config.sample_rate / 2) * (config.bands + 1) - 0.5
 
 
-def slaney(hertz: float) -> float:
+def hertz_to_mel(hertz: float) -> float:
     """Mels on the scale of Slaney's Auditory Toolbox (1998): linear up to 1,000 Hz, logarithmic above."""
     return hertz * 3 / 200 if hertz < 1000 else 15 + 27 * float(np.log(hertz / 1000) / np.log(6.4))
 
 
-def spectrogram(
+def plot_spectrogram(
     ax: Axes,
-    levels: np.ndarray,
+    db: np.ndarray,
     config: WaveformConfig,
     seconds: float,
     sides: str = "xy",
     is_difference: bool = False,
 ) -> AxesImage:
-    """What `spectrum` found, or the difference of two such in dB either way."""
-    scale = (0.0, DIFFERENCE_DB) if is_difference else FULL_SCALE_RANGE
+    """Plot the result of `spectrum_db`, or the absolute difference of two results."""
     hop = _frame(config) / 4 / config.sample_rate
-    across = (-hop / 2, (levels.shape[1] - 0.5) * hop)
-    image = _image(ax, np.abs(levels) if is_difference else levels, across, scale, is_difference)
+    x_limits = (-hop / 2, (db.shape[1] - 0.5) * hop)
+    image = _image(ax, np.abs(db) if is_difference else db, x_limits, FULL_SCALE_RANGE, is_difference)
     nyquist = config.sample_rate / 2
-    shown = [tick for tick in LOG_TICKS if LOWEST <= tick <= nyquist]
-    _hertz(ax, shown, [ROWS * float(np.log(tick / LOWEST) / np.log(nyquist / LOWEST)) for tick in shown], sides)
-    _seconds(ax, 0.0, seconds, sides)
-    ax.set_ylim(0, ROWS)
+    ticks = [tick for tick in LOG_TICKS if MIN_HERTZ <= tick <= nyquist]
+    octaves = np.log(nyquist / MIN_HERTZ)
+    _hertz_axis(ax, ticks, [SPECTROGRAM_ROWS * float(np.log(tick / MIN_HERTZ) / octaves) for tick in ticks], sides)
+    _seconds_axis(ax, 0.0, seconds, sides)
+    ax.set_ylim(0, SPECTROGRAM_ROWS)
     return image
 
 
-def spectrum(array: np.ndarray, config: WaveformConfig) -> np.ndarray:
-    """(ROWS, frames) of (samples,) in dB of full scale, from `LOWEST` to the Nyquist frequency on a logarithmic axis.
+def spectrum_db(array: np.ndarray, config: WaveformConfig) -> np.ndarray:
+    """(SPECTROGRAM_ROWS, frames) of (samples,) in dB of full scale; rows from `MIN_HERTZ` to Nyquist, log-spaced.
 
-    A full-scale sine reads 0: where a row holds several bins, it has the loudest of them. Nothing is below the range
-    that is shown.
+    A full-scale sine has 0 dB. A row with several bins has the loudest. Values are clipped at the lower limit of
+    `FULL_SCALE_RANGE`.
     """
     size = _frame(config)
     padded = np.pad(np.asarray(array, np.float32), size // 2)
     frames = np.lib.stride_tricks.sliding_window_view(padded, size)[:: size // 4]
-    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size, dtype=np.float32) / size)  # Hann
-    magnitude = np.abs(np.fft.rfft(frames * window, axis=1)).T / (size / 4)  # half the window's sum: a sine has 1
-    edges = LOWEST * (config.sample_rate / 2 / LOWEST) ** (np.arange(ROWS + 1) / ROWS) * size / config.sample_rate
+    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size, dtype=np.float32) / size)
+    magnitude = np.abs(np.fft.rfft(frames * hann, axis=1)).T / (size / 4)  # half the sum of hann: a sine has 1
+    row = np.arange(SPECTROGRAM_ROWS + 1) / SPECTROGRAM_ROWS
+    edges = MIN_HERTZ * (config.sample_rate / 2 / MIN_HERTZ) ** row * size / config.sample_rate
     first = np.minimum(np.round(edges[:-1]).astype(int), len(magnitude) - 1)
     last = np.minimum(np.round(edges[1:]).astype(int), len(magnitude))
     rows = np.stack([magnitude[a : max(b, a + 1)].max(axis=0) for a, b in zip(first, last, strict=True)])
-    levels = 20 * np.log10(np.maximum(rows, 10 ** (FULL_SCALE_RANGE[0] / 20)))
-    return np.asarray(levels, np.float32)
+    return np.asarray(20 * np.log10(np.maximum(rows, 10 ** (FULL_SCALE_RANGE[0] / 20))), np.float32)
 
 
-def waveform(
+def plot_waveform(
     ax: Axes,
     array: np.ndarray,
     rate: int,
@@ -107,17 +110,24 @@ def waveform(
     start: int = 0,
     width: float = 0.5,
 ) -> None:
-    """(samples,) over seconds, on an axis of ± `limit`; `start` is the window's sample at which the array begins."""
+    """Plot (samples,) over seconds with y limits ± `limit`; `start` is the position of the array in the window."""
     ax.plot(*outline(array, rate, start), color=color, linewidth=width)
     ax.set_ylim(-limit, limit)
-    _seconds(ax, start / rate, len(array) / rate, sides)
-    most = _rounded(limit)
-    ax.set_yticks([-most, 0, most] if "y" in sides else [])
+    _seconds_axis(ax, start / rate, len(array) / rate, sides)
+    tick = _round_tick(limit)
+    ax.set_yticks([-tick, 0, tick] if "y" in sides else [])
     ax.set_ylabel("amplitude" if "y" in sides else "")
 
 
-def outline(array: np.ndarray, rate: int, start: int = 0, columns: int = COLUMNS) -> tuple[np.ndarray, np.ndarray]:
-    """Seconds and values of a line that looks like (samples,): of long ones the extremes of each of `columns` parts."""
+def amplitude_limit(*arrays: np.ndarray) -> float:
+    """A y limit that fits all of these waveforms."""
+    return max(1.05 * max(float(np.abs(array).max(initial=0)) for array in arrays), 1e-3)
+
+
+def outline(
+    array: np.ndarray, rate: int, start: int = 0, columns: int = OUTLINE_COLUMNS
+) -> tuple[np.ndarray, np.ndarray]:
+    """Seconds and values of a line for (samples,); for a long array, the minimum and maximum of `columns` parts."""
     if len(array) <= 4 * columns:
         return (start + np.arange(len(array))) / rate, array
     edges = np.linspace(0, len(array), columns + 1).astype(int)[:-1]
@@ -126,34 +136,34 @@ def outline(array: np.ndarray, rate: int, start: int = 0, columns: int = COLUMNS
 
 
 def _frame(config: WaveformConfig) -> int:
-    """Samples of a spectrum's frame; the hop is a quarter."""
+    """Samples in a frame of a spectrum; the hop is a quarter."""
     return int(2 ** round(np.log2(config.sample_rate * FRAME_SECONDS)))
 
 
 def _image(
-    ax: Axes, values: np.ndarray, across: tuple[float, float], scale: tuple[float, float], is_difference: bool
+    ax: Axes, values: np.ndarray, x_limits: tuple[float, float], limits: tuple[float, float], is_difference: bool
 ) -> AxesImage:
-    settings: Any = {"vmin": scale[0], "vmax": scale[1], "cmap": style.AMOUNTS if is_difference else style.LEVELS}
-    image = ax.imshow(values, origin="lower", aspect="auto", extent=(*across, 0, len(values)), **settings)
-    return image
+    low, high = (0.0, MAX_DIFFERENCE_DB) if is_difference else limits
+    colors: Any = {"vmin": low, "vmax": high, "cmap": style.AMOUNT_COLORS if is_difference else style.DB_COLORS}
+    return ax.imshow(values, origin="lower", aspect="auto", extent=(*x_limits, 0, len(values)), **colors)
 
 
-def _rounded(limit: float) -> float:
-    """The largest number of one digit, 1, 2, 4, 6 or 8, that is no more than nine tenths of the limit."""
+def _round_tick(limit: float) -> float:
+    """The largest of 1, 2, 4, 6, 8 times a power of ten that is at most 90 % of the limit."""
     scale = 10.0 ** np.floor(np.log10(0.9 * limit))
     return float(scale * max(digit for digit in (1, 2, 4, 6, 8) if digit * scale <= 0.9 * limit))
 
 
-def _seconds(ax: Axes, start: float, length: float, sides: str) -> None:
-    """Limits, and ticks that leave the right end free: there the next panel's first one may stand."""
+def _seconds_axis(ax: Axes, start: float, length: float, sides: str) -> None:
+    """Set limits and ticks; no tick is at the right end, where the first one of the next plot may be."""
     ticks = MaxNLocator(4, steps=[1, 2, 5, 10]).tick_values(start, start + length)
     ax.set_xticks([tick for tick in ticks if start <= tick <= start + 0.93 * length] if "x" in sides else [])
     ax.set_xlim(start, start + length)
     ax.set_xlabel("seconds" if "x" in sides else "")
 
 
-def _hertz(ax: Axes, ticks: list[int], places: list[float], sides: str) -> None:
-    is_shown = "y" in sides
+def _hertz_axis(ax: Axes, ticks: list[int], positions: list[float], sides: str) -> None:
+    has_ticks = "y" in sides
     names = [f"{tick / 1000:g}k" if tick >= 1000 else str(tick) for tick in ticks]
-    ax.set_yticks(places if is_shown else [], names if is_shown else [])
-    ax.set_ylabel("Hz" if is_shown else "")
+    ax.set_yticks(positions if has_ticks else [], names if has_ticks else [])
+    ax.set_ylabel("Hz" if has_ticks else "")

@@ -1,4 +1,4 @@
-"""Windows side by side: walks between two, perturbations, samples, transfers, and one window over the epochs."""
+"""Rows of windows: interpolations, perturbations, samples, transfers, and one window over the epochs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,20 +7,30 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
-from pipeline.audio.representation import MelConfig, WaveformConfig
-from pipeline.figures import style, window_plots
-from pipeline.figures.comparisons import FULL_SCALE_BAR, LEVEL_BAR, name
-from pipeline.figures.grid import Sheet, title
-from pipeline.figures.variant_data import Window
+from pipeline.audio.representation import MelConfig
+from pipeline.figures import style
+from pipeline.figures.comparisons import window_name
+from pipeline.figures.grid import TITLE_SIZE, FigureGrid, set_title
+from pipeline.figures.variant_data import Representation, Window
+from pipeline.figures.window_plots import (
+    FULL_SCALE_LABEL,
+    PEAK_DB_LABEL,
+    amplitude_limit,
+    plot_mel,
+    plot_spectrogram,
+    plot_waveform,
+    spectrum_db,
+)
 
-COLUMNS = 7  # in a line
-STEPS = 11  # of a walk at most
-SPAN = 12.6  # inches that a full line takes
+MAX_COLUMNS = 7
+MAX_STEPS = 11  # of an interpolation
+MAX_WIDTH = 12.6  # inches
+COLUMN_GAP = 0.12
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A window and what stands above it; originals are set apart."""
+    """A window with a title."""
 
     title: str
     array: np.ndarray
@@ -28,130 +38,127 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Strip:
-    """Cells that belong together, and what they are."""
+class Group:
+    """Cells with a common heading."""
 
     heading: str
     cells: list[Cell | None]  # None leaves a gap
 
 
-def walks(windows: Sequence[Window], config: MelConfig | WaveformConfig) -> Figure:
-    """For each walk a line along the straight way between two latents and one along the arc.
-
-    Args:
-        windows: of kind linear and slerp.
-        config: of the representation.
-    """
-    found = []
+def draw_interpolations(windows: Sequence[Window], config: Representation) -> Figure:
+    """A row for each interpolation of kind linear and slerp."""
+    groups = []
     for number in sorted({w.number for w in windows}):
         for kind in ("linear", "slerp"):
             steps = sorted((w for w in windows if (w.kind, w.number) == (kind, number)), key=lambda w: w.step)
             if steps:
-                cells: list[Cell | None] = [Cell(f"{100 * w.scale:.0f} %", w.array) for w in evenly(steps, STEPS)]
-                found.append(Strip(f"{way(steps)}, {kind}", cells))
-    return draw(found, config, STEPS)
+                selected = select_evenly(steps, MAX_STEPS)
+                cells: list[Cell | None] = [Cell(f"{100 * w.scale:.0f} %", w.array) for w in selected]
+                groups.append(Group(f"{interpolation_name(steps)}, {kind}", cells))
+    return draw_groups(groups, config, MAX_STEPS)
 
 
-def way(steps: Sequence[Window]) -> str:
-    """From where to where a walk goes."""
+def interpolation_name(steps: Sequence[Window]) -> str:
+    """Both ends of an interpolation, or its number."""
     ends = [steps[0].label or steps[0].track_id, steps[-1].label or steps[-1].track_id]
     return " → ".join(ends) if all(ends) else f"walk {steps[0].number + 1}"
 
 
-def perturbations(windows: Sequence[Window], config: MelConfig | WaveformConfig) -> Figure:
-    """One window with its latent moved at random, ever further."""
-    cells: list[Cell | None] = [
-        Cell(f"{w.scale:g} × spread" if w.scale else "reconstruction", w.array) for w in windows
-    ]
-    return draw([Strip(name(windows[0]), cells)], config)
+def draw_perturbations(windows: Sequence[Window], config: Representation) -> Figure:
+    """One window, its latent moved at random by a growing distance."""
+    titles = [f"{w.scale:g} × spread" if w.scale else "reconstruction" for w in windows]
+    cells: list[Cell | None] = [Cell(title, w.array) for title, w in zip(titles, windows, strict=True)]
+    return draw_groups([Group(window_name(windows[0]), cells)], config)
 
 
-def samples(windows: Sequence[Window], config: MelConfig | WaveformConfig) -> Figure:
-    """What the decoder makes of latents drawn from the prior, under the label that it was given."""
-    lines = -(-len(windows) // COLUMNS)  # as even as they can be
+def draw_samples(windows: Sequence[Window], config: Representation) -> Figure:
+    """Samples of the prior, under their label, in rows of similar length."""
+    rows = -(-len(windows) // MAX_COLUMNS)
     cells: list[Cell | None] = [Cell(w.label or f"sample {i + 1}", w.array) for i, w in enumerate(windows)]
-    return draw([Strip("", cells)], config, -(-len(windows) // lines))
+    return draw_groups([Group("", cells)], config, -(-len(windows) // rows))
 
 
-def transfers(originals: Sequence[Window], moved: Sequence[Window], config: MelConfig | WaveformConfig) -> Figure:
-    """The first original and what it becomes under every label; each further one and what it becomes under another."""
-    found: list[list[Cell | None]] = []
+def draw_transfers(originals: Sequence[Window], transfers: Sequence[Window], config: Representation) -> Figure:
+    """The first original and its transfers to every label, then each other original and its transfer."""
+    rows: list[list[Cell | None]] = []
     for original in originals:
-        mine = [w for w in moved if w.number == original.number]
-        if mine:
-            own = Cell(original.label or "original", original.array, is_original=True)
-            found.append([own, *(Cell(f"as {w.label}", w.array) for w in mine)])
-    strips = [Strip(f"{name(originals[0])} under every label", found[0])] if found else []
-    if len(found) > 1:
-        strips.append(Strip("others under another label", [cell for cells in found[1:] for cell in cells]))
-    return draw(strips, config, 2 * (COLUMNS // 2))
+        targets = [w for w in transfers if w.number == original.number]
+        if targets:
+            source = Cell(original.label or "original", original.array, is_original=True)
+            rows.append([source, *(Cell(f"as {w.label}", w.array) for w in targets)])
+    groups = [Group(f"{window_name(originals[0])} under every label", rows[0])] if rows else []
+    if len(rows) > 1:
+        groups.append(Group("others under another label", [cell for row in rows[1:] for cell in row]))
+    return draw_groups(groups, config, 2 * (MAX_COLUMNS // 2))
 
 
-def progress(snapshots: Sequence[Window], config: MelConfig | WaveformConfig) -> Figure:
-    """The first fixed window: its original, then its reconstruction at some epochs; below, a latent decoded at those.
+def draw_progress(snapshots: Sequence[Window], config: Representation) -> Figure:
+    """The first fixed window and its reconstructions over the epochs; below, the first sample of the prior.
 
-    Where there are more epochs than fit, evenly spaced ones are shown, the last always.
+    If not all epochs fit, evenly spaced ones are shown, with the last.
     """
-    original, rebuilt = course(snapshots)
-    shown = evenly(rebuilt, COLUMNS - 1)
-    window: list[Cell | None] = [Cell("original", original.array, is_original=True)]
-    window += [Cell(f"epoch {w.epoch}", w.array) for w in shown]
-    strips = [Strip(f"A window{f' of label {original.label}' if original.label else ''}", window)]
-    drawn = {w.epoch: w.array for w in snapshots if w.kind == "sample" and w.number == 0}
-    if drawn:
-        below: list[Cell | None] = [None]
-        below += [Cell(f"epoch {w.epoch}", drawn[w.epoch]) if w.epoch in drawn else None for w in shown]
-        strips.append(Strip("A sample of the prior", below))
-    return draw(strips, config)
+    original, reconstructions = first_window(snapshots)
+    selected = select_evenly(reconstructions, MAX_COLUMNS - 1)
+    cells: list[Cell | None] = [Cell("original", original.array, is_original=True)]
+    cells += [Cell(f"epoch {w.epoch}", w.array) for w in selected]
+    groups = [Group(f"A window{f' of label {original.label}' if original.label else ''}", cells)]
+    samples = {w.epoch: w.array for w in snapshots if w.kind == "sample" and w.number == 0}
+    if samples:
+        sample_cells: list[Cell | None] = [None]
+        sample_cells += [Cell(f"epoch {w.epoch}", samples[w.epoch]) if w.epoch in samples else None for w in selected]
+        groups.append(Group("A sample of the prior", sample_cells))
+    return draw_groups(groups, config)
 
 
-def course(snapshots: Sequence[Window]) -> tuple[Window, list[Window]]:
+def first_window(snapshots: Sequence[Window]) -> tuple[Window, list[Window]]:
     """The first fixed window, and its reconstructions by epoch."""
     original = min((w for w in snapshots if w.kind == "original"), key=lambda w: w.number)
-    made = [w for w in snapshots if w.kind == "reconstruction" and w.number == original.number]
-    return original, sorted(made, key=lambda w: w.epoch)
+    reconstructions = [w for w in snapshots if w.kind == "reconstruction" and w.number == original.number]
+    return original, sorted(reconstructions, key=lambda w: w.epoch)
 
 
-def evenly(windows: Sequence[Window], most: int) -> list[Window]:
-    """At most so many of them, evenly spaced, the first and the last among them."""
-    if len(windows) <= most:
+def select_evenly(windows: Sequence[Window], number: int) -> list[Window]:
+    """At most `number` windows, evenly spaced, with the first and the last."""
+    if len(windows) <= number:
         return list(windows)
-    return [windows[round(i)] for i in np.linspace(0, len(windows) - 1, most)]
+    return [windows[round(i)] for i in np.linspace(0, len(windows) - 1, number)]
 
 
-def draw(strips: Sequence[Strip], config: MelConfig | WaveformConfig, columns: int = COLUMNS) -> Figure:
-    """Strips below each other, each in as many lines as it needs; a waveform has its spectrogram below it."""
-    columns = min(columns, max(len(strip.cells) for strip in strips))
-    lines: list[tuple[str, list[Cell | None]]] = []
-    for strip in strips:
-        for i in range(0, len(strip.cells), columns):
-            lines.append((strip.heading if i == 0 else "", strip.cells[i : i + columns]))
+def draw_groups(groups: Sequence[Group], config: Representation, columns: int = MAX_COLUMNS) -> Figure:
+    """Groups one below the other, each in as many rows as it needs. A waveform is above its spectrogram."""
+    columns = min(columns, max(len(group.cells) for group in groups))
+    rows: list[tuple[str, list[Cell | None]]] = []
+    for group in groups:
+        for i in range(0, len(group.cells), columns):
+            rows.append((group.heading if i == 0 else "", group.cells[i : i + columns]))
     is_mel = isinstance(config, MelConfig)
     heights = [1.25] if is_mel else [0.6, 1.1]
-    gaps = [0.62 if heading else 0.32 for heading, _ in lines[1:]]
-    down = gaps if is_mel else [gap for line in [*gaps, 0.0] for gap in (0.1, line)][: 2 * len(lines) - 1]
-    width = min(2.3, (SPAN - 0.12 * (columns - 1)) / columns)
-    sheet = Sheet([width] * columns, heights * len(lines), right=0.8, top=0.6 if lines[0][0] else 0.3, down=down)
-    loudest = max(float(np.abs(cell.array).max(initial=0)) for _, cells in lines for cell in cells if cell)
+    gaps = [0.62 if heading else 0.32 for heading, _ in rows[1:]]
+    row_gaps = gaps if is_mel else [gap for row in [*gaps, 0.0] for gap in (0.1, row)][: 2 * len(rows) - 1]
+    width = min(2.3, (MAX_WIDTH - COLUMN_GAP * (columns - 1)) / columns)
+    top = 0.6 if rows[0][0] else 0.3
+    grid = FigureGrid([width] * columns, heights * len(rows), right=0.8, top=top, row_gaps=row_gaps)
+    limit = amplitude_limit(*(cell.array for _, cells in rows for cell in cells if cell))
     image: AxesImage | None = None
-    for number, (heading, cells) in enumerate(lines):
+    for number, (heading, cells) in enumerate(rows):
         if heading:
-            sheet.heading(len(heights) * number, style.fit(heading, sheet.width - 1.4, 9.5, is_bold=True))
+            fitted = style.fit_width(heading, grid.width - 1.4, TITLE_SIZE, is_bold=True)
+            grid.heading(len(heights) * number, fitted)
         for column, cell in enumerate(cells):
             if cell is None:
                 continue
             y = "y" if column == 0 or cells[column - 1] is None else ""
-            sides = ("x" if number + 1 == len(lines) else "") + y
-            ax = sheet.axes(len(heights) * number, column)
-            title(ax, cell.title, width, is_bold=cell.is_original)
+            sides = ("x" if number + 1 == len(rows) else "") + y
+            ax = grid.axes(len(heights) * number, column)
+            set_title(ax, cell.title, width, is_bold=cell.is_original)
             if isinstance(config, MelConfig):
-                image = window_plots.mel(ax, cell.array, config, sides)
+                image = plot_mel(ax, cell.array, config, sides)
             else:
                 color = style.INK if cell.is_original else style.ACCENT
-                window_plots.waveform(ax, cell.array, config.sample_rate, max(1.05 * loudest, 1e-3), color, y)
-                ax = sheet.axes(2 * number + 1, column)
+                plot_waveform(ax, cell.array, config.sample_rate, limit, color, y)
+                ax = grid.axes(2 * number + 1, column)
                 seconds = len(cell.array) / config.sample_rate
-                image = window_plots.spectrogram(ax, window_plots.spectrum(cell.array, config), config, seconds, sides)
+                image = plot_spectrogram(ax, spectrum_db(cell.array, config), config, seconds, sides)
     if image is not None:
-        sheet.bar(image, columns - 1, LEVEL_BAR if is_mel else FULL_SCALE_BAR)
-    return sheet.picture
+        grid.colorbar(image, columns - 1, PEAK_DB_LABEL if is_mel else FULL_SCALE_LABEL)
+    return grid.figure
