@@ -107,7 +107,7 @@ def draw(cells: list[Cell], path: Path) -> None:
 def _train(variant: str, network: dict[str, Any], seconds: float, rate: int, steps: int) -> dict[str, float]:
     import torch
 
-    from benchmarks.fixtures import plain_loss
+    from benchmarks.training.case import plain_loss
     from pipeline.losses.objective import Objective
     from pipeline.models.signal import Signal
     from pipeline.models.vae import build

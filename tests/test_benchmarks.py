@@ -7,10 +7,9 @@ import pytest
 import torch
 
 from benchmarks import caching, length, memory, reading, results
-from benchmarks.fixtures import on_disk
 from benchmarks.measure import ROOT, Row, compare, table
 from benchmarks.training import bare_step, case, conventional, data_wait, first_step, utilisation
-from benchmarks.training.case import Case
+from benchmarks.training.case import Case, on_disk
 from pipeline.core import params
 from tests.e2e.conftest import TINY, merged
 

@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 import torch
 
-from benchmarks.fixtures import plain_loss
 from benchmarks.measure import Row
-from benchmarks.training.case import TURN_STEPS, VARIANTS, Case, TakeTurns
+from benchmarks.training.case import TURN_STEPS, VARIANTS, Case, TakeTurns, plain_loss
 from pipeline.dataset.loader import window_loader
 from pipeline.training.device import autocast
+from pipeline.training.loop import fit
 from pipeline.training.optimiser import make_optimiser
 
 
@@ -39,7 +39,7 @@ def bare_steps(case: Case) -> Callable[[int], None]:
 def measure(case: Case) -> Row:
     """Steps of the loop, with batches, guard and mean terms, in turn with bare ones."""
     turns = TakeTurns(bare_steps(case), case.device)
-    case.fit(turns)
+    fit(case.trainer(), turns)
     return turns.row(f"{TURN_STEPS} steps in the loop ({case})", "bare steps on one batch")
 
 

@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from benchmarks.fixtures import plain_loss
 from benchmarks.measure import Row
-from benchmarks.training.case import TURN_STEPS, VARIANTS, Case, TakeTurns
+from benchmarks.training.case import TURN_STEPS, VARIANTS, Case, TakeTurns, plain_loss
 from pipeline.dataset.loader import window_loader
+from pipeline.training.loop import fit
 
 Log = Callable[[dict[str, float], int], object]
 
@@ -119,7 +119,7 @@ def measure(case: Case) -> list[Row]:
         for title, log_step, log_epoch in logs:
             reference = conventional_steps(case, paths, log_step)
             turns = TakeTurns(reference, case.device, lambda row, log=log_epoch: log(row, int(row["epoch"])))
-            case.fit(turns)
+            fit(case.trainer(), turns)
             rows.append(turns.row(f"{TURN_STEPS} steps ({case})", f"the usual way, {title}"))
     return rows
 

@@ -4,11 +4,9 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.fixtures import on_disk
 from benchmarks.measure import Row
-from benchmarks.training.case import Case, later_median
+from benchmarks.training.case import Case, later_median, on_disk
 from pipeline.training.device import numerics
-from pipeline.training.trainer import Trainer
 
 EPOCH_STEPS = {"mel_conv": 240, "wave_conv": 120, "wave_fc": 240}  # enough data for streaming to matter
 
@@ -19,9 +17,8 @@ def measure(case: Case) -> tuple[float, float]:
     The device finishes its work after each half of a step, so that nothing hides the wait.
     """
     config, epoch_seconds, wait_seconds = case.settings, [], []
-    model, objective = case.untrained()
     with numerics(config, case.device):
-        trainer = Trainer(model, case.train, case.valid, config, objective, 0, case.device)
+        trainer = case.trainer()
         for epoch in range(1, config.epochs + 1):
             wait, start = 0.0, trainer.synchronised_time()
             step_end, batches = start, trainer.train_data.epoch(config.batch_size, 0, epoch)

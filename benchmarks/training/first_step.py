@@ -3,10 +3,10 @@
 import json
 import sys
 
-from benchmarks.fixtures import History
 from benchmarks.measure import Row, run_module
-from benchmarks.training.case import VARIANTS, Case
+from benchmarks.training.case import VARIANTS, Case, History
 from pipeline.core.distributed import pick_device
+from pipeline.training.loop import fit
 
 
 def measure(variant: str, compiled: bool = False) -> list[float]:
@@ -29,6 +29,6 @@ def rows() -> list[Row]:
 if __name__ == "__main__":
     history = History()
     case = Case.of(sys.argv[1], steps=21, epochs=1, compile=json.loads(sys.argv[2]))
-    case.fit(history)
+    fit(case.trainer(), history)
     row = history.rows[0]
     print(json.dumps([row["first_step_seconds"], case.settings.batch_size / row["windows_per_second"]]))

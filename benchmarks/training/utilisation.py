@@ -9,13 +9,12 @@ from dataclasses import dataclass
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.fixtures import History
 from benchmarks.measure import Row
-from benchmarks.training.case import Case
+from benchmarks.training.case import Case, History
 from pipeline.core.distributed import pick_device
 from pipeline.schema.schema import load
 from pipeline.training.device import numerics
-from pipeline.training.trainer import Trainer
+from pipeline.training.loop import fit
 
 STUDY_WINDOWS, STUDY_EPOCHS = 6000, 200  # of a study as large as GTZAN
 BATCH_SIZES = (8, 16, 32, 64, 128, 256, 512, 1024)
@@ -53,10 +52,9 @@ class Speed:
 
 def measure(case: Case, steps: int = STEPS) -> Speed:
     """Speed of the loop's steps on one batch."""
-    model, objective = case.untrained()
     size = case.settings.batch_size
     with numerics(case.settings, case.device):
-        trainer = Trainer(model, case.train, case.valid, case.settings, objective, 0, case.device)
+        trainer = case.trainer()
         batch = trainer.train_data.batch(torch.arange(size))
         with FlopCounterMode(display=False) as counter:
             trainer.train_step(*batch)
@@ -92,7 +90,7 @@ def epoch_seconds(
     overrides = {} if batch_size is None else {"batch_size": batch_size}
     size = Case.of(variant, 1, device, **overrides).settings.batch_size
     history = History()
-    Case.of(variant, -(-windows // size), device, **overrides, epochs=3).fit(history)
+    fit(Case.of(variant, -(-windows // size), device, **overrides, epochs=3).trainer(), history)
     return statistics.median(row["seconds"] for row in history.rows[1:])
 
 

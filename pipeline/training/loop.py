@@ -5,16 +5,10 @@ import time
 from dataclasses import dataclass
 from typing import Protocol
 
-import torch
-
 from pipeline.core import distributed
 from pipeline.core.errors import StoppedError
 from pipeline.core.process import DeferredSignals
-from pipeline.dataset.split import Split
-from pipeline.losses.objective import Objective
-from pipeline.models.vae import VAE
 from pipeline.training.checkpoint import Checkpoints
-from pipeline.training.config import TrainConfig
 from pipeline.training.device import numerics
 from pipeline.training.history import History, Snapshots
 from pipeline.training.trainer import Trainer
@@ -42,28 +36,17 @@ class Callback(Protocol):
         """After each epoch, with its row of history."""
 
 
-def fit(
-    model: VAE,
-    train: Split,
-    valid: Split,
-    config: TrainConfig,
-    objective: Objective,
-    seed: int,
-    device: torch.device,
-    callback: Callback,
-    checkpoints: Checkpoints | None = None,
-) -> tuple[History, Snapshots]:
-    """Train `model` in place, and leave it at the epoch with the lowest validation loss at the final KL weight.
+def fit(trainer: Trainer, callback: Callback, checkpoints: Checkpoints | None = None) -> tuple[History, Snapshots]:
+    """Train the model in place, and leave it at the epoch with the lowest validation loss at the final KL weight.
 
-    For the arguments see `Trainer`. With `checkpoints`, a training that is stopped at any moment continues with the
-    same result to the last bit (on a GPU: if `config.deterministic`).
+    With `checkpoints`, a training that is stopped at any moment continues with the same result to the last bit (on a
+    GPU: if `train.deterministic`).
 
     Raises:
         TrainingError: a loss or the gradient is not finite for many steps in a row.
         StoppedError: a signal came; with checkpoints, the state is saved.
     """
-    with numerics(config, device):
-        trainer = Trainer(model, train, valid, config, objective, seed, device)
+    with numerics(trainer.config, trainer.device):
         state = checkpoints.load_latest() if checkpoints and distributed.rank() == 0 else None
         state = distributed.broadcast_object(state)
         if state is not None:
@@ -73,7 +56,7 @@ def fit(
             loop = _Loop(trainer, callback, checkpoints, signals, trainer.step)
             while not trainer.is_done:
                 loop.run_epoch()
-    model.load_state_dict(trainer.best_weights)
+    trainer.model.load_state_dict(trainer.best_weights)
     return trainer.history, trainer.snapshots
 
 

@@ -1,7 +1,7 @@
 """Show a training: a progress bar on a terminal; elsewhere a line now and then."""
 
 import time
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 from tqdm import tqdm
 
@@ -13,7 +13,11 @@ LINE_SECONDS, LINE_EPOCHS = 60.0, 5  # without a terminal: between two lines, wh
 
 
 class Recorder(Protocol):
-    """Records the numbers of one training, for example in MLflow."""
+    """Records one training, for example as a run of MLflow."""
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Variant, seed, fingerprint and run_id: the content of run.json."""
 
     def log_epoch(self, row: dict[str, float]) -> None:
         """Each row of history; a resumed run first repeats the earlier ones."""

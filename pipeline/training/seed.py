@@ -19,6 +19,7 @@ from pipeline.training.history import History, Snapshots
 from pipeline.training.loop import fit
 from pipeline.training.memory import check_memory, explain_out_of_memory
 from pipeline.training.progress import Progress, Recorder
+from pipeline.training.trainer import Trainer
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,8 @@ def train_model(
             check_memory(model, objective, [train, valid], settings, device)
             if recorder is not None:
                 workspace.say(f"{setup}: {_summary(model, settings, device)}")
-            seed = setup.description["seed"]
-            return model, *fit(model, train, valid, settings, objective, seed, device, progress, checkpoints)
+            trainer = Trainer(model, train, valid, settings, objective, setup.description["seed"], device)
+            return model, *fit(trainer, progress, checkpoints)
     except TrainingError as error:
         raise TrainingError(f"{setup}: {error}") from error
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
@@ -17,34 +17,19 @@ from pipeline.core.imports import source_files
 from pipeline.core.params import PARAMS_FILE, RuntimeConfig
 from pipeline.dataset.split import read_split, read_stats
 from pipeline.models import store
-from pipeline.training import progress
 from pipeline.training.checkpoint import Checkpoints
 from pipeline.training.config import TrainConfig, VariantConfig, seeds, variant, weight_settings
 from pipeline.training.history import save_history, save_snapshots
+from pipeline.training.progress import Recorder
 from pipeline.training.seed import SeedSetup, train_model
 from pipeline.training.seed_store import SeedStore
 
-
-class RunRecorder(progress.Recorder, Protocol):
-    """Records a training as one run."""
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """Variant, seed, fingerprint and run_id: what run.json holds."""
-
-
 # Opens the run of an identity, or continues it if the identity has a run_id.
-OpenRun = Callable[[dict[str, Any], SeedSetup], AbstractContextManager[RunRecorder]]
+OpenRun = Callable[[dict[str, Any], SeedSetup], AbstractContextManager[Recorder]]
 
 
 def train_variant(name: str, raw: Mapping[str, Any], runtime: RuntimeConfig, open_run: OpenRun) -> None:
-    """Write data/models/<name>.
-
-    Args:
-        name: of the variant.
-        raw: params.yaml.
-        runtime: its section `runtime`.
-        open_run: records each training; called on rank 0.
+    """Write data/models/<name>. On rank 0, `open_run` records each training.
 
     Raises:
         ParamsError: a param is wrong.

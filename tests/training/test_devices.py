@@ -15,6 +15,7 @@ from pipeline.models.vae import build
 from pipeline.training.config import TrainConfig
 from pipeline.training.launch import launch
 from pipeline.training.loop import fit
+from pipeline.training.trainer import Trainer
 from tests.training.recording import Recording
 from tests.training.test_loop import CPU, DESCRIPTION, TRAIN, VALID
 
@@ -36,7 +37,7 @@ def train(kind):
     objective = Objective(LossConfig(**loss), Signal.from_description(DESCRIPTION))
     # 7 batches of 14, the last one filled up; the last one of validation is smaller than a rank's share.
     config = TrainConfig(epochs=3, batch_size=14, warmup_steps=4, snapshots=2, learning_rate=1e-3)
-    return fit(model, TRAIN, VALID, config, objective, 0, CPU, Recording())[0], model.state_dict()
+    return fit(Trainer(model, TRAIN, VALID, config, objective, 0, CPU), Recording())[0], model.state_dict()
 
 
 def train_all_kinds(out):

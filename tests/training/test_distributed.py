@@ -1,7 +1,7 @@
-"""Two ranks on a CPU give what one gives: statistics, losses and their gradients, codebook, discriminator.
+"""Two ranks on a CPU give the same results as one: statistics, losses, gradients, codebook, discriminator.
 
-Each check below is run once here and once by two ranks, which hold the rows `of_rank` of the same global batch and
-average their gradients; what it returns has to agree.
+Each check runs once here and once on two ranks, which have the rows `share` of the same global batch and average their
+gradients. The results must agree.
 """
 
 from collections.abc import Callable
@@ -29,88 +29,48 @@ RANKS = 2
 Results = dict[str, Tensor]
 
 
-def numbers(*shape: int, seed: int = 0) -> Tensor:
+def normal(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def of_rank(x: Tensor) -> Tensor:
+def share(x: Tensor) -> Tensor:
     return x[distributed.rank() :: distributed.world_size()].clone()
 
 
-def norm(made: nn.Module, *shape: int) -> Results:
+def norm(layer: nn.Module, *shape: int) -> Results:
     """Output, gradients and running statistics of a norm whose ranks see values of different mean and scale."""
     with torch.no_grad():
-        for i, parameter in enumerate(made.parameters()):
-            parameter.copy_(1 + 0.1 * numbers(*parameter.shape, seed=i))
-    every = numbers(*shape) * torch.arange(1, len(numbers(*shape)) + 1).reshape(-1, *[1] * (len(shape) - 1)) + 3
+        for i, parameter in enumerate(layer.parameters()):
+            parameter.copy_(1 + 0.1 * normal(*parameter.shape, seed=i))
+    batch = normal(*shape) * torch.arange(1, len(normal(*shape)) + 1).reshape(-1, *[1] * (len(shape) - 1)) + 3
     for _ in range(2):
-        x = of_rank(every).requires_grad_()
-        y = made(x)
-        (y * of_rank(numbers(*shape, seed=9))).mean().backward()
-    distributed.average_gradients(made.parameters())
-    found = {f"gradient of {name}": p.grad for name, p in made.named_parameters()}
+        x = share(batch).requires_grad_()
+        y = layer(x)
+        (y * share(normal(*shape, seed=9))).mean().backward()
+    distributed.average_gradients(layer.parameters())
+    gradients = {f"gradient of {name}": p.grad for name, p in layer.named_parameters()}
     gradient = distributed.global_batch(x.grad) / distributed.world_size()
-    return {"y": distributed.global_batch(y), "gradient of x": gradient, **found, **dict(made.named_buffers())}
-
-
-def batch_norm_2d() -> Results:
-    return norm(BatchNorm2d(3), 6, 3, 4, 5)
-
-
-def batch_norm_1d() -> Results:
-    return norm(BatchNorm1d(3), 6, 3, 4)
+    return {"y": distributed.global_batch(y), "gradient of x": gradient, **gradients, **dict(layer.named_buffers())}
 
 
 def batch_norm_in_16_bits() -> Results:
-    x = of_rank(numbers(6, 3, 4, 5)).bfloat16()
+    x = share(normal(6, 3, 4, 5)).bfloat16()
     y = BatchNorm2d(3)(x)
     assert y.dtype == torch.bfloat16
     return {"y": distributed.global_batch(y.float())}
-
-
-def unit_variance() -> Results:
-    return norm(UnitVariance(3), 6, 3, 4)
-
-
-def unit_variance_of_one_vector_a_rank() -> Results:
-    return norm(UnitVariance(3), 2, 3, 1)
 
 
 SIZES = (4, 8)
 
 
 def cost(**config: object) -> Results:
-    """Value of the KL's cost, and gradient of what the divergence comes from."""
+    """Cost of the KL, and the gradient of a scale of the divergence."""
     scale = nn.Parameter(torch.linspace(0.2, 2.0, sum(SIZES)))
-    divergence = (of_rank(numbers(8, sum(SIZES))) * scale).square()
+    divergence = (share(normal(8, sum(SIZES))) * scale).square()
     value = kl.cost(KLConfig(**config), divergence, SIZES, 0.2)
     value.backward()
     distributed.average_gradients([scale])
     return {"value": distributed.all_reduce_mean(value.detach()), "gradient": scale.grad}
-
-
-def plain() -> Results:
-    return cost()
-
-
-def free_bits_of_dimensions() -> Results:
-    return cost(free_bits=1.0)
-
-
-def free_bits_of_levels() -> Results:
-    return cost(free_bits=23.0, free_bits_per="level")  # of one rank the upper level is below it
-
-
-def free_bits_of_windows() -> Results:
-    return cost(free_bits=14.0, free_bits_per="window")
-
-
-def capacity() -> Results:
-    return cost(capacity=35.0)  # which are 23 after this much of the warm-up: more than the nats of one rank
-
-
-def balance() -> Results:
-    return cost(balance=True)
 
 
 SIGNAL = Signal("mel", (16, 20), [0.5] * 16, [0.2] * 16, {})
@@ -119,7 +79,7 @@ SIGNAL = Signal("mel", (16, 20), [0.5] * 16, [0.2] * 16, {})
 def optimal_sigma() -> Results:
     scale = nn.Parameter(torch.tensor(1.0))
     objective = Objective(LossConfig(), SIGNAL)
-    combined = (of_rank(numbers(8, 1)) * scale).square().flatten()
+    combined = (share(normal(8, 1)) * scale).square().flatten()
     nats = objective.nll(combined).mean()
     nats.backward()
     distributed.average_gradients([scale])
@@ -131,7 +91,7 @@ def optimal_sigma() -> Results:
 
 
 def codebook() -> Results:
-    """Of a training: k-means over the first batches, moving averages, and codes out of use that are moved."""
+    """A training: k-means over the first batches, moving averages, and unused codes that are moved."""
     torch.manual_seed(0)
     bottleneck = VQ(VQConfig(type="vq", codes=64, dim=4, prior_width=8), (6, 3, 5)).train()
     for step in range(KMEANS_BATCHES + 10):
@@ -139,10 +99,10 @@ def codebook() -> Results:
         if step == KMEANS_BATCHES:
             bottleneck.quantiser._codebook.cluster_size[:, ::3] = 0
         before = bottleneck.codes().clone()
-        code = bottleneck.encode(of_rank(numbers(8, 6, 3, 5, seed=step)))
+        code = bottleneck.encode(share(normal(8, 6, 3, 5, seed=step)))
         if step == KMEANS_BATCHES:
             moved = (bottleneck.codes() - before).norm(dim=1)
-            assert moved[::3].min() > 5 * moved[1::3].max(), "or this would prove nothing about them"
+            assert moved[::3].min() > 5 * moved[1::3].max(), "no unused code was moved"
     (code.penalties["usage"] + code.penalties["commitment"]).backward()
     layer = list(bottleneck.to_code.parameters())
     distributed.average_gradients(layer)
@@ -154,20 +114,20 @@ def codebook() -> Results:
 def discriminator() -> Results:
     torch.manual_seed(0)
     objective = Objective(LossConfig(adversarial=0.1), SIGNAL)
-    y, x = 0.5 + 0.1 * numbers(8, 1, 16, 20), 0.5 + 0.3 * numbers(8, 1, 16, 20, seed=1)
+    y, x = 0.5 + 0.1 * normal(8, 1, 16, 20), 0.5 + 0.3 * normal(8, 1, 16, 20, seed=1)
     none = torch.zeros(8 // distributed.world_size(), 2)
     net = objective.adversary.discriminator
     for step in range(5):
-        found = objective.discriminator_step(of_rank(y), of_rank(x), Code(none, none))
-        if step == 0:  # later on Adam makes steps of gradients that are nothing but rounding
+        terms = objective.discriminator_step(share(y), share(x), Code(none, none))
+        if step == 0:  # later gradients are rounding errors, which Adam amplifies
             gradients = {name: p.grad.clone() for name, p in net.named_parameters()}
     weights = nn.utils.parameters_to_vector(net.parameters()).detach()
     assert all(torch.equal(weights, other) for other in distributed.all_gather_object(weights))
-    return {**gradients, **{name: distributed.all_reduce_mean(term.detach().mean()) for name, term in found.items()}}
+    return {**gradients, **{name: distributed.all_reduce_mean(term.detach().mean()) for name, term in terms.items()}}
 
 
-def a_step_of_a_model() -> Results:
-    """Under DistributedDataParallel, whose reductions run among those of the norms."""
+def step_of_a_model() -> Results:
+    """Under DistributedDataParallel, whose reductions mix with those of the norms."""
     description = {
         "kind": "mel",
         "shape": (16, 20),
@@ -178,13 +138,14 @@ def a_step_of_a_model() -> Results:
     }
     torch.manual_seed(0)
     model = build(description)
-    several = distributed.world_size() > 1
-    ddp = DistributedDataParallel(model, broadcast_buffers=False, bucket_cap_mb=0.001) if several else model
+    wrapped = model
+    if distributed.world_size() > 1:
+        wrapped = DistributedDataParallel(model, broadcast_buffers=False, bucket_cap_mb=0.001)
     objective = Objective(
         LossConfig(kl=KLConfig(free_bits=0.5, schedule="constant")), Signal.from_description(description)
     )
-    x, noise = of_rank(0.2 + 0.3 * numbers(8, 1, 16, 20)), of_rank(numbers(8, 6, seed=1))
-    y, code = ddp(x, noise)
+    x, noise = share(0.2 + 0.3 * normal(8, 1, 16, 20)), share(normal(8, 6, seed=1))
+    y, code = wrapped(x, noise)
     nats = objective.nll(objective.combine(objective.distances(y, x, code))).mean()
     total = nats + objective.regulariser(objective.divergence(code), code, 1.0)
     total.backward()
@@ -192,114 +153,112 @@ def a_step_of_a_model() -> Results:
     return {"total": distributed.all_reduce_mean(total.detach()), **gradients, **dict(model.named_buffers())}
 
 
-CHECKS: tuple[Callable[[], Results], ...] = (
-    batch_norm_2d,
-    batch_norm_1d,
-    batch_norm_in_16_bits,
-    unit_variance,
-    unit_variance_of_one_vector_a_rank,
-    plain,
-    free_bits_of_dimensions,
-    free_bits_of_levels,
-    free_bits_of_windows,
-    capacity,
-    balance,
-    optimal_sigma,
-    codebook,
-    discriminator,
-    a_step_of_a_model,
-)
+CHECKS: dict[str, Callable[[], Results]] = {
+    "batch norm 2d": lambda: norm(BatchNorm2d(3), 6, 3, 4, 5),
+    "batch norm 1d": lambda: norm(BatchNorm1d(3), 6, 3, 4),
+    "batch norm in 16 bits": batch_norm_in_16_bits,
+    "unit variance": lambda: norm(UnitVariance(3), 6, 3, 4),
+    "unit variance, one vector per rank": lambda: norm(UnitVariance(3), 2, 3, 1),
+    "kl": cost,
+    "free bits per dimension": lambda: cost(free_bits=1.0),
+    "free bits per level": lambda: cost(free_bits=23.0, free_bits_per="level"),  # above one rank's upper level
+    "free bits per window": lambda: cost(free_bits=14.0, free_bits_per="window"),
+    "capacity": lambda: cost(capacity=35.0),  # 23 nats at this point of the warm-up: more than those of one rank
+    "balance": lambda: cost(balance=True),
+    "optimal sigma": optimal_sigma,
+    "codebook": codebook,
+    "discriminator": discriminator,
+    "step of a model": step_of_a_model,
+}
 
 
 def evaluate_more_on_rank_0() -> None:
-    """In evaluation the ranks do not wait for each other."""
+    """In evaluation mode, ranks do not wait for each other."""
     bottleneck = VQ(VQConfig(type="vq", codes=8, dim=4, prior_width=8), (6, 3, 5)).eval()
     for _ in range(2 - distributed.rank()):
-        bottleneck.encode(numbers(4, 6, 3, 5))
-        UnitVariance(3).eval()(numbers(4, 3, 1))
+        bottleneck.encode(normal(4, 6, 3, 5))
+        UnitVariance(3).eval()(normal(4, 3, 1))
 
 
-def names() -> dict[str, object]:
-    """What the thin names give, as numbers of the rank."""
+def call_all() -> dict[str, object]:
+    """Results of each function of `distributed`."""
     rank = distributed.rank()
     x = torch.tensor([1.0 + rank, 2.0], requires_grad=True)
     averaged = distributed.all_reduce_mean(x)
     ((1 + rank) * averaged).sum().backward()
-    own = torch.tensor([float(rank)])
-    distributed.broadcast_(own)
+    number = torch.tensor([float(rank)])
+    distributed.broadcast_(number)
     return {
         "rank": (rank, distributed.world_size()),
         "mean": averaged.tolist(),
         "gradient": x.grad.tolist(),
-        "total": distributed.all_reduce_sum(x).tolist(),
+        "sum": distributed.all_reduce_sum(x).tolist(),
         "batch": distributed.global_batch(torch.tensor([rank, 10 + rank])).tolist(),
         "gather": distributed.all_gather(torch.full((rank, 2), rank)).tolist(),
-        "collect": distributed.all_gather_object(f"of {rank}"),
-        "share": distributed.broadcast_object(f"of {rank}"),
-        "agree": own.tolist(),
+        "objects": distributed.all_gather_object(f"of {rank}"),
+        "object": distributed.broadcast_object(f"of {rank}"),
+        "broadcast_": number.tolist(),
     }
 
 
 def run(folder: str) -> None:
-    """As a rank: all checks."""
+    """As a rank: run all checks."""
     with distributed.process_group(torch.device("cpu")) as device:
         assert device.type == "cpu"
         evaluate_more_on_rank_0()
-        found = {check.__name__: check() for check in CHECKS}
-        found["names"] = names()
-        torch.save(found, Path(folder) / f"{distributed.rank()}.pt")
+        results = {name: check() for name, check in CHECKS.items()} | {"functions": call_all()}
+        torch.save(results, Path(folder) / f"{distributed.rank()}.pt")
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory) -> list[dict]:
+def results(tmp_path_factory) -> list[dict]:
     folder = tmp_path_factory.mktemp("ranks")
     launch(run, [str(folder)], RANKS)
     return [torch.load(folder / f"{rank}.pt") for rank in range(RANKS)]
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-def test_two_ranks_give_what_one_gives(found, check):
-    expected = check()
-    for name, value in expected.items():
-        first, second = (found[rank][check.__name__][name] for rank in range(RANKS))
+@pytest.mark.parametrize("check", CHECKS)
+def test_two_ranks_give_the_results_of_one(results, check):
+    for name, value in CHECKS[check]().items():
+        first, second = (results[rank][check][name] for rank in range(RANKS))
         assert torch.equal(first, second), f"{name} differs between the ranks"
         torch.testing.assert_close(first, value.detach(), rtol=1e-4, atol=1e-5, msg=lambda m, name=name: f"{name}: {m}")
 
 
 @pytest.mark.parametrize(
-    ("made", "torchs", "shape"), [(BatchNorm1d, nn.BatchNorm1d, (4, 3, 5)), (BatchNorm2d, nn.BatchNorm2d, (4, 3, 5, 6))]
+    ("ours", "torchs", "shape"), [(BatchNorm1d, nn.BatchNorm1d, (4, 3, 5)), (BatchNorm2d, nn.BatchNorm2d, (4, 3, 5, 6))]
 )
-def test_on_one_rank_a_norm_is_torchs(made, torchs, shape):
-    ours, theirs, x = made(3), torchs(3), numbers(*shape)
+def test_on_one_rank_a_norm_equals_that_of_torch(ours, torchs, shape):
+    ours, theirs, x = ours(3), torchs(3), normal(*shape)
     assert torch.equal(ours(x), theirs(x)) and torch.equal(ours.eval()(x), theirs.eval()(x))
     assert list(ours.state_dict()) == list(theirs.state_dict())
 
 
-def test_names_on_two_ranks(found):
+def test_functions_on_two_ranks(results):
     for rank in range(RANKS):
-        assert found[rank]["names"] == {
+        assert results[rank]["functions"] == {
             "rank": (rank, 2),
             "mean": [1.5, 2.0],
             "gradient": [1.5, 1.5],
-            "total": [3.0, 4.0],
+            "sum": [3.0, 4.0],
             "batch": [0, 1, 10, 11],
             "gather": [[1, 1]],
-            "collect": ["of 0", "of 1"],
-            "share": "of 0",
-            "agree": [0.0],
+            "objects": ["of 0", "of 1"],
+            "object": "of 0",
+            "broadcast_": [0.0],
         }
 
 
-def test_names_on_one_rank():
+def test_functions_on_one_rank():
     with distributed.process_group(torch.device("cpu")):
-        assert names() == {
+        assert call_all() == {
             "rank": (0, 1),
             "mean": [1.0, 2.0],
             "gradient": [1.0, 1.0],
-            "total": [1.0, 2.0],
+            "sum": [1.0, 2.0],
             "batch": [0, 10],
             "gather": [],
-            "collect": ["of 0"],
-            "share": "of 0",
-            "agree": [0.0],
+            "objects": ["of 0"],
+            "object": "of 0",
+            "broadcast_": [0.0],
         }

@@ -18,6 +18,7 @@ from pipeline.models.vae import build
 from pipeline.training.config import TrainConfig
 from pipeline.training.loop import fit
 from pipeline.training.optimiser import MovingAverage
+from pipeline.training.trainer import Trainer
 from pipeline.training.validate import validate
 from tests.training.recording import Recording
 
@@ -64,7 +65,7 @@ def train(trained=None, seed: int = 0, loss: Objective | None = None, **settings
     fixed = {"epochs": 12, "batch_size": 16, "warmup_steps": 4, "learning_rate": 3e-3, "snapshots": 3}
     config = TrainConfig(**(fixed | settings))
     callback = Recording()
-    history, snapshots = fit(trained, TRAIN, VALID, config, loss or objective(), seed, CPU, callback)
+    history, snapshots = fit(Trainer(trained, TRAIN, VALID, config, loss or objective(), seed, CPU), callback)
     assert callback.rows == history
     return trained, history, snapshots
 

@@ -16,6 +16,7 @@ from pipeline.models.vae import build
 from pipeline.training.checkpoint import Checkpoints
 from pipeline.training.config import TrainConfig
 from pipeline.training.loop import fit
+from pipeline.training.trainer import Trainer
 from tests.training.recording import Recording
 from tests.training.test_loop import CPU, DESCRIPTION, TRAIN, VALID
 
@@ -55,7 +56,7 @@ def run(kind, callback, folder=None, **settings):
     config = TrainConfig(**{"epochs": 3, "batch_size": 16, "warmup_steps": 4, "snapshots": 2, **train, **settings})
     objective = Objective(LossConfig(**loss), Signal.from_description(DESCRIPTION))
     checkpoints = None if folder is None else Checkpoints(folder, 0)
-    history, snapshots = fit(model, TRAIN, VALID, config, objective, 7, CPU, callback, checkpoints)
+    history, snapshots = fit(Trainer(model, TRAIN, VALID, config, objective, 7, CPU), callback, checkpoints)
     return model.state_dict(), history, snapshots
 
 
