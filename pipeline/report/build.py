@@ -9,7 +9,6 @@ from typing import Any
 
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from pipeline.core.artefacts import read_table
 from pipeline.figures import style
@@ -29,10 +28,7 @@ from pipeline.report.variant_section import make_section
 from pipeline.report.verdict import find_verdict
 from pipeline.sources.config import SPLITS
 
-PAGE = Path(__file__).parent / "page"
-STYLES = ("base.css", "table.css", "player.css", "variants.css", "responsive.css")
-SCRIPTS = ("table.js", "sounds.js", "player.js", "page.js")
-FILTERS = (formatting.digits, formatting.percent, formatting.count)
+FILTERS = (formatting.digits, formatting.percent, formatting.count, formatting.interval)
 WINDOW_KEYS = ("seed", "window_id", "track_id", "group")
 WINDOW_METRICS = ("mse", "mel_mse", "cosine_similarity", "mel_cosine_similarity")
 PACKAGES = ("melisma", "torch", "torchaudio", "numpy", "scipy", "scikit-learn", "librosa", "soxr", "soundfile",
@@ -54,12 +50,8 @@ def build(data: Path, params: dict[str, Any], out: Path) -> None:
     """
     variants, evaluation = list(params["models"]), data / "evaluation"
     rows = table.read_rows(variants, evaluation, params, data / "reference")
-    window_files = {name: evaluation / name / "windows.parquet" for name in variants}
-    windows = {
-        name: read_table(path, WINDOW_KEYS, optional=WINDOW_METRICS)
-        for name, path in window_files.items()
-        if path.is_file()
-    }
+    window_files = [path for name in variants if (path := evaluation / name / "windows.parquet").is_file()]
+    windows = {path.parent.name: read_table(path, WINDOW_KEYS, optional=WINDOW_METRICS) for path in window_files}
     histories = {name: read_history(data / "models", name) for name in variants}
     ablations = find_ablations(rows, params)
     table.write_comparison_csv(rows, out / "comparison.csv")
@@ -84,8 +76,6 @@ def build(data: Path, params: dict[str, Any], out: Path) -> None:
         ranked = table.rank(rows, "mel_mse")
         table_rows = ranked + [row for row in rows if row["mel_mse"] is None]
         page = templates.get_template("index.html.j2").render(
-            styles=Markup("\n".join((PAGE / name).read_text(encoding="utf-8") for name in STYLES)),
-            scripts=Markup("\n".join((PAGE / name).read_text(encoding="utf-8") for name in SCRIPTS)),
             rows=table_rows,
             columns=(shown := columns.columns_with_values(rows)),
             cells=columns.table_cells(table_rows, shown),

@@ -35,55 +35,37 @@ SET_NOTES = {
 
 @dataclass(frozen=True)
 class Column:
-    """A column: rows are sorted by `value`; a cell shows `text`, with `detail` below it in small print."""
+    """The column of the metric `key`. A cell shows the value and below it, in small print, a detail."""
 
+    key: str
     name: str
     unit: str
-    sets: tuple[str, ...]
-    value: Callable[[Row], float | None]
-    text: Callable[[Row], str]
-    detail: Callable[[Row], str]
+    sets: str  # separated by spaces
+    write: Callable[[float | None], str] = digits
     better: str = ""  # low, high, or empty if neither is better
     per_input: bool = False  # only rows with the same input compare
+    write_detail: Callable[[Row], str] | None = None  # instead of the 95 % interval
 
-    @property
-    def all_sets(self) -> str:
-        """The sets that show it, separated by spaces."""
-        return " ".join((*self.sets, "all"))
+    def value(self, row: Row) -> float | None:
+        """The number that rows are sorted by."""
+        return row[self.key] if self.key != "parameters" or row.role == "variant" else None
+
+    def text(self, row: Row) -> str:
+        """The value as the cell shows it."""
+        return self.write(self.value(row))
+
+    def detail(self, row: Row) -> str:
+        """The small print."""
+        if self.write_detail:
+            return self.write_detail(row)
+        low, high = row[f"{self.key}_low"], row[f"{self.key}_high"]
+        if self.write is digits or low is None or high is None or low == high:
+            return interval(low, high)
+        return f"{self.write(low).split(NBSP)[0]}–{self.write(high).split(NBSP)[0]}"
 
     def group(self, row: Row) -> str:
         """Equal for rows that compare in this column."""
         return row.representation if self.per_input else ""
-
-
-def column(
-    key: str,
-    name: str,
-    unit: str,
-    sets: str,
-    write: Callable[[float | None], str] = digits,
-    better: str = "",
-    per_input: bool = False,
-    detail: Callable[[Row], str] | None = None,
-) -> Column:
-    """The column of the metric `key`; `sets` is separated by spaces; the default detail is the 95 % interval."""
-
-    def bounds(row: Row) -> str:
-        low, high = row[f"{key}_low"], row[f"{key}_high"]
-        if write is digits or low is None or high is None or low == high:
-            return interval(low, high)
-        return f"{write(low).split(NBSP)[0]}–{write(high).split(NBSP)[0]}"
-
-    return Column(
-        name,
-        unit,
-        tuple(sets.split()),
-        value=lambda row: row[key],
-        text=lambda row: write(row[key]),
-        detail=detail or bounds,
-        better=better,
-        per_input=per_input,
-    )
 
 
 def _usage(row: Row) -> str:
@@ -104,51 +86,47 @@ def _yes_no(value: float | None) -> str:
     return DASH if value is None else "yes" if value else "no"
 
 
-def _parameters(row: Row) -> float | None:
-    return row["parameters"] if row.role == "variant" else None
-
-
 COLUMNS = (
-    column("mel_mse", "Error", "MSE, log-mel", "common", better="low"),
-    column("mel_cosine_similarity", "Cosine", "log-mel", "common", better="high"),
-    column("mel_mse_shared", "Shared bands", "MSE, log-mel", "common", better="low", detail=_shared_limit),
-    column("mel_mse_relative", "vs. mean", "log-mel", "audio", percent, "low"),
-    column("mel_log_spectral_distance", "Log-spectral", "distance", "audio", decibels, "low"),
-    column("mse", "MSE", "own scale", "common own", better="low", per_input=True),
-    column("mse_relative", "vs. mean", "own scale", "common own", percent, "low", True),
-    column("pca_ratio", "vs. PCA", "same size", "common own", factor, "low", True, _pca_error),
-    column("cosine_similarity", "Cosine", "own scale", "own", better="high", per_input=True),
-    column("out_of_range", "Out of range", "of values", "own", percent, "low"),
-    column("si_sdr", "SI-SDR", "waveforms", "own", decibels, "high", True),
-    column("stft_distance", "STFT distance", "waveforms", "own", better="low", per_input=True),
-    column("log_spectral_distance", "Log-spectral", "waveforms", "own", decibels, "low", True),
-    column("latent_dims", "Latent", "numbers", "latent", count),
-    column("kl", "KL", "nats", "latent", per_input=True),
-    column("elbo", "ELBO", "nats", "latent", better="high", per_input=True),
-    column("in_use", "In use", "units or codes", "common latent", percent, detail=_usage),
-    column("latent_std", "Std", "of posterior means", "latent"),
-    column("dims_90", "PCA dims", "for 90 %", "latent", count),
-    column("probe_accuracy", "Probe", "accuracy", "common latent", percent, "high"),
-    column("chance", "Chance", "of the probe", "latent", percent),
-    column("knn_accuracy", "Neighbours", "accuracy", "latent", percent, "high"),
-    column("silhouette", "Silhouette", "by label", "latent", better="high"),
-    column("interpolation_smoothness", "Interpolation", "unevenness", "latent", better="low"),
-    column("frechet_samples", "Fréchet", "samples", "samples", better="low", per_input=True),
-    column("frechet_reconstructions", "Fréchet", "reconstructions", "samples", better="low", per_input=True),
-    column("frechet_floor", "Fréchet", "floor", "samples"),
-    column("sample_variance_ratio", "Variance", "vs. data", "samples", factor),
-    column("sample_time_ratio", "Change over time", "vs. data", "samples", factor),
-    column("samples_flat", "Flat", "samples", "samples", _yes_no),
-    column("transfer_accuracy", "Transfer", "reaches target label", "samples", percent, "high", True),
-    column("transfer_source", "Transfer", "keeps source label", "samples", percent, "low", True),
-    column("transfer_chance", "Transfer", "chance", "samples", percent),
-    column("mel_mse_bass", "Bass", "to 250 Hz", "audio", better="low"),
-    column("mel_mse_middle", "Middle", "to 4 kHz", "audio", better="low"),
-    column("mel_mse_treble", "Treble", "above 4 kHz", "audio", better="low"),
-    column("frechet_audio", "Fréchet", "of an embedding", "audio", better="low"),
-    column("audio_stft_distance", "STFT distance", "of the audio", "audio", better="low"),
-    column("audio_log_spectral_distance", "Log-spectral", "of the audio", "audio", decibels, "low"),
-    Column("Size", "parameters", ("common",), _parameters, lambda row: size(_parameters(row)), detail=lambda row: ""),
+    Column("mel_mse", "Error", "MSE, log-mel", "common", better="low"),
+    Column("mel_cosine_similarity", "Cosine", "log-mel", "common", better="high"),
+    Column("mel_mse_shared", "Shared bands", "MSE, log-mel", "common", better="low", write_detail=_shared_limit),
+    Column("mel_mse_relative", "vs. mean", "log-mel", "audio", percent, "low"),
+    Column("mel_log_spectral_distance", "Log-spectral", "distance", "audio", decibels, "low"),
+    Column("mse", "MSE", "own scale", "common own", better="low", per_input=True),
+    Column("mse_relative", "vs. mean", "own scale", "common own", percent, "low", True),
+    Column("pca_ratio", "vs. PCA", "same size", "common own", factor, "low", True, _pca_error),
+    Column("cosine_similarity", "Cosine", "own scale", "own", better="high", per_input=True),
+    Column("out_of_range", "Out of range", "of values", "own", percent, "low"),
+    Column("si_sdr", "SI-SDR", "waveforms", "own", decibels, "high", True),
+    Column("stft_distance", "STFT distance", "waveforms", "own", better="low", per_input=True),
+    Column("log_spectral_distance", "Log-spectral", "waveforms", "own", decibels, "low", True),
+    Column("latent_dims", "Latent", "numbers", "latent", count),
+    Column("kl", "KL", "nats", "latent", per_input=True),
+    Column("elbo", "ELBO", "nats", "latent", better="high", per_input=True),
+    Column("in_use", "In use", "units or codes", "common latent", percent, write_detail=_usage),
+    Column("latent_std", "Std", "of posterior means", "latent"),
+    Column("dims_90", "PCA dims", "for 90 %", "latent", count),
+    Column("probe_accuracy", "Probe", "accuracy", "common latent", percent, "high"),
+    Column("chance", "Chance", "of the probe", "latent", percent),
+    Column("knn_accuracy", "Neighbours", "accuracy", "latent", percent, "high"),
+    Column("silhouette", "Silhouette", "by label", "latent", better="high"),
+    Column("interpolation_smoothness", "Interpolation", "unevenness", "latent", better="low"),
+    Column("frechet_samples", "Fréchet", "samples", "samples", better="low", per_input=True),
+    Column("frechet_reconstructions", "Fréchet", "reconstructions", "samples", better="low", per_input=True),
+    Column("frechet_floor", "Fréchet", "floor", "samples"),
+    Column("sample_variance_ratio", "Variance", "vs. data", "samples", factor),
+    Column("sample_time_ratio", "Change over time", "vs. data", "samples", factor),
+    Column("samples_flat", "Flat", "samples", "samples", _yes_no),
+    Column("transfer_accuracy", "Transfer", "reaches target label", "samples", percent, "high", True),
+    Column("transfer_source", "Transfer", "keeps source label", "samples", percent, "low", True),
+    Column("transfer_chance", "Transfer", "chance", "samples", percent),
+    Column("mel_mse_bass", "Bass", "to 250 Hz", "audio", better="low"),
+    Column("mel_mse_middle", "Middle", "to 4 kHz", "audio", better="low"),
+    Column("mel_mse_treble", "Treble", "above 4 kHz", "audio", better="low"),
+    Column("frechet_audio", "Fréchet", "of an embedding", "audio", better="low"),
+    Column("audio_stft_distance", "STFT distance", "of the audio", "audio", better="low"),
+    Column("audio_log_spectral_distance", "Log-spectral", "of the audio", "audio", decibels, "low"),
+    Column("parameters", "Size", "parameters", "common", size),
 )
 
 

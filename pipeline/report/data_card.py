@@ -37,7 +37,7 @@ class DataCard:
     repaired_files: list[tuple[str, str]]  # path, and what was done
     faults: list[tuple[str, int]]  # reason and number of files and windows that cannot be used, most frequent first
     intentional: list[tuple[str, int]]  # the same for usable recordings that were left out
-    rejected: list[dict[str, str]]  # path, part, reason, detail
+    rejected: list[tuple[str, str, str, str]]  # path, part, reason, detail
 
 
 def make_data_card(windows_folder: Path, tracks_file: Path, params: dict[str, Any]) -> DataCard:
@@ -57,6 +57,7 @@ def make_data_card(windows_folder: Path, tracks_file: Path, params: dict[str, An
     labels = [(str(label), [*map(int, row), int(row.sum())]) for label, row in per_label.iterrows()]
     by_split = [*(windows[windows["split"] == split] for split in SPLITS), windows]
     is_intentional = rejected["reason"].isin(list(INTENTIONAL))
+    omissions = _frequent_first(rejected.loc[is_intentional, "reason"])
     return DataCard(
         facts=_facts(str(source.get("name", "synth")), windows, tracks, used, rejected[~is_intentional]),
         labels=labels,
@@ -66,8 +67,8 @@ def make_data_card(windows_folder: Path, tracks_file: Path, params: dict[str, An
         durations=[hours(table["seconds"].sum()) for table in by_split],
         repairs=_repairs(windows, used),
         repaired_files=_repaired_files(windows, used),
-        faults=_reasons(rejected[~is_intentional]),
-        intentional=[(INTENTIONAL[reason], n) for reason, n in _reasons(rejected[is_intentional])],
+        faults=_frequent_first(rejected.loc[~is_intentional, "reason"]),
+        intentional=[(INTENTIONAL[reason], n) for reason, n in omissions],
         rejected=[_rejected(path, reason, rows) for (path, reason), rows in rejected.groupby(["path", "reason"])],
     )
 
@@ -118,22 +119,14 @@ def _repaired_files(windows: pd.DataFrame, used: pd.DataFrame) -> list[tuple[str
     return files
 
 
-def _reasons(rejected: pd.DataFrame) -> list[tuple[str, int]]:
-    return [(str(reason), int(n)) for reason, n in _frequent_first(rejected["reason"])]
-
-
 def _frequent_first(values: pd.Series) -> list[tuple[Any, int]]:
     """Each value with its count; values with equal counts are in ascending order."""
     counts = values.value_counts().sort_index().sort_values(ascending=False, kind="stable")
     return list(counts.items())
 
 
-def _rejected(path: Any, reason: Any, rows: pd.DataFrame) -> dict[str, str]:
+def _rejected(path: Any, reason: Any, rows: pd.DataFrame) -> tuple[str, str, str, str]:
     """One line for all windows of a file with the same reason; the detail is that of the first."""
     start, detail = rows["start_seconds"].min(), rows["detail"].iloc[0]
-    return {
-        "path": str(path),
-        "part": "whole file" if pd.isna(start) else f"{plural(len(rows), 'window')} from {start:g} s",
-        "reason": str(reason),
-        "detail": "" if pd.isna(detail) else str(detail),
-    }
+    part = "whole file" if pd.isna(start) else f"{plural(len(rows), 'window')} from {start:g} s"
+    return str(path), part, str(reason), "" if pd.isna(detail) else str(detail)

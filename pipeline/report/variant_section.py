@@ -90,7 +90,7 @@ def _metrics(row: Row) -> list[tuple[str, list[tuple[str, str, str]]]]:
     for column in COLUMNS:
         if column.value(row) is not None:
             name = f"{column.name}, {column.unit}" if column.unit else column.name
-            groups.setdefault(SETS[column.sets[-1]], []).append((name, column.text(row), column.detail(row)))
+            groups.setdefault(SETS[column.sets.split()[-1]], []).append((name, column.text(row), column.detail(row)))
     return list(groups.items())
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.metrics.bootstrap import bootstrap_mean
-from pipeline.report.formatting import DASH, NBSP, interval, percent
+from pipeline.report.formatting import DASH, NBSP, percent
 from pipeline.report.table import Row, rank
 
 
@@ -34,15 +34,13 @@ class PairedDifference:
 
 @dataclass(frozen=True)
 class Lead:
-    """The best and the second best variant by one metric."""
+    """The best and the second best variant by one metric; the second is None if only one variant competes."""
 
     scale: str
     note: str
-    best: str
-    error: float
-    interval: str
-    relative: float | None  # to the error of the mean predictor
-    second: str  # empty if only one variant competes
+    metric: str
+    best: Row
+    second: Row | None
     difference: PairedDifference | None
 
 
@@ -65,42 +63,27 @@ def find_verdict(rows: list[Row], windows: dict[str, pd.DataFrame], resamples: i
     for representation in dict.fromkeys(row.representation for row in competing):
         same_input = [row for row in competing if row.representation == representation]
         groups.append((representation, "own scale", "mse", same_input))
-    leads = [
-        _lead(scale, note, metric, ranking, windows, resamples)
-        for scale, note, metric, group in groups
-        if (ranking := rank(group, metric))
-    ]
+    leads = []
+    for scale, note, metric, group in groups:
+        best, second, *_ = [*rank(group, metric), None, None]
+        if best:
+            second_windows = windows.get(second.variant) if second else None
+            difference = paired_difference(second_windows, windows.get(best.variant), metric, resamples)
+            leads.append(Lead(scale, note, metric, best, second, difference))
     if not leads:
         evaluated = [row for row in rows if row.role == "variant" and row.evaluated]
         if evaluated and all(row.collapsed for row in evaluated):
             return Verdict("Every evaluated variant has collapsed.", [])
         return Verdict("No variant has results yet.", [])
-    best, relative = leads[0].best, leads[0].relative
+    name, relative = leads[0].best.variant, leads[0].best[f"{leads[0].metric}_relative"]
     if relative is None:
-        headline = f"{best} has the lowest error of all trained variants."
+        headline = f"{name} has the lowest error of all trained variants."
     elif relative < 1:
         share = f"{percent(relative)} of the error of predicting the training mean"
-        headline = f"{best} has the lowest error of all trained variants: {share}."
+        headline = f"{name} has the lowest error of all trained variants: {share}."
     else:
-        headline = f"No variant is better than predicting the training mean; {best} is the closest."
-    return Verdict(headline, leads, best)
-
-
-def _lead(
-    scale: str, note: str, metric: str, ranking: list[Row], windows: dict[str, pd.DataFrame], resamples: int
-) -> Lead:
-    best, second = ranking[0], ranking[1] if len(ranking) > 1 else None
-    tables = (windows.get(second.variant), windows.get(best.variant)) if second else (None, None)
-    return Lead(
-        scale=scale,
-        note=note,
-        best=best.variant,
-        error=best[metric] or 0.0,
-        interval=interval(best[f"{metric}_low"], best[f"{metric}_high"]),
-        relative=best[f"{metric}_relative"],
-        second=second.variant if second else "",
-        difference=paired_difference(*tables, metric, resamples),
-    )
+        headline = f"No variant is better than predicting the training mean; {name} is the closest."
+    return Verdict(headline, leads, name)
 
 
 def paired_difference(

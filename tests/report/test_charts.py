@@ -99,7 +99,8 @@ def test_model_cards_are_valid_markdown(root: Path) -> None:
 
 
 @pytest.mark.parametrize("file", ["models/mel_a/seed-0/history.csv", "evaluation/mel_a/bands.parquet",
-                                  "evaluation/mel_a/windows.parquet", "reference/examples.parquet"])  # fmt: skip
+                                  "evaluation/mel_a/windows.parquet", "evaluation/mel_a/metrics.json",
+                                  "reference/examples.parquet", "windows/rejected.parquet"])  # fmt: skip
 def test_a_damaged_file_is_named(root: Path, file: str, tmp_path: Path) -> None:
     content = (root / file).read_bytes()
     (root / file).write_bytes(b"\0")

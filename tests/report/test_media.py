@@ -49,14 +49,6 @@ def test_a_rate_that_mp3_lacks_becomes_flac(tmp_path: Path, rate: int) -> None:
         assert soundfile.info(io.BytesIO(base64.b64decode(sound.data))).samplerate == rate
 
 
-def test_equal_sounds_are_stored_once(tmp_path: Path) -> None:
-    for name, number in (("a", 0), ("b", 0), ("c", 1)):
-        write_wav(tmp_path / f"{name}.wav", 0.5 * music(number, RATE, 0.5), RATE)
-    with MediaEncoder() as encoder:
-        names = [encoder.add_sound(tmp_path / f"{name}.wav", lossless=True) for name in "abc"]
-        assert names[0] == names[1] != names[2] and len(encoder.sounds) == 2
-
-
 def test_line_art_is_exact_and_a_spectrogram_is_close(tmp_path: Path) -> None:
     drawing = Image.new("RGB", (600, 300), "white")
     drawing.paste((11, 110, 117), (100, 100, 103, 250))

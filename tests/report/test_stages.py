@@ -1,4 +1,4 @@
-"""The two stages find their inputs in a project's folder and leave their outputs there."""
+"""The stages figures and report, in the folder of a project."""
 
 from pathlib import Path
 
@@ -9,24 +9,13 @@ import stages.figures
 import stages.report
 from pipeline.core.errors import DataError
 from tests import artefacts
-
-PARAMS = {
-    "representations": {"wave3k": {"kind": "waveform", "sample_rate": 3000}},
-    "models": {
-        "wave_a": {
-            "representation": "wave3k",
-            "network": {"type": "resnet1d", "channels": [4]},
-            "bottleneck": {"type": "gaussian", "latent": 2, "layout": "sequence"},
-        }
-    },
-    "figures": {"dpi": 50},
-    "tracking": {"enabled": False},
-}
+from tests.report.inputs import make_params
 
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(PARAMS))
+    params = make_params("wave_a") | {"figures": {"dpi": 50}, "tracking": {"enabled": False}}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     (tmp_path / "dvc.yaml").write_text("stages: {}\n")
     artefacts.make_data(tmp_path / "data", [])
     artefacts.make_variant(tmp_path / "data", "wave_a", "waveform")
@@ -45,12 +34,12 @@ def test_figures_then_report(project: Path, capsys: pytest.CaptureFixture[str]) 
     assert "the git commit is not known" in (project / "data" / "report" / "index.html").read_text().lower()
 
 
-def test_a_stage_that_fails_leaves_the_earlier_output(project: Path) -> None:
-    earlier = project / "data" / "figures" / "wave_a"
-    earlier.mkdir(parents=True)
-    (earlier / "figures.json").write_text("[]\n")
+def test_a_failed_stage_keeps_the_earlier_output(project: Path) -> None:
+    folder = project / "data" / "figures" / "wave_a"
+    folder.mkdir(parents=True)
+    (folder / "figures.json").write_text("[]\n")
     (project / "data" / "evaluation" / "wave_a" / "latents.parquet").unlink()
     with pytest.raises(DataError, match=r"latents\.parquet"):
         stages.figures.main("wave_a")
-    assert [path.name for path in earlier.parent.iterdir()] == ["wave_a"]
-    assert (earlier / "figures.json").read_text() == "[]\n"
+    assert [path.name for path in folder.parent.iterdir()] == ["wave_a"]
+    assert (folder / "figures.json").read_text() == "[]\n"

@@ -122,7 +122,7 @@ def test_columns_without_values_are_left_out_and_every_set_has_a_note() -> None:
     row = Row("a", "mel", True, numbers={"kl": 3.0})
     assert [column.name for column in columns.columns_with_values([row])] == ["KL"]
     assert set(columns.SET_NOTES) == set(columns.SETS)
-    assert {name for column in columns.COLUMNS for name in column.sets} == set(columns.SETS) - {"all"}
+    assert {name for column in columns.COLUMNS for name in column.sets.split()} == set(columns.SETS) - {"all"}
 
 
 def test_flat_samples_and_transfers_are_reported(tmp_path: Path) -> None:

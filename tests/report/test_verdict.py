@@ -37,10 +37,10 @@ def test_baselines_ceilings_and_collapsed_variants_are_never_best() -> None:
 def test_all_inputs_come_first_and_then_each_on_its_own_scale() -> None:
     rows = [row("a", 0.3), row("b", 0.2), row("w", 0.1, representation="wave")]
     leads = find_verdict(rows, {}, 200).leads
-    assert [(lead.scale, lead.best, lead.second) for lead in leads] == [
+    assert [(lead.scale, lead.best.variant, lead.second and lead.second.variant) for lead in leads] == [
         ("common log-mel", "w", "b"),
         ("mel", "b", "a"),
-        ("wave", "w", ""),
+        ("wave", "w", None),
     ]
 
 

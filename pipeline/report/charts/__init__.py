@@ -1,11 +1,11 @@
 """Charts that compare the variants; one module per PNG file."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from pipeline.figures import style
 from pipeline.report.charts import ablation, bands, cosine, curves, ranking, rate_distortion
@@ -36,24 +36,18 @@ def draw_charts(
 
     `windows` holds windows.parquet of each variant; `evaluation` holds <variant>/bands.parquet.
     """
-    charts: list[tuple[Chart, Callable[[], Figure | None]]] = [
-        (Chart("comparison.png", "Ranking on each scale", ranking.CAPTION), lambda: ranking.draw(rows)),
-        (
-            Chart("cosine.png", "Cosine similarity of the test windows", cosine.CAPTION),
-            lambda: cosine.draw(rows, windows),
-        ),
-        (
-            Chart("rate_distortion.png", "Rate and distortion", rate_distortion.CAPTION),
-            lambda: rate_distortion.draw(rows),
-        ),
-        (Chart("bands.png", "Error by frequency", bands.CAPTION), lambda: bands.draw(rows, evaluation)),
-        (Chart("curves.png", "Learning curves", curves.CAPTION), lambda: curves.draw(rows, histories)),
-        (Chart("ablation.png", "Ablation of loss terms", ablation.CAPTION), lambda: ablation.draw(ablations)),
-    ]
+    charts: dict[str, tuple[str, ModuleType, tuple[Any, ...]]] = {
+        "comparison.png": ("Ranking on each scale", ranking, (rows,)),
+        "cosine.png": ("Cosine similarity of the test windows", cosine, (rows, windows)),
+        "rate_distortion.png": ("Rate and distortion", rate_distortion, (rows,)),
+        "bands.png": ("Error by frequency", bands, (rows, evaluation)),
+        "curves.png": ("Learning curves", curves, (rows, histories)),
+        "ablation.png": ("Ablation of loss terms", ablation, (ablations,)),
+    }
     written = []
-    for chart, draw in charts:
-        figure = draw()
+    for file, (title, module, data) in charts.items():
+        figure = module.draw(*data)
         if figure is not None:
-            style.save(figure, out / chart.file, dpi)
-            written.append(chart)
+            style.save(figure, out / file, dpi)
+            written.append(Chart(file, title, module.CAPTION))
     return written
