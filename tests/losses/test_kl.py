@@ -1,28 +1,60 @@
-"""Schedules of the KL's weight, free bits, capacity, balance."""
+"""The KL divergence against torch's formula; schedules of its weight, free bits, capacity, balance."""
 
 import itertools
 
 import pytest
 import torch
+from torch.distributions import Normal, kl_divergence
 
 from pipeline.losses import kl
 from pipeline.losses.config import KLConfig
+from pipeline.models.bottlenecks import Code
+
+
+def make_code(batch: int = 4, dims: int = 8) -> Code:
+    generator = torch.Generator().manual_seed(0)
+    mean, noise = torch.randn(2, batch, dims, generator=generator)
+    std = torch.rand(batch, dims, generator=generator) + 0.1
+    return Code(mean + std * noise, mean, std, torch.full_like(mean, 0.3), torch.ones_like(std))
+
+
+def test_the_analytic_kl_is_that_of_torch():
+    code = make_code()
+    expected = kl_divergence(Normal(code.mean, code.std), Normal(code.prior_mean, code.prior_std))
+    torch.testing.assert_close(kl.analytic(code), expected)
+    zeros, ones = torch.zeros(4, 8), torch.ones(4, 8)
+    assert float(kl.analytic(Code(zeros, zeros, ones, zeros, ones)).abs().max()) == 0
+
+
+def test_the_monte_carlo_kl_is_close_to_the_analytic_one():
+    code = make_code(batch=1)
+    noise = torch.randn(20000, 8, generator=torch.Generator().manual_seed(1))
+    mean, std = code.mean.expand(20000, -1), code.std.expand(20000, -1)
+    many = Code(mean + std * noise, mean, std, code.prior_mean.expand_as(mean), code.prior_std.expand_as(std))
+    torch.testing.assert_close(kl.monte_carlo(many).mean(0), kl.analytic(code)[0], atol=0.03, rtol=0.03)
+    expected = Normal(mean, std).log_prob(many.z) - Normal(many.prior_mean, many.prior_std).log_prob(many.z)
+    torch.testing.assert_close(kl.monte_carlo(many), expected, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize(
-    ("progress", "expected"),
-    [(0.0, 0.0), (0.0625, 0.25), (0.125, 0.5), (0.2, 0.5), (0.25, 0.0), (0.3125, 0.25), (0.9, 0.5), (1.0, 0.5)],
+    ("config", "weights"),
+    [
+        ({"schedule": "linear", "warmup": 0.25}, {0.0: 0.0, 0.125: 0.25, 0.25: 0.5, 0.5: 0.5, 1.0: 0.5}),
+        ({"schedule": "linear", "warmup": 0.0}, {0.0: 0.5}),
+        ({"schedule": "constant"}, {0.0: 0.5}),
+        (
+            {"schedule": "cyclical", "warmup": 0.9},
+            {0.0: 0.0, 0.0625: 0.25, 0.125: 0.5, 0.2: 0.5, 0.25: 0.0, 0.3125: 0.25, 0.9: 0.5, 1.0: 0.5},
+        ),
+        ({"schedule": "cyclical", "cycles": 2}, {0.125: 0.25, 0.25: 0.5, 0.49: 0.5, 0.5: 0.0, 0.625: 0.25}),
+    ],
+    ids=str,
 )
-def test_cyclical_schedule_rises_and_holds_four_times(progress, expected):
-    assert kl.weight(KLConfig(beta=0.5, schedule="cyclical", warmup=0.9), progress) == pytest.approx(expected)
+def test_the_weight_follows_its_schedule(config, weights):
+    assert {p: kl.weight(KLConfig(beta=0.5, **config), p) for p in weights} == pytest.approx(weights)
 
 
-def test_number_of_cycles():
-    twice = KLConfig(schedule="cyclical", cycles=2)
-    assert [kl.weight(twice, p) for p in (0.125, 0.25, 0.49, 0.5, 0.625)] == pytest.approx([0.5, 1.0, 1.0, 0.0, 0.5])
-
-
-def test_log_schedule_rises_by_a_constant_factor():
+def test_the_log_schedule_rises_by_a_constant_factor():
     config = KLConfig(beta=0.05, schedule="log", warmup=0.5)
     weights = [kl.weight(config, p) for p in (0.0, 0.125, 0.25, 0.375, 0.5, 1.0)]
     assert weights[0] == pytest.approx(1e-6)
@@ -37,57 +69,51 @@ def test_every_schedule_ends_at_beta(schedule):
     assert kl.weight(KLConfig(beta=0.7, schedule=schedule, warmup=0.0, cycles=1), 0.6) == 0.7
 
 
-def nats() -> torch.Tensor:
-    """(2, 3): dimensions of mean 1, 2 and 0.25 nats; windows of 2 and 4.5."""
+def divergence() -> torch.Tensor:
+    """(2, 3) nats: dimensions with mean 1, 2 and 0.25; windows with totals 2 and 4.5."""
     return torch.tensor([[0.5, 1.0, 0.5], [1.5, 3.0, 0.0]], requires_grad=True)
 
 
-def test_free_bits_per_dimension_are_a_floor_of_the_batch_mean_without_gradient_below():
-    divergence = nats()
-    cost = kl.cost(KLConfig(beta=2.0, free_bits=1.5, free_bits_per="dimension"), divergence, (), 1.0)
-    assert float(cost.detach()) == pytest.approx(2 * (1.5 + 2.0 + 1.5))
-    (gradient,) = torch.autograd.grad(cost, divergence)
-    torch.testing.assert_close(gradient, torch.tensor([[0.0, 1.0, 0.0], [0.0, 1.0, 0.0]]))
+def check_cost(config: KLConfig, nats: torch.Tensor, sizes: tuple[int, ...], progress: float, cost: float, gradient):
+    value = kl.cost(config, nats, sizes, progress)
+    assert float(value.detach()) == pytest.approx(cost)
+    torch.testing.assert_close(torch.autograd.grad(value, nats)[0], torch.tensor(gradient))
+
+
+def test_free_bits_per_dimension_are_a_floor_of_the_batch_mean():
+    config = KLConfig(beta=2.0, free_bits=1.5, free_bits_per="dimension")
+    check_cost(config, divergence(), (), 1.0, 2 * (1.5 + 2.0 + 1.5), [[0.0, 1.0, 0.0]] * 2)
 
 
 def test_free_bits_per_level_are_a_floor_of_each_level():
-    divergence = torch.tensor([[0.1, 0.2, 3.0], [0.3, 0.4, 5.0]], requires_grad=True)
-    cost = kl.cost(KLConfig(free_bits=1.0, free_bits_per="level"), divergence, (2, 1), 1.0)
-    assert float(cost.detach()) == pytest.approx(1.0 + 4.0)
-    cost.backward()
-    assert torch.equal(divergence.grad, torch.tensor([[0.0, 0.0, 0.5], [0.0, 0.0, 0.5]]))
+    nats = torch.tensor([[0.1, 0.2, 3.0], [0.3, 0.4, 5.0]], requires_grad=True)
+    check_cost(KLConfig(free_bits=1.0, free_bits_per="level"), nats, (2, 1), 1.0, 1.0 + 4.0, [[0.0, 0.0, 0.5]] * 2)
 
 
 def test_free_bits_per_window_are_a_floor_of_each_total():
-    divergence = nats()
-    cost = kl.cost(KLConfig(free_bits=3.0, free_bits_per="window"), divergence, (), 1.0)
-    assert float(cost.detach()) == pytest.approx((3.0 + 4.5) / 2)
-    (gradient,) = torch.autograd.grad(cost, divergence)
-    torch.testing.assert_close(gradient, torch.tensor([[0.0] * 3, [0.5] * 3]))
+    config = KLConfig(free_bits=3.0, free_bits_per="window")
+    check_cost(config, divergence(), (), 1.0, (3.0 + 4.5) / 2, [[0.0] * 3, [0.5] * 3])
 
 
 @pytest.mark.parametrize("per", ["dimension", "window"])
-def test_without_free_bits_a_negative_estimate_counts_as_it_is(per):
-    divergence = torch.tensor([[-1.0, 0.5], [2.0, 0.5]])
-    assert float(kl.cost(KLConfig(free_bits_per=per), divergence, (), 1.0)) == pytest.approx(1.0)
+def test_without_free_bits_a_negative_estimate_counts_fully(per):
+    nats = torch.tensor([[-1.0, 0.5], [2.0, 0.5]])
+    assert float(kl.cost(KLConfig(free_bits_per=per), nats, (), 1.0)) == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize(
     ("progress", "target", "sign"), [(0.0, 0.0, 1), (0.25, 5.0, -1), (0.5, 10.0, -1), (1.0, 10.0, -1)]
 )
-def test_capacity_grows_over_the_warmup_and_draws_the_kl_to_it(progress, target, sign):
-    divergence = nats()
-    cost = kl.cost(KLConfig(schedule="constant", capacity=10.0, warmup=0.5), divergence, (), progress)
-    assert float(cost.detach()) == pytest.approx(abs(3.25 - target))
-    (gradient,) = torch.autograd.grad(cost, divergence)
-    torch.testing.assert_close(gradient, torch.full((2, 3), sign * 0.5))
+def test_the_capacity_rises_over_the_warmup_and_attracts_the_kl(progress, target, sign):
+    config = KLConfig(schedule="constant", capacity=10.0, warmup=0.5)
+    check_cost(config, divergence(), (), progress, abs(3.25 - target), [[sign * 0.5] * 3] * 2)
 
 
-def test_balance_charges_the_fuller_level_more_until_the_warmup_is_over():
-    divergence = torch.cat([torch.full((2, 2), 3.0), torch.full((2, 4), 1.0)], 1).requires_grad_()
+def test_balance_gives_the_fuller_level_a_larger_weight_until_the_warmup_ends():
+    nats = torch.cat([torch.full((2, 2), 3.0), torch.full((2, 4), 1.0)], 1).requires_grad_()
     config = KLConfig(schedule="constant", balance=True, warmup=0.3)
-    (gradient,) = torch.autograd.grad(kl.cost(config, divergence, (2, 4), 0.1), divergence)
-    upper, lower = 2 * gradient[0, 0], 2 * gradient[0, 2]  # the mean over 2 windows undone
+    (gradient,) = torch.autograd.grad(kl.cost(config, nats, (2, 4), 0.1), nats)
+    upper, lower = 2 * gradient[0, 0], 2 * gradient[0, 2]  # undo the mean over two windows
     assert float(upper / lower) == pytest.approx(3.0, rel=0.02) and float(upper + lower) == pytest.approx(2.0)
-    (gradient,) = torch.autograd.grad(kl.cost(config, divergence, (2, 4), 0.3), divergence)
+    (gradient,) = torch.autograd.grad(kl.cost(config, nats, (2, 4), 0.3), nats)
     torch.testing.assert_close(gradient, torch.full((2, 6), 0.5))

@@ -1,4 +1,4 @@
-"""What the networks over waveforms promise beyond the contract of every variant."""
+"""Properties of single networks, beyond the contract of every variant."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ FC = {"type": "fc", "layers": 2, "width": 16}
 TRANSFORMER = {"type": "transformer", "patch": 50, "tokens": 5, "layers": 1, "width": 16, "heads": 2}
 
 
-def model_of(network: dict, samples: int = 1000, layout: str = "sequence") -> VAE:
+def make_model(network: dict, samples: int = 1000, layout: str = "sequence") -> VAE:
     torch.manual_seed(0)
     return build(
         {
@@ -44,23 +44,23 @@ def waves(samples: int = 1000, number: int = 3) -> torch.Tensor:
 )
 def test_a_reconstruction_is_as_long_as_its_original(network, samples):
     x = waves(samples)
-    assert model_of(network, samples).reconstruct(x).shape == x.shape
+    assert make_model(network, samples).reconstruct(x).shape == x.shape
 
 
 @pytest.mark.parametrize("pooling", ["none", "global"])
-def test_skips_reach_the_reconstruction_and_not_what_is_decoded_alone(pooling):
+def test_skips_reach_the_reconstruction_but_not_a_decoded_latent(pooling):
     network = CONV | {"pooling": pooling}
     x = waves()
     with torch.no_grad():
         for skip in (False, True):
-            model = model_of(network | {"skip": skip}).eval()
-            alone = model.decode(model.encode(x).mean)
-            assert alone.shape == x.shape
-            assert torch.equal(model.reconstruct(x), alone) != skip
+            model = make_model(network | {"skip": skip}).eval()
+            decoded = model.decode(model.encode(x).mean)
+            assert decoded.shape == x.shape
+            assert torch.equal(model.reconstruct(x), decoded) != skip
 
 
-def test_global_pooling_leaves_nothing_of_the_time():
-    model = model_of(CONV | {"pooling": "global"}, 4000).eval()
+def test_global_pooling_removes_the_position_in_time():
+    model = make_model(CONV | {"pooling": "global"}, 4000).eval()
     assert model.encoder.shape == (8, 1) and model.latent_dims == 4
     burst = torch.zeros(4000)
     burst[1600:1616] = torch.sin(torch.arange(16) * 2 * torch.pi / 16)
@@ -79,13 +79,13 @@ def test_snake_is_its_formula():
     torch.testing.assert_close(snake(x), x + torch.sin(a * x) ** 2 / a)
 
 
-def test_weight_norm_takes_length_and_direction_apart():
-    names = [name for name, _ in model_of(CONV).named_parameters() if "original0" in name]
-    assert names and not [n for n, _ in model_of(CONV | {"weight_norm": False}).named_parameters() if "original" in n]
+def test_weight_norm_separates_length_and_direction():
+    names = [name for name, _ in make_model(CONV).named_parameters() if "original0" in name]
+    assert names and not [n for n, _ in make_model(CONV | {"weight_norm": False}).named_parameters() if "original" in n]
 
 
 def test_fifteen_hidden_layers_train():
-    model = model_of({"type": "fc", "layers": 15, "width": 32}, 200, "vector")
+    model = make_model({"type": "fc", "layers": 15, "width": 32}, 200, "vector")
     phase = torch.rand(16, 1, generator=torch.Generator().manual_seed(0))
     x = 0.5 * torch.sin(torch.arange(200) / 10 + 6.28 * phase)[:, None]
     optimiser = torch.optim.AdamW(model.parameters(), 1e-3)
@@ -101,42 +101,42 @@ def test_fifteen_hidden_layers_train():
     assert len(gradients) == 28 and min(gradients) > 1e-3 * max(gradients)
 
 
-def test_a_frame_is_seen_alone():
-    model = model_of(FC | {"frame": 100}).eval()
+def test_frames_are_independent():
+    model = make_model(FC | {"frame": 100}).eval()
     x = waves(1000, 1)
-    other = x.clone()
-    other[..., 300:400] = 0
+    silenced = x.clone()
+    silenced[..., 300:400] = 0
     with torch.no_grad():
-        changed = (model.reconstruct(x) != model.reconstruct(other)).reshape(10, 100).any(1)
+        changed = (model.reconstruct(x) != model.reconstruct(silenced)).reshape(10, 100).any(1)
     assert changed.nonzero().flatten().tolist() == [3]
 
 
 def test_every_latent_of_a_transformer_reaches_every_patch():
-    model = model_of(TRANSFORMER).eval()
+    model = make_model(TRANSFORMER).eval()
     z = torch.randn(1, model.latent_dims, generator=torch.Generator().manual_seed(0))
     jacobian = torch.autograd.functional.jacobian(lambda z: model.decode(z)[0, 0, ::50], z)
     assert jacobian.shape == (20, 1, model.latent_dims) and (jacobian != 0).all()
 
 
-def test_a_transformer_knows_where_patches_and_latents_are():
-    model = model_of(TRANSFORMER).eval()
+def test_a_transformer_sees_the_positions_of_patches_and_latents():
+    model = make_model(TRANSFORMER).eval()
     x = waves(1000, 1)
     with torch.no_grad():
         z = model.encode(x).mean.reshape(4, 5)
-        moved = model.encode(x.roll(500, -1)).mean.reshape(4, 5)
-        assert (z - moved).abs().max() > 1e-3
+        rolled = model.encode(x.roll(500, -1)).mean.reshape(4, 5)
+        assert (z - rolled).abs().max() > 1e-3
         z = torch.randn(4, 5, generator=torch.Generator().manual_seed(0))
-        y, swapped = (model.decode(latents.reshape(1, -1))[0, 0] for latents in (z, z.flip(1)))
-        same = model.decode(z[:, :1].expand(4, 5).reshape(1, -1))[0, 0].reshape(20, 50)
-    assert (y - swapped).abs().max() > 1e-3
-    assert y.reshape(20, 50).std(0).mean() > 2 * same.std(0).mean()  # from equal latents comes the same everywhere
+        y, flipped = (model.decode(latents.reshape(1, -1))[0, 0] for latents in (z, z.flip(1)))
+        equal = model.decode(z[:, :1].expand(4, 5).reshape(1, -1))[0, 0].reshape(20, 50)
+    assert (y - flipped).abs().max() > 1e-3
+    assert y.reshape(20, 50).std(0).mean() > 2 * equal.std(0).mean()  # equal latents give equal patches
 
 
-def test_a_latent_of_a_transformer_matters_most_nearby():
-    model = model_of(TRANSFORMER).eval()
+def test_a_latent_of_a_transformer_affects_nearby_patches_most():
+    model = make_model(TRANSFORMER).eval()
     z = torch.zeros(1, 4, 5)
-    other = z.clone()
-    other[..., 1] = 3.0  # the second fifth: patches 4 to 7
+    changed = z.clone()
+    changed[..., 1] = 3.0  # the second of five tokens: patches 4 to 7
     with torch.no_grad():
-        moved = (model.decode(other.flatten(1)) - model.decode(z.flatten(1))).reshape(20, 50).square().mean(1)
-    assert int(moved.argmax()) in range(4, 8)
+        difference = model.decode(changed.flatten(1)) - model.decode(z.flatten(1))
+    assert int(difference.reshape(20, 50).square().mean(1).argmax()) in range(4, 8)

@@ -1,0 +1,81 @@
+"""Untrained models of the variants in params.yaml, and random windows for them."""
+
+from functools import cache
+
+import numpy as np
+import torch
+
+from pipeline.core.params import read_params
+from pipeline.dataset.split import Split
+from pipeline.losses.objective import Objective
+from pipeline.models.signal import Signal
+from pipeline.models.vae import VAE, build
+from pipeline.schema import schema
+from pipeline.training import pca
+
+PARAMS = schema.load(read_params())
+VARIANTS = sorted(PARAMS.models)
+LEARNED = [name for name in VARIANTS if PARAMS.models[name].loss]
+LABELS = torch.tensor([0, 1, 2, 3])  # three labels, and "unknown"
+
+
+def _architecture(name: str) -> tuple:
+    variant = PARAMS.models[name]
+    layout = getattr(variant.bottleneck, "layout", None)
+    return variant.network.type, variant.bottleneck.type, layout, variant.condition is None
+
+
+# One variant per combination of network, bottleneck and condition; those that differ in their loss alone are left out.
+ARCHITECTURES = sorted({_architecture(name): name for name in VARIANTS}.values())
+
+
+def description_of(name: str, seconds: float = 1.0, network: dict | None = None, **bottleneck) -> dict:
+    """config.json of an untrained model of the variant."""
+    variant = PARAMS.models[name]
+    representation = PARAMS.representations[variant.representation]
+    shape = representation.shape(seconds)
+    mel = representation.kind == "mel"
+    return {
+        **variant.model_dump(include={"network", "bottleneck", "scaling", "condition"}),
+        "network": variant.network.model_dump() | (network or {}),
+        "bottleneck": variant.bottleneck.model_dump() | bottleneck,
+        "representation": representation.model_dump(),
+        "kind": representation.kind,
+        "shape": list(shape),
+        "labels": ["a", "b", "c"] if variant.condition else [],
+        "stats": {"mean": [0.5] * shape[0] if mel else 0.0, "std": [0.2] * shape[0] if mel else 0.1},
+    }
+
+
+def make_model(
+    name: str, seconds: float = 1.0, network: dict | None = None, **bottleneck
+) -> tuple[VAE, tuple[int, ...], str]:
+    """A new model, the shape and the kind of its windows. A baseline is fitted to nine windows."""
+    description = description_of(name, seconds, network, **bottleneck)
+    torch.manual_seed(0)
+    model, shape, kind = build(description), tuple(description["shape"]), description["kind"]
+    if model.bottleneck.baseline:
+        x = windows(shape, kind, 9)[:, 0]
+        stored = (80 * (x - 1)).half() if kind == "mel" else x
+        ids = np.arange(9)
+        data = Split(kind, shape, stored.numpy(), ids, ids.astype(str), np.repeat("a", 9))
+        pca.fit(model, data, data, lambda row: None)
+    return model, shape, kind
+
+
+@cache
+def shared_model(name: str) -> tuple[VAE, torch.Tensor]:
+    """A model in evaluation mode and four windows, built once. Tests only read them."""
+    model, shape, kind = make_model(name)
+    return model.eval(), windows(shape, kind)
+
+
+def make_objective(name: str, seconds: float = 1.0) -> Objective:
+    """The objective of a learned variant."""
+    return Objective(PARAMS.models[name].loss, Signal.from_description(description_of(name, seconds)))
+
+
+def windows(shape: tuple[int, ...], kind: str, number: int = 4) -> torch.Tensor:
+    """Random windows (number, 1, *shape) on the scale of the data."""
+    values = torch.rand(number, 1, *shape, generator=torch.Generator().manual_seed(1))
+    return values if kind == "mel" else (values - 0.5)
