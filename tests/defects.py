@@ -1,4 +1,4 @@
-"""A folder with every defect that recordings were seen with, made by code, and what becomes of each."""
+"""A folder with all defects that were seen in recordings, and the expected result for each file."""
 
 import os
 import shutil
@@ -10,85 +10,84 @@ import soundfile
 
 from tests.recordings import chord
 
-SECONDS = 2.5  # of a window; the recordings are SIX seconds and have two
-SIX = 6.0
+SECONDS = 2.5  # of a window; most recordings have 6 s, which are two windows
 
 
 @dataclass(frozen=True)
-class Fate:
-    """What becomes of a file: how many of its windows are used, how they are repaired, and why others are not."""
+class Expected:
+    """The used windows of a file, their repair, and the rejections."""
 
     used: int
     repair: str | None = None
     rejected: tuple[tuple[float | None, str], ...] = ()  # start in seconds (None: the file), reason
-    says: str = ""  # part of the detail
+    detail: str = ""  # a part of it
 
 
-GOOD = Fate(2)
-# DVC hashes the folder of the recordings before a stage sees it, and cannot read these: they go into .dvcignore.
-UNSEEN_BY_DVC = ["pipe.wav", "broken link.wav", "link loop.wav", "not UTF-8 *.wav", "no permission.wav"]
+GOOD = Expected(2)
+# DVC hashes the folder before a stage runs, and cannot read these files: they need entries in .dvcignore.
+UNREADABLE_BY_DVC = ["pipe.wav", "broken link.wav", "link loop.wav", "not UTF-8 *.wav", "no permission.wav"]
 COPIES = {"jazz/copy.flac": "rock/good2.flac", "jazz/copy.aiff": "rock/good3.flac", "jazz/link.wav": "rock/good0.flac"}
 
 
-def lost(reason: str, says: str = "") -> Fate:
-    """A file of which nothing is used."""
-    return Fate(0, None, ((None, reason),), says)
+def rejected(reason: str, detail: str = "") -> Expected:
+    """The file is rejected."""
+    return Expected(0, None, ((None, reason),), detail)
 
 
-def make_defects(folder: Path) -> dict[str, Fate]:
-    """Fill `folder`; the fate of each file by its path, as the tables name it."""
-    fates: dict[str, Fate] = {}
+def both_rejected(reason: str, detail: str = "") -> Expected:
+    """Both windows are rejected."""
+    return Expected(0, None, ((0.0, reason), (2.5, reason)), detail)
+
+
+def make_defects(folder: Path) -> dict[str, Expected]:
+    """Fill `folder`; the expected result of each file by its path in the tables."""
+    results: dict[str, Expected] = {}
     seeds = iter(range(1000))
 
-    def music(rate: int = 8000, seconds: float = SIX) -> np.ndarray:
+    def music(rate: int = 8000, seconds: float = 6.0) -> np.ndarray:
         return chord(next(seeds), seconds, rate)
 
-    def place(name: str, fate: Fate) -> Path:
-        fates[name] = fate
+    def add(name: str, expected: Expected) -> Path:
+        results[name] = expected
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         return folder / name
 
-    def wav(name: str, fate: Fate, audio: np.ndarray, rate: int = 8000, subtype: str = "PCM_16") -> Path:
-        path = place(f"jazz/{name}.wav", fate)
-        with path.open("wb") as file:  # libsndfile itself takes no odd names
+    def wav(name: str, expected: Expected, audio: np.ndarray, rate: int = 8000, subtype: str = "PCM_16") -> Path:
+        path = add(f"jazz/{name}.wav", expected)
+        with path.open("wb") as file:  # libsndfile itself refuses unusual names
             soundfile.write(file, audio, rate, format="WAV", subtype=subtype)
         return path
 
     for label in ("jazz", "rock"):
         for number in range(8):
-            soundfile.write(place(f"{label}/good{number}.flac", GOOD), music(), 8000)
+            soundfile.write(add(f"{label}/good{number}.flac", GOOD), music(), 8000)
 
-    # Files without usable samples.
-    place("jazz/text.wav", lost("undecodable")).write_text("This is a letter, not a recording.\n" * 40)
-    place("rock/text.mp3", lost("undecodable")).write_text("This is a letter, not a recording.\n" * 40)
-    place("jazz/no bytes.wav", lost("empty", "no bytes")).touch()
-    wav("no samples", lost("empty", "a header but no samples"), np.zeros(0, np.float32))
-    wav("two seconds", lost("too_short", "2.00 s, a window takes 2.5 s"), music(seconds=2.0))
-    cut = wav("cut off", Fate(1, None, ((2.5, "truncated"),), "its header says 6.00 s"), music())
+    # Files without usable samples
+    for name in ("jazz/text.wav", "rock/text.mp3"):
+        add(name, rejected("undecodable")).write_text("This is a letter, not a recording.\n" * 40)
+    add("jazz/no bytes.wav", rejected("empty", "no bytes")).touch()
+    wav("no samples", rejected("empty", "a header but no samples"), np.zeros(0, np.float32))
+    wav("two seconds", rejected("too_short", "2.00 s, a window takes 2.5 s"), music(seconds=2.0))
+    cut = wav("cut off", Expected(1, None, ((2.5, "truncated"),), "its header says 6.00 s"), music())
     cut.write_bytes(cut.read_bytes()[: int(3.0 * 16000)])
-    wav("silent", Fate(0, None, ((0.0, "silent"), (2.5, "silent"))), np.zeros(48000))
-    wav("constant", Fate(0, None, ((0.0, "constant"), (2.5, "constant"))), np.full(48000, 0.25))
+    wav("silent", both_rejected("silent"), np.zeros(48000))
+    wav("constant", both_rejected("constant"), np.full(48000, 0.25))
     phase = music()
-    wav("opposite channels", Fate(0, None, ((0.0, "silent"), (2.5, "silent"))), np.stack([phase, -phase], 1))
+    wav("opposite channels", both_rejected("silent"), np.stack([phase, -phase], 1))
 
-    # Windows without them.
+    # Unusable or repaired windows
+    not_finite = Expected(1, None, ((2.5, "non_finite"),), "NaN or infinite in 1 of 20,000 samples")
     for name, value in (("nan", np.nan), ("inf", np.inf)):
         audio = music()
         audio[25000] = value
-        wav(
-            name,
-            Fate(1, None, ((2.5, "non_finite"),), "NaN or infinite in 1 of 20,000 samples"),
-            audio,
-            subtype="FLOAT",
-        )
+        wav(name, not_finite, audio, subtype="FLOAT")
     loud = music()
     loud[100:105] = 1.3
-    wav("a little loud", Fate(2, "limited"), loud, subtype="FLOAT")
-    scaled = Fate(0, None, ((0.0, "out_of_range"), (2.5, "out_of_range")), "beyond -1 and 1")
-    wav("scaled by 32768", scaled, 32768 * music(), subtype="FLOAT")
-    wav("nearly full", Fate(2, "padded"), music(seconds=4.95))
+    wav("a little loud", Expected(2, "limited"), loud, subtype="FLOAT")
+    wav("scaled by 32768", both_rejected("out_of_range", "beyond -1 and 1"), 32768 * music(), subtype="FLOAT")
+    wav("nearly full", Expected(2, "padded"), music(seconds=4.95))
 
-    # Rates, widths, channels.
+    # Sample rates, sample formats, channels
     for rate in (8000, 11025, 48000, 192000):
         wav(f"{rate} Hz", GOOD, music(rate), rate)
     for subtype in ("PCM_U8", "PCM_24", "PCM_32", "FLOAT", "DOUBLE"):
@@ -96,22 +95,21 @@ def make_defects(folder: Path) -> dict[str, Fate]:
     wav("stereo", GOOD, np.stack([music(), music()], 1))
     wav("six channels", GOOD, np.stack([music() for _ in range(6)], 1))
 
-    # Names, links, and what is no file.
+    # Names, links, and entries that are no files
     for name in ("- dash", "sp ace  s", "q'uo\"te", "$HOME & <b>%20</b>;#", "ünï 音楽 🎵", "new\nline", "back\\slash"):
         wav(name, GOOD, music())
-    place("jazz/link.wav", GOOD).symlink_to("../rock/good0.flac")
-    place("jazz/broken link.wav", lost("unreadable", "No such file")).symlink_to("nowhere.wav")
-    place("jazz/link loop.wav", lost("unreadable", "symbolic links")).symlink_to("link loop.wav")
-    os.mkfifo(place("jazz/pipe.wav", lost("unreadable", "not a regular file")))
-    (folder / "jazz" / "folder.wav").mkdir()  # no entry
+    add("jazz/link.wav", GOOD).symlink_to("../rock/good0.flac")
+    add("jazz/broken link.wav", rejected("unreadable", "No such file")).symlink_to("nowhere.wav")
+    add("jazz/link loop.wav", rejected("unreadable", "symbolic links")).symlink_to("link loop.wav")
+    os.mkfifo(add("jazz/pipe.wav", rejected("unreadable", "not a regular file")))
+    (folder / "jazz" / "folder.wav").mkdir()  # not listed
     shutil.copy(folder / "rock" / "good1.flac", os.fsencode(folder / "jazz") + b"/not UTF-8 \xe9.wav")
-    fates["jazz/not UTF-8 \\xe9.wav"] = lost("unreadable", "rename the file")
-    if os.geteuid():  # root reads everything
-        wav("no permission", lost("unreadable", "Permission denied"), music()).chmod(0)
+    results["jazz/not UTF-8 \\xe9.wav"] = rejected("unreadable", "rename the file")
+    if os.geteuid():  # root may read everything
+        wav("no permission", rejected("unreadable", "Permission denied"), music()).chmod(0)
 
-    # Copies: of the same bytes, and of the same samples.
-    shutil.copy(folder / "rock" / "good2.flac", place("jazz/copy.flac", GOOD))
-    soundfile.write(
-        place("jazz/copy.aiff", GOOD), soundfile.read(folder / "rock" / "good3.flac", dtype="int16")[0], 8000
-    )
-    return fates
+    # Copies with the same bytes, and with the same samples
+    shutil.copy(folder / "rock" / "good2.flac", add("jazz/copy.flac", GOOD))
+    audio, rate = soundfile.read(folder / "rock" / "good3.flac", dtype="int16")
+    soundfile.write(add("jazz/copy.aiff", GOOD), audio, rate)
+    return results

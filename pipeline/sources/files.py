@@ -1,6 +1,7 @@
 """Find audio files in a folder, and read CSV tables that describe them."""
 
 import os
+import re
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
@@ -46,12 +47,23 @@ def find_audio(folder: Path) -> list[str]:
     return sorted(os.fsencode(path).decode("utf-8", "backslashreplace") for path in paths)
 
 
+def match_audio(folder: Path, pattern: re.Pattern[str], kind: str) -> list[re.Match[str]]:
+    """Matches of the audio files below `folder` whose path fits `pattern`; DataError if there are no such files."""
+    paths = find_audio(folder)
+    matches = {path: match for path in paths if (match := pattern.fullmatch(path))}
+    if not matches:
+        raise DataError(f"{folder.absolute()}: no {kind}; see docs/data.md")
+    if strays := [path for path in paths if path not in matches]:
+        workspace.say(f"skipped {len(strays)} files that are no {kind}, such as {strays[0]}")
+    return list(matches.values())
+
+
 def read_csv(path: Path, key: str, columns: list[str]) -> pd.DataFrame:
-    """A table of strings, where an empty cell is an empty string.
+    """A table of strings, where an empty cell is an empty string. The first of `columns` is unique.
 
     Raises:
         ParamsError: the file, which `key` of params.yaml names, cannot be opened.
-        DataError: it is no table, or lacks one of `columns`.
+        DataError: it is no table, lacks one of `columns`, or has a row twice.
     """
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
@@ -62,4 +74,7 @@ def read_csv(path: Path, key: str, columns: list[str]) -> pd.DataFrame:
     for column in columns:
         if column not in table:
             raise DataError(f"{path}: needs a column '{column}'; it has {', '.join(table.columns)}")
+    duplicates = table.loc[table[columns[0]].duplicated(), columns[0]]
+    if len(duplicates):
+        raise DataError(f"{path}: lists {columns[0]} {duplicates.iloc[0]} more than once")
     return table

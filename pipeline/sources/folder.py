@@ -45,9 +45,6 @@ def _read_csv(source: SourceConfig, folder: Path) -> list[AudioFile]:
     if not csv.resolve().is_relative_to(folder.resolve()):  # DVC would not notice changes
         raise ParamsError(f"{PARAMS_FILE}: source.folder.csv: {csv} is not inside source.path; move it there")
     table = read_csv(csv, "source.folder.csv", ["path"])
-    duplicates = table.loc[table["path"].duplicated(), "path"]
-    if len(duplicates):
-        raise DataError(f"{csv}: lists {duplicates.iloc[0]} more than once")
     files = []
     for line, row in enumerate(table.to_dict("records"), start=2):
         if not (folder / row["path"]).is_file():

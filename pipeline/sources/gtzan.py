@@ -7,16 +7,14 @@ Sturm, "The GTZAN dataset" (2013), and Kereliuk, Sturm and Larsen (2015).
 import re
 from pathlib import Path
 
-from pipeline.core import workspace
-from pipeline.core.errors import DataError
 from pipeline.sources.config import SourceConfig
-from pipeline.sources.files import find_audio, is_audio
+from pipeline.sources.files import is_audio, match_audio
 from pipeline.sources.published import obtain
 from pipeline.sources.tracks import AudioFile
 
 KAGGLE = "andradaolteanu/gtzan-dataset-music-genre-classification"
 GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
-CLIP = re.compile(rf"(({'|'.join(GENRES)})\.\d{{5}})\.(wav|au)", re.IGNORECASE)
+CLIP = re.compile(rf"(?:.*/)?(({'|'.join(GENRES)})\.\d{{5}})\.(wav|au)", re.IGNORECASE | re.DOTALL)
 
 
 def list_files(source: SourceConfig, audio: Path) -> list[AudioFile]:
@@ -29,27 +27,18 @@ def list_files(source: SourceConfig, audio: Path) -> list[AudioFile]:
         ParamsError, DataError: as in `obtain`, or there are no clips.
     """
     folder = obtain(source.gtzan, "gtzan", KAGGLE, audio, is_audio)
-    split = source.gtzan.split
-    splits = {} if split == "random" else fault_filtered_splits()
-    clips: dict[str, AudioFile] = {}
-    copies: list[AudioFile] = []
-    strays: list[str] = []
-    for path in find_audio(folder):
-        match = CLIP.fullmatch(path.rsplit("/", 1)[-1])
-        if match is None:
-            strays.append(path)
-            continue
-        clip, genre = match[1].lower(), match[2].lower()
-        if clip in clips:
-            copies.append(AudioFile(path, genre, clip, excluded=f"the same clip as {clips[clip].path}"))
-            continue
-        excluded = "not in the fault-filtered lists" if split == "filtered" and clip not in splits else None
-        clips[clip] = AudioFile(path, genre, clip, splits.get(clip), excluded)
-    if not clips:
-        raise DataError(f"{folder.absolute()}: no GTZAN clips (<genre>.<5 digits>.wav or .au); see docs/data.md")
-    if strays:
-        workspace.say(f"skipped {len(strays)} files without the name of a GTZAN clip, such as {strays[0]}")
-    return sorted([*clips.values(), *copies], key=lambda file: file.path)
+    splits = {} if source.gtzan.split == "random" else fault_filtered_splits()
+    files = []
+    paths: dict[str, str] = {}
+    for match in match_audio(folder, CLIP, "GTZAN clips (<genre>.<5 digits>.wav or .au)"):
+        path, clip, genre = match[0], match[1].lower(), match[2].lower()
+        excluded = None
+        if paths.setdefault(clip, path) != path:
+            excluded = f"the same clip as {paths[clip]}"
+        elif source.gtzan.split == "filtered" and clip not in splits:
+            excluded = "not in the fault-filtered lists"
+        files.append(AudioFile(path, genre, clip, None if excluded else splits.get(clip), excluded))
+    return files
 
 
 def fault_filtered_splits() -> dict[str, str]:

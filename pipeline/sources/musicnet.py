@@ -8,11 +8,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from pipeline.core import workspace
-from pipeline.core.errors import DataError
 from pipeline.sources.config import MusicnetConfig, SourceConfig
 from pipeline.sources.fetch import fetch
-from pipeline.sources.files import find_audio, is_audio, read_csv
+from pipeline.sources.files import is_audio, match_audio, read_csv
 from pipeline.sources.folder import UNLABELLED
 from pipeline.sources.published import obtain
 from pipeline.sources.tracks import AudioFile
@@ -34,16 +32,9 @@ def list_files(source: SourceConfig, audio: Path) -> list[AudioFile]:
     """
     config = source.musicnet
     folder = obtain(config, "musicnet", KAGGLE, audio, _is_needed)
-    paths = find_audio(folder)
-    matches = [match for path in paths if (match := RECORDING.fullmatch(path))]
-    if not matches:
-        raise DataError(f"{folder.absolute()}: no MusicNet recordings (train_data/<id>.wav); see docs/data.md")
-    if len(matches) < len(paths):
-        stray = next(path for path in paths if not RECORDING.fullmatch(path))
-        count = len(paths) - len(matches)
-        workspace.say(f"skipped {count} files without the name of a MusicNet recording, such as {stray}")
-    rows = _read_metadata(config, folder)
+    matches = match_audio(folder, RECORDING, "MusicNet recordings (train_data/<id>.wav)")
     recordings = [(match[0], match[2], match[1].lower()) for match in matches]  # path, id, part
+    rows = _read_metadata(config, folder)
     tested = {_composition(rows[number]) for _, number, part in recordings if part == "test" and number in rows}
     files = []
     for path, number, part in recordings:
@@ -76,8 +67,4 @@ def _read_metadata(config: MusicnetConfig, folder: Path) -> dict[str, Any]:
     else:
         local = min(folder.rglob(METADATA), default=None)
         csv = local or fetch(config.metadata_mirrors, config.metadata_checksum, METADATA, key)
-    table = read_csv(csv, key, COLUMNS)
-    duplicates = table.loc[table["id"].duplicated(), "id"]
-    if len(duplicates):
-        raise DataError(f"{csv}: lists recording {duplicates.iloc[0]} more than once")
-    return {row["id"]: row for row in table.to_dict("records")}
+    return {row["id"]: row for row in read_csv(csv, key, COLUMNS).to_dict("records")}

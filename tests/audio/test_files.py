@@ -24,9 +24,9 @@ def decode_error(path) -> UndecodableError:
     return caught.value
 
 
-def write_with_bytes(path, audio, start: int, value: int) -> None:
-    """Write a WAV, then overwrite four bytes of its header."""
-    soundfile.write(path, audio, RATE)
+def write_wav_header(path, start: int, value: int) -> None:
+    """Write 2205 samples as a WAV with four other bytes in its header."""
+    soundfile.write(path, tone(0.1), RATE)
     content = bytearray(path.read_bytes())
     content[start : start + 4] = value.to_bytes(4, "little")
     path.write_bytes(content)
@@ -73,29 +73,23 @@ def test_more_channels_than_samples_per_block(tmp_path, monkeypatch):
     np.testing.assert_allclose(decode(tmp_path / "a.wav"), np.linspace(-0.5, 0.5, 9), atol=1e-7)
 
 
-def test_channels_in_opposite_phase_cancel(tmp_path):
-    soundfile.write(tmp_path / "a.wav", np.stack([tone(0.5), -tone(0.5)], 1), RATE, subtype="FLOAT")
-    assert np.abs(decode(tmp_path / "a.wav")).max() == 0
-
-
 @pytest.mark.parametrize(
-    ("content", "reason"), [(b"", "empty"), (b"not audio at all" * 100, "undecodable"), (b"RIFF\0\0", "undecodable")]
+    ("content", "reason"),
+    [(b"", "empty"), (None, "empty"), (b"not audio at all" * 100, "undecodable"), (b"RIFF\0\0", "undecodable")],
 )
 def test_the_error_has_a_reason_but_no_path(tmp_path, content, reason):
-    (tmp_path / "a.wav").write_bytes(content)
+    if content is None:
+        soundfile.write(tmp_path / "a.wav", np.zeros(0, np.float32), RATE)
+    else:
+        (tmp_path / "a.wav").write_bytes(content)
     error = decode_error(tmp_path / "a.wav")
     assert error.reason == reason
     assert str(tmp_path) not in error.detail  # rejects are compared between machines
 
 
-def test_a_header_without_samples_is_empty(tmp_path):
-    soundfile.write(tmp_path / "a.wav", np.zeros(0, np.float32), RATE)
-    assert decode_error(tmp_path / "a.wav").reason == "empty"
-
-
 @pytest.mark.parametrize("rate", [1, 999, 768_001, 2_000_000_000])
 def test_an_impossible_sample_rate_is_a_broken_header(tmp_path, rate):
-    write_with_bytes(tmp_path / "a.wav", tone(0.1), 24, rate)
+    write_wav_header(tmp_path / "a.wav", 24, rate)
     error = decode_error(tmp_path / "a.wav")
     assert error.reason == "undecodable" and f"{rate} Hz" in error.detail
 
@@ -116,7 +110,7 @@ def test_frames_of_a_truncated_file_are_those_of_its_header(tmp_path, suffix, su
 
 @pytest.mark.parametrize("size", [2**32 - 1, 2**31 - 1, 2**31 - 1 - 36, 2**32 - 4096])
 def test_the_largest_size_in_a_header_means_unknown(tmp_path, size):
-    write_with_bytes(tmp_path / "a.wav", tone(0.1), 40, size)
+    write_wav_header(tmp_path / "a.wav", 40, size)
     with Recording(tmp_path / "a.wav") as recording:
         assert recording.frames == 2205
 
@@ -138,13 +132,11 @@ def test_pipes_folders_and_broken_links_are_unreadable(tmp_path):
     (tmp_path / "gone.wav").symlink_to("nowhere.wav")
     (tmp_path / "loop.wav").symlink_to("loop.wav")
     (tmp_path / "folder.wav").mkdir()
-    errors = {path.name: decode_error(path) for path in sorted(tmp_path.iterdir())}
-    assert {error.reason for error in errors.values()} == {"unreadable"}
-    assert {name: error.detail for name, error in errors.items()} == {
-        "folder.wav": "not a regular file",
-        "gone.wav": "No such file or directory",
-        "loop.wav": "Too many levels of symbolic links",
-        "pipe.wav": "not a regular file",
+    assert {path.name: str(decode_error(path)) for path in tmp_path.iterdir()} == {
+        "folder.wav": "unreadable: not a regular file",
+        "gone.wav": "unreadable: No such file or directory",
+        "loop.wav": "unreadable: Too many levels of symbolic links",
+        "pipe.wav": "unreadable: not a regular file",
     }
 
 
@@ -155,9 +147,10 @@ def test_a_link_to_a_recording_is_read(tmp_path):
 
 
 @pytest.mark.filterwarnings("error")
-def test_infinities_that_cancel_become_nan_without_a_warning(tmp_path):
-    soundfile.write(tmp_path / "a.wav", np.array([[np.inf, -np.inf], [3e38, 3e38], [0.5, 0.25]]), RATE, subtype="FLOAT")
-    np.testing.assert_array_equal(decode(tmp_path / "a.wav"), np.array([np.nan, 3e38, 0.375], np.float32))
+def test_channels_are_averaged_and_opposite_infinities_are_nan_without_a_warning(tmp_path):
+    frames = np.array([[np.inf, -np.inf], [3e38, 3e38], [0.5, 0.25], [0.5, -0.5]])
+    soundfile.write(tmp_path / "a.wav", frames, RATE, subtype="FLOAT")
+    np.testing.assert_array_equal(decode(tmp_path / "a.wav"), np.array([np.nan, 3e38, 0.375, 0], np.float32))
 
 
 def test_limit_clips_samples_and_returns_a_good_block_itself():

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 import torch
 
-from pipeline.dataset.batches import ResidentLoader
+from pipeline.dataset.loader import ResidentLoader
 from pipeline.dataset.split import read_split
 from pipeline.windows.inspection import REASONS
-from tests.defects import COPIES, SECONDS, UNSEEN_BY_DVC, make_defects
+from tests.defects import COPIES, SECONDS, UNREADABLE_BY_DVC, make_defects
 from tests.e2e.conftest import clone
 
 pytestmark = pytest.mark.e2e
@@ -26,7 +26,7 @@ def project(tmp_path_factory):
     made = clone(tmp_path_factory.mktemp("project"), CHANGES, ["mel_conv"])  # one variant shows as much
     made.fates = make_defects(made.path / "data" / "music")
     with (made.path / ".dvcignore").open("a") as file:
-        file.writelines(f"/data/music/**/{pattern}\n" for pattern in UNSEEN_BY_DVC)
+        file.writelines(f"/data/music/**/{pattern}\n" for pattern in UNREADABLE_BY_DVC)
     assert set(made.repro("report", "cache@wave3k")) > {"report", "cache@wave3k"}
     return made
 
@@ -53,7 +53,7 @@ def test_every_file_is_used_repaired_or_rejected_as_it_should(project, windows, 
         bad = rejected[rejected["path"] == name]
         found = [(None if pd.isna(row.start_seconds) else row.start_seconds, row.reason) for row in bad.itertuples()]
         assert found == list(fate.rejected), name
-        assert all(fate.says in detail for detail in bad["detail"]), name
+        assert all(fate.detail in detail for detail in bad["detail"]), name
 
 
 def test_copies_are_on_one_side_of_the_split(project, windows):

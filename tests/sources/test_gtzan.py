@@ -65,7 +65,10 @@ def test_splits_filtered_all_and_random(tmp_path):
 def test_other_files_are_counted_except_hidden_ones(tmp_path, capsys):
     touch(tmp_path, f"{CLIP}.wav", "mine.wav", "polka.00001.wav", "blues.1.wav", f"._{CLIP}.wav", "x.png")
     assert [file.group for file in list_gtzan(tmp_path, path=str(tmp_path))] == [CLIP]
-    assert "skipped 3 files without the name of a GTZAN clip, such as blues.1.wav" in capsys.readouterr().out
+    assert (
+        "skipped 3 files that are no GTZAN clips (<genre>.<5 digits>.wav or .au), such as blues.1.wav"
+        in capsys.readouterr().out
+    )
 
 
 def test_a_second_copy_of_a_clip_is_excluded(tmp_path):

@@ -99,7 +99,7 @@ def test_a_recording_without_metadata_is_excluded(tmp_path, folder):
     ("content", "error", "message"),
     [
         ("id,composer\n1,x\n", DataError, "needs a column 'composition'"),
-        ("id,composer,composition,catalog_name\n7,a,b,c\n7,a,b,c\n", DataError, "lists recording 7 more than once"),
+        ("id,composer,composition,catalog_name\n7,a,b,c\n7,a,b,c\n", DataError, "lists id 7 more than once"),
         (None, ParamsError, r"source\.musicnet\.metadata: .*mine\.csv: No such file"),
     ],
 )
@@ -116,4 +116,4 @@ def test_a_folder_without_recordings_is_refused_and_other_files_are_counted(tmp_
     dataset = make_musicnet(tmp_path / "set", metadata=METADATA, seconds=0.1)
     touch(dataset, "musicnet/train_data/notes.wav")
     assert set(list_musicnet(tmp_path, path=str(dataset))) == IDS
-    assert "skipped 1 files without the name of a MusicNet recording" in capsys.readouterr().out
+    assert "skipped 1 files that are no MusicNet recordings" in capsys.readouterr().out
