@@ -1,7 +1,6 @@
-"""Nothing that a stage records is lost or doubled, whatever fails or is killed."""
+"""No record is lost or doubled if a store fails or a process is killed."""
 
 import contextlib
-import json
 import os
 import shutil
 import subprocess
@@ -15,245 +14,231 @@ import pytest
 from mlflow.exceptions import MlflowException
 from urllib3.exceptions import ResponseError
 
-from pipeline.tracking import beside, outbox, store
-from pipeline.tracking.config import TrackingConfig
-from pipeline.tracking.journal import Journal, reason
+from pipeline.core.workspace import write_json
+from pipeline.tracking import outbox, sender, store
+from pipeline.tracking.journal import Journal, error_reason
 from pipeline.tracking.run import record
-from tests.tracking.recorded import get, history, put_aside
+from tests.tracking.conftest import CONFIG, artifacts, copy_to_outbox, experiment_id, get, history
 
-CONFIG = TrackingConfig(experiment="tests")
 IDENTITY = {"variant": "mel_conv", "seed": 3, "fingerprint": "outbox", "data": "def"}
 ROOT = Path(__file__).parents[2]
 
 
-def newest(fingerprint):
-    number = store.experiment(store.client(), "tests")
-    return store.client().search_runs([number], f"tags.fingerprint = '{fingerprint}'")
+def run_ids(fingerprint):
+    runs = store.client().search_runs([experiment_id()], f"tags.fingerprint = '{fingerprint}'")
+    return [run.info.run_id for run in runs]
 
 
 @contextlib.contextmanager
-def broken(project):
+def without_artifacts(project):
     """A store that takes metrics but no artifacts."""
-    place = project / "mlartifacts" / "tests"
-    place.mkdir(parents=True, exist_ok=True)
-    kept = place.rename(place.with_name("kept"))
-    place.write_text("no folder")
+    folder = project / "mlartifacts" / "tests"
+    folder.mkdir(parents=True, exist_ok=True)
+    backup = folder.rename(folder.with_name("backup"))
+    folder.write_text("no folder")
     yield
-    place.unlink()
-    kept.rename(place)
+    folder.unlink()
+    backup.rename(folder)
 
 
 @pytest.fixture
-def first():
-    with record(CONFIG, "train", IDENTITY) as run:
-        pass
-    return run
+def image_folder(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"png")
+    return tmp_path
 
 
-def test_a_store_that_is_down_stops_nothing_and_keeps_all(monkeypatch, capsys, tmp_path):
+def test_a_stage_goes_on_without_its_store_and_a_later_one_sends_its_records(monkeypatch, capsys, image_folder):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://bob:s3cret@127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    (tmp_path / "a.png").write_bytes(b"png")
     identity = IDENTITY | {"fingerprint": "down"}
     with record(CONFIG, "train", identity) as run:
         assert run.identity["run_id"] is None
-        run.params({"b": 2})
-        run.series({1: {"a": 0.5}, 2: {"a": 0.25}})
-        run.folder(tmp_path, "figures")
-    (tmp_path / "a.png").unlink()
-    said = capsys.readouterr().err
-    assert said.count("warning:") == 1 and "MLflow at http://127.0.0.1:9 failed" in said
-    assert str(run._journal.folder) in said and "melisma runs --send" in said
+        run.log_params({"b": 2})
+        run.log_series({1: {"a": 0.5}, 2: {"a": 0.25}})
+        run.log_folder(image_folder, "figures")
+    (image_folder / "a.png").unlink()
+    errors = capsys.readouterr().err
+    assert errors.count("warning:") == 1 and "MLflow at http://127.0.0.1:9 failed" in errors
+    assert str(run._journal.folder) in errors and "melisma runs --send" in errors
     written = b"".join(file.read_bytes() for file in run._journal.folder.rglob("*") if file.is_file())
-    assert b"s3cret" not in written and "s3cret" not in said
-    folder = put_aside(run)
-    shutil.rmtree(run._journal.folder)
-    assert [(waits.name, waits.stage, waits.store) for waits in outbox.waiting()] == [
-        ("mel_conv-seed3", "train", "http://127.0.0.1:9")
-    ]
+    assert b"s3cret" not in written and "s3cret" not in errors
+    folder = copy_to_outbox(run)
+    run._journal.discard()
+    (pending,) = outbox.pending_runs()
+    assert (pending.name, pending.stage, pending.store) == ("mel_conv-seed3", "train", "http://127.0.0.1:9")
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
-    assert outbox.send() == 0  # it belongs to the other store
-    about = folder / "about.json"
-    about.write_text(json.dumps(json.loads(about.read_text()) | {"store": outbox.here()}))
+    assert outbox.send_pending() == 0  # it belongs to the other store
+    write_json(folder / "about.json", Journal(folder).info | {"store": outbox.store_name()})
     with record(CONFIG, "evaluate", identity) as later:
         pass
-    assert "sent what waited of 1 earlier" in capsys.readouterr().out
-    found = get(later.identity["run_id"])  # evaluate goes on with the run of train, which was sent first
-    assert found.data.params == {"b": "2"} and history(found.info.run_id, "a") == [(1, 0.5), (2, 0.25)]
-    assert [a.path for a in store.client().list_artifacts(found.info.run_id, "figures")] == ["figures/a.png"]
-    assert len(newest("down")) == 1 and not outbox.waiting() and not folder.parent.exists()
+    assert "sent the records of 1 earlier" in capsys.readouterr().out
+    run_id = later.identity["run_id"]  # of stage train, whose records were sent first
+    assert get(run_id).data.params == {"b": "2"} and history(run_id, "a") == [(1, 0.5), (2, 0.25)]
+    assert artifacts(run_id, "figures") == ["figures/a.png"]
+    assert run_ids("down") == [run_id] and not outbox.pending_runs() and not folder.parent.exists()
 
 
-def test_every_question_leaves_what_is_set_for_mlflow(monkeypatch):
+def test_environment_variables_of_the_user_win_over_the_defaults(monkeypatch):
     monkeypatch.setattr(os, "environ", dict(os.environ))
-    store.client()
-    beside._adopt({"MLFLOW_HTTP_REQUEST_TIMEOUT": "7"})
-    assert (store.DEFAULTS | {"MLFLOW_HTTP_REQUEST_TIMEOUT": "7"}).items() <= os.environ.items()
+    sender._set_environment({store.TIMEOUT: "7"})
+    assert (store.DEFAULTS | {store.TIMEOUT: "7"}).items() <= os.environ.items()
+    for value, file_timeout in (("15", "120"), ("7", "7")):
+        os.environ[store.TIMEOUT] = value
+        with store.file_timeout():
+            assert os.environ[store.TIMEOUT] == file_timeout
+        assert os.environ[store.TIMEOUT] == value
 
 
-@pytest.mark.parametrize(("said", "waits"), [("15", "120"), ("7", "7")])
-def test_files_are_waited_for_longer_unless_the_environment_says_how_long(monkeypatch, said, waits):
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", said)
-    with store.sending_files():
-        assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == waits
-    assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == said
-
-
-def test_what_a_server_answered_is_said_rather_than_what_was_asked():
+def test_an_error_message_has_the_reason_of_the_server():
     error = MlflowException("API request to http://127.0.0.1/api/2.0/mlflow/experiments/search failed")
     error.__cause__ = ResponseError("too many 503 error responses")
-    assert reason(error) == "too many 503 error responses"
+    assert error_reason(error) == "too many 503 error responses"
 
 
-def test_a_store_that_fails_in_the_middle_gets_the_rest_when_it_works_again(first, project, tmp_path, capsys):
-    (tmp_path / "a.png").write_bytes(b"png")
-    with record(CONFIG, "figures", first.identity) as run:
-        run.series({1: {"middle": 0.5}})
-        with broken(project):
-            run.folder(tmp_path, "figures")
-            run.series({2: {"middle": 0.25}})
+def test_calls_that_failed_are_repeated_when_the_store_works_again(project, image_folder, capsys):
+    with record(CONFIG, "train", IDENTITY) as run:
+        run.log_series({1: {"middle": 0.5}})
+        run_id = run.identity["run_id"]
+        with without_artifacts(project):
+            run.log_folder(image_folder, "figures")
+            run.log_series({2: {"middle": 0.25}})
             run._send(wait=True)
-            assert history(first.identity["run_id"], "middle") == [(1, 0.5)]
-    said = capsys.readouterr()
-    assert said.err.count("warning: MLflow") == 1 and "works again" in said.out
-    assert history(first.identity["run_id"], "middle") == [(1, 0.5), (2, 0.25)]
-    assert get(first.identity["run_id"]).info.status == "FINISHED" and not run._journal.folder.exists()
+            assert history(run_id, "middle") == [(1, 0.5)]
+    output = capsys.readouterr()
+    assert output.err.count("warning: MLflow") == 1 and "works again" in output.out
+    assert history(run_id, "middle") == [(1, 0.5), (2, 0.25)]
+    assert get(run_id).info.status == "FINISHED" and not run._journal.folder.exists()
 
 
-def test_what_was_sent_and_never_answered_is_not_doubled(first):
-    identity = IDENTITY | {"fingerprint": "again"}
-    with record(CONFIG, "train", identity) as run:
-        run.series({1: {"a": 0.5}})
-        assert run.identity["run_id"]
-        run.metrics({"b": 1.0}, 7, once="b")
+def test_calls_that_are_sent_again_change_nothing():
+    with record(CONFIG, "train", IDENTITY | {"fingerprint": "again"}) as run:
+        run.log_series({1: {"a": 0.5}})
+        run_id = run.identity["run_id"]
+        run.log_metrics({"b": 1.0}, 7, once="b")
         run._send(wait=True)
-        folder = put_aside(run)
-    started = get(run.identity["run_id"]).info.start_time
-    (folder / "sent.json").unlink()  # as if no answer had ever come
-    assert outbox.send() == 1
-    assert [found.info.run_id for found in newest("again")] == [run.identity["run_id"]]
-    assert history(run.identity["run_id"], "a") == [(1, 0.5)] and history(run.identity["run_id"], "b") == [(7, 1.0)]
-    assert get(run.identity["run_id"]).info.start_time == started
+        folder = copy_to_outbox(run)
+    started = get(run_id).info.start_time
+    (folder / "sent.json").unlink()  # as if no answer ever came
+    assert outbox.send_pending() == 1 and run_ids("again") == [run_id]
+    assert history(run_id, "a") == [(1, 0.5)] and history(run_id, "b") == [(7, 1.0)]
+    assert get(run_id).info.start_time == started
 
 
-def test_a_training_that_goes_on_logs_nothing_twice():
-    identity = IDENTITY | {"fingerprint": "resumed"}
-    with pytest.raises(KeyboardInterrupt), record(CONFIG, "train", identity) as run:
-        run.series({1: {"a": 0.5, "b": 1.0}, 2: {"a": 0.25, "b": 1.0}}, once="a")
+def test_a_resumed_training_logs_no_step_twice():
+    with pytest.raises(KeyboardInterrupt), record(CONFIG, "train", IDENTITY | {"fingerprint": "resumed"}) as run:
+        run.log_series({1: {"a": 0.5, "b": 1.0}, 2: {"a": 0.25, "b": 1.0}}, once="a")
         raise KeyboardInterrupt
-    journal = Journal.begin(run._beside.folder / "later", {})  # another process: this one has asked what is there
+    run_id = run.identity["run_id"]
+    journal = Journal.create(run._sender.folder / "later", {})  # in this process, which has no cached steps
     with record(CONFIG, "train", run.identity):
-        journal.run_id = run.identity["run_id"]
+        journal.run_id = run_id
         journal.add("series", {2: {"a": 0.2, "b": 2.0}, 3: {"a": 0.1, "b": 2.0}}, int(time.time() * 1000), "a")
         journal.send()
     journal.discard()
-    assert history(run.identity["run_id"], "a") == [(1, 0.5), (2, 0.25), (3, 0.1)]
-    assert history(run.identity["run_id"], "b") == [(1, 1.0), (2, 1.0), (3, 2.0)]
+    assert history(run_id, "a") == [(1, 0.5), (2, 0.25), (3, 0.1)]
+    assert history(run_id, "b") == [(1, 1.0), (2, 1.0), (3, 2.0)]
 
 
-def test_what_mlflow_refuses_is_said_and_keeps_nothing_else_back(capsys):
+def test_a_call_that_mlflow_refuses_is_skipped_with_a_warning(capsys):
     with record(CONFIG, "train", IDENTITY) as run:
-        run.params({"a": 1})
-        run.params({"a": 2})  # which cannot change
-        run.tag("b", "c")
+        run.log_params({"a": 1})
+        run.log_params({"a": 2})  # a param cannot change
+        run.log_metrics({"b": 1.0})
     assert "refused params" in capsys.readouterr().err
     found = get(run.identity["run_id"])
-    assert found.data.params == {"a": "1"} and found.data.tags["b"] == "c" and found.info.status == "FINISHED"
+    assert found.data.params == {"a": "1"} and found.data.metrics["b"] == 1.0 and found.info.status == "FINISHED"
 
 
-def test_a_call_that_always_fails_keeps_nothing_else_back(first, capsys):
+def test_a_call_that_always_fails_does_not_block_others(capsys):
     with record(CONFIG, "train", IDENTITY) as run:
-        run._tell("no such function")
-        run.metrics({"a": 2.0})
+        run._call("no such function")
+        run.log_metrics({"a": 2.0})
     assert capsys.readouterr().err.count("warning: MLflow") == 1
     assert get(run.identity["run_id"]).info.status == "FINISHED" and history(run.identity["run_id"], "a") == [(0, 2.0)]
-    bad = put_aside(run)
-    shutil.rmtree(run._journal.folder)
+    folder = copy_to_outbox(run)
+    run._journal.discard()
     with record(CONFIG, "train", IDENTITY) as other:
-        other.metrics({"a": 1.0})
+        other.log_metrics({"a": 1.0})
     assert history(other.identity["run_id"], "a") == [(0, 1.0)]
-    assert outbox.send() == 0 and str(bad) in capsys.readouterr().err
-    assert len((bad / "calls.jsonl").read_text().splitlines()) == 1  # the one that failed
-    shutil.rmtree(bad.parent)
+    assert outbox.send_pending() == 0 and str(folder) in capsys.readouterr().err
+    assert len((folder / "calls.jsonl").read_text().splitlines()) == 1  # only the failed call
+    shutil.rmtree(folder.parent)
 
 
-def test_killed_while_it_keeps_what_failed_a_journal_still_knows_its_run(first, project, tmp_path, monkeypatch):
-    (tmp_path / "a.png").write_bytes(b"png")
-    identity = IDENTITY | {"fingerprint": "kept"}
-    with record(CONFIG, "train", identity) as run:
+def test_a_journal_keeps_its_run_if_it_is_killed_while_it_rewrites_itself(project, image_folder, monkeypatch):
+    with record(CONFIG, "train", IDENTITY | {"fingerprint": "kept"}) as run:
         assert run.identity["run_id"]
-        run.folder(tmp_path, "figures")
+        run.log_folder(image_folder, "figures")
         run._send(wait=True)
-        kept = put_aside(run)
-    (kept / "sent.json").unlink()
-    with broken(project), monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        folder = copy_to_outbox(run)
+    (folder / "sent.json").unlink()
+    with without_artifacts(project), monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         replace = Path.replace
 
-        def killed(self, target):
+        def replace_and_die(self, target):
             replace(self, target)
             if target.name == "calls.jsonl":
                 raise KeyboardInterrupt
 
-        patch.setattr(Path, "replace", killed)
-        Journal(kept).send(whole=True)
-    assert Journal(kept).run_id == run.identity["run_id"]
-    shutil.rmtree(kept.parent)
+        patch.setattr(Path, "replace", replace_and_die)
+        Journal(folder).send(is_complete=True)
+    assert Journal(folder).run_id == run.identity["run_id"]
+    shutil.rmtree(folder.parent)
 
 
-def test_when_its_process_is_killed_all_is_sent_by_another_one(first, capsys):
+def test_a_killed_sender_is_replaced(capsys):
     with record(CONFIG, "train", IDENTITY) as run:
-        assert run.identity["run_id"]
-        run._beside._process.kill()
-        run._beside._process.wait()
+        run_id = run.identity["run_id"]
+        run._sender._process.kill()
+        run._sender._process.wait()
         for step in range(3):
-            run.metrics({"a": 1.0 / (1 + step)}, step)
-    assert capsys.readouterr().err.count("warning: MLflow") == 1
-    assert history(run.identity["run_id"], "a") == [(0, 1.0), (1, 0.5), (2, 1 / 3)]
-    assert get(run.identity["run_id"]).info.status == "FINISHED"
+            run.log_metrics({"a": 1.0 / (1 + step)}, step)
+    assert capsys.readouterr().err.count("warning: the process that talks to MLflow ended") == 1
+    assert history(run_id, "a") == [(0, 1.0), (1, 0.5), (2, 1 / 3)]
+    assert get(run_id).info.status == "FINISHED"
 
 
-KILLED = """
+KILLED_STAGE = """
 import os, signal, sys
-from pipeline.tracking.config import TrackingConfig
 from pipeline.tracking.run import record
-from tests.tracking.recorded import get, history, put_aside
+from tests.tracking.conftest import CONFIG
 identity = {"variant": "v", "seed": 0, "fingerprint": sys.argv[1]}
-with record(TrackingConfig(experiment="tests"), "train", identity) as run:
+with record(CONFIG, "train", identity) as run:
     assert run.identity["run_id"]
-    run.metrics({"a": 1.0}, 1)
+    run.log_metrics({"a": 1.0}, 1)
     if sys.argv[1] == "both":
-        os.kill(run._beside._process.pid, signal.SIGSTOP)
-    run.metrics({"a": 2.0}, 2)
+        os.kill(run._sender._process.pid, signal.SIGSTOP)
+    run.log_metrics({"a": 2.0}, 2)
     if sys.argv[1] == "both":
-        os.kill(run._beside._process.pid, signal.SIGKILL)
-    print(run.identity["run_id"], run._beside._process.pid, flush=True)
+        os.kill(run._sender._process.pid, signal.SIGKILL)
+    print(run.identity["run_id"], run._sender._process.pid, flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
 @pytest.mark.parametrize("killed", ["stage", "both"])
-def test_a_killed_stage_leaves_a_run_that_is_complete_and_killed(first, killed):
-    done = subprocess.run([sys.executable, "-c", KILLED, killed], cwd=ROOT, stdout=-1, text=True, check=False)
-    run_id, beside = done.stdout.split()
+def test_the_run_of_a_killed_stage_gets_all_records_and_ends_as_killed(killed):
+    result = subprocess.run([sys.executable, "-c", KILLED_STAGE, killed], cwd=ROOT, stdout=-1, text=True, check=False)
+    run_id, sender_pid = result.stdout.split()
     with contextlib.suppress(psutil.NoSuchProcess):
-        psutil.Process(int(beside)).wait(timeout=60)
-    if killed == "both":
-        assert [waits.name for waits in outbox.waiting()] == ["v-seed0"] and run_id in outbox.abandoned()
+        psutil.Process(int(sender_pid)).wait(timeout=60)
+    if killed == "both":  # the next stage sends the records
+        assert [run.name for run in outbox.pending_runs()] == ["v-seed0"] and run_id in outbox.abandoned_runs()
         assert get(run_id).info.status == "RUNNING"
-        assert outbox.send() == 1
+        assert outbox.send_pending() == 1
     assert get(run_id).info.status == "KILLED" and history(run_id, "a") == [(1, 1.0), (2, 2.0)]
-    assert not outbox.waiting() and run_id not in outbox.abandoned()
+    assert not outbox.pending_runs() and run_id not in outbox.abandoned_runs()
 
 
-def test_what_a_killed_stage_sends_is_waited_for_and_what_works_is_not():
-    folder, held = outbox.begin()
-    began = time.monotonic()
-    outbox.send()  # this process is the stage, and alive
-    assert time.monotonic() - began < 5
-    gone = subprocess.Popen(["true"])
-    gone.wait()
-    left = folder.rename(folder.with_name(f"{folder.name.rpartition('-')[0]}-{gone.pid}"))
-    timer = threading.Timer(1.0, os.close, [held])
+def test_sending_waits_for_the_sender_of_a_killed_stage_but_not_for_a_living_stage():
+    folder, lock = outbox.create_folder()
+    started = time.monotonic()
+    outbox.send_pending()  # this process is the stage
+    assert time.monotonic() - started < 5
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    dead_folder = folder.rename(folder.with_name(f"{folder.name.rpartition('-')[0]}-{dead.pid}"))
+    timer = threading.Timer(1.0, os.close, [lock])
     timer.start()
-    outbox.send()
-    assert not timer.is_alive() and not left.exists()
+    outbox.send_pending()
+    assert not timer.is_alive() and not dead_folder.exists()

@@ -13,13 +13,11 @@ from pathlib import Path
 import pytest
 
 from pipeline.cli import ui
-from pipeline.tracking import log, outbox, run_tags, store
-from pipeline.tracking.config import TrackingConfig
+from pipeline.tracking import calls, outbox, run_tags, store
 from pipeline.tracking.run import record
-from tests.tracking.recorded import get, history, put_aside
+from tests.tracking.conftest import CONFIG, artifacts, copy_to_outbox, get, history
 
 pytestmark = pytest.mark.e2e
-CONFIG = TrackingConfig(experiment="tests")
 IDENTITY = {"variant": "mel_conv", "seed": 3, "fingerprint": "servers", "data": "def"}
 PROCESSES, CALLS, STEPS = 6, 10, 100
 
@@ -97,17 +95,17 @@ def test_what_waited_for_a_server_is_sent_once_it_is_there(address, request, mon
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     (tmp_path / "a.png").write_bytes(b"png")
     with record(CONFIG, "train", IDENTITY) as run:
-        run.series({1: {"a": 0.5}, 2: {"a": 0.25}})
-        run.folder(tmp_path, "figures")
-    put_aside(run)
+        run.log_series({1: {"a": 0.5}, 2: {"a": 0.25}})
+        run.log_folder(tmp_path, "figures")
+    copy_to_outbox(run)
     shutil.rmtree(run._journal.folder)
     assert run.identity["run_id"] is None and capsys.readouterr().err.count("warning: MLflow") == 1
     request.getfixturevalue("server")
     with record(CONFIG, "evaluate", run.identity) as later:
-        later.metrics({"b": 1.0})
+        later.log_metrics({"b": 1.0})
     run_id = later.identity["run_id"]
     assert history(run_id, "a") == [(1, 0.5), (2, 0.25)] and history(run_id, "b") == [(0, 1.0)]
-    assert get(run_id).info.artifact_uri.startswith("mlflow-artifacts:") and not outbox.waiting()
+    assert get(run_id).info.artifact_uri.startswith("mlflow-artifacts:") and not outbox.pending_runs()
     assert [file.path for file in store.client().list_artifacts(run_id, "figures")] == ["figures/a.png"]
     assert Path(store.client().download_artifacts(run_id, "figures/a.png", str(tmp_path))).read_bytes() == b"png"
 
@@ -116,11 +114,11 @@ def first(number, barrier, found):
     """What a stage has done with MLflow, without importing it: the process was forked."""
     barrier.wait()
     identity = IDENTITY | {"seed": number, "fingerprint": f"six-{number}", "run_id": None}
-    run_id = log.open_run("six", identity, "train", None, run_tags.tags(identity, "train"), int(time.time() * 1000))
+    run_id = calls.open_run("six", identity, "train", None, run_tags.tags(identity, "train"), int(time.time() * 1000))
     for call in range(CALLS):
         steps = range(call * STEPS, (call + 1) * STEPS)
-        log.series(run_id, {step: {"step/loss": float(step)} for step in steps}, int(time.time() * 1000), "step/loss")
-    log.end(run_id, "FINISHED", int(time.time() * 1000))
+        calls.log_series(run_id, {step: {"step/loss": float(step)} for step in steps}, int(time.time() * 1000), "step/loss")
+    calls.end_run(run_id, "FINISHED", int(time.time() * 1000))
     found.put(run_id)
 
 
@@ -146,11 +144,11 @@ def test_a_run_in_postgresql(postgres, project, monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", postgres)
     (tmp_path / "a.png").write_bytes(b"png")
     with record(CONFIG, "train", IDENTITY) as run:
-        run.params({"a": 1})
-        run.series({1: {"a": 0.5}})
+        run.log_params({"a": 1})
+        run.log_series({1: {"a": 0.5}})
         journal = (run._journal.folder / "about.json").read_text()
     with record(CONFIG, "figures", run.identity) as figures:
-        figures.folder(tmp_path, "figures")
+        figures.log_folder(tmp_path, "figures")
     assert figures.identity["run_id"] == run.identity["run_id"] and "s3cret" not in journal
     found = get(run.identity["run_id"])
     assert found.data.params == {"a": "1"} and history(found.info.run_id, "a") == [(1, 0.5)]

@@ -1,8 +1,8 @@
-"""What MLflow calls the numbers and settings of a variant."""
+"""Names of metrics and params in MLflow."""
 
-from pipeline.tracking import names
+from pipeline.tracking import logged_values
 
-DESCRIBED = {
+CONFIG = {
     "variant": "mel_conv",
     "seed": 3,
     "network": {"type": "conv2d", "channels": [8, 16]},
@@ -19,28 +19,25 @@ DESCRIBED = {
 }
 
 
-def test_numbers_of_an_epoch_are_grouped_by_what_they_were_measured_on():
+def test_epoch_metrics_are_grouped_by_split_without_nan_and_zero_counts():
     row = {"epoch": 2, "train_loss": 1.0, "valid_mse": 0.5, "beta": 1.0, "training_rate": 3.0, "valid_kl": float("nan")}
     row |= {"collapsed": 0, "skipped_steps": 3}
-    named = {
+    assert logged_values.epoch_metrics(row) == {
         "train/loss": 1.0,
         "valid/mse": 0.5,
         "epoch/beta": 1.0,
         "epoch/training_rate": 3.0,
         "epoch/skipped_steps": 3.0,
     }
-    assert names.of_epoch(row) == named
 
 
-def test_results_are_numbers_alone():
-    assert names.of_test({"mse": 0.5, "parameters": 12, "kl": None, "collapse_reason": "x", "seeds": [0]}) == {
-        "test/mse": 0.5,
-        "test/parameters": 12.0,
-    }
+def test_evaluation_metrics_are_the_numbers_of_the_results():
+    results = {"mse": 0.5, "parameters": 12, "kl": None, "collapse_reason": "x", "seeds": [0]}
+    assert logged_values.evaluation_metrics(results) == {"test/mse": 0.5, "test/parameters": 12.0}
 
 
-def test_settings_have_the_keys_of_params_yaml_and_nothing_that_is_a_tag_or_has_no_effect():
-    assert names.settings(DESCRIBED) == {
+def test_params_have_the_keys_of_params_yaml_without_tags_and_settings_without_effect():
+    assert logged_values.variant_params(CONFIG) == {
         "network": {"type": "conv2d", "channels": [8, 16]},
         "condition": None,
         "loss": {"kl": {"schedule": "linear", "free_bits": 0.0}},
@@ -49,15 +46,9 @@ def test_settings_have_the_keys_of_params_yaml_and_nothing_that_is_a_tag_or_has_
         "windows": {"seconds": 5.0},
         "shape": [128, 216],
     }
-
-
-def test_settings_that_a_schedule_or_a_penalty_reads_stay():
     kl = {"schedule": "cyclical", "cycles": 2, "free_bits": 0.5, "free_bits_per": "window"}
     train = {"schedule": "plateau", "plateau": {"patience": 3}}
-    found = names.settings(DESCRIBED | {"loss": {"kl": kl}, "train": train})
-    assert found["loss"]["kl"] == kl and found["train"] == train
-
-
-def test_a_baseline_has_neither_loss_nor_training():
-    found = names.settings(DESCRIBED | {"loss": None, "train": None})
-    assert found["loss"] == {"kl": {}} and found["train"] == {}  # which are no params
+    params = logged_values.variant_params(CONFIG | {"loss": {"kl": kl}, "train": train})
+    assert params["loss"]["kl"] == kl and params["train"] == train  # now they have an effect
+    baseline = logged_values.variant_params(CONFIG | {"loss": None, "train": None})
+    assert baseline["loss"] == {"kl": {}} and baseline["train"] == {}

@@ -1,0 +1,209 @@
+"""The content of a run: datasets, images, results, the model, system metrics, reports."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from pipeline.core import workspace
+from pipeline.dataset.split import Split
+from pipeline.models import store as models
+from pipeline.tracking import logged_values, store
+from pipeline.tracking.run import record
+from pipeline.training.history import Snapshots, save_snapshots
+from tests.apply import variants
+from tests.tracking.conftest import CONFIG, artifacts, experiment_id, get, history
+
+IDENTITY = {"variant": "mel_conv", "seed": 3, "fingerprint": "content", "data": "def"}
+RESULTS = {
+    "params": {"evaluate": {"bootstrap": 20}},
+    "metrics": {"test/mse": 0.5, "test/mel_mse": 0.25},
+    "dataset": {"dataset_name": "mel128", "dataset_digest": "0" * 16},
+    "tags": {"evaluation": "e1", "collapsed": "no"},
+}
+NETWORK = {"type": "conv2d", "channels": [4, 8]}
+BOTTLENECK = {"type": "gaussian", "latent": 2, "layout": "vector"}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The folder of a model, as stage train writes it."""
+    root = tmp_path_factory.mktemp("models")
+    config = variants.describe("mel", BOTTLENECK, NETWORK, variant="mel_conv", seed=3, loss=None, train=None)
+    variants.save(root, "mel_conv", config, seed=3)
+    folder = root / "mel_conv" / "seed-3"
+    model, _ = models.load(folder)
+    x = model.sample(2, torch.Generator().manual_seed(0)).detach()
+    save_snapshots(folder / "snapshots.parquet", Snapshots(x, [1, 2], [x, x], [x, x]))
+    rows = [{"epoch": n, "train_loss": 1 / n, "valid_mse": None if n == 1 else 0.5, "seconds": 1.0} for n in (1, 2)]
+    pd.DataFrame(rows).to_csv(folder / "history.csv", index=False)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(database, trained, tmp_path_factory):
+    """A run with everything that stages evaluate and figures log. They do it twice, since stages may run again."""
+    images = tmp_path_factory.mktemp("images")
+    for epoch in (1, 12):
+        Image.new("RGB", (40, 20), (epoch, 0, 0)).save(images / f"{epoch}.png")
+    shards = {f"{split}-00000.parquet": split for split in ("train", "test")}
+    split = Split(
+        kind="mel",
+        shape=(24, 32),
+        stored=np.zeros((2, 24, 64), np.float16),
+        window_ids=np.arange(2),
+        track_ids=np.array(["a", "b"]),
+        labels=np.array(["blues", "rock"]),
+        windows=np.array([3, 2]),
+    )
+    stats = {"shards": shards, "seconds": 0.5}
+    datasets = logged_values.describe_datasets(Path("data/cache/tiny"), stats, {"train": split, "test": split})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DVC_ROOT", str(database))
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        for _ in range(2):
+            with record(CONFIG, "evaluate", IDENTITY, evaluation="e1") as opened:
+                opened.log_training(trained)
+                opened.log_datasets(datasets)
+                opened.log_model("mel_conv", trained)
+                opened.log_evaluation(RESULTS, is_new=False)
+                opened.log_images(images, "reconstructions")
+                opened.register_model("mel_conv", {"test/mel_mse": "0.25", "evaluation": "e1"})
+        return get(opened.identity["run_id"])
+
+
+def test_a_run_without_its_training_gets_it_from_the_files(run):
+    params = {"network.type": "conv2d", "bottleneck.latent": "2", "representation.name": "tiny"}
+    assert params.items() <= run.data.params.items()
+    assert history(run.info.run_id, "train/loss") == [(1, 1.0), (2, 0.5)]
+    assert history(run.info.run_id, "valid/mse") == [(2, 0.5)] and run.data.metrics["epoch/seconds"] == 1.0
+
+
+def test_old_results_do_not_replace_those_of_the_run(run):
+    assert run.data.metrics["test/mse"] == 0.5 and run.data.tags["collapsed"] == "no"
+    with record(CONFIG, "figures", IDENTITY | {"run_id": run.info.run_id}) as opened:
+        opened.log_evaluation({**RESULTS, "metrics": {"test/mse": 0.7}}, is_new=False)
+    assert get(run.info.run_id).data.metrics["test/mse"] == 0.5
+
+
+def test_datasets_have_digest_profile_and_a_source_inside_the_project(run):
+    datasets = {entry.tags[0].value: entry.dataset for entry in run.inputs.dataset_inputs}
+    assert sorted(datasets) == ["test", "training"]
+    assert datasets["training"].digest == workspace.fingerprint({"train-00000.parquet": "train"})
+    assert datasets["training"].digest != datasets["test"].digest
+    profile = json.loads(datasets["training"].profile)
+    assert profile["num_rows"] == 5 and profile["labels"] == {"blues": 3, "rock": 2} and profile["recordings"] == 2
+    assert mlflow.data.get_source(run.inputs.dataset_inputs[0]).to_dict() == {"uri": "data/cache/tiny"}
+
+
+def test_images_are_logged_once_per_step(run):
+    names = sorted(path.split("+")[:3] for path in artifacts(run.info.run_id, "images") if path.endswith(".png"))
+    assert names == [["images/reconstructions", "step", "1"], ["images/reconstructions", "step", "12"]]
+
+
+def test_the_loaded_model_reconstructs_and_has_signature_and_requirements(run, trained, monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path])  # MLflow adds the model's code
+    (output,) = run.outputs.model_outputs
+    mlflow.set_tracking_uri(store.tracking_uri())
+    loaded = mlflow.pyfunc.load_model(f"models:/{output.model_id}")
+    example = loaded.input_example
+    model, config = models.load(trained)
+    assert example.shape == (1, *config["shape"]) and example.dtype == np.float32
+    assert loaded.metadata.signature.inputs.inputs[0].shape == (-1, *config["shape"])
+    expected = model.reconstruct(torch.from_numpy(example)[:, None]).detach().squeeze(1).numpy()
+    np.testing.assert_allclose(loaded.predict(example), expected, atol=1e-6)
+    lines = (model_folder(run) / "requirements.txt").read_text().splitlines()
+    assert {"torch", "safetensors"} <= {line.split("==")[0] for line in lines}
+
+
+def test_the_model_contains_all_code_that_it_needs(run):
+    """A process that cannot import the project loads it."""
+    code = """
+import sys
+from pathlib import Path
+folder = Path(sys.argv[1])
+sys.path = [str(folder / "code")] + [p for p in sys.path if not (Path(p or ".") / "pipeline").exists()]
+from pipeline.tracking.pyfunc import _load_pyfunc
+import numpy as np, pipeline
+assert Path(pipeline.__path__[0]).parent == folder / "code"
+model = _load_pyfunc(str(folder / "data" / "seed"))
+print(model.predict(np.zeros((2, 24, 32), np.float32)).shape)
+"""
+    folder = model_folder(run)
+    result = subprocess.run([sys.executable, "-c", code, str(folder)], cwd=folder, capture_output=True, text=True)
+    assert result.stdout.strip() == "(2, 24, 32)", result.stderr
+
+
+def test_no_logged_file_names_the_workspace_or_the_model_folder(run, trained, project):
+    """DVC deletes the temporary workspace of an experiment."""
+    content = json.dumps(run.to_dictionary()).encode()
+    content += b"".join(file.read_bytes() for file in model_folder(run).rglob("*") if file.is_file())
+    assert str(trained.parents[1]).encode() not in content and str(workspace.root()).encode() not in content
+    assert str(project).encode() in content  # the folder of the artifacts
+
+
+def test_the_model_is_registered_once_and_a_worse_one_is_not_the_best(run, trained):
+    client = store.client()
+    (version,) = client.search_model_versions("name = 'mel_conv'")
+    assert version.run_id == run.info.run_id and version.tags["test/mel_mse"] == "0.25"
+    model = client.get_logged_model(run.outputs.model_outputs[0].model_id)
+    assert json.loads(model.tags["mlflow.modelVersions"]) == [{"name": "mel_conv", "version": version.version}]
+    for alias in ("newest", "best"):
+        assert client.get_model_version_by_alias("mel_conv", alias).version == version.version
+    with record(CONFIG, "train", IDENTITY | {"fingerprint": "worse"}) as worse:
+        worse.log_training(trained)
+        worse.log_model("mel_conv", trained)
+        worse.register_model("mel_conv", {"test/mel_mse": "0.5", "evaluation": "e1"})
+    assert client.get_model_version_by_alias("mel_conv", "newest").run_id == worse.identity["run_id"]
+    assert client.get_model_version_by_alias("mel_conv", "best").run_id == run.info.run_id
+
+
+def test_another_evaluation_has_the_model_as_an_input(run, trained):
+    with record(CONFIG, "evaluate", IDENTITY | {"run_id": run.info.run_id}, evaluation="e2") as again:
+        again.log_model("mel_conv", trained)
+    (model,) = get(again.identity["run_id"]).inputs.model_inputs
+    assert model.model_id == run.outputs.model_outputs[0].model_id
+
+
+def test_system_metrics_go_on_with_the_next_step_in_a_later_stage():
+    with record(CONFIG, "train", IDENTITY | {"fingerprint": "system"}) as run:
+        assert run.identity["run_id"]
+        time.sleep(1.2)
+    with record(CONFIG, "evaluate", run.identity):
+        time.sleep(1.2)
+    metrics = get(run.identity["run_id"]).data.metrics
+    assert metrics["system/stage_memory_megabytes"] > 50
+    assert {"system/cpu_utilization_percentage", "system/system_memory_usage_megabytes"} <= set(metrics)
+    steps = [step for step, _ in history(run.identity["run_id"], "system/stage_cpu_percentage")]
+    assert steps == [*range(len(steps))] and len(steps) >= 2
+
+
+def test_the_ui_opens_on_the_runs_with_selected_columns(run, monkeypatch):
+    monkeypatch.setattr(store, "read_section", lambda *_: CONFIG)
+    assert store.runs_page(store.client()).startswith(f"/#/experiments/{experiment_id()}/runs?")
+    view = json.loads(store.client().get_experiment(experiment_id()).tags[store.VIEW_TAG])
+    assert "metrics.`test/mel_mse`" in view["selectedColumns"]
+
+
+def test_a_repeated_report_has_one_run(tmp_path, monkeypatch):
+    monkeypatch.setenv("DVC_EXP_NAME", "brave-cat")
+    (tmp_path / "index.html").write_text("<p>")
+    for _ in range(2):
+        with record(CONFIG, "report", {"fingerprint": "of all"}) as report:
+            report.log_folder(tmp_path, "report")
+    (run,) = store.client().search_runs([experiment_id()], "tags.fingerprint = 'of all'")
+    assert run.info.run_id == report.identity["run_id"] and run.info.run_name == "report-brave-cat"
+    assert "variant" not in run.data.tags and artifacts(run.info.run_id, "report") == ["report/index.html"]
+
+
+def model_folder(run) -> Path:
+    model = store.client().get_logged_model(run.outputs.model_outputs[0].model_id)
+    return Path(model.artifact_location.removeprefix("file://"))
