@@ -77,8 +77,7 @@ def build(data: Path, params: dict[str, Any], out: Path) -> None:
         table_rows = ranked + [row for row in rows if row["mel_mse"] is None]
         page = templates.get_template("index.html.j2").render(
             rows=table_rows,
-            columns=(shown := columns.columns_with_values(rows)),
-            cells=columns.table_cells(table_rows, shown),
+            columns=columns.columns_with_values(rows),
             sets=columns.SETS,
             set_notes=columns.SET_NOTES,
             kinds=sorted({row.kind for row in rows if row.kind}),

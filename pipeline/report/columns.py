@@ -63,9 +63,13 @@ class Column:
             return interval(low, high)
         return f"{self.write(low).split(NBSP)[0]}–{self.write(high).split(NBSP)[0]}"
 
-    def group(self, row: Row) -> str:
-        """Equal for rows that compare in this column."""
-        return row.representation if self.per_input else ""
+    def is_best(self, row: Row, rows: list[Row]) -> bool:
+        """Whether `row` has the best value of all variants, or of the variants with its input if `per_input`."""
+        if not self.better or not row.competes:
+            return False
+        rivals = [r for r in rows if r.competes and (r.representation == row.representation or not self.per_input)]
+        values = [value for rival in rivals if (value := self.value(rival)) is not None]
+        return bool(values) and self.value(row) == (min(values) if self.better == "low" else max(values))
 
 
 def _usage(row: Row) -> str:
@@ -90,10 +94,10 @@ COLUMNS = (
     Column("mel_mse", "Error", "MSE, log-mel", "common", better="low"),
     Column("mel_cosine_similarity", "Cosine", "log-mel", "common", better="high"),
     Column("mel_mse_shared", "Shared bands", "MSE, log-mel", "common", better="low", write_detail=_shared_limit),
-    Column("mel_mse_relative", "vs. mean", "log-mel", "audio", percent, "low"),
+    Column("mel_mse_relative", "vs. mean", "predictor, log-mel", "audio", percent, "low"),
     Column("mel_log_spectral_distance", "Log-spectral", "distance", "audio", decibels, "low"),
     Column("mse", "MSE", "own scale", "common own", better="low", per_input=True),
-    Column("mse_relative", "vs. mean", "own scale", "common own", percent, "low", True),
+    Column("mse_relative", "vs. mean", "predictor", "common own", percent, "low", True),
     Column("pca_ratio", "vs. PCA", "same size", "common own", factor, "low", True, _pca_error),
     Column("cosine_similarity", "Cosine", "own scale", "own", better="high", per_input=True),
     Column("out_of_range", "Out of range", "of values", "own", percent, "low"),
@@ -130,32 +134,6 @@ COLUMNS = (
 )
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One cell of the page; `best` marks the best variant of its column."""
-
-    value: float | None
-    text: str
-    detail: str
-    best: bool
-
-
 def columns_with_values(rows: list[Row]) -> list[Column]:
     """The columns in which at least one row has a value."""
     return [column for column in COLUMNS if any(column.value(row) is not None for row in rows)]
-
-
-def table_cells(rows: list[Row], columns: list[Column]) -> list[list[Cell]]:
-    """The cells of each row. The best is marked per column, or per input if only rows of one input compare."""
-
-    def is_best(column: Column, row: Row) -> bool:
-        rivals = [rival for rival in rows if rival.competes and column.group(rival) == column.group(row)]
-        values = [value for rival in rivals if (value := column.value(rival)) is not None]
-        if not (column.better and row.competes and values):
-            return False
-        return column.value(row) == (min(values) if column.better == "low" else max(values))
-
-    return [
-        [Cell(column.value(row), column.text(row), column.detail(row), is_best(column, row)) for column in columns]
-        for row in rows
-    ]

@@ -1,4 +1,4 @@
-"""The data card: the recordings, their split, and which of them were repaired or left out, and why."""
+"""The data card: the recordings, their split, all repairs, and everything that was left out."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +35,7 @@ class DataCard:
     durations: list[str]
     repairs: list[tuple[str, str]]  # how many, and what was done
     repaired_files: list[tuple[str, str]]  # path, and what was done
-    faults: list[tuple[str, int]]  # reason and number of files and windows that cannot be used, most frequent first
+    faults: list[tuple[str, int]]  # reason and count of unusable files and windows, most frequent first
     intentional: list[tuple[str, int]]  # the same for usable recordings that were left out
     rejected: list[tuple[str, str, str, str]]  # path, part, reason, detail
 

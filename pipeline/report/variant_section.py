@@ -73,7 +73,7 @@ def _facts(row: Row) -> list[tuple[str, str, str]]:
         ("mel_mse", "MSE, common log-mel", digits(row["mel_mse"]), bounds("mel_mse")),
         ("mse", "MSE, own scale", digits(row["mse"]), bounds("mse")),
         ("mse_relative", "MSE vs. mean predictor", percent(row["mse_relative"]), ""),
-        ("pca_ratio", "MSE vs. PCA of the same size", factor(row["pca_ratio"]), ""),
+        ("pca_ratio", "MSE vs. PCA, same size", factor(row["pca_ratio"]), ""),
         ("kl", "KL in nats", digits(row["kl"]), bounds("kl")),
         ("active_units", "Active units", f"{count(row['active_units'])} of {count(row['latent_dims'])}", ""),
         ("perplexity", "Perplexity", digits(row["perplexity"]), f"{percent(row['perplexity_share'])} of the codes"),

@@ -107,12 +107,11 @@ def test_the_best_is_marked_per_column_or_per_input() -> None:
 
     collapsed = row("c", "mel", 0.01, 0.01, collapsed=1.0)
     rows = [row("a", "mel", 0.1, 0.1), row("b", "mel", 0.2, 0.2), collapsed, row("w", "wave", 0.3, 0.3)]
-    shown = columns.columns_with_values(rows)
     best = {
         (row.variant, column.name, column.unit)
-        for row, cells in zip(rows, columns.table_cells(rows, shown), strict=True)
-        for column, cell in zip(shown, cells, strict=True)
-        if cell.best
+        for row in rows
+        for column in columns.COLUMNS
+        if column.is_best(row, rows)
     }
     per_input = [("MSE", "own scale"), ("Fréchet", "samples"), ("Transfer", "reaches target label")]
     assert best == {("a", "Error", "MSE, log-mel"), *((name, *column) for column in per_input for name in "aw")}

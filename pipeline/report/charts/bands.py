@@ -10,7 +10,7 @@ from pipeline.report.table import Row, read_bands
 
 CAPTION = (
     "Mean squared error of each mel band of the common log-mel, by the band's centre frequency. The dashed grey line "
-    "is the mean predictor. A waveform contains nothing to the right of the dotted line, which is half its sample rate."
+    "is the mean predictor. An input contains nothing to the right of its dotted line, which is half its sample rate."
 )
 TICKS = [60, 125, 250, 500, 1000, 2000, 4000, 8000]
 

@@ -17,7 +17,7 @@ CAPTION = (
 
 
 def draw(rows: list[Row], windows: dict[str, pd.DataFrame]) -> Figure | None:
-    """A panel for each variant with windows, on the common log-mel; on its own scale if no variant has the common."""
+    """A panel for each variant with windows, on the common log-mel, or else on its own scale."""
     names = ("mel_cosine_similarity", "cosine_similarity")
     metric = next((name for name in names if any(name in table for table in windows.values())), "")
     shown = [row for row in rows if metric in windows.get(row.variant, ())]
