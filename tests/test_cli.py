@@ -89,7 +89,7 @@ def test_explain_says_what_a_key_means_and_is(project):
         ["default", "110"],
     ]
     line = 1 + [row.strip() for row in (project / "params.yaml").read_text().splitlines()].index(
-        "dpi: 90 # dots per inch of the pictures, 50 to 400; animations have 80 at most"
+        "dpi: 90 # dots per inch, 50 to 400; animations have at most 80"
     )
     assert text[4].split(maxsplit=1) == ["here", f"90 (params.yaml, line {line})"]
     assert "  dpi  90  dots per inch" in melisma("params", "--explain", "figures").stdout

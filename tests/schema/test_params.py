@@ -225,17 +225,11 @@ def test_every_key_has_a_meaning():
     assert len({key.name.partition(".")[2] for key in keys if key.name.startswith("models.mel_conv.")}) > 80
 
 
-COMPARED = ["reconstruction.type", "spectral", "range", "kl.beta"]
-
-
 @pytest.mark.parametrize("name", [name for name, block in RAW["models"].items() if "loss" in block])
-def test_a_variant_says_what_people_compare(name):
-    """`dvc exp run -S` refuses a key that is not in the file."""
-    for key in COMPARED:
-        place = RAW["models"][name]["loss"]
-        for step in key.split("."):
-            assert step in place, f"models.{name}.loss.{key}"
-            place = place[step]
+def test_a_variant_states_the_keys_that_people_change(name):
+    """`dvc exp run -S` without ++ refuses a key that is not in the file."""
+    loss = RAW["models"][name]["loss"]
+    assert "type" in loss["reconstruction"] and "beta" in loss["kl"]
 
 
 def test_pairs_that_go_together_are_taken():
