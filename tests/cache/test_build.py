@@ -102,14 +102,12 @@ def test_a_recording_is_resampled_before_it_is_cut(tmp_path):
 
 def test_bytes_do_not_depend_on_the_number_of_workers(music, tmp_path, small_shards):
     configs = {"mel": MEL, "wave": LOW, "spans": MEL.model_copy(update={"train_span_seconds": 2.0})}
-    for name, config in configs.items():
-        assert len(make_cache(*music, config, tmp_path / f"0{name}")["shards"]) == 10
-    for number in (1, 3):
-        with worker_pool(number) as executor:
-            for name, config in configs.items():
-                out = tmp_path / f"{number}{name}"
-                make_cache(*music, config, out, open_executor=partial(nullcontext, executor))
-                assert read_files(out) == read_files(tmp_path / f"0{name}")
+    with worker_pool(3) as executor:
+        for name, config in configs.items():
+            assert len(make_cache(*music, config, tmp_path / name)["shards"]) == 10
+            out = tmp_path / f"{name}-workers"
+            make_cache(*music, config, out, open_executor=partial(nullcontext, executor))
+            assert read_files(out) == read_files(tmp_path / name)
 
 
 def test_the_shard_of_a_killed_worker_is_computed_again(music, tmp_path, small_shards, capsys):

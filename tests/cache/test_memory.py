@@ -1,7 +1,6 @@
 """Memory of inspecting and caching does not grow with the number or the length of recordings."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -27,49 +26,34 @@ print(json.dumps([peak_memory(), size / 2**20, len(windows)]))
 """
 
 
-def peak(music: Path, out: Path) -> tuple[float, float, int]:
-    """Peak MiB of caching `music`, MiB of the cache, and the number of windows."""
-    out.mkdir()
-    done = subprocess.run(
-        [sys.executable, "-c", CODE, music, out], cwd=ROOT, capture_output=True, text=True, timeout=300
-    )
+def peak(folder: Path, seconds: list[float]) -> tuple[float, float, int]:
+    """Peak MiB of caching recordings of noise with these lengths, MiB of the cache, and the number of windows."""
+    (folder / "music" / "label").mkdir(parents=True)
+    for number, length in enumerate(seconds):
+        noise = np.random.default_rng(number).integers(-9000, 9000, round(length * 22050), dtype=np.int16)
+        soundfile.write(folder / "music" / "label" / f"{number}.wav", noise, 22050)
+    (folder / "out").mkdir()
+    command = [sys.executable, "-c", CODE, folder / "music", folder / "out"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return tuple(json.loads(done.stdout.splitlines()[-1]))
 
 
-def write(folder: Path, tracks: int, seconds: float) -> None:
-    """Write WAV files of noise."""
-    folder.mkdir(parents=True)
-    for number in range(tracks):
-        noise = np.random.default_rng(number).integers(-9000, 9000, round(seconds * 22050), dtype=np.int16)
-        soundfile.write(folder / f"{number}.wav", noise, 22050)
-
-
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
-    """Eight recordings of 30 s, and the results of `peak`."""
-    folder = tmp_path_factory.mktemp("small")
-    write(folder / "music" / "a", 8, 30.0)
-    return folder / "music" / "a", peak(folder / "music", folder / "out")
+    """The `peak` of eight recordings of 30 s."""
+    return peak(tmp_path_factory.mktemp("small"), [30.0] * 8)
 
 
 def test_eight_times_as_many_recordings_need_no_more_memory(small, tmp_path):
-    music, (before, cache_size, windows) = small
-    for label in range(8):
-        (tmp_path / "music" / str(label)).mkdir(parents=True)
-        for path in music.iterdir():
-            os.link(path, tmp_path / "music" / str(label) / path.name)
-    after, large_cache_size, many = peak(tmp_path / "music", tmp_path / "out")
+    before, cache_size, windows = small
+    after, large_cache_size, many = peak(tmp_path, [30.0] * 64)
     assert many == 8 * windows and large_cache_size > 7 * cache_size > 80
-    print(f"{before:.0f} MiB for {windows} windows, {after:.0f} MiB for {many}")
     assert after < 1.1 * before
 
 
 def test_a_recording_of_twenty_minutes_needs_no_more_memory_than_one_of_thirty_seconds(small, tmp_path):
-    _, (before, *_) = small
-    write(tmp_path / "music" / "short", 3, 30.0)
-    write(tmp_path / "music" / "long", 1, 1200.0)
-    after, _, windows = peak(tmp_path / "music", tmp_path / "out")
+    before, *_ = small
+    after, _, windows = peak(tmp_path, [1200.0, 30.0, 30.0, 30.0])
     assert windows == 240 + 3 * 6
-    print(f"{before:.0f} MiB for 30 s, {after:.0f} MiB for 20 min (100 MiB as float32)")
-    assert after < 1.1 * before
+    assert after < 1.1 * before  # 20 min are 100 MiB as float32

@@ -1,4 +1,4 @@
-"""The rows of each shard."""
+"""The rows of each shard, and the fingerprint of a plan."""
 
 import pandas as pd
 import pytest
@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from pipeline.audio.representation import MelConfig, WaveformConfig
 from pipeline.cache import plan
+from pipeline.cache.build import fingerprint
 from pipeline.cache.plan import join_windows, plan_shards
 
 MEL = MelConfig(sample_rate=8000, n_fft=512, hop_length=256, bands=32)
@@ -115,3 +116,14 @@ def test_a_large_cache_has_many_shards_of_even_size():
     shards = plan_shards(windows, tracks, WaveformConfig(sample_rate=22050))  # 1.6 GB
     sizes = [shard.row_count * 2 * 22050 for shard in shards]
     assert len(shards) >= 60 and min(sizes[:-1]) > 20 * 2**20 and max(sizes) < plan.MAX_SHARD_BYTES
+
+
+def test_equal_spans_with_windows_of_other_lengths_have_another_fingerprint():
+    """The rows are the same, but not the statistics of their windows."""
+    config = WaveformConfig(train_span_seconds=10.0)
+    tracks = pd.DataFrame({"track_id": ["t0"], "path": ["a.wav"], "frames": [80000], "sha256": ["0"]})
+    windows = {seconds: recording([0.0, start], seconds) for seconds, start in ((5.0, 5.0), (8.0, 2.0))}
+    labels = {"track_id": "t0", "label": "l0", "split": "train"}
+    shards = {seconds: plan_shards(frame.assign(**labels), tracks, config) for seconds, frame in windows.items()}
+    assert shards[5.0] == shards[8.0]
+    assert fingerprint(shards[5.0], config, 5.0, tracks) != fingerprint(shards[8.0], config, 8.0, tracks)

@@ -7,7 +7,6 @@ import threading
 import weakref
 from collections import Counter
 from collections.abc import Iterable
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -73,15 +72,6 @@ def test_a_rank_without_a_batch_has_none(tmp_path):
     for loader in (ResidentLoader(split, CPU), StreamingLoader(split, CPU)):
         assert list(loader.batches(8, rank=1, world=2)) == []
         assert list(loader.epoch(8, 0, 0, first=1)) == []
-
-
-def test_an_epoch_mixes_groups_and_has_every_window_once(tmp_path):
-    split = write(tmp_path, "waveform", [200, 200, 80], 10)
-    number_of = {bytes(values): number for number, values in enumerate(split.values)}
-    stored = [(x[:, 0] * 32767).round().short().numpy() for x, _ in StreamingLoader(split, CPU).epoch(8, 0, 1)]
-    numbers = [[number_of[bytes(values)] for values in batch] for batch in stored]
-    assert sorted(chain.from_iterable(numbers)) == list(range(480))
-    assert all(len({number // 10 for number in batch}) == LANES for batch in numbers)
 
 
 @pytest.fixture
@@ -261,6 +251,5 @@ def test_streaming_needs_a_fraction_of_the_memory_of_the_split(tmp_path):
     ran = subprocess.run([sys.executable, "-c", CODE, tmp_path], cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert ran.returncode == 0, ran.stderr
     size, before, streamed, loaded = json.loads(ran.stdout)
-    print(f"{size:.0f} MiB streamed with {streamed - before:.0f} MiB more, loaded with {loaded - before:.0f}")
     assert loaded - before > 0.9 * size > 270  # else the test proves nothing
     assert streamed - before < 0.6 * size
