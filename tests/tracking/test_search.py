@@ -25,7 +25,7 @@ def melisma(*arguments):
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory, empty_store):
-    """A project with three runs, in a folder whose name an address writes otherwise."""
+    """A project with three runs, in a folder whose name needs quoting in an address."""
     folder = tmp_path_factory.mktemp("project") / "my prüf #1 50%20?"
     folder.mkdir()
     shutil.copy(empty_store, folder)
@@ -36,7 +36,7 @@ def project(tmp_path_factory, empty_store):
         patch.setenv("DVC_ROOT", str(folder))
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         client = store.client()
-        number = store.experiment(client, "melisma")
+        number = store.ensure_experiment(client, "melisma")
         for hour, (name, status, metrics, latent, tags) in enumerate(RUNS):
             variant, _, seed = name.removesuffix("-big").partition("-seed")
             tags = {"variant": variant, "seed": seed, **tags}
@@ -53,35 +53,29 @@ def project(tmp_path_factory, empty_store):
 def names(*arguments):
     result = melisma("runs", *arguments, "--json")
     assert result.exit_code == 0, result.stderr
-    return [found["name"] for found in json.loads(result.stdout)]
+    return [run["name"] for run in json.loads(result.stdout)]
 
 
-def test_the_newest_stands_first_with_what_people_compare(project):
+def test_runs_are_listed_newest_first_with_the_main_metrics(project):
     header, *lines = melisma("runs").stdout.splitlines()
     assert header.split() == ["run", "id", "status", "experiment", "started", "trained", "mse", "note"]
     assert [line.split()[0] for line in lines] == [name for name, *_ in reversed(RUNS)]
     assert "failed" in lines[0] and lines[0].endswith("1 min 20 s         the loss of epoch 3 is not finite")
     assert lines[1].split()[3:4] == ["big"] and lines[1].endswith("0.011")
     assert "latent" in melisma("runs", "--columns", "params.bottleneck.latent").stdout
+    spaced = melisma("runs", "--columns", "status, test/mse, started")  # two of them are always shown
+    assert spaced.stderr == "" and spaced.stdout.splitlines()[0].split() == header.split()
 
 
-def test_columns_may_be_written_with_spaces_and_name_what_is_shown_anyway(project):
-    result = melisma("runs", "--columns", "status, test/mse, started")
-    header = "run             id        status    experiment  started           trained"
-    assert result.stderr == "" and " ".join(result.stdout.splitlines()[0].split()) == " ".join(
-        [*header.split(), "mse", "note"]
-    )
-
-
-@pytest.mark.parametrize("asked", [("--columns", "params.bottleneck.latnt"), ("--sort", "-bottleneck.latnt")])
-def test_a_name_that_no_run_has_is_said(project, asked):
-    result = melisma("runs", *asked)
-    assert result.exit_code == 0 and "did you mean 'bottleneck.latent'?" in result.stderr
+def test_an_unknown_key_gets_a_suggestion(project):
+    for arguments in (("--columns", "params.bottleneck.latnt"), ("--sort", "-bottleneck.latnt")):
+        result = melisma("runs", *arguments)
+        assert result.exit_code == 0 and "did you mean 'bottleneck.latent'?" in result.stderr
     assert "none of these" not in melisma("runs").stderr + melisma("runs", "--sort", "status").stderr
 
 
 @pytest.mark.parametrize(
-    ("arguments", "found"),
+    ("arguments", "numbers"),
     [
         (["--variant", "mel_conv"], [1, 0]),
         (["--exp", "big"], [1]),
@@ -97,17 +91,17 @@ def test_a_name_that_no_run_has_is_said(project, asked):
         (["--where", EXAMPLE], [1, 0]),
     ],
 )
-def test_filters(project, arguments, found):
-    assert names(*arguments) == [RUNS[number][0] for number in found]
+def test_filters(project, arguments, numbers):
+    assert names(*arguments) == [RUNS[number][0] for number in numbers]
 
 
-def test_more_than_are_shown_and_none_are_said(project):
+def test_a_message_if_there_are_more_runs_or_none(project):
     assert "more than 1" in melisma("runs", "--limit", "1").stderr
     assert melisma("runs", "--exp", "small").stderr == "no runs like this\n"
 
 
-def test_one_run_is_found_by_its_name_and_its_id(project):
-    (best,) = search.search(search.query(experiment="big"))
+def test_a_run_is_found_by_its_name_or_id(project):
+    (best,) = search.find_runs(search.build_filter(experiment="big"))
     assert names("--exp", "big") == [json.loads(melisma("runs", best.id[:10], "--json").stdout)["name"]]
     text = melisma("runs", "mel_conv-seed0").stdout
     assert "mel_conv-seed0: finished" in text and "bottleneck.latent  64" in text
@@ -117,60 +111,57 @@ def test_one_run_is_found_by_its_name_and_its_id(project):
     assert f"{project}/mlartifacts/melisma/" in failed
 
 
-def test_what_does_not_exist_is_one_line(project):
-    for arguments, said in [
+def test_wrong_names_and_filters_give_one_line(project):
+    for arguments, message in [
         (["nobody"], "no run of the id or name 'nobody'"),
         (["--where", "test/mse <"], "MLflow does"),
     ]:
         result = melisma("runs", *arguments)
-        assert result.exit_code == 2 and result.stderr.count("\n") == 1 and said in result.stderr
+        assert result.exit_code == 2 and result.stderr.count("\n") == 1 and message in result.stderr
     result = melisma("runs", "")  # what all ids begin with
     assert result.exit_code == 2 and "3 runs have an id" in result.stderr
 
 
-def waits(place):
-    return outbox.Waiting(Path("folder"), "mel_conv-seed0", "train", place)
+def test_pending_runs_are_counted_and_sent(project, monkeypatch):
+    def pending(address):
+        return outbox.PendingRun(Path("folder"), "mel_conv-seed0", "train", address)
 
-
-def test_what_waits_is_said_and_sent(project, monkeypatch):
-    monkeypatch.setattr(outbox, "waiting", lambda: [waits(outbox.here()), waits(outbox.here())])
-    monkeypatch.setattr(outbox, "send", lambda: 2)
+    monkeypatch.setattr(outbox, "pending_runs", lambda: [pending(outbox.store_name())] * 2)
+    monkeypatch.setattr(outbox, "send_pending", lambda: 2)
     assert "runs that are not completely in MLflow: 2 (`melisma runs --send`)" in melisma("runs").stderr
     assert melisma("runs", "--send").stdout == "runs sent: 2\n"
-
-
-def test_what_waits_for_another_store_is_said_where_it_was_not_sent(project, monkeypatch):
-    monkeypatch.setattr(outbox, "waiting", lambda: [waits("http://there:5000")])
+    monkeypatch.setattr(outbox, "pending_runs", lambda: [pending("http://there:5000")])
+    monkeypatch.setattr(outbox, "send_pending", lambda: 0)
     assert melisma("runs").stderr == ""
-    sent = melisma("runs", "--send")
-    assert (sent.stdout, sent.stderr) == ("runs sent: 0\n", "1 run waiting for MLflow at http://there:5000\n")
+    result = melisma("runs", "--send")
+    assert (result.stdout, result.stderr) == ("runs sent: 0\n", "1 run pending for MLflow at http://there:5000\n")
 
 
-def test_what_is_sent_meanwhile_stops_nothing(project, monkeypatch):
-    seen = iter([FileNotFoundError(2, "No such file", "about.json"), []])
+def test_reading_the_outbox_goes_on_if_a_folder_vanishes(project, monkeypatch):
+    results = iter([FileNotFoundError(2, "No such file", "about.json"), []])
 
-    def look():
-        if isinstance(found := next(seen), Exception):
-            raise found
-        return found
+    def read():
+        if isinstance(result := next(results), Exception):
+            raise result
+        return result
 
-    monkeypatch.setattr(outbox, "waiting", look)
+    monkeypatch.setattr(outbox, "pending_runs", read)
     result = melisma("runs")
     assert result.exit_code == 0 and result.stderr == ""
 
 
-def test_looking_makes_no_database(project, tmp_path, monkeypatch):
+def test_a_search_creates_no_database(project, tmp_path, monkeypatch):
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     assert melisma("runs").stderr == "no runs yet\n"
     assert not (tmp_path / "mlflow.db").exists()
 
 
-def test_a_database_may_be_named_with_options(project, monkeypatch):
+def test_the_address_of_a_database_may_have_options(project, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"{store.tracking_uri()}?timeout=30")
     assert len(names()) == len(RUNS)
 
 
-def test_a_store_that_fails_is_one_line_without_its_password(project, monkeypatch):
+def test_a_failing_store_gives_one_line_without_its_password(project, monkeypatch):
     def refuse():
         raise ConnectionError("https://me:secret@example.org\ndoes not answer")
 
