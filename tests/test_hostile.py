@@ -6,6 +6,7 @@ libsndfile is written in C. The fuzz test runs in its own process, so that a cra
 import io
 import os
 import resource
+import struct
 import subprocess
 import sys
 import time
@@ -133,17 +134,16 @@ def test_any_bytes_are_used_or_rejected(tmp_path):
 def make_wav(frames: int, channels: int, rate: int, bits: int = 16) -> bytes:
     """A WAV with these values in its header, but 8,000 bytes of samples."""
     align = channels * bits // 8
-    size = min(frames * align, 2**32 - 1)
-    fields = (1, 2), (channels, 2), (rate, 4), (min(rate * align, 2**32 - 1), 4), (align % 2**16, 2), (bits, 2)
-    form = b"".join(value.to_bytes(width, "little") for value, width in fields)
-    head = b"RIFF" + size.to_bytes(4, "little") + b"WAVEfmt " + (16).to_bytes(4, "little") + form
-    return head + b"data" + size.to_bytes(4, "little") + np.random.default_rng(0).bytes(8000)
+    size, bytes_per_second = (min(count * align, 2**32 - 1) for count in (frames, rate))
+    form = struct.pack("<HHIIHH", 1, channels, rate, bytes_per_second, align % 2**16, bits)
+    head = struct.pack("<4sI8sI16s4sI", b"RIFF", size, b"WAVEfmt ", 16, form, b"data", size)
+    return head + np.random.default_rng(0).bytes(8000)
 
 
 def make_rf64(frames: int) -> bytes:
     """An RF64 with wrong 64-bit sizes."""
     content = bytearray(encode_noise("RF64", "PCM_16", 1))
-    content[20:44] = b"".join(n.to_bytes(8, "little") for n in (2 * frames + 100, 2 * frames, frames))
+    struct.pack_into("<3Q", content, 20, 2 * frames + 100, 2 * frames, frames)
     return bytes(content)
 
 

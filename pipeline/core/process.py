@@ -124,12 +124,12 @@ def exit_with_parent(parent: int) -> None:
     """In a child of the process `parent`: exit when the parent has ended, also after `kill -9`."""
     collect_garbage_rarely()
 
-    def watch() -> None:
+    def wait() -> None:
         while os.getppid() == parent:
             time.sleep(POLL_SECONDS)
         os._exit(1)
 
-    threading.Thread(target=watch, daemon=True).start()
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def exit_with_dvc() -> None:
@@ -148,13 +148,13 @@ def exit_with_dvc() -> None:
                 break
             child = ancestor
 
-    def watch() -> None:
+    def wait() -> None:
         with contextlib.suppress(psutil.NoSuchProcess):
             while child.ppid() == dvc:
                 time.sleep(POLL_SECONDS)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    threading.Thread(target=watch, daemon=True).start()
+    threading.Thread(target=wait, daemon=True).start()
 
 
 # Worker processes
