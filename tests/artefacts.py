@@ -1,4 +1,4 @@
-"""Small stand-ins for what training and evaluation leave, so that figures and report can be tested without a model."""
+"""Small artefacts of data, training and evaluation, so that figures and report can be tested without a model."""
 
 from pathlib import Path
 from typing import Any
@@ -7,10 +7,11 @@ import librosa
 import numpy as np
 import pandas as pd
 
+from pipeline.audio.inversion import mel_to_audio
 from pipeline.audio.representation import MelConfig, WaveformConfig, sample_count
+from pipeline.audio.resample import resample
 from pipeline.core import arrays
 from pipeline.core.workspace import write_json
-from tests import stand_ins
 
 INPUTS = {"mel": "mel128", "waveform": "wave3k"}
 LABELS = ["ballad", "drone", "march", "waltz"]
@@ -18,27 +19,27 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "mel": {"kind": "mel", "sample_rate": 22050, "n_fft": 2048, "hop_length": 512, "bands": 128},
     "waveform": {"kind": "waveform", "sample_rate": 3000},
 }
+SECONDS = 1.0
+COMMON = MelConfig(**SETTINGS["mel"])
+INTERPOLATION_STEPS = 5
+PERTURBATIONS = (0.0, 0.25, 0.5, 1.0)
 
 
-def music(number: int, rate: int, seconds: float) -> np.ndarray:
+def music(number: int, rate: int, seconds: float = SECONDS) -> np.ndarray:
     """(samples,) float32: four notes a second over a bass, another tune for each number."""
     rng = np.random.default_rng(number)
     time = np.arange(sample_count(seconds, rate)) / rate
     beat = (4 * time).astype(int)
     pitches = rng.choice([0, 3, 5, 7, 10, 12], beat.max() + 1)[beat]
     audio = 0.25 * np.sin(2 * np.pi * 110 * time) + 0.002 * rng.standard_normal(len(time))
+    decay = np.exp(-6 * (time % 0.25))
     for harmonic in (1, 2, 3, 5):
-        audio += (
-            0.3
-            / harmonic
-            * np.sin(2 * np.pi * harmonic * 220 * 2 ** (pitches / 12) * time)
-            * np.exp(-6 * (time % 0.25))
-        )
+        audio += 0.3 / harmonic * np.sin(2 * np.pi * harmonic * 220 * 2 ** (pitches / 12) * time) * decay
     return np.asarray(audio, np.float32)
 
 
-def unit(audio: np.ndarray, config: MelConfig | WaveformConfig) -> tuple[np.ndarray, float]:
-    """Audio as the array that a model would see, and its peak in dB (0 for a waveform)."""
+def to_array(audio: np.ndarray, config: MelConfig | WaveformConfig) -> tuple[np.ndarray, float]:
+    """Audio on a representation's scale, and its peak in dB (0 for a waveform)."""
     if isinstance(config, WaveformConfig):
         return audio, 0.0
     power = librosa.feature.melspectrogram(
@@ -49,7 +50,7 @@ def unit(audio: np.ndarray, config: MelConfig | WaveformConfig) -> tuple[np.ndar
 
 
 def blur(array: np.ndarray, amount: float) -> np.ndarray:
-    """What a poor model would make of it: smoothed along time, and pulled towards the mean by `amount` in [0, 1]."""
+    """The output of a poor model: smoothed along time, and moved towards the mean by `amount` in [0, 1]."""
     kernel = np.ones(5) / 5
     smooth = np.apply_along_axis(lambda row: np.convolve(row, kernel, mode="same"), -1, array)
     return np.asarray(array.mean() + (1 - amount) * (smooth - array.mean()), np.float32)
@@ -87,7 +88,6 @@ def make_variant(
     variant: str,
     kind: str,
     *,
-    seconds: float = 1.0,
     epochs: int = 6,
     amount: float = 0.2,
     seeds: tuple[int, ...] = (0,),
@@ -99,69 +99,171 @@ def make_variant(
     conditional: bool = False,
     levels: tuple[str, ...] = ("",),
 ) -> None:
-    """Write models/<variant>/, evaluation/<variant>/ and, where it is not there yet, reference/ below `root`.
+    """Write models/<variant>/, evaluation/<variant>/ and, if it is missing, reference/ below `root`.
 
-    `metrics` and `config` override single values; with `components` it is a baseline of so many; `levels` are those of
-    a hierarchical latent.
+    `amount` blurs the reconstructions. `metrics` and `config` override single values. With `components`, the variant is
+    a baseline. `levels` are of a hierarchical latent.
     """
     settings = SETTINGS[kind]
-    input_config = MelConfig(**settings) if kind == "mel" else WaveformConfig(**settings)
+    representation = MelConfig(**settings) if kind == "mel" else WaveformConfig(**settings)
     folder = root / "evaluation" / variant
     folder.mkdir(parents=True)
     dims = 64 if components is None else components
-    made = stand_ins.Arrays(input_config, seconds, labels, amount, conditional)
-    made.examples(folder, seeds, bool(dims))
-    made.reference(root / "reference", INPUTS[kind])
-    _latents(folder / "latents.parquet", seeds, labels, dims)
+    files = VariantArrays(representation, labels, amount)
+    files.write_examples(folder, seeds[0], bool(dims), conditional)
+    files.write_reference(root / "reference", INPUTS[kind])
+    _write_latents(folder / "latents.parquet", seeds, labels, dims)
     if codebook:
-        stand_ins.codes(folder / "codes.parquet", seeds)
+        _write_codes(folder / "codes.parquet", seeds)
     elif components is None:
-        stand_ins.dimensions(folder / "dimensions.parquet", seeds, dims, levels)
-    described = {"kind": kind, "input": INPUTS[kind], "seconds": seconds, "representation": settings}
-    described |= {"shape": input_config.shape(seconds), "labels": labels if conditional else []}
-    write_json(folder / "config.json", {"variant": variant, **described, **(config or {})})
-    found = _metrics(amount, seeds)
+        _write_dimensions(folder / "dimensions.parquet", seeds, dims, levels)
+    description = {"variant": variant, "kind": kind, "input": INPUTS[kind], "seconds": SECONDS}
+    description |= {"representation": settings, "shape": representation.shape(SECONDS)}
+    description |= {"labels": labels if conditional else []}
+    write_json(folder / "config.json", description | (config or {}))
+    all_metrics = _metrics(amount, seeds)
     if components is not None:
-        nothing = ("kl", "elbo", "active_units", "collapsed")
-        found |= {name: None for name in found if name.startswith(nothing)}
-        found |= {"baseline": True, "latent_dims": components, "parameters": 0}
+        undefined = ("kl", "elbo", "active_units", "collapsed")
+        all_metrics |= {name: None for name in all_metrics if name.startswith(undefined)}
+        all_metrics |= {"baseline": True, "latent_dims": components, "parameters": 0}
         size = np.arange(components + 1)
         error = 0.0256 * 0.97**size
         sizes = pd.DataFrame({"latent": size, "mse": error, "mse_low": 0.9 * error, "mse_high": 1.1 * error})
         sizes.to_parquet(folder / "sizes.parquet", index=False)
-    write_json(folder / "metrics.json", {**found, **(metrics or {})})
+    write_json(folder / "metrics.json", all_metrics | (metrics or {}))
     write_json(folder / "results.json", [{"seed": s, "params": {}, "metrics": {}, "tags": {}} for s in seeds])
-    write_json(
-        folder / "run.json", [{"variant": variant, "seed": s, "fingerprint": "0", "run_id": None} for s in seeds]
-    )
+    runs = [{"variant": variant, "seed": s, "fingerprint": "0", "run_id": None} for s in seeds]
+    write_json(folder / "run.json", runs)
     for seed in seeds:
-        place = root / "models" / variant / f"seed-{seed}"
-        place.mkdir(parents=True)
-        past = history(epochs, seed)
+        model = root / "models" / variant / f"seed-{seed}"
+        model.mkdir(parents=True)
+        rows = history(epochs, seed)
         if components is not None:
-            past = past.loc[:0, ["epoch", "valid_mse", "seconds"]]
-        past.to_csv(place / "history.csv", index=False)
-        made.snapshots(place / "snapshots.parquet", epochs if components is None else 1)
+            rows = rows.loc[:0, ["epoch", "valid_mse", "seconds"]]
+        rows.to_csv(model / "history.csv", index=False)
+        files.write_snapshots(model / "snapshots.parquet", epochs if components is None else 1)
 
 
 def make_data(root: Path, rejected: list[dict[str, Any]], labels: list[str] = LABELS) -> None:
-    """Write windows/ and raw/tracks.parquet below `root`: per label four tracks of six windows."""
+    """Write windows/ and raw/tracks.parquet below `root`: four tracks of six windows for each label."""
     (root / "windows").mkdir(parents=True)
     (root / "raw").mkdir()
     tracks, windows = [], []
     for label in labels:
         for t, split in enumerate(["train", "train", "valid", "test"]):
             track = {"track_id": f"{label}/{t}", "label": label, "group": f"{label}/{max(t, 1)}"}
-            heard = {"sample_rate": 22050, "channels": 1, "frames": 22050 * 30}
-            tracks.append({**track, "path": f"{label}/{t}.wav", **heard})
+            file = {"path": f"{label}/{t}.wav", "sample_rate": 22050, "channels": 1, "frames": 22050 * 30}
+            tracks.append({**track, **file})
             for w in range(6):
-                times = {"start_seconds": 5.0 * w, "seconds": 5.0}
-                odd = {"repair": None, "copy_of": None}
-                windows.append({"window_id": len(windows), **track, "split": split, **times, **odd})
+                columns = {"start_seconds": 5.0 * w, "seconds": 5.0, "repair": None, "copy_of": None}
+                windows.append({"window_id": len(windows), **track, "split": split, **columns})
     pd.DataFrame(tracks).to_parquet(root / "raw" / "tracks.parquet")
     pd.DataFrame(windows).to_parquet(root / "windows" / "windows.parquet")
     columns = ["path", "start_seconds", "reason", "detail"]
     pd.DataFrame(rejected, columns=columns).to_parquet(root / "windows" / "rejected.parquet")
+
+
+class VariantArrays:
+    """Example windows, one for each of the first four labels, and the outputs of a model that blurs by `amount`."""
+
+    def __init__(self, config: MelConfig | WaveformConfig, labels: list[str], amount: float) -> None:
+        self.config, self.labels = config, labels
+        self.count = min(4, len(labels))
+        self.originals = [self.window(i) for i in range(self.count)]
+        self.arrays = [array for array, _ in self.originals]
+        self.reconstructions = [blur(array, amount) for array in self.arrays]
+        self.track_ids = [f"{label}/{label}-0{i}-1" for i, label in enumerate(labels[: self.count])]
+
+    def window(self, number: int) -> tuple[np.ndarray, float]:
+        """Music on the variant's scale, and its peak in dB."""
+        return to_array(music(number, self.config.sample_rate), self.config)
+
+    def audio(self, arrays: list[np.ndarray]) -> np.ndarray:
+        """Audio at the common rate of an array for each original."""
+        if isinstance(self.config, MelConfig):
+            samples = sample_count(SECONDS, COMMON.sample_rate)
+            peaks = [peak_db for _, peak_db in self.originals]
+            return np.stack([mel_to_audio(a, p, self.config, samples, 1) for a, p in zip(arrays, peaks, strict=True)])
+        return np.stack([resample(array, self.config.sample_rate, COMMON.sample_rate) for array in arrays])
+
+    def write_examples(self, folder: Path, seed: int, has_latent: bool, conditional: bool) -> None:
+        """Write examples.parquet and audio.parquet."""
+        rows: list[dict[str, Any]] = []
+        stack: list[np.ndarray] = []
+        is_mel = isinstance(self.config, MelConfig)
+
+        def add(kind: str, array: np.ndarray, source: int | None = None, **columns: Any) -> None:
+            row = {"kind": kind, "example": 0, "window_id": -1, "track_id": "", "label": "", "step": 0, "scale": np.nan}
+            if source is not None:
+                row |= {"window_id": source, "track_id": self.track_ids[source], "label": self.labels[source]}
+            peak_db = self.originals[source or 0][1] if is_mel else np.nan
+            rows.append({**row, "peak_db": peak_db, **columns})
+            stack.append(array)
+
+        for i, (original, reconstruction) in enumerate(zip(self.arrays, self.reconstructions, strict=True)):
+            add("original", original, i, example=i)
+            add("reconstruction", reconstruction, i, example=i)
+        for step in range(3):
+            i = step % self.count
+            add("extreme_original", self.arrays[i], i, step=step, scale=0.01 * step)
+            add("extreme_reconstruction", blur(self.arrays[i], 0.2 * step), i, step=step, scale=0.01 * step)
+        if has_latent:
+            first, last = self.reconstructions[0], self.reconstructions[-1]
+            for mode in ("linear", "slerp"):
+                for step, fraction in enumerate(np.linspace(0, 1, INTERPOLATION_STEPS)):
+                    mixed = (1 - fraction) * first + fraction * last
+                    add(mode, mixed.astype(np.float32), step=step, scale=fraction)
+            for step, scale in enumerate(PERTURBATIONS):
+                add("perturbed", (first + 0.1 * scale * last).astype(np.float32), 0, step=step, scale=scale)
+            for i, label in enumerate(self.labels if conditional else [""] * 4):
+                add("sample", blur(self.window(9 + i)[0], 0.5), example=i, label=label)
+        if conditional:
+            for step, label in enumerate(self.labels):
+                add("transfer", blur(self.arrays[0], 0.1 * step % 1), 0, step=step, label=label)
+            for i in range(1, self.count):
+                add("transfer", blur(self.arrays[i], 0.5), i, example=i, label=self.labels[0])
+        table = pd.DataFrame(rows).assign(seed=seed)
+        arrays.write(folder / "examples.parquet", table.to_dict("list"), {"array": np.stack(stack)})
+        ids = [*range(self.count)]
+        columns = {"example": ids, "kind": ["reconstruction"] * self.count, "window_id": ids}
+        arrays.write(folder / "audio.parquet", columns, {"audio": self.audio(self.reconstructions)})
+
+    def write_reference(self, folder: Path, representation: str) -> None:
+        """Write reference/, or add the ceiling of a representation to it."""
+        ids = [*range(self.count)]
+        ceiling = folder / "ceiling" / representation
+        if not ceiling.is_dir():
+            ceiling.mkdir(parents=True)
+            columns = {"example": ids, "window_id": ids}
+            arrays.write(ceiling / "examples.parquet", columns, {"audio": self.audio(self.arrays)})
+        if (folder / "reference.json").is_file():
+            return
+        # One more window has audio, but is no example.
+        shared = {"window_id": [*ids, self.count], "track_id": [*self.track_ids, self.track_ids[0]]}
+        shared |= {"label": [*self.labels[: self.count], self.labels[0]]}
+        starts = [5.0 * i for i in range(self.count + 1)]
+        audio = np.stack([music(i, COMMON.sample_rate) for i in range(self.count + 1)])
+        examples = {"example": [*ids, -1], **shared, "start_seconds": starts}
+        arrays.write(folder / "examples.parquet", examples, {"audio": audio})
+        mels = np.stack([80 * (to_array(waveform, COMMON)[0] - 1) for waveform in audio]).astype(np.float16)
+        windows = {**shared, "group": shared["track_id"], "peak_db": [0.0] * (self.count + 1)}
+        arrays.write(folder / "windows.parquet", windows, {"mel": mels})
+        mel = {name: getattr(COMMON, name) for name in ("sample_rate", "n_fft", "hop_length", "bands")}
+        rows = {"examples": ids, "heard": shared["window_id"], "labels": self.labels}
+        write_json(folder / "reference.json", {"mel": mel, "seconds": SECONDS, **rows})
+
+    def write_snapshots(self, path: Path, epochs: int) -> None:
+        """Write snapshots.parquet: as float16, two fixed windows and nine samples at up to four epochs."""
+        samples = [self.window(20 + i)[0] for i in range(9)]
+        fixed = [self.arrays[i % self.count] for i in range(2)]
+        rows: list[dict[str, Any]] = [{"kind": "original", "epoch": 0, "index": i} for i in range(2)]
+        stack = [*fixed]
+        for epoch in sorted({1, max(1, epochs // 4), max(1, epochs // 2), epochs}):
+            rows += [{"kind": "reconstruction", "epoch": epoch, "index": i} for i in range(2)]
+            rows += [{"kind": "sample", "epoch": epoch, "index": i} for i in range(9)]
+            stack += [blur(array, 1 - epoch / (1.2 * epochs)) for array in fixed]
+            stack += [blur(array, 1 - epoch / (1.5 * epochs)) for array in samples]
+        arrays.write(path, pd.DataFrame(rows).to_dict("list"), {"array": np.stack(stack).astype(np.float16)})
 
 
 def _metrics(amount: float, seeds: tuple[int, ...]) -> dict[str, Any]:
@@ -173,46 +275,45 @@ def _metrics(amount: float, seeds: tuple[int, ...]) -> dict[str, Any]:
         "cosine_similarity": 0.991 - amount / 10,
         "cosine_similarity_low": 0.989 - amount / 10,
         "cosine_similarity_high": 0.993 - amount / 10,
-        "kl": 182.4,
-        "kl_low": 176.0,
-        "kl_high": 190.0,
-        "elbo": 51234.5,
-        "elbo_low": 50000.0,
-        "elbo_high": 52000.0,
-        "active_units": 58.5,
-        "latent_dims": 64,
-        "parameters": 1_234_567,
-        "variance_ratio": 0.8,
-        "collapsed": False,
-        "collapse_reason": None,
-        "mse_mean": 0.0256,
-        "mse_zero": 0.19,
-        "mel_mse": 1.2 * mse,
-        "mel_mse_low": 1.1 * mse,
-        "mel_mse_high": 1.3 * mse,
-        "mel_mse_mean": 0.0307,
-        "mel_mse_reach": mse,
+        **{"kl": 182.4, "kl_low": 176.0, "kl_high": 190.0},
+        **{"elbo": 51234.5, "elbo_low": 50000.0, "elbo_high": 52000.0},
+        **{"active_units": 58.5, "latent_dims": 64, "parameters": 1_234_567, "variance_ratio": 0.8},
+        **{"collapsed": False, "collapse_reason": None},
+        **{"mse_mean": 0.0256, "mse_zero": 0.19, "mel_mse_mean": 0.0307},
+        **{"mel_mse": 1.2 * mse, "mel_mse_low": 1.1 * mse, "mel_mse_high": 1.3 * mse, "mel_mse_reach": mse},
         "mel_cosine_similarity": 0.98 - amount / 10,
-        "probe_accuracy": 0.62,
-        "chance": 0.25,
-        "reach_hz": None,
-        "tracks": 18,
-        "windows": 108,
-        "seeds": list(seeds),
+        **{"probe_accuracy": 0.62, "chance": 0.25, "reach_hz": None},
+        **{"tracks": 18, "windows": 108, "seeds": list(seeds)},
     }
 
 
-def _columns(rows: list[dict[str, Any]]) -> dict[str, object]:
-    return {key: [row[key] for row in rows] for key in rows[0]}
-
-
-def _latents(path: Path, seeds: tuple[int, ...], labels: list[str], dims: int) -> None:
+def _write_latents(path: Path, seeds: tuple[int, ...], labels: list[str], dims: int) -> None:
     rng = np.random.default_rng(3)
-    rows, values = [], []
+    rows, latents = [], []
     for seed in seeds:
         for i, label in enumerate(labels):
             centre = 2 * rng.standard_normal(dims) * (np.arange(dims) < 6)
             for w in range(20):
                 rows.append({"seed": seed, "window_id": 100 * i + w, "track_id": f"{label}/{w // 6}", "label": label})
-                values.append(centre + rng.standard_normal(dims))
-    arrays.write(path, _columns(rows), {"latent": np.stack(values).astype(np.float32)})
+                latents.append(centre + rng.standard_normal(dims))
+    arrays.write(path, pd.DataFrame(rows).to_dict("list"), {"latent": np.stack(latents).astype(np.float32)})
+
+
+def _write_dimensions(path: Path, seeds: tuple[int, ...], dims: int, levels: tuple[str, ...]) -> None:
+    """Every second dimension of a level is active, with a falling KL."""
+    rows = []
+    for seed in seeds:
+        for level in levels:
+            for i in range(dims // len(levels)):
+                nats, variance = (0.001, 0.0) if i % 2 else (3 * np.exp(-i / 20), 0.8)
+                row = {"seed": seed, "level": level, "dimension": i, "kl": nats, "variance": variance}
+                rows.append(row | {"active": i % 2 == 0})
+    pd.DataFrame(rows).to_parquet(path, index=False)
+
+
+def _write_codes(path: Path, seeds: tuple[int, ...]) -> None:
+    """A quarter of the codebook has no counts."""
+    code = np.arange(40)
+    count = np.where(code % 4 == 0, 0, 1000 // (1 + code))
+    tables = [pd.DataFrame({"seed": seed, "code": code, "count": count}) for seed in seeds]
+    pd.concat(tables).to_parquet(path, index=False)
