@@ -144,10 +144,7 @@ class History:
 class TakeTurns(History):
     """Every few steps of a training, run as many steps of a reference, so that a busy machine slows both alike.
 
-    Args:
-        reference: takes a number of steps to run.
-        device: of both; its work is finished before each turn.
-        on_epoch: called with each row of history; its time counts as the training's.
+    `on_epoch` gets each row of history; its time counts as the training's.
     """
 
     def __init__(

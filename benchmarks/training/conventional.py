@@ -4,10 +4,8 @@ The conventional way is a DataLoader with two workers over a float32 file per wi
 memory format, plain Adam, all terms fetched from the device at every step, and the loss logged to MLflow at every step.
 """
 
-import importlib.util
 import itertools
 import logging
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -84,11 +82,8 @@ def conventional_steps(case: Case, paths: list[Path], log: Log | None) -> Callab
     return run_with_defaults
 
 
-def mlflow_logs(folder: Path) -> tuple[Log, Log] | None:
-    """log_metric for each value, and log_batch for all, to a SQLite database in `folder`; None without MLflow."""
-    if importlib.util.find_spec("mlflow") is None:
-        print("benchmarks: MLflow is not installed, so nothing is logged to it", file=sys.stderr)
-        return None
+def mlflow_logs(folder: Path) -> tuple[Log, Log]:
+    """log_metric for each value, and log_batch for all, to a SQLite database in `folder`."""
     from mlflow import MlflowClient
     from mlflow.entities import Metric
 
@@ -113,10 +108,9 @@ def measure(case: Case) -> list[Row]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         paths = save_windows(case, folder)
-        logs: list[tuple[str, Log | None, Log]] = [("without MLflow", None, lambda values, step: None)]
-        if mlflow := mlflow_logs(folder):
-            logs.append(("with log_metric every step", *mlflow))
-        for title, log_step, log_epoch in logs:
+        log_nothing = (None, lambda values, step: None)
+        logs = {"without MLflow": log_nothing, "with log_metric every step": mlflow_logs(folder)}
+        for title, (log_step, log_epoch) in logs.items():
             reference = conventional_steps(case, paths, log_step)
             turns = TakeTurns(reference, case.device, lambda row, log=log_epoch: log(row, int(row["epoch"])))
             fit(case.trainer(), turns)

@@ -110,14 +110,7 @@ def peak_flops(device: torch.device, size: int = 8192, repeats: int = 20) -> flo
 
 
 def limit(speed: Speed, seconds: float, peak: float, windows: int = STUDY_WINDOWS) -> str:
-    """What limits the training.
-
-    Args:
-        speed: of the steps alone.
-        seconds: of an epoch at the same batch size.
-        peak: FLOP/s of the device.
-        windows: of the epoch.
-    """
+    """What limits a training whose epoch of `windows` takes `seconds`, on a device with `peak` FLOP/s."""
     if seconds > 1.25 * windows / speed.rate:
         return "data and validation"
     if speed.launch_share > 0.9:  # the device is done as soon as the last kernel is launched

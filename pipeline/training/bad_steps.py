@@ -22,11 +22,7 @@ class StepGuard:
 
     A step is skipped if a term or the gradient norm is not finite, or if the norm explodes. The limit doubles with each
     skipped step in a row, so that a norm that stays high is accepted soon: a fixed limit could skip for ever. After a
-    skipped step, the buffers that the forward pass changed (running statistics, codebooks) are restored.
-
-    Args:
-        modules: their floating-point buffers are restored.
-        device: of the training.
+    skipped step, the modules' floating-point buffers (running statistics, codebooks) are restored.
     """
 
     def __init__(self, modules: Sequence[nn.Module], device: torch.device) -> None:
@@ -39,11 +35,9 @@ class StepGuard:
 
     @torch.no_grad()
     def accepts(self, step: int, terms: Tensor) -> Tensor:
-        """Whether to keep this step: a boolean scalar on the device. Restores the buffers if not.
+        """Whether to keep step number `step`: a boolean scalar on the device. Restores the buffers if not.
 
-        Args:
-            step: its number.
-            terms: (K,) terms of the loss; the last one is the gradient norm.
+        `terms` is (K,): the terms of the loss, and the gradient norm last.
         """
         self._drop_constant_buffers()
         state, norm = self.state, terms[-1]

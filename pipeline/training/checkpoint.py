@@ -17,10 +17,7 @@ class Checkpoints:
     """The checkpoints of one training, in their own folder.
 
     A file's name holds the position in the training and the start of the digest of its bytes. Writing is atomic.
-
-    Args:
-        folder: of this training alone; created by the first save.
-        seconds: between two checkpoints; 0: one after each step.
+    `seconds` pass between two checkpoints; 0: one after each step.
     """
 
     def __init__(self, folder: Path, seconds: float) -> None:
@@ -32,14 +29,9 @@ class Checkpoints:
         return time.monotonic() - self._last_save >= self.seconds
 
     def save(self, position: str, state: dict[str, Any]) -> bool:
-        """Write a checkpoint and delete all but the newest two.
+        """Write tensors and plain values, and delete all checkpoints but the newest two.
 
-        Args:
-            position: in the training; later positions sort later.
-            state: tensors and plain values.
-
-        Returns:
-            Whether it was written. On a full disk this warns, and the training goes on.
+        Later positions must sort later. Returns False after a warning if the disk is full: the training goes on.
         """
         self._last_save = time.monotonic()
         partial = self.folder / "partial"

@@ -24,9 +24,7 @@ class TrainConfig(Section):
 
     epochs: int = Field(20, ge=1, description="largest number of passes over the train windows")
     batch_size: int = Field(8, ge=1, description="windows in a step, of all devices together")
-    optimiser: Literal["adam", "adamw"] = Field(
-        "adamw", description="adam: weight decay is part of the gradient; adamw: it is applied separately"
-    )
+    optimiser: Literal["adam", "adamw"] = Field("adamw", description="adamw: Adam with decoupled weight decay")
     learning_rate: float = Field(0.002, gt=0, description="after the warm-up")
     weight_decay: float = Field(0.01, ge=0, description="of the optimiser; 0: none")
     schedule: Literal["constant", "cosine", "plateau"] = Field(
@@ -38,22 +36,14 @@ class TrainConfig(Section):
     moving_average: float | None = Field(
         None, gt=0, lt=1, description="decay per step of averaged weights, which are validated and saved; null: none"
     )
-    patience: int | None = Field(
-        None, ge=1, description="stop after so many epochs without a lower validation loss; null: never"
-    )
-    snapshots: int = Field(
-        10, ge=2, description="number of epochs whose reconstructions and samples are saved for the figures"
-    )
-    precision: Literal["auto", "fp32", "tf32", "bf16"] = Field(
-        "auto", description="auto: bf16 on a GPU that supports it, else fp32"
-    )
+    patience: int | None = Field(None, ge=1, description="epochs without a lower validation loss; null: never stop")
+    snapshots: int = Field(10, ge=2, description="epochs of which reconstructions and samples are saved")
+    precision: Literal["auto", "fp32", "tf32", "bf16"] = Field("auto", description="auto: bf16 on a GPU, else fp32")
     deterministic: bool = Field(False, description="bit-equal results on a GPU too; slower")
     channels_last: bool = Field(True, description="memory layout of 2-D convolutions")
     compile: bool = Field(False, description="torch.compile: a slow first step, then faster steps on a GPU")
     devices: int = Field(1, ge=1, description="processes on this machine, each with a GPU or its share of the cores")
-    resident_gib: float = Field(
-        4.0, ge=0, description="GiB; a split up to this size is loaded to the device, a larger one is streamed"
-    )
+    resident_gib: float = Field(4.0, ge=0, description="a split up to this size is on the device, others stream")
     order: Literal["auto", "shuffled", "streamed"] = Field(
         "auto", description="of the windows in an epoch; auto: shuffled if the split is loaded, else streamed"
     )
@@ -138,17 +128,12 @@ def weight_settings(config: VariantConfig, settings: TrainConfig) -> dict[str, A
 
 
 def check_trained(folder: Path, description: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
-    """Refuse a trained variant whose settings differ from params.yaml.
+    """Compare a trained variant's config.json, `description`, with the `weight_settings` of params.yaml.
 
     DVC would train it again first, but not with `dvc repro --single-item` or after `dvc commit`.
 
-    Args:
-        folder: of the trained variant, for the message.
-        description: its config.json.
-        settings: `weight_settings` of params.yaml.
-
     Raises:
-        DataError: it names the first setting that differs.
+        DataError: it names the first setting that differs, and the trained variant's folder.
     """
     current, trained = dict(flatten(settings)), dict(flatten({key: description[key] for key in settings}))
     if current.get("bottleneck.latent", 0) is None:  # depends on the data

@@ -59,10 +59,7 @@ def launch(main: Callable[..., None], arguments: Sequence[str], devices: int) ->
     Ctrl-C and SIGTERM are passed on to all ranks, which have a minute to save and end; a second signal kills them. If a
     rank fails, the others end within seconds. No rank outlives this process.
 
-    Args:
-        main: function of a module that each rank can import.
-        arguments: its arguments.
-        devices: number of ranks.
+    Each rank imports the module of `main`.
 
     Raises:
         MelismaError: the error of the rank that failed first, or one that says how it ended.

@@ -32,16 +32,10 @@ def make_optimiser(
 
 
 def learning_rate(step: int, total_steps: int, config: TrainConfig, losses: Sequence[float] = ()) -> float:
-    """Learning rate of a step. It depends on nothing but the arguments, so a checkpoint need not hold it.
+    """Learning rate of step number `step` (from 0), given the validation `losses` of the epochs so far.
 
     It rises linearly over the warm-up. Then it is constant, falls by half a cosine to 1 %, or is multiplied by
     `plateau.factor` whenever the validation loss does not improve for more than `plateau.patience` epochs.
-
-    Args:
-        step: its number, from 0.
-        total_steps: of the whole training.
-        config: schedule and warm-up.
-        losses: validation loss of each epoch so far.
     """
     if step < config.warmup_steps:
         return config.learning_rate * (step + 1) / (config.warmup_steps + 1)

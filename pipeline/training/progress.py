@@ -27,13 +27,9 @@ class Recorder(Protocol):
 
 
 class Progress:
-    """The `loop.Callback` of a training: shows it and passes its numbers to a recorder.
+    """The `loop.Callback` of a training: shows it, and passes its numbers to a recorder.
 
-    Args:
-        name: of the training.
-        epochs: at most.
-        batch_size: windows in a step.
-        recorder: takes the numbers; None on ranks other than 0, which show nothing either.
+    On ranks other than 0, which show nothing, the recorder is None.
     """
 
     def __init__(self, name: str, epochs: int, batch_size: int, recorder: Recorder | None) -> None:

@@ -46,12 +46,10 @@ class SeedSetup:
 def train_model(
     setup: SeedSetup, checkpoints: Checkpoints, recorder: Recorder | None
 ) -> tuple[VAE, History, Snapshots]:
-    """Train the model, or fit a baseline in closed form.
+    """Train the model from its latest checkpoint on, or fit a baseline in closed form.
 
-    Args:
-        setup: a baseline's number of components depends on the data, so it is added to the description here.
-        checkpoints: the training continues from the latest, if there is one.
-        recorder: takes the numbers; None on ranks other than 0.
+    The recorder is None on ranks other than 0. The number of components of a baseline depends on the data, so it is
+    added to the description here.
 
     Raises:
         TrainingError: a loss or the gradient is not finite for many steps in a row, or memory is short.

@@ -35,18 +35,11 @@ PLAIN_STATE = ("history", "best_weights", "step", "epoch_seconds", "term_names",
 class Trainer:
     """A model in training.
 
-    No random state is carried along: the order of the windows follows from seed and epoch, and all that a step draws
-    from seed and step.
+    A checkpoint holds no random state: the order of the windows follows from seed and epoch, and all that a step draws
+    follows from seed and step.
 
-    Args:
-        model: on the device.
-        train: windows to learn from.
-        valid: windows that decide which epoch is best.
-        config: optimiser, schedule, length, precision.
-        objective: the loss in nats per window. The gradient is taken per value, so that `clip_norm` and
-            `learning_rate` mean the same for every window size.
-        seed: of the window order and the noise.
-        device: of the batches.
+    The loss is in nats per window. Its gradient is taken per value, so that `clip_norm` and `learning_rate` mean the
+    same for every window size.
     """
 
     def __init__(
@@ -161,9 +154,6 @@ class Trainer:
 
     def end_epoch(self, train_terms: dict[str, float]) -> dict[str, float]:
         """Validate, keep the weights if they are the best so far, and return the epoch's row of history.
-
-        Args:
-            train_terms: `mean_terms` at the end of the epoch.
 
         Raises:
             TrainingError: a validation term is not finite, or most steps were skipped.

@@ -8,16 +8,8 @@ import torch
 
 from pipeline.core import distributed
 from pipeline.dataset.split import Split
-from pipeline.losses.config import LossConfig
-from pipeline.losses.objective import Objective
-from pipeline.models.signal import Signal
-from pipeline.models.vae import build
-from pipeline.training.config import TrainConfig
 from pipeline.training.launch import launch
-from pipeline.training.loop import fit
-from pipeline.training.trainer import Trainer
-from tests.training.recording import Recording
-from tests.training.test_loop import CPU, DESCRIPTION, TRAIN, VALID
+from tests.training.small import CPU, TRAIN, new_model, new_objective, train
 
 GAUSSIAN = {"type": "gaussian", "latent": 6}
 KINDS = {  # norm of the network, bottleneck, loss, tolerance
@@ -29,22 +21,20 @@ KINDS = {  # norm of the network, bottleneck, loss, tolerance
 BATCH_STATISTICS = ("valid_usage", "valid_encoding_variance")  # in validation, batches of a rank are smaller
 
 
-def train(kind):
+def train_kind(kind):
     norm, bottleneck, loss, _ = KINDS[kind]
-    torch.manual_seed(0)
     network = {"type": "conv2d", "channels": [8, 16], "norm": norm}
-    model = build(DESCRIPTION | {"network": network, "bottleneck": bottleneck})
-    objective = Objective(LossConfig(**loss), Signal.from_description(DESCRIPTION))
+    model = new_model(network=network, bottleneck=bottleneck)
     # 7 batches of 14, the last one filled up; the last one of validation is smaller than a rank's share.
-    config = TrainConfig(epochs=3, batch_size=14, warmup_steps=4, snapshots=2, learning_rate=1e-3)
-    return fit(Trainer(model, TRAIN, VALID, config, objective, 0, CPU), Recording())[0], model.state_dict()
+    settings = {"epochs": 3, "batch_size": 14, "snapshots": 2, "learning_rate": 1e-3}
+    return train(model, new_objective(**loss), **settings)[0], model.state_dict()
 
 
 def train_all_kinds(out):
     """As one of two ranks."""
     with distributed.process_group(CPU):
         assert distributed.world_size() == 2 and isinstance(TRAIN, Split)
-        results = {kind: train(kind) for kind in KINDS}
+        results = {kind: train_kind(kind) for kind in KINDS}
         is_equal = all(
             torch.equal(weights, first)
             for _, state in results.values()
@@ -66,7 +56,7 @@ def ranks(tmp_path_factory):
 @pytest.mark.parametrize("kind", KINDS)
 def test_two_processes_give_the_curves_of_one(ranks, kind):
     tolerance = KINDS[kind][-1]
-    (expected, _), (history, _) = train(kind), ranks[0][kind]
+    (expected, _), (history, _) = train_kind(kind), ranks[0][kind]
     assert len(expected) == len(history) == 3
     for expected_row, row in zip(expected, history, strict=True):
         assert expected_row.keys() == row.keys()

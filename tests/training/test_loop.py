@@ -4,70 +4,25 @@ import functools
 import itertools
 import math
 
-import numpy as np
 import pytest
 import torch
 
 from pipeline.core.errors import TrainingError
 from pipeline.dataset.loader import ResidentLoader
-from pipeline.dataset.split import Split
-from pipeline.losses.config import KLConfig, LossConfig
+from pipeline.losses.config import KLConfig
 from pipeline.losses.objective import Objective
-from pipeline.models.signal import Signal
-from pipeline.models.vae import build
-from pipeline.training.config import TrainConfig
-from pipeline.training.loop import fit
 from pipeline.training.optimiser import MovingAverage
-from pipeline.training.trainer import Trainer
 from pipeline.training.validate import validate
-from tests.training.recording import Recording
-
-CPU = torch.device("cpu")
-SHAPE = (16, 20)
+from tests.training import small
+from tests.training.small import CPU, SHAPE, TRAIN, VALID, Recording, new_model, new_objective
 
 
-def split(number: int, seed: int) -> Split:
-    """Mels with one bump of random position and width."""
-    rng = np.random.default_rng(seed)
-    bands, frames = np.mgrid[: SHAPE[0], : SHAPE[1]]
-    centre, width = rng.uniform(2, 14, (number, 2)), rng.uniform(2, 5, (number, 1, 1))
-    distance = (bands - centre[:, :1, None]) ** 2 + (frames - centre[:, 1:, None]) ** 2
-    values = (-80 * (1 - np.exp(-distance / width**2))).astype(np.float16)
-    ids = np.arange(number)
-    return Split("mel", SHAPE, values, ids, ids.astype(str), np.repeat("a", number), np.zeros(number, np.float32))
-
-
-TRAIN, VALID = split(96, 0), split(24, 1)
-
-
-DESCRIPTION = {
-    "kind": "mel",
-    "shape": SHAPE,
-    "stats": {"mean": [0.2] * SHAPE[0], "std": [0.3] * SHAPE[0]},
-    "representation": {"kind": "mel", "sample_rate": 8000, "n_fft": 256, "hop_length": 128, "bands": SHAPE[0]},
-}
-
-
-def model(seed: int = 0):
-    torch.manual_seed(seed)
-    return build(
-        DESCRIPTION
-        | {"network": {"type": "conv2d", "channels": [8, 16]}, "bottleneck": {"type": "gaussian", "latent": 6}}
-    )
-
-
-def objective(**loss) -> Objective:
-    return Objective(LossConfig(**loss), Signal.from_description(DESCRIPTION))
-
-
-def train(trained=None, seed: int = 0, loss: Objective | None = None, **settings):
-    trained = trained or model(seed)
-    fixed = {"epochs": 12, "batch_size": 16, "warmup_steps": 4, "learning_rate": 3e-3, "snapshots": 3}
-    config = TrainConfig(**(fixed | settings))
-    callback = Recording()
-    history, snapshots = fit(Trainer(trained, TRAIN, VALID, config, loss or objective(), seed, CPU), callback)
+def train(model=None, seed: int = 0, loss: Objective | None = None, **settings):
+    model, callback = model or new_model(seed), Recording()
+    fixed = {"epochs": 12, "learning_rate": 3e-3, "snapshots": 3}
+    history, snapshots = small.train(model, loss or new_objective(), seed, callback, **(fixed | settings))
     assert callback.rows == history
-    return trained, history, snapshots
+    return model, history, snapshots
 
 
 def test_the_loss_falls_and_the_error_is_far_below_that_of_the_train_mean():
@@ -75,7 +30,7 @@ def test_the_loss_falls_and_the_error_is_far_below_that_of_the_train_mean():
     assert history[-1]["train_loss"] < history[0]["train_loss"]
     x = ResidentLoader(VALID, CPU).batch(torch.arange(24)).x
     mean_error = (x - ResidentLoader(TRAIN, CPU).batch(torch.arange(96)).x.mean(0)).square().mean()
-    assert validate(trained, ResidentLoader(VALID, CPU), objective(), 8)["valid_mse"] < 0.5 * float(mean_error)
+    assert validate(trained, ResidentLoader(VALID, CPU), new_objective(), 8)["valid_mse"] < 0.5 * float(mean_error)
 
 
 def test_the_seed_decides_the_weights():
@@ -95,8 +50,10 @@ def test_streamed_windows_give_the_same_weights_as_resident_ones_in_the_same_ord
 def test_the_weights_of_the_best_epoch_are_kept():
     trained, history, _ = train(learning_rate=0.05, schedule="constant", epochs=16)
     best = min(row["valid_loss"] for row in history)
-    assert best < history[-1]["valid_loss"]  # or this would prove nothing
-    assert validate(trained, ResidentLoader(VALID, CPU), objective(), 16)["valid_loss"] == pytest.approx(best, rel=1e-4)
+    assert best < history[-1]["valid_loss"]  # else the last epoch is the best
+    assert validate(trained, ResidentLoader(VALID, CPU), new_objective(), 16)["valid_loss"] == pytest.approx(
+        best, rel=1e-4
+    )
 
 
 def test_patience_stops_early():
@@ -106,17 +63,17 @@ def test_patience_stops_early():
 
 
 def test_validation_uses_the_final_beta_and_does_not_depend_on_the_batch_size():
-    trained, history, _ = train(loss=objective(kl=KLConfig(beta=2.0, warmup=1.0)), epochs=3)
+    trained, history, _ = train(loss=new_objective(kl=KLConfig(beta=2.0, warmup=1.0)), epochs=3)
     row = history[0]
     assert row["beta"] < 2.0
     assert row["valid_loss"] == pytest.approx(row["valid_reconstruction"] + 2.0 * row["valid_kl"], rel=1e-6)
-    loss = objective()
+    loss = new_objective()
     small, large = (validate(trained, ResidentLoader(VALID, CPU), loss, size) for size in (5, 24))
     assert small == pytest.approx(large, rel=1e-4)
 
 
 def test_every_term_is_logged_under_its_name():
-    loss = objective(spectral=0.1, range=0.01, adversarial=0.1)
+    loss = new_objective(spectral=0.1, range=0.01, adversarial=0.1)
     row = train(loss=loss, epochs=1)[1][0]
     for side in ("train", "valid"):
         assert {f"{side}_{name}" for name in ("distance", "spectral", "range")} <= set(row)
@@ -141,7 +98,7 @@ def test_snapshots_hold_the_first_and_last_epoch():
 
 
 def test_a_term_that_is_not_finite_stops_the_training_and_is_named():
-    broken = model()
+    broken = new_model()
     with torch.no_grad():
         next(broken.decoder.parameters()).fill_(float("nan"))
     with pytest.raises(TrainingError, match=r"^distance not finite since step 1 \(epoch 1\), 6 steps in a row"):
@@ -158,7 +115,7 @@ def test_a_broken_step_is_skipped_and_many_stop_the_training(monkeypatch):
     distances = Objective.distances
     for loss in ({}, {"adversarial": 0.1}):  # 6 training batches and 2 of validation an epoch
         monkeypatch.setattr(Objective, "distances", functools.partialmethod(break_some, calls=itertools.count(-1)))
-        history = train(epochs=3, loss=objective(**loss))[1]
+        history = train(epochs=3, loss=new_objective(**loss))[1]
         assert [row["skipped_steps"] for row in history] == [0, 1, 0], loss
         assert all(math.isfinite(value) for row in history for value in row.values())
     broken = {step for step in range(100) if step % 3}
@@ -170,7 +127,7 @@ def test_a_broken_step_is_skipped_and_many_stop_the_training(monkeypatch):
 def test_averaged_weights_are_validated_and_kept():
     averaged, history, _ = train(epochs=4, moving_average=0.95)
     best = min(row["valid_loss"] for row in history)
-    assert validate(averaged, ResidentLoader(VALID, CPU), objective(), 16)["valid_loss"] == pytest.approx(
+    assert validate(averaged, ResidentLoader(VALID, CPU), new_objective(), 16)["valid_loss"] == pytest.approx(
         best, rel=1e-4
     )
     plain, _, _ = train(epochs=4)

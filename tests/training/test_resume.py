@@ -9,16 +9,8 @@ import pytest
 import torch
 
 from pipeline.core.errors import StoppedError, TrainingError
-from pipeline.losses.config import LossConfig
 from pipeline.losses.objective import Objective
-from pipeline.models.signal import Signal
-from pipeline.models.vae import build
-from pipeline.training.checkpoint import Checkpoints
-from pipeline.training.config import TrainConfig
-from pipeline.training.loop import fit
-from pipeline.training.trainer import Trainer
-from tests.training.recording import Recording
-from tests.training.test_loop import CPU, DESCRIPTION, TRAIN, VALID
+from tests.training.small import Recording, new_model, new_objective, train
 
 KINDS = {
     "gaussian": ({"type": "gaussian", "latent": 6, "prior": {"type": "normal"}}, {}, {}),
@@ -48,15 +40,11 @@ class Killed(Recording):
 
 
 def run(kind, callback, folder=None, **settings):
-    bottleneck, loss, train = KINDS[kind]
+    bottleneck, loss, train_settings = KINDS[kind]
     condition = {"condition": {"type": "film"}, "labels": ["a"]} if kind == "condition" else {}
-    network = {"type": "conv2d", "channels": [8, 16]}
-    torch.manual_seed(3)
-    model = build(DESCRIPTION | {"network": network, "bottleneck": bottleneck, **condition})
-    config = TrainConfig(**{"epochs": 3, "batch_size": 16, "warmup_steps": 4, "snapshots": 2, **train, **settings})
-    objective = Objective(LossConfig(**loss), Signal.from_description(DESCRIPTION))
-    checkpoints = None if folder is None else Checkpoints(folder, 0)
-    history, snapshots = fit(Trainer(model, TRAIN, VALID, config, objective, 7, CPU), callback, checkpoints)
+    model = new_model(3, bottleneck=bottleneck, **condition)
+    settings = {"epochs": 3, "snapshots": 2, "learning_rate": 1e-3} | train_settings | settings
+    history, snapshots = train(model, new_objective(**loss), 7, callback, folder, **settings)
     return model.state_dict(), history, snapshots
 
 
@@ -73,7 +61,7 @@ def assert_same(first, second):
     assert all(map(torch.equal, first[2].samples, second[2].samples))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"gaussian"}))  # the tests below resume it
 def test_a_resumed_training_gives_the_same_bits(kind, tmp_path):
     complete, callback, terms = Recording(), Recording(), {}
     expected = run(kind, complete)
