@@ -1,4 +1,4 @@
-"""Pairs of input, network, bottleneck and loss that cannot work."""
+"""Rules about a variant: which inputs, networks, bottlenecks and losses do not work together."""
 
 from collections.abc import Iterator
 
@@ -8,79 +8,67 @@ from pipeline.models.config import BottleneckConfig
 from pipeline.training.config import VariantConfig
 
 
-def problems(model: VariantConfig, representation: RepresentationConfig, seconds: float) -> Iterator[str]:
-    """What is wrong with a variant, each as "key: what, and what to do", its key below `models.<variant>`.
+def find_problems(model: VariantConfig, representation: RepresentationConfig, seconds: float) -> Iterator[str]:
+    """Each problem of a variant as "key: what is wrong, and what to do"; keys are relative to `models.<variant>`.
 
-    Args:
-        model: its block.
-        representation: of its input.
-        seconds: length of a window.
+    `representation` is that of its input, `seconds` the length of a window.
     """
     kind, shape = representation.kind, representation.shape(seconds)
-    expected = model.network.kind
-    if expected not in (kind, "any"):
-        yield (
-            f"network.type: {model.network.type} takes a {expected}, "
-            f"but representation {model.representation} is a {kind}"
-        )
-    elif problem := model.network.problem(shape):
+    network, bottleneck = model.network, model.bottleneck
+    if network.kind not in (kind, "any"):
+        input_name = f"representation {model.representation}"
+        yield f"network.type: {network.type} takes a {network.kind}, but {input_name} is a {kind}"
+    elif problem := network.problem(shape):
         yield f"network.{problem}"
-    if model.network.type == "identity" and model.bottleneck.type not in ("linear", "gaussian"):
-        yield f"network.type: identity has one position per value, too many for a {model.bottleneck.type} bottleneck"
-    yield from _scale(model, kind)
-    if model.loss is not None:  # a baseline has none
-        yield from _reconstruction(model.loss, model.network.head, kind, shape)
-        yield from _latent(model.bottleneck, model.loss)
-
-
-def _scale(model: VariantConfig, kind: str) -> Iterator[str]:
-    head = model.network.head
+    if network.type == "identity" and bottleneck.type not in ("linear", "gaussian"):
+        yield f"network.type: identity has one position per value, too many for a {bottleneck.type} bottleneck"
     if model.scaling != "none" and kind != "waveform":
-        yield "scaling: only a waveform is scaled, a mel is not"
-    if model.scaling == "rms" and head != "linear":
-        yield f"scaling: rms brings peaks above 1, which network.head {head} does not reach; use peak, or head linear"
-    if model.condition is not None and head != "linear":
-        yield f"condition: a label's own level and range need network.head linear, not {head}"
+        yield "scaling: only a waveform is scaled, not a mel; leave it out"
+    if model.scaling == "rms" and network.head != "linear":
+        yield f"scaling: rms brings peaks above 1, beyond network.head {network.head}; use peak, or head linear"
+    if model.condition is not None and network.head != "linear":
+        yield f"condition: a label has its own loudness and range, so it needs network.head linear, not {network.head}"
+    if model.loss is not None:  # a baseline has none
+        yield from _loss_problems(model.loss, network.head, kind, shape)
+        yield from _kl_problems(bottleneck, model.loss)
 
 
-def _reconstruction(loss: LossConfig, head: str, kind: str, shape: tuple[int, ...]) -> Iterator[str]:
-    chosen = loss.reconstruction
-    if chosen.type == "bce" and head != "sigmoid":
+def _loss_problems(loss: LossConfig, head: str, kind: str, shape: tuple[int, ...]) -> Iterator[str]:
+    reconstruction = loss.reconstruction
+    if reconstruction.type == "bce" and head != "sigmoid":
         yield f"loss.reconstruction.type: bce needs network.head sigmoid, not {head}"
     if loss.range and head in ("sigmoid", "tanh"):
-        yield f"loss.range: network.head {head} never leaves the range; set it to 0, or take head linear"
-    if chosen.type == "log_magnitude" and (kind != "mel" or head not in ("sigmoid", "softplus")):
-        yield (
-            "loss.reconstruction.type: log_magnitude needs values that are never negative: "
-            f"a mel and network.head softplus or sigmoid, not a {kind} and {head}"
-        )
-    if chosen.weighting != "none" and kind != "mel":
-        yield f"loss.reconstruction.weighting: {chosen.weighting} weighs the bands of a mel, a waveform has none"
+        yield f"loss.range: network.head {head} never leaves the range; set range to 0, or use head linear"
+    if reconstruction.type == "log_magnitude" and (kind != "mel" or head not in ("sigmoid", "softplus")):
+        needs = "values that are never negative: a mel and network.head softplus or sigmoid"
+        yield f"loss.reconstruction.type: log_magnitude needs {needs}, not a {kind} and {head}"
+    if reconstruction.weighting != "none" and kind != "mel":
+        yield f"loss.reconstruction.weighting: {reconstruction.weighting} is for the bands of a mel; leave it out"
     if loss.spectral and kind == "waveform" and shape[0] < min(STFT_WINDOWS):
         yield f"loss.spectral: needs windows of at least {min(STFT_WINDOWS)} samples, not {shape[0]}"
 
 
-def _latent(middle: BottleneckConfig, loss: LossConfig) -> Iterator[str]:
-    nats = loss.kl
-    normal = middle.type == "hierarchical" or (middle.type == "gaussian" and middle.prior.type == "normal")
-    if normal and nats.estimator == "monte_carlo":
-        yield "loss.kl.estimator: the KL from a learned normal prior is exact, whatever is drawn; use analytic"
-    if middle.type == "gaussian" and middle.prior.type != "standard":
-        if nats.estimator == "analytic" and middle.prior.type != "normal":
-            yield "loss.kl.estimator: a prior learned as a mixture has no closed form; set it to monte_carlo"
-        if nats.free_bits and nats.free_bits_per == "dimension":
-            yield "loss.kl.free_bits_per: a learned prior's KL is of the whole latent; set it to window"
-    if normal and nats.free_bits and nats.free_bits_per == "dimension":
-        yield "loss.kl.free_bits_per: a learned prior's KL is not of single dimensions; set it to window"
-    if nats.free_bits and nats.free_bits_per == "level" and middle.type != "hierarchical":
-        yield f"loss.kl.free_bits_per: only a hierarchical bottleneck has levels, not {middle.type}"
-    if nats.balance and middle.type != "hierarchical":
-        yield f"loss.kl.balance: only a hierarchical bottleneck has levels, not {middle.type}"
-    if loss.codebook is not None and middle.type != "vq":
-        yield f"loss.codebook: bottleneck.type {middle.type} learns no codebook; leave the block out, or take vq"
-    if middle.type in ("vq", "fsq"):
-        if nats.estimator == "monte_carlo":
-            yield "loss.kl.estimator: the KL of codes is exact, nothing is drawn; use analytic"
-        if nats.free_bits or nats.capacity is not None:
-            key = "free_bits" if nats.free_bits else "capacity"
-            yield f"loss.kl.{key}: the KL of codes trains their prior alone, there is nothing to hold; leave it out"
+def _kl_problems(bottleneck: BottleneckConfig, loss: LossConfig) -> Iterator[str]:
+    kl = loss.kl
+    has_normal_prior = bottleneck.type == "hierarchical" or (
+        bottleneck.type == "gaussian" and bottleneck.prior.type == "normal"
+    )
+    has_mixture_prior = bottleneck.type == "gaussian" and bottleneck.prior.type in ("mixture", "vamp")
+    if has_normal_prior and kl.estimator == "monte_carlo":
+        yield "loss.kl.estimator: the KL from a learned normal prior is computed exactly; use analytic"
+    if has_mixture_prior and kl.estimator == "analytic":
+        yield "loss.kl.estimator: the KL from a mixture has no closed form; use monte_carlo"
+    if (has_normal_prior or has_mixture_prior) and kl.free_bits and kl.free_bits_per == "dimension":
+        yield "loss.kl.free_bits_per: the KL from a learned prior has no single dimensions; use window"
+    if kl.free_bits and kl.free_bits_per == "level" and bottleneck.type != "hierarchical":
+        yield f"loss.kl.free_bits_per: only a hierarchical bottleneck has levels, not {bottleneck.type}"
+    if kl.balance and bottleneck.type != "hierarchical":
+        yield f"loss.kl.balance: only a hierarchical bottleneck has levels, not {bottleneck.type}"
+    if loss.codebook is not None and bottleneck.type != "vq":
+        yield f"loss.codebook: bottleneck.type {bottleneck.type} has no learned codebook; leave it out, or use vq"
+    if bottleneck.type in ("vq", "fsq"):
+        if kl.estimator == "monte_carlo":
+            yield "loss.kl.estimator: the KL of codes is computed exactly; use analytic"
+        if kl.free_bits or kl.capacity is not None:
+            key = "free_bits" if kl.free_bits else "capacity"
+            yield f"loss.kl.{key}: the KL of codes trains only their prior, so it cannot collapse; leave {key} out"

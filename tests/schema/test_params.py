@@ -12,23 +12,22 @@ from pipeline.schema import explain, schema
 from pipeline.training.config import variant
 
 RAW = params.read_params()
-
-
 VAMP = {"type": "gaussian", "prior": {"type": "vamp"}}
 VAMP_FREE_BITS = RAW["models"]["mel_conv"] | {
     "bottleneck": VAMP,
     "loss": {"kl": {"estimator": "monte_carlo", "free_bits": 1.0}},
 }
+LEVEL_FREE_BITS = {"free_bits": 1, "free_bits_per": "level"}
 
 
 def changed(key: str, value: object) -> dict:
     """The committed params with one key set."""
     raw = copy.deepcopy(RAW)
     *path, last = key.split(".")
-    place = raw
+    section = raw
     for step in path:
-        place = place[step]
-    place[last] = value
+        section = section[step]
+    section[last] = value
     return raw
 
 
@@ -53,61 +52,38 @@ def changed(key: str, value: object) -> dict:
         ("models.mel_conv.loss.reconstruction.type", "bce", "bce needs network.head sigmoid, not linear"),
         ("models.mel_fsq.bottleneck.levels", [8, 2], r"models.mel_fsq.bottleneck.levels.1: .*3"),
         ("models.mel_vqvae.bottleneck.latent", 64, "models.mel_vqvae.bottleneck: unknown key 'latent'"),
-        ("models.mel_conv.loss.codebook", {}, "loss.codebook: bottleneck.type gaussian learns no codebook; .*take vq"),
-        ("models.mel_fsq.loss.codebook", {}, "loss.codebook: bottleneck.type fsq learns no codebook; .*take vq"),
-        ("models.mel_vqvae.loss.codebook.commitment", -1, "models.mel_vqvae.loss.codebook.commitment"),
-        ("models.mel_vqvae.loss.kl.estimator", "monte_carlo", "loss.kl.estimator: the KL of codes is exact"),
         (
-            "models.mel_conv.loss.reconstruction.type",
-            "mae",
-            "models.mel_conv.loss.reconstruction.type: .*'log_magnitude'",
+            "models.mel_conv.loss.codebook",
+            {},
+            "loss.codebook: bottleneck.type gaussian has no learned codebook; .*use vq",
         ),
-        (
-            "models.mel_conv.loss.reconstruction.type",
-            "log_magnitude",
-            "never negative: a mel and .*not a mel and linear",
-        ),
-        (
-            "models.mel_conv.loss.reconstruction.weighting",
-            "b",
-            "models.mel_conv.loss.reconstruction.weighting: .*'musical'",
-        ),
-        (
-            "models.wave_resnet.loss.reconstruction.weighting",
-            "a_weighting",
-            "models.wave_resnet.loss.reconstruction.weighting: a_weighting weighs the bands of a mel",
-        ),
+        ("models.mel_fsq.loss.codebook", {}, "loss.codebook: bottleneck.type fsq has no learned codebook; .*use vq"),
+        ("models.mel_vqvae.loss.kl.estimator", "monte_carlo", "loss.kl.estimator: the KL of codes is computed exactly"),
+        ("models.mel_conv.loss.reconstruction.type", "log_magnitude", "never negative: .*not a mel and linear"),
+        ("models.wave_resnet.loss.reconstruction.weighting", "a_weighting", "weighting: .*for the bands of a mel"),
         ("models.mel_conv.loss.spectrl", 0.1, "models.mel_conv.loss: unknown key 'spectrl'; did you mean 'spectral'?"),
-        ("models.mel_conv.loss.spectral", -0.1, "models.mel_conv.loss.spectral"),
         ("models.mel_conv.scaling", "rms", "models.mel_conv.scaling: only a waveform is scaled"),
         ("models.mel_conv.loss.reconstruction.sigma", -1, "models.mel_conv.loss.reconstruction.sigma"),
-        ("models.mel_conv.bottleneck.prior", {"type": "mixture"}, "loss.kl.estimator: .*set it to monte_carlo"),
+        ("models.mel_conv.bottleneck.prior", {"type": "mixture"}, "loss.kl.estimator: .*use monte_carlo"),
         ("models.mel_conv.bottleneck.prior", {"type": "vamp", "inputs": 3}, "bottleneck.prior: unknown key 'inputs'"),
         ("models.mel_conv.bottleneck", VAMP | {"batch_norm": True}, "mel_conv.bottleneck: batch_norm: .*pseudo-inputs"),
-        ("models.mel_conv", VAMP_FREE_BITS, "models.mel_conv.loss.kl.free_bits_per: .*set it to window"),
-        ("models.mel_conv.loss.kl.free_bits", 0.5, "loss.kl.free_bits_per: a learned prior's KL .*set it to window"),
+        ("models.mel_conv", VAMP_FREE_BITS, "models.mel_conv.loss.kl.free_bits_per: .*use window"),
+        ("models.mel_conv.loss.kl.free_bits", 0.5, "loss.kl.free_bits_per: the KL from a learned prior .*use window"),
         (
             "models.mel_conv.loss.kl",
-            {"free_bits": 1, "free_bits_per": "level"},
+            LEVEL_FREE_BITS,
             "loss.kl.free_bits_per: only a hierarchical bottleneck has levels",
         ),
         ("models.mel_hvae.loss.kl.estimator", "monte_carlo", "loss.kl.estimator: the KL from a learned normal prior"),
         ("models.mel_mse.loss.reconstruction", {"type": "mse", "sigma": 0.1}, "sigma: only a gaussian likelihood"),
         ("models.mel_elbo.network.head", "sigmoid", "loss.range: network.head sigmoid never leaves the range"),
-        (
-            "models.mel_vqvae.network",
-            {"type": "identity"},
-            "models.mel_vqvae.network.type: identity has one position per value",
-        ),
-        ("models.mel_vqvae.loss.kl.free_bits", 1.0, "loss.kl.free_bits: the KL of codes trains their prior alone"),
+        ("models.mel_vqvae.network", {"type": "identity"}, "vqvae.network.type: identity has one position per value"),
+        ("models.mel_vqvae.loss.kl.free_bits", 1.0, "loss.kl.free_bits: the KL of codes trains only their prior"),
         ("models.mel_conv.loss.kl.balance", True, "models.mel_conv.loss.kl.balance: only a hierarchical bottleneck"),
         ("models.mel_conv.loss.kl", {"free_bits": 1, "capacity": 9}, "loss.kl: capacity: free_bits is set too"),
-        ("models.mel_conv.loss.kl.schedule", "exponential", "models.mel_conv.loss.kl.schedule: .*'cyclical'"),
         ("models.mel_cvae.network.head", "sigmoid", "models.mel_cvae.condition: .*head linear, not sigmoid"),
         ("models.mel_cvae.condition.dropout", 1.0, "models.mel_cvae.condition.dropout: .*less than 1"),
         ("models.mel_conv.train", {"epoch": 3}, "models.mel_conv.train: unknown key 'epoch'; did you mean 'epochs'?"),
-        ("train.resident_gib", -1, "train.resident_gib: .*greater than or equal to 0"),
-        ("train.order", "random", "train.order: .*'auto', 'shuffled' or 'streamed'"),
         ("models.mel_conv.network.channels", [4] * 8, "models.mel_conv.network.channels: 8 stages leave one position"),
         ("models.wave_conv.representation", "mel128", "models.wave_conv.network.type: conv1d takes a waveform"),
         ("models.wave_fc.network.layers", 16, "models.wave_fc.network.layers: .*15"),
@@ -119,11 +95,7 @@ def changed(key: str, value: object) -> dict:
         ("models.pca.scaling", "rms", "models.pca: .*closed form, which has no scaling"),
         ("models.pca.condition", {"type": "film"}, "models.pca: .*closed form, which has no condition"),
         ("models.pca.bottleneck.latent", -1, "models.pca.bottleneck.latent"),
-        (
-            "models.mel_conv.bottleneck",
-            {"type": "linear", "latent": 8},
-            "models.mel_conv: .*needs network.type identity",
-        ),
+        ("models.mel_conv.bottleneck", {"type": "linear", "latent": 8}, "mel_conv: .*needs network.type identity"),
         ("models", {"mel.conv": RAW["models"]["mel_conv"]}, "models.mel.conv"),
         ("models", {}, "models: .*at least 1"),
         ("representations.mel128.bands", 1500, "representations.mel128: .*n_fft of at least 3000"),
@@ -131,7 +103,7 @@ def changed(key: str, value: object) -> dict:
         ("evaluate.mel", "mel12", "evaluate.mel: there is no 'mel12'; did you mean 'mel128'?"),
         ("evaluate.mel", "wave3k", "evaluate.mel: wave3k is a waveform; name a representation of kind mel"),
         ("evaluate.heard", 3, "evaluate: heard: 3 windows cannot hold the 4 examples; raise it"),
-        ("seeds", [0, 0], "seeds: each seed may stand there once"),
+        ("seeds", [0, 0], "seeds: a seed occurs twice in"),
         ("seeds", [], "seeds"),
         ("runtime.device", "gpu", "runtime.device"),
     ],
@@ -161,16 +133,16 @@ def test_unreadable_file(tmp_path, monkeypatch, content, message):
         params.read_params()
 
 
-def test_dvc_may_turn_numbers_into_others_of_the_same_value():
+def test_whole_numbers_may_be_written_as_floats_and_back():
     loaded = schema.load(changed("windows.seconds", 5))
     assert loaded.windows.seconds == 5.0 and isinstance(loaded.windows.seconds, float)
     assert schema.load(changed("train.epochs", 30.0)).train.epochs == 30
 
 
-def test_variants_override_the_defaults_of_training():
+def test_a_variant_overrides_training_settings():
     raw = changed("models.mel_conv.train", {"epochs": 3})
-    _, settings = variant(raw, "mel_conv")
-    assert settings.epochs == 3 and settings.batch_size == RAW["train"]["batch_size"]
+    _, training = variant(raw, "mel_conv")
+    assert training.epochs == 3 and training.batch_size == RAW["train"]["batch_size"]
     with pytest.raises(ParamsError, match=r"models\.mel_con: no such entry; did you mean 'mel_conv'"):
         variant(raw, "mel_con")
 
@@ -186,7 +158,7 @@ def test_bottlenecks_are_interchangeable(name, bottleneck):
     assert (model.loss.codebook is None) == (bottleneck["type"] == "fsq")
 
 
-def test_a_baseline_has_no_loss_and_all_others_have_one():
+def test_only_a_baseline_has_no_loss():
     raw = changed("models.mel_conv.loss", None)
     assert variant(raw, "mel_conv")[0].loss is not None
     del raw["models"]["wave_resnet"]["loss"]
@@ -195,26 +167,24 @@ def test_a_baseline_has_no_loss_and_all_others_have_one():
 
 
 def test_no_anchors_or_aliases():
-    """`dvc exp run -S` loses or spreads an override there."""
+    """`dvc exp run -S` would lose an override there, or change other keys too."""
     tokens = [type(token) for token in yaml.scan(params.PARAMS_FILE.read_text(encoding="utf-8"))]
     assert not {yaml.AnchorToken, yaml.AliasToken} & set(tokens)
 
 
-def test_the_file_says_every_default():
-    """What params.yaml leaves out would be hidden from its reader. (`melisma params` shows the variants' own.)
+def test_the_file_states_every_default():
+    """Outside `models`, and except for download addresses and keys that are off by default."""
 
-    Where data sets are downloaded from is nobody's to choose unless the address changes.
-    """
-
-    def missing(full: object, given: object, where: str = "") -> list[str]:
-        if not isinstance(full, dict) or not isinstance(given, dict):
+    def missing(values: object, raw: object, prefix: str = "") -> list[str]:
+        if not isinstance(values, dict) or not isinstance(raw, dict):
             return []
-        off = (None, False, "none")  # what is not used may stay unsaid
-        gone = [f"{where}{key}" for key in full if key not in given and full[key] not in off]
-        return gone + [m for key in given for m in missing(full.get(key), given[key], f"{where}{key}.")]
+        own = [
+            f"{prefix}{key}" for key, value in values.items() if key not in raw and value not in (None, False, "none")
+        ]
+        return own + [name for key in raw for name in missing(values.get(key), raw[key], f"{prefix}{key}.")]
 
     sections = {name: value for name, value in schema.load(RAW).model_dump().items() if name != "models"}
-    assert [key for key in missing(sections, RAW) if "mirrors" not in key and "checksum" not in key] == []
+    assert [name for name in missing(sections, RAW) if "mirrors" not in name and "checksum" not in name] == []
 
 
 def test_every_key_has_a_meaning():
@@ -232,7 +202,7 @@ def test_a_variant_states_the_keys_that_people_change(name):
     assert "type" in loss["reconstruction"] and "beta" in loss["kl"]
 
 
-def test_pairs_that_go_together_are_taken():
+def test_settings_that_fit_each_other():
     raw = changed("models.mel_conv.loss.reconstruction", {"type": "log_magnitude", "weighting": "musical"})
     raw["models"]["mel_conv"]["network"]["head"] = "softplus"
     raw["models"]["wave_resnet"] |= {"scaling": "peak"}
