@@ -75,7 +75,7 @@ def read_params(path: Path = PARAMS_FILE) -> dict[str, Any]:
 
 
 def read_section(schema: type[Schema], *keys: str, raw: Mapping[str, Any] | None = None) -> Schema:
-    """Read and `validate` one section, such as `read_section(WindowsConfig, "windows")`; by default {}."""
+    """Read and `validate` a section, such as `read_section(WindowsConfig, "windows")`; a missing one is empty."""
     value: Any = read_params() if raw is None else raw
     for key in keys:
         value = (value or {}).get(key)

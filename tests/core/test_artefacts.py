@@ -1,4 +1,4 @@
-"""Reading artefacts: whatever is wrong with a file, the error names it and the stage that writes it."""
+"""The error of a missing or damaged artefact names the file and the stage that writes it."""
 
 from pathlib import Path
 
@@ -20,13 +20,13 @@ from pipeline.core.errors import DataError
         ("elsewhere/file.json", ""),
     ],
 )
-def test_the_stage_follows_from_the_path(path, stage):
+def test_the_path_gives_the_stage(path, stage):
     assert stage_of(Path(path)) == stage
 
 
 @pytest.mark.parametrize("read", [read_json, read_csv, read_table])
 @pytest.mark.parametrize("content", [None, b"", b"\xff{"])
-def test_what_is_missing_or_damaged_is_named_with_what_to_run(tmp_path, read, content):
+def test_the_error_names_the_file_and_the_command(tmp_path, read, content):
     path = tmp_path / "data" / "reference" / "file"
     path.parent.mkdir(parents=True)
     if content is not None:

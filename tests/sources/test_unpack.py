@@ -82,15 +82,13 @@ def test_a_leading_dot_and_unusual_permissions_are_accepted(tmp_path):
     assert mode & stat.S_IRUSR and not mode & stat.S_ISUID
 
 
-@pytest.mark.parametrize("name", ["../evil.wav", "set/../../evil.wav", "/tmp/evil.wav", "..\\evil.wav", "C:/evil.wav"])
+@pytest.mark.parametrize(
+    "name", ["../evil.wav", "set/../../evil.wav", "/tmp/evil.wav", "..\\evil.wav", "C:/evil.wav", "../not_needed.txt"]
+)
 @pytest.mark.parametrize("mode", ["w:gz", "zip"])
 def test_a_name_that_leads_out_of_the_folder_is_refused(tmp_path, mode, name):
     message = refusal(make(tmp_path / "a", mode, FILES | {name: b"evil"}), tmp_path)
     assert repr(name) in message and "leads out of the folder" in message
-
-
-def test_an_unsafe_member_is_refused_even_if_not_needed(tmp_path):
-    assert "leads out" in refusal(make_tar(tmp_path / "a", FILES | {"../evil.txt": b""}), tmp_path)
 
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE])
