@@ -61,20 +61,15 @@ class Browser:
         message = {"id": self._last_id, "method": method, "params": params, **session}
         os.write(self._commands, json.dumps(message).encode() + b"\0")
         while True:
-            answer = self._receive(60)
+            while b"\0" not in self._received:
+                assert select.select([self._answers], [], [], 60)[0], "the browser does not answer"
+                self._received += os.read(self._answers, 1 << 20)
+            line, _, self._received = self._received.partition(b"\0")
+            answer = json.loads(line)
             if answer.get("id") == self._last_id:
                 assert "error" not in answer, answer["error"]
                 return dict(answer["result"])
             self._collect(answer.get("method", ""), answer.get("params", {}))
-
-    def _receive(self, seconds: float) -> dict[str, Any]:
-        deadline = time.monotonic() + seconds
-        while b"\0" not in self._received:
-            ready, _, _ = select.select([self._answers], [], [], max(0.0, deadline - time.monotonic()))
-            assert ready, "the browser does not answer"
-            self._received += os.read(self._answers, 1 << 20)
-        message, _, self._received = self._received.partition(b"\0")
-        return dict(json.loads(message))
 
     def _collect(self, event: str, params: dict[str, Any]) -> None:
         if event == "Runtime.exceptionThrown":

@@ -5,10 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests import artefacts
-from tests.report import inputs
 from tests.report.browser import NAMES, Browser, installed
-from tests.report.parsed import write
+from tests.report.parsed import Page
 
 pytestmark = [
     pytest.mark.e2e,
@@ -23,21 +21,7 @@ CLIPS = "document.querySelectorAll('.versions')[{}].querySelectorAll('.clip')"
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A report of three variants, one of them collapsed and with a long name, a baseline and two ceilings."""
-    data = tmp_path_factory.mktemp("data")
-    artefacts.make_data(data, [{"path": "a.wav", "start_seconds": None, "reason": "silent", "detail": "-71 dB"}])
-    names = ["mel_mean", "mel_a", "wave_collapsed_of_a_very_long_name_without_a_space", "wave_c"]
-    artefacts.make_variant(data, names[0], "mel", components=0, metrics={"mel_mse": 0.03})
-    artefacts.make_variant(data, names[1], "mel", amount=0.1)
-    collapsed = {"collapsed": True, "collapse_reason": "active units under 5 %"}
-    artefacts.make_variant(data, names[2], "waveform", amount=0.9, metrics=collapsed)
-    artefacts.make_variant(data, names[3], "waveform", amount=0.4, metrics={"reach_hz": 1500.0})
-    for name in names[1:]:
-        inputs.make_windows(data, name, 0.01)
-        inputs.make_figures(data, name, transfers=True)
-    inputs.make_reference(data)
-    write(data, inputs.make_params(*names))
+def file(data: Path, page: Page) -> Path:
     return data / "report" / "index.html"
 
 
@@ -49,11 +33,11 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 
 @pytest.fixture
-def browser(started: Browser, page: Path) -> Iterator[Browser]:
+def browser(started: Browser, file: Path) -> Iterator[Browser]:
     """The browser with the page. No test may cause an error in the console or a request to the network."""
     started.errors.clear()
     started.requests.clear()
-    started.open(page)
+    started.open(file)
     yield started
     assert started.errors == []
     assert [url for url in started.requests if not url.startswith(("file:", "data:"))] == []
@@ -66,8 +50,8 @@ def click(browser: Browser, *selectors: str) -> None:
 
 @pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("dark", [False, True])
-def test_nothing_is_wider_than_the_screen(browser: Browser, page: Path, width: int, dark: bool) -> None:
-    browser.open(page, width, dark=dark)
+def test_nothing_is_wider_than_the_screen(browser: Browser, file: Path, width: int, dark: bool) -> None:
+    browser.open(file, width, dark=dark)
     assert browser.run(OVERFLOW) == 0
     browser.run(OPEN_ALL)
     assert browser.run(OVERFLOW) == 0
@@ -105,14 +89,14 @@ def test_every_column_sorts_both_ways_with_missing_values_last(browser: Browser)
 
 
 def test_rows_are_filtered_by_words_input_and_role(browser: Browser) -> None:
-    assert len(browser.run(ROWS)) == 6
+    assert len(browser.run(ROWS)) == 8
     click(browser, "[name=kind][value=waveform]")
-    assert sorted(browser.run(ROWS)) == ["mel_a", "mel_mean", "true mel"]
+    assert sorted(browser.run(ROWS)) == ["mel_a", "mel_absent", "mel_b", "mel_mean", "true mel"]
     click(browser, "[name=show][value=ceiling]", "[name=show][value=baseline]")
-    assert browser.run(ROWS) == ["mel_a"]
-    assert browser.run("document.getElementById('row-count').textContent") == "1 of 6 rows"
+    assert browser.run(ROWS) == ["mel_a", "mel_b", "mel_absent"]
+    assert browser.run("document.getElementById('row-count').textContent") == "3 of 8 rows"
     click(browser, "[name=kind][value=waveform]", "[name=show][value=collapsed]")
-    assert sorted(browser.run(ROWS)) == ["mel_a", "wave_c"]
+    assert sorted(browser.run(ROWS)) == ["mel_a", "mel_absent", "mel_b", "wave_c"]
     browser.run("document.querySelector('[name=search]').value = 'Conv1d GAUSSIAN'")
     browser.run("document.querySelector('[name=search]').dispatchEvent(new Event('input', { bubbles: true }))")
     assert browser.run(ROWS) == ["wave_c"]
@@ -160,8 +144,8 @@ def test_another_example_plays_the_same_variant(browser: Browser) -> None:
     browser.wait("!sounds.isPlaying")
 
 
-def test_a_link_opens_the_section_it_points_to(browser: Browser, page: Path) -> None:
-    browser.open(page, 390)
+def test_a_link_opens_the_section_it_points_to(browser: Browser, file: Path) -> None:
+    browser.open(file, 390)
     assert not browser.run("document.getElementById('variant-wave_c').open")
     click(browser, "nav .contents", 'nav a[href="#variant-wave_c"]')
     browser.wait("document.getElementById('variant-wave_c').open")

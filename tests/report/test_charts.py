@@ -11,33 +11,16 @@ from pipeline.core.errors import DataError
 from pipeline.report.charts.ablation import find_ablations
 from pipeline.report.table import read_rows
 from tests import artefacts
-from tests.report import inputs
+from tests.report.conftest import LONG_NAME, NAMES
 from tests.report.inputs import make_params
-from tests.report.parsed import write
-
-NAMES = ("mel_mean", "mel_a", "mel_b", "wave_c")
+from tests.report.parsed import Page, write
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("data")
-    artefacts.make_data(root, [])
-    artefacts.make_variant(root, "mel_mean", "mel", components=0)
-    artefacts.make_variant(root, "mel_a", "mel", epochs=20, seeds=(0, 1))
-    artefacts.make_variant(root, "mel_b", "mel", epochs=100)
-    artefacts.make_variant(root, "wave_c", "waveform", metrics={"reach_hz": 1500.0, "probe_accuracy": 0.3})
-    for name, error in (("mel_a", 0.006), ("mel_b", 0.01), ("wave_c", 0.02)):
-        inputs.make_windows(root, name, error)
-    inputs.make_reference(root)
-    write(root, make_params(*NAMES))
-    return root
-
-
-def test_every_chart_is_drawn(root: Path) -> None:
-    files = {path.name for path in (root / "report").glob("*.png")}
+def test_every_chart_is_drawn(data: Path, page: Page) -> None:
+    files = {path.name for path in (data / "report").glob("*.png")}
     assert files == {"comparison.png", "cosine.png", "rate_distortion.png", "bands.png", "curves.png", "ablation.png"}
     for file in files:
-        assert matplotlib.image.imread(root / "report" / file)[..., :3].std() > 0.02
+        assert matplotlib.image.imread(data / "report" / file)[..., :3].std() > 0.02
 
 
 def test_a_chart_without_data_is_left_out(tmp_path: Path) -> None:
@@ -48,10 +31,10 @@ def test_a_chart_without_data_is_left_out(tmp_path: Path) -> None:
     assert len((tmp_path / "report" / "curves.csv").read_text().splitlines()) == 1
 
 
-def test_an_ablation_holds_variants_that_differ_only_in_their_loss(root: Path) -> None:
+def test_an_ablation_holds_variants_that_differ_only_in_their_loss(data: Path) -> None:
     params = make_params("mel_a", "mel_b", "wave_c")
     params["models"]["mel_b"]["loss"] = {"spectral": 0.0, "kl": {"beta": 0.02}}
-    rows = read_rows(list(params["models"]), root / "evaluation", params)
+    rows = read_rows(list(params["models"]), data / "evaluation", params)
     (ablation,) = find_ablations(rows, params)
     assert [row.variant for row in ablation.rows] == ["mel_a", "mel_b"]
     assert ablation.differences == {"spectral": [0.1, 0.0], "kl.beta": [1.0, 0.02]}
@@ -59,39 +42,40 @@ def test_an_ablation_holds_variants_that_differ_only_in_their_loss(root: Path) -
     assert find_ablations(rows, params) == []
 
 
-def test_an_explicit_default_is_no_difference(root: Path) -> None:
+def test_an_explicit_default_is_no_difference(data: Path) -> None:
     params = make_params("mel_a", "mel_b")
     params["models"]["mel_b"] |= {"loss": {"spectral": 0.3}, "train": {"epochs": 7}}
     params["models"]["mel_b"]["network"]["norm"] = "batch"
     params["train"] = {"epochs": 7}
-    rows = read_rows(list(params["models"]), root / "evaluation", params)
+    rows = read_rows(list(params["models"]), data / "evaluation", params)
     assert [ablation.differences for ablation in find_ablations(rows, params)] == [{"spectral": [0.1, 0.3]}]
 
 
-def test_curves_csv_has_every_epoch_of_every_seed(root: Path) -> None:
-    curves = pd.read_csv(root / "report" / "curves.csv")
+def test_curves_csv_has_every_epoch_of_every_seed(data: Path, page: Page) -> None:
+    curves = pd.read_csv(data / "report" / "curves.csv")
     assert curves.groupby(["variant", "seed"]).size().to_dict() == {
         ("mel_a", 0): 20,
         ("mel_a", 1): 20,
         ("mel_b", 0): 100,
+        (LONG_NAME, 0): 6,
         ("wave_c", 0): 6,
     }
     assert set(curves["representation"]) == {"mel", "wave"} and curves["valid_mse"].notna().all()
 
 
-def test_a_model_card_states_the_limits(root: Path) -> None:
-    card = (root / "report" / "cards" / "wave_c.md").read_text().replace("\N{NO-BREAK SPACE}", " ")
+def test_a_model_card_states_the_limits(data: Path, page: Page) -> None:
+    card = (data / "report" / "cards" / "wave_c.md").read_text().replace("\N{NO-BREAK SPACE}", " ")
     assert card.startswith("# wave_c\n") and "dvc repro evaluate@wave_c" in card
     assert "no frequencies above 1.5 kHz" in card
     assert "the true windows have an MSE of 0.0300 on the common log-mel" in card
     assert "right for 30.0 % of the windows (chance 25.0 %)" in card and "| MSE, own scale | 0.00800 |" in card
-    baseline = (root / "report" / "cards" / "mel_mean.md").read_text()
+    baseline = (data / "report" / "cards" / "mel_mean.md").read_text()
     assert "A baseline" in baseline and "None: a baseline is fitted in closed form." in baseline
     assert "&" not in card + baseline  # Markdown is not escaped
 
 
-def test_model_cards_are_valid_markdown(root: Path) -> None:
-    for path in (root / "report" / "cards").glob("*.md"):
+def test_model_cards_are_valid_markdown(data: Path, page: Page) -> None:
+    for path in (data / "report" / "cards").glob("*.md"):
         for previous, line in pairwise(path.read_text().splitlines()):
             assert not (line.startswith("#") and previous), f"{path.name}: no empty line before {line}"
             if line.startswith("|"):
@@ -101,11 +85,11 @@ def test_model_cards_are_valid_markdown(root: Path) -> None:
 @pytest.mark.parametrize("file", ["models/mel_a/seed-0/history.csv", "evaluation/mel_a/bands.parquet",
                                   "evaluation/mel_a/windows.parquet", "evaluation/mel_a/metrics.json",
                                   "reference/examples.parquet", "windows/rejected.parquet"])  # fmt: skip
-def test_a_damaged_file_is_named(root: Path, file: str, tmp_path: Path) -> None:
-    content = (root / file).read_bytes()
-    (root / file).write_bytes(b"\0")
+def test_a_damaged_file_is_named(data: Path, file: str, tmp_path: Path) -> None:
+    content = (data / file).read_bytes()
+    (data / file).write_bytes(b"\0")
     try:
         with pytest.raises(DataError, match=file.rpartition("/")[2].replace(".", r"\.")):
-            write(root, make_params(*NAMES), tmp_path.name)
+            write(data, make_params(*NAMES), tmp_path.name)
     finally:
-        (root / file).write_bytes(content)
+        (data / file).write_bytes(content)
