@@ -1,7 +1,7 @@
-"""Bring uv from PyPI into a folder of the project: `python tools/get_uv.py .uv` makes .uv/bin/uv.
+"""Download uv from PyPI into a folder of the project: `python tools/get_uv.py .uv` makes .uv/bin/uv.
 
-Runs with the standard library alone. A Python that refuses global installs (PEP 668) is no obstacle, since nothing is
-installed into it; neither is one that lacks pip, venv or ensurepip, since pip's own wheel can be run as a program.
+It needs only the standard library, and installs nothing into this Python. So it also works with a Python that refuses
+global installs (PEP 668), or that has no pip, venv or ensurepip: pip's wheel runs as a program.
 """
 
 import hashlib
@@ -21,26 +21,26 @@ PYPROJECT = Path(__file__).resolve().parent.parent / "pyproject.toml"
 
 
 def requirement() -> str:
-    """uv in the versions that pyproject.toml accepts, as pip takes it."""
+    """The requirement on uv from pyproject.toml, as pip takes it."""
     return "uv" + str(tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["tool"]["uv"]["required-version"])
 
 
 def run(*command: str | Path) -> None:
-    """Run a command in silence.
+    """Run a command without output.
 
     Raises:
-        RuntimeError: it failed; the message is the last line that it printed.
+        RuntimeError: it failed; the message is its last line of output.
     """
-    # A user's pip may be set to install for the user, or to refuse work outside a virtual environment.
-    settings = {"PIP_USER": "0", "PIP_REQUIRE_VIRTUALENV": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-    done = subprocess.run(command, env=os.environ | settings, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-    if done.returncode:
-        printed = (done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}").splitlines()
-        raise RuntimeError(printed[-1])
+    # Override settings of the user: to install for the user, or only into a virtual environment.
+    pip = {"PIP_USER": "0", "PIP_REQUIRE_VIRTUALENV": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    result = subprocess.run(command, env=os.environ | pip, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    if result.returncode:
+        lines = (result.stderr.strip() or result.stdout.strip() or f"exit code {result.returncode}").splitlines()
+        raise RuntimeError(lines[-1])
 
 
 def by_pip(folder: Path, pip: tuple[str, ...] = ("-m", "pip")) -> None:
-    """Install uv into `folder` with this Python's pip, or with another `pip` that this Python can run.
+    """Install uv into `folder` with this Python's pip, or with the arguments `pip` of this Python.
 
     Raises:
         RuntimeError: pip is missing or failed.
@@ -49,7 +49,7 @@ def by_pip(folder: Path, pip: tuple[str, ...] = ("-m", "pip")) -> None:
 
 
 def by_venv(folder: Path) -> None:
-    """Make `folder` a virtual environment with a pip of its own, which installs uv.
+    """Make `folder` a virtual environment, whose own pip installs uv.
 
     Raises:
         RuntimeError: venv or ensurepip is missing, or pip failed.
@@ -59,36 +59,36 @@ def by_venv(folder: Path) -> None:
 
 
 def by_wheel(folder: Path) -> None:
-    """Fetch pip's wheel from PyPI, check it, and run it from there.
+    """Download pip's wheel from PyPI, check it, and run it to install uv into `folder`.
 
     Raises:
-        RuntimeError: the wheel is not what PyPI says it is, or pip failed.
+        RuntimeError: the wheel has a wrong checksum, or pip failed.
         OSError: PyPI cannot be reached.
-        ValueError, LookupError: it answers something else than expected.
+        ValueError, LookupError: its answer has another form.
     """
-    with urllib.request.urlopen(PIP_INDEX, timeout=60) as answer:
-        wheels = [file for file in json.load(answer)["urls"] if file["packagetype"] == "bdist_wheel"]
-    wheel = wheels[0]  # pip has one, for every platform
-    address = urllib.parse.urljoin(PIP_INDEX, wheel["url"])  # a mirror may name files relative to itself
-    with urllib.request.urlopen(address, timeout=60) as answer:
-        content = answer.read()
+    with urllib.request.urlopen(PIP_INDEX, timeout=60) as response:
+        wheels = [file for file in json.load(response)["urls"] if file["packagetype"] == "bdist_wheel"]
+    wheel = wheels[0]  # pip has one wheel for all platforms
+    address = urllib.parse.urljoin(PIP_INDEX, wheel["url"])  # a mirror may give a relative address
+    with urllib.request.urlopen(address, timeout=60) as response:
+        content = response.read()
     if hashlib.sha256(content).hexdigest() != wheel["digests"]["sha256"]:
-        raise RuntimeError(f"{address} does not have the checksum that PyPI names")
-    with tempfile.TemporaryDirectory() as place:
-        path = Path(place) / wheel["filename"]
+        raise RuntimeError(f"{address} does not have the checksum that PyPI gives")
+    with tempfile.TemporaryDirectory() as temporary:
+        path = Path(temporary) / wheel["filename"]
         path.write_bytes(content)
-        by_pip(folder, pip=(f"{path}/pip",))  # Python runs a package straight from a wheel, which is a zip file
+        by_pip(folder, pip=(f"{path}/pip",))  # a wheel is a zip file, and Python can run a package in it
 
 
 def main(folder: Path) -> None:
-    """Try each way in turn, into a folder that takes its place only when it holds a uv that runs."""
-    print(f"uv is not on PATH, or too old: bringing it from PyPI into {folder}", flush=True)
+    """Try each way in turn, in a temporary folder. It becomes `folder` if its uv runs."""
+    print(f"uv is not on PATH, or too old: downloading it from PyPI into {folder}", flush=True)
     partial = folder.with_name(folder.name + ".partial")
     failures = []
-    for name, way in (("pip", by_pip), ("venv", by_venv), ("pip's wheel", by_wheel)):
+    for name, install in (("pip", by_pip), ("venv", by_venv), ("pip's wheel", by_wheel)):
         shutil.rmtree(partial, ignore_errors=True)
         try:
-            way(partial)
+            install(partial)
             run(partial / "bin" / "uv", "--version")
             shutil.rmtree(folder, ignore_errors=True)
             partial.rename(folder)
@@ -96,7 +96,7 @@ def main(folder: Path) -> None:
         except (OSError, RuntimeError, ValueError, LookupError) as error:
             failures.append(f"{name}: {error}")
     shutil.rmtree(partial, ignore_errors=True)
-    sys.exit(f"error: cannot bring uv from PyPI ({'; '.join(failures)}); check the network, or install uv by hand")
+    sys.exit(f"error: cannot download uv from PyPI ({'; '.join(failures)}); check the network, or install uv by hand")
 
 
 if __name__ == "__main__":
