@@ -71,7 +71,7 @@ def draw_theme(style: Style, rng: Generator) -> Theme:
         tonic=int(rng.integers(12)),
         mode=_pick(rng, modes),
         progressions={s: tuple(int(step) - 1 for step in _pick(rng, style.progressions)) for s in "AB"},
-        motifs={s: _motif(style, rng) for s in "AB"},
+        motifs={s: _draw_motif(style, rng) for s in "AB"},
         comping=_pick(rng, style.comping),
         bass=_pick(rng, style.bass),
         groove=GROOVES[_pick(rng, style.grooves)],
@@ -94,7 +94,7 @@ def compose(style: Style, theme: Theme, rng: Generator, seconds: float) -> Score
     bars = int(seconds / (beat * style.beats)) + 1
 
     def to_seconds(beats: float) -> float:
-        """With swing."""
+        """The time of a position in the score, with swing."""
         full, part = divmod(beats, 1)
         delay = style.swing * (2 * part if part < 0.5 else 2 * (1 - part))
         return float((full + part + delay) * beat)
@@ -110,34 +110,34 @@ def compose(style: Style, theme: Theme, rng: Generator, seconds: float) -> Score
         if position == 0:
             section = form[phrase % len(form)]
             velocity = rng.uniform(0.7, 1.0)
-            silent_lead = phrase % len(form) != 1 and rng.random() < 0.15
-            silent_drums = rng.random() < 0.1
+            is_lead_silent = phrase % len(form) != 1 and rng.random() < 0.15
+            is_drums_silent = rng.random() < 0.1
             octave_shift = _pick(rng, (0, 0, 0, 12 if theme.octave == 0 else -12))
         root = theme.progressions[section][position]
-        first = bar * style.beats
+        first_beat = bar * style.beats
 
         for symbol, onset, length in parse_pattern(theme.bass, style.beats):
             pitch = _fold(_pitch(theme, root), BASS_LOWEST) + _interval(theme, root, int(symbol) - 1)
-            add_note("bass", first + onset, length * 0.95, pitch, velocity)
+            add_note("bass", first_beat + onset, length * 0.95, pitch, velocity)
 
         for symbol, onset, length in parse_pattern(theme.comping, style.beats):
             steps = style.chord if symbol == "x" else (int(symbol) - 1,)
             for step in steps:
                 pitch = _pitch(theme, root + step)
                 pitch = _fold(pitch, CHORD_LOWEST) + (12 if symbol == "8" else 0)
-                add_note("chords", first + onset, length * 0.95, pitch, velocity * (1.0 if onset == 0 else 0.85))
+                add_note("chords", first_beat + onset, length * 0.95, pitch, velocity * (1.0 if onset == 0 else 0.85))
 
-        if not silent_lead:
+        if not is_lead_silent:
             for onset, length, step in _vary(theme.motifs[section][position % 2], position, style, ornaments, rng):
                 nearest_root = (root + 3) % 7 - 3  # above or below the tonic, whichever is closer
                 pitch = _fold(_pitch(theme, 0), LEAD_LOWEST) + _interval(theme, 0, nearest_root + step)
                 pitch += theme.octave + octave_shift
-                add_note("lead", first + onset, length, pitch, velocity * (1.0 if onset == int(onset) else 0.85))
+                add_note("lead", first_beat + onset, length, pitch, velocity * (1.0 if onset == int(onset) else 0.85))
 
-        if not silent_drums:
+        if not is_drums_silent:
             for drum, pattern in theme.groove.items():
                 for index, symbol in enumerate(pattern):
-                    start = to_seconds(first + index * style.beats / len(pattern))
+                    start = to_seconds(first_beat + index * style.beats / len(pattern))
                     if symbol != "." and start < seconds:
                         stroke_velocity = velocity * (0.5 if symbol == "o" else 1.0) * rng.uniform(0.85, 1.0)
                         strokes.append(Stroke(drum, start, stroke_velocity))
@@ -157,7 +157,7 @@ def parse_pattern(pattern: str, beats: int) -> list[tuple[str, float, float]]:
     return events
 
 
-def _motif(style: Style, rng: Generator) -> Motif:
+def _draw_motif(style: Style, rng: Generator) -> Motif:
     """Two bars of melody: notes often start on a beat, and the pitch stays near the chord."""
     bars: Motif = []
     step = _pick(rng, (0, 2, 4))
