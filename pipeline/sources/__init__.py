@@ -10,7 +10,7 @@ A source is a module with a function that lists its audio files. To add the sour
     def list_files(source: SourceConfig, audio: Path) -> list[AudioFile]:
         return [AudioFile(path, label="jazz", group=path) for path in find_audio(Path(source.mine.path))]
 
-    # collect.py
+    # collect.py; then add source.mine to the params of stage download in dvc.yaml
     SOURCES["mine"] = mine.list_files
 
 All windows of a group are in one split: a group holds recordings that share an artist, a composition or the like.
