@@ -12,7 +12,7 @@ from pipeline.audio.representation import MelConfig, sample_count
 from pipeline.audio.resample import resample
 from pipeline.audio.scale import FLOOR_DB, to_db
 from pipeline.figures.comparisons import mse
-from pipeline.figures.registry import Entry
+from pipeline.figures.entries import Entry
 from pipeline.figures.variant_data import Representation, VariantData, Window
 from pipeline.figures.window_rows import interpolation_name
 
@@ -136,45 +136,34 @@ def write_clips(sets: list[list[Clip]], out: Path) -> list[Entry]:
     return entries
 
 
-def _entry(
-    name: str, title: str, caption: str, window: Window, role: str, step: int | None = None, label: str = ""
-) -> Entry:
-    return Entry(f"audio/{name}.wav", title, caption, "audio", window.number, role, step, label or None)
-
-
 def _example_clips(number: int, data: VariantData, renderer: Renderer) -> list[Clip]:
     """The recording, the recording through the representation, and the reconstruction."""
     pair = next((pair for pair in data.pairs if pair[0].number == number), None)
     name, label = (pair[0].track_id, pair[0].label) if pair else (f"Example {number + 1}", "")
     error = f", MSE {mse(*pair):#.3g} on its own scale" if pair else ""
-    audio, rate = data.audio[number], data.representation.sample_rate
+    rate = data.representation.sample_rate
     if isinstance(data.representation, MelConfig):
-        ceiling = "inverted mel spectrogram"
-        ceiling_caption = (
-            "The recording's own mel spectrogram through the inversion: the best that a reconstruction can sound."
-        )
-        reconstruction_caption = "The reconstruction through the same inversion."
+        ceiling, through = "inverted mel spectrogram", " through the same inversion"
+        ceiling_caption = "The recording's own mel spectrogram through the inversion"
     else:
-        ceiling = f"at {rate:,} Hz"
-        ceiling_caption = f"The recording at the model's rate of {rate:,} Hz: the best that a reconstruction can sound."
-        reconstruction_caption = "The reconstruction."
-    return [
-        Clip(
-            Entry(f"audio/example-{number}-{role}.wav", title, caption, "audio", number, role, None, label or None),
-            renderer.common(samples),
-        )
-        for role, title, caption, samples in (
-            ("original", f"{name}, original", "The recording itself.", audio.original),
-            ("ceiling", f"{name}, {ceiling}", ceiling_caption, audio.ceiling),
-            ("reconstruction", f"{name}, reconstruction{error}", reconstruction_caption, audio.reconstruction),
-        )
-    ]
+        ceiling, through = f"at {rate:,} Hz", ""
+        ceiling_caption = f"The recording at the model's rate of {rate:,} Hz"
+    texts = {
+        "original": (f"{name}, original", "The recording itself."),
+        "ceiling": (f"{name}, {ceiling}", f"{ceiling_caption}: the best that a reconstruction can sound."),
+        "reconstruction": (f"{name}, reconstruction{error}", f"The reconstruction{through}."),
+    }
+    clips = []
+    for role, (title, caption) in texts.items():
+        entry = _entry(f"example-{number}-{role}", title, caption, number, role, label=label)
+        clips.append(Clip(entry, renderer.common(getattr(data.audio[number], role))))
+    return clips
 
 
 def _sample_clip(window: Window, renderer: Renderer) -> Clip:
     title = f"Sample {window.number + 1}" + (f", {window.label}" if window.label else "")
     caption = "Decoded from a latent that was drawn from the prior" + (f", as {window.label}." if window.label else ".")
-    entry = _entry(f"sample-{window.number}", title, caption, window, "sample", label=window.label)
+    entry = _entry(f"sample-{window.number}", title, caption, window.number, "sample", label=window.label)
     return Clip(entry, renderer.window(window))
 
 
@@ -185,7 +174,7 @@ def _interpolation_clips(number: int, data: VariantData, renderer: Renderer) -> 
         if steps:
             title = f"{interpolation_name(steps)}, {kind}"
             caption = f"From one window's latent to another's {path}, in the time of a single window."
-            entry = _entry(f"walk-{number}-{kind}", title, caption, steps[0], kind)
+            entry = _entry(f"walk-{number}-{kind}", title, caption, number, kind)
             clips.append(Clip(entry, renderer.interpolation(steps)))
     return clips
 
@@ -193,7 +182,8 @@ def _interpolation_clips(number: int, data: VariantData, renderer: Renderer) -> 
 def _perturbed_clip(window: Window, renderer: Renderer) -> Clip:
     title = f"Moved by {window.scale:g} × spread" if window.scale else "Not moved"
     caption = "A window whose latent was moved at random, by so many times the spread of the latents over the data."
-    entry = _entry(f"perturbed-{window.step}", title, caption, window, "perturbed", window.step, window.label)
+    name = f"perturbed-{window.step}"
+    entry = _entry(name, title, caption, window.number, "perturbed", window.step, window.label)
     return Clip(entry, renderer.window(window))
 
 
@@ -201,4 +191,11 @@ def _transfer_clip(window: Window, renderer: Renderer) -> Clip:
     title = f"{window.track_id} as {window.label}"
     caption = "Encoded under its own label, decoded under the one that is named."
     name = f"transfer-{window.number}-{window.step}"
-    return Clip(_entry(name, title, caption, window, "transfer", window.step, window.label), renderer.window(window))
+    entry = _entry(name, title, caption, window.number, "transfer", window.step, window.label)
+    return Clip(entry, renderer.window(window))
+
+
+def _entry(
+    name: str, title: str, caption: str, example: int, role: str, step: int | None = None, label: str = ""
+) -> Entry:
+    return Entry(f"audio/{name}.wav", title, caption, "audio", example, role, step, label or None)

@@ -7,18 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pipeline.audio.representation import MelConfig, WaveformConfig
-from pipeline.figures import style
+from pipeline.figures import style, window_plots
 from pipeline.figures.grid import FigureGrid, set_title
 from pipeline.figures.variant_data import ExampleAudio, Representation, Window
-from pipeline.figures.window_plots import (
-    FULL_SCALE_LABEL,
-    PEAK_DB_LABEL,
-    amplitude_limit,
-    plot_mel,
-    plot_spectrogram,
-    plot_waveform,
-    spectrum_db,
-)
 
 ZOOM_SECONDS = 0.05
 DIFFERENCE_LABEL = "dB too quiet or too loud"
@@ -58,11 +49,11 @@ def _draw_mels(pairs: Pairs, names: list[str], config: MelConfig) -> Figure:
     for row, ((original, made), name) in enumerate(zip(pairs, names, strict=True)):
         axes = [grid.axes(row, column) for column in range(3)]
         x = "x" if row + 1 == len(pairs) else ""
-        image = plot_mel(axes[0], original.array, config, x + "y")
-        plot_mel(axes[1], made.array, config, x)
-        difference = plot_mel(axes[2], made.array - original.array, config, x, is_difference=True)
+        image = window_plots.mel(axes[0], original.array, config, x + "y")
+        window_plots.mel(axes[1], made.array, config, x)
+        difference = window_plots.mel(axes[2], made.array - original.array, config, x, is_difference=True)
         _set_titles(axes, grid, (name, f"reconstruction, MSE {mse(original, made):#.3g}", "absolute difference"))
-    grid.colorbar(image, 1, PEAK_DB_LABEL)
+    grid.colorbar(image, 1, window_plots.PEAK_DB_LABEL)
     grid.colorbar(difference, 2, DIFFERENCE_LABEL, extend="max")
     return grid.figure
 
@@ -75,18 +66,18 @@ def _draw_waveforms(pairs: Pairs, names: list[str], config: WaveformConfig) -> F
     for block, ((original, made), name) in enumerate(zip(pairs, names, strict=True)):
         is_last = block + 1 == len(pairs)
         arrays = (original.array, made.array, made.array - original.array)
-        limit = amplitude_limit(*arrays[:2])
+        limit = window_plots.amplitude_limit(*arrays[:2])
         waveform_axes = [grid.axes(2 * block, column) for column in range(3)]
         spectrogram_axes = [grid.axes(2 * block + 1, column) for column in range(3)]
         colors = (style.INK, style.ACCENT, style.ERROR)
         for column, (ax, array, color) in enumerate(zip(waveform_axes, arrays, colors, strict=True)):
-            plot_waveform(ax, array, config.sample_rate, limit, color, "" if column else "y")
-        spectra = [spectrum_db(array, config) for array in arrays[:2]]
+            window_plots.waveform(ax, array, config.sample_rate, limit, color, "" if column else "y")
+        spectra = [window_plots.spectrum_db(array, config) for array in arrays[:2]]
         spectra.append(spectra[1] - spectra[0])
         seconds = len(original.array) / config.sample_rate
         x = "x" if is_last else ""
         images = [
-            plot_spectrogram(ax, db, config, seconds, x if column else x + "y", is_difference=column == 2)
+            window_plots.spectrogram(ax, db, config, seconds, x if column else x + "y", is_difference=column == 2)
             for column, (ax, db) in enumerate(zip(spectrogram_axes, spectra, strict=True))
         ]
         titles = (name, f"reconstruction, MSE {mse(original, made):#.3g}", "reconstruction − original")
@@ -98,7 +89,7 @@ def _draw_waveforms(pairs: Pairs, names: list[str], config: WaveformConfig) -> F
             zoom.legend(zoom.lines, lines, loc="upper right", ncols=2, bbox_to_anchor=(1.03, 1.02))
         if not is_last:
             zoom.set_xlabel("")
-    grid.colorbar(images[0], 1, FULL_SCALE_LABEL)
+    grid.colorbar(images[0], 1, window_plots.FULL_SCALE_LABEL)
     grid.colorbar(images[2], 2, DIFFERENCE_LABEL, extend="max")
     return grid.figure
 
@@ -112,8 +103,8 @@ def _draw_zoom(ax: Axes, original: np.ndarray, made: np.ndarray, rate: int, limi
     length = min(len(original), max(2, round(ZOOM_SECONDS * rate)))
     start = int(np.clip(np.abs(original).argmax() - length // 2, 0, len(original) - length))
     part = slice(start, start + length)
-    plot_waveform(ax, original[part], rate, limit, style.FAINT, "", start, width=3)
-    plot_waveform(ax, made[part], rate, limit, style.ACCENT, "xy", start, width=1.2)
+    window_plots.waveform(ax, original[part], rate, limit, style.FAINT, "", start, width=3)
+    window_plots.waveform(ax, made[part], rate, limit, style.ACCENT, "xy", start, width=1.2)
     ax.set_title(f"{1000 * ZOOM_SECONDS:.0f} ms at the loudest place", fontweight="normal")
 
 
@@ -126,7 +117,7 @@ def draw_audio(audio: dict[int, ExampleAudio], names: dict[int, str], rate: int)
         colors = (style.INK, style.MUTED, style.ACCENT)
         for column, (ax, waveform, color) in enumerate(zip(axes, waveforms, colors, strict=True)):
             sides = ("x" if row + 1 == len(audio) else "") + ("" if column else "y")
-            plot_waveform(ax, waveform, rate, amplitude_limit(*waveforms), color, sides)
+            window_plots.waveform(ax, waveform, rate, window_plots.amplitude_limit(*waveforms), color, sides)
         name = names.get(number, f"example {number + 1}")
         _set_titles(axes, grid, (name, "through the inversion alone", "reconstruction"))
     return grid.figure

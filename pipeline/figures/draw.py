@@ -13,7 +13,8 @@ from pipeline.core.workspace import write_json
 from pipeline.figures import style
 from pipeline.figures.audio import start_clips, write_clips
 from pipeline.figures.config import FiguresConfig
-from pipeline.figures.registry import Entry, Picture, variant_figures
+from pipeline.figures.entries import Entry
+from pipeline.figures.registry import Picture, variant_figures
 from pipeline.figures.variant_data import read_variant_data
 
 
@@ -46,7 +47,7 @@ def draw_variant(variant: str, data: Path, out: Path, config: FiguresConfig, ite
         with style.paper_style():
             for figure in variant_figures(variant_data):
                 if isinstance(figure, Picture):
-                    style.save(figure.draw(), out / figure.file, config.dpi, figure.has_spectrograms)
+                    style.save(figure.draw(), out / figure.file, config.dpi, figure.use_palette)
                 else:
                     figure.write(out / figure.file, config.dpi)
                 kind = "image" if isinstance(figure, Picture) else "animation"

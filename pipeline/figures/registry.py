@@ -1,12 +1,11 @@
 """The list of all pictures and animations of a variant, with their captions.
 
 To add a picture, write a function that returns a matplotlib figure (`grid.FigureGrid` helps), and yield it in one of
-the generators below, under the condition that the variant has its data:
+the generators below, if the variant has its data:
 
-    if data.select("sample"):
+    if samples:
         caption = "The loudest frame of each sample of the prior."
-        draw = lambda: draw_sample_peaks(data.select("sample"), data.representation)
-        yield Picture("sample_peaks.png", "Peaks of the samples", caption, draw)
+        yield Picture("peaks.png", "Peaks of the samples", caption, lambda: draw_peaks(samples, config))
 
 Stage figures then writes it, and the report shows it.
 """
@@ -14,53 +13,46 @@ Stage figures then writes it, and the report shows it.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from matplotlib.figure import Figure
 
 from pipeline.audio.representation import MelConfig
-from pipeline.figures import comparisons, curves, latent_space, latent_usage, training_progress, window_rows
+from pipeline.figures import training_progress
+from pipeline.figures.comparisons import draw_audio, draw_extremes, draw_reconstructions, window_name
+from pipeline.figures.curves import draw_component_curve, draw_training_curves
+from pipeline.figures.latent_space import draw_label_distances, draw_latent_pca
+from pipeline.figures.latent_usage import draw_code_counts, draw_dimension_kl
 from pipeline.figures.variant_data import VariantData
-
-
-@dataclass(frozen=True)
-class Entry:
-    """What figures.json holds of a file.
-
-    Attributes:
-        file: below the folder of figures.json.
-        title: a few words.
-        caption: what the file shows, in sentences.
-        kind: image, animation or audio.
-        example: of audio, number of the example, interpolation or sample, from 0.
-        role: of audio: original, ceiling, reconstruction, sample, linear, slerp, perturbed or transfer.
-        step: of perturbed, the step; of transfer, the number of the target label.
-        label: of the window, or the one given to a sample or transfer.
-    """
-
-    file: str
-    title: str
-    caption: str
-    kind: str
-    example: int | None = None
-    role: str | None = None
-    step: int | None = None
-    label: str | None = None
+from pipeline.figures.window_rows import (
+    draw_interpolations,
+    draw_perturbations,
+    draw_progress,
+    draw_samples,
+    draw_transfers,
+)
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG file and the function that draws it."""
+    """A PNG file, and the function that draws it."""
 
     file: str
     title: str
     caption: str
     draw: Callable[[], Figure]
-    has_spectrograms: bool = False  # and no other colours than `style.to_palette` has
+    use_palette: ClassVar[bool] = False
+
+
+class WindowPicture(Picture):
+    """A picture of windows: `style.to_palette` has all its colours."""
+
+    use_palette = True
 
 
 @dataclass(frozen=True)
 class Animation:
-    """A GIF file and the function that writes it, at a resolution in dots per inch."""
+    """A GIF file, and the function that writes it at a resolution in dots per inch."""
 
     file: str
     title: str
@@ -70,64 +62,22 @@ class Animation:
 
 def variant_figures(data: VariantData) -> Iterator[Picture | Animation]:
     """All pictures and animations of a variant, in the order of the report."""
-    yield from _reconstruction_pictures(data)
+    yield from _reconstructions(data)
     if not data.is_baseline:
-        yield from _training_figures(data)
-    yield from _latent_pictures(data)
-    yield from _decoder_pictures(data)
+        yield from _training(data)
+    yield from _latent_space(data)
+    yield from _decoder(data)
     sizes = data.tables.get("sizes")
     if sizes is not None and len(sizes) >= 3:
-        yield Picture(
-            "components.png",
-            "Error by number of components",
-            "Error of the test windows with so many principal components, with its 95 % interval over recordings.",
-            lambda: curves.draw_component_curve(sizes, float(data.metrics["mse_mean"])),
-        )
+        caption = "Error of the test windows with so many principal components, with its 95 % interval over recordings."
+        mean_mse = float(data.metrics["mse_mean"])
+        title = "Error by number of components"
+        yield Picture("components.png", title, caption, lambda: draw_component_curve(sizes, mean_mse))
 
 
 def _seed_note(data: VariantData) -> str:
     seeds = len(data.histories)
     return f" Shown is seed {data.seed}, one of {seeds}." if seeds > 1 else ""
-
-
-def _reconstruction_pictures(data: VariantData) -> Iterator[Picture]:
-    config, pairs, extremes, note = data.representation, data.pairs, data.extremes, _seed_note(data)
-    is_mel = isinstance(config, MelConfig)
-    if is_mel:
-        content = (
-            "Log-mel spectrograms of test windows, their reconstructions, and the absolute difference between the two."
-        )
-    else:
-        content = (
-            "Test windows, their reconstructions and the difference between the two, as waveforms and spectrograms; "
-            "right, both waveforms where the original is loudest."
-        )
-    yield Picture(
-        "reconstructions.png",
-        "Reconstructions",
-        content + _source_note(data) + note,
-        lambda: comparisons.draw_reconstructions(pairs, config),
-        has_spectrograms=True,
-    )
-    if extremes:
-        errors = " to ".join(f"{window.scale:#.3g}" for window in (extremes[0][0], extremes[-1][0]))
-        yield Picture(
-            "extremes.png",
-            "Best, median and worst",
-            f"The test windows with the lowest, the median and the highest error (MSE {errors})." + note,
-            lambda: comparisons.draw_extremes(extremes, config),
-            has_spectrograms=True,
-        )
-    if is_mel:
-        names = {original.number: comparisons.window_name(original) for original, _ in pairs}
-        yield Picture(
-            "waveforms.png",
-            "Waveforms as heard",
-            "The recording, the recording's own mel spectrogram through the inversion, and the reconstruction through "
-            "the same inversion, on one scale: what the second lacks is lost before any model." + note,
-            lambda: comparisons.draw_audio(data.audio, names, data.rate),
-            has_spectrograms=True,
-        )
 
 
 def _source_note(data: VariantData) -> str:
@@ -138,31 +88,52 @@ def _source_note(data: VariantData) -> str:
     return f" Each is made of {data.latents.shape[1]} principal components of the training windows."
 
 
-def _training_figures(data: VariantData) -> Iterator[Picture | Animation]:
-    seeds, config, note = len(data.histories), data.representation, _seed_note(data)
-    lines = f" One line for each of {seeds} seeds." if seeds > 1 else ""
-    samples = len({w.number for w in data.snapshots if w.kind == "sample"})
-    yield Picture(
-        "training_curves.png",
-        "Training curves",
+def _reconstructions(data: VariantData) -> Iterator[Picture]:
+    config, pairs, extremes, note = data.representation, data.pairs, data.extremes, _seed_note(data)
+    is_mel = isinstance(config, MelConfig)
+    if is_mel:
+        caption = (
+            "Log-mel spectrograms of test windows, their reconstructions, and the absolute difference between the two."
+        )
+    else:
+        caption = (
+            "Test windows, their reconstructions and the difference between the two, as waveforms and spectrograms; "
+            "right, both waveforms where the original is loudest."
+        )
+    caption += _source_note(data) + note
+    yield WindowPicture("reconstructions.png", "Reconstructions", caption, lambda: draw_reconstructions(pairs, config))
+    if extremes:
+        errors = " to ".join(f"{window.scale:#.3g}" for window in (extremes[0][0], extremes[-1][0]))
+        caption = f"The test windows with the lowest, the median and the highest error (MSE {errors})." + note
+        yield WindowPicture("extremes.png", "Best, median and worst", caption, lambda: draw_extremes(extremes, config))
+    if is_mel:
+        names = {original.number: window_name(original) for original, _ in pairs}
+        caption = (
+            "The recording, the recording's own mel spectrogram through the inversion, and the reconstruction through "
+            "the same inversion, on one scale: what the second lacks is lost before any model." + note
+        )
+        title = "Waveforms as heard"
+        yield WindowPicture("waveforms.png", title, caption, lambda: draw_audio(data.audio, names, data.rate))
+
+
+def _training(data: VariantData) -> Iterator[Picture | Animation]:
+    seeds, config, snapshots, note = len(data.histories), data.representation, data.snapshots, _seed_note(data)
+    samples = len({w.number for w in snapshots if w.kind == "sample"})
+    caption = (
         "Terms of the objective for each epoch, dashed on training and solid on validation windows; the validation "
-        "objective is taken at the final weight of the KL term throughout." + lines,
-        lambda: curves.draw_training_curves(data.histories),
+        "objective is taken at the final weight of the KL term throughout."
     )
-    yield Picture(
-        "progress.png",
-        "Progress over the epochs",
-        "One fixed window and its reconstruction as training goes on"
-        + ("; below it, what one fixed latent drawn from the prior is decoded to." if samples else ".")
-        + note,
-        lambda: window_rows.draw_progress(data.snapshots, config),
-        has_spectrograms=True,
-    )
+    caption += f" One line for each of {seeds} seeds." if seeds > 1 else ""
+    yield Picture("training_curves.png", "Training curves", caption, lambda: draw_training_curves(data.histories))
+    caption = "One fixed window and its reconstruction as training goes on"
+    caption += "; below it, what one fixed latent drawn from the prior is decoded to." if samples else "."
+    title = "Progress over the epochs"
+    yield WindowPicture("progress.png", title, caption + note, lambda: draw_progress(snapshots, config))
     yield Animation(
         "progress.gif",
         "One window over the epochs",
         "A fixed window beside its reconstruction after each kept epoch." + note,
-        lambda path, dpi: training_progress.write_reconstruction_gif(data.snapshots, config, path, dpi),
+        lambda path, dpi: training_progress.write_reconstruction_gif(snapshots, config, path, dpi),
     )
     if samples:
         number = min(samples, training_progress.SAMPLES)
@@ -170,91 +141,70 @@ def _training_figures(data: VariantData) -> Iterator[Picture | Animation]:
             "generation.gif",
             "Generation over the epochs",
             f"What {number} fixed latents drawn from the prior are decoded to after each kept epoch." + note,
-            lambda path, dpi: training_progress.write_samples_gif(data.snapshots, config, path, dpi),
+            lambda path, dpi: training_progress.write_samples_gif(snapshots, config, path, dpi),
         )
 
 
-def _latent_pictures(data: VariantData) -> Iterator[Picture]:
-    metrics, note = data.metrics, _seed_note(data)
-    if data.latents.shape[1]:
-        probe = ""
+def _latent_space(data: VariantData) -> Iterator[Picture]:
+    metrics, latents, labels, note = data.metrics, data.latents, data.labels, _seed_note(data)
+    dimensions, codes = data.tables.get("dimensions"), data.tables.get("codes")
+    if latents.shape[1]:
+        name = "Coordinates" if data.is_baseline else "Posterior means" if codes is None else "Codes"
+        caption = (
+            f"{name} of {len(latents)} test windows, projected on the two directions in which they vary most "
+            "(PCA fitted on these windows)."
+        )
         if metrics.get("probe_accuracy") is not None and metrics.get("chance") is not None:
-            probe = (
-                f" A linear probe names the label of {100 * metrics['probe_accuracy']:.0f} % of the windows; "
-                f"chance is {100 * metrics['chance']:.0f} %."
-            )
-        latents = "Coordinates" if data.is_baseline else "Codes" if "codes" in data.tables else "Posterior means"
-        yield Picture(
-            "latent_pca.png",
-            "Latent space",
-            f"{latents} of {len(data.latents)} test windows, projected on the two directions in which they vary most "
-            "(PCA fitted on these windows)." + probe + note,
-            lambda: latent_space.draw_latent_pca(data.latents, data.labels),
-        )
-        if len(set(data.labels)) > 1:
-            yield Picture(
-                "genre_distances.png",
-                "Distances between labels",
+            accuracy, chance = 100 * metrics["probe_accuracy"], 100 * metrics["chance"]
+            caption += f" A linear probe names the label of {accuracy:.0f} % of the windows; chance is {chance:.0f} %."
+        yield Picture("latent_pca.png", "Latent space", caption + note, lambda: draw_latent_pca(latents, labels))
+        if len(set(labels)) > 1:
+            caption = (
                 "How far apart the labels' mean latents lie, each dimension divided by its standard deviation: 1 is "
-                "one standard deviation in every dimension. In the order of the dendrogram (average linkage)." + note,
-                lambda: latent_space.draw_label_distances(data.latents, data.labels),
+                "one standard deviation in every dimension. In the order of the dendrogram (average linkage)." + note
             )
-    if "dimensions" in data.tables and len(data.tables["dimensions"]):
-        yield Picture(
-            "latent_use.png",
-            "Use of the latent",
+            title = "Distances between labels"
+            yield Picture("genre_distances.png", title, caption, lambda: draw_label_distances(latents, labels))
+    if dimensions is not None and len(dimensions):
+        caption = (
             "KL of each latent dimension, mean over the test windows, in order; a dimension is active when its "
-            "posterior mean has a variance above 0.01 over the windows." + note,
-            lambda: latent_usage.draw_dimension_kl(data.tables["dimensions"]),
+            "posterior mean has a variance above 0.01 over the windows." + note
         )
-    elif "codes" in data.tables and len(data.tables["codes"]):
-        yield Picture(
-            "latent_use.png",
-            "Use of the codebook",
+        yield Picture("latent_use.png", "Use of the latent", caption, lambda: draw_dimension_kl(dimensions))
+    elif codes is not None and len(codes):
+        caption = (
             "How often each code is chosen for the test windows, in order. The perplexity is the number of codes that, "
-            "chosen equally often, would be as varied." + note,
-            lambda: latent_usage.draw_code_counts(data.tables["codes"], metrics.get("perplexity")),
+            "chosen equally often, would be as varied." + note
         )
+        perplexity = metrics.get("perplexity")
+        yield Picture("latent_use.png", "Use of the codebook", caption, lambda: draw_code_counts(codes, perplexity))
 
 
-def _decoder_pictures(data: VariantData) -> Iterator[Picture]:
+def _decoder(data: VariantData) -> Iterator[Picture]:
     config, note = data.representation, _seed_note(data)
     steps = data.select("linear") + data.select("slerp")
     perturbed, samples, transfers = data.select("perturbed"), data.select("sample"), data.select("transfer")
     if steps:
-        yield Picture(
-            "walks.png",
-            "Walks through latent space",
+        caption = (
             "From the latent of one test window to that of another, on a straight line and along an arc (slerp), with "
             "the share of the way above; both ends are reconstructions."
-            + (" The label changes half-way." if transfers else "")
-            + note,
-            lambda: window_rows.draw_interpolations(steps, config),
-            has_spectrograms=True,
         )
+        caption += (" The label changes half-way." if transfers else "") + note
+        title = "Walks through latent space"
+        yield WindowPicture("walks.png", title, caption, lambda: draw_interpolations(steps, config))
     if perturbed:
-        yield Picture(
-            "perturbations.png",
-            "Perturbed latents",
+        caption = (
             "A test window whose latent was moved at random, ever further, in multiples of the spread of the latents "
-            "over the data." + note,
-            lambda: window_rows.draw_perturbations(perturbed, config),
-            has_spectrograms=True,
+            "over the data." + note
         )
+        title = "Perturbed latents"
+        yield WindowPicture("perturbations.png", title, caption, lambda: draw_perturbations(perturbed, config))
     if samples:
         given = ", under the label above each" if any(w.label for w in samples) else ""
-        yield Picture(
-            "samples.png",
-            "Samples of the prior",
-            f"Windows decoded from latents drawn from the prior{given}: what the model makes up by itself." + note,
-            lambda: window_rows.draw_samples(samples, config),
-            has_spectrograms=True,
-        )
+        caption = f"Windows decoded from latents drawn from the prior{given}: what the model makes up by itself." + note
+        yield WindowPicture("samples.png", "Samples of the prior", caption, lambda: draw_samples(samples, config))
     if transfers:
-        yield Picture(
-            "transfer.png",
-            "Transfer to another label",
-            "Test windows, encoded under their own label and decoded under that of the title." + note,
-            lambda: window_rows.draw_transfers([original for original, _ in data.pairs], transfers, config),
-            has_spectrograms=True,
-        )
+        originals = [original for original, _ in data.pairs]
+        caption = "Test windows, encoded under their own label and decoded under that of the title." + note
+        title = "Transfer to another label"
+        yield WindowPicture("transfer.png", title, caption, lambda: draw_transfers(originals, transfers, config))

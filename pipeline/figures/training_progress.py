@@ -13,20 +13,10 @@ from PIL.Image import Image
 from pipeline.audio.representation import MelConfig
 from pipeline.audio.scale import to_db
 from pipeline.core.artefacts import read_json
-from pipeline.figures import style
+from pipeline.figures import style, window_plots
 from pipeline.figures.comparisons import window_name
 from pipeline.figures.grid import FigureGrid, set_title
 from pipeline.figures.variant_data import Representation, Window, read_representation, read_windows
-from pipeline.figures.window_plots import (
-    FULL_SCALE_LABEL,
-    PEAK_DB_LABEL,
-    amplitude_limit,
-    outline,
-    plot_mel,
-    plot_spectrogram,
-    plot_waveform,
-    spectrum_db,
-)
 from pipeline.figures.window_rows import first_window
 
 MAX_DPI = 80
@@ -44,12 +34,12 @@ def write_reconstruction_gif(snapshots: Sequence[Window], config: Representation
     original, reconstructions = first_window(snapshots)
     is_mel = isinstance(config, MelConfig)
     grid = FigureGrid([3.2] * 2, [1.7] if is_mel else [0.9, 1.4], right=0.8, top=0.3, row_gaps=0.12)
-    limit = amplitude_limit(original.array, *(w.array for w in reconstructions))
+    limit = window_plots.amplitude_limit(original.array, *(w.array for w in reconstructions))
     _plot_column(grid, 0, original.array, config, limit, style.INK)
     artists, updates = _plot_column(grid, 1, reconstructions[0].array, config, limit, style.ACCENT)
     axes = grid.figure.axes
     axes[0].set_title("original", fontweight="bold")
-    grid.colorbar(axes[-1].images[0], 1, PEAK_DB_LABEL if is_mel else FULL_SCALE_LABEL)
+    grid.colorbar(axes[-1].images[0], 1, window_plots.PEAK_DB_LABEL if is_mel else window_plots.FULL_SCALE_LABEL)
     frames = [(f"reconstruction after epoch {w.epoch}", [w.array] * len(updates)) for w in reconstructions]
     return _write_gif(grid, artists, updates, frames, axes[1 if is_mel else 2], path, dpi)
 
@@ -62,7 +52,7 @@ def write_samples_gif(snapshots: Sequence[Window], config: Representation, path:
     rows, columns = -(-len(numbers) // SAMPLE_COLUMNS), min(SAMPLE_COLUMNS, len(numbers))
     heights = [1.0 if is_mel else 0.75] * rows
     grid = FigureGrid([2.0] * columns, heights, right=0.8 if is_mel else 0.2, top=0.3, row_gaps=0.14)
-    limit = amplitude_limit(*samples.values())
+    limit = window_plots.amplitude_limit(*samples.values())
     artists: list[Artist] = []
     updates: list[Update] = []
     for i, number in enumerate(numbers):
@@ -74,7 +64,7 @@ def write_samples_gif(snapshots: Sequence[Window], config: Representation, path:
         updates.append(update)
     axes = grid.figure.axes
     if is_mel:
-        grid.colorbar(axes[0].images[0], columns - 1, PEAK_DB_LABEL)
+        grid.colorbar(axes[0].images[0], columns - 1, window_plots.PEAK_DB_LABEL)
     frames = [(f"samples after epoch {epoch}", [samples[epoch, n] for n in numbers]) for epoch in epochs]
     return _write_gif(grid, artists, updates, frames, axes[0], path, dpi)
 
@@ -84,12 +74,12 @@ def plot_window(
 ) -> tuple[Artist, Update]:
     """Plot a window; return its artist, and a function that shows another window."""
     if isinstance(config, MelConfig):
-        image = plot_mel(ax, array, config, sides)
+        image = window_plots.mel(ax, array, config, sides)
         return image, lambda values: image.set_data(to_db(values))
     rate = config.sample_rate
-    plot_waveform(ax, array, rate, limit, color, sides)
+    window_plots.waveform(ax, array, rate, limit, color, sides)
     line = ax.lines[0]
-    return line, lambda values: line.set_data(*outline(values, rate))
+    return line, lambda values: line.set_data(*window_plots.outline(values, rate))
 
 
 def _plot_column(
@@ -102,8 +92,10 @@ def _plot_column(
         return [artist], [update]
     artist, update = plot_window(ax, array, config, limit, color, y)
     seconds = len(array) / config.sample_rate
-    image = plot_spectrogram(grid.axes(1, column), spectrum_db(array, config), config, seconds, "x" + y)
-    return [artist, image], [update, lambda values: image.set_data(spectrum_db(values, config))]
+    image = window_plots.spectrogram(
+        grid.axes(1, column), window_plots.spectrum_db(array, config), config, seconds, "x" + y
+    )
+    return [artist, image], [update, lambda values: image.set_data(window_plots.spectrum_db(values, config))]
 
 
 def _write_gif(
@@ -172,7 +164,7 @@ def draw_epoch_images(snapshots: Sequence[Window], config: Representation, out: 
     widths = [EPOCH_WIDTH] * min(EPOCH_COLUMNS, len(originals))
     grid = FigureGrid(widths, [EPOCH_HEIGHT] * 2 * blocks, top=0.72, row_gaps=([0.06, 0.36] * blocks)[:-1])
     grid.figure.set_dpi(min(dpi, MAX_DPI))
-    limit = amplitude_limit(*(w.array for w in originals), *reconstructions.values())
+    limit = window_plots.amplitude_limit(*(w.array for w in originals), *reconstructions.values())
     updates: list[Update] = []
     for i, window in enumerate(originals):
         block, column = divmod(i, EPOCH_COLUMNS)

@@ -31,9 +31,7 @@ PEAK_DB_LABEL = "dB below the peak"
 FULL_SCALE_LABEL = "dB of full scale"
 
 
-def plot_mel(
-    ax: Axes, array: np.ndarray, config: MelConfig, sides: str = "xy", is_difference: bool = False
-) -> AxesImage:
+def mel(ax: Axes, array: np.ndarray, config: MelConfig, sides: str = "xy", is_difference: bool = False) -> AxesImage:
     """Plot a (bands, frames) mel in [0, 1] as dB below the peak, or the absolute difference of two mels in dB."""
     hop = config.hop_length / config.sample_rate
     image = _image(
@@ -60,7 +58,7 @@ def hertz_to_mel(hertz: float) -> float:
     return hertz * 3 / 200 if hertz < 1000 else 15 + 27 * float(np.log(hertz / 1000) / np.log(6.4))
 
 
-def plot_spectrogram(
+def spectrogram(
     ax: Axes,
     db: np.ndarray,
     config: WaveformConfig,
@@ -100,7 +98,7 @@ def spectrum_db(array: np.ndarray, config: WaveformConfig) -> np.ndarray:
     return np.asarray(20 * np.log10(np.maximum(rows, 10 ** (FULL_SCALE_RANGE[0] / 20))), np.float32)
 
 
-def plot_waveform(
+def waveform(
     ax: Axes,
     array: np.ndarray,
     rate: int,

@@ -8,19 +8,10 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
 from pipeline.audio.representation import MelConfig
-from pipeline.figures import style
+from pipeline.figures import style, window_plots
 from pipeline.figures.comparisons import window_name
 from pipeline.figures.grid import TITLE_SIZE, FigureGrid, set_title
 from pipeline.figures.variant_data import Representation, Window
-from pipeline.figures.window_plots import (
-    FULL_SCALE_LABEL,
-    PEAK_DB_LABEL,
-    amplitude_limit,
-    plot_mel,
-    plot_spectrogram,
-    plot_waveform,
-    spectrum_db,
-)
 
 MAX_COLUMNS = 7
 MAX_STEPS = 11  # of an interpolation
@@ -138,7 +129,7 @@ def draw_groups(groups: Sequence[Group], config: Representation, columns: int = 
     width = min(2.3, (MAX_WIDTH - COLUMN_GAP * (columns - 1)) / columns)
     top = 0.6 if rows[0][0] else 0.3
     grid = FigureGrid([width] * columns, heights * len(rows), right=0.8, top=top, row_gaps=row_gaps)
-    limit = amplitude_limit(*(cell.array for _, cells in rows for cell in cells if cell))
+    limit = window_plots.amplitude_limit(*(cell.array for _, cells in rows for cell in cells if cell))
     image: AxesImage | None = None
     for number, (heading, cells) in enumerate(rows):
         if heading:
@@ -152,13 +143,15 @@ def draw_groups(groups: Sequence[Group], config: Representation, columns: int = 
             ax = grid.axes(len(heights) * number, column)
             set_title(ax, cell.title, width, is_bold=cell.is_original)
             if isinstance(config, MelConfig):
-                image = plot_mel(ax, cell.array, config, sides)
+                image = window_plots.mel(ax, cell.array, config, sides)
             else:
                 color = style.INK if cell.is_original else style.ACCENT
-                plot_waveform(ax, cell.array, config.sample_rate, limit, color, y)
+                window_plots.waveform(ax, cell.array, config.sample_rate, limit, color, y)
                 ax = grid.axes(2 * number + 1, column)
                 seconds = len(cell.array) / config.sample_rate
-                image = plot_spectrogram(ax, spectrum_db(cell.array, config), config, seconds, sides)
+                image = window_plots.spectrogram(
+                    ax, window_plots.spectrum_db(cell.array, config), config, seconds, sides
+                )
     if image is not None:
-        grid.colorbar(image, columns - 1, PEAK_DB_LABEL if is_mel else FULL_SCALE_LABEL)
+        grid.colorbar(image, columns - 1, window_plots.PEAK_DB_LABEL if is_mel else window_plots.FULL_SCALE_LABEL)
     return grid.figure
