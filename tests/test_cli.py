@@ -1,4 +1,4 @@
-"""The `melisma` command: what it prints, how it fails, and that it leaves nothing running."""
+"""The commands `params`, `doctor` and `ui`: what they print, how they fail, and that no process stays behind."""
 
 import contextlib
 import json
@@ -22,11 +22,13 @@ from pipeline.tracking import store
 
 ROOT = Path(__file__).resolve().parent.parent
 MELISMA = [sys.executable, "-c", "from pipeline.cli import app; app()"]
+COMMANDS = ["params", "doctor", "runs", "gc", "study", "ui"]
+COMMANDS += ["reconstruct", "encode", "interpolate", "perturb", "sample", "transfer"]
 
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """A copy of the project's params, which is the current folder, and a store of its own."""
+    """The current folder, with a copy of the project's params."""
     for name in ("params.yaml", "dvc.yaml"):
         shutil.copy(ROOT / name, tmp_path)
     monkeypatch.chdir(tmp_path)
@@ -39,10 +41,18 @@ def melisma(*arguments):
     return CliRunner().invoke(app, arguments)
 
 
-def edit(project, text, by):
+def explain(key):
+    return melisma("params", "--explain", key)
+
+
+def explain_json(key):
+    return json.loads(melisma("params", "--explain", key, "--json").stdout)
+
+
+def edit(project, old, new):
     file = project / "params.yaml"
-    assert text in file.read_text()
-    file.write_text(file.read_text().replace(text, by, 1))
+    assert old in file.read_text()
+    file.write_text(file.read_text().replace(old, new, 1))
 
 
 def test_help_imports_nothing_slow():
@@ -51,126 +61,110 @@ def test_help_imports_nothing_slow():
         "result = CliRunner().invoke(app, ['--help']); print(result.output)\n"
         "print([m for m in ('torch', 'mlflow', 'pandas', 'numpy', 'dvc', 'pydantic', 'rich') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    commands = (
-        "params",
-        "doctor",
-        "runs",
-        "gc",
-        "study",
-        "ui",
-        "reconstruct",
-        "encode",
-        "interpolate",
-        "perturb",
-        "sample",
-        "transfer",
-    )
-    assert all(f"\n  {command} " in done.stdout for command in commands)
-    assert done.stdout.splitlines()[-1] == "[]"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert all(f"\n  {command} " in result.stdout for command in COMMANDS)
+    assert result.stdout.splitlines()[-1] == "[]"
 
 
-def test_params_prints_a_complete_file_that_means_the_same(project):
+def test_params_prints_a_complete_file_of_the_same_meaning(project):
     before = schema.load()
     edit(project, "  weight_decay: 0.01 # 0: none\n", "")
     printed = melisma("params").stdout
-    assert yaml.safe_load(printed)["train"]["weight_decay"] == 0.01  # the default is filled in
+    assert yaml.safe_load(printed)["train"]["weight_decay"] == 0.01  # the default
     assert "&" not in printed and "*" not in printed  # an anchor would break `dvc exp run -S`
     assert schema.load(yaml.safe_load(printed)) == before
     assert json.loads(melisma("params", "--json").stdout) == yaml.safe_load(printed)
 
 
-def test_explain_says_what_a_key_means_and_is(project):
+def test_explain_a_key(project):
     edit(project, "dpi: 110", "dpi: 90")
-    text = melisma("params", "--explain", "figures.dpi").stdout.splitlines()
-    assert text[0] == "figures.dpi" and text[1].strip().startswith("dots per inch")
-    assert [line.split(maxsplit=1) for line in text[2:4]] == [
+    lines = explain("figures.dpi").stdout.splitlines()
+    assert lines[0] == "figures.dpi" and lines[1].strip().startswith("dots per inch")
+    assert [line.split(maxsplit=1) for line in lines[2:4]] == [
         ["takes", "whole number, at least 50 and at most 400"],
         ["default", "110"],
     ]
-    line = 1 + [row.strip() for row in (project / "params.yaml").read_text().splitlines()].index(
-        "dpi: 90 # dots per inch, 50 to 400; animations have at most 80"
-    )
-    assert text[4].split(maxsplit=1) == ["here", f"90 (params.yaml, line {line})"]
-    assert "  dpi  90  dots per inch" in melisma("params", "--explain", "figures").stdout
+    rows = [row.strip() for row in (project / "params.yaml").read_text().splitlines()]
+    number = 1 + rows.index("dpi: 90 # dots per inch, 50 to 400; animations have at most 80")
+    assert lines[4].split(maxsplit=1) == ["here", f"90 (params.yaml, line {number})"]
+    assert "  dpi  90  dots per inch" in explain("figures").stdout
 
 
-def test_explain_takes_a_key_without_its_variant(project):
-    found = json.loads(melisma("params", "--explain", "bottleneck.latent", "--json").stdout)
-    assert sorted(list(entry["given"].values()) for entry in found) == [["gaussian"], ["linear"]]
-    values = {value["key"].split(".")[1]: value["value"] for entry in found for value in entry["values"]}
+def test_explain_a_key_of_all_variants(project):
+    entries = explain_json("bottleneck.latent")
+    assert sorted(list(entry["given"].values()) for entry in entries) == [["gaussian"], ["linear"]]
+    values = {value["key"].split(".")[1]: value["value"] for entry in entries for value in entry["values"]}
     raw = yaml.safe_load((project / "params.yaml").read_text())["models"]
     assert values == {
         name: block["bottleneck"]["latent"] for name, block in raw.items() if "latent" in block["bottleneck"]
     }
-    one = json.loads(melisma("params", "--explain", "models.mel_conv.bottleneck.latent", "--json").stdout)
-    assert [entry["given"] for entry in one] == [{"models.*.bottleneck.type": "gaussian"}]
+    (entry,) = explain_json("models.mel_conv.bottleneck.latent")
+    assert entry["given"] == {"models.*.bottleneck.type": "gaussian"}
 
 
-def test_explain_knows_what_a_variant_inherits(project):
+def test_explain_training_settings_of_a_variant(project):
     def value(key):
-        (entry,) = json.loads(melisma("params", "--explain", key, "--json").stdout)
-        return [(found["key"], found["value"]) for found in entry["values"]]
+        (entry,) = explain_json(key)
+        return [(value["key"], value["value"]) for value in entry["values"]]
 
     assert value("models.mel_elbo.train.epochs") == [("models.mel_elbo.train.epochs", 30)]
     assert value("models.mel_conv.train.epochs") == [("train.epochs", 20)]
     assert value("models.pca.train.epochs") == []  # a baseline is not trained
-    assert "not in use" in melisma("params", "--explain", "models.mel_conv.bottleneck.codes").stdout
+    assert "not in use" in explain("models.mel_conv.bottleneck.codes").stdout
 
 
-def test_explain_says_each_value_once_and_which_variants_override_it(project):
+def test_explain_lists_the_variants_that_override_a_key(project):
     edit(project, "train: {epochs: 12}", "train: {epochs: 12, plateau: {factor: 0.1}}")
-    text = melisma("params", "--explain", "train.plateau.factor").stdout
+    text = explain("train.plateau.factor").stdout
     assert text.count("train.plateau.factor: 0.5") == 1 and "models.wave_transformer.train.plateau.factor: 0.1" in text
-    (found,) = json.loads(melisma("params", "--explain", "plateau.factor", "--json").stdout)
-    assert [value["value"] for value in found["values"]] == [0.5, 0.1]
-    rates = melisma("params", "--explain", "train.learning_rate").stdout
-    assert "train.learning_rate: 0.002" in rates and "models.mel_elbo.train.learning_rate: 0.004" in rates
-    assert "mel_conv" not in rates
+    (entry,) = explain_json("plateau.factor")
+    assert [value["value"] for value in entry["values"]] == [0.5, 0.1]
+    text = explain("train.learning_rate").stdout
+    assert "train.learning_rate: 0.002" in text and "models.mel_elbo.train.learning_rate: 0.004" in text
+    assert "mel_conv" not in text
 
 
-def test_explain_shows_the_keys_of_a_section_that_is_null(project):
-    text = melisma("params", "--explain", "evaluate.embedding").stdout
+def test_explain_a_section_that_is_null(project):
+    text = explain("evaluate.embedding").stdout
     assert "null" in text and "\n  sample_rate " in text and "\n  path " in text
-    assert "\n  embedding  " in melisma("params", "--explain", "evaluate").stdout
+    assert "\n  embedding  " in explain("evaluate").stdout
 
 
-def test_explain_names_the_nearest_key(project):
-    result = melisma("params", "--explain", "trian.epochs")
+def test_explain_an_unknown_key(project):
+    result = explain("trian.epochs")
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == "error: params.yaml has no key 'trian.epochs'; did you mean 'train.epochs'?\n"
-    assert "its sections are: seeds, source," in melisma("params", "--explain", "xyzzy").stderr
+    assert "its sections are: seeds, source," in explain("xyzzy").stderr
     assert melisma("params", "--explain", "train", "--study", "full").exit_code == 2
 
 
-def test_explain_helps_where_the_file_does_not_hold(project):
+def test_explain_works_with_an_invalid_file(project):
     edit(project, "schedule: cosine", "schedule: cosin")
-    text = melisma("params", "--explain", "train.schedule").stdout
+    text = explain("train.schedule").stdout
     assert "constant | cosine | plateau" in text and "no values: params.yaml: train.schedule" in text
 
 
 @pytest.mark.parametrize("models", [3, ["a"], {1: {}}, {"a": 3}])
-def test_explain_helps_where_the_variants_do_not_hold(project, models):
+def test_explain_works_with_invalid_variants(project, models):
     (project / "params.yaml").write_text(yaml.safe_dump({"models": models}))
-    result = melisma("params", "--explain", "models")
+    result = explain("models")
     assert result.exit_code == 0 and "no values: params.yaml: " in result.stdout
 
 
-def test_a_reader_that_has_seen_enough_gets_no_error(project):
+def test_a_closed_pipe_is_no_error(project):
     with subprocess.Popen([*MELISMA, "params"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as command:
         command.stdout.close()
         assert command.stderr.read() == ""
 
 
-def test_a_terminal_that_lacks_a_letter_gets_its_number(project):
+def test_a_letter_that_the_terminal_lacks_is_printed_as_its_number(project):
     edit(project, "experiment: melisma", "experiment: 音")
-    done = subprocess.run(
-        [*MELISMA, "params"], env=os.environ | {"PYTHONIOENCODING": "latin-1"}, capture_output=True, check=True
-    )
-    assert rb"experiment: \u97f3" in done.stdout
+    environment = os.environ | {"PYTHONIOENCODING": "latin-1"}
+    result = subprocess.run([*MELISMA, "params"], env=environment, capture_output=True, check=True)
+    assert rb"experiment: \u97f3" in result.stdout
 
 
-def test_params_works_from_a_subfolder_and_says_where_it_cannot(project, monkeypatch, tmp_path_factory):
+def test_params_works_in_a_subfolder_but_not_elsewhere(project, monkeypatch, tmp_path_factory):
     (project / "data").mkdir()
     monkeypatch.chdir(project / "data")
     result = melisma("params", "--quiet")
@@ -181,7 +175,7 @@ def test_params_works_from_a_subfolder_and_says_where_it_cannot(project, monkeyp
     assert result.stderr.startswith("error: ") and "project's folder" in result.stderr
 
 
-def test_a_wrong_param_is_named_in_one_line(project):
+def test_a_wrong_key_is_one_line(project):
     edit(project, "beta: 1.0", "bata: 1.0")
     result = melisma("params")
     assert (result.exit_code, result.stdout) == (2, "")
@@ -190,7 +184,7 @@ def test_a_wrong_param_is_named_in_one_line(project):
 
 
 def test_debug_adds_the_traceback(project, monkeypatch):
-    monkeypatch.setenv("MELISMA_DEBUG", "")  # so that what --debug sets is undone after the test
+    monkeypatch.setenv("MELISMA_DEBUG", "")  # so that the test restores what --debug sets
     edit(project, "epochs: 30", "epochs: many")
     assert "Traceback" not in melisma("params").stderr
     result = melisma("--debug", "params")
@@ -199,14 +193,14 @@ def test_debug_adds_the_traceback(project, monkeypatch):
 
 
 def test_ctrl_c_is_130(project, monkeypatch):
-    def interrupted(*_):
+    def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(schema, "load", interrupted)
+    monkeypatch.setattr(schema, "load", interrupt)
     assert melisma("params").exit_code == 130
 
 
-def test_doctor_finds_this_machine_in_order(project, empty_store):
+def test_doctor_checks_this_machine(project, empty_store):
     shutil.copy(empty_store, project)
     for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
         subprocess.run(command, cwd=project, check=True)
@@ -215,10 +209,10 @@ def test_doctor_finds_this_machine_in_order(project, empty_store):
     assert report["ok"] and result.exit_code == 0, report
     assert [check["name"] for check in report["checks"]] == ["python", "torch", "device", "dvc", "mlflow", "disk"]
     assert all(check["ok"] and check["detail"] and check["fix"] is None for check in report["checks"])
-    assert store.client().get_experiment_by_name("melisma")  # the store was tried, not guessed
+    assert store.client().get_experiment_by_name("melisma")  # the check creates it
 
 
-def test_doctor_fails_when_one_check_does(project, monkeypatch):
+def test_doctor_fails_if_a_check_fails(project, monkeypatch):
     monkeypatch.setattr(doctor, "CHECKS", {"python": doctor.python, "disk": doctor.disk})
     assert melisma("doctor").exit_code == 0
     monkeypatch.setattr(doctor, "MIN_FREE_GIB", 1e9)
@@ -230,52 +224,52 @@ def test_doctor_fails_when_one_check_does(project, monkeypatch):
 
 def test_doctor_reports_a_library_that_does_not_load(monkeypatch):
     monkeypatch.setitem(sys.modules, "torchaudio", None)  # importing it raises
-    found = {check.name: check for check in doctor.run_checks() if check.name in ("torch", "disk")}
-    assert not found["torch"].ok and "torchaudio" in found["torch"].detail and "make setup" in found["torch"].fix
-    assert found["disk"].ok
+    checks = {check.name: check for check in doctor.run_checks() if check.name in ("torch", "disk")}
+    assert not checks["torch"].ok and "torchaudio" in checks["torch"].detail and "make setup" in checks["torch"].fix
+    assert checks["disk"].ok
 
 
-def test_doctor_refuses_a_device_that_is_not_there(project, monkeypatch):
+def test_doctor_reports_a_missing_device(project, monkeypatch):
     edit(project, "device: auto", "device: cuda:99")
     with pytest.raises(doctor.CheckError, match="asks for cuda:99"):
         doctor.device()
 
 
 def test_doctor_hides_the_password_of_a_store(project, monkeypatch):
-    def unreachable():
+    def fail():
         raise ConnectionError("no answer from https://me:secret@example.org\nsecond line")
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://me:secret@example.org/mlflow")
-    monkeypatch.setattr(store, "prepare", unreachable)
+    monkeypatch.setattr(store, "prepare", fail)
     with pytest.raises(doctor.CheckError) as caught:
         doctor.mlflow_store()
     assert str(caught.value) == "https://example.org/mlflow: no answer from https://example.org second line"
     assert "MLFLOW_TRACKING_URI" in caught.value.fix
 
 
-def test_ui_names_the_port_that_is_taken(project):
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        port = other.getsockname()[1]
+def test_ui_with_a_port_that_is_taken(project):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
         result = melisma("ui", "--port", str(port))
     assert result.exit_code == 1
     assert f"port {port}" in result.stderr and "--port" in result.stderr
 
 
-def test_ui_points_to_a_server_that_is_already_there(project, monkeypatch):
+def test_ui_prints_the_address_of_a_running_server(project, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@example.org:5000/")
     monkeypatch.setattr(store, "client", lambda: None)
     monkeypatch.setattr(store, "runs_page", lambda client: "/#/experiments/1")
     assert "http://example.org:5000/#/experiments/1" in melisma("ui").stdout
 
 
-def test_ui_does_not_point_to_a_server_that_is_down(project, monkeypatch):
+def test_ui_with_a_server_that_is_down(project, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     result = melisma("ui")
     assert result.exit_code == 1 and "Connection refused" in result.stderr and not result.stdout
 
 
-def test_ui_says_why_the_server_did_not_start(project, monkeypatch):
+def test_ui_reports_why_the_server_did_not_start(project, monkeypatch):
     monkeypatch.setattr(store, "prepare", lambda: None)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "nonsense://somewhere")
     result = melisma("ui")
@@ -294,7 +288,7 @@ def test_ui_serves_under_nohup_until_ctrl_c_and_leaves_no_process(project):
             assert address.startswith("http://127.0.0.1:")
             with urllib.request.urlopen(address, timeout=20) as page:
                 assert page.status == 200 and b"MLflow" in page.read()
-            ui.send_signal(signal.SIGHUP)  # as of a terminal that is closed
+            ui.send_signal(signal.SIGHUP)  # the terminal closes
             with pytest.raises(subprocess.TimeoutExpired):
                 ui.wait(timeout=2)
             ui.send_signal(signal.SIGINT)
