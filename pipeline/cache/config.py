@@ -8,7 +8,7 @@ from pipeline.core.params import Section
 
 
 class CacheConfig(Section):
-    """Where the cache is made. No result depends on it."""
+    """The workers that compute the cache. No result depends on them."""
 
     engine: Literal["local", "dask"] = Field(
         "local", description="processes here (runtime.workers), or the workers of the Dask scheduler that is configured"

@@ -70,15 +70,9 @@ class WindowLoader(ABC):
     def epoch(
         self, batch_size: int, seed: int, epoch: int, first: int = 0, rank: int = 0, world: int = 1
     ) -> Iterator[Batch]:
-        """The windows of a training epoch, random in order and place, as (seed, epoch) determine.
+        """The windows of a training epoch from batch number `first` on; see `sample_epoch`.
 
-        Args:
-            batch_size: of all `world` ranks together. All batches are full (see `sample_epoch`).
-            seed: of the training.
-            epoch: its number.
-            first: number of the first batch to return.
-            rank: takes every world-th window of each batch.
-            world: number of ranks.
+        `batch_size` counts the windows of all `world` ranks; each rank takes every world-th window of a batch.
         """
         sample = sample_epoch(self.sampler, self.group[self.row], self.last_start, batch_size, seed, epoch)
         window, start = (values.view(-1, batch_size)[first:, rank::world].flatten() for values in sample)
@@ -98,10 +92,8 @@ class WindowLoader(ABC):
 
     def _scaled(self, stored: Tensor) -> Tensor:
         x = stored.float()
-        if self.has_spans and self.kind == "mel":
-            below_peak_(
-                x, min_peak_db=-FLOOR_DB
-            )  # 80 dB below the crop's own peak; `min_peak_db` keeps a silent crop silent
+        if self.has_spans and self.kind == "mel":  # relative to the crop's own peak; a silent crop stays silent
+            below_peak_(x, min_peak_db=-FLOOR_DB)
         scaled: Tensor = to_unit_(x, self.kind)
         return scaled.unsqueeze(1)
 

@@ -49,10 +49,10 @@ def window_loader(
     """The split's windows in batches on `device`. The batches are the same from memory and from disk.
 
     Args:
-        split: of the cache.
+        split: of the cache; above `max_resident_bytes`, as stored, it is streamed from disk.
         device: of the batches.
         labels: see `WindowLoader`.
-        max_resident_bytes: a split above this size, as stored, is streamed from disk.
+        max_resident_bytes: see `split`.
         sampler: shuffled (all windows), streamed (a few row groups mixed), or auto: shuffled if the split is resident.
         workers: threads that stream, 4 by default.
 

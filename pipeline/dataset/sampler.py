@@ -1,4 +1,4 @@
-"""Draw what is random in an epoch. It follows from (seed, epoch) alone, not from how or where windows are read."""
+"""Random draws of a training. They follow from the seed and the epoch, not from how or where windows are read."""
 
 from collections.abc import Callable
 

@@ -89,11 +89,7 @@ def plan_loads(group: np.ndarray, batch_size: int) -> tuple[np.ndarray, np.ndarr
     """The loads for a sequence of windows. A load keeps a row group from the first batch that needs it to the last.
 
     A group that no batch needs for more than LANES batches is dropped and loaded again later. This happens at the ends
-    of a lane, whose groups its neighbour shares.
-
-    Args:
-        group: (M,) row group of each window, in the order of the epoch.
-        batch_size: windows in a batch.
+    of a lane, whose groups its neighbour shares. `group` is the row group of each window, (M,), in epoch order.
 
     Returns:
         (M,) the load of each window, and (loads,) the first and the last batch of each load.

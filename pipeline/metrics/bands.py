@@ -38,11 +38,8 @@ class Bands:
     def score(self, y: Tensor, x: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """(B,) values of each metric on the common log-mel, and (B, bands) squared errors.
 
-        The error of a group without bands is NaN.
-
-        Args:
-            y: (B, bands, frames) reconstructions: 1 is the original's peak, 0 (the minimum) is 80 dB below.
-            x: originals on the same scale.
+        Reconstructions y and originals x are (B, bands, frames): 1 is the original's peak, 0 (the minimum) is 80 dB
+        below. The error of a group without bands is NaN.
         """
         errors = measures.to_double((y - x).square().mean(2))
         metrics = {

@@ -31,11 +31,9 @@ class CommonMel:
         self._log_mel = LogMel(mel.sample_rate, mel.n_fft, mel.hop_length, mel.bands)
 
     def to_audio(self, windows: np.ndarray, peak_db: np.ndarray | None) -> np.ndarray:
-        """(B, length) float32 at the common rate: waveforms are resampled, mels are inverted.
+        """(B, length) float32 at the common rate.
 
-        Args:
-            windows: (B, samples) in [-1, 1], or (B, bands, frames) in [0, 1].
-            peak_db: (B,) peak of each mel; None for waveforms.
+        Waveforms (B, samples) are resampled; mels (B, bands, frames) in [0, 1] with peaks (B,) are inverted.
 
         Raises:
             DataError: a mel is not finite.
@@ -56,11 +54,9 @@ class CommonMel:
         return pad(resample(window, config.sample_rate, self.mel.sample_rate)[: self.length], self.length)
 
     def to_mel(self, audio: np.ndarray, peak_db: np.ndarray) -> Tensor:
-        """(B, bands, frames): 1 is the original's peak, 0 is 80 dB below it or less; louder values exceed 1.
+        """(B, bands, frames) of audio (B, length) at the common rate.
 
-        Args:
-            audio: (B, length) at the common rate.
-            peak_db: (B,) peaks of the originals on the common log-mel.
+        1 is the original's peak, `peak_db` (B,); 0 is 80 dB below it or less; louder values exceed 1.
         """
         with ThreadPoolExecutor(cores()) as executor:
             db = torch.stack(list(executor.map(self._log_mel, audio)))

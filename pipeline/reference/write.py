@@ -39,14 +39,7 @@ def write_reference(
     examples.parquet has a row per test window that is scored on audio: example (number of the example, else -1),
     window_id, track_id, label, start_seconds, and the array audio, (samples,) float32 at the rate of `mel`.
 
-    Args:
-        out: an empty folder.
-        windows: windows.parquet.
-        tracks: tracks.parquet.
-        recordings: folder of the audio files.
-        cache: of the representation that is the common log-mel.
-        mel: its config.
-        settings: of the evaluation.
+    `cache` is the folder of the common log-mel, the representation `mel`.
 
     Raises:
         DataError: there is no test window, the cache is of other windows, or a recording differs from the one that

@@ -20,11 +20,6 @@ def join_duplicates(
     A copy that the source has placed in another split than its original is always dropped: published test recordings
     are neither trained on nor joined by others.
 
-    Args:
-        tracks: columns path, group and split (None: the source does not say).
-        inspections: of each track.
-        keep: whether copies stay.
-
     Returns:
         Per track `group` and `copy_of` (path of the original); the dropped copies.
     """

@@ -66,6 +66,8 @@ def test_windows_hold_their_part_of_the_recording(music, tmp_path):
             np.testing.assert_allclose(mel.values[i].astype(np.float32), db, atol=0.04)
             assert mel.peak_db[i] == pytest.approx(10 * np.log10(power.max()), abs=1e-3)
     assert sorted(window_ids) == list(range(30))
+    names = {tuple(pq.read_schema(path).names) for path in (tmp_path / "mel").glob("*.parquet")}
+    assert names == {("window_id", "track_id", "label", "peak_db", "mel")}
 
 
 def test_the_first_sample_of_a_window_is_in_no_other_window(tmp_path):
@@ -183,16 +185,6 @@ def test_statistics_are_of_the_train_windows(music, tmp_path, kind, span, small_
     tolerance = {"rtol": 1e-6} if kind == "waveform" or not span else {"atol": 0.005}
     np.testing.assert_allclose(stats["mean"], train.mean(axis=axis), **tolerance)
     np.testing.assert_allclose(stats["std"], train.std(axis=axis), **tolerance)
-
-
-def test_statistics_of_a_single_train_window(music, tmp_path):
-    root, windows, tracks = music
-    split = np.where(windows["window_id"] == 0, "train", "test")
-    make_cache(root, windows.assign(split=split), tracks, MEL, tmp_path / "mel")
-    values = to_unit(read_split(tmp_path / "mel", "train").values[0].astype(np.float64), "mel")
-    np.testing.assert_allclose(read_stats(tmp_path / "mel")["mean"], values.mean(axis=1), rtol=1e-6)
-    names = [pq.read_schema(path).names for path in sorted((tmp_path / "mel").glob("*.parquet"))]
-    assert set(map(tuple, names)) == {("window_id", "track_id", "label", "peak_db", "mel")}
 
 
 def test_a_changed_recording_is_an_error(music, tmp_path):

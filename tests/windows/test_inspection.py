@@ -116,9 +116,6 @@ def test_few_samples_beyond_one_are_limited_and_many_are_rejected(tmp_path):
     assert [(w.start_seconds, w.repair) for w in result.windows] == [(0, "limited"), (10, None)]
     assert rejections(result) == [(5, "out_of_range")]
     assert "20% of the samples are beyond -1 and 1" in result.rejections[0].detail
-
-
-def test_a_window_may_be_limited_and_padded(tmp_path):
     audio = music(4.9)
     audio[7] = -1.01
     assert check(tmp_path, audio).windows[0].repair == "limited, padded"
