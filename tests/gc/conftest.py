@@ -1,4 +1,4 @@
-"""A project in which something is unused."""
+"""A project with unused trainings."""
 
 import hashlib
 import json
@@ -19,45 +19,43 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass
 class Project:
-    """A project in Git with results that were not computed: what DVC and MLflow know of them is written by hand."""
+    """A project in Git. Its results are not computed: the tests write the records of DVC and MLflow by hand."""
 
     path: Path
-    runs: dict[str, str] = field(default_factory=dict)
+    runs: dict[str, str] = field(default_factory=dict)  # name -> id
 
     def git(self, *arguments):
         name = ("-c", "user.name=a", "-c", "user.email=a@b.c")
         done = subprocess.run(["git", *name, *arguments], cwd=self.path, capture_output=True, text=True, check=True)
         return done.stdout.strip()
 
-    def kept(self, content):
-        """Put a file into DVC's cache; its digest."""
-        digest = hashlib.md5(content.encode()).hexdigest()
-        return self._store(digest, content)
-
-    def _store(self, digest, content):
-        place = self.path / ".dvc" / "cache" / "files" / "md5" / digest[:2] / digest[2:]
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_text(content)
+    def add_to_cache(self, content, suffix=""):
+        """Write a file to DVC's cache; return its digest."""
+        digest = hashlib.md5(content.encode()).hexdigest() + suffix
+        file = self.path / ".dvc" / "cache" / "files" / "md5" / digest[:2] / digest[2:]
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content)
         return digest
 
-    def lock(self, training, run=None):
-        """Let dvc.lock have the result of a training."""
+    def write_lock(self, training, run=None):
+        """Write a dvc.lock with the result of a training; return the result's digest."""
         identity = {"variant": "mel_conv", "seed": 0, "fingerprint": training, "run_id": run}
-        inside = json.dumps([{"md5": self.kept(json.dumps(identity)), "relpath": "seed-0/run.json"}])
-        digest = self._store(hashlib.md5(inside.encode()).hexdigest() + ".dir", inside)
+        folder = [{"md5": self.add_to_cache(json.dumps(identity)), "relpath": "seed-0/run.json"}]
+        digest = self.add_to_cache(json.dumps(folder), ".dir")
         out = {"path": "data/models/mel_conv", "hash": "md5", "md5": digest, "size": 1, "nfiles": 1}
         lock = {"schema": "2.0", "stages": {"train@mel_conv": {"cmd": "python", "outs": [out]}}}
         (self.path / "dvc.lock").write_text(yaml.safe_dump(lock, sort_keys=False))
         return digest
 
     def commit(self, training, run):
-        digest = self.lock(training, run)
+        digest = self.write_lock(training, run)
         self.git("add", ".")
         self.git("commit", "-qm", training)
         return digest
 
-    def seed(self, training, run=None, place="seeds", seed=0):
-        folder = self.path / ".melisma" / place / training
+    def store_training(self, training, run=None, kind="seeds", seed=0):
+        """Write an old training to .melisma."""
+        folder = self.path / ".melisma" / kind / training
         folder.mkdir(parents=True)
         identity = {"variant": "mel_conv", "seed": seed, "fingerprint": training, "run_id": run}
         (folder / "run.json").write_text(json.dumps(identity))
@@ -69,12 +67,11 @@ class Project:
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """A project of two variants, both of which have a result."""
-    return begin(tmp_path, monkeypatch)
+    return create_project(tmp_path, monkeypatch)
 
 
-def begin(folder, patch):
-    """Make such a project the current one."""
+def create_project(folder, patch):
+    """A project with two variants that both have a result; it becomes the current one."""
     shutil.copy(ROOT / "dvc.yaml", folder)
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["models"] = {name: params["models"][name] for name in ("pca", "mel_conv")}
@@ -85,9 +82,9 @@ def begin(folder, patch):
     for name in params["models"]:
         (folder / "data" / "models" / name / "seed-0").mkdir(parents=True)
     enter(folder, patch)
-    made = Project(folder)
-    made.git("init", "-q", "-b", "main")
-    return made
+    project = Project(folder)
+    project.git("init", "-q", "-b", "main")
+    return project
 
 
 def enter(folder, patch):
@@ -102,5 +99,5 @@ def gc(*arguments):
     return json.loads(result.stdout)
 
 
-def listed(found):
-    return {(item["kind"], item["name"]) for item in found["unused"]}
+def names(unused):
+    return {(item["kind"], item["name"]) for item in unused["unused"]}

@@ -1,42 +1,43 @@
-"""Which files and folders a stage may still use."""
+"""Files and folders that no stage can use any more."""
 
 import os
 
 import yaml
 from filelock import FileLock
 
-from pipeline.gc import files, references
-from pipeline.gc.references import References
+from pipeline.gc import files
+from pipeline.gc.references import References, collect_references
 from pipeline.schema import schema
 
 
-def find(project, **known):
-    found = files.find(schema.load(), References(**known))
-    return {(item.kind, item.path.absolute().relative_to(project.path).as_posix()) for item in found}
+def find(project, **references):
+    unused = files.find_unused(schema.load(), References(**references))
+    return {(item.kind, item.path.absolute().relative_to(project.path).as_posix()) for item in unused}
 
 
-def test_seeds_and_checkpoints_that_a_stopped_stage_needs_stay(project):
-    project.seed("finished", seed=1)
-    project.seed("begun", place="checkpoints")
-    both = {("seeds", ".melisma/seeds/finished"), ("checkpoints", ".melisma/checkpoints/begun")}
-    assert find(project) == both
-    assert find(project, fingerprints={"finished"}) == both - {("seeds", ".melisma/seeds/finished")}
-    assert find(project, lacking={"mel_conv"}) == both - {("seeds", ".melisma/seeds/finished")}
-    assert find(project, waits=True) == set()  # an experiment that is queued or has failed may use them
-    os.utime(project.path / ".melisma" / "checkpoints" / "begun" / "weights")  # maybe of another branch's params
-    assert find(project) == both - {("checkpoints", ".melisma/checkpoints/begun")}
-    os.utime(project.path / ".melisma" / "checkpoints" / "begun" / "weights", (0, 0))
+def test_a_training_stays_if_a_result_refers_to_it_or_a_stage_may_resume_it(project):
+    project.store_training("finished", seed=1)
+    project.store_training("begun", kind="checkpoints")
+    seed, checkpoint = ("seeds", ".melisma/seeds/finished"), ("checkpoints", ".melisma/checkpoints/begun")
+    assert find(project) == {seed, checkpoint}
+    assert find(project, fingerprints={"finished"}) == {checkpoint}
+    assert find(project, incomplete_variants={"mel_conv"}) == {checkpoint}
+    assert find(project, has_queued=True) == set()  # a queued or failed experiment may resume both
+    weights = project.path / checkpoint[1] / "weights"
+    os.utime(weights)  # another branch may need a new checkpoint
+    assert find(project) == {seed}
+    os.utime(weights, (0, 0))
     (project.path / ".melisma" / "locks").mkdir()
     with FileLock(project.path / ".melisma" / "locks" / "begun"):
-        assert find(project) == both - {("checkpoints", ".melisma/checkpoints/begun")}
+        assert find(project) == {seed}
     params = (project.path / "params.yaml").read_text()
     (project.path / "params.yaml").write_text(params.replace("seeds:\n- 0\n", "seeds: [0, 1]\n"))
-    assert find(project) == both - {("seeds", ".melisma/seeds/finished")}  # seed 1 has still to be put in place
+    assert find(project) == {checkpoint}  # data/ lacks seed 1
 
 
-def test_results_of_what_params_have_not(project):
-    made = ("models/.pca.partial", "evaluation/wave_fc", "evaluation/pca", "cache/mel64", "cache/mel128", "windows")
-    for name in made:
+def test_results_of_variants_that_params_lack_and_partial_ones_are_unused(project):
+    folders = ("models/.pca.partial", "evaluation/wave_fc", "evaluation/pca", "cache/mel64", "cache/mel128", "windows")
+    for name in folders:
         (project.path / "data" / name).mkdir(parents=True)
     for name in ("mel128-aa", "wave3k-bb", "mel64-cc"):
         (project.path / ".melisma" / "cache" / name).mkdir(parents=True)
@@ -44,12 +45,12 @@ def test_results_of_what_params_have_not(project):
         ("data", "data/models/.pca.partial"),
         ("data", "data/evaluation/wave_fc"),
         ("data", "data/cache/mel64"),
-        ("cache", ".melisma/cache/mel128-aa"),  # wave3k has no cache yet: its stage goes on there
+        ("cache", ".melisma/cache/mel128-aa"),  # not that of wave3k, whose stage resumes there
         ("cache", ".melisma/cache/mel64-cc"),
     }
 
 
-def test_downloads_stay_while_a_commit_names_their_source(project):
+def test_a_download_stays_if_a_commit_names_its_source(project):
     downloads = project.path / ".melisma" / "downloads"
     downloads.mkdir(parents=True)
     for name in ("24347e02-genres.tar.gz", "84476491-musicnet.tar.gz.part"):
@@ -58,5 +59,7 @@ def test_downloads_stay_while_a_commit_names_their_source(project):
     (project.path / "params.yaml").write_text(yaml.safe_dump(raw | {"source": {"name": "gtzan"}}))
     project.commit("gtzan", None)
     (project.path / "params.yaml").write_text(yaml.safe_dump(raw))
-    known = references.collect(project.path / ".dvc" / "cache" / "files" / "md5")
-    assert find(project, sources=known.sources) == {("downloads", ".melisma/downloads/84476491-musicnet.tar.gz.part")}
+    references = collect_references(project.path / ".dvc" / "cache" / "files" / "md5")
+    assert find(project, sources=references.sources) == {
+        ("downloads", ".melisma/downloads/84476491-musicnet.tar.gz.part")
+    }

@@ -23,8 +23,8 @@ STAGES = {
         },
     }
 }
-# What the stages leave of a variant that a study reads. Whether one of 13 epochs fails, a file outside says; one of
-# 60 seconds as many epochs waits for another.
+# Writes the results that a study reads. With 13 epochs it fails until a file `mended` exists; with 60 it waits for a
+# file `go`.
 STAND_IN = """
 import json, os, sys, time, yaml
 from pathlib import Path
@@ -41,13 +41,13 @@ while epochs == 60 and not (outside / "go").exists():
 models, evaluation = Path("data/models") / name / "seed-0", Path("data/evaluation") / name
 for folder in (models, evaluation):
     folder.mkdir(parents=True)
-described = {"variant": name, "seed": 0, "loss": None, "train": {"epochs": epochs}, "input": "mel128",
-             "representation": {"kind": "mel"}, "seconds": 1.0}
-(models / "config.json").write_text(json.dumps(described))
+config = {"variant": name, "seed": 0, "loss": None, "train": {"epochs": epochs}, "input": "mel128",
+          "representation": {"kind": "mel"}, "seconds": 1.0}
+(models / "config.json").write_text(json.dumps(config))
 (models / "history.csv").write_text("epoch,seconds\\n1,1.5\\n2,2.5\\n")
-numbers = {"test/mse": 1 / epochs, "test/mse_low": 0.9 / epochs, "test/mse_high": 1.1 / epochs}
-outcome = {"params": {}, "metrics": numbers, "dataset": {}, "tags": {"collapsed": "no", "evaluation": "e"}}
-(evaluation / "results.json").write_text(json.dumps([{"seed": 0, **outcome}]))
+metrics = {"test/mse": 1 / epochs, "test/mse_low": 0.9 / epochs, "test/mse_high": 1.1 / epochs}
+result = {"params": {}, "metrics": metrics, "dataset": {}, "tags": {"collapsed": "no", "evaluation": "e"}}
+(evaluation / "results.json").write_text(json.dumps([{"seed": 0, **result}]))
 identity = {"variant": name, "seed": 0, "fingerprint": f"{name}{epochs}", "data": "d", "run_id": None}
 (evaluation / "run.json").write_text(json.dumps([identity]))
 """
@@ -60,7 +60,7 @@ class Project:
     path: Path
 
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
-        """Begin a command of `melisma study`."""
+        """Start a command of `melisma study`."""
         code = "from pipeline.cli import app; app()"
         return subprocess.Popen(
             [sys.executable, "-c", code, "study", *arguments],
@@ -68,36 +68,36 @@ class Project:
         )  # fmt: skip
 
     def study(self, *arguments: str, expect: int = 0) -> str:
-        """What a command of `melisma study` printed; `expect` is its exit code."""
+        """The output of a command of `melisma study` with the exit code `expect`."""
         with self.start(*arguments) as process:
-            printed, _ = process.communicate(timeout=240)
-        assert process.returncode == expect, printed
-        return printed
+            output, _ = process.communicate(timeout=240)
+        assert process.returncode == expect, output
+        return output
 
     def git(self, *arguments: str) -> str:
-        """What Git printed."""
-        done = subprocess.run(["git", *arguments], cwd=self.path, env=environ(), capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
+        """The output of Git."""
+        result = subprocess.run(["git", *arguments], cwd=self.path, env=environ(), capture_output=True, text=True)
+        assert result.returncode == 0, result.stderr
+        return result.stdout.strip()
 
     def write(self, study: str, **content: Any) -> None:
-        """Put a file into studies/."""
+        """Write a file of studies/."""
         (self.path / "studies" / f"{study}.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
 
-    def ran(self) -> list[str]:
-        """Variant and epochs of each training that was begun."""
+    def trainings(self) -> list[str]:
+        """Variant and epochs of each training that has started."""
         file = self.path / ".melisma" / "ran"
         return file.read_text().splitlines() if file.exists() else []
 
 
 def environ() -> dict[str, str]:
-    """This process's environment without what an outer DVC, Git or MLflow may have set."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("DVC_", "MLFLOW_", "GIT_"))}
-    return kept | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    """The environment without variables of an outer DVC, Git or MLflow."""
+    variables = {k: v for k, v in os.environ.items() if not k.startswith(("DVC_", "MLFLOW_", "GIT_"))}
+    return variables | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
 
 def build(path: Path) -> Project:
-    """A repository with the params of three variants, the stand-in for the pipeline, and no commit but this one."""
+    """A repository with one commit: params of three variants and a stand-in for the pipeline."""
     project = Project(path)
     lines = (ROOT / "params.yaml").read_text(encoding="utf-8")
     raw = yaml.safe_load(lines)
@@ -123,7 +123,7 @@ def build(path: Path) -> Project:
 
 @pytest.fixture
 def project(tmp_path, monkeypatch) -> Project:
-    """One in which this process stands."""
+    """The current project."""
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.startswith(("DVC_", "MLFLOW_", "GIT_"))]:
         monkeypatch.delenv(name)

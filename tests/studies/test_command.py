@@ -1,6 +1,5 @@
-"""`melisma study run`, without DVC's queue."""
+"""`melisma study run` and `show`, without DVC's queue."""
 
-import sys
 from contextlib import nullcontext
 from types import SimpleNamespace
 
@@ -8,148 +7,147 @@ import pytest
 from typer.testing import CliRunner
 
 from pipeline.cli import app
-from pipeline.studies import commit, queue, run, runs, summary
+from pipeline.core import distributed
+from pipeline.studies import commit, mlflow_runs, queue, results, runner
 from pipeline.studies.queue import State
-from pipeline.studies.study import experiments
+from pipeline.studies.study import load_experiments
 
 
 @pytest.fixture
-def started(project, monkeypatch):
-    """Begin the command on a study of one experiment; `run.run` is replaced by `during`. What it noted is returned."""
+def study_run(project, monkeypatch):
+    """Runs the command with a stand-in for `runner.run_study`; returns the commits of the completed experiments."""
     project.write("mine", overrides={"train.epochs": 7}, models=["mean"])
-    noted = {}
-    monkeypatch.setattr(runs, "note", lambda study, revisions, every: noted.update(revisions))
-    monkeypatch.setattr(summary, "write", lambda *_: ([], []))
+    completed = {}
+    monkeypatch.setattr(mlflow_runs, "tag_runs", lambda study, commits, experiments: completed.update(commits))
+    monkeypatch.setattr(results, "read_rows", lambda *_: [])
 
-    def start(during, *options):
-        monkeypatch.setattr(run, "run", during)
+    def run(stand_in, *options):
+        monkeypatch.setattr(runner, "run_study", stand_in)
         result = CliRunner().invoke(app, ["study", "run", "mine", *options])
         assert result.exit_code == 0, result.output
-        return noted
+        return completed
 
-    return start
+    return run
 
 
-def keep(project, changed):
-    """Make the experiment a finished one, and return its commit."""
+def complete(project, base):
+    """Make the experiment a completed one; return its commit."""
     head = project.git("rev-parse", "HEAD")
-    revision = commit.stash(experiments("mine")[0], changed, head, "message")
-    project.git("update-ref", f"refs/exps/{head[:2]}/{head[2:]}/mine", revision)
-    return revision
+    stash = commit.create_stash(load_experiments("mine")[0], base, head, "message")
+    project.git("update-ref", f"refs/exps/{head[:2]}/{head[2:]}/mine", stash)
+    return stash
 
 
-def test_edits_made_while_a_study_runs_do_not_unmake_its_results(project, started):
-    made = []
+def test_edits_during_a_study_do_not_invalidate_its_results(project, study_run):
+    commits = []
 
-    def during(wanted, changed, *_):
-        made.append(keep(project, changed))
+    def stand_in(experiments, base, *_):
+        commits.append(complete(project, base))
         (project.path / "pipeline" / "code.py").write_text("x = 5\n")
         params = (project.path / "params.yaml").read_text()
         (project.path / "params.yaml").write_text(params.replace("clip_norm: 1.0", "clip_norm: 2.0"))
-        return {one.name: State("done") for one in wanted}
+        return {experiment.name: State("done") for experiment in experiments}
 
-    assert started(during, "--jobs", "1") == {"mine": made[0]}
+    assert study_run(stand_in, "--jobs", "1") == {"mine": commits[0]}
 
 
-def test_names_of_experiments_may_have_spaces_between_them(project, started):
+def test_names_of_experiments_may_have_spaces_between_them(project, study_run):
     project.write("mine", models=["mean"], grid={"train.epochs": [7, 8, 9]})
-    wanted = []
-    started(
-        lambda experiments, *_: wanted.extend(one.name for one in experiments) or {}, "--only", "epochs-7, epochs-9"
-    )
-    assert wanted == ["epochs-7", "epochs-9"]
+    names = []
+
+    def stand_in(experiments, *_):
+        names.extend(experiment.name for experiment in experiments)
+        return {}
+
+    study_run(stand_in, "--only", "epochs-7, epochs-9")
+    assert names == ["epochs-7", "epochs-9"]
 
 
-def test_show_says_that_what_is_done_may_be_of_other_recordings(project):
+def test_show_warns_that_recordings_are_not_checked(project):
     project.write("mine", overrides={"train.epochs": 7}, models=["mean"])
     assert CliRunner().invoke(app, ["study", "show", "mine"]).stderr == ""
-    keep(project, commit.base())
-    assert (
-        "changes of the recordings are not checked" in CliRunner().invoke(app, ["study", "show", "mine"]).stderr
-    )
+    complete(project, commit.snapshot())
+    result = CliRunner().invoke(app, ["study", "show", "mine"])
+    assert "changes of the recordings are not checked" in result.stderr
 
 
-class Stood:
-    """A queue in which nothing is run: what is left in it after the first look has ended by the second one."""
+class StoppedQueue:
+    """A stand-in for the queue, which runs nothing: every experiment has left it at the second poll."""
 
     def __init__(self, states, workers=(), others=()):
-        self.waiting, self.numbers, self.names = states, list(workers), list(others)
-        self.put_in, self.forgotten, self.started = [], [], []
+        self.queued, self.pids, self.others = states, list(workers), list(others)
+        self.added, self.removed, self.started = [], [], []
 
     def workers(self):
-        return self.numbers
+        return self.pids
 
-    def bury(self, names):
+    def fail_orphans(self, names):
         pass
 
     def states(self, names):
-        return {} if self.put_in else self.waiting
+        return {} if self.added else self.queued
 
-    def others(self, names):
-        return self.names
+    def other_names(self, names):
+        return self.others
 
-    def forget(self, revision):
-        self.forgotten.append(revision)
-        self.waiting = {name: state for name, state in self.waiting.items() if state.revision != revision}
+    def remove(self, stash):
+        self.removed.append(stash)
+        self.queued = {name: state for name, state in self.queued.items() if state.commit != stash}
 
-    def put(self, experiment, changed):
-        self.put_in.append(experiment.full)
+    def add(self, experiment, base):
+        self.added.append(experiment.full_name)
 
-    def start(self, jobs):
-        self.started.append(jobs)
+    def start_workers(self, count):
+        self.started.append(count)
 
 
 @pytest.fixture
-def ran(project, monkeypatch):
-    """Run the study on a queue like that, and return what was said."""
+def run_on(project, monkeypatch):
+    """Runs the study on such a queue; returns the messages."""
     project.write("mine", overrides={"train.epochs": 7}, models=["mean"])
 
-    def go(stood, jobs=1):
-        said = []
-        monkeypatch.setattr(queue, "opened", lambda: nullcontext(stood))
-        states = run.run(experiments("mine"), commit.base(), jobs, lambda _: None, said.append)
+    def run(stopped, jobs=1):
+        messages = []
+        monkeypatch.setattr(queue, "open_queue", lambda: nullcontext(stopped))
+        states = runner.run_study(load_experiments("mine"), commit.snapshot(), jobs, lambda _: None, messages.append)
         assert set(states) == {"mine"}
-        return said
+        return messages
 
-    return go
+    return run
 
 
-def test_what_was_queued_with_older_code_is_taken_out_and_queued_anew(project, ran):
-    old = commit.stash(experiments("mine")[0], commit.base(), project.git("rev-parse", "HEAD"), "message")
+def test_an_experiment_that_was_queued_with_older_code_is_queued_again(project, run_on):
+    head = project.git("rev-parse", "HEAD")
+    old = commit.create_stash(load_experiments("mine")[0], commit.snapshot(), head, "message")
     (project.path / "pipeline" / "code.py").write_text("x = 5\n")
-    stood = Stood({"mine": State("queued", revision=old)})
-    assert ran(stood) == ["mine: queued with other params or other code before; that one is not run"]
-    assert (stood.forgotten, stood.put_in) == ([old], ["mine"])
+    stopped = StoppedQueue({"mine": State("queued", commit=old)})
+    message = "mine: was queued with other params or code; it is queued again with the new ones"
+    assert run_on(stopped) == [message] and (stopped.removed, stopped.added) == ([old], ["mine"])
 
 
-def test_it_says_what_else_is_run_and_that_workers_run_already(ran):
-    said = ran(Stood({}, workers=[1, 2], others=["own", "another"]), jobs=1)
-    assert said == [
-        "run as well, since they are in DVC's queue: own, another",
-        "workers that run already: 2, more than --jobs 1; `dvc queue stop` ends them",
+def test_messages_about_other_experiments_and_too_many_workers(run_on):
+    assert run_on(StoppedQueue({}, workers=[1, 2], others=["own", "another"]), jobs=1) == [
+        "DVC's queue also runs: own, another",
+        "2 workers run already, more than --jobs 1; `dvc queue stop` ends them",
     ]
+    for jobs, started in ((2, []), (3, [3]), (None, [])):  # missing workers are started
+        stopped = StoppedQueue({}, workers=[1, 2])
+        assert run_on(stopped, jobs) == [] and stopped.started == started
 
 
-@pytest.mark.parametrize(("jobs", "started"), [(2, []), (3, [3]), (None, [])])
-def test_workers_that_are_missing_are_added(ran, jobs, started):
-    stood = Stood({}, workers=[1, 2])
-    assert ran(stood, jobs) == [] and stood.started == started
-
-
-def test_code_that_git_does_not_track_is_named(project, ran):
+def test_a_warning_names_code_that_git_does_not_track(project, run_on):
     (project.path / "notes.py").write_text("not of the pipeline\n")
     (project.path / "pipeline" / "new.py").write_text("y = 1\n")
-    said = ran(Stood({}))
-    assert said == ["warning: Git does not track pipeline/new.py: no experiment has them before `git add`"]
+    message = "warning: Git does not track pipeline/new.py: no experiment has them before `git add`"
+    assert run_on(StoppedQueue({})) == [message]
     project.git("add", "pipeline/new.py")
-    assert ran(Stood({})) == []
-    assert project.git("show", f"{commit.base()}:pipeline/new.py") == "y = 1"
+    assert run_on(StoppedQueue({})) == []
+    assert project.git("show", f"{commit.snapshot()}:pipeline/new.py") == "y = 1"
 
 
-def test_on_a_gpu_one_runs_at_a_time_and_else_one_for_every_four_cores(project, monkeypatch):
+def test_one_worker_runs_on_a_gpu_and_else_one_per_four_cores(project, monkeypatch):
     project.write("mine", overrides={"train.epochs": 7})
-    monkeypatch.setattr(run, "cores", lambda: 9)
-    for kind, number in {"cuda": 1, "mps": 1, "cpu": 2}.items():
-        picked = SimpleNamespace(pick=lambda _, kind=kind: SimpleNamespace(type=kind))
-        monkeypatch.setitem(sys.modules, "pipeline.training.device", picked)
-        assert run._jobs(experiments("mine")[0]) == number
+    monkeypatch.setattr(runner, "cores", lambda: 9)
+    for kind, count in {"cuda": 1, "mps": 1, "cpu": 2}.items():
+        monkeypatch.setattr(distributed, "pick_device", lambda _, kind=kind: SimpleNamespace(type=kind))
+        assert runner._default_jobs(load_experiments("mine")[0]) == count

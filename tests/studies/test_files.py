@@ -1,4 +1,4 @@
-"""studies/: each holds, and a slip in one is named."""
+"""The files of studies/: the project's own are valid, and errors name file and key."""
 
 import json
 
@@ -13,21 +13,21 @@ from pipeline.schema import schema
 from pipeline.studies import study as studies
 
 
-@pytest.mark.parametrize("name", studies.names())
-def test_every_study_passes_the_schema_and_changes_the_base(name):
-    found = [schema.load(one.raw) for one in studies.experiments(name)]
-    assert all(one != schema.load(params.read_params()) for one in found)
-    assert all(one != other for i, one in enumerate(found) for other in found[:i])
+@pytest.mark.parametrize("name", studies.study_names())
+def test_every_experiment_passes_the_schema_and_is_unlike_the_base_and_the_others(name):
+    loaded = [schema.load(params.read_params())]
+    loaded += [schema.load(experiment.raw) for experiment in studies.load_experiments(name)]
+    assert all(one != other for i, one in enumerate(loaded) for other in loaded[:i])
 
 
 def test_the_full_study_has_the_sizes_of_the_originals():
-    models = schema.load(studies.params("full")).models
+    models = schema.load(studies.study_params("full")).models
     assert models["mel_conv"].bottleneck.latent >= 512 and models["pca"].bottleneck.latent is None
 
 
 @pytest.fixture
-def written(tmp_path, monkeypatch):
-    """Write a study into a project of its own."""
+def write(tmp_path, monkeypatch):
+    """Writes studies/mine.yaml of a new project."""
     for name in ("params.yaml", "dvc.yaml"):
         (tmp_path / name).write_bytes((studies.FOLDER.parent / name).read_bytes())
     monkeypatch.chdir(tmp_path)
@@ -46,22 +46,26 @@ def written(tmp_path, monkeypatch):
         ({}, "a study has `overrides`, `models`, `experiments` or `grid`"),
     ],
 )
-def test_a_wrong_override_is_named_with_its_file(written, overrides, message):
-    written(base="params.yaml", overrides=overrides)
+def test_a_wrong_override_gives_file_and_key(write, overrides, message):
+    write(base="params.yaml", overrides=overrides)
     with pytest.raises(ParamsError, match=f"^studies/mine.yaml: {message}"):
-        studies.params("mine")
+        studies.study_params("mine")
 
 
-def test_a_study_may_add_a_variant_and_a_key_that_the_base_leaves_out(written):
-    block = {"representation": "wave3k", "network": {"type": "identity"}, "bottleneck": {"type": "linear", "latent": 8}}
-    written(overrides={"models.wave_pca": block, "models.mel_conv.train.epochs": 7})
-    models = schema.load(studies.params("mine")).models
+def test_a_study_may_add_a_variant_and_a_key(write):
+    variant = {
+        "representation": "wave3k",
+        "network": {"type": "identity"},
+        "bottleneck": {"type": "linear", "latent": 8},
+    }
+    write(overrides={"models.wave_pca": variant, "models.mel_conv.train.epochs": 7})
+    models = schema.load(studies.study_params("mine")).models
     assert models["mel_conv"].train == {"epochs": 7} and models["wave_pca"].loss is None
 
 
-def test_a_study_may_make_its_variants_of_those_of_the_base(written):
-    written(models={"pca": {}, "long": {"from": "mel_conv", "train.epochs": 50, "loss.kl.beta": 0.5}})
-    models, base = (schema.load(raw).models for raw in (studies.params("mine"), params.read_params()))
+def test_a_study_may_derive_its_variants_from_those_of_the_base(write):
+    write(models={"pca": {}, "long": {"from": "mel_conv", "train.epochs": 50, "loss.kl.beta": 0.5}})
+    models, base = (schema.load(raw).models for raw in (studies.study_params("mine"), params.read_params()))
     assert set(models) == {"pca", "long"} and models["pca"] == base["pca"]
     assert models["long"].train["epochs"] == 50 and models["long"].loss.kl.beta == 0.5
     assert models["long"].network == base["mel_conv"].network and base["mel_conv"].loss.kl.beta == 1.0
@@ -77,27 +81,27 @@ def test_a_study_may_make_its_variants_of_those_of_the_base(written):
         ({"long": {"from": "mel_conv", "representation.kind": 1}}, "models.long.representation.kind: .*holds no keys"),
     ],
 )
-def test_a_wrong_variant_of_a_study_is_named(written, models, message):
-    written(models=models)
+def test_a_wrong_variant_gives_file_and_key(write, models, message):
+    write(models=models)
     with pytest.raises(ParamsError, match=f"^studies/mine.yaml: {message}"):
-        studies.params("mine")
+        studies.study_params("mine")
 
 
-def test_each_variant_of_the_losses_study_differs_in_its_loss_alone():
-    models = {n: m for n, m in schema.load(studies.params("losses")).models.items() if m.loss}
+def test_the_variants_of_the_losses_study_differ_only_in_their_loss():
+    models = {n: m for n, m in schema.load(studies.study_params("losses")).models.items() if m.loss}
     losses = [model.loss.model_dump_json() for model in models.values()]
     assert len(set(losses)) == len(losses) == 7
     assert len({model.model_copy(update={"loss": None}).model_dump_json() for model in models.values()}) == 1
 
 
-def test_a_study_that_is_not_there_is_named(written):
-    written(overrides={"train.epochs": 2})
+def test_an_unknown_study_gets_a_suggestion(write):
+    write(overrides={"train.epochs": 2})
     with pytest.raises(ParamsError, match="there is no study 'mien'; did you mean 'mine'"):
-        studies.params("mien")
+        studies.study_params("mien")
 
 
-def test_the_command_puts_a_study_in_the_place_of_the_params(written):
-    written(overrides={"train.epochs": 2})
+def test_the_command_params_writes_the_params_of_a_study(write):
+    write(overrides={"train.epochs": 2})
     assert yaml.safe_load(CliRunner().invoke(app, ["params", "--study", "mine"]).stdout)["train"]["epochs"] == 2
     assert params.read_params()["train"]["epochs"] != 2
     result = CliRunner().invoke(app, ["params", "--study", "mine", "--output", "params.yaml"])
@@ -105,35 +109,36 @@ def test_the_command_puts_a_study_in_the_place_of_the_params(written):
     assert schema.load().train.epochs == 2
 
 
-def test_experiments_are_crossed_with_the_grid(written):
-    written(
+def test_experiments_are_crossed_with_the_grid(write):
+    write(
         models=["pca", "mel_conv", "mel_fc"],
         overrides={"models.*.train.patience": 3},
         experiments={"plain": {}, "spectral": {"models.mel_conv.loss.spectral": 0.3}},
         grid={"models.*.train.epochs": [5, 9]},
     )
-    found = {one.name: schema.load(one.raw).models for one in studies.experiments("mine")}
-    assert list(found) == ["plain-5", "plain-9", "spectral-5", "spectral-9"]
-    assert next(one.full for one in studies.experiments("mine")) == "mine-plain-5"
-    assert [one.against for one in studies.experiments("mine")] == [None, None, "plain-5", "plain-9"]
-    for name, models in found.items():
-        assert set(models) == {"pca", "mel_conv", "mel_fc"} and models["pca"].train == {}  # it is not trained
+    experiments = studies.load_experiments("mine")
+    variants = {one.name: schema.load(one.raw).models for one in experiments}
+    assert list(variants) == ["plain-5", "plain-9", "spectral-5", "spectral-9"]
+    assert experiments[0].full_name == "mine-plain-5"
+    assert [one.compared_with for one in experiments] == [None, None, "plain-5", "plain-9"]
+    for name, models in variants.items():
+        assert set(models) == {"pca", "mel_conv", "mel_fc"} and models["pca"].train == {}  # a baseline
         assert {models[v].train["epochs"] for v in ("mel_conv", "mel_fc")} == {int(name[-1])}
         assert {models[v].train["patience"] for v in ("mel_conv", "mel_fc")} == {3}
         assert models["mel_conv"].loss.spectral == (0.3 if name.startswith("spectral") else 0.0)
         assert models["mel_fc"].loss.spectral == 0.0
 
 
-def test_without_several_experiments_all_are_compared_with_the_first(written):
-    written(models=["mel_conv"], grid={"models.mel_conv.train.epochs": [5, 9, 12]})
-    assert [one.against for one in studies.experiments("mine")] == [None, "epochs-5", "epochs-5"]
+def test_all_values_of_a_single_grid_are_compared_with_the_first(write):
+    write(models=["mel_conv"], grid={"models.mel_conv.train.epochs": [5, 9, 12]})
+    assert [one.compared_with for one in studies.load_experiments("mine")] == [None, "epochs-5", "epochs-5"]
 
 
-def test_values_of_several_keys_are_named_by_them(written):
-    written(grid={"train.clip_norm": [0.5, 1.0], "models.mel_conv.network.channels": [[4, 8]]})
-    names = [one.name for one in studies.experiments("mine")]
+def test_names_contain_the_keys_if_the_grid_has_several(write):
+    write(grid={"train.clip_norm": [0.5, 1.0], "models.mel_conv.network.channels": [[4, 8]]})
+    names = [one.name for one in studies.load_experiments("mine")]
     assert names == ["clip_norm-0.5-channels-4-8", "clip_norm-1.0-channels-4-8"]
-    assert studies.params(f"mine/{names[0]}")["train"]["clip_norm"] == 0.5
+    assert studies.study_params(f"mine/{names[0]}")["train"]["clip_norm"] == 0.5
 
 
 @pytest.mark.parametrize(
@@ -147,36 +152,36 @@ def test_values_of_several_keys_are_named_by_them(written):
         ({"grid": {"train.epochs": [3, 3]}}, "two experiments are called 'epochs-3'"),
     ],
 )
-def test_a_wrong_experiment_is_named_before_anything_is_queued(written, study, message):
-    written(**study)
+def test_a_wrong_experiment_gives_file_and_key(write, study, message):
+    write(**study)
     with pytest.raises(ParamsError, match=f"^studies/mine.yaml: .*{message}"):
-        studies.experiments("mine")
+        studies.load_experiments("mine")
 
 
 @pytest.mark.parametrize("name", ["my study", "größe", "a,b"])
-def test_a_study_whose_name_dvc_would_refuse_at_the_end_is_refused_at_once(written, name):
-    written(overrides={"train.epochs": 2})
+def test_a_name_that_dvc_would_refuse_is_an_error(write, name):
+    write(overrides={"train.epochs": 2})
     (studies.FOLDER / "mine.yaml").rename(studies.FOLDER / f"{name}.yaml")
     with pytest.raises(ParamsError, match=f"^studies/{name}.yaml: .*letters, digits"):
-        studies.load(name)
+        studies.load_study(name)
 
 
-def test_what_an_editor_leaves_beside_a_study_is_none(written):
-    written(overrides={"train.epochs": 2})
+def test_hidden_files_are_no_studies(write):
+    write(overrides={"train.epochs": 2})
     (studies.FOLDER / ".#mine.yaml").symlink_to("me@here")
-    assert studies.names() == ["mine"]
+    assert studies.study_names() == ["mine"]
 
 
-def test_one_of_several_experiments_has_to_be_named(written):
-    written(grid={"train.epochs": [2, 3]})
+def test_the_params_of_a_study_need_the_name_of_an_experiment(write):
+    write(grid={"train.epochs": [2, 3]})
     with pytest.raises(ParamsError, match="mine has 2 experiments; take one, as in mine/epochs-2"):
-        studies.params("mine")
+        studies.study_params("mine")
     with pytest.raises(ParamsError, match="no experiment 'epochs-4'; did you mean 'epochs-"):
-        studies.params("mine/epochs-4")
+        studies.study_params("mine/epochs-4")
 
 
-def test_the_studies_are_listed_with_what_they_are_about_also_one_that_does_not_fit(written):
-    written(grid={"train.epochs": [2, 3]})
+def test_the_list_has_a_sentence_on_each_study_or_its_error(write):
+    write(grid={"train.epochs": [2, 3]})
     file = studies.FOLDER / "mine.yaml"
     file.write_text(f"# Two lengths of\n# training. More of it.\n{file.read_text()}")
     (studies.FOLDER / "wrong.yaml").write_text("overrides: {trian.epochs: 3}\n")

@@ -1,93 +1,59 @@
-"""What of DVC's queue is alive, and what is ended of it."""
+"""Processes of DVC's queue that are dead or not DVC's, and a folder that DVC cannot use."""
 
 import json
 import subprocess
 import sys
 from types import SimpleNamespace
 
-import psutil
 import pytest
 
 from pipeline.core.errors import MelismaError
-from pipeline.studies.queue import Queue, opened
-from pipeline.studies.study import experiments
+from pipeline.studies.queue import Queue, _process, open_queue
+from pipeline.studies.study import load_experiments
 from tests.studies.conftest import build
 
-SLEEP = "import time; print(flush=True); time.sleep(60)"
 
-
-def begun(*arguments):
-    """A process that sleeps, with these arguments."""
-    made = subprocess.Popen([sys.executable, "-c", SLEEP, *arguments], stdout=subprocess.PIPE)
-    made.stdout.readline()
-    return made
-
-
-@pytest.fixture
-def process():
-    """One that looks like a worker, and like what runs the experiments mine and other."""
-    with begun("queue-worker", "mine", "other") as made:
-        yield made
-        made.kill()
-
-
-class DVC:
-    """What DVC's queue knows of processes: `process` is a worker, and runs the experiments mine and other."""
-
-    def __init__(self, folder, process):
-        self.wdir = self.pid_dir = str(folder)
-        self.proc = {name: SimpleNamespace(pid=process.pid, returncode=None) for name in ("mine", "other")}
-        self.killed = {}
-        for file in ("mine/mine.json", "other/other.json", "dvc-exp-worker-1.json"):
-            (folder / file).parent.mkdir(exist_ok=True)
-            (folder / file).write_text(json.dumps({"pid": process.pid, "returncode": None}))
-
-    def iter_active(self):
-        return [SimpleNamespace(name=f"study-{name}", stash_rev=name) for name in self.proc]
-
-    def get_infofile_path(self, key):
-        return f"{self.wdir}/none"
-
-    def kill(self, keys, force):
-        self.killed |= {key: self.proc[key].returncode for key in keys}
-
-
-def test_a_worker_is_one_as_long_as_it_lives(tmp_path, process):
-    queue = Queue(DVC(tmp_path, process))
-    assert queue.workers() == [process.pid]
-    process.kill()
-    process.wait()
-    assert queue.workers() == []
-
-
-def test_after_a_restart_whoever_has_the_number_is_no_worker_and_lives_on(tmp_path):
-    with begun("dvc", "exp", "show") as process:
-        known = DVC(tmp_path, process)
-        assert Queue(known).workers() == []
-        Queue(known).bury({"study-mine"})
-        assert known.killed == {"mine": -1} and process.poll() is None  # with a code of its end DVC sends no signal
+def test_a_worker_is_a_living_process_with_the_right_command_line(tmp_path):
+    """After a restart of the machine, another process may have the id of a worker."""
+    file = tmp_path / "worker.json"
+    with subprocess.Popen([sys.executable, "-c", "input()", "queue-worker"], stdin=subprocess.PIPE) as process:
+        file.write_text(json.dumps({"pid": process.pid, "returncode": None}))
+        assert _process(file, "queue-worker") and not _process(file, "another word")
+        file.write_text(json.dumps({"pid": process.pid, "returncode": 0}))
+        assert not _process(file, "queue-worker")
+        file.write_text(json.dumps({"pid": process.pid, "returncode": None}))
         process.kill()
+    assert not _process(file, "queue-worker")
 
 
-def test_of_the_dead_workers_experiments_those_of_the_study_alone_are_ended(tmp_path, process):
-    known = DVC(tmp_path, process)
-    Queue(known).bury({"study-none"})
-    assert known.killed == {} and process.poll() is None
-    Queue(known).bury({"study-mine"})
-    assert known.killed == {"mine": -1} and not psutil.pid_exists(process.pid)
+def test_a_foreign_process_with_the_id_of_an_experiment_lives_on(tmp_path):
+    with subprocess.Popen([sys.executable, "-c", "input()", "dvc exp show"], stdin=subprocess.PIPE) as process:
+        info = SimpleNamespace(pid=process.pid, returncode=None)
+        (tmp_path / "mine").mkdir()
+        (tmp_path / "mine" / "mine.json").write_text(json.dumps(vars(info)))
+        codes = []
+        dvc = SimpleNamespace(
+            pid_dir=str(tmp_path),
+            proc={"mine": info},
+            iter_active=lambda: [SimpleNamespace(name="study-mine", stash_rev="mine")],
+            get_infofile_path=lambda key: str(tmp_path / "none"),
+            kill=lambda keys, force: codes.append(info.returncode),
+        )
+        Queue(dvc).fail_orphans({"study-none"})
+        assert codes == []
+        Queue(dvc).fail_orphans({"study-mine"})
+        assert codes == [-1] and process.poll() is None  # DVC sends no signal to a process with an exit code
+        process.kill()
+    missing = SimpleNamespace(name="study-mine", stash_rev="gone")
+    assert "see .dvc/tmp/exps/celery/dvc-exp-worker-*.out" in Queue(dvc)._error(missing)
 
 
-def test_in_a_folder_in_which_dvc_could_not_begin_it_nothing_is_queued(tmp_path, monkeypatch):
+def test_nothing_is_queued_in_a_folder_that_is_not_ascii(tmp_path, monkeypatch):
     (tmp_path / "prüf").mkdir()
     project = build(tmp_path / "prüf")
     monkeypatch.chdir(project.path)
     project.write("mine", overrides={"train.epochs": 7})
-    with opened() as queue:
+    with open_queue() as queue:
         with pytest.raises(MelismaError, match=r"prüf/.*: DVC queues no experiments"):
-            queue.put(experiments("mine")[0], "HEAD")
-        assert queue.others(set()) == []
-
-
-def test_of_an_experiment_that_dvc_could_not_begin_its_workers_log_is_named(tmp_path, process):
-    entry = SimpleNamespace(name="study-mine", stash_rev="gone")
-    assert "dvc-exp-worker-*.out says why" in Queue(DVC(tmp_path, process))._error(entry)
+            queue.add(load_experiments("mine")[0], "HEAD")
+        assert queue.other_names(set()) == []

@@ -1,0 +1,76 @@
+"""A study in DVC's queue, with a failure, an interrupt and a killed worker."""
+
+import csv
+import signal
+import time
+
+import psutil
+
+from pipeline.core import workspace
+from pipeline.studies import queue
+from tests.studies.conftest import build
+
+PATIENCE = 240  # seconds
+
+
+def await_start(project, training, times):
+    """Wait until a training has started so many times."""
+    end = time.monotonic() + PATIENCE
+    while project.trainings().count(training) < times:
+        assert time.monotonic() < end, project.trainings()
+        time.sleep(0.1)
+
+
+def training_processes():
+    return [p.pid for p in psutil.process_iter(["cmdline"]) if "stand_in.py" in (p.info["cmdline"] or ())]
+
+
+def test_a_study_continues_after_a_failure_an_interrupt_and_a_killed_worker(tmp_path, monkeypatch):
+    """The project is a folder of a larger repository."""
+    (tmp_path / "a folder").mkdir()
+    project = build(tmp_path / "a folder")
+    monkeypatch.chdir(project.path)
+    (project.path / ".git").rename(tmp_path / ".git")
+    project.git("add", "-A", ":/")
+    project.git("commit", "-qm", "moved")
+    grid = {"models.mel_conv.train.epochs": [5, 13, 60]}  # 5 works, 13 fails, 60 waits
+    project.write("length", models=["mean", "mel_conv"], grid=grid)
+    with (project.path / "params.yaml").open("a") as file:
+        file.write("# an edit\n")
+    before = project.git("status", "--porcelain"), (project.path / "params.yaml").read_text()
+
+    process = project.start("run", "length", "--jobs", "1")
+    await_start(project, "mel_conv 60", 1)  # the last one: the queue has passed the failure
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate()
+    assert process.returncode == 130 and "`melisma study run length` shows them again" in output
+    assert "epochs-5: running, train@mel_conv" in output or "epochs-5: done" in output
+    assert (project.git("status", "--porcelain"), (project.path / "params.yaml").read_text()) == before
+
+    with queue.open_queue() as opened:
+        states = opened.states({"length-epochs-60", "length-epochs-13", "length-epochs-5"})
+        assert {name[14:]: state.status for name, state in states.items()} == {"60": "running", "13": "failed"}
+        assert states["length-epochs-60"].detail == "train@mel_conv, epoch 1 of 60"
+        [worker] = opened.workers()
+        psutil.Process(worker).kill()
+
+    process = project.start("run", "length", "--jobs", "1")
+    await_start(project, "mel_conv 60", 2)
+    assert len(training_processes()) == 1  # that of the killed worker was ended
+    workspace.state().joinpath("go").touch()
+    output, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1 and "epochs-13: failed: train@mel_conv: the loss is not finite" in output
+    assert project.trainings().count("mel_conv 5") == 1 and project.trainings().count("mel_conv 13") == 2
+    assert "without a result: epochs-13" in output and not list((project.path / ".dvc/tmp/exps").glob("tmp*"))
+    assert (project.git("status", "--porcelain"), (project.path / "params.yaml").read_text()) == before
+
+    # The stand-in logs nothing, so the runs come from the files. `mean`, which no experiment changes, has one run.
+    with (project.path / "data" / "studies" / "length" / "table.csv").open(newline="") as file:
+        rows = [
+            [row[key] for key in ("experiment", "variant", "epochs", "mse", "seconds")] for row in csv.DictReader(file)
+        ]
+    assert rows == [
+        ["epochs-5", "mel_conv", "5", str(1 / 5), "4.0"],
+        ["epochs-60", "mel_conv", "60", str(1 / 60), "4.0"],
+        ["epochs-5, epochs-60", "mean", "", str(1 / 20), "4.0"],
+    ]
