@@ -66,7 +66,7 @@ def convert(
         MelismaError: `target` cannot be written.
     """
     with output.new_file(target) as partial, InputRecording(source, on_progress) as recording:
-        audio = transform_audio(variant, recording.blocks(variant.rate), transform)
+        audio = transform_audio(variant, recording.resampled_blocks(variant.rate), transform)
         file = output.write_audio(partial, target, variant, audio, recording.rate, lambda: recording.samples_read)
         return replace(file, notes=tuple(recording.notes))
 

@@ -68,7 +68,7 @@ def encode(
 def _encoded_rows(
     recording: InputRecording, variant: TrainedVariant, hop: int, label: Tensor
 ) -> Iterator[dict[str, Any]]:
-    for batch in batches(variant, recording.blocks(variant.rate), hop):
+    for batch in batches(variant, recording.resampled_blocks(variant.rate), hop):
         code = variant.model.encode(batch.x, None, label.expand(len(batch.x)))
         latents = finite_array(code.mean, variant, "latent")
         for i, start in enumerate(batch.starts):

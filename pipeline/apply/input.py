@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 
@@ -19,36 +18,30 @@ def ignore_progress(path: Path, seconds_read: float, seconds: float) -> None:
     """Show no progress."""
 
 
-class InputRecording:
-    """An open recording, which can be read once: its own `rate` in Hz, its `seconds` according to the header.
+class InputRecording(Recording):
+    """An open recording, which can be read once; `seconds` is its length according to the header.
 
     Raises:
         ParamsError: there is no such file.
-        DataError: the file cannot be read or decoded, here or in `blocks`.
+        DataError: the file cannot be read or decoded, here or in `resampled_blocks`.
     """
 
     def __init__(self, path: Path, on_progress: OnProgress = ignore_progress) -> None:
         check_input(path)
         self.path, self._on_progress = path, on_progress
         try:
-            self._recording = Recording(path)
+            super().__init__(path)
         except UndecodableError as error:
             raise self._data_error(error) from error
-        self.rate, self.samples_read = self._recording.rate, 0
-        self.seconds = self._recording.frames / self.rate
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._recording.__exit__(*error)
+        self.samples_read = 0  # per channel
+        self.seconds = self.frames / self.rate
 
     @property
     def seconds_read(self) -> float:
         """Seconds read so far."""
         return self.samples_read / self.rate
 
-    def blocks(self, rate: int) -> Iterator[np.ndarray]:
+    def resampled_blocks(self, rate: int) -> Iterator[np.ndarray]:
         """The recording at sample rate `rate`, mixed to mono: (n,) float32 blocks."""
         return resample_blocks(self._decoded_blocks(), self.rate, rate)
 
@@ -58,7 +51,7 @@ class InputRecording:
         Raises:
             ParamsError: the recording ends before `start`.
         """
-        for audio in cut_windows(self.blocks(rate), [round(start * rate)], length):
+        for audio in cut_windows(self.resampled_blocks(rate), [round(start * rate)], length):
             if len(audio):
                 return pad(audio, length)
         raise ParamsError(f"--at {start:g}: {self.path} ends after {self.seconds_read:.2f} s")
@@ -66,13 +59,13 @@ class InputRecording:
     @property
     def notes(self) -> list[str]:
         """Messages for the user, once the recording was read: it ends before its header says."""
-        if self.samples_read >= self._recording.frames:
+        if self.samples_read >= self.frames:
             return []
         return [f"{self.path} ends after {self.seconds_read:.2f} s, though its header says {self.seconds:.2f} s"]
 
     def _decoded_blocks(self) -> Iterator[np.ndarray]:
         try:
-            for block in self._recording.blocks():
+            for block in self.blocks():
                 self.samples_read += len(block)
                 yield limit(block)
                 self._on_progress(self.path, self.seconds_read, self.seconds)

@@ -5,6 +5,7 @@ import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import soundfile
@@ -50,7 +51,7 @@ class Recording:
             self._file.close()
             raise UndecodableError("undecodable", f"the header gives a sample rate of {self.rate} Hz")
 
-    def __enter__(self) -> "Recording":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -70,11 +70,7 @@ def run_checks() -> Iterator[Check]:
 
 
 def python() -> str:
-    """Check that the pinned packages exist for this Python.
-
-    Raises:
-        CheckError: they do not.
-    """
+    """The pinned packages exist for this Python."""
     version = ".".join(map(str, sys.version_info[:3]))
     if not (3, 11) <= sys.version_info < (3, 14):
         raise CheckError(f"{version} at {sys.executable}; 3.11, 3.12 or 3.13 is needed", REINSTALL)
@@ -82,11 +78,7 @@ def python() -> str:
 
 
 def torch_pair() -> str:
-    """Check that torch and torchaudio load together; torchaudio has no release for later versions of torch.
-
-    Raises:
-        CheckError: they load, but are not the pair that was tested.
-    """
+    """Torch and torchaudio load together; torchaudio has no release for later versions of torch."""
     import torch
     import torchaudio
 
@@ -98,12 +90,7 @@ def torch_pair() -> str:
 
 
 def device() -> str:
-    """Check that the device of `runtime.device` exists and adds two numbers.
-
-    Raises:
-        CheckError: it does not exist, or torch cannot use a GPU that is there.
-        ParamsError: `runtime` in params.yaml is not valid.
-    """
+    """The device of `runtime.device` exists and adds two numbers, and torch can use a GPU that is there."""
     import torch
 
     from pipeline.core.params import RuntimeConfig, read_section
@@ -126,7 +113,7 @@ def device() -> str:
 
 
 def dvc_cache() -> str:
-    """Check that DVC knows this project; say how it links files from its cache."""
+    """DVC knows this project; the detail is how it links files from its cache."""
     from dvc.fs import generic
     from dvc.repo import Repo
 
@@ -141,11 +128,7 @@ def dvc_cache() -> str:
 
 
 def mlflow_store() -> str:
-    """Check that MLflow's store exists, or can be created, and answers.
-
-    Raises:
-        CheckError: it does not.
-    """
+    """MLflow's store exists, or can be created, and answers."""
     from pipeline.tracking import journal, store
 
     uri = store.tracking_uri()
@@ -158,11 +141,7 @@ def mlflow_store() -> str:
 
 
 def disk() -> str:
-    """Check that the default study fits on the disk.
-
-    Raises:
-        CheckError: it does not.
-    """
+    """The default study fits on the disk."""
     free = shutil.disk_usage(workspace.project()).free / 2**30
     if free < MIN_FREE_GIB:
         detail = f"{free:.1f} GiB free, {MIN_FREE_GIB:.0f} are needed"
@@ -170,6 +149,7 @@ def disk() -> str:
     return f"{free:.1f} GiB free"
 
 
+# Each check returns details, or raises CheckError or whatever the library under test raises.
 CHECKS: dict[str, Callable[[], str]] = {
     "python": python,
     "torch": torch_pair,
@@ -178,7 +158,7 @@ CHECKS: dict[str, Callable[[], str]] = {
     "mlflow": mlflow_store,
     "disk": disk,
 }
-FIXES = {  # of errors that a library raises
+FIXES = {  # for the errors of libraries
     "python": REINSTALL,
     "torch": REINSTALL,
     "device": "set runtime.device in params.yaml to cpu, or correct it",
