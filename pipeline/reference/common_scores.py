@@ -44,7 +44,7 @@ class CommonScorer:
         self._audio: list[np.ndarray] = []
 
     def add(self, windows: Tensor, peak_db: np.ndarray | None) -> None:
-        """Score the next windows (B, *shape), on the representation's scale; `peak_db` (B,) are the originals' peaks."""
+        """Score the next windows (B, *shape) on the representation's scale; the originals' peaks are `peak_db` (B,)."""
         rows = np.arange(self._count, self._count + len(windows))
         self._count += len(windows)
         has_audio = np.isin(rows, self.reference.audio_rows)
