@@ -1,6 +1,5 @@
 """How the test windows use the latent space: KL and variance by dimension, principal components, codes."""
 
-from dataclasses import dataclass
 from math import prod
 
 import numpy as np
@@ -12,23 +11,10 @@ from pipeline.losses import kl
 from pipeline.metrics.bootstrap import bootstrap_mean, track_means
 from pipeline.models.bottlenecks import Bottleneck, Code
 from pipeline.models.collapse import ACTIVE_UNIT_VARIANCE, LatentUsage
-from pipeline.models.priors.mixture import GaussianMixture
+from pipeline.models.priors import GaussianMixture
 
 VARIANCE_PERCENTS = (80, 90, 95, 99)
 ROUNDING = 1e-12
-
-
-@dataclass(frozen=True)
-class LatentSpace:
-    """Latent space of a model, measured on the test windows.
-
-    Attributes:
-        numbers: see `variance_numbers`.
-        tables: by file name, whichever the model has: dimensions, codes.
-    """
-
-    numbers: dict[str, float | None]
-    tables: dict[str, pd.DataFrame]
 
 
 class DimensionKL:
@@ -54,19 +40,6 @@ class DimensionKL:
         """(latent_dims,) nats; NaN where the KL by dimension is not defined."""
         nats: np.ndarray = (self.total / self.count if self.is_defined else self.total * torch.nan).numpy()
         return nats
-
-
-def latent_space(usage: LatentUsage, nats: np.ndarray, means: np.ndarray) -> LatentSpace:
-    """Numbers and tables of the test windows.
-
-    Args:
-        usage: with the codes of all windows.
-        nats: (latent_dims,) from `DimensionKL.mean`.
-        means: (windows, latent_dims) posterior means.
-    """
-    whitened = whitened_means(usage, means)
-    tables = {"dimensions": dimensions_table(usage.bottleneck, whitened, nats), "codes": codes_table(usage.counts)}
-    return LatentSpace(variance_numbers(whitened), {name: table for name, table in tables.items() if table is not None})
 
 
 def whitened_means(usage: LatentUsage, means: np.ndarray) -> np.ndarray:

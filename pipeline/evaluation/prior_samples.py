@@ -1,6 +1,8 @@
 """Do windows drawn from the prior vary? Silence, a constant, or one window for every latent does not."""
 
+from collections.abc import Iterable
 from math import log10
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -33,13 +35,10 @@ def score(model: VAE, test: Split, batch_size: int, device: torch.device) -> dic
         return {}
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(SAMPLES, device=device) % max(1, len(model.labels))
-    samples, data = Moments(), Moments()
-    for part in labels.split(batch_size):
-        samples.add(model.sample(len(part), generator, part))
-    for x, _ in window_loader(test, device).batches(batch_size):
-        data.add(x)
+    samples = moments(model.sample(len(part), generator, part) for part in labels.split(batch_size))
+    data = moments(x for x, _ in window_loader(test, device).batches(batch_size))
     metrics = {
-        "sample_variance_ratio": samples.over_windows.variance() / max(data.over_windows.variance(), MIN_VARIANCE),
+        "sample_variance_ratio": samples.over_windows / max(data.over_windows, MIN_VARIANCE),
         "sample_time_ratio": samples.over_time / max(data.over_time, MIN_VARIANCE),
     }
     if test.kind == "waveform":
@@ -47,25 +46,20 @@ def score(model: VAE, test: Split, batch_size: int, device: torch.device) -> dic
     return metrics
 
 
-class Moments:
-    """Variance over windows, variance over time and power of windows that are added batch by batch."""
+class Moments(NamedTuple):
+    """Variance over windows, mean variance over time of windows and bands, and mean square."""
 
-    def __init__(self) -> None:
-        self.over_windows = WindowVariance()
-        self._time = self._power = 0.0
+    over_windows: float
+    over_time: float
+    power: float
 
-    def add(self, x: Tensor) -> None:
-        """Add windows (B, 1, *shape)."""
-        self.over_windows.add(x)
-        self._time += float(x.var(-1, correction=0).flatten(1).mean(1).sum())
-        self._power += float(x.square().flatten(1).mean(1).sum())
 
-    @property
-    def over_time(self) -> float:
-        """Mean over windows and bands of the variance over time."""
-        return self._time / self.over_windows.count
-
-    @property
-    def power(self) -> float:
-        """Mean square."""
-        return self._power / self.over_windows.count
+def moments(batches: Iterable[Tensor]) -> Moments:
+    """Moments of batches of windows (B, 1, *shape)."""
+    over_windows = WindowVariance()
+    over_time = power = 0.0
+    for x in batches:
+        over_windows.add(x)
+        over_time += float(x.var(-1, correction=0).flatten(1).mean(1).sum())
+        power += float(x.square().flatten(1).mean(1).sum())
+    return Moments(over_windows.variance(), over_time / over_windows.count, power / over_windows.count)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from math import log, pi, prod
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -11,7 +12,13 @@ from pipeline.dataset.batches import WindowLoader
 from pipeline.dataset.loader import mean_window, window_loader
 from pipeline.dataset.sampler import fixed_noise
 from pipeline.dataset.split import Split
-from pipeline.evaluation.latent_space import DimensionKL, LatentSpace, latent_space
+from pipeline.evaluation.latent_space import (
+    DimensionKL,
+    codes_table,
+    dimensions_table,
+    variance_numbers,
+    whitened_means,
+)
 from pipeline.losses import kl
 from pipeline.metrics import measures
 from pipeline.models.collapse import LatentUsage
@@ -28,16 +35,16 @@ class ReconstructionScores:
     Attributes:
         windows: by metric, (windows,) each.
         latents: (windows, latent_dims) float32 posterior means.
-        usage: numbers that show a collapse, see `collapse.LatentUsage.metrics`.
-        space: see `latent_space`.
+        numbers: usage of the latent, see `LatentUsage.metrics` and `variance_numbers`.
+        tables: by file name: dimensions or codes, whichever the model has.
         band_errors: (windows, bands) squared errors on the common log-mel.
         audio: (H, samples) float32 at the common rate, the reconstructions that are scored on audio.
     """
 
     windows: dict[str, np.ndarray]
     latents: np.ndarray
-    usage: dict[str, float]
-    space: LatentSpace
+    numbers: dict[str, float | None]
+    tables: dict[str, pd.DataFrame]
     band_errors: np.ndarray
     audio: np.ndarray
 
@@ -84,11 +91,14 @@ def score(
         windows["elbo"] = -0.5 * prod(test.shape) * (errors / variance + log(2 * pi * variance)) - nats
     common_scores = scorer.finish()
     means = torch.cat(latents).cpu().numpy()
+    whitened = whitened_means(usage, means)
+    dimensions = dimensions_table(model.bottleneck, whitened, dimension_kl.mean())
+    tables = {"dimensions": dimensions, "codes": codes_table(usage.counts)}
     return ReconstructionScores(
         windows=windows | common_scores.windows,
         latents=means,
-        usage=usage.metrics(),
-        space=latent_space(usage, dimension_kl.mean(), means),
+        numbers={**usage.metrics(), **variance_numbers(whitened)},
+        tables={name: table for name, table in tables.items() if table is not None},
         band_errors=common_scores.errors,
         audio=common_scores.audio,
     )

@@ -89,8 +89,7 @@ def score_seed(seed: int, model: VAE, description: dict[str, Any], setup: Evalua
     }
     numbers = {
         "seed": seed,
-        **reconstructed.usage,
-        **reconstructed.space.numbers,
+        **reconstructed.numbers,
         **probed.numbers,
         **frechet.score(model, train, test, setup.to_mel, batch_size, device),
         **embedding.score(setup.embed, reconstructed.audio, reference.audio),
@@ -104,7 +103,7 @@ def score_seed(seed: int, model: VAE, description: dict[str, Any], setup: Evalua
         seed=seed,
         windows=pd.DataFrame(windows),
         numbers=numbers,
-        tables={"bands": bands, **reconstructed.space.tables},
+        tables={"bands": bands, **reconstructed.tables},
         latents=reconstructed.latents,
         audio=reconstructed.audio,
         model={

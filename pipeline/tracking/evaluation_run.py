@@ -2,57 +2,52 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipeline.core.artefacts import read_json
 from pipeline.evaluation.seed import EvaluationSetup
 from pipeline.tracking.config import TrackingConfig
-from pipeline.tracking.logged_values import describe_datasets, evaluation_metrics
+from pipeline.tracking.datasets import describe_datasets
+from pipeline.tracking.logged_values import evaluation_metrics
 from pipeline.tracking.run import Run, record
 
 VERSION_TAGS = ("mse", "mel_mse", "cosine_similarity", "kl", "probe_accuracy", "parameters")  # of a registered model
 
 
+@dataclass(frozen=True)
 class EvaluationRun:
-    """The open run of one seed.
+    """The open run of one seed. With `is_registered`, its model becomes a new version of the registered model."""
 
-    Args:
-        run: of MLflow.
-        setup: of the evaluation.
-        test_data: name and digest of the test split.
-        registered_name: of the registered model that gets this seed's model as a new version; None for no version.
-    """
-
-    def __init__(
-        self, run: Run, setup: EvaluationSetup, test_data: dict[str, Any], registered_name: str | None
-    ) -> None:
-        self._run, self._setup, self._test_data = run, setup, test_data
-        self._registered_name = registered_name
+    run: Run
+    setup: EvaluationSetup
+    dataset: dict[str, str]  # name and digest of the test split
+    is_registered: bool
 
     @property
     def identity(self) -> dict[str, Any]:
         """See `Run.identity`."""
-        return self._run.identity
+        return self.run.identity
 
     def log_results(self, metrics: dict[str, Any], tracks: dict[str, list[Any]]) -> dict[str, Any]:
         """Log metrics and scores by track; return all that was logged, from which stage figures can log it again."""
         results = {
-            "params": {"evaluate": self._setup.config.model_dump(exclude_defaults=True)},
+            "params": {"evaluate": self.setup.config.model_dump(exclude_defaults=True)},
             "metrics": evaluation_metrics(metrics),
             "tracks": tracks,
-            "dataset": {"dataset_name": self._test_data["name"], "dataset_digest": self._test_data["digest"]},
+            "dataset": {f"dataset_{key}": self.dataset[key] for key in ("name", "digest")},
             "tags": {
-                "evaluation": self._setup.fingerprint,
+                "evaluation": self.setup.fingerprint,
                 "collapsed": metrics["collapse_reason"] or "no",
                 "samples_flat": metrics["samples_flat_reason"] or "no",
             },
         }
-        self._run.log_evaluation(results, is_new=True)
-        if self._registered_name:
+        self.run.log_evaluation(results, is_new=True)
+        if self.is_registered:
             tags = {f"test/{key}": f"{metrics[key]:.6g}" for key in VERSION_TAGS if metrics.get(key) is not None}
-            tags |= {"evaluation": self._setup.fingerprint, "test_data": self._test_data["digest"]}
-            self._run.register_model(self._registered_name, tags)
+            tags |= {"evaluation": self.setup.fingerprint, "test_data": self.dataset["digest"]}
+            self.run.register_model(self.setup.variant, tags)
         return results
 
 
@@ -67,4 +62,4 @@ def open_evaluation_run(
         run.log_datasets(sources)
         if is_first:  # sent while the seed is scored
             run.log_model(setup.variant, trained)
-        yield EvaluationRun(run, setup, sources[-1], setup.variant if is_first and tracking.register else None)
+        yield EvaluationRun(run, setup, sources[-1], is_first and tracking.register)

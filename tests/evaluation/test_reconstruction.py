@@ -84,7 +84,7 @@ def test_scores_agree_with_numpy_scikit_learn_and_scipy(model):
     likelihood = stats.norm(flat_draw, np.sqrt(variance)).logpdf(flat_x).sum(1)
     np.testing.assert_allclose(scores.windows["elbo"], likelihood - scores.windows["kl"], rtol=1e-4)
     np.testing.assert_allclose(scores.latents, code.mean.numpy(), atol=1e-6)
-    assert scores.usage["variance_ratio"] == pytest.approx(flat_y.var(0).mean() / flat_x.var(0).mean(), rel=1e-4)
+    assert scores.numbers["variance_ratio"] == pytest.approx(flat_y.var(0).mean() / flat_x.var(0).mean(), rel=1e-4)
 
 
 def test_streamed_windows_have_the_scores_of_resident_ones(model, monkeypatch):
@@ -97,7 +97,7 @@ def test_streamed_windows_have_the_scores_of_resident_ones(model, monkeypatch):
         (constant_predictors(TRAIN, TEST, 4), predictors),
     ):
         assert all(np.array_equal(actual[name], values, equal_nan=True) for name, values in expected.items())
-    assert np.array_equal(streamed.latents, resident.latents) and streamed.usage == resident.usage
+    assert np.array_equal(streamed.latents, resident.latents) and streamed.numbers == resident.numbers
 
 
 def test_constant_predictors():
