@@ -104,7 +104,7 @@ def fuzz(folder: Path) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     results = []
     checks = list(HealthCheck)
-    quick = settings(max_examples=600, deadline=None, derandomize=True, database=None, suppress_health_check=checks)
+    quick = settings(max_examples=300, deadline=None, derandomize=True, database=None, suppress_health_check=checks)
 
     @quick
     @given(st.sampled_from(GOOD_FILES), st.lists(edits, min_size=1, max_size=4), st.just(1.0) | st.floats(0, 1))

@@ -1,20 +1,14 @@
-"""Metrics, params and datasets as MLflow gets them. Its pages group names by the part before a slash or dot."""
+"""Metrics and params as MLflow gets them. Its pages group names by the part before a slash or dot."""
 
-from collections import Counter
 from collections.abc import Mapping
 from math import isfinite
-from pathlib import Path
 from typing import Any
-
-from pipeline.core import workspace
-from pipeline.dataset.split import Split
 
 # Keys of config.json that become tags, repeat other settings, or are no settings.
 NOT_PARAMS = ("variant", "seed", "kind", "labels", "stats", "parameters", "latent_dims", "input", "seconds", "train")
 # Keys of `train` that only say how a machine runs the training.
 MACHINE = ("channels_last", "compile", "deterministic", "devices", "order", "resident_gib", "snapshots")
 RARE = ("collapsed", "first_step_seconds", "skipped_steps")  # columns of history.csv that deserve a chart if not zero
-CONTEXTS = {"train": "training", "valid": "validation", "test": "test"}  # MLflow's usual names
 
 
 def epoch_metrics(row: Mapping[str, float]) -> dict[str, float]:
@@ -50,37 +44,3 @@ def variant_params(config: Mapping[str, Any]) -> dict[str, Any]:
         "representation": {"name": config["input"], **config["representation"]},
         "windows": {"seconds": config["seconds"]},
     }
-
-
-def describe_datasets(folder: Path, stats: dict[str, Any], splits: dict[str, Split]) -> list[dict[str, Any]]:
-    """The splits of a representation as JSON data, for `Run.log_datasets`.
-
-    Args:
-        folder: the representation's folder, relative to the project, since a run must not name a temporary workspace.
-        stats: stats.json of the representation.
-        splits: some of train, valid and test.
-    """
-    descriptions = []
-    for name, split in splits.items():
-        shards = {shard: digest for shard, digest in stats["shards"].items() if shard.startswith(f"{name}-")}
-        window_counts = [1] * len(split.labels) if split.windows is None else split.windows.tolist()
-        labels: Counter[str] = Counter()
-        for label, count in zip(split.labels.tolist(), window_counts, strict=True):
-            labels[str(label)] += count
-        descriptions.append(
-            {
-                "name": folder.name,
-                "digest": workspace.fingerprint(shards),
-                "context": CONTEXTS[name],
-                "source": folder.as_posix(),
-                "dtype": "float16" if split.kind == "mel" else "int16",
-                "shape": list(split.shape),
-                "profile": {
-                    "num_rows": len(split),
-                    "seconds": stats["seconds"],
-                    "recordings": len(set(split.track_ids.tolist())),
-                    "labels": dict(sorted(labels.items())),
-                },
-            }
-        )
-    return descriptions

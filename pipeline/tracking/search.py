@@ -1,10 +1,11 @@
 """Search MLflow for runs, by a filter or by name."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any
 from urllib.parse import unquote
 
@@ -158,12 +159,19 @@ def iterate_runs(
     view: int = ACTIVE,
 ) -> Iterator[Any]:
     """MLflow's runs of the experiments with these ids, newest first by default."""
-    token, remaining = None, limit
-    while experiments and remaining != 0:
-        size = min(PAGE_SIZE, remaining or PAGE_SIZE)
-        page = client.search_runs(experiments, filter_text, view, size, order or NEWEST_FIRST, token)
+    if not experiments:
+        return iter(())
+    size, order = min(PAGE_SIZE, limit or PAGE_SIZE), order or NEWEST_FIRST
+    return islice(pages(client.search_runs, experiments, filter_text, view, size, order), limit)
+
+
+def pages(search: Callable[..., Any], *arguments: Any, **options: Any) -> Iterator[Any]:
+    """All results of a search function of MLflow's client."""
+    token = None
+    while True:
+        page = search(*arguments, **options, page_token=token)
         yield from page
-        token, remaining = page.token, None if remaining is None else remaining - len(page)
+        token = page.token
         if not token:
             return
 

@@ -32,23 +32,17 @@ DEFAULTS = {
 DATABASE_RETRIES = 4  # MLflow's own 10 take 102 s
 VIEW_NAME = "melisma"
 VIEW_TAG = f"mlflow.sharedViewState.{VIEW_NAME}"  # where MLflow's button "Share" stores a view, as JSON
-VIEW_COLUMNS = (
-    "tags.`variant`",
-    "tags.`dvc.exp_name`",
-    "metrics.`test/mel_mse`",
-    "metrics.`test/mse`",
-    "metrics.`test/cosine_similarity`",
-    "metrics.`test/kl`",
-    "metrics.`test/probe_accuracy`",
-    "tags.`collapsed`",
-    "metrics.`test/parameters`",
-)
+VIEW_METRICS = ("mel_mse", "mse", "cosine_similarity", "kl", "probe_accuracy")
+VIEW_COLUMNS = [  # without the duration: a run lasts from training to the last figure
+    *("attributes.`Created`", "tags.`variant`", "tags.`dvc.exp_name`"),
+    *(f"metrics.`test/{name}`" for name in VIEW_METRICS),
+    *("tags.`collapsed`", "metrics.`test/parameters`"),
+]
 VIEW = {
     "searchFilter": "",
     "orderByKey": "attributes.start_time",
     "orderByAsc": False,
-    # Without the duration: a run lasts from training to the last figure.
-    "selectedColumns": ["attributes.`Created`", *VIEW_COLUMNS],
+    "selectedColumns": VIEW_COLUMNS,
 }
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from pipeline.dataset.split import read_stats
 from pipeline.tracking.config import TrackingConfig
-from pipeline.tracking.logged_values import describe_datasets, epoch_metrics, variant_params
+from pipeline.tracking.datasets import describe_datasets
+from pipeline.tracking.logged_values import epoch_metrics, variant_params
 from pipeline.tracking.run import Run, record
 from pipeline.training.seed import SeedSetup
 

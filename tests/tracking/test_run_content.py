@@ -16,7 +16,8 @@ from PIL import Image
 from pipeline.core import workspace
 from pipeline.dataset.split import Split
 from pipeline.models import store as models
-from pipeline.tracking import logged_values, store
+from pipeline.tracking import store
+from pipeline.tracking.datasets import describe_datasets
 from pipeline.tracking.run import record
 from pipeline.training.history import Snapshots, save_snapshots
 from tests.apply import variants
@@ -65,7 +66,7 @@ def run(database, trained, tmp_path_factory):
         windows=np.array([3, 2]),
     )
     stats = {"shards": shards, "seconds": 0.5}
-    datasets = logged_values.describe_datasets(Path("data/cache/tiny"), stats, {"train": split, "test": split})
+    datasets = describe_datasets(Path("data/cache/tiny"), stats, {"train": split, "test": split})
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DVC_ROOT", str(database))
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
