@@ -1,4 +1,4 @@
-"""Two ranks on a CPU give the same results as one: statistics, losses, gradients, codebook, discriminator.
+"""Two ranks on a CPU give the same results as one: statistics, losses, gradients, codebook, whole trainings.
 
 Each check runs once here and once on two ranks, which have the rows `share` of the same global batch and average their
 gradients. The results must agree.
@@ -24,6 +24,7 @@ from pipeline.models.norm import BatchNorm1d, BatchNorm2d
 from pipeline.models.signal import Signal
 from pipeline.models.vae import build
 from pipeline.training.launch import launch
+from tests.training.small import new_model, new_objective, train
 
 RANKS = 2
 Results = dict[str, Tensor]
@@ -172,6 +173,25 @@ CHECKS: dict[str, Callable[[], Results]] = {
 }
 
 
+GAUSSIAN = {"type": "gaussian", "latent": 6}
+TRAININGS = {  # norm of the network, bottleneck, loss, tolerance
+    "plain": ("none", GAUSSIAN, {"kl": {"free_bits": 0.1}}, 1e-5),
+    "batch statistics": ("batch", GAUSSIAN | {"batch_norm": True}, {}, 1e-3),
+    "codebook": ("batch", {"type": "vq", "codes": 8, "dim": 2, "prior_width": 8}, {"codebook": {}}, 1e-4),
+    "adversary": ("none", GAUSSIAN, {"adversarial": 0.1}, 5e-3),
+}
+BATCH_STATISTICS = ("valid_usage", "valid_encoding_variance")  # in validation, batches of a rank are smaller
+
+
+def train_kind(kind):
+    norm, bottleneck, loss, _ = TRAININGS[kind]
+    network = {"type": "conv2d", "channels": [8, 16], "norm": norm}
+    model = new_model(network=network, bottleneck=bottleneck)
+    # 7 batches of 14, the last one filled up; the last one of validation is smaller than a rank's share.
+    settings = {"epochs": 3, "batch_size": 14, "snapshots": 2, "learning_rate": 1e-3}
+    return train(model, new_objective(**loss), **settings)[0], model.state_dict()
+
+
 def evaluate_more_on_rank_0() -> None:
     """In evaluation mode, ranks do not wait for each other."""
     bottleneck = VQ(VQConfig(type="vq", codes=8, dim=4, prior_width=8), (6, 3, 5)).eval()
@@ -207,6 +227,7 @@ def run(folder: str) -> None:
         assert device.type == "cpu"
         evaluate_more_on_rank_0()
         results = {name: check() for name, check in CHECKS.items()} | {"functions": call_all()}
+        results["trainings"] = {kind: train_kind(kind) for kind in TRAININGS}
         torch.save(results, Path(folder) / f"{distributed.rank()}.pt")
 
 
@@ -225,6 +246,21 @@ def test_two_ranks_give_the_results_of_one(results, check):
         torch.testing.assert_close(first, value.detach(), rtol=1e-4, atol=1e-5, msg=lambda m, name=name: f"{name}: {m}")
 
 
+@pytest.mark.parametrize("kind", TRAININGS)
+def test_two_ranks_train_like_one(results, kind):
+    """The curves agree except for rounding, and both ranks have the same weights."""
+    tolerance = TRAININGS[kind][-1]
+    expected, _ = train_kind(kind)
+    (history, weights), (_, other_weights) = (results[rank]["trainings"][kind] for rank in range(RANKS))
+    assert all(torch.equal(value, other_weights[name]) for name, value in weights.items())
+    assert len(expected) == len(history) == 3
+    for expected_row, row in zip(expected, history, strict=True):
+        assert expected_row.keys() == row.keys()
+        for name, value in expected_row.items():
+            if "second" not in name and name not in BATCH_STATISTICS:
+                assert row[name] == pytest.approx(value, rel=tolerance, abs=tolerance), (row["epoch"], name)
+
+
 @pytest.mark.parametrize(
     ("ours", "torchs", "shape"), [(BatchNorm1d, nn.BatchNorm1d, (4, 3, 5)), (BatchNorm2d, nn.BatchNorm2d, (4, 3, 5, 6))]
 )
@@ -234,31 +270,18 @@ def test_on_one_rank_a_norm_equals_that_of_torch(ours, torchs, shape):
     assert list(ours.state_dict()) == list(theirs.state_dict())
 
 
-def test_functions_on_two_ranks(results):
-    for rank in range(RANKS):
-        assert results[rank]["functions"] == {
-            "rank": (rank, 2),
-            "mean": [1.5, 2.0],
-            "gradient": [1.5, 1.5],
-            "sum": [3.0, 4.0],
-            "batch": [0, 1, 10, 11],
-            "gather": [[1, 1]],
-            "objects": ["of 0", "of 1"],
-            "object": "of 0",
-            "broadcast_": [0.0],
-        }
-
-
-def test_functions_on_one_rank():
+def test_functions_on_one_rank_and_on_two(results):
+    expected = {
+        "rank": [(0, 1), (0, 2), (1, 2)],
+        "mean": [[1.0, 2.0], [1.5, 2.0], [1.5, 2.0]],
+        "gradient": [[1.0, 1.0], [1.5, 1.5], [1.5, 1.5]],
+        "sum": [[1.0, 2.0], [3.0, 4.0], [3.0, 4.0]],
+        "batch": [[0, 10], [0, 1, 10, 11], [0, 1, 10, 11]],
+        "gather": [[], [[1, 1]], [[1, 1]]],
+        "objects": [["of 0"], ["of 0", "of 1"], ["of 0", "of 1"]],
+        "object": ["of 0", "of 0", "of 0"],
+        "broadcast_": [[0.0], [0.0], [0.0]],
+    }
     with distributed.process_group(torch.device("cpu")):
-        assert call_all() == {
-            "rank": (0, 1),
-            "mean": [1.0, 2.0],
-            "gradient": [1.0, 1.0],
-            "sum": [1.0, 2.0],
-            "batch": [0, 10],
-            "gather": [],
-            "objects": ["of 0"],
-            "object": "of 0",
-            "broadcast_": [0.0],
-        }
+        columns = [call_all(), *(results[rank]["functions"] for rank in range(RANKS))]
+    assert {name: [column[name] for column in columns] for name in columns[0]} == expected
