@@ -38,7 +38,9 @@ class TrainConfig(Section):
     )
     patience: int | None = Field(None, ge=1, description="epochs without a lower validation loss; null: never stop")
     snapshots: int = Field(10, ge=2, description="epochs of which reconstructions and samples are saved")
-    precision: Literal["auto", "fp32", "tf32", "bf16"] = Field("auto", description="auto: bf16 if the GPU can, else fp32")
+    precision: Literal["auto", "fp32", "tf32", "bf16"] = Field(
+        "auto", description="auto: bf16 on a GPU that supports it, else fp32"
+    )
     deterministic: bool = Field(False, description="bit-equal results on a GPU too; slower")
     channels_last: bool = Field(True, description="memory layout of 2-D convolutions")
     compile: bool = Field(False, description="torch.compile: a slow first step, then faster steps on a GPU")
