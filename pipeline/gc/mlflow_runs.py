@@ -1,7 +1,7 @@
 """Unused runs and artifacts in the project's own MLflow database. A server, which others may share, is left alone."""
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ def find_unused(references: References, resumable: Iterable[str], abandoned: Ite
         runs = {run.info.run_id: run for run in search.iterate_runs(client, [*experiments], view=search.WITH_DELETED)}
         models = _models(client, [*experiments])
         kept = references.runs | set(resumable)
-        kept |= {version.run_id for version in _pages(client.search_model_versions)}  # of registered models
+        kept |= {version.run_id for version in search.pages(client.search_model_versions)}  # of registered models
         reasons = _reasons([*runs.values()], experiments, references, kept, set(abandoned))
         # A kept run may evaluate the model of another run, so that run stays too.
         kept |= {run.data.tags.get("model_run") for run_id, run in runs.items() if run_id not in reasons}
@@ -86,7 +86,7 @@ def _own_experiments() -> tuple[str, str]:
 
 def _experiments(client: Any) -> dict[str, str]:
     """Id -> name of all MLflow experiments, also of other projects and deleted ones."""
-    experiments = _pages(client.search_experiments, view_type=search.WITH_DELETED)
+    experiments = search.pages(client.search_experiments, view_type=search.WITH_DELETED)
     return {experiment.experiment_id: experiment.name for experiment in experiments}
 
 
@@ -143,16 +143,5 @@ def _models(client: Any, experiment_ids: list[str]) -> dict[str, str]:
     """Id of each logged model -> id of the run that logged it."""
     if not experiment_ids:
         return {}
-    models = _pages(client.search_logged_models, experiment_ids=experiment_ids)
+    models = search.pages(client.search_logged_models, experiment_ids=experiment_ids)
     return {model.model_id: model.source_run_id for model in models}
-
-
-def _pages(search: Callable[..., Any], **arguments: Any) -> Iterator[Any]:
-    """All results of a search in MLflow."""
-    token = None
-    while True:
-        page = search(**arguments, page_token=token)
-        yield from page
-        token = page.token
-        if not token:
-            return

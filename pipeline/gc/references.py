@@ -7,7 +7,6 @@ training and the id of its MLflow run.
 import contextlib
 import json
 import re
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,9 +15,10 @@ from typing import Any
 import yaml
 
 from pipeline.core import artefacts, workspace
-from pipeline.core.errors import MelismaError, ParamsError
+from pipeline.core.errors import ParamsError
 from pipeline.core.params import PARAMS_FILE, validate
 from pipeline.sources.config import SourceConfig
+from pipeline.studies.commit import git
 
 LOCK_FILE = "dvc.lock"
 # An output or dependency in dvc.lock. A regular expression, since parsing a long file as YAML takes seconds per commit.
@@ -53,10 +53,10 @@ def collect_references(cache: Path) -> References:
         cache: the folder files/md5 of DVC's cache.
 
     Raises:
-        MelismaError: Git does not answer, so nothing is known to be unused.
+        MelismaError: Git fails, so nothing is known to be unused.
         DataError: a run.json in data/ is damaged.
     """
-    references = References(has_queued=any(_git("for-each-ref", ref) for ref in QUEUE_REFS))
+    references = References(has_queued=any(git("for-each-ref", ref) for ref in QUEUE_REFS))
     for pattern in ("models/*/seed-*/run.json", "evaluation/*/run.json"):
         for file in workspace.DATA.glob(pattern):
             references.add(artefacts.read_json(file))
@@ -91,20 +91,8 @@ def _cache_file(cache: Path, digest: str) -> Path:
 
 def _versions(file: str) -> Iterator[str]:
     """The contents of a file in all commits of branches, tags, remotes, stashes, worktrees and DVC experiments."""
-    stashes = _git("stash", "list", "--format=%H").split()  # --all has only the newest stash
-    objects = _git("rev-list", *ALL_REFS, *stashes, "--full-history", "--objects", "--", file)
+    stashes = git("stash", "list", "--format=%H").split()  # --all has only the newest stash
+    objects = git("rev-list", *ALL_REFS, *stashes, "--full-history", "--objects", "--", file)
     for line in objects.splitlines():
         if line.endswith(file):
-            yield _git("cat-file", "blob", line.split(" ", 1)[0])
-
-
-def _git(*arguments: str) -> str:
-    try:
-        # "replace": a commit may hold text that is not UTF-8.
-        result = subprocess.run(
-            ["git", *arguments], capture_output=True, encoding="utf-8", errors="replace", check=True
-        )
-    except (OSError, subprocess.CalledProcessError) as error:
-        reason = (getattr(error, "stderr", None) or str(error)).strip()
-        raise MelismaError(f"nothing is removed, since Git cannot say what refers to results: {reason}") from error
-    return result.stdout
+            yield git("cat-file", "blob", line.split(" ", 1)[0]) + "\n"

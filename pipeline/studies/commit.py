@@ -26,21 +26,20 @@ AUTHOR = {  # only DVC sees these commits, so the user needs no Git name
 
 
 def git(*arguments: str, content: bytes | None = None, environment: dict[str, str] | None = None) -> str:
-    """The output of a Git command in this project.
+    """The output of a Git command in this project; a file in it may have bytes that are not UTF-8.
 
     Raises:
-        MelismaError: it failed.
+        MelismaError: it failed, or Git is not installed.
     """
-    result = subprocess.run(
-        ["git", *arguments],
-        cwd=workspace.root(),
-        env=os.environ | (environment or {}),
-        input=content,
-        capture_output=True,
-    )
-    if result.returncode:
-        raise MelismaError(f"git {arguments[0]} failed: {result.stderr.decode(errors='replace').strip()}")
-    return result.stdout.decode().strip()
+    variables, folder = os.environ | (environment or {}), workspace.root()
+    try:
+        result = subprocess.run(
+            ["git", *arguments], cwd=folder, env=variables, input=content, capture_output=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError) as error:
+        reason = error.stderr.decode(errors="replace") if isinstance(error, subprocess.CalledProcessError) else error
+        raise MelismaError(f"git {arguments[0]} failed: {str(reason).strip()}") from error
+    return result.stdout.decode(errors="replace").rstrip()
 
 
 def snapshot() -> str:

@@ -2,6 +2,7 @@
 
 from contextlib import nullcontext
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 from typer.testing import CliRunner
@@ -71,34 +72,12 @@ def test_show_warns_that_recordings_are_not_checked(project):
     assert "changes of the recordings are not checked" in result.stderr
 
 
-class StoppedQueue:
+def stopped_queue(states=(), workers=(), others=()):
     """A stand-in for the queue, which runs nothing: every experiment has left it at the second poll."""
-
-    def __init__(self, states, workers=(), others=()):
-        self.queued, self.pids, self.others = states, list(workers), list(others)
-        self.added, self.removed, self.started = [], [], []
-
-    def workers(self):
-        return self.pids
-
-    def fail_orphans(self, names):
-        pass
-
-    def states(self, names):
-        return {} if self.added else self.queued
-
-    def other_names(self, names):
-        return self.others
-
-    def remove(self, stash):
-        self.removed.append(stash)
-        self.queued = {name: state for name, state in self.queued.items() if state.commit != stash}
-
-    def add(self, experiment, base):
-        self.added.append(experiment.full_name)
-
-    def start_workers(self, count):
-        self.started.append(count)
+    stopped = Mock()
+    stopped.workers.return_value, stopped.other_names.return_value = list(workers), list(others)
+    stopped.states.side_effect = lambda _: {} if stopped.add.called or stopped.remove.called else dict(states)
+    return stopped
 
 
 @pytest.fixture
@@ -120,28 +99,31 @@ def test_an_experiment_that_was_queued_with_older_code_is_queued_again(project, 
     head = project.git("rev-parse", "HEAD")
     old = commit.create_stash(load_experiments("mine")[0], commit.snapshot(), head, "message")
     (project.path / "pipeline" / "code.py").write_text("x = 5\n")
-    stopped = StoppedQueue({"mine": State("queued", commit=old)})
+    stopped = stopped_queue({"mine": State("queued", commit=old)})
     message = "mine: was queued with other params or code; it is queued again with the new ones"
-    assert run_on(stopped) == [message] and (stopped.removed, stopped.added) == ([old], ["mine"])
+    assert run_on(stopped) == [message]
+    stopped.remove.assert_called_once_with(old)
+    assert [added.args[0].full_name for added in stopped.add.call_args_list] == ["mine"]
 
 
 def test_messages_about_other_experiments_and_too_many_workers(run_on):
-    assert run_on(StoppedQueue({}, workers=[1, 2], others=["own", "another"]), jobs=1) == [
+    assert run_on(stopped_queue(workers=[1, 2], others=["own", "another"]), jobs=1) == [
         "DVC's queue also runs: own, another",
         "2 workers run already, more than --jobs 1; `dvc queue stop` ends them",
     ]
     for jobs, started in ((2, []), (3, [3]), (None, [])):  # missing workers are started
-        stopped = StoppedQueue({}, workers=[1, 2])
-        assert run_on(stopped, jobs) == [] and stopped.started == started
+        stopped = stopped_queue(workers=[1, 2])
+        assert run_on(stopped, jobs) == []
+        assert [call.args[0] for call in stopped.start_workers.call_args_list] == started
 
 
 def test_a_warning_names_code_that_git_does_not_track(project, run_on):
     (project.path / "notes.py").write_text("not of the pipeline\n")
     (project.path / "pipeline" / "new.py").write_text("y = 1\n")
     message = "warning: Git does not track pipeline/new.py: no experiment has them before `git add`"
-    assert run_on(StoppedQueue({})) == [message]
+    assert run_on(stopped_queue()) == [message]
     project.git("add", "pipeline/new.py")
-    assert run_on(StoppedQueue({})) == []
+    assert run_on(stopped_queue()) == []
     assert project.git("show", f"{commit.snapshot()}:pipeline/new.py") == "y = 1"
 
 
