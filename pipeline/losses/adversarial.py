@@ -9,7 +9,7 @@ from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
 from pipeline.core import distributed
-from pipeline.models.networks.heads import Standardise
+from pipeline.models.networks.layers import Standardise
 from pipeline.models.signal import Signal
 
 WIDTHS = (1, 16, 32, 64)

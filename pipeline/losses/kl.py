@@ -61,11 +61,7 @@ def cost(config: KLConfig, divergence: Tensor, level_sizes: tuple[int, ...], pro
     - Capacity replaces the KL by the distance of its mean from a target (Burgess et al. 2018, arXiv 1804.03599).
     - Balance: see `balanced`.
 
-    Args:
-        config: the block `kl` of the loss.
-        divergence: (B, units) nats.
-        level_sizes: units of each level of a hierarchy; empty without one.
-        progress: share of the training that is done, 0 to 1.
+    `divergence` is (B, units) nats, `level_sizes` the units of each level of a hierarchy, `progress` in [0, 1].
     """
     if config.balance and progress < config.warmup:
         divergence = balanced(divergence, level_sizes)

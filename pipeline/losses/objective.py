@@ -34,9 +34,7 @@ class Objective(nn.Module):
             if self.config.energy:
                 terms["energy"] = energy_distance(y, x)  # (B,)
 
-    Args:
-        config: the loss block.
-        signal: of the windows as the networks see them, which `WindowGain` may have scaled.
+    `signal` is that of the windows as the networks see them, which `WindowGain` may have scaled.
     """
 
     def __init__(self, config: LossConfig, signal: Signal) -> None:
@@ -67,10 +65,9 @@ class Objective(nn.Module):
             return terms
 
     def discriminator_step(self, y: Tensor, x: Tensor, code: Code) -> dict[str, Tensor]:
-        """Train the discriminator for one step.
+        """Train the discriminator for one step. Its loss "discriminator" and the model's term "adversarial", (B,) each.
 
-        Returns:
-            Its loss "discriminator" and the model's term "adversarial", (B,) each; empty without a discriminator.
+        It is empty without a discriminator.
         """
         if self.adversary is None:
             return {}
@@ -106,13 +103,7 @@ class Objective(nn.Module):
         return kl.divergence(code, self.config.kl.estimator)
 
     def regulariser(self, divergence: Tensor, code: Code, progress: float) -> Tensor:
-        """The weighted KL plus the penalties of the bottleneck, a scalar.
-
-        Args:
-            divergence: (B, units) KL in nats.
-            code: of the batch.
-            progress: share of the training that is done, 0 to 1.
-        """
+        """The weighted KL, from (B, units) nats, plus the codebook penalties: a scalar. `progress` is in [0, 1]."""
         if code.indices is None:
             return kl.cost(self.config.kl, divergence, code.level_sizes, progress)
         weight, nats = kl.weight(self.config.kl, progress), divergence.sum(1).mean()

@@ -45,12 +45,7 @@ def _log_ratio(y: Tensor, x: Tensor) -> Tensor:
 
 
 class Reconstruction(nn.Module):
-    """The reconstruction distance of a variant: the weighted mean of the distances of single values.
-
-    Args:
-        config: the block `reconstruction` of the loss.
-        signal: of the windows.
-    """
+    """The reconstruction distance of a variant: the weighted mean of the distances of single values."""
 
     weights: Tensor | None
 

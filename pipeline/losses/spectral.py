@@ -59,15 +59,8 @@ class MultiResolutionSTFT(nn.Module):
     def _magnitudes(self, waveform: Tensor, size: int) -> Tensor:
         """(B, bins * frames), on the scale of the samples."""
         window = self.get_buffer(f"hann_{size}")
-        stft = torch.stft(
-            waveform.squeeze(1),
-            size,
-            size // 4,
-            window=window,
-            pad_mode="constant",
-            normalized=True,
-            return_complex=True,
-        )
+        x, hop = waveform.squeeze(1), size // 4
+        stft = torch.stft(x, size, hop, window=window, pad_mode="constant", normalized=True, return_complex=True)
         return stft.abs().flatten(1)
 
 

@@ -21,9 +21,6 @@ def shrink(size: int, strides: list[int]) -> list[int]:
     return sizes
 
 
-# ---- networks ----
-
-
 class _NetworkConfig(Section):
     """The base class of networks."""
 
@@ -61,13 +58,9 @@ class Conv2dConfig(_StridedConfig):
     kind = "mel"
     type: Literal["conv2d"]
     channels: list[int] = Field([16, 32, 64, 128], min_length=1, description="per stage; each halves bands and frames")
-    norm: Literal["batch", "instance", "none"] = Field(
-        "batch", description="after each convolution (instance: system D)"
-    )
+    norm: Literal["batch", "instance", "none"] = Field("batch", description="of each stage (instance: system D)")
     activation: Literal["silu", "gelu"] = Field("silu", description="after each norm (gelu: system A)")
-    head: Literal["linear", "sigmoid", "softplus"] = Field(
-        "linear", description="output activation (softplus: system D)"
-    )
+    head: Literal["linear", "sigmoid", "softplus"] = Field("linear", description="last layer (softplus: system D)")
 
     @property
     def strides(self) -> list[int]:
@@ -81,7 +74,7 @@ class Strided1dConfig(_StridedConfig):
     kind = "waveform"
     channels: list[int] = Field([16, 32, 64], min_length=1, description="per stage")
     stride: int = Field(4, ge=2, description="by which each stage shortens the sequence")
-    head: Literal["linear", "tanh", "sigmoid"] = Field("linear", description="output activation (sigmoid: system B)")
+    head: Literal["linear", "tanh", "sigmoid"] = Field("linear", description="last layer (sigmoid: system B)")
 
     @property
     def strides(self) -> list[int]:
@@ -119,7 +112,7 @@ class FullyConnectedConfig(_NetworkConfig):
     frame: int | None = Field(
         None, ge=1, description="samples, or columns of a mel, per frame; null: the whole window (systems C and E)"
     )
-    head: Literal["linear", "sigmoid"] = Field("linear", description="output activation")
+    head: Literal["linear", "sigmoid"] = Field("linear", description="last layer")
 
     def problem(self, shape: tuple[int, ...]) -> str | None:
         """See `_NetworkConfig.problem`."""
@@ -138,7 +131,7 @@ class TransformerConfig(_NetworkConfig):
     layers: int = Field(3, ge=1, description="blocks of self-attention on each side of the bottleneck")
     width: int = Field(128, ge=2, description="channels of a token: a multiple of twice `heads`")
     heads: int = Field(4, ge=1, description="of each attention")
-    head: Literal["linear", "tanh", "sigmoid"] = Field("linear", description="output activation")
+    head: Literal["linear", "tanh", "sigmoid"] = Field("linear", description="last layer")
 
     def problem(self, shape: tuple[int, ...]) -> str | None:
         """See `_NetworkConfig.problem`."""
@@ -160,9 +153,6 @@ NetworkConfig = Annotated[
     Conv2dConfig | ResNet1dConfig | Conv1dConfig | FullyConnectedConfig | TransformerConfig | IdentityConfig,
     Field(discriminator="type"),
 ]
-
-
-# ---- priors of the Gaussian bottleneck ----
 
 
 class StandardPriorConfig(Section):
@@ -196,26 +186,17 @@ PriorConfig = Annotated[
 ]
 
 
-# ---- bottlenecks ----
-
-
 class GaussianConfig(Section):
     """Gaussian posterior."""
 
     type: Literal["gaussian"]
     latent: int = Field(64, ge=1, description="latent dimensions, per window or per position")
-    layout: Literal["vector", "sequence"] = Field(
-        "vector", description="one latent vector per window, or one per position of the encoder's output"
-    )
+    layout: Literal["vector", "sequence"] = Field("vector", description="latent per window, or per position in it")
     covariance: Literal["diagonal", "isotropic"] = Field(
         "diagonal", description="of the posterior; isotropic: one standard deviation per window (system E)"
     )
-    batch_norm: bool = Field(
-        False, description="normalise posterior means to variance 1 over the batch (systems C and E)"
-    )
-    prior: PriorConfig = Field(
-        StandardPriorConfig(type="standard"), description="with layout sequence, of each position separately"
-    )
+    batch_norm: bool = Field(False, description="posterior means get variance 1 over the batch (systems C and E)")
+    prior: PriorConfig = Field(StandardPriorConfig(type="standard"), description="of the latent of each position")
 
     @model_validator(mode="after")
     def _no_batch_norm_with_vamp(self) -> "GaussianConfig":
@@ -260,17 +241,12 @@ class LinearConfig(Section):
     """Principal components of the train windows, fitted in closed form: the baselines."""
 
     type: Literal["linear"]
-    latent: int | None = Field(
-        ge=0, le=2048, description="number of components; 0: the train mean alone; null: all, at most 2048"
-    )
+    latent: int | None = Field(ge=0, le=2048, description="components; 0: the train mean; null: all, at most 2048")
 
 
 BottleneckConfig = Annotated[
     GaussianConfig | HierarchicalConfig | VQConfig | FSQConfig | LinearConfig, Field(discriminator="type")
 ]
-
-
-# ---- condition ----
 
 
 class ConditionConfig(Section):

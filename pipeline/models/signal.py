@@ -11,21 +11,13 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Signal:
-    """The kind of windows that a model takes.
+    """The windows that a model takes."""
 
-    Attributes:
-        kind: "mel" (values in [0, 1]) or "waveform" (values in [-1, 1]).
-        shape: of one window, (bands, frames) or (samples,).
-        mean: of the train split: a number per band of a mel, one number for a waveform.
-        std: standard deviation, likewise.
-        representation: its block of params.yaml.
-    """
-
-    kind: str
-    shape: tuple[int, ...]
-    mean: float | list[float]
-    std: float | list[float]
-    representation: dict[str, Any]
+    kind: str  # mel (values in [0, 1]) or waveform (values in [-1, 1])
+    shape: tuple[int, ...]  # of one window, (bands, frames) or (samples,)
+    mean: float | list[float]  # of the train split: per band of a mel, or of all samples of a waveform
+    std: float | list[float]  # likewise
+    representation: dict[str, Any]  # its block of params.yaml
 
     @classmethod
     def from_description(cls, description: dict[str, Any]) -> "Signal":

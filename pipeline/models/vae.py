@@ -22,11 +22,8 @@ class WindowGain(nn.Module):
     """Divides each waveform window by its own gain before the encoder; the decoder's output is multiplied by it.
 
     The gain of a window is stored beside the latent and is not counted in `latent_dims`. Samples from the prior get the
-    typical gain of the train split.
-
-    Args:
-        scaling: none, peak (the peak becomes 1) or rms (the root mean square becomes 1).
-        signal: of the original windows. `self.signal` is that of the scaled windows.
+    typical gain of the train split. `scaling` is none, peak (the peak becomes 1) or rms (the root mean square becomes
+    1). `self.signal` is the signal of the scaled windows.
     """
 
     typical: Tensor
@@ -111,12 +108,8 @@ class VAE(nn.Module):
     ) -> Tensor:
         """Windows (steps, 1, *shape) from the reconstruction of `a` to that of `b`, both (1, *shape).
 
-        Args:
-            a: the first window.
-            b: the last window.
-            steps: number of windows, at least 2.
-            mode: see `interpolate_latents`; applied where the prior is standard normal.
-            label: (2,) labels of `a` and `b`, for a model with a condition. The label changes half-way.
+        The latents are interpolated in coordinates in which the prior is standard normal, see `interpolate_latents`.
+        With a condition, `label` (2,) are the labels of `a` and `b`; the label changes half-way.
 
         Raises:
             ValueError: unknown mode, or fewer than two steps.
@@ -201,12 +194,8 @@ def build(description: dict[str, Any]) -> VAE:
 def interpolate_latents(a: Tensor, b: Tensor, steps: int, mode: str) -> Tensor:
     """(steps, D) latents from `a` (D,) to `b` (D,), both included.
 
-    Args:
-        a: the first latent.
-        b: the last latent.
-        steps: at least 2.
-        mode: "linear", or "slerp": along the arc, while the length changes linearly from |a| to |b| (Shoemake 1985). If
-            there is no unique arc (`a` and `b` are parallel, or one is zero), slerp is linear.
+    The mode "slerp" goes along the arc, while the length changes linearly from |a| to |b| (Shoemake 1985). Without a
+    unique arc (`a` and `b` are parallel, or one is zero) it is linear.
 
     Raises:
         ValueError: unknown mode, or fewer than two steps.

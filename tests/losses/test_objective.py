@@ -27,12 +27,14 @@ def windows(signal: Signal, seed: int = 0) -> torch.Tensor:
 @pytest.mark.parametrize(
     ("name", "signal"), [*((name, MEL) for name in DISTANCES), *((name, WAVE) for name in DISTANCES[:-1])]
 )
-def test_every_term_is_zero_for_a_perfect_reconstruction_and_positive_for_another(name, signal):
+def test_every_term_is_zero_for_a_perfect_reconstruction_and_grows_with_the_error(name, signal):
     objective, x = make_objective(signal, name), windows(signal)
     perfect = objective.distances(x, x, CODE)
     assert list(perfect) == ["distance", "spectral", "range"]
     assert max(float(term.abs().max()) for term in perfect.values()) < 1e-6
-    terms = objective.distances(3 * windows(signal, 1), x, CODE)
+    y = 3 * windows(signal, 1)
+    terms, near = (objective.distances(reconstruction, x, CODE) for reconstruction in (y, x + 0.1 * (y - x)))
+    assert ((near["distance"] > 0) & (near["distance"] < terms["distance"])).all()
     assert all((term > 1e-6).all() for name, term in terms.items() if name != "range" or signal is MEL)
     expected = terms["distance"] + 0.5 * terms["spectral"] + 0.25 * terms["range"]
     torch.testing.assert_close(objective.combine(terms), expected)

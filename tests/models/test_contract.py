@@ -13,20 +13,18 @@ from tests.models.variants import (
     description_of,
     make_model,
     make_objective,
+    minimise,
     shared_model,
     windows,
 )
 
 
 def train(model, objective, x, optimiser, steps: int, progress: float) -> list[float]:
-    losses = []
-    for _ in range(steps):
-        loss, _ = batch_loss(model.train(), objective, x, torch.randn(4, model.latent_dims), LABELS, progress)
-        optimiser.zero_grad()
-        (loss / objective.signal.size).backward()
-        optimiser.step()
-        losses.append(float(loss.detach()))
-    return losses
+    def loss() -> torch.Tensor:
+        noise = torch.randn(4, model.latent_dims)
+        return batch_loss(model.train(), objective, x, noise, LABELS, progress)[0] / objective.signal.size
+
+    return minimise(optimiser, loss, steps)
 
 
 @pytest.mark.parametrize("seconds", [1.0, 30.0])

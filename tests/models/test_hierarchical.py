@@ -8,7 +8,7 @@ from pipeline.losses import kl
 from pipeline.models.bottlenecks.hierarchical import Hierarchical
 from pipeline.models.collapse import LatentUsage, why_collapsed
 from pipeline.models.config import HierarchicalConfig
-from pipeline.models.priors.normal import LearnedNormal
+from pipeline.models.priors import LearnedNormal
 
 SHAPE = (6, 3, 5)
 both_layouts = pytest.mark.parametrize("layout", ["vector", "sequence"])

@@ -5,6 +5,7 @@ import torch
 
 from pipeline.models.networks.conv1d import Snake
 from pipeline.models.vae import VAE, build
+from tests.models.variants import minimise
 
 CONV = {"type": "conv1d", "channels": [4, 8]}
 FC = {"type": "fc", "layers": 2, "width": 16}
@@ -89,13 +90,7 @@ def test_fifteen_hidden_layers_train():
     phase = torch.rand(16, 1, generator=torch.Generator().manual_seed(0))
     x = 0.5 * torch.sin(torch.arange(200) / 10 + 6.28 * phase)[:, None]
     optimiser = torch.optim.AdamW(model.parameters(), 1e-3)
-    losses = []
-    for _ in range(150):
-        loss = (model(x)[0] - x).square().mean()
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        losses.append(loss.item())
+    losses = minimise(optimiser, lambda: (model(x)[0] - x).square().mean(), 150)
     assert losses[-1] < 0.2 * losses[0]
     gradients = [p.grad.norm() for n, p in model.named_parameters() if n.endswith("layers.1.weight")]
     assert len(gradients) == 28 and min(gradients) > 1e-3 * max(gradients)

@@ -9,11 +9,12 @@ from torch.nn import functional
 
 from pipeline.losses.config import CodebookConfig, KLConfig, LossConfig
 from pipeline.losses.objective import Objective
+from pipeline.models.bottlenecks.code_prior import CodePrior
 from pipeline.models.bottlenecks.fsq import FSQ
 from pipeline.models.bottlenecks.vq import KMEANS_BATCHES, VQ, usage_penalty
 from pipeline.models.config import FSQConfig, VQConfig
-from pipeline.models.priors.codes import CodePrior
 from pipeline.models.signal import Signal
+from tests.models.variants import minimise
 
 SHAPE = (16, 4, 10)  # channels, places of a frame, frames
 
@@ -198,12 +199,7 @@ def test_the_prior_is_a_distribution():
 def test_the_prior_learns_a_pattern_and_samples_it():
     prior = make_prior()
     pattern = (torch.arange(40)[None] + 3 * torch.arange(4)[:, None]) % 12
-    optimiser = torch.optim.AdamW(prior.parameters(), 1e-2)
-    for _ in range(100):
-        loss = prior(pattern, CODES).sum(1).mean()
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
+    minimise(torch.optim.AdamW(prior.parameters(), 1e-2), lambda: prior(pattern, CODES).sum(1).mean(), 100)
     samples = prior.sample(6, 40, CODES, torch.Generator().manual_seed(0))
     assert ((samples[:, 1:] - samples[:, :-1]) % 12 == 1).float().mean() > 0.8, "chance is a twelfth"
 
@@ -239,13 +235,8 @@ def test_the_usage_penalty_spreads_encodings():
     encodings = codes[:1] + 0.3 * torch.randn(200, 8, generator=torch.Generator().manual_seed(1))
     encodings.requires_grad_()
     optimiser = torch.optim.Adam([encodings], 0.05)
-    before = usage_penalty(functional.normalize(encodings, dim=1), codes).detach()
-    for _ in range(50):
-        loss = usage_penalty(functional.normalize(encodings, dim=1), codes)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-    assert loss < 0.5 * before
+    losses = minimise(optimiser, lambda: usage_penalty(functional.normalize(encodings, dim=1), codes), 50)
+    assert losses[-1] < 0.5 * losses[0]
 
 
 def test_penalties_count_in_nats_per_value():

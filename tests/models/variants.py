@@ -1,5 +1,6 @@
-"""Untrained models of the variants in params.yaml, and random windows for them."""
+"""Untrained models of the variants in params.yaml, random windows for them, and a short training."""
 
+from collections.abc import Callable
 from functools import cache
 
 import numpy as np
@@ -73,6 +74,18 @@ def shared_model(name: str) -> tuple[VAE, torch.Tensor]:
 def make_objective(name: str, seconds: float = 1.0) -> Objective:
     """The objective of a learned variant."""
     return Objective(PARAMS.models[name].loss, Signal.from_description(description_of(name, seconds)))
+
+
+def minimise(optimiser: torch.optim.Optimizer, loss: Callable[[], torch.Tensor], steps: int) -> list[float]:
+    """Take steps on the loss. Returns the loss before each of them."""
+    losses = []
+    for _ in range(steps):
+        value = loss()
+        optimiser.zero_grad()
+        value.backward()
+        optimiser.step()
+        losses.append(float(value.detach()))
+    return losses
 
 
 def windows(shape: tuple[int, ...], kind: str, number: int = 4) -> torch.Tensor:

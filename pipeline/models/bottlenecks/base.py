@@ -12,31 +12,18 @@ PRIOR_STD_SAMPLES = 1000  # from a learned prior, to estimate its standard devia
 
 @dataclass(frozen=True)
 class Code:
-    """A batch of windows in latent space.
+    """A batch of windows in latent space."""
 
-    Attributes:
-        z: (B, latent_dims), the input of the decoder.
-        mean: (B, latent_dims), the posterior mean.
-        std: (B, latent_dims) of a Gaussian posterior; None if the posterior is a point.
-        prior_mean: (B, latent_dims) of a Gaussian prior; None if the bottleneck itself computes the KL.
-        prior_std: likewise.
-        kl: (B, units) nats, if the bottleneck itself computes the KL: codes of a quantiser, or a learned prior.
-        level_sizes: latent dimensions of each level of a hierarchy, in their order; empty without one.
-        indices: (B, positions) of the codes in the codebook; None without one.
-        penalties: scalars that the loss block weights by name, such as "commitment".
-        gain: (B, 1, 1) by which the waveform was divided; None without scaling.
-    """
-
-    z: Tensor
-    mean: Tensor
-    std: Tensor | None = None
-    prior_mean: Tensor | None = None
-    prior_std: Tensor | None = None
-    kl: Tensor | None = None
-    level_sizes: tuple[int, ...] = ()
-    indices: Tensor | None = None
-    penalties: dict[str, Tensor] = field(default_factory=dict)
-    gain: Tensor | None = None
+    z: Tensor  # (B, latent_dims), the input of the decoder
+    mean: Tensor  # (B, latent_dims), the posterior mean
+    std: Tensor | None = None  # (B, latent_dims) of a Gaussian posterior; None if the posterior is a point
+    prior_mean: Tensor | None = None  # (B, latent_dims) of a Gaussian prior; None if the bottleneck computes the KL
+    prior_std: Tensor | None = None  # likewise
+    kl: Tensor | None = None  # (B, units) nats, if the bottleneck computes it: for a codebook or a learned prior
+    level_sizes: tuple[int, ...] = ()  # latent dimensions of each level of a hierarchy, in their order
+    indices: Tensor | None = None  # (B, positions) of the codes in the codebook; None without one
+    penalties: dict[str, Tensor] = field(default_factory=dict)  # scalars that the loss block weights by name
+    gain: Tensor | None = None  # (B, 1, 1) by which the waveform was divided; None without scaling
 
 
 class Bottleneck(nn.Module):
@@ -52,18 +39,12 @@ class Bottleneck(nn.Module):
             def encode(self, features, noise=None): return Code(features.flatten(1), features.flatten(1))
             def decode(self, z): return z.reshape(-1, *self.shape)
             def sample_prior(self, number, generator): return standard_normal(number, self.latent_dims, generator)
-
-    Attributes:
-        latent_dims: numbers in the latent of a window.
-        levels: name and latent dimensions of each level of a hierarchy, in their order; empty without one.
-        codebook_size: number of codes; None without a codebook.
-        baseline: whether it is fitted in closed form. A baseline has no KL and is never flagged as collapsed.
     """
 
-    latent_dims: int
-    levels: dict[str, int]
-    codebook_size: int | None = None
-    baseline: bool = False
+    latent_dims: int  # numbers in the latent of a window
+    levels: dict[str, int]  # name and latent dimensions of each level of a hierarchy, in their order
+    codebook_size: int | None = None  # number of codes; None without a codebook
+    baseline: bool = False  # fitted in closed form: it has no KL and is never flagged as collapsed
 
     def __init__(self) -> None:
         super().__init__()
@@ -73,10 +54,8 @@ class Bottleneck(nn.Module):
     def encode(self, features: Tensor, noise: Tensor | None = None) -> Code:
         """The code of features (B, *shape).
 
-        Args:
-            features: from the encoder.
-            noise: (B, latent_dims) standard normal, to draw z from the posterior. Without it z is the posterior mean. A
-                point posterior ignores it.
+        z is drawn from the posterior with `noise` (B, latent_dims), standard normal. Without noise, or if the posterior
+        is a point, it is the posterior mean.
         """
 
     @abstractmethod

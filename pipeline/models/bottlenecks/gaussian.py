@@ -9,8 +9,7 @@ from pipeline.models.bottlenecks.base import Bottleneck, Code, layout_shape, sta
 from pipeline.models.config import GaussianConfig
 from pipeline.models.gaussians import positive_std
 from pipeline.models.norm import BatchNorm1d
-from pipeline.models.priors import PRIORS
-from pipeline.models.priors.normal import LearnedNormal
+from pipeline.models.priors import PRIORS, LearnedNormal
 
 
 class UnitVariance(BatchNorm1d):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from pipeline.models.bottlenecks.base import Bottleneck, Code, layout_shape
 from pipeline.models.config import HierarchicalConfig
 from pipeline.models.gaussians import RAW_ONE, positive_std
-from pipeline.models.priors.normal import LearnedNormal
+from pipeline.models.priors import LearnedNormal
 
 WIDTH = 128  # of the hidden layer of p(z1|z2)
 

@@ -12,11 +12,8 @@ from pipeline.models.config import LinearConfig
 class Linear(Bottleneck):
     """Coordinates of the features on orthonormal components, in order of decreasing variance.
 
-    The prior is an independent Gaussian per coordinate, with its variance over the train windows.
-
-    Args:
-        config: `latent` is the number of components; null starts with none, until `set_components`.
-        shape: of the features, without the batch.
+    The prior is an independent Gaussian per coordinate, with its variance over the train windows. There are no
+    components until `set_components` if `latent` is null.
     """
 
     baseline = True

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.models.bottlenecks.base import Bottleneck, Code
-from pipeline.models.priors.codes import CodePrior
+from pipeline.models.bottlenecks.code_prior import CodePrior
 
 
 class Quantised(Bottleneck):
@@ -15,23 +15,17 @@ class Quantised(Bottleneck):
 
     The posterior is a point, so the KL is exact: -log p(codes) under the prior. The prior is trained at the same time,
     and its gradient does not reach the encoder. Positions are ordered by time, those of one frame side by side.
-
-    Args:
-        dim: numbers in a code.
-        codes: codebook size.
-        prior_width: see `CodePrior`.
-        shape: of the features.
     """
 
-    def __init__(self, dim: int, codes: int, prior_width: int, shape: tuple[int, ...]) -> None:
+    def __init__(self, dim: int, codebook_size: int, prior_width: int, shape: tuple[int, ...]) -> None:
         super().__init__()
         channels, *places, frames = shape
         self.channels, self.grid = channels, (frames, *places)
-        self.dim, self.positions, self.codebook_size = dim, prod(self.grid), codes
+        self.dim, self.positions, self.codebook_size = dim, prod(self.grid), codebook_size
         self.latent_dims = dim * self.positions
         self.to_code = nn.Conv1d(channels, dim, 1)
         self.from_code = nn.Conv1d(dim, channels, 1)
-        self.code_prior = CodePrior(codes, dim, prod(places), prior_width)
+        self.code_prior = CodePrior(codebook_size, dim, prod(places), prior_width)
 
     @abstractmethod
     def codes(self) -> Tensor:

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from pipeline.models.config import Conv1dConfig
-from pipeline.models.networks.strided1d import Strided1dDecoder, Strided1dEncoder, Wrap
+from pipeline.models.config import Conv1dConfig, shrink
+from pipeline.models.networks.layers import Residual
+from pipeline.models.networks.strided1d import Strided1dDecoder, Strided1dEncoder, Units, Wrap
 from pipeline.models.signal import Signal
 
 DILATIONS = (1, 3, 9)
@@ -37,31 +38,23 @@ ACTIVATIONS: dict[str, Callable[[int], nn.Module]] = {
 }
 
 
-class DilatedUnit(nn.Module):
-    """x + conv(act(conv(act(x)))): a dilated kernel of 3, then one of 1."""
+def _wrap(config: Conv1dConfig) -> Wrap:
+    return weight_norm if config.weight_norm else lambda layer: layer
 
-    def __init__(self, channels: int, dilation: int, activation: Callable[[int], nn.Module], wrap: Wrap) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(
+
+def _units(config: Conv1dConfig) -> Units:
+    """x + conv(act(conv(act(x)))) for each dilation: a dilated kernel of 3, then one of 1."""
+    activation, wrap = ACTIVATIONS[config.activation], _wrap(config)
+
+    def unit(channels: int, dilation: int) -> Residual:
+        return Residual(
             activation(channels),
             wrap(nn.Conv1d(channels, channels, 3, padding=dilation, dilation=dilation)),
             activation(channels),
             wrap(nn.Conv1d(channels, channels, 1)),
         )
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Shape unchanged."""
-        y: Tensor = x + self.layers(x)
-        return y
-
-
-def _wrap(config: Conv1dConfig) -> Wrap:
-    return weight_norm if config.weight_norm else lambda layer: layer
-
-
-def _units(config: Conv1dConfig) -> Callable[[int], list[nn.Module]]:
-    activation, wrap = ACTIVATIONS[config.activation], _wrap(config)
-    return lambda channels: [DilatedUnit(channels, dilation, activation, wrap) for dilation in DILATIONS]
+    return lambda channels: [unit(channels, dilation) for dilation in DILATIONS]
 
 
 class Conv1dEncoder(Strided1dEncoder):
@@ -74,7 +67,7 @@ class Conv1dEncoder(Strided1dEncoder):
             self.shape = (self.shape[0], 1)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """See `Strided1dEncoder.forward`."""
+        """See `StagedEncoder.forward`."""
         features, *skips = super().forward(x)
         return [features.mean(-1, keepdim=True) if self.pooled else features, *skips]
 
@@ -84,13 +77,13 @@ class Conv1dDecoder(Strided1dDecoder):
 
     def __init__(self, config: Conv1dConfig, signal: Signal) -> None:
         super().__init__(config, signal, _units(config), ACTIVATIONS[config.activation], _wrap(config))
-        channels, positions = config.channels[-1], self.positions
+        channels, positions = config.channels[-1], shrink(signal.shape[0], config.strides)[-1]
         self.expand: nn.Module = nn.Identity()
         if config.pooling == "global":
             layers = nn.Flatten(), nn.Linear(channels, channels * positions), nn.Unflatten(1, (channels, positions))
             self.expand = nn.Sequential(*layers)
 
     def forward(self, inputs: list[Tensor]) -> Tensor:
-        """See `Strided1dDecoder.forward`."""
+        """See `StagedDecoder.forward`."""
         features, *skips = inputs
         return super().forward([self.expand(features), *skips])

@@ -8,21 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline.models.config import FullyConnectedConfig, shrink
-from pipeline.models.networks.heads import Head, Standardise
+from pipeline.models.networks.layers import Head, Residual, Standardise
 from pipeline.models.signal import Signal
-
-
-class HiddenLayer(nn.Module):
-    """x + act(linear(norm(x)))."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.GELU())
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(..., width), shape unchanged."""
-        y: Tensor = x + self.layers(x)
-        return y
 
 
 class _Frames(nn.Module):
@@ -34,7 +21,9 @@ class _Frames(nn.Module):
         self.frame = config.frame or self.length
         self.positions = shrink(self.length, [self.frame])[-1]
         self.rows = signal.size // self.length  # bands of a mel; 1 for a waveform
-        self.hidden = nn.Sequential(nn.GELU(), *(HiddenLayer(config.width) for _ in range(config.layers - 1)))
+        width = config.width
+        layers = (Residual(nn.LayerNorm(width), nn.Linear(width, width), nn.GELU()) for _ in range(config.layers - 1))
+        self.hidden = nn.Sequential(nn.GELU(), *layers)
 
 
 class FullyConnectedEncoder(_Frames):

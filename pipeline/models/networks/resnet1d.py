@@ -4,9 +4,10 @@ After system B of docs/variants.md: instance norm in the encoder, batch norm in 
 are on the residual branches only, so the loudness of a window is preserved.
 """
 
-from torch import Tensor, nn
+from torch import nn
 
 from pipeline.models.config import ResNet1dConfig
+from pipeline.models.networks.layers import Residual
 from pipeline.models.networks.strided1d import Strided1dDecoder, Strided1dEncoder
 from pipeline.models.norm import BatchNorm1d
 from pipeline.models.signal import Signal
@@ -14,31 +15,23 @@ from pipeline.models.signal import Signal
 SLOPE = 0.4
 
 
-class Residual(nn.Module):
+def _block(channels: int, norm: type[nn.Module]) -> Residual:
     """x + conv(act(norm(conv(act(norm(x)))))), both of kernel 3, the first dilated by 3."""
-
-    def __init__(self, channels: int, norm: type[nn.Module]) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(
-            norm(channels),
-            nn.LeakyReLU(SLOPE),
-            nn.Conv1d(channels, channels, 3, padding=3, dilation=3, bias=False),  # the next norm removes a bias
-            norm(channels),
-            nn.LeakyReLU(SLOPE),
-            nn.Conv1d(channels, channels, 3, padding=1),
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Shape unchanged."""
-        y: Tensor = x + self.layers(x)
-        return y
+    return Residual(
+        norm(channels),
+        nn.LeakyReLU(SLOPE),
+        nn.Conv1d(channels, channels, 3, padding=3, dilation=3, bias=False),  # the next norm removes a bias
+        norm(channels),
+        nn.LeakyReLU(SLOPE),
+        nn.Conv1d(channels, channels, 3, padding=1),
+    )
 
 
 class ResNet1dEncoder(Strided1dEncoder):
     """One residual block per stage, with instance norm."""
 
     def __init__(self, config: ResNet1dConfig, signal: Signal) -> None:
-        super().__init__(config, signal, lambda channels: [Residual(channels, nn.InstanceNorm1d)])
+        super().__init__(config, signal, lambda channels: [_block(channels, nn.InstanceNorm1d)])
 
 
 class ResNet1dDecoder(Strided1dDecoder):
@@ -46,8 +39,5 @@ class ResNet1dDecoder(Strided1dDecoder):
 
     def __init__(self, config: ResNet1dConfig, signal: Signal) -> None:
         super().__init__(
-            config,
-            signal,
-            lambda channels: [Residual(channels, BatchNorm1d)],
-            lambda channels: nn.LeakyReLU(SLOPE),
+            config, signal, lambda channels: [_block(channels, BatchNorm1d)], lambda channels: nn.LeakyReLU(SLOPE)
         )

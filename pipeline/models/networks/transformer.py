@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline.models.config import TransformerConfig, shrink
-from pipeline.models.networks.heads import Head, Standardise
+from pipeline.models.networks.layers import Head, Standardise
 from pipeline.models.networks.strided1d import strided_conv
 from pipeline.models.signal import Signal
 
@@ -53,8 +53,8 @@ class Attention(nn.Module):
         k = rotate(self.key_norm(self._split(self.key(context))) + self.near[1], context_rotation)
         v = self._split(self.value(context))
         y = functional.scaled_dot_product_attention(q.to(v.dtype), k.to(v.dtype), v)
-        y = self.out(y.transpose(1, 2).flatten(2))
-        return y
+        projected: Tensor = self.out(y.transpose(1, 2).flatten(2))
+        return projected
 
     def _split(self, x: Tensor) -> Tensor:
         return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
@@ -66,17 +66,15 @@ class Block(nn.Module):
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.norm, self.attention = nn.LayerNorm(width), Attention(width, heads)
-        self.mlp = nn.Sequential(
-            nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
-        )
+        mlp = nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
+        self.mlp = nn.Sequential(*mlp)
         self.scales = nn.Parameter(torch.full((2, width), INITIAL_SCALE))
 
     def forward(self, x: Tensor, rotation: Tensor) -> Tensor:
         """(B, tokens, width), shape unchanged."""
         normed = self.norm(x)
         x = x + self.scales[0] * self.attention(normed, normed, rotation, rotation)
-        y: Tensor = x + self.scales[1] * self.mlp(x)
-        return y
+        return x + self.scales[1] * self.mlp(x)
 
 
 class _PatchesAndTokens(nn.Module):

@@ -11,18 +11,13 @@ class CodePrior(nn.Module):
     """A GRU that predicts each code of a window from the earlier ones, in the order of time, for any length.
 
     Its input is the place within the frame, the previous code, and the code at the same place of the previous frame. It
-    sees the code vectors as well as their indices, so that it need not relearn a code whose vector has moved.
-
-    Args:
-        codes: codebook size.
-        dim: numbers in a code.
-        places: positions per frame; 1 for a waveform.
-        width: of the embeddings and the GRU.
+    sees the code vectors as well as their indices, so that it need not relearn a code whose vector has moved. In its
+    methods, `codes` is the codebook (codes, dim), which gets no gradient.
     """
 
     def __init__(self, codes: int, dim: int, places: int, width: int) -> None:
         super().__init__()
-        self.codes, self.places = codes, places
+        self.codes, self.places = codes, places  # `places` are the positions of a frame: 1 for a waveform
         # The index after the last code stands for "before the first position".
         self.before = nn.Embedding(codes + 1, width)
         self.frame_before = nn.Embedding(codes + 1, width)
@@ -33,12 +28,7 @@ class CodePrior(nn.Module):
         self.direction = nn.Linear(width, dim)
 
     def forward(self, indices: Tensor, codes: Tensor) -> Tensor:
-        """(B, positions) nats: -log p of each code given the earlier ones.
-
-        Args:
-            indices: (B, positions).
-            codes: the codebook (codes, dim), which gets no gradient.
-        """
+        """(B, positions) nats: -log p of each code given the earlier ones, for indices (B, positions)."""
         number = indices.shape[1]
         before, frame_before = (
             functional.pad(indices, (lag, 0), value=self.codes)[:, :number] for lag in (1, self.places)
@@ -74,7 +64,7 @@ class CodePrior(nn.Module):
             frame_before: (B, positions) indices of the codes at the same place of the previous frame.
             place: (positions,) within the frame.
             state: (1, B, width) of the GRU; None at the start of a window.
-            codes: the codebook (codes, dim).
+            codes: the codebook.
         """
         codes = codes.detach()
         padded = functional.pad(codes, (0, 0, 0, 1))

@@ -1,4 +1,4 @@
-"""The first and the last layer of every network: from the scale of the data to a standardised one, and back."""
+"""Layers that several networks use: scaling to and from the scale of the data, and residual branches."""
 
 from collections.abc import Callable
 
@@ -36,21 +36,30 @@ class Standardise(nn.Module):
 
 
 class Head(Standardise):
-    """Brings a decoder's output to the scale of the data: by inverse standardisation (linear), or an activation.
+    """Brings a decoder's output (B, 1, *shape) to the scale of the data.
 
-    Args:
-        head: linear, or a key of `ACTIVATIONS`. A sigmoid is stretched to the range of the data.
-        signal: of the windows.
+    `head` is linear (inverse standardisation) or a key of `ACTIVATIONS`. A sigmoid is stretched to the data's range.
     """
 
     def __init__(self, head: str, signal: Signal) -> None:
         super().__init__(signal)
-        self.head = head
-        self.low = signal.low
+        self.head, self.low = head, signal.low
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, 1, *shape) of any range."""
+        """Shape unchanged."""
         if self.head == "linear":
             return x * self.std + self.mean
         y = ACTIVATIONS[self.head](x)
         return self.low + (1 - self.low) * y if self.head == "sigmoid" else y
+
+
+class Residual(nn.Module):
+    """x + layers(x), where the layers keep the shape."""
+
+    def __init__(self, *layers: nn.Module) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape unchanged."""
+        return x + self.layers(x)

@@ -1,0 +1,60 @@
+"""The base classes of convolutional networks: stages that shorten every axis of a window, and their mirror image."""
+
+from collections.abc import Iterable
+
+from torch import Tensor, nn
+
+from pipeline.models.config import Conv2dConfig, Strided1dConfig, shrink
+from pipeline.models.networks.layers import Head, Standardise
+from pipeline.models.signal import Signal
+
+
+class StagedEncoder(nn.Module):
+    """Windows (B, 1, *window) to features of `self.shape` = (channels, *shortened window)."""
+
+    def __init__(self, config: Conv2dConfig | Strided1dConfig, signal: Signal, stages: Iterable[nn.Module]) -> None:
+        super().__init__()
+        self.standardise, self.skip = Standardise(signal), config.skip
+        self.stages = nn.ModuleList(stages)
+        self.shape = (config.channels[-1], *(shrink(size, config.strides)[-1] for size in signal.shape))
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Features (B, *self.shape); with skips also the output of each earlier stage, the deepest first."""
+        x = self.standardise(x)
+        outputs = [x := stage(x) for stage in self.stages]
+        return outputs[::-1] if self.skip else outputs[-1:]
+
+
+class StagedDecoder(nn.Module):
+    """Features to windows. The output of a stage may be too long: `offset` values and the end are cut off.
+
+    `skip_layer` makes the layer for a skip connection from its channels. Subclasses may replace `self.last`.
+    """
+
+    def __init__(
+        self,
+        config: Conv2dConfig | Strided1dConfig,
+        signal: Signal,
+        stages: Iterable[nn.Module],
+        skip_layer: type[nn.Conv1d | nn.Conv2d],
+        offset: int = 0,
+    ) -> None:
+        super().__init__()
+        self.sizes = list(zip(*(shrink(size, config.strides)[-2::-1] for size in signal.shape), strict=True))
+        self.offset = offset
+        self.stages = nn.ModuleList(stages)
+        self.skips = nn.ModuleList(skip_layer(c, c, 1) for c in config.channels[-2::-1] if config.skip)
+        self.last: nn.Module = nn.Identity()
+        self.head = Head(config.head, signal)
+
+    def forward(self, inputs: list[Tensor]) -> Tensor:
+        """Reconstruction (B, 1, *window) on the scale of the data, from the features and any skips."""
+        x, *skips = inputs
+        for i, (stage, sizes) in enumerate(zip(self.stages, self.sizes, strict=True)):
+            x = stage(x)
+            for axis, size in enumerate(sizes, start=2):
+                x = x.narrow(axis, self.offset, size)
+            if i < len(skips):
+                x = x + self.skips[i](skips[i])
+        y: Tensor = self.head(self.last(x))
+        return y
