@@ -75,11 +75,7 @@ def collect_references(cache: Path) -> References:
 
 
 def _identities(cache: Path, digest: str) -> Iterator[Any]:
-    """The content of every run.json in a folder of DVC's cache.
-
-    Raises:
-        FileNotFoundError: the cache lacks the folder or a run.json.
-    """
+    """The content of every run.json in a folder of DVC's cache; FileNotFoundError if the cache lacks one."""
     for entry in json.loads(_cache_file(cache, digest).read_text()):
         if entry["relpath"].rsplit("/", 1)[-1] == "run.json":
             yield json.loads(_cache_file(cache, entry["md5"]).read_text())

@@ -107,11 +107,7 @@ def _running_processes() -> list[int]:
 
 @contextmanager
 def _dvc_repo() -> Iterator[Any]:
-    """DVC's view of the project.
-
-    Raises:
-        MelismaError: the project has no DVC, or another DVC command is running.
-    """
+    """DVC's view of the project; MelismaError if there is none, or another DVC command is running."""
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
     from scmrepo.exceptions import SCMError

@@ -86,11 +86,7 @@ def read_tracks(runs: list[Any]) -> pd.DataFrame | None:
 
 @contextmanager
 def _reading(experiment: Experiment) -> Iterator[None]:
-    """Turn an error of the block, which reads the experiment's files, into one line.
-
-    Raises:
-        MelismaError: the block failed.
-    """
+    """Turn any error of the block, which reads the experiment's files, into a MelismaError of one line."""
     try:
         yield
     except Exception as error:  # DVC's errors have no common class
@@ -138,11 +134,7 @@ def _search(query: str) -> list[Any]:
 
 
 def _create_run(identity: Identity, result: dict[str, Any], experiment: Experiment, files: "DVCFileSystem") -> str:
-    """A run with settings, epochs and metrics from the experiment's files.
-
-    Raises:
-        MelismaError: a file is missing, or the run could not be opened.
-    """
+    """A new run with settings, epochs and metrics from the experiment's files."""
     trained = Path("/", workspace.MODELS, identity["variant"], f"seed-{identity['seed']}")
     with TemporaryDirectory() as folder:
         with _reading(experiment):

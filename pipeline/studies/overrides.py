@@ -28,11 +28,7 @@ def derive_variant(raw: dict[str, Any], name: str, changes: dict[str, Any]) -> A
 
 
 def replace_variants(raw: dict[str, Any], variants: Mapping[str, dict[str, Any]]) -> None:
-    """Replace all variants of raw params by `variants`: name -> changes for `derive_variant`.
-
-    Raises:
-        ParamsError: as `derive_variant`.
-    """
+    """Replace all variants of raw params by `variants`: name -> changes for `derive_variant`."""
     derived = {name: derive_variant(raw, name, changes) for name, changes in variants.items()}
     for name in [name for name in raw["models"] if name not in derived]:
         del raw["models"][name]  # in place, which keeps the comments of a file

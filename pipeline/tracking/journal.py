@@ -91,11 +91,7 @@ class Journal:
             self.discard()
 
     def close(self) -> None:
-        """After `send`: end the run of a killed stage as KILLED, and remove the folder.
-
-        Raises:
-            Exception: as `send`.
-        """
+        """After `send`: end the run of a killed stage as KILLED, and remove the folder. Raises as `send`."""
         if self.run_id and not self.is_ended:
             calls.end_run(self.run_id, "KILLED", int((self.folder / CALLS_FILE).stat().st_mtime * 1000))
         self.discard()

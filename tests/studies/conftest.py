@@ -67,13 +67,6 @@ class Project:
             cwd=self.path, env=environ(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
 
-    def study(self, *arguments: str, expect: int = 0) -> str:
-        """The output of a command of `melisma study` with the exit code `expect`."""
-        with self.start(*arguments) as process:
-            output, _ = process.communicate(timeout=240)
-        assert process.returncode == expect, output
-        return output
-
     def git(self, *arguments: str) -> str:
         """The output of Git."""
         result = subprocess.run(["git", *arguments], cwd=self.path, env=environ(), capture_output=True, text=True)
