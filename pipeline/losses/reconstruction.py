@@ -92,5 +92,4 @@ def band_centres(signal: Signal) -> np.ndarray:
     import librosa
 
     bands, nyquist = signal.representation["bands"], signal.representation["sample_rate"] / 2
-    centres: np.ndarray = librosa.mel_frequencies(bands + 2, fmin=0.0, fmax=nyquist)[1:-1]
-    return centres
+    return librosa.mel_frequencies(bands + 2, fmin=0.0, fmax=nyquist)[1:-1]

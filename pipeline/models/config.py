@@ -4,7 +4,6 @@ A new network, bottleneck or prior needs a class here, a place in its union, and
 or `PRIORS`. Systems A to E are the original projects, see docs/variants.md.
 """
 
-from abc import abstractmethod
 from math import prod
 from typing import Annotated, ClassVar, Literal
 
@@ -38,9 +37,9 @@ class _StridedConfig(_NetworkConfig):
     skip: bool = Field(False, description="the decoder also gets the output of each stage, past the latent")
 
     @property
-    @abstractmethod
     def strides(self) -> list[int]:
         """Stride of each stage."""
+        return [2] * len(self.channels)
 
     def problem(self, shape: tuple[int, ...]) -> str | None:
         """See `_NetworkConfig.problem`."""
@@ -61,11 +60,6 @@ class Conv2dConfig(_StridedConfig):
     norm: Literal["batch", "instance", "none"] = Field("batch", description="of each stage (instance: system D)")
     activation: Literal["silu", "gelu"] = Field("silu", description="after each norm (gelu: system A)")
     head: Literal["linear", "sigmoid", "softplus"] = Field("linear", description="last layer (softplus: system D)")
-
-    @property
-    def strides(self) -> list[int]:
-        """See `_StridedConfig.strides`."""
-        return [2] * len(self.channels)
 
 
 class Strided1dConfig(_StridedConfig):

@@ -16,8 +16,7 @@ class _GlobalBatchNorm(_BatchNorm):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, ...), shape unchanged."""
         if not self.training or distributed.world_size() == 1:
-            y: Tensor = super().forward(x)
-            return y
+            return super().forward(x)
         values, shape = x.float(), (1, -1, *[1] * (x.dim() - 2))
         axes = [axis for axis in range(x.dim()) if axis != 1]
         mean = distributed.all_reduce_mean(values.mean(axes))

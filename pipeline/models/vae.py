@@ -95,8 +95,7 @@ class VAE(nn.Module):
 
     def reconstruct(self, x: Tensor, label: Tensor | None = None) -> Tensor:
         """Reconstructions from the posterior mean."""
-        y: Tensor = self(x, None, label)[0]
-        return y
+        return self(x, None, label)[0]
 
     def sample(self, number: int, generator: torch.Generator, label: Tensor | None = None) -> Tensor:
         """`number` windows from the prior. The generator alone determines the latents, on any device."""

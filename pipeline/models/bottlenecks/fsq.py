@@ -23,8 +23,7 @@ class FSQ(Quantised):
 
     def codes(self) -> Tensor:
         """See `Quantised.codes`."""
-        codes: Tensor = self.quantiser.implicit_codebook
-        return codes
+        return self.quantiser.implicit_codebook
 
     def look_up(self, vectors: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """See `Quantised.look_up`."""

@@ -26,8 +26,7 @@ class UnitVariance(BatchNorm1d):
         """(B, latent, positions), shape unchanged. A single vector has no variance: it uses the running statistics."""
         if self.training and distributed.world_size() * x.shape[0] * x.shape[2] == 1:
             return functional.batch_norm(x, self.running_mean, self.running_var, eps=self.eps)
-        y: Tensor = super().forward(x)
-        return y
+        return super().forward(x)
 
 
 class Gaussian(Bottleneck):

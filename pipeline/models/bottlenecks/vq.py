@@ -65,8 +65,7 @@ class VQ(Quantised):
 
     def codes(self) -> Tensor:
         """See `Quantised.codes`."""
-        codes: Tensor = self.quantiser.codebook
-        return codes
+        return self.quantiser.codebook
 
     # Not compiled: counting batches and moving codes would recompile it at each of the first steps. The public
     # torch.compiler.disable does the same, but imports the compiler in every program that imports a model.

@@ -56,5 +56,4 @@ class FullyConnectedDecoder(_Frames):
         (features,) = inputs
         frames = self.last(self.hidden(features.transpose(1, 2))).unflatten(2, (self.rows, self.frame))
         window = frames.transpose(1, 2).flatten(2)[..., : self.length]
-        y: Tensor = self.head(window.reshape(-1, 1, *self.shape))
-        return y
+        return self.head(window.reshape(-1, 1, *self.shape))

@@ -56,5 +56,4 @@ class StagedDecoder(nn.Module):
                 x = x.narrow(axis, self.offset, size)
             if i < len(skips):
                 x = x + self.skips[i](skips[i])
-        y: Tensor = self.head(self.last(x))
-        return y
+        return self.head(self.last(x))

@@ -53,8 +53,7 @@ class Attention(nn.Module):
         k = rotate(self.key_norm(self._split(self.key(context))) + self.near[1], context_rotation)
         v = self._split(self.value(context))
         y = functional.scaled_dot_product_attention(q.to(v.dtype), k.to(v.dtype), v)
-        projected: Tensor = self.out(y.transpose(1, 2).flatten(2))
-        return projected
+        return self.out(y.transpose(1, 2).flatten(2))
 
     def _split(self, x: Tensor) -> Tensor:
         return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
