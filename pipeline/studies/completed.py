@@ -18,7 +18,7 @@ IGNORED_STAGES = ("figures", "report")
 
 
 def find_completed(experiments: list[Experiment], base: str) -> dict[str, str]:
-    """Full name -> commit of each completed experiment; `base` is from `commit.snapshot`."""
+    """Name in the study -> commit of each completed experiment; `base` is from `commit.snapshot`."""
     commits: dict[str, list[str]] = {}
     for line in git("for-each-ref", REFS, "--format=%(objectname) %(refname:lstrip=4)").splitlines():
         commit, _, name = line.partition(" ")
@@ -27,7 +27,7 @@ def find_completed(experiments: list[Experiment], base: str) -> dict[str, str]:
     for experiment in experiments:
         for commit in commits.get(experiment.full_name, []):
             if is_up_to_date(experiment, commit, base):
-                completed[experiment.full_name] = commit
+                completed[experiment.name] = commit
     return completed
 
 

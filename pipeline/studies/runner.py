@@ -1,7 +1,7 @@
 """Run a study through DVC's queue. It may stop and start again at any point."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 
 from pipeline.core import workspace
@@ -40,13 +40,7 @@ def current_states(experiments: list[Experiment]) -> States:
     done = completed.find_completed(experiments, commit.snapshot())
     with queue.open_queue() as opened:
         queued = opened.states({experiment.full_name for experiment in experiments})
-        return _merge(experiments, queued, set(done), State(""))
-
-
-def completed_commits(experiments: list[Experiment], base: str) -> dict[str, str]:
-    """Name in the study -> commit of each completed experiment; `base` is from `commit.snapshot`."""
-    commits = completed.find_completed(experiments, base)
-    return {one.name: commits[one.full_name] for one in experiments if one.full_name in commits}
+        return _merge(experiments, queued, done, State(""))
 
 
 def run_study(
@@ -98,7 +92,7 @@ def _fill_queue(experiments: list[Experiment], opened: queue.Queue, base: str, s
             say(f"{experiment.full_name}: was queued with other params or code; it is queued again with the new ones")
     queued = opened.states(names)
     done = completed.find_completed(experiments, base)  # after the queue: an experiment may be done in between
-    new = [one for one in experiments if one.full_name not in queued and one.full_name not in done]
+    new = [one for one in experiments if one.full_name not in queued and one.name not in done]
     if new and (files := commit.untracked_code()):
         say(f"warning: Git does not track {', '.join(files)}: no experiment has them before `git add`")
     for experiment in new:
@@ -112,13 +106,13 @@ def _fill_queue(experiments: list[Experiment], opened: queue.Queue, base: str, s
 def _follow(experiments: list[Experiment], opened: queue.Queue, worker_count: int, base: str) -> Iterator[States]:
     """Yield the states at every poll until all have ended; start workers if none lives."""
     names = {experiment.full_name for experiment in experiments}
-    done: set[str] = set()
+    done: dict[str, str] = {}
     ended: set[str] = set()
     while True:
         queued = opened.states(names)
         if names - set(queued) != ended:
             ended = names - set(queued)
-            done = set(completed.find_completed(experiments, base))
+            done = completed.find_completed(experiments, base)
         states = _merge(experiments, queued, done, State("lost", LOST_MESSAGE))
         yield states
         if not any(state.status in ("queued", "running") for state in states.values()):
@@ -137,12 +131,10 @@ def _queue_lock() -> AbstractContextManager[None]:
     return workspace.hold_lock(lock, "filling DVC's queue")
 
 
-def _merge(experiments: list[Experiment], queued: States, done: set[str], default: State) -> States:
+def _merge(experiments: list[Experiment], queued: States, done: Iterable[str], default: State) -> States:
     """The state of each experiment; `default` if it is neither in the queue nor done."""
-    return {
-        experiment.name: State("done") if experiment.full_name in done else queued.get(experiment.full_name, default)
-        for experiment in experiments
-    }
+    states = {one.name: queued.get(one.full_name, default) for one in experiments}
+    return states | {name: State("done") for name in done}
 
 
 def _default_jobs(experiment: Experiment) -> int:
