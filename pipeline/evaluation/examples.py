@@ -54,13 +54,13 @@ def save_examples(
 
     Args:
         path: of the file.
-        model: in evaluation mode, on the CPU.
+        model: on the CPU.
         test: all test windows.
         example_rows: (N,) rows of the examples in `test`.
         mse: (windows,) mean squared errors of all reconstructions.
         sample_peak_db: peak in dB for samples of a mel variant; None for waveforms.
-        config: numbers of rows of each kind.
-        seed: of the model, as a column.
+        config: number of rows of each kind.
+        seed: of the model.
     """
     examples = Examples(model, test, example_rows)
     examples.add_reconstructions()

@@ -46,13 +46,14 @@ def _draw_pairs(pairs: Pairs, names: list[str], config: Representation) -> Figur
 
 def _draw_mels(pairs: Pairs, names: list[str], config: MelConfig) -> Figure:
     grid = FigureGrid([3.2] * 3, [1.45] * len(pairs), right=0.75, column_gaps=[0.12, 0.85])
-    for row, ((original, made), name) in enumerate(zip(pairs, names, strict=True)):
+    for row, ((original, reconstruction), name) in enumerate(zip(pairs, names, strict=True)):
         axes = [grid.axes(row, column) for column in range(3)]
         x = "x" if row + 1 == len(pairs) else ""
         image = window_plots.mel(axes[0], original.array, config, x + "y")
-        window_plots.mel(axes[1], made.array, config, x)
-        difference = window_plots.mel(axes[2], made.array - original.array, config, x, is_difference=True)
-        _set_titles(axes, grid, (name, f"reconstruction, MSE {mse(original, made):#.3g}", "absolute difference"))
+        window_plots.mel(axes[1], reconstruction.array, config, x)
+        difference = window_plots.mel(axes[2], reconstruction.array - original.array, config, x, is_difference=True)
+        error = mse(original, reconstruction)
+        _set_titles(axes, grid, (name, f"reconstruction, MSE {error:#.3g}", "absolute difference"))
     grid.colorbar(image, 1, window_plots.PEAK_DB_LABEL)
     grid.colorbar(difference, 2, DIFFERENCE_LABEL, extend="max")
     return grid.figure
@@ -63,9 +64,9 @@ def _draw_waveforms(pairs: Pairs, names: list[str], config: WaveformConfig) -> F
     row_gaps = [0.12, 0.55] * len(pairs)
     heights = [0.75, 1.3] * len(pairs)
     grid = FigureGrid([2.7, 2.7, 2.7, 2.3], heights, column_gaps=[0.12, 0.85, 1.3], row_gaps=row_gaps[:-1])
-    for block, ((original, made), name) in enumerate(zip(pairs, names, strict=True)):
+    for block, ((original, reconstruction), name) in enumerate(zip(pairs, names, strict=True)):
         is_last = block + 1 == len(pairs)
-        arrays = (original.array, made.array, made.array - original.array)
+        arrays = (original.array, reconstruction.array, reconstruction.array - original.array)
         limit = window_plots.amplitude_limit(*arrays[:2])
         waveform_axes = [grid.axes(2 * block, column) for column in range(3)]
         spectrogram_axes = [grid.axes(2 * block + 1, column) for column in range(3)]
@@ -80,10 +81,10 @@ def _draw_waveforms(pairs: Pairs, names: list[str], config: WaveformConfig) -> F
             window_plots.spectrogram(ax, db, config, seconds, x if column else x + "y", is_difference=column == 2)
             for column, (ax, db) in enumerate(zip(spectrogram_axes, spectra, strict=True))
         ]
-        titles = (name, f"reconstruction, MSE {mse(original, made):#.3g}", "reconstruction − original")
+        titles = (name, f"reconstruction, MSE {mse(original, reconstruction):#.3g}", "reconstruction − original")
         _set_titles(waveform_axes, grid, titles)
         zoom = grid.axes(2 * block, 3, rows=2)
-        _draw_zoom(zoom, original.array, made.array, config.sample_rate, limit)
+        _draw_zoom(zoom, original.array, reconstruction.array, config.sample_rate, limit)
         if block == 0:
             lines = ["original", "reconstruction"]
             zoom.legend(zoom.lines, lines, loc="upper right", ncols=2, bbox_to_anchor=(1.03, 1.02))
@@ -99,12 +100,12 @@ def _set_titles(axes: Sequence[Axes], grid: FigureGrid, titles: Sequence[str]) -
         set_title(ax, text, grid.column_width(column), is_bold=column == 0)
 
 
-def _draw_zoom(ax: Axes, original: np.ndarray, made: np.ndarray, rate: int, limit: float) -> None:
+def _draw_zoom(ax: Axes, original: np.ndarray, reconstruction: np.ndarray, rate: int, limit: float) -> None:
     length = min(len(original), max(2, round(ZOOM_SECONDS * rate)))
     start = int(np.clip(np.abs(original).argmax() - length // 2, 0, len(original) - length))
     part = slice(start, start + length)
     window_plots.waveform(ax, original[part], rate, limit, style.FAINT, "", start, width=3)
-    window_plots.waveform(ax, made[part], rate, limit, style.ACCENT, "xy", start, width=1.2)
+    window_plots.waveform(ax, reconstruction[part], rate, limit, style.ACCENT, "xy", start, width=1.2)
     ax.set_title(f"{1000 * ZOOM_SECONDS:.0f} ms at the loudest place", fontweight="normal")
 
 
