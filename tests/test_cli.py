@@ -142,13 +142,10 @@ def test_explain_works_with_an_invalid_file(project):
     edit(project, "schedule: cosine", "schedule: cosin")
     text = explain("train.schedule").stdout
     assert "constant | cosine | plateau" in text and "no values: params.yaml: train.schedule" in text
-
-
-@pytest.mark.parametrize("models", [3, ["a"], {1: {}}, {"a": 3}])
-def test_explain_works_with_invalid_variants(project, models):
-    (project / "params.yaml").write_text(yaml.safe_dump({"models": models}))
-    result = explain("models")
-    assert result.exit_code == 0 and "no values: params.yaml: " in result.stdout
+    for models in (3, ["a"], {1: {}}, {"a": 3}):
+        (project / "params.yaml").write_text(yaml.safe_dump({"models": models}))
+        result = explain("models")
+        assert result.exit_code == 0 and "no values: params.yaml: " in result.stdout
 
 
 def test_a_closed_pipe_is_no_error(project):
@@ -213,7 +210,7 @@ def test_doctor_checks_this_machine(project, empty_store):
 
 
 def test_doctor_fails_if_a_check_fails(project, monkeypatch):
-    monkeypatch.setattr(doctor, "CHECKS", {"python": doctor.python, "disk": doctor.disk})
+    monkeypatch.setattr(doctor, "CHECKS", {"python": (doctor.python, ""), "disk": (doctor.disk, "")})
     assert melisma("doctor").exit_code == 0
     monkeypatch.setattr(doctor, "MIN_FREE_GIB", 1e9)
     result = melisma("doctor")

@@ -62,16 +62,8 @@ def fake_uv(answer="echo a folder", name="uv"):
 def test_help_is_the_default_target_and_lists_all(checkout):
     result = make(checkout)
     assert result.returncode == 0
-    assert [line.split()[1] for line in result.stdout.splitlines()] == [
-        "help",
-        "setup",
-        "repro",
-        "compare",
-        "test",
-        "lint",
-        "bench",
-        "ui",
-    ]
+    targets = [line.split()[1] for line in result.stdout.splitlines()]
+    assert targets == ["help", "setup", "repro", "compare", "test", "lint", "bench", "ui"]
 
 
 def test_repro_prints_where_the_results_are(checkout):
@@ -86,9 +78,8 @@ def test_repro_prints_where_the_results_are(checkout):
 def test_setup_takes_extras(checkout):
     write_script(checkout[1] / "uv", fake_uv())
     assert "uv sync --frozen []" in make(checkout, "setup").stdout
-    assert (
-        "uv sync --frozen --extra=cluster --extra=kaggle []" in make(checkout, "setup", "EXTRAS=cluster kaggle").stdout
-    )
+    printed = make(checkout, "setup", "EXTRAS=cluster kaggle").stdout
+    assert "uv sync --frozen --extra=cluster --extra=kaggle []" in printed
 
 
 def test_a_failed_stage_fails_make(checkout):

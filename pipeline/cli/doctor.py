@@ -17,11 +17,12 @@ from pipeline.core.errors import MelismaError
 
 MIN_FREE_GIB = 2.0  # the default study takes less
 REINSTALL = "run `make setup` in the project's folder"
+CREATE_STORE = "check the permissions of mlflow.db, or move it away: the next run makes a new one"
 
 
 @dataclass(frozen=True)
 class Check:
-    """The outcome of a check: details, and what to do if it failed."""
+    """The result of a check: details, and what to do if it failed."""
 
     name: str
     ok: bool
@@ -59,14 +60,14 @@ def doctor(as_json: AsJson = False) -> None:
 
 def run_checks() -> Iterator[Check]:
     """Run each check in turn; none of them raises."""
-    for name, check in CHECKS.items():
+    for name, (check, fix) in CHECKS.items():
         try:
             yield Check(name, True, check())
         except CheckError as error:
             yield Check(name, False, str(error), error.fix)
         except Exception as error:  # any error of the library under test
             first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
-            yield Check(name, False, f"{type(error).__name__}: {first_line}", FIXES[name])
+            yield Check(name, False, f"{type(error).__name__}: {first_line}", fix)
 
 
 def python() -> str:
@@ -135,7 +136,7 @@ def mlflow_store() -> str:
     try:
         store.prepare()
     except Exception as error:
-        fix = "start that server, or unset MLFLOW_TRACKING_URI" if store.is_server() else FIXES["mlflow"]
+        fix = "start that server, or unset MLFLOW_TRACKING_URI" if store.is_server() else CREATE_STORE
         raise CheckError(store.without_password(f"{uri}: {journal.error_reason(error)}"), fix) from error
     return store.without_password(uri)
 
@@ -149,20 +150,12 @@ def disk() -> str:
     return f"{free:.1f} GiB free"
 
 
-# Each check returns details, or raises CheckError or whatever the library under test raises.
-CHECKS: dict[str, Callable[[], str]] = {
-    "python": python,
-    "torch": torch_pair,
-    "device": device,
-    "dvc": dvc_cache,
-    "mlflow": mlflow_store,
-    "disk": disk,
-}
-FIXES = {  # for the errors of libraries
-    "python": REINSTALL,
-    "torch": REINSTALL,
-    "device": "set runtime.device in params.yaml to cpu, or correct it",
-    "dvc": "clone the project with Git, and run this from its folder",
-    "mlflow": "check the permissions of mlflow.db, or move it away: the next run makes a new one",
-    "disk": "check that the project's folder can be read",
+# Each check returns details, or raises CheckError or any error of the library under test, which needs the second entry.
+CHECKS: dict[str, tuple[Callable[[], str], str]] = {
+    "python": (python, REINSTALL),
+    "torch": (torch_pair, REINSTALL),
+    "device": (device, "set runtime.device in params.yaml to cpu, or correct it"),
+    "dvc": (dvc_cache, "clone the project with Git, and run this from its folder"),
+    "mlflow": (mlflow_store, CREATE_STORE),
+    "disk": (disk, "check that the project's folder can be read"),
 }
