@@ -1,4 +1,4 @@
-"""A variational autoencoder: encoder, bottleneck and decoder in one model, and what a user does with it."""
+"""A variational autoencoder: encoder, bottleneck and decoder in one model."""
 
 from collections.abc import Iterable
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Every architecture under torch.compile, bf16 autocast and torch.export."""
+"""Models under torch.compile, bf16 autocast and torch.export."""
 
 from functools import cache
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from pipeline.models.vae import VAE
 from pipeline.training.batch_loss import batch_loss
-from tests.models.variants import ARCHITECTURES, LABELS, LEARNED, make_model, make_objective, windows
+from tests.models.variants import LABELS, LEARNED, make_model, make_objective, representatives, windows
 
 
 @cache
@@ -39,7 +39,7 @@ class Decode(Encode):
         return self.model.decode(z, label)
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", representatives())
 def test_a_compiled_model_gives_the_same(name):
     model, x = trained(name)
     torch._dynamo.reset()
@@ -72,7 +72,7 @@ def test_the_loss_in_bf16_is_finite_and_close_to_that_in_32_bits(name):
     assert losses[1] == pytest.approx(losses[0], abs=0.02, rel=0.02)
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", representatives())
 def test_encoder_and_decoder_can_be_exported(name):
     model, x = trained(name)
     with torch.no_grad():

@@ -20,14 +20,16 @@ LEARNED = [name for name in VARIANTS if PARAMS.models[name].loss]
 LABELS = torch.tensor([0, 1, 2, 3])  # three labels, and "unknown"
 
 
-def _architecture(name: str) -> tuple:
-    variant = PARAMS.models[name]
-    layout = getattr(variant.bottleneck, "layout", None)
-    return variant.network.type, variant.bottleneck.type, layout, variant.condition is None
-
-
-# One variant per combination of network, bottleneck and condition; those that differ in their loss alone are left out.
-ARCHITECTURES = sorted({_architecture(name): name for name in VARIANTS}.values())
+def representatives() -> list[str]:
+    """Variants that together have every network, bottleneck, layout and condition."""
+    names: dict[str, set] = {}
+    for name in VARIANTS:
+        model = PARAMS.models[name]
+        layout = getattr(model.bottleneck, "layout", None)
+        parts = {model.network.type, model.bottleneck.type, layout, model.condition and model.condition.type}
+        if parts - set().union(*names.values()):
+            names[name] = parts
+    return list(names)
 
 
 def description_of(name: str, seconds: float = 1.0, network: dict | None = None, **bottleneck) -> dict:

@@ -36,7 +36,9 @@ class Bottleneck(nn.Module):
             def __init__(self, config: PointConfig, shape: tuple[int, ...]) -> None:
                 super().__init__()
                 self.shape, self.latent_dims = shape, prod(shape)
-            def encode(self, features, noise=None): return Code(features.flatten(1), features.flatten(1))
+            def encode(self, features, noise=None):
+                z = features.flatten(1)
+                return Code(z, z, kl=0.5 * z.square())
             def decode(self, z): return z.reshape(-1, *self.shape)
             def sample_prior(self, number, generator): return standard_normal(number, self.latent_dims, generator)
     """
