@@ -238,19 +238,17 @@ class VariantArrays:
             arrays.write(ceiling / "examples.parquet", columns, {"audio": self.audio(self.arrays)})
         if (folder / "reference.json").is_file():
             return
-        # One more window has audio, but is no example.
-        shared = {"window_id": [*ids, self.count], "track_id": [*self.track_ids, self.track_ids[0]]}
-        shared |= {"label": [*self.labels[: self.count], self.labels[0]]}
-        starts = [5.0 * i for i in range(self.count + 1)]
-        audio = np.stack([music(i, COMMON.sample_rate) for i in range(self.count + 1)])
-        examples = {"example": [*ids, -1], **shared, "start_seconds": starts}
-        arrays.write(folder / "examples.parquet", examples, {"audio": audio})
-        mels = np.stack([80 * (to_array(waveform, COMMON)[0] - 1) for waveform in audio]).astype(np.float16)
-        windows = {**shared, "group": shared["track_id"], "peak_db": [0.0] * (self.count + 1)}
-        arrays.write(folder / "windows.parquet", windows, {"mel": mels})
-        mel = {name: getattr(COMMON, name) for name in ("sample_rate", "n_fft", "hop_length", "bands")}
-        rows = {"examples": ids, "heard": shared["window_id"], "labels": self.labels}
-        write_json(folder / "reference.json", {"mel": mel, "seconds": SECONDS, **rows})
+        count = self.count + 1  # the last window has audio, but is no example
+        columns = {
+            "example": [*ids, -1],
+            "window_id": [*range(count)],
+            "track_id": [*self.track_ids, self.track_ids[0]],
+            "label": [*self.labels[: self.count], self.labels[0]],
+            "start_seconds": [5.0 * i for i in range(count)],
+        }
+        audio = np.stack([music(i, COMMON.sample_rate) for i in range(count)])
+        arrays.write(folder / "examples.parquet", columns, {"audio": audio})
+        write_json(folder / "reference.json", {"mel": COMMON.model_dump(), "seconds": SECONDS})
 
     def write_snapshots(self, path: Path, epochs: int) -> None:
         """Write snapshots.parquet: as float16, two fixed windows and nine samples at up to four epochs."""

@@ -1,11 +1,13 @@
 """One variant of each kind, drawn once for all tests of this folder."""
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pipeline.figures import style
 from pipeline.figures.config import FiguresConfig
 from pipeline.figures.draw import draw_variant
 from tests import artefacts
@@ -20,6 +22,12 @@ def draw(root: Path, variant: str, out: Path | None = None) -> list[dict[str, An
     out = out or root / "figures" / variant
     out.mkdir(parents=True, exist_ok=True)
     return [asdict(entry) for entry in draw_variant(variant, root, out, CONFIG, GRIFFIN_LIM_ITERATIONS)]
+
+
+@pytest.fixture(autouse=True)
+def paper_style() -> Iterator[None]:
+    with style.paper_style():
+        yield
 
 
 @pytest.fixture(scope="session")

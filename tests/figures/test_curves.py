@@ -2,14 +2,13 @@
 
 import pandas as pd
 
-from pipeline.figures import curves, style
+from pipeline.figures import curves
 from tests import artefacts
 
 
 def test_training_curves_have_a_line_per_seed_and_mark_the_lowest() -> None:
     histories = {seed: artefacts.history(12, seed) for seed in (0, 1, 2)}
-    with style.paper_style():
-        axes = curves.draw_training_curves(histories).axes
+    axes = curves.draw_training_curves(histories).axes
     titles = [ax.get_title(loc="left") for ax in axes]
     assert {"Objective", "KL term", "Weight of the KL term", "Gradient norm", "Mean squared error"} <= set(titles)
     assert len(axes[titles.index("Mean squared error")].lines) == 3
@@ -28,8 +27,7 @@ def test_only_terms_that_vary_have_a_plot() -> None:
     history["valid_kl_z1"], history["valid_kl_z2"] = 3.0, 4.0
     history["train_range"] = history["valid_range"] = 0.0  # without a weight, or never out of range
     history["perplexity"], history["variance_ratio"] = 17.0, 0.8
-    with style.paper_style():
-        axes = curves.draw_training_curves({0: history}).axes
+    axes = curves.draw_training_curves({0: history}).axes
     titles = [ax.get_title(loc="left") for ax in axes]
     assert {"Spectral", "Reconstruction distance", "KL by level, validation", "Perplexity"} <= set(titles)
     assert not {"Range", "Active units", "Variance ratio"} & set(titles)
@@ -39,16 +37,14 @@ def test_only_terms_that_vary_have_a_plot() -> None:
 
 
 def test_one_epoch_is_a_dot() -> None:
-    with style.paper_style():
-        axes = curves.draw_training_curves({0: artefacts.history(1, 0)}).axes
+    axes = curves.draw_training_curves({0: artefacts.history(1, 0)}).axes
     assert all(line.get_marker() in (".", "o") for ax in axes for line in ax.lines)
 
 
 def test_component_curve_has_logarithmic_axes_and_the_mean_predictor() -> None:
     sizes = pd.DataFrame({"latent": range(9), "mse": [0.5**i for i in range(9)]})
     sizes["mse_low"], sizes["mse_high"] = 0.9 * sizes["mse"], 1.1 * sizes["mse"]
-    with style.paper_style():
-        ax = curves.draw_component_curve(sizes, 1.5).axes[0]
+    ax = curves.draw_component_curve(sizes, 1.5).axes[0]
     assert list(ax.lines[0].get_ydata()) == list(sizes["mse"][1:])  # a logarithmic axis has no 0
     assert (ax.get_xlabel(), ax.get_xscale(), ax.get_yscale()) == ("components", "log", "log")
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["mean predictor"]

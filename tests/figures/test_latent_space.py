@@ -27,8 +27,7 @@ def test_pca_finds_the_separating_direction_and_shows_its_share() -> None:
     values[20:, 3] += 5
     points, shares = latent_space.project(values)
     assert shares[0] > 0.95 and points[:20, 0].max() < points[20:, 0].min()
-    with style.paper_style():
-        ax = latent_space.draw_latent_pca(values, ["a"] * 20 + ["b"] * 20).axes[0]
+    ax = latent_space.draw_latent_pca(values, ["a"] * 20 + ["b"] * 20).axes[0]
     assert f"{100 * shares[0]:.0f} % of the variance" in ax.get_xlabel()
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a", "b"]
 
@@ -38,16 +37,14 @@ def test_degenerate_latents_have_no_second_direction(values: np.ndarray) -> None
     points, shares = latent_space.project(values)
     assert points.shape == (len(values), 2) and np.isfinite(points).all() and shares[1] == 0
     labels = ["a"] + ["b"] * (len(values) - 1)
-    with style.paper_style():
-        assert overlapping_texts(latent_space.draw_latent_pca(values, labels)) == []
-        if len(values) > 1:
-            assert overlapping_texts(latent_space.draw_label_distances(values, labels)) == []
+    assert overlapping_texts(latent_space.draw_latent_pca(values, labels)) == []
+    if len(values) > 1:
+        assert overlapping_texts(latent_space.draw_label_distances(values, labels)) == []
 
 
 def test_labels_appear_as_written(data: Path) -> None:
     variant_data = read_variant_data("wave_fake", data)
-    with style.paper_style():
-        legend = latent_space.draw_latent_pca(variant_data.latents, variant_data.labels).axes[0].get_legend()
+    legend = latent_space.draw_latent_pca(variant_data.latents, variant_data.labels).axes[0].get_legend()
     assert [text.get_text() for text in legend.get_texts()] == [r"\$cash\$", "<b>", "_hidden", "waltz"]
 
 
@@ -71,8 +68,7 @@ def test_matrix_has_the_order_of_the_dendrogram() -> None:
     labels = list("abcd") * 5
     centres = {"a": 0.0, "b": 10.0, "c": 0.5, "d": 11.0}  # a beside c, b beside d
     values = np.array([[centres[label]] for label in labels]) + 0.001 * np.arange(20)[:, None]
-    with style.paper_style():
-        tree, matrix = latent_space.draw_label_distances(values, labels).axes[:2]
+    tree, matrix = latent_space.draw_label_distances(values, labels).axes[:2]
     order = [text.get_text() for text in matrix.get_yticklabels()]
     assert {frozenset(order[:2]), frozenset(order[2:])} == {frozenset("ac"), frozenset("bd")}
     names, distances = latent_space.centroid_distances(values, labels)
@@ -86,9 +82,8 @@ def test_matrix_has_the_order_of_the_dendrogram() -> None:
 def test_many_labels_with_long_names_do_not_overlap(count: int) -> None:
     labels = [f"{i} {LONG}" for i in range(count)] * 3
     values = np.random.default_rng(0).standard_normal((len(labels), 4))
-    with style.paper_style():
-        assert overlapping_texts(latent_space.draw_label_distances(values, labels)) == []
-        assert overlapping_texts(latent_space.draw_latent_pca(values, labels)) == []
+    assert overlapping_texts(latent_space.draw_label_distances(values, labels)) == []
+    assert overlapping_texts(latent_space.draw_latent_pca(values, labels)) == []
 
 
 def test_one_label_has_no_distances() -> None:
@@ -99,9 +94,8 @@ def test_one_label_has_no_distances() -> None:
 def test_dimensions_are_sorted_by_kl_and_active_ones_highlighted() -> None:
     level = ["z1"] * 3 + ["z2"] * 2
     table = pd.DataFrame({"level": level, "kl": [0.1, 5.0, 2.0, 1.0, 0.0], "active": [False, True, True, True, False]})
-    with style.paper_style():
-        figure = latent_usage.draw_dimension_kl(table)
-        assert overlapping_texts(figure) == []
+    figure = latent_usage.draw_dimension_kl(table)
+    assert overlapping_texts(figure) == []
     first, second = figure.axes
     bars = {patch.get_label(): list(patch.get_data().values) for patch in first.patches}
     assert bars["active"] == [5.0, 2.0, 0.0] and bars["not active"][:2] == [0, 0] and bars["not active"][2] > 5
@@ -112,16 +106,14 @@ def test_dimensions_are_sorted_by_kl_and_active_ones_highlighted() -> None:
 @pytest.mark.parametrize("active", [True, False])
 def test_all_or_no_dimensions_may_be_active(active: bool) -> None:
     table = pd.DataFrame({"level": "", "kl": [1.0, 0.0], "active": active})
-    with style.paper_style():
-        legend = latent_usage.draw_dimension_kl(table).axes[0].get_legend()
+    legend = latent_usage.draw_dimension_kl(table).axes[0].get_legend()
     assert [text.get_text() for text in legend.get_texts()] == (["active"] if active else ["not active"])
 
 
 def test_codes_are_sorted_with_lines_for_perplexity_and_uniform_usage() -> None:
     table = pd.DataFrame({"code": range(4), "count": [0, 10, 30, 60]})
-    with style.paper_style():
-        figure = latent_usage.draw_code_counts(table, 2.5)
-        assert overlapping_texts(figure) == []
+    figure = latent_usage.draw_code_counts(table, 2.5)
+    assert overlapping_texts(figure) == []
     ax = figure.axes[0]
     assert list(ax.patches[0].get_data().values) == [60, 30, 10, 0]
     assert ax.get_title(loc="left") == "3 of 4 codes used"

@@ -62,9 +62,8 @@ def overlapping_texts(figure: Figure) -> list[tuple[str, str]]:
 @pytest.mark.parametrize("which", ["pairs", "extremes"])
 def test_comparisons_have_hertz_seconds_and_decibels(variant_data: VariantData, which: str) -> None:
     draw = comparisons.draw_reconstructions if which == "pairs" else comparisons.draw_extremes
-    with style.paper_style():
-        figure = draw(getattr(variant_data, which), variant_data.representation)
-        assert overlapping_texts(figure) == []
+    figure = draw(getattr(variant_data, which), variant_data.representation)
+    assert overlapping_texts(figure) == []
     texts = axis_texts(figure)
     assert {"Hz", "seconds", comparisons.DIFFERENCE_LABEL} <= texts
     if variant_data.representation.kind == "mel":
@@ -80,8 +79,7 @@ def test_differences_are_absolute_and_in_decibels() -> None:
     reconstruction = Window("reconstruction", 0, original.array.copy())
     reconstruction.array[:, 20:] -= 0.125  # 10 dB too quiet
     reconstruction.array[:, 30:] += 0.25  # 10 dB too loud
-    with style.paper_style():
-        image = comparisons.draw_reconstructions([(original, reconstruction)], MelConfig()).axes[2].images[0]
+    image = comparisons.draw_reconstructions([(original, reconstruction)], MelConfig()).axes[2].images[0]
     difference = np.asarray(image.get_array())
     assert (difference[:, :20] == 0).all() and difference[:, 20:] == pytest.approx(10)
     assert image.get_clim() == (0, window_plots.MAX_DIFFERENCE_DB)
@@ -95,8 +93,7 @@ def test_colour_maps_are_monotonic_in_grey() -> None:
 
 
 def test_waveforms_of_an_example_share_one_scale(mel_data: VariantData) -> None:
-    with style.paper_style():
-        figure = comparisons.draw_audio(mel_data.audio, {}, mel_data.rate)
+    figure = comparisons.draw_audio(mel_data.audio, {}, mel_data.rate)
     axes = figure.axes
     assert len(axes) == 3 * len(mel_data.audio)
     for row in range(len(mel_data.audio)):
@@ -116,8 +113,7 @@ def test_mel_positions_agree_with_librosa(bands: int) -> None:
 def test_mel_ticks_are_at_their_frequencies(mel_data: VariantData) -> None:
     config = mel_data.representation
     assert isinstance(config, MelConfig)
-    with style.paper_style():
-        ax = comparisons.draw_reconstructions(mel_data.pairs, config).axes[0]
+    ax = comparisons.draw_reconstructions(mel_data.pairs, config).axes[0]
     loudest_band = np.asarray(ax.images[0].get_array()).mean(axis=1).argmax()
     assert loudest_band <= window_plots.mel_position(110, config) <= loudest_band + 1  # the bass note
     ticks = dict(zip([t.get_text() for t in ax.get_yticklabels()], ax.get_yticks(), strict=True))
@@ -138,8 +134,7 @@ def test_full_scale_sine_has_0_db_at_its_frequency(rate: int, hertz: float) -> N
 
 def test_silent_sample_is_dark() -> None:
     silent = Window("sample", 0, np.zeros(3000, np.float32))
-    with style.paper_style():
-        figure = window_rows.draw_samples([silent], WaveformConfig())
+    figure = window_rows.draw_samples([silent], WaveformConfig())
     assert np.asarray(figure.axes[1].images[0].get_array()).max() <= -90
 
 
@@ -152,9 +147,8 @@ def test_outline_of_a_long_waveform_has_its_extremes() -> None:
 
 
 def test_progress_starts_with_the_original_and_ends_with_the_last_epoch(variant_data: VariantData) -> None:
-    with style.paper_style():
-        figure = window_rows.draw_progress(variant_data.snapshots, variant_data.representation)
-        assert overlapping_texts(figure) == []
+    figure = window_rows.draw_progress(variant_data.snapshots, variant_data.representation)
+    assert overlapping_texts(figure) == []
     cells = titles(figure)
     assert cells[0] == "original" and cells[1] == "epoch 1" and cells[-1] == "epoch 6"
     assert [text.get_text() for text in figure.texts] == ["A window", "A sample of the prior"]
@@ -163,16 +157,14 @@ def test_progress_starts_with_the_original_and_ends_with_the_last_epoch(variant_
 def test_progress_of_many_epochs_shows_first_and_last(variant_data: VariantData) -> None:
     original = next(w for w in variant_data.snapshots if w.kind == "original")
     epochs = [Window("reconstruction", original.number, original.array, epoch) for epoch in range(1, 41)]
-    with style.paper_style():
-        cells = titles(window_rows.draw_progress([original, *epochs], variant_data.representation))
+    cells = titles(window_rows.draw_progress([original, *epochs], variant_data.representation))
     assert len(cells) == window_rows.MAX_COLUMNS and cells[1] == "epoch 1" and cells[-1] == "epoch 40"
 
 
 def test_interpolations_have_a_row_for_each_mode(variant_data: VariantData) -> None:
     steps = variant_data.select("linear") + variant_data.select("slerp")
-    with style.paper_style():
-        figure = window_rows.draw_interpolations(steps, variant_data.representation)
-        assert overlapping_texts(figure) == []
+    figure = window_rows.draw_interpolations(steps, variant_data.representation)
+    assert overlapping_texts(figure) == []
     assert titles(figure) == 2 * [f"{percent} %" for percent in (0, 25, 50, 75, 100)]
     assert [text.get_text() for text in figure.texts] == ["walk 1, linear", "walk 1, slerp"]
 
@@ -181,15 +173,13 @@ def test_interpolation_between_labels_names_them() -> None:
     array = np.zeros((8, 8), np.float32)
     steps = [Window("slerp", 0, array, step=i, scale=i / 2, label=text) for i, text in enumerate(("a", "", LONG))]
     assert window_rows.interpolation_name(steps) == f"a → {LONG}"
-    with style.paper_style():
-        figure = window_rows.draw_interpolations(steps, MelConfig(bands=8, n_fft=64, hop_length=32))
-        assert overlapping_texts(figure) == []
+    figure = window_rows.draw_interpolations(steps, MelConfig(bands=8, n_fft=64, hop_length=32))
+    assert overlapping_texts(figure) == []
 
 
 def test_perturbations_show_their_scale(variant_data: VariantData) -> None:
     perturbed = variant_data.select("perturbed")
-    with style.paper_style():
-        cells = titles(window_rows.draw_perturbations(perturbed, variant_data.representation))
+    cells = titles(window_rows.draw_perturbations(perturbed, variant_data.representation))
     assert cells == ["reconstruction", "0.25 × spread", "0.5 × spread", "1 × spread"]
 
 
@@ -203,16 +193,14 @@ def test_many_long_labels_of_transfers_and_samples_do_not_overlap(kind: str, lab
     transfers = [Window("transfer", 0, array, step=i, label=name) for i, name in enumerate(names)]
     transfers += [Window("transfer", i, array, label=names[-1]) for i in (1, 2)]
     samples = [Window("sample", i, array, label=name) for i, name in enumerate(names)]
-    with style.paper_style():
-        figure = window_rows.draw_transfers(originals, transfers, config)
-        assert overlapping_texts(figure) == [] == overlapping_texts(window_rows.draw_samples(samples, config))
+    figure = window_rows.draw_transfers(originals, transfers, config)
+    assert overlapping_texts(figure) == [] == overlapping_texts(window_rows.draw_samples(samples, config))
     assert sum(bool(ax.images) for ax in figure.axes) == 1 + labels + 2 * 2
     assert sum(title.startswith("as ") for title in titles(figure)) == labels + 2
 
 
 def test_samples_show_the_label_that_was_given(variant_data: VariantData) -> None:
-    with style.paper_style():
-        cells = titles(window_rows.draw_samples(variant_data.select("sample"), variant_data.representation))
+    cells = titles(window_rows.draw_samples(variant_data.select("sample"), variant_data.representation))
     if variant_data.variant == "wave_fake":  # conditional
         assert cells == [r"\$cash\$", "_hidden", "<b>", "waltz"]
     else:
@@ -227,10 +215,9 @@ def test_text_is_cut_to_a_width() -> None:
 
 def test_grid_is_as_large_as_its_parts() -> None:
     margins = {"left": 0.5, "right": 0.25, "top": 0.25, "bottom": 0.5}
-    with style.paper_style():
-        grid = FigureGrid([2.0, 1.0], [1.0, 0.5], **margins, column_gaps=0.25, row_gaps=0.5)
-        cell = grid.axes(1, 1).get_position()
-        spanning = grid.axes(0, 0, rows=2, columns=2).get_position()
+    grid = FigureGrid([2.0, 1.0], [1.0, 0.5], **margins, column_gaps=0.25, row_gaps=0.5)
+    cell = grid.axes(1, 1).get_position()
+    spanning = grid.axes(0, 0, rows=2, columns=2).get_position()
     assert tuple(grid.figure.get_size_inches()) == (4.0, 2.75)
     assert (4 * cell.x0, 2.75 * cell.y0, 4 * cell.width, 2.75 * cell.height) == pytest.approx((2.75, 0.5, 1, 0.5))
     assert (4 * spanning.width, 2.75 * spanning.height) == pytest.approx((3.25, 2.0))
@@ -241,7 +228,6 @@ def test_long_window_of_high_resolution_is_drawn(kind: str) -> None:
     config: Representation = MelConfig(bands=256, n_fft=4096) if kind == "mel" else WaveformConfig(sample_rate=22050)
     array, _ = artefacts.to_array(artefacts.music(0, 22050, 30.0), config)
     pair = Window("original", 0, array, track_id=LONG), Window("reconstruction", 0, artefacts.blur(array, 0.3))
-    with style.paper_style():
-        figure = comparisons.draw_reconstructions([pair], config)
-        assert overlapping_texts(figure) == []
+    figure = comparisons.draw_reconstructions([pair], config)
+    assert overlapping_texts(figure) == []
     assert any(tick.get_text() == "20" for ax in figure.axes for tick in ax.get_xticklabels())

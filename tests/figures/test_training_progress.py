@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageSequence
 
 from pipeline.audio.representation import WaveformConfig
-from pipeline.figures import style, training_progress
+from pipeline.figures import training_progress
 from pipeline.figures.variant_data import Window, read_variant_data
 
 
@@ -48,8 +48,7 @@ def test_frame_shows_its_own_epoch(tmp_path: Path) -> None:
     snapshots = [
         Window("sample", n, loud if epoch == 5 and n == 8 else silent, epoch) for epoch in (1, 5) for n in range(9)
     ]
-    with style.paper_style():
-        assert training_progress.write_samples_gif(snapshots, WaveformConfig(), tmp_path / "a.gif", 60) == 2
+    assert training_progress.write_samples_gif(snapshots, WaveformConfig(), tmp_path / "a.gif", 60) == 2
     before, after = read_frames(tmp_path / "a.gif")
     rows, columns = np.nonzero((before != after).any(axis=2))
     height, width = before.shape[:2]
@@ -61,8 +60,7 @@ def test_frame_shows_its_own_epoch(tmp_path: Path) -> None:
 @pytest.mark.parametrize("variant", ["mel_fake", "wave_fake"])
 def test_epoch_images_differ_in_title_and_reconstructions(data: Path, tmp_path: Path, variant: str) -> None:
     variant_data = read_variant_data(variant, data)
-    with style.paper_style():
-        number = training_progress.draw_epoch_images(variant_data.snapshots, variant_data.representation, tmp_path, 60)
+    number = training_progress.draw_epoch_images(variant_data.snapshots, variant_data.representation, tmp_path, 60)
     files = sorted(tmp_path.glob("*.png"), key=lambda file: int(file.stem))
     assert [int(file.stem) for file in files] == sorted({w.epoch for w in variant_data.snapshots})
     assert len(files) == number == 4
