@@ -46,15 +46,10 @@ def window_loader(
     sampler: str = "auto",
     workers: int | None = None,
 ) -> WindowLoader:
-    """The split's windows in batches on `device`. The batches are the same from memory and from disk.
+    """The split's windows in batches on `device`, the same from memory and from disk.
 
-    Args:
-        split: of the cache; above `max_resident_bytes`, as stored, it is streamed from disk.
-        device: of the batches.
-        labels: see `WindowLoader`.
-        max_resident_bytes: see `split`.
-        sampler: shuffled (all windows), streamed (a few row groups mixed), or auto: shuffled if the split is resident.
-        workers: threads that stream, 4 by default.
+    A split above `max_resident_bytes`, as stored, is streamed from disk by `workers` threads. `sampler` is shuffled
+    (all windows), streamed (a few row groups mixed), or auto: shuffled if the split is resident.
 
     Raises:
         TrainingError: `sampler` is shuffled, but the split must be streamed.

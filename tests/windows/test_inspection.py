@@ -74,8 +74,7 @@ def test_windows_in_sequence_are_the_recording(tmp_path, monkeypatch, rate, seco
 
     monkeypatch.setattr(inspection, "_problem", problem)
     result = inspect_recording(("a.wav", None), tmp_path, config)
-    whole = soundfile.read(path, dtype="float32")[0]
-    np.testing.assert_array_equal(np.concatenate(pieces), whole)
+    np.testing.assert_array_equal(np.concatenate(pieces), soundfile.read(path, dtype="float32")[0])
     first_samples = [round(window.start_seconds * rate) for window in result.windows]
     assert first_samples == np.cumsum([0, *(len(window) for window in pieces[:-1])]).tolist()
     assert [window.repair for window in result.windows] == [None] * (len(pieces) - 1) + ["padded"]
@@ -125,12 +124,12 @@ def test_few_samples_beyond_one_are_limited_and_many_are_rejected(tmp_path):
 def test_a_file_that_is_shorter_than_its_header_says_is_truncated(tmp_path, suffix):
     path = tmp_path / f"a.{suffix}"
     soundfile.write(path, music(20), RATE, subtype="PCM_16")
-    whole = path.read_bytes()
-    path.write_bytes(whole[: len(whole) * 6 // 10])
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) * 6 // 10])
     result = inspect_recording((path.name, None), tmp_path, WindowsConfig())
     assert starts(result) == [0, 5] and rejections(result) == [(10, "truncated")]
     assert result.rejections[0].detail == "ends after 12.00 s, its header says 20.00 s"
-    path.write_bytes(whole[: len(whole) // 10])
+    path.write_bytes(content[: len(content) // 10])
     assert rejections(inspect_recording((path.name, None), tmp_path, WindowsConfig())) == [(None, "truncated")]
 
 
@@ -181,13 +180,13 @@ def test_reasons_and_details_of_unusable_files(tmp_path):
 
 
 def test_equal_audio_has_equal_digests_in_every_file_format(tmp_path):
-    whole = (music(5) * 2**15).astype(np.int16)
+    samples = (music(5) * 2**15).astype(np.int16)
 
     def digest(name, audio, rate=RATE):
         soundfile.write(tmp_path / name, audio, rate)
         return inspect_recording((name, None), tmp_path, WindowsConfig(seconds=2.0)).digest
 
     names = ["a.wav", "b.wav", "c.flac", "d.aiff", "e.au"]
-    assert len({digest(name, whole) for name in names} | {digest("f.wav", np.stack([whole] * 2, 1))}) == 1
-    assert len({digest("g.wav", whole), digest("h.wav", -whole), digest("i.wav", whole, 2 * RATE)}) == 3
-    assert digest("j.wav", 0 * whole) is None
+    assert len({digest(name, samples) for name in names} | {digest("f.wav", np.stack([samples] * 2, 1))}) == 1
+    assert len({digest("g.wav", samples), digest("h.wav", -samples), digest("i.wav", samples, 2 * RATE)}) == 3
+    assert digest("j.wav", 0 * samples) is None
