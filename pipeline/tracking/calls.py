@@ -184,7 +184,7 @@ CALLS: dict[str, Callable[..., None]] = {
     "params": log_params,
     "metrics": lambda run_id, values, step, *rest: log_series(run_id, {step: values}, *rest),
     "series": log_series,
-    "tag": set_tag,
+    "tag": set_tag,  # only in journals of earlier versions
     "folder": log_folder,
     "datasets": log_datasets,
     "images": log_images,
