@@ -69,11 +69,11 @@ def evaluate_variant(name: str, raw: Mapping[str, Any], open_run: OpenRun) -> No
                 if not scores:
                     workspace.write_json(out / "config.json", description)
                     write_examples(out, model, seed_scores, setup)
-                metrics = combine([seed_scores], setup)
+                metrics = combined_metrics([seed_scores], setup)
                 results.append({"seed": seed, **run.log_results(metrics, track_scores(seed_scores.windows))})
             runs.append(run.identity)
             scores.append(seed_scores)
-        metrics = combine(scores, setup)
+        metrics = combined_metrics(scores, setup)
         write_tables(out, scores, setup)
         for file, value in (("metrics", metrics), ("run", runs), ("results", results)):
             workspace.write_json(out / f"{file}.json", value)
@@ -108,7 +108,7 @@ def read_setup(name: str, representation: str, raw: Mapping[str, Any]) -> Evalua
     )
 
 
-def combine(scores: list[SeedScores], setup: EvaluationSetup) -> dict[str, Any]:
+def combined_metrics(scores: list[SeedScores], setup: EvaluationSetup) -> dict[str, Any]:
     """metrics.json of these seeds."""
     windows = pd.concat([s.windows for s in scores], ignore_index=True)
     return variant_metrics(windows, [s.numbers for s in scores], scores[-1].model, setup.config.bootstrap)

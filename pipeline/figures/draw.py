@@ -6,8 +6,7 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from pipeline.core.artefacts import stage_of
-from pipeline.core.errors import DataError
+from pipeline.core.artefacts import readable
 from pipeline.core.process import cores
 from pipeline.core.workspace import write_json
 from pipeline.figures import style
@@ -29,16 +28,16 @@ def draw_variant(variant: str, data: Path, out: Path, config: FiguresConfig, ite
         iterations: of Griffin-Lim, for windows that stage evaluate did not invert.
 
     Returns:
-        The content of figures.json.
+        The entries of figures.json.
 
     Raises:
         DataError: an artefact is missing, damaged or not finite.
     """
     variant_data = read_variant_data(variant, data)
     has_snapshots = any(w.kind == "original" for w in variant_data.snapshots)
-    if not variant_data.pairs or not variant_data.audio or not has_snapshots:
-        folder = data / "evaluation" / variant
-        raise DataError(f"{folder}: no examples or no snapshots; run `dvc repro {stage_of(folder / 'x')}`")
+    with readable(data / "evaluation" / variant / "examples.parquet"):
+        if not variant_data.pairs or not variant_data.audio or not has_snapshots:
+            raise ValueError("no examples or no snapshots to draw")
     entries = []
     # Audio is rendered while pictures are drawn. BLAS has one thread in all threads: see `mel_to_audio`, whose own
     # limit would end with the first clip.
