@@ -51,9 +51,8 @@ class StagedDecoder(nn.Module):
         """Reconstruction (B, 1, *window) on the scale of the data, from the features and any skips."""
         x, *skips = inputs
         for i, (stage, sizes) in enumerate(zip(self.stages, self.sizes, strict=True)):
-            x = stage(x)
-            for axis, size in enumerate(sizes, start=2):
-                x = x.narrow(axis, self.offset, size)
+            # Slices, not `narrow`: a full slice is no operation, so a gradient keeps its memory format.
+            x = stage(x)[(..., *(slice(self.offset, self.offset + size) for size in sizes))]
             if i < len(skips):
                 x = x + self.skips[i](skips[i])
         return self.head(self.last(x))
