@@ -2,7 +2,6 @@
 
 import platform
 import subprocess
-from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pipeline.core.artefacts import read_table
-from pipeline.figures import style
 from pipeline.figures.config import FiguresConfig
 from pipeline.metrics.config import EvaluateConfig
 from pipeline.report import columns, formatting, table
@@ -48,11 +46,11 @@ def build(data: Path, params: dict[str, Any], out: Path) -> None:
     Raises:
         DataError: a file is damaged, or a table of the data is missing.
     """
-    variants, evaluation = list(params["models"]), data / "evaluation"
-    rows = table.read_rows(variants, evaluation, params, data / "reference")
-    window_files = [path for name in variants if (path := evaluation / name / "windows.parquet").is_file()]
-    windows = {path.parent.name: read_table(path, WINDOW_KEYS, optional=WINDOW_METRICS) for path in window_files}
-    histories = {name: read_history(data / "models", name) for name in variants}
+    rows = table.read_rows(data, params)
+    variants = [row for row in rows if row.role != "ceiling"]
+    files = {row.variant: path for row in variants if (path := row.folder / "windows.parquet").is_file()}
+    windows = {name: read_table(path, WINDOW_KEYS, optional=WINDOW_METRICS) for name, path in files.items()}
+    histories = {row.variant: read_history(data / "models", row.variant) for row in variants}
     ablations = find_ablations(rows, params)
     table.write_comparison_csv(rows, out / "comparison.csv")
     table.write_comparison_json(rows, out / "comparison.json")
@@ -61,35 +59,32 @@ def build(data: Path, params: dict[str, Any], out: Path) -> None:
     resamples = EvaluateConfig.model_validate(params.get("evaluate") or {}).bootstrap
     templates = make_environment()
     with MediaEncoder() as encoder:
-        figures = {name: read_figures(data / "figures" / name, encoder) for name in variants}
-        with style.paper_style():
-            charts = draw_charts(rows, windows, histories, ablations, evaluation, out, dpi)
+        figures = {row.variant: read_figures(data / "figures" / row.variant, encoder) for row in variants}
+        charts = draw_charts(rows, windows, histories, ablations, out, dpi)
         data_card = make_data_card(data / "windows", data / "raw" / "tracks.parquet", params)
         commit = find_commit()
-        sections = [
-            make_section(row, figures[row.variant], histories[row.variant], evaluation, params)
-            for row in rows
-            if row.role != "ceiling"
-        ]
+        sections = [make_section(row, figures[row.variant], histories[row.variant], params) for row in variants]
         card_template = templates.get_template("model_card.md.j2")
-        cards = write_model_cards(card_template, sections, rows, data_card, commit, out / "cards")
+        write_model_cards(out / "cards", card_template, sections, rows, data=data_card, commit=commit)
         ranked = table.rank(rows, "mel_mse")
-        table_rows = ranked + [row for row in rows if row["mel_mse"] is None]
+        headline, leads = find_verdict(rows, windows, resamples)
         page = templates.get_template("index.html.j2").render(
-            rows=table_rows,
+            rows=ranked + [row for row in rows if row["mel_mse"] is None],
             columns=columns.columns_with_values(rows),
             sets=columns.SETS,
             set_notes=columns.SET_NOTES,
             kinds=sorted({row.kind for row in rows if row.kind}),
-            verdict=find_verdict(rows, windows, resamples),
+            headline=headline,
+            leads=leads,
             counts=count_roles(rows),
-            bars=make_bars(ranked),
+            ranked=ranked,
+            max_error=max((row["mel_mse_high"] or row["mel_mse"] or 0.0 for row in ranked), default=0.0) or 1.0,
             examples=find_examples(rows, figures, data / "reference"),
             charts=[(chart, encoder.picture(out / chart.file)) for chart in charts],
             ablations=ablations,
             card=data_card,
             splits=SPLITS,
-            sections=[replace(section, model_card=cards[section.row.variant]) for section in sections],
+            sections=sections,
             params=yaml.safe_dump(params, sort_keys=False, allow_unicode=True),
             seeds=[int(seed) for seed in params.get("seeds") or [0]],
             encoder=encoder,
@@ -116,13 +111,6 @@ def count_roles(rows: list[Row]) -> str:
     """13 variants and 2 baselines."""
     roles = [row.role for row in rows]
     return " and ".join(formatting.plural(n, role) for role in ("variant", "baseline") if (n := roles.count(role)))
-
-
-def make_bars(ranked: list[Row]) -> list[dict[str, Any]]:
-    """The ranking as bars: each row with its common log-mel error and interval as shares of the longest bar."""
-    longest = max((row["mel_mse_high"] or row["mel_mse"] or 0.0 for row in ranked), default=0.0) or 1.0
-    ends = {"value": "mel_mse", "low": "mel_mse_low", "high": "mel_mse_high"}
-    return [{"row": row, **{end: (row[key] or 0.0) / longest for end, key in ends.items()}} for row in ranked]
 
 
 def find_commit() -> str | None:

@@ -1,6 +1,5 @@
 """The data card: the recordings, their split, all repairs, and everything that was left out."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,25 +22,10 @@ REPAIRS = {
 }
 
 
-@dataclass(frozen=True)
-class DataCard:
-    """The content of the page's data section. Columns are the splits, then all of them together."""
+def make_data_card(windows_folder: Path, tracks_file: Path, params: dict[str, Any]) -> dict[str, Any]:
+    """Summarise windows.parquet, rejected.parquet and tracks.parquet for the page's data section.
 
-    facts: list[tuple[str, str]]
-    labels: list[tuple[str, list[int]]]  # windows of each label
-    train_only_labels: list[str]
-    windows: list[int]
-    groups: list[int]
-    durations: list[str]
-    repairs: list[tuple[str, str]]  # how many, and what was done
-    repaired_files: list[tuple[str, str]]  # path, and what was done
-    faults: list[tuple[str, int]]  # reason and count of unusable files and windows, most frequent first
-    intentional: list[tuple[str, int]]  # the same for usable recordings that were left out
-    rejected: list[tuple[str, str, str, str]]  # path, part, reason, detail
-
-
-def make_data_card(windows_folder: Path, tracks_file: Path, params: dict[str, Any]) -> DataCard:
-    """Summarise windows.parquet, rejected.parquet and tracks.parquet.
+    Lists of numbers have one for each split, then one for all of them together.
 
     Raises:
         DataError: a table is missing or damaged.
@@ -58,19 +42,21 @@ def make_data_card(windows_folder: Path, tracks_file: Path, params: dict[str, An
     by_split = [*(windows[windows["split"] == split] for split in SPLITS), windows]
     is_intentional = rejected["reason"].isin(list(INTENTIONAL))
     omissions = _frequent_first(rejected.loc[is_intentional, "reason"])
-    return DataCard(
-        facts=_facts(str(source.get("name", "synth")), windows, tracks, used, rejected[~is_intentional]),
-        labels=labels,
-        train_only_labels=[label for label, counts in labels if counts[0] == counts[-1]],
-        windows=[len(table) for table in by_split],
-        groups=[int(table["group"].nunique()) for table in by_split],
-        durations=[hours(table["seconds"].sum()) for table in by_split],
-        repairs=_repairs(windows, used),
-        repaired_files=_repaired_files(windows, used),
-        faults=_frequent_first(rejected.loc[~is_intentional, "reason"]),
-        intentional=[(INTENTIONAL[reason], n) for reason, n in omissions],
-        rejected=[_rejected(path, reason, rows) for (path, reason), rows in rejected.groupby(["path", "reason"])],
-    )
+    return {
+        "facts": _facts(str(source.get("name", "synth")), windows, tracks, used, rejected[~is_intentional]),
+        "labels": labels,  # with their windows
+        "train_only_labels": [label for label, counts in labels if counts[0] == counts[-1]],
+        "windows": [len(table) for table in by_split],
+        "groups": [int(table["group"].nunique()) for table in by_split],
+        "durations": [hours(table["seconds"].sum()) for table in by_split],
+        "repairs": _repairs(windows, used),
+        "repaired_files": _repaired_files(windows, used),
+        "omissions": {
+            "Unusable": _frequent_first(rejected.loc[~is_intentional, "reason"]),
+            "Intentional": [(INTENTIONAL[reason], n) for reason, n in omissions],
+        },
+        "rejected": [_rejected(path, reason, rows) for (path, reason), rows in rejected.groupby(["path", "reason"])],
+    }
 
 
 def _facts(

@@ -99,7 +99,7 @@ def _block(
     return FigureBlock(
         title=str(entry["title"]),
         caption=str(entry["caption"]),
-        picture=encoder.last_frame(path) if is_animation else encoder.picture(path),
+        picture=encoder.picture(path, last_frame=is_animation),
         animation=encoder.picture(path) if is_animation else None,
         is_small=path.name in SMALL,
         clips=list(groups.items()),

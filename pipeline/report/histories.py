@@ -1,6 +1,5 @@
 """The training history of each variant: epochs, time and validation curves per seed."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -11,21 +10,17 @@ from pipeline.report.formatting import duration, plural
 CURVES = ("valid_mse", "valid_loss", "valid_kl")
 
 
-@dataclass(frozen=True)
-class History:
-    """history.csv of each seed; empty for a baseline, which is fitted in closed form."""
+History = dict[int, pd.DataFrame]  # history.csv by seed; empty for a baseline, which is fitted in closed form
 
-    by_seed: dict[int, pd.DataFrame]
 
-    @property
-    def sentence(self) -> str:
-        """Epochs, duration and selected epoch of each seed; empty without training."""
-        seeds = []
-        for seed, epochs in self.by_seed.items():
-            time = f" in {duration(float(epochs['seconds'].sum()))}" if "seconds" in epochs else ""
-            best = f", best epoch {epochs['epoch'].iloc[best_row(epochs)]}" if "valid_loss" in epochs else ""
-            seeds.append(f"seed {seed}: {plural(len(epochs), 'epoch')}{time}{best}")
-        return "; ".join(seeds)
+def describe_training(history: History) -> str:
+    """Epochs, duration and selected epoch of each seed; empty without training."""
+    seeds = []
+    for seed, epochs in history.items():
+        time = f" in {duration(float(epochs['seconds'].sum()))}" if "seconds" in epochs else ""
+        best = f", best epoch {epochs['epoch'].iloc[best_row(epochs)]}" if "valid_loss" in epochs else ""
+        seeds.append(f"seed {seed}: {plural(len(epochs), 'epoch')}{time}{best}")
+    return "; ".join(seeds)
 
 
 def best_row(epochs: pd.DataFrame) -> int:
@@ -34,11 +29,7 @@ def best_row(epochs: pd.DataFrame) -> int:
 
 
 def read_history(models: Path, variant: str) -> History:
-    """Read <models>/<variant>/seed-<n>/history.csv.
-
-    Raises:
-        DataError: a file is damaged.
-    """
+    """Read <models>/<variant>/seed-<n>/history.csv; DataError if a file is damaged."""
     by_seed = {}
     for path in (models / variant).glob("seed-*/history.csv"):
         epochs = read_csv(path)
@@ -46,7 +37,7 @@ def read_history(models: Path, variant: str) -> History:
             epochs["epoch"].astype(int)
         if "train_loss" in epochs and len(epochs):
             by_seed[int(path.parent.name.removeprefix("seed-"))] = epochs
-    return History(dict(sorted(by_seed.items())))
+    return dict(sorted(by_seed.items()))
 
 
 def write_curves(histories: dict[str, History], representations: dict[str, str], path: Path) -> None:
@@ -55,7 +46,7 @@ def write_curves(histories: dict[str, History], representations: dict[str, str],
     tables = [
         epochs.assign(variant=variant, representation=representations[variant], seed=seed).reindex(columns=columns)
         for variant, history in histories.items()
-        for seed, epochs in history.by_seed.items()
+        for seed, epochs in history.items()
     ]
     table = pd.concat(tables) if tables else pd.DataFrame(columns=columns)
     table.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")

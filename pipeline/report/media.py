@@ -4,8 +4,9 @@ import base64
 import hashlib
 import io
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import NamedTuple
 
 import soundfile
 from PIL import Image
@@ -22,43 +23,28 @@ MAX_WEBP_SIDE = 16_383  # pixels; the format's limit
 MAX_WIDTH = 1400  # pixels; the page shows pictures at most 1,100 wide
 
 
-@dataclass(frozen=True)
-class Picture:
-    """An image; `uri` waits until it is encoded."""
+class Picture(NamedTuple):
+    """An image; `uri` gives its data URI when it is encoded."""
 
     width: int
     height: int
-    _webp: Future[bytes]
-
-    @property
-    def uri(self) -> str:
-        """A data URI."""
-        return f"data:image/webp;base64,{base64.b64encode(self._webp.result()).decode('ascii')}"
+    uri: Future[str]
 
 
-@dataclass(frozen=True)
-class Sound:
-    """A sound and its HTML id; `data` waits until it is encoded."""
+class Sound(NamedTuple):
+    """A sound and its HTML id; `data` gives its base64 when it is encoded."""
 
     name: str
     media_type: str
-    _content: Future[bytes]
-
-    @property
-    def data(self) -> str:
-        """Base64."""
-        return base64.b64encode(self._content.result()).decode("ascii")
+    data: Future[str]
 
 
-class MediaEncoder:
-    """A context manager that encodes pictures and sounds in threads on all cores; it keeps equal sounds once."""
+class MediaEncoder(AbstractContextManager["MediaEncoder"]):
+    """Encodes pictures and sounds in threads on all cores; it keeps equal sounds once."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(cores())
         self._sounds: dict[str, Sound] = {}
-
-    def __enter__(self) -> "MediaEncoder":
-        return self
 
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown(cancel_futures=True)
@@ -69,10 +55,7 @@ class MediaEncoder:
         return list(self._sounds.values())
 
     def add_sound(self, path: Path, lossless: bool) -> str:
-        """Encode a WAV file and return its name. MP3 has a fifth of the size of FLAC, but does not know all rates.
-
-        An equal sound keeps the format in which it was added first.
-        """
+        """Encode a WAV file as FLAC or MP3 and return its name; an equal sound keeps its first format."""
         content = path.read_bytes()
         key = hashlib.sha256(content).hexdigest()
         if key not in self._sounds:
@@ -82,32 +65,26 @@ class MediaEncoder:
             self._sounds[key] = Sound(f"sound-{len(self._sounds)}", media_type, encoded)
         return self._sounds[key].name
 
-    def picture(self, path: Path) -> Picture:
-        """A PNG, or a GIF with all its frames."""
+    def picture(self, path: Path, last_frame: bool = False) -> Picture:
+        """A PNG, or a GIF with all its frames or only the last one."""
         with Image.open(path) as image:
             width, height = image.size
-        scale = min(1.0, MAX_WIDTH / width, MAX_WEBP_SIDE / height)
+        scale = 1.0 if last_frame else min(1.0, MAX_WIDTH / width, MAX_WEBP_SIDE / height)
         size = round(width * scale), round(height * scale)
-        return Picture(*size, self._pool.submit(_encode_picture, path, size))
-
-    def last_frame(self, path: Path) -> Picture:
-        """The last frame of a GIF."""
-        with Image.open(path) as image:
-            size = image.size
-        return Picture(*size, self._pool.submit(_encode_picture, path, size, last_frame=True))
+        return Picture(*size, self._pool.submit(_encode_picture, path, size, last_frame))
 
 
-def _encode_sound(content: bytes, lossless: bool) -> bytes:
+def _encode_sound(content: bytes, lossless: bool) -> str:
     samples, rate = soundfile.read(io.BytesIO(content), dtype="int16")
     encoded = io.BytesIO()
     if lossless:
         soundfile.write(encoded, samples, rate, format="FLAC", subtype="PCM_16", compression_level=1.0)
     else:
         soundfile.write(encoded, samples, rate, format="MP3", bitrate_mode="VARIABLE", compression_level=0.5)
-    return encoded.getvalue()
+    return _to_base64(encoded)
 
 
-def _encode_picture(path: Path, size: tuple[int, int], last_frame: bool = False) -> bytes:
+def _encode_picture(path: Path, size: tuple[int, int], last_frame: bool) -> str:
     encoded = io.BytesIO()
     with Image.open(path) as image:
         frames = getattr(image, "n_frames", 1)
@@ -116,11 +93,16 @@ def _encode_picture(path: Path, size: tuple[int, int], last_frame: bool = False)
             lossless = bytes_per_pixel < LINE_ART_FRAME_BYTES
             quality = LOSSLESS_EFFORT if lossless else ANIMATION_QUALITY
             image.save(encoded, "WEBP", save_all=True, lossless=lossless, quality=quality, method=2, loop=0)
-            return encoded.getvalue()
-        image.seek(frames - 1)
-        picture = image.convert("RGB")
-    if picture.size != size:
-        picture = picture.resize(size, Image.Resampling.LANCZOS)
-    lossless = frames == 1 and bytes_per_pixel < LINE_ART_BYTES
-    picture.save(encoded, "WEBP", lossless=lossless, quality=LOSSLESS_EFFORT if lossless else WEBP_QUALITY, method=2)
-    return encoded.getvalue()
+        else:
+            image.seek(frames - 1)
+            lossless = frames == 1 and bytes_per_pixel < LINE_ART_BYTES
+            quality = LOSSLESS_EFFORT if lossless else WEBP_QUALITY
+            picture = image.convert("RGB")
+            if picture.size != size:
+                picture = picture.resize(size, Image.Resampling.LANCZOS)
+            picture.save(encoded, "WEBP", lossless=lossless, quality=quality, method=2)
+    return f"data:image/webp;base64,{_to_base64(encoded)}"
+
+
+def _to_base64(encoded: io.BytesIO) -> str:
+    return base64.b64encode(encoded.getvalue()).decode("ascii")

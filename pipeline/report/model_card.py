@@ -1,29 +1,25 @@
 """A model card of each variant in Markdown, after Mitchell et al., "Model Cards for Model Reporting" (2019)."""
 
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Template
 
-from pipeline.report.data_card import DataCard
 from pipeline.report.formatting import digits, hertz, percent
 from pipeline.report.table import Row
-from pipeline.report.variant_section import VariantSection
 
 
 def write_model_cards(
-    template: Template, sections: list[VariantSection], rows: list[Row], data: DataCard, commit: str | None, out: Path
-) -> dict[str, str]:
-    """Write <out>/<variant>.md for each section and return the texts by variant; `rows` has the ceilings."""
+    out: Path, template: Template, sections: list[dict[str, Any]], rows: list[Row], **content: Any
+) -> None:
+    """Write <out>/<variant>.md, and put its text into the section as "model_card"; `rows` has the ceilings."""
     out.mkdir()
     ceilings = {row.representation: row for row in rows if row.role == "ceiling"}
-    texts = {}
     for section in sections:
-        row = section.row
+        row = section["row"]
         limits = find_limits(row, ceilings.get(row.representation))
-        text = template.render(section=section, row=row, data=data, commit=commit, limits=limits)
-        texts[row.variant] = text
-        (out / f"{row.variant}.md").write_text(text, encoding="utf-8")
-    return texts
+        section["model_card"] = template.render(section=section, row=row, limits=limits, **content)
+        (out / f"{row.variant}.md").write_text(section["model_card"], encoding="utf-8")
 
 
 def find_limits(row: Row, ceiling: Row | None) -> list[str]:

@@ -38,6 +38,7 @@ class Row:
     generation: list[str] = field(default_factory=list)  # sentences on samples and transfers
     seeds: list[int] = field(default_factory=list)
     numbers: dict[str, float | None] = field(default_factory=dict)
+    folder: Path = Path()  # of its metrics.json
 
     def __getitem__(self, name: str) -> float | None:
         return self.numbers.get(name)
@@ -53,42 +54,35 @@ class Row:
         return self.role == "variant" and not self.collapsed
 
 
-def read_rows(
-    variants: list[str], evaluation: Path, params: dict[str, Any], reference: Path | None = None
-) -> list[Row]:
-    """A row for each variant in the order given, then one for each ceiling.
-
-    Args:
-        variants: keys of params["models"].
-        evaluation: holds <variant>/metrics.json, config.json and, for PCA, sizes.parquet.
-        params: the content of params.yaml.
-        reference: holds ceiling/<representation>/metrics.json; None for no ceilings.
+def read_rows(data: Path, params: dict[str, Any]) -> list[Row]:
+    """A row for each variant in the order of params["models"], then one for each ceiling.
 
     Raises:
-        DataError: a file is damaged.
+        DataError: a file in data/evaluation/<variant> or data/reference/ceiling/<representation> is damaged.
     """
-    rows = [_variant_row(name, evaluation / name, params) for name in variants]
-    _add_pca_ratios(rows, evaluation)
-    if reference is not None:
-        representations = dict.fromkeys(row.representation for row in rows)
-        rows += [_ceiling_row(name, reference / "ceiling" / name, params) for name in representations]
+    rows = []
+    for name, settings in params["models"].items():
+        role = "baseline" if (settings.get("bottleneck") or {}).get("type") == "linear" else "variant"
+        rows.append(_read_row(data / "evaluation" / name, name, str(settings["representation"]), role, params))
+    _add_pca_ratios(rows)
+    for name in by_input(rows):
+        ceiling = _read_row(data / "reference" / "ceiling" / name, f"true {name}", name, "ceiling", params)
+        rows += [ceiling] if ceiling.evaluated else []
     mean = next((row["mel_mse_mean"] for row in rows if row["mel_mse_mean"] is not None), None)
     for row in rows:
         row.numbers["mel_mse_relative"] = ratio(row["mel_mse"], mean)
-    _add_shared_bands(rows, evaluation, reference)
-    return [row for row in rows if row.role != "ceiling" or row.evaluated]
+    _add_shared_bands(rows)
+    return rows
 
 
-def _variant_row(variant: str, folder: Path, params: dict[str, Any]) -> Row:
-    settings = params["models"][variant]
-    representation = str(settings["representation"])
-    kind = _kind(representation, params)
-    role = "baseline" if (settings.get("bottleneck") or {}).get("type") == "linear" else "variant"
+def _read_row(folder: Path, name: str, representation: str, role: str, params: dict[str, Any]) -> Row:
+    kind = str(((params.get("representations") or {}).get(representation) or {}).get("kind", ""))
     if not (folder / "metrics.json").is_file():
-        return Row(variant, representation, evaluated=False, kind=kind, role=role)
-    metrics, config = dict(read_json(folder / "metrics.json")), dict(read_json(folder / "config.json"))
+        return Row(name, representation, evaluated=False, kind=kind, role=role, folder=folder)
+    metrics = dict(read_json(folder / "metrics.json"))
+    config = dict(read_json(folder / "config.json")) if role != "ceiling" else {}
     return Row(
-        variant=variant,
+        variant=name,
         representation=representation,
         evaluated=True,
         kind=str(config.get("kind") or kind),
@@ -99,18 +93,8 @@ def _variant_row(variant: str, folder: Path, params: dict[str, Any]) -> Row:
         generation=_generation(metrics),
         seeds=list(metrics.get("seeds") or []),
         numbers=_numbers(metrics),
+        folder=folder,
     )
-
-
-def _ceiling_row(representation: str, folder: Path, params: dict[str, Any]) -> Row:
-    path = folder / "metrics.json"
-    numbers = _numbers(dict(read_json(path))) if path.is_file() else {}
-    kind = _kind(representation, params)
-    return Row(f"true {representation}", representation, path.is_file(), kind, role="ceiling", numbers=numbers)
-
-
-def _kind(representation: str, params: dict[str, Any]) -> str:
-    return str(((params.get("representations") or {}).get(representation) or {}).get("kind", ""))
 
 
 def _numbers(metrics: dict[str, Any]) -> dict[str, float | None]:
@@ -144,16 +128,14 @@ def _generation(metrics: dict[str, Any]) -> list[str]:
     return notes
 
 
-def _add_pca_ratios(rows: list[Row], evaluation: Path) -> None:
+def _add_pca_ratios(rows: list[Row]) -> None:
     """Set mse_pca, the error of PCA with as many components as the latent has numbers, and pca_ratio."""
     pca_errors: dict[str, dict[int, float]] = {}  # of each representation, by number of components
     for row in rows:
-        path = evaluation / row.variant / "sizes.parquet"
-        errors: dict[int, float] = {}
+        path = row.folder / "sizes.parquet"
         if path.is_file():
             errors = dict(read_table(path, ["latent", "mse"]).itertuples(index=False, name=None))
-        if len(errors) > len(pca_errors.get(row.representation, {})):
-            pca_errors[row.representation] = errors
+            pca_errors[row.representation] = max(pca_errors.get(row.representation, {}), errors, key=len)
     for row in rows:
         errors, size = pca_errors.get(row.representation, {}), row["latent_dims"]
         # A codebook's codes are not coordinates. PCA has no more components than there are training windows.
@@ -162,14 +144,13 @@ def _add_pca_ratios(rows: list[Row], evaluation: Path) -> None:
             row.numbers["pca_ratio"] = ratio(row["mse"], row["mse_pca"])
 
 
-def _add_shared_bands(rows: list[Row], evaluation: Path, reference: Path | None) -> None:
+def _add_shared_bands(rows: list[Row]) -> None:
     """Set mel_mse_shared, the error in the mel bands below shared_hz, the lowest reach of all rows."""
     reach = min((row["reach_hz"] for row in rows if row["reach_hz"] is not None), default=None)
-    if reach is None or reference is None:
+    if reach is None:
         return
     for row in rows:
-        ceiling = reference / "ceiling" / row.representation
-        path = (ceiling if row.role == "ceiling" else evaluation / row.variant) / "bands.parquet"
+        path = row.folder / "bands.parquet"
         if row.evaluated and path.is_file():
             errors = read_bands(path)["mse"]
             ends = np.append(errors.index[1:], np.inf)  # a band ends at the centre of the next one
@@ -215,3 +196,11 @@ def write_comparison_json(rows: list[Row], path: Path) -> None:
 def rank(rows: list[Row], metric: str) -> list[Row]:
     """The rows that have the metric, lowest first."""
     return sorted((row for row in rows if row[metric] is not None), key=lambda row: row[metric] or 0.0)
+
+
+def by_input(rows: list[Row]) -> dict[str, list[Row]]:
+    """The rows of each representation, in their order."""
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row.representation, []).append(row)
+    return groups

@@ -1,7 +1,5 @@
 """The section of one variant on the page: its metrics, settings, training, figures and MLflow runs."""
 
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -10,52 +8,35 @@ from pipeline.core.artefacts import read_json
 from pipeline.report.columns import COLUMNS, SETS
 from pipeline.report.figures import VariantFigures
 from pipeline.report.formatting import count, digits, factor, hertz, interval, percent, size
-from pipeline.report.histories import History
+from pipeline.report.histories import History, describe_training
 from pipeline.report.table import Row
 
 BLOCKS = ("network", "bottleneck", "condition", "loss", "train")  # of a variant in params.yaml
 
 
-@dataclass(frozen=True)
-class VariantSection:
-    """The content of a variant's section and of its model card."""
-
-    row: Row
-    summary: list[tuple[str, str]]  # name and value, visible while the section is closed
-    facts: list[tuple[str, str, str]]  # name, value and detail
-    metrics: list[tuple[str, list[tuple[str, str, str]]]]  # all of them, by column set
-    settings: list[tuple[str, str]]
-    has_skips: bool
-    history: History
-    figures: VariantFigures
-    runs: list[dict[str, Any]]
-    model_card: str = ""
-
-
-def make_section(
-    row: Row, figures: VariantFigures, history: History, evaluation: Path, params: dict[str, Any]
-) -> VariantSection:
-    """Collect the content for the variant of `row`; `evaluation` holds <variant>/run.json."""
+def make_section(row: Row, figures: VariantFigures, history: History, params: dict[str, Any]) -> dict[str, Any]:
+    """The content of the variant's section and of its model card."""
     blocks = params["models"][row.variant]
     settings = [("input", _input(row, params))]
     if blocks.get("scaling", "none") != "none":
         settings.append(("scaling", str(blocks["scaling"])))
     settings += [(name, _one_line(blocks[name])) for name in BLOCKS if blocks.get(name)]
-    runs = evaluation / row.variant / "run.json"
-    return VariantSection(
-        row=row,
-        summary=_summary(row),
-        facts=_facts(row),
-        metrics=_metrics(row),
-        settings=settings,
-        has_skips=bool((blocks.get("network") or {}).get("skip")),
-        history=history,
-        figures=figures,
-        runs=list(read_json(runs)) if runs.is_file() else [],
-    )
+    runs = row.folder / "run.json"
+    return {
+        "row": row,
+        "summary": _summary(row),  # visible while the section is closed
+        "facts": _facts(row),
+        "metrics": _metrics(row),
+        "settings": settings,
+        "has_skips": bool((blocks.get("network") or {}).get("skip")),
+        "training": describe_training(history),
+        "figures": figures,
+        "runs": list(read_json(runs)) if runs.is_file() else [],
+    }
 
 
 def _summary(row: Row) -> list[tuple[str, str]]:
+    """Name and value."""
     facts = [
         ("log-mel", digits(row["mel_mse"]), row["mel_mse"]),
         ("own scale", digits(row["mse"]), row["mse"]),
@@ -66,6 +47,8 @@ def _summary(row: Row) -> list[tuple[str, str]]:
 
 
 def _facts(row: Row) -> list[tuple[str, str, str]]:
+    """Name, value and detail."""
+
     def bounds(metric: str) -> str:
         return interval(row[f"{metric}_low"], row[f"{metric}_high"])
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from pipeline.metrics.bootstrap import bootstrap_mean
 from pipeline.report.formatting import DASH, NBSP, percent
-from pipeline.report.table import Row, rank
+from pipeline.report.table import Row, by_input, rank
 
 
 @dataclass(frozen=True)
@@ -44,25 +44,14 @@ class Lead:
     difference: PairedDifference | None
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """The headline of the page, the lead on each scale, and the best variant."""
-
-    headline: str
-    leads: list[Lead]
-    best: str = ""
-
-
-def find_verdict(rows: list[Row], windows: dict[str, pd.DataFrame], resamples: int) -> Verdict:
-    """Compare all variants on the common log-mel, then the variants of each input on its own scale.
+def find_verdict(rows: list[Row], windows: dict[str, pd.DataFrame], resamples: int) -> tuple[str, list[Lead]]:
+    """The headline, and the lead of all variants on the common log-mel and of each input on its own scale.
 
     `windows` holds windows.parquet of each variant; `resamples` are those of the bootstrap.
     """
     competing = [row for row in rows if row.competes]
     groups = [("common log-mel", "all inputs", "mel_mse", competing)]
-    for representation in dict.fromkeys(row.representation for row in competing):
-        same_input = [row for row in competing if row.representation == representation]
-        groups.append((representation, "own scale", "mse", same_input))
+    groups += [(name, "own scale", "mse", same_input) for name, same_input in by_input(competing).items()]
     leads = []
     for scale, note, metric, group in groups:
         best, second, *_ = [*rank(group, metric), None, None]
@@ -73,8 +62,8 @@ def find_verdict(rows: list[Row], windows: dict[str, pd.DataFrame], resamples: i
     if not leads:
         evaluated = [row for row in rows if row.role == "variant" and row.evaluated]
         if evaluated and all(row.collapsed for row in evaluated):
-            return Verdict("Every evaluated variant has collapsed.", [])
-        return Verdict("No variant has results yet.", [])
+            return "Every evaluated variant has collapsed.", []
+        return "No variant has results yet.", []
     name, relative = leads[0].best.variant, leads[0].best[f"{leads[0].metric}_relative"]
     if relative is None:
         headline = f"{name} has the lowest error of all trained variants."
@@ -83,7 +72,7 @@ def find_verdict(rows: list[Row], windows: dict[str, pd.DataFrame], resamples: i
         headline = f"{name} has the lowest error of all trained variants: {share}."
     else:
         headline = f"No variant is better than predicting the training mean; {name} is the closest."
-    return Verdict(headline, leads, name)
+    return headline, leads
 
 
 def paired_difference(

@@ -28,12 +28,12 @@ def test_flac_is_lossless_and_mp3_is_small(tmp_path: Path) -> None:
     with MediaEncoder() as encoder:
         names = [encoder.add_sound(tmp_path / f"{n}.wav", lossless) for n, lossless in enumerate((True, False))]
         flac, mp3 = encoder.sounds
-        assert len(mp3.data) < 0.5 * len(flac.data)
+        assert len(mp3.data.result()) < 0.5 * len(flac.data.result())
     assert names == [flac.name, mp3.name] and [flac.media_type, mp3.media_type] == ["audio/flac", "audio/mpeg"]
-    exact, rate = soundfile.read(io.BytesIO(base64.b64decode(flac.data)), dtype="int16")
+    exact, rate = soundfile.read(io.BytesIO(base64.b64decode(flac.data.result())), dtype="int16")
     original, _ = soundfile.read(tmp_path / "0.wav", dtype="int16")
     assert rate == RATE and np.array_equal(exact, original)
-    close, _ = soundfile.read(io.BytesIO(base64.b64decode(mp3.data)), dtype="float32")
+    close, _ = soundfile.read(io.BytesIO(base64.b64decode(mp3.data.result())), dtype="float32")
     original, _ = soundfile.read(tmp_path / "1.wav", dtype="float32")
     lag = int(np.argmax(np.correlate(close[:8000], original[:4000], "valid")))  # an MP3 starts with silence
     assert np.corrcoef(close[lag : lag + RATE], original[:RATE])[0, 1] > 0.98
@@ -46,7 +46,7 @@ def test_a_rate_that_mp3_lacks_becomes_flac(tmp_path: Path, rate: int) -> None:
         encoder.add_sound(tmp_path / "0.wav", lossless=False)
         (sound,) = encoder.sounds
         assert sound.media_type == "audio/flac"
-        assert soundfile.info(io.BytesIO(base64.b64decode(sound.data))).samplerate == rate
+        assert soundfile.info(io.BytesIO(base64.b64decode(sound.data.result()))).samplerate == rate
 
 
 def test_line_art_is_exact_and_a_spectrogram_is_close(tmp_path: Path) -> None:
@@ -58,8 +58,8 @@ def test_line_art_is_exact_and_a_spectrogram_is_close(tmp_path: Path) -> None:
     Image.fromarray((255 * noise).astype(np.uint8)).save(tmp_path / "spectrogram.png")
     with MediaEncoder() as encoder:
         exact, close = (encoder.picture(tmp_path / f"{name}.png") for name in ("curves", "spectrogram"))
-        assert np.array_equal(np.asarray(decoded(exact.uri).convert("RGB")), np.asarray(drawing))
-        pixels = np.asarray(decoded(close.uri).convert("L"), float)
+        assert np.array_equal(np.asarray(decoded(exact.uri.result()).convert("RGB")), np.asarray(drawing))
+        pixels = np.asarray(decoded(close.uri.result()).convert("L"), float)
     assert (close.width, close.height) == (600, 300) and np.abs(pixels - 255 * noise).mean() < 12
 
 
@@ -69,8 +69,8 @@ def test_a_wide_picture_shrinks_and_an_animation_keeps_its_frames(tmp_path: Path
     frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:], duration=200)
     with MediaEncoder() as encoder:
         wide, animation = encoder.picture(tmp_path / "wide.png"), encoder.picture(tmp_path / "moving.gif")
-        assert decoded(wide.uri).size == (wide.width, wide.height) == (1400, 350)
-        assert getattr(decoded(animation.uri), "n_frames", 1) == 3
-        last = decoded(encoder.last_frame(tmp_path / "moving.gif").uri)
+        assert decoded(wide.uri.result()).size == (wide.width, wide.height) == (1400, 350)
+        assert getattr(decoded(animation.uri.result()), "n_frames", 1) == 3
+        last = decoded(encoder.picture(tmp_path / "moving.gif", last_frame=True).uri.result())
     assert getattr(last, "n_frames", 1) == 1
     assert np.asarray(last.convert("RGB"))[30, 40] == pytest.approx([0, 0, 255], abs=6)

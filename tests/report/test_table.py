@@ -19,7 +19,7 @@ CODES = {"perplexity": 20.0, "perplexity_share": 0.3125, "active_units": None}
 
 
 def read_rows(root: Path, *names: str) -> dict[str, Row]:
-    rows = table.read_rows(list(names), root / "evaluation", make_params(*names), root / "reference")
+    rows = table.read_rows(root, make_params(*names))
     return {row.variant: row for row in rows}
 
 

@@ -25,18 +25,20 @@ def windows(error: float, std: float = 0.0, groups: int = 12) -> pd.DataFrame:
 
 
 def test_baselines_ceilings_and_collapsed_variants_are_never_best() -> None:
-    assert find_verdict([row("pca", 0.01, role="baseline"), row("a", 0.2)], {}, 200).best == "a"
-    assert find_verdict([row("a", 0.2, collapsed=True), row("b", 0.9)], {}, 200).best == "b"
-    assert find_verdict([row("true", 0.01, role="ceiling"), row("b", 0.9)], {}, 200).best == "b"
-    assert find_verdict([row("pca", 0.01, role="baseline")], {}, 200).headline == "No variant has results yet."
-    assert "No variant is better" in find_verdict([row("a", 1.2)], {}, 200).headline
-    collapsed = find_verdict([row("a", 0.2, collapsed=True)], {}, 200)
-    assert collapsed.headline == "Every evaluated variant has collapsed."
+    for winner, *others in (
+        (row("a", 0.2), row("pca", 0.01, role="baseline")),
+        (row("b", 0.9), row("a", 0.2, collapsed=True)),
+        (row("b", 0.9), row("true", 0.01, role="ceiling")),
+    ):
+        assert find_verdict([*others, winner], {}, 200)[1][0].best == winner
+    assert find_verdict([row("pca", 0.01, role="baseline")], {}, 200) == ("No variant has results yet.", [])
+    assert "No variant is better" in find_verdict([row("a", 1.2)], {}, 200)[0]
+    assert find_verdict([row("a", 0.2, collapsed=True)], {}, 200) == ("Every evaluated variant has collapsed.", [])
 
 
 def test_all_inputs_come_first_and_then_each_on_its_own_scale() -> None:
     rows = [row("a", 0.3), row("b", 0.2), row("w", 0.1, representation="wave")]
-    leads = find_verdict(rows, {}, 200).leads
+    _, leads = find_verdict(rows, {}, 200)
     assert [(lead.scale, lead.best.variant, lead.second and lead.second.variant) for lead in leads] == [
         ("common log-mel", "w", "b"),
         ("mel", "b", "a"),

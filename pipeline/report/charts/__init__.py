@@ -1,9 +1,8 @@
 """Charts that compare the variants; one module per PNG file."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -14,8 +13,7 @@ from pipeline.report.histories import History
 from pipeline.report.table import Row
 
 
-@dataclass(frozen=True)
-class Chart:
+class Chart(NamedTuple):
     """A PNG file with its title and caption."""
 
     file: str
@@ -28,26 +26,23 @@ def draw_charts(
     windows: dict[str, pd.DataFrame],
     histories: dict[str, History],
     ablations: list[Ablation],
-    evaluation: Path,
     out: Path,
     dpi: int,
 ) -> list[Chart]:
-    """Write every chart that has data into `out`; the caller sets the style.
-
-    `windows` holds windows.parquet of each variant; `evaluation` holds <variant>/bands.parquet.
-    """
+    """Write every chart that has data into `out`; `windows` holds windows.parquet of each variant."""
     charts: dict[str, tuple[str, ModuleType, tuple[Any, ...]]] = {
         "comparison.png": ("Ranking on each scale", ranking, (rows,)),
         "cosine.png": ("Cosine similarity of the test windows", cosine, (rows, windows)),
         "rate_distortion.png": ("Rate and distortion", rate_distortion, (rows,)),
-        "bands.png": ("Error by frequency", bands, (rows, evaluation)),
+        "bands.png": ("Error by frequency", bands, (rows,)),
         "curves.png": ("Learning curves", curves, (rows, histories)),
         "ablation.png": ("Ablation of loss terms", ablation, (ablations,)),
     }
     written = []
-    for file, (title, module, data) in charts.items():
-        figure = module.draw(*data)
-        if figure is not None:
-            style.save(figure, out / file, dpi)
-            written.append(Chart(file, title, module.CAPTION))
+    with style.paper_style():
+        for file, (title, module, data) in charts.items():
+            figure = module.draw(*data)
+            if figure is not None:
+                style.save(figure, out / file, dpi)
+                written.append(Chart(file, title, module.CAPTION))
     return written

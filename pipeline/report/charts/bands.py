@@ -1,12 +1,10 @@
 """bands.png: the error by frequency on the common log-mel, for each input."""
 
-from pathlib import Path
-
 from matplotlib.figure import Figure
 
 from pipeline.figures import style
 from pipeline.report.charts import marks
-from pipeline.report.table import Row, read_bands
+from pipeline.report.table import Row, by_input, read_bands
 
 CAPTION = (
     "Mean squared error of each mel band of the common log-mel, by the band's centre frequency. The dashed grey line "
@@ -15,11 +13,11 @@ CAPTION = (
 TICKS = [60, 125, 250, 500, 1000, 2000, 4000, 8000]
 
 
-def draw(rows: list[Row], evaluation: Path) -> Figure | None:
+def draw(rows: list[Row]) -> Figure | None:
     """A panel for each input; None if no variant has bands.parquet."""
-    paths = {row.variant: evaluation / row.variant / "bands.parquet" for row in rows if row.role == "variant"}
+    paths = {row.variant: row.folder / "bands.parquet" for row in rows if row.role == "variant"}
     bands = {variant: read_bands(path) for variant, path in paths.items() if path.is_file()}
-    groups = marks.by_input([row for row in rows if row.variant in bands])
+    groups = by_input([row for row in rows if row.variant in bands])
     if not groups:
         return None
     figure = style.figure(9.2, 0.4 + 3.1 * len(groups))

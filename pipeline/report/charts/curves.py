@@ -7,7 +7,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator
 from pipeline.figures import style
 from pipeline.report.charts import marks
 from pipeline.report.histories import History, best_row
-from pipeline.report.table import Row
+from pipeline.report.table import Row, by_input
 
 PANELS = {
     "valid_mse": ("Mean squared error", "on the input's scale"),
@@ -23,7 +23,7 @@ CAPTION = (
 
 def draw(rows: list[Row], histories: dict[str, History]) -> Figure | None:
     """Three panels for each input; None if nothing was trained."""
-    groups = marks.by_input([row for row in rows if row.variant in histories and histories[row.variant].by_seed])
+    groups = by_input([row for row in rows if histories.get(row.variant)])
     if not groups:
         return None
     figure = style.figure(11, 0.3 + 3.0 * len(groups))
@@ -42,7 +42,7 @@ def draw(rows: list[Row], histories: dict[str, History]) -> Figure | None:
 def _draw_panel(ax: Axes, metric: str, group: list[Row], histories: dict[str, History]) -> None:
     values: list[float] = []  # without the first tenth of the epochs, which may be far higher
     for row, (color, line) in zip(group, marks.line_styles(group), strict=True):
-        for number, epochs in enumerate(histories[row.variant].by_seed.values()):
+        for number, epochs in enumerate(histories[row.variant].values()):
             if metric not in epochs:
                 continue
             label = None if number else style.shorten(row.variant, 22)

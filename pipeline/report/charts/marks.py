@@ -11,14 +11,6 @@ from pipeline.report.table import Row
 LINES = ("-", "--", "-.", ":")
 
 
-def by_input(rows: list[Row]) -> dict[str, list[Row]]:
-    """The rows of each representation, in their order."""
-    groups: dict[str, list[Row]] = {}
-    for row in rows:
-        groups.setdefault(row.representation, []).append(row)
-    return groups
-
-
 def line_styles(rows: list[Row]) -> list[tuple[str, str]]:
     """(colour, line style) of each row; the pairs differ for up to 28 rows."""
     colours = style.OKABE_ITO

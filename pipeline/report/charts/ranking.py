@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from pipeline.figures import style
 from pipeline.report.charts import marks
 from pipeline.report.formatting import digits
-from pipeline.report.table import Row, rank
+from pipeline.report.table import Row, by_input, rank
 
 INCHES_PER_ROW = 0.3
 CAPTION = (
@@ -23,7 +23,7 @@ def draw(rows: list[Row]) -> Figure:
     """A panel for the common log-mel, if a row has it, and one for each input."""
     common = rank(rows, "mel_mse")
     panels: list[tuple[str, str, list[Row]]] = [("Common log-mel, all inputs", "mel_mse", common)] if common else []
-    for representation, group in marks.by_input([row for row in rows if row.role != "ceiling"]).items():
+    for representation, group in by_input([row for row in rows if row.role != "ceiling"]).items():
         unscored = [row for row in group if row["mse"] is None]
         panels.append((f"{representation}, own scale", "mse", rank(group, "mse") + unscored))
     heights = [len(group) + 1.9 for _, _, group in panels]

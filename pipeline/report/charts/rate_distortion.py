@@ -8,7 +8,7 @@ from matplotlib.ticker import LogLocator
 
 from pipeline.figures import style
 from pipeline.report.charts import marks
-from pipeline.report.table import Row
+from pipeline.report.table import Row, by_input
 
 CAPTION = (
     "Error on the input's own scale over the KL in nats per window, with 95 % intervals, on logarithmic axes: variants "
@@ -21,7 +21,7 @@ NAME_SPACING = 0.052  # between the names on the right, as a share of the panel'
 def draw(rows: list[Row]) -> Figure | None:
     """A panel for each input with a variant that has a KL; None without one."""
     scored = [row for row in rows if row.role == "variant" and (row["kl"] or 0) > 0 and row["mse"]]
-    groups = marks.by_input(scored)
+    groups = by_input(scored)
     if not groups:
         return None
     figure = style.figure(0.4 + 5.2 * len(groups), 4.0)
