@@ -85,7 +85,7 @@ def run_study(
     Ctrl-C stops this display, not the experiments; the same command shows them again. Exit code 1 if an experiment
     failed; the others run all the same.
     """
-    from pipeline.studies import commit, completed, mlflow_runs, runner
+    from pipeline.studies import commit, mlflow_runs, runner
 
     os.chdir(workspace.root())
     # Read both once: the files may change while the experiments run for hours.
@@ -101,7 +101,7 @@ def run_study(
             130,
         )
     if mlflow_runs.is_tracking_enabled():
-        mlflow_runs.tag_runs(name, completed.find_completed(experiments, base), experiments)
+        mlflow_runs.tag_runs(name, commit.find_completed(experiments, base), experiments)
         _write_results(name, experiments)
     else:
         typer.echo("no table: it is read from MLflow, and tracking.enabled is false", err=True)

@@ -16,9 +16,9 @@ import yaml
 
 from pipeline.core import artefacts, workspace
 from pipeline.core.errors import ParamsError
+from pipeline.core.git import git
 from pipeline.core.params import PARAMS_FILE, validate
 from pipeline.sources.config import SourceConfig
-from pipeline.studies.commit import git
 
 LOCK_FILE = "dvc.lock"
 # An output or dependency in dvc.lock. A regular expression, since parsing a long file as YAML takes seconds per commit.

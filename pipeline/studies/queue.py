@@ -18,8 +18,9 @@ import psutil  # type: ignore[import-untyped]
 
 from pipeline.core import workspace
 from pipeline.core.errors import MelismaError
+from pipeline.core.git import git
 from pipeline.core.process import cores
-from pipeline.studies.commit import create_stash, git
+from pipeline.studies.commit import create_stash
 from pipeline.studies.study import Experiment
 
 if TYPE_CHECKING:

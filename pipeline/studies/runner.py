@@ -8,7 +8,7 @@ from pipeline.core import workspace
 from pipeline.core.errors import ParamsError
 from pipeline.core.params import RuntimeConfig, read_section, suggest
 from pipeline.core.process import cores
-from pipeline.studies import commit, completed, queue
+from pipeline.studies import commit, queue
 from pipeline.studies.queue import State
 from pipeline.studies.study import Experiment, load_experiments
 
@@ -37,7 +37,7 @@ def select_experiments(study: str, names: list[str] | None) -> list[Experiment]:
 
 def current_states(experiments: list[Experiment]) -> States:
     """The state of each experiment."""
-    done = completed.find_completed(experiments, commit.snapshot())
+    done = commit.find_completed(experiments, commit.snapshot())
     with queue.open_queue() as opened:
         queued = opened.states({experiment.full_name for experiment in experiments})
         return _merge(experiments, queued, done, State(""))
@@ -85,18 +85,18 @@ def _fill_queue(experiments: list[Experiment], opened: queue.Queue, base: str, s
     states = opened.states(names)
     for experiment in experiments:
         state = states.get(experiment.full_name, State(""))
-        is_outdated = state.status == "queued" and not completed.is_up_to_date(experiment, state.commit, base)
+        is_outdated = state.status == "queued" and not commit.is_up_to_date(experiment, state.commit, base)
         if is_outdated or state.status == "failed":
             opened.remove(state.commit)
         if is_outdated:
             say(f"{experiment.full_name}: was queued with other params or code; it is queued again with the new ones")
     queued = opened.states(names)
-    done = completed.find_completed(experiments, base)  # after the queue: an experiment may be done in between
+    done = commit.find_completed(experiments, base)  # after the queue: an experiment may be done in between
     new = [one for one in experiments if one.full_name not in queued and one.name not in done]
     if new and (files := commit.untracked_code()):
         say(f"warning: Git does not track {', '.join(files)}: no experiment has them before `git add`")
     for experiment in new:
-        if name := completed.rename_outdated(experiment):
+        if name := commit.rename_outdated(experiment):
             say(f"{experiment.full_name}: an experiment with other params or code is now called {name}")
         opened.add(experiment, base)
     if others := opened.other_names(names):
@@ -112,7 +112,7 @@ def _follow(experiments: list[Experiment], opened: queue.Queue, worker_count: in
         queued = opened.states(names)
         if names - set(queued) != ended:
             ended = names - set(queued)
-            done = completed.find_completed(experiments, base)
+            done = commit.find_completed(experiments, base)
         states = _merge(experiments, queued, done, State("lost", LOST_MESSAGE))
         yield states
         if not any(state.status in ("queued", "running") for state in states.values()):

@@ -2,10 +2,10 @@
 
 import getpass
 import os
-import subprocess
 from typing import Any
 
-from pipeline.core import workspace
+from pipeline.core.errors import MelismaError
+from pipeline.core.git import git
 
 DVC_TAGS = {"dvc.exp_name": "DVC_EXP_NAME", "dvc.exp_baseline_rev": "DVC_EXP_BASELINE_REV"}
 Identity = dict[str, Any]  # run.json: variant, seed, fingerprint, data, and run_id (None if nothing was recorded)
@@ -43,9 +43,12 @@ def _user_tag() -> dict[str, str]:
 
 def _git_tags() -> dict[str, str]:
     """The commit, and whether tracked files have changed since; empty without a commit."""
-    commit = _git("rev-parse", "--verify", "HEAD")
-    dirty = str(bool(_git("status", "--porcelain", "--untracked-files=no"))).lower()
-    return {"mlflow.source.git.commit": commit, "git.commit": commit, "git.dirty": dirty} if commit else {}
+    try:
+        commit = git("rev-parse", "--verify", "HEAD")
+        is_dirty = bool(git("status", "--porcelain", "--untracked-files=no"))
+    except MelismaError:
+        return {}
+    return {"mlflow.source.git.commit": commit, "git.commit": commit, "git.dirty": str(is_dirty).lower()}
 
 
 def _description(identity: Identity) -> str:
@@ -56,11 +59,3 @@ def _description(identity: Identity) -> str:
         f"Variant `{identity['variant']}`, seed {identity['seed']}. *Model metrics*: losses by step and epoch, results "
         "on the test split, pictures over the epochs (in full screen). *Artifacts*: `figures/`, and audio to listen to."
     )
-
-
-def _git(*arguments: str) -> str:
-    try:
-        result = subprocess.run(["git", *arguments], cwd=workspace.root(), capture_output=True, text=True, timeout=30)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return result.stdout.strip()

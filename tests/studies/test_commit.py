@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from pipeline.schema import schema
-from pipeline.studies import commit, completed
+from pipeline.studies import commit
 from pipeline.studies.study import load_experiments
 
 
@@ -70,7 +70,7 @@ def complete(project, experiment):
 
 
 def find_completed():
-    return completed.find_completed(load_experiments("mine"), commit.snapshot())
+    return commit.find_completed(load_experiments("mine"), commit.snapshot())
 
 
 def test_an_experiment_is_completed_while_params_and_code_are_the_same(project, experiment):
@@ -90,21 +90,21 @@ def test_an_experiment_is_completed_while_params_and_code_are_the_same(project, 
 
 
 def test_an_outdated_experiment_is_renamed(project, experiment):
-    assert completed.rename_outdated(experiment) is None
+    assert commit.rename_outdated(experiment) is None
     stash = complete(project, experiment)
-    name = completed.rename_outdated(experiment)
+    name = commit.rename_outdated(experiment)
     refs = project.git("for-each-ref", "refs/exps", "--format=%(objectname) %(refname:lstrip=4)")
     assert name == f"mine-{stash[:7]}" and refs == f"{stash} {name}"
 
 
 def test_code_paths_cover_all_stages_whose_numbers_a_study_shows():
-    paths = set(completed.code_paths())
+    paths = set(commit.code_paths())
     assert {"pipeline/losses", "pipeline/evaluation", "stages/train.py", "stages/evaluate.py"} <= paths
     assert not paths & {"stages/report.py", "pipeline/report", "stages/figures.py"}
 
 
 def test_a_stage_of_the_user_may_have_no_dependency(project):
-    before = set(completed.code_paths())
+    before = set(commit.code_paths())
     dvc_yaml = project.path / "dvc.yaml"
     dvc_yaml.write_text(f"{dvc_yaml.read_text()}  mine:\n    cmd: echo mine\n")
-    assert set(completed.code_paths()) == before
+    assert set(commit.code_paths()) == before
