@@ -37,14 +37,11 @@ def build(data: Path, params: dict[str, Any], out: Path) -> None:
     """Write index.html, comparison.csv and .json, curves.csv, charts and cards/ into the existing folder `out`.
 
     The report covers the keys of params["models"], in their order; a variant without results is "not evaluated".
-
-    Args:
-        data: holds evaluation/, figures/, models/, reference/, windows/ and raw/tracks.parquet.
-        params: the content of params.yaml.
-        out: where to write.
+    `data` holds the outputs of the other stages: evaluation/, figures/, models/, reference/, windows/ and raw/.
 
     Raises:
-        DataError: a file is damaged, or a table of the data is missing.
+        DataError: a file is damaged, or a table of windows/ or raw/ is missing.
+        ParamsError: the settings of a variant are wrong.
     """
     rows = table.read_rows(data, params)
     variants = [row for row in rows if row.role != "ceiling"]
@@ -59,11 +56,11 @@ def build(data: Path, params: dict[str, Any], out: Path) -> None:
     resamples = EvaluateConfig.model_validate(params.get("evaluate") or {}).bootstrap
     templates = make_environment()
     with MediaEncoder() as encoder:
-        figures = {row.variant: read_figures(data / "figures" / row.variant, encoder) for row in variants}
+        drawn = {row.variant: read_figures(data / "figures" / row.variant, encoder) for row in variants}
         charts = draw_charts(rows, windows, histories, ablations, out, dpi)
         data_card = make_data_card(data / "windows", data / "raw" / "tracks.parquet", params)
         commit = find_commit()
-        sections = [make_section(row, figures[row.variant], histories[row.variant], params) for row in variants]
+        sections = [make_section(row, drawn[row.variant][0], histories[row.variant], params) for row in variants]
         card_template = templates.get_template("model_card.md.j2")
         write_model_cards(out / "cards", card_template, sections, rows, data=data_card, commit=commit)
         ranked = table.rank(rows, "mel_mse")
@@ -79,8 +76,8 @@ def build(data: Path, params: dict[str, Any], out: Path) -> None:
             counts=count_roles(rows),
             ranked=ranked,
             max_error=max((row["mel_mse_high"] or row["mel_mse"] or 0.0 for row in ranked), default=0.0) or 1.0,
-            examples=find_examples(rows, figures, data / "reference"),
-            charts=[(chart, encoder.picture(out / chart.file)) for chart in charts],
+            examples=find_examples(rows, {name: clips for name, (_, clips) in drawn.items()}, data / "reference"),
+            charts=[(encoder.picture(out / file), title, caption) for file, title, caption in charts],
             ablations=ablations,
             card=data_card,
             splits=SPLITS,

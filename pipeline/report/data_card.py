@@ -26,9 +26,6 @@ def make_data_card(windows_folder: Path, tracks_file: Path, params: dict[str, An
     """Summarise windows.parquet, rejected.parquet and tracks.parquet for the page's data section.
 
     Lists of numbers have one for each split, then one for all of them together.
-
-    Raises:
-        DataError: a table is missing or damaged.
     """
     windows = read_table(windows_folder / "windows.parquet")
     rejected = read_table(windows_folder / "rejected.parquet")

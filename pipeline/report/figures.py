@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline.core.artefacts import readable
 from pipeline.core.workspace import read_json
-from pipeline.report.media import MediaEncoder, Picture
+from pipeline.report.media import MediaEncoder
 
 COMPARED_ROLES = ("original", "ceiling", "reconstruction")  # lossless, because listeners compare them
 ROLES_BELOW = {  # the roles of the sounds below each picture
@@ -32,43 +32,17 @@ class Clip:
     path: Path
 
 
-@dataclass(frozen=True)
-class FigureBlock:
-    """A picture with its caption and its clips, in named groups that share a playback position."""
-
-    title: str
-    caption: str
-    picture: Picture
-    animation: Picture | None
-    is_small: bool
-    clips: list[tuple[str, list[Clip]]]
-    notes: list[str]
-
-
-@dataclass(frozen=True)
-class VariantFigures:
-    """All figures of one variant; both lists are empty if nothing was drawn."""
-
-    blocks: list[FigureBlock]
-    clips: list[Clip]
-
-
-def read_figures(folder: Path, encoder: MediaEncoder) -> VariantFigures:
-    """Read figures.json and encode the files that it names.
-
-    Raises:
-        DataError: figures.json or one of these files is missing or damaged.
-    """
+def read_figures(folder: Path, encoder: MediaEncoder) -> tuple[list[dict[str, Any]], list[Clip]]:
+    """The pictures of figures.json with their clips, and all clips; both are empty if nothing was drawn."""
     path = folder / "figures.json"
     if not path.is_file():
-        return VariantFigures([], [])
+        return [], []
     with readable(path):
         entries = list(read_json(path))
         sounds = [entry for entry in entries if entry["kind"] == "audio"]
         clips = sorted((_clip(entry, folder, encoder) for entry in sounds), key=_position)
         notes = {str(entry["role"]): str(entry["caption"]) for entry in reversed(sounds)}
-        blocks = [_block(entry, folder, encoder, clips, notes) for entry in entries if entry["kind"] != "audio"]
-        return VariantFigures(blocks, clips)
+        return [_figure(entry, folder, encoder, clips, notes) for entry in entries if entry["kind"] != "audio"], clips
 
 
 def _clip(entry: dict[str, Any], folder: Path, encoder: MediaEncoder) -> Clip:
@@ -85,9 +59,10 @@ def _position(clip: Clip) -> tuple[int, int]:
     return clip.example, COMPARED_ROLES.index(clip.role) if is_compared else len(COMPARED_ROLES)
 
 
-def _block(
+def _figure(
     entry: dict[str, Any], folder: Path, encoder: MediaEncoder, clips: list[Clip], notes: dict[str, str]
-) -> FigureBlock:
+) -> dict[str, Any]:
+    """A picture with its caption and its clips, in named groups that share a playback position."""
     path = folder / entry["file"]
     is_animation = entry["kind"] == "animation"
     roles = [role for role in ROLES_BELOW.get(path.name, ()) if role in notes]
@@ -96,12 +71,12 @@ def _block(
         if clip.role in roles:
             is_named = clip.role in (*COMPARED_ROLES, "transfer")
             groups.setdefault(f"Example {clip.example + 1}" if is_named else "", []).append(clip)
-    return FigureBlock(
-        title=str(entry["title"]),
-        caption=str(entry["caption"]),
-        picture=encoder.picture(path, last_frame=is_animation),
-        animation=encoder.picture(path) if is_animation else None,
-        is_small=path.name in SMALL,
-        clips=list(groups.items()),
-        notes=list(dict.fromkeys(notes[role] for role in roles)),
-    )
+    return {
+        "title": str(entry["title"]),
+        "caption": str(entry["caption"]),
+        "picture": encoder.picture(path, last_frame=is_animation),
+        "animation": encoder.picture(path) if is_animation else None,
+        "is_small": path.name in SMALL,
+        "clips": groups,
+        "notes": list(dict.fromkeys(notes[role] for role in roles)),
+    }

@@ -1,6 +1,5 @@
 """The Listen section: the same excerpt as original, as ceilings and from every variant, at one gain."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -8,51 +7,27 @@ import numpy as np
 import soundfile
 
 from pipeline.core.artefacts import read_table
-from pipeline.report.figures import Clip, VariantFigures
+from pipeline.report.figures import Clip
 from pipeline.report.formatting import digits
 from pipeline.report.table import Row
 
 
-@dataclass(frozen=True)
-class Version:
-    """One button: its name, the small print below, the sound, and the gain that matches it to the others."""
+def find_examples(rows: list[Row], clips: dict[str, list[Clip]], reference: Path) -> list[dict[str, Any]]:
+    """Every excerpt that was drawn: the original, one ceiling per input, and the variants in the order of `rows`.
 
-    name: str
-    detail: str
-    title: str
-    sound: str
-    gain: float
-    role: str
-
-
-@dataclass(frozen=True)
-class Example:
-    """One excerpt of a recording; `start` is in seconds."""
-
-    label: str
-    track: str
-    start: float | None
-    versions: list[Version]
-
-
-def find_examples(rows: list[Row], figures: dict[str, VariantFigures], reference: Path) -> list[Example]:
-    """Every example that was drawn: the original, one ceiling per input, and the variants in the order of `rows`.
-
-    `reference` holds examples.parquet, which has the track and the start of each example.
-
-    Raises:
-        DataError: examples.parquet is damaged.
+    `reference` holds examples.parquet, which has the track and the start in seconds of each excerpt.
     """
-    drawn = [(row, figures[row.variant].clips) for row in rows if row.variant in figures]
-    numbers = sorted({clip.example for _, clips in drawn for clip in clips if clip.role == "original"})
+    drawn = [row for row in rows if row.variant in clips]
+    numbers = sorted({clip.example for row in drawn for clip in clips[row.variant] if clip.role == "original"})
     origins = _origins(reference / "examples.parquet")
     examples = []
     for number in numbers:
-        by_role = [(row, {clip.role: clip for clip in clips if clip.example == number}) for row, clips in drawn]
+        by_role = [(row, {clip.role: clip for clip in clips[row.variant] if clip.example == number}) for row in drawn]
         by_role = [(row, roles) for row, roles in by_role if "original" in roles]
         original, origin = by_role[0][1]["original"], origins.get(number, {})
         track = str(origin.get("track_id") or original.title.rpartition(",")[0] or original.title)
-        examples.append(Example(original.label, track, origin.get("start_seconds"), _versions(by_role)))
+        start = origin.get("start_seconds")
+        examples.append({"label": original.label, "track": track, "start": start, "versions": _versions(by_role)})
     return examples
 
 
@@ -63,14 +38,16 @@ def _origins(path: Path) -> dict[int, dict[Any, Any]]:
     return {int(row["example"]): row for row in table.to_dict("records") if row["example"] >= 0}
 
 
-def _versions(by_role: list[tuple[Row, dict[str, Clip]]]) -> list[Version]:
+def _versions(by_role: list[tuple[Row, dict[str, Clip]]]) -> list[dict[str, Any]]:
+    """The buttons: name, small print, sound, and the gain that matches it to the others."""
     first, first_roles = by_role[0]
     # The files of a variant share one gain, which is lower if one of them would clip: match all to the quietest.
     gains = {row.variant: _gain(roles["original"], first_roles["original"]) for row, roles in by_role}
     quietest = min(gains.values())
 
-    def version(name: str, detail: str, clip: Clip, row: Row, role: str) -> Version:
-        return Version(name, detail, clip.title, clip.sound, round(quietest / gains[row.variant], 4), role)
+    def version(name: str, detail: str, clip: Clip, row: Row, role: str) -> dict[str, Any]:
+        gain = round(quietest / gains[row.variant], 4)
+        return {"name": name, "detail": detail, "clip": clip, "gain": gain, "role": role}
 
     versions = [version("original", "", first_roles["original"], first, "original")]
     ceilings: dict[str, tuple[Row, Clip]] = {}

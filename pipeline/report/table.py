@@ -55,11 +55,7 @@ class Row:
 
 
 def read_rows(data: Path, params: dict[str, Any]) -> list[Row]:
-    """A row for each variant in the order of params["models"], then one for each ceiling.
-
-    Raises:
-        DataError: a file in data/evaluation/<variant> or data/reference/ceiling/<representation> is damaged.
-    """
+    """A row for each variant in the order of params["models"], then one for each ceiling in data/reference."""
     rows = []
     for name, settings in params["models"].items():
         role = "baseline" if (settings.get("bottleneck") or {}).get("type") == "linear" else "variant"

@@ -6,7 +6,6 @@ import yaml
 
 from pipeline.core.artefacts import read_json
 from pipeline.report.columns import COLUMNS, SETS
-from pipeline.report.figures import VariantFigures
 from pipeline.report.formatting import count, digits, factor, hertz, interval, percent, size
 from pipeline.report.histories import History, describe_training
 from pipeline.report.table import Row
@@ -14,7 +13,7 @@ from pipeline.report.table import Row
 BLOCKS = ("network", "bottleneck", "condition", "loss", "train")  # of a variant in params.yaml
 
 
-def make_section(row: Row, figures: VariantFigures, history: History, params: dict[str, Any]) -> dict[str, Any]:
+def make_section(row: Row, figures: list[Any], history: History, params: dict[str, Any]) -> dict[str, Any]:
     """The content of the variant's section and of its model card."""
     blocks = params["models"][row.variant]
     settings = [("input", _input(row, params))]

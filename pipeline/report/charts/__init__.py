@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 
@@ -13,14 +13,6 @@ from pipeline.report.histories import History
 from pipeline.report.table import Row
 
 
-class Chart(NamedTuple):
-    """A PNG file with its title and caption."""
-
-    file: str
-    title: str
-    caption: str
-
-
 def draw_charts(
     rows: list[Row],
     windows: dict[str, pd.DataFrame],
@@ -28,8 +20,11 @@ def draw_charts(
     ablations: list[Ablation],
     out: Path,
     dpi: int,
-) -> list[Chart]:
-    """Write every chart that has data into `out`; `windows` holds windows.parquet of each variant."""
+) -> list[tuple[str, str, str]]:
+    """Write every chart that has data into `out`, and return its file, title and caption.
+
+    `windows` holds windows.parquet of each variant.
+    """
     charts: dict[str, tuple[str, ModuleType, tuple[Any, ...]]] = {
         "comparison.png": ("Ranking on each scale", ranking, (rows,)),
         "cosine.png": ("Cosine similarity of the test windows", cosine, (rows, windows)),
@@ -44,5 +39,5 @@ def draw_charts(
             figure = module.draw(*data)
             if figure is not None:
                 style.save(figure, out / file, dpi)
-                written.append(Chart(file, title, module.CAPTION))
+                written.append((file, title, module.CAPTION))
     return written

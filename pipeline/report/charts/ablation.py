@@ -11,7 +11,7 @@ from pipeline.figures import style
 from pipeline.report.charts import marks
 from pipeline.report.formatting import digits
 from pipeline.report.table import Row
-from pipeline.training.config import variant
+from pipeline.training.config import read_variant
 
 METRICS = {
     "mse": "MSE, own scale",
@@ -37,15 +37,11 @@ class Ablation:
 
 
 def find_ablations(rows: list[Row], params: dict[str, Any]) -> list[Ablation]:
-    """Group the evaluated variants by all settings except the loss, in the order of params.yaml.
-
-    Raises:
-        ParamsError: the settings of a variant are wrong.
-    """
+    """Group the evaluated variants by all settings except the loss, in the order of params.yaml."""
     groups: dict[str, list[tuple[Row, dict[str, Any]]]] = {}
     for row in rows:
         if row.role == "variant" and row.evaluated:
-            model, training = variant(params, row.variant)
+            model, training = read_variant(params, row.variant)
             others = [model.model_dump(mode="json", exclude={"loss", "train"}), training.model_dump(mode="json")]
             loss = model.loss.model_dump(mode="json") if model.loss else {}
             groups.setdefault(json.dumps(others, sort_keys=True), []).append((row, dict(flatten(loss))))
