@@ -8,23 +8,15 @@ from pipeline.core.errors import ParamsError
 
 
 def check_input(path: Path) -> None:
-    """Check that `path` is a file.
-
-    Raises:
-        ParamsError: `path` is a folder, or nothing is there.
-    """
+    """Raise ParamsError if `path` is a folder or missing."""
     if path.is_dir():
         raise ParamsError(f"{path}: a folder; name the audio files in it")
     if not path.exists():
-        raise ParamsError(f"{path}: no such file")
+        raise ParamsError(f"{path}: no such file; check the path of the recording")
 
 
 def check_output(path: Path, suffix: str, inputs: Iterable[Path] = ()) -> None:
-    """Check that a command may write to `path`.
-
-    Raises:
-        ParamsError: `path` has another suffix, is a folder, is one of the inputs, or its folder does not exist.
-    """
+    """Raise ParamsError if `path` has another suffix, is a folder or one of the inputs, or its folder is missing."""
     if path.suffix.lower() != suffix:
         raise ParamsError(f"-o {path}: the result is a {suffix} file; end its name with {suffix}")
     if path.is_dir():
@@ -39,8 +31,7 @@ def check_output(path: Path, suffix: str, inputs: Iterable[Path] = ()) -> None:
 def find_variant(models: Path, name: str, seed: int | None = None) -> Path:
     """Return models/<name>/seed-<seed>, as stage train writes it; by default the lowest seed that was trained.
 
-    Raises:
-        ParamsError: the variant is not trained, or not with this seed.
+    ParamsError if the variant is not trained, or not with this seed.
     """
     seeds: dict[str, list[int]] = {}
     for file in models.glob("*/seed-*/config.json"):

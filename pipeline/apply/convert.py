@@ -1,8 +1,13 @@
 """Pass a recording through a trained variant: `melisma reconstruct`, `melisma perturb` and `melisma transfer`.
 
-`convert` reads the recording in blocks (input.py), cut_windows them into overlapping windows (windows.py), applies the
-command's transform to each batch, joins the new windows to one signal (synthesis.py), and writes a WAV file of the
-recording's own length and sample rate (output.py).
+The steps, in order; each one pulls blocks or windows from the step before, so memory does not grow with the recording:
+
+1. `InputRecording` reads blocks, mixes them to mono and resamples them to the variant's rate (input.py).
+2. `batches` cuts them into overlapping windows and scales these as in training (windows.py).
+3. The command's transform turns each batch into new windows.
+4. `restore` undoes the scaling (windows.py).
+5. `to_audio` joins the windows to one signal (synthesis.py).
+6. `write_audio` resamples it to the recording's rate and writes a WAV file of its length (output.py).
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -66,7 +71,9 @@ def convert(
         MelismaError: `target` cannot be written.
     """
     with output.new_file(target) as partial, InputRecording(source, on_progress) as recording:
-        audio = transform_audio(variant, recording.resampled_blocks(variant.rate), transform)
+        blocks = recording.resampled_blocks(variant.rate)
+        audio = transform_audio(variant, blocks, transform)
+        # Up to here nothing is computed: `write_audio` pulls the audio.
         file = output.write_audio(partial, target, variant, audio, recording.rate, lambda: recording.samples_read)
         return replace(file, notes=tuple(recording.notes))
 
@@ -75,15 +82,12 @@ def convert(
 def transform_audio(
     variant: TrainedVariant, blocks: Iterable[np.ndarray], transform: Transform
 ) -> Iterator[np.ndarray]:
-    """Pass (n,) blocks of audio at the representation's rate through the model.
+    """Pass (n,) blocks of audio at the variant's rate through the model: steps 2 to 5.
 
     Windows overlap by half, since a window is worst at its ends. The last one is padded, so the result may be longer.
     """
-    overlap = variant.frames // 2
-    hop = (variant.frames - overlap) * variant.samples_per_frame
-
-    def transformed_windows() -> Iterator[np.ndarray]:
-        for batch in batches(variant, blocks, hop):
-            yield from restore(transform(batch.x), batch.peaks_db, variant)
-
-    yield from synthesis.to_audio(variant, transformed_windows(), overlap)
+    overlap = variant.positions // 2
+    hop = (variant.positions - overlap) * variant.samples_per_position
+    inputs = batches(variant, blocks, hop)
+    outputs = (window for batch in inputs for window in restore(transform(batch.x), batch.peaks_db, variant))
+    yield from synthesis.to_audio(variant, outputs, overlap)

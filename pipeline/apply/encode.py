@@ -83,5 +83,5 @@ def _encoded_rows(
             if isinstance(variant.representation, MelConfig):
                 row["peak_db"] = float(batch.peaks_db[i])
             if code.gain is not None:
-                row["level"] = float(code.gain[i])
+                row["level"] = float(code.gain[i])  # the window is divided by this gain
             yield row

@@ -27,17 +27,9 @@ def interpolate(
 ) -> WrittenFile:
     """Write an interpolation between a window of one recording and a window of another, step after step.
 
-    The first and the last step are the two windows' reconstructions. The peaks of mels are interpolated in dB. The file
-    has the first recording's sample rate.
-
-    Args:
-        sources: the two recordings.
-        target: the WAV file to write.
-        variant: the trained variant.
-        steps: number of windows, both ends included.
-        mode: linear or slerp.
-        at: start of each recording's window in seconds.
-        labels: labels of the two windows, for a variant with a condition.
+    The first and the last of the `steps` windows are the reconstructions of the recordings' windows, which start `at`
+    these seconds. `mode` is linear or slerp. The peaks of mels are interpolated in dB. The file has the first
+    recording's sample rate.
 
     Raises:
         ParamsError: the variant has no latent or not these labels, or a recording ends before `at`.
@@ -55,8 +47,8 @@ def interpolate(
     with output.new_file(target) as partial:
         decoded = variant.model.interpolate(x[0], x[1], steps, mode, indices)
         windows = restore(decoded, np.linspace(peaks_db[0], peaks_db[1], steps), variant)
-        overlap = min(variant.frames // 2, round(FADE_SECONDS * variant.rate / variant.samples_per_frame))
-        length = variant.length + (steps - 1) * (variant.frames - overlap) * variant.samples_per_frame
+        overlap = min(variant.positions // 2, round(FADE_SECONDS * variant.rate / variant.samples_per_position))
+        length = variant.length + (steps - 1) * (variant.positions - overlap) * variant.samples_per_position
         return _write_windows(partial, target, variant, windows, overlap, length, rates[0])
 
 

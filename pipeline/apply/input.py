@@ -46,11 +46,7 @@ class InputRecording(Recording):
         return resample_blocks(self._decoded_blocks(), self.rate, rate)
 
     def window(self, start: float, rate: int, length: int) -> np.ndarray:
-        """(length,) samples at `rate` from `start` seconds on, with zeros after the recording's end.
-
-        Raises:
-            ParamsError: the recording ends before `start`.
-        """
+        """(length,) samples at `rate` from `start` seconds, zeros after the end; ParamsError if `start` is after it."""
         for audio in cut_windows(self.resampled_blocks(rate), [round(start * rate)], length):
             if len(audio):
                 return pad(audio, length)

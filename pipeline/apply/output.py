@@ -112,8 +112,8 @@ def write_wav(path: Path, blocks: Iterable[np.ndarray], rate: int, count_samples
             temporary.write(block.astype(np.float32, copy=False).tobytes())
         samples = count_samples()
         if samples > MAX_WAV_SAMPLES:
-            raise DataError(f"{path.name}: {samples / rate / 3600:.1f} hours are more than a WAV file can hold")
-        temporary.truncate(4 * samples)  # cut_windows off, or appends zeros
+            raise DataError(f"{path.name}: {samples / rate / 3600:.1f} hours do not fit into a WAV file; cut the input")
+        temporary.truncate(4 * samples)  # cuts off, or appends zeros
         peak = max((float(np.abs(chunk).max()) for chunk in _read_chunks(temporary, samples)), default=0.0)
         gain = PEAK / peak if peak > 1 else 1.0
         with wave.open(str(path), "wb") as file:

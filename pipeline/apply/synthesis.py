@@ -21,7 +21,7 @@ CrossFade = Callable[[np.ndarray, np.ndarray], np.ndarray]  # end of one window,
 def to_audio(variant: TrainedVariant, windows: Iterable[np.ndarray], overlap: int) -> Iterator[np.ndarray]:
     """Join windows from `windows.restore` to (n,) blocks of audio at the variant's rate.
 
-    Each window shares `overlap` samples, or mel frames, with the one before.
+    Each window shares `overlap` positions (samples, or mel frames) with the one before.
     """
     if isinstance(variant.representation, MelConfig):
         return invert_mel(join(windows, overlap, crossfade_mel), variant.representation)
@@ -39,9 +39,9 @@ def invert_mel(parts: Iterable[np.ndarray], config: MelConfig) -> Iterator[np.nd
     def inverted_blocks() -> Iterator[np.ndarray]:
         for mel_db in split_blocks(parts, size, overlap):
             peak_db = float(mel_db.max())
-            mel01 = np.maximum((mel_db - peak_db) / FLOOR_DB + 1, 0)
+            unit_mel = np.maximum((mel_db - peak_db) / FLOOR_DB + 1, 0)
             length = mel_db.shape[1] * hop - 1  # the longest signal that has this number of frames
-            yield mel_to_audio(mel01, peak_db, config, length, GRIFFIN_LIM_ITERATIONS)
+            yield mel_to_audio(unit_mel, peak_db, config, length, GRIFFIN_LIM_ITERATIONS)
 
     return join(inverted_blocks(), overlap * hop - 1, crossfade_audio)
 

@@ -41,13 +41,13 @@ class TrainedVariant:
         return sample_count(self.seconds, self.rate)
 
     @property
-    def frames(self) -> int:
-        """Length of a window's last axis: mel frames, or samples."""
+    def positions(self) -> int:
+        """Length of a window's last axis. A position is a mel frame, or a sample of a waveform."""
         return self.representation.shape(self.seconds)[-1]
 
     @property
-    def samples_per_frame(self) -> int:
-        """Samples at `rate` from one position of a window's last axis to the next."""
+    def samples_per_position(self) -> int:
+        """Samples at `rate` from one position to the next."""
         return self.representation.hop_length if isinstance(self.representation, MelConfig) else 1
 
     @property
@@ -57,10 +57,9 @@ class TrainedVariant:
         return tensors[0].device if tensors else torch.device("cpu")
 
     def label_index(self, label: str | None, option: str) -> Tensor:
-        """(1,) index of a label; None gives the index that means "not known". Errors name the command's `option`.
+        """(1,) index of a label; None gives the index that means "not known".
 
-        Raises:
-            ParamsError: the variant has no labels, or not this one.
+        ParamsError, which names the command's `option`, if the variant has no labels, or not this one.
         """
         labels = self.model.labels
         if label is not None and self.model.condition is None:
@@ -71,11 +70,7 @@ class TrainedVariant:
         return torch.tensor([len(labels) if label is None else labels.index(label)], device=self.device)
 
     def require_latent(self, command: str) -> None:
-        """Refuse `command` if the variant has no latent.
-
-        Raises:
-            ParamsError: the variant is the baseline that gives the same window for every input.
-        """
+        """ParamsError if the variant has no latent: the baseline that gives the same window for every input."""
         if not self.model.latent_dims:
             raise ParamsError(
                 f"{command}: variant {self.name} has no latent, it gives the same window for every input; use another"
@@ -95,9 +90,7 @@ class TrainedVariant:
 def load(folder: Path, device: str = "auto") -> TrainedVariant:
     """Load the variant of a `folder` from `arguments.find_variant`; `device` is auto, cpu, cuda, cuda:<n> or mps.
 
-    Raises:
-        ParamsError: this machine has no such device.
-        DataError: the variant's files are damaged.
+    ParamsError if this machine has no such device, DataError if the variant's files are damaged.
     """
     try:
         torch_device = pick_device(device)

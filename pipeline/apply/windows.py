@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache
 from itertools import count, islice
 
 import numpy as np
@@ -12,7 +11,7 @@ from torch import Tensor
 from pipeline.apply.variant import TrainedVariant
 from pipeline.audio.cut import cut_windows, pad
 from pipeline.audio.files import limit
-from pipeline.audio.mel import LogMel
+from pipeline.audio.mel import log_mel
 from pipeline.audio.representation import MelConfig, WaveformConfig
 from pipeline.audio.scale import INT16_PEAK, below_peak, to_db, to_unit
 from pipeline.core.errors import DataError
@@ -63,16 +62,12 @@ def represent(windows: list[np.ndarray], config: MelConfig | WaveformConfig) -> 
     if isinstance(config, WaveformConfig):
         stored = np.stack([np.rint(limit(audio) * INT16_PEAK).astype(np.int16) for audio in windows])
         return to_unit(torch.from_numpy(stored).float(), "waveform")[:, None], np.zeros(len(windows))
-    mels_db = torch.stack([_log_mel(config)(audio) for audio in windows])
+    mels_db = torch.stack([log_mel(config)(audio) for audio in windows])
     return to_unit(below_peak(mels_db).half().float(), "mel")[:, None], mels_db.amax((1, 2)).numpy()
 
 
 def restore(y: Tensor, peaks_db: np.ndarray, variant: TrainedVariant) -> np.ndarray:
-    """A model's windows (B, 1, *shape) as (B, samples), or as (B, bands, frames) in dB.
-
-    Raises:
-        DataError: the windows are not finite.
-    """
+    """A model's windows (B, 1, *shape) as (B, samples), or (B, bands, frames) in dB; DataError if one is not finite."""
     values = finite_array(y.squeeze(1), variant, "output")
     if isinstance(variant.representation, WaveformConfig):
         return values
@@ -80,11 +75,7 @@ def restore(y: Tensor, peaks_db: np.ndarray, variant: TrainedVariant) -> np.ndar
 
 
 def finite_array(tensor: Tensor, variant: TrainedVariant, noun: str) -> np.ndarray:
-    """`tensor` as a float32 array.
-
-    Raises:
-        DataError: a value is not finite.
-    """
+    """`tensor` as a float32 array; DataError if a value is not finite."""
     values = tensor.float().cpu().numpy()
     if not np.isfinite(values).all():
         raise DataError(
@@ -92,8 +83,3 @@ def finite_array(tensor: Tensor, variant: TrainedVariant, noun: str) -> np.ndarr
             "train it again"
         )
     return values
-
-
-@cache
-def _log_mel(config: MelConfig) -> LogMel:
-    return LogMel(config.sample_rate, config.n_fft, config.hop_length, config.bands)

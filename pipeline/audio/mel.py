@@ -1,9 +1,13 @@
 """Log-mel spectrograms: the same as librosa's `melspectrogram` and `power_to_db` with their defaults, but faster."""
 
+from functools import cache
+
 import librosa
 import numpy as np
 import torch
 from torch import Tensor
+
+from pipeline.audio.representation import MelConfig
 
 AMIN = 1e-10  # smallest power, as in librosa
 BANDS_PER_GROUP = 16
@@ -13,31 +17,23 @@ FRAMES_PER_BATCH = 256  # more frames do not fit into the processor's cache
 class LogMel:
     """Audio to the power of mel bands in dB.
 
-    As in librosa: Slaney mel scale and norm, Hann window, power 2, frames centred with zero padding. The parameters are
-    those of `librosa.feature.melspectrogram`; `bands` is its `n_mels`.
+    As in librosa: Slaney mel scale and norm, Hann window, power 2, frames centred with zero padding.
     """
 
-    def __init__(self, sample_rate: int, n_fft: int, hop_length: int, bands: int) -> None:
-        self.n_fft, self.hop_length, self.bands = n_fft, hop_length, bands
-        self.hann = torch.hann_window(n_fft)
-        filters = librosa.filters.mel(sr=sample_rate, n_fft=n_fft, n_mels=bands)
+    def __init__(self, config: MelConfig) -> None:
+        self.n_fft, self.hop_length = config.n_fft, config.hop_length
+        self.hann = torch.hann_window(config.n_fft)
+        filters = librosa.filters.mel(sr=config.sample_rate, n_fft=config.n_fft, n_mels=config.bands)
         # A filter covers few bins, so most of the product is saved if each group of bands reads only its own bins.
         self.groups = []
-        for first in range(0, bands, BANDS_PER_GROUP):
+        for first in range(0, config.bands, BANDS_PER_GROUP):
             rows = filters[first : first + BANDS_PER_GROUP]
             bins = np.flatnonzero(rows.any(axis=0))
             low, high = (int(bins[0]), int(bins[-1]) + 1) if len(bins) else (0, 1)
             self.groups.append((low, high, torch.from_numpy(np.ascontiguousarray(rows[:, low:high].T))))
 
     def __call__(self, audio: np.ndarray) -> Tensor:
-        """Power in dB, at least -100.
-
-        Args:
-            audio: (samples,) float32.
-
-        Returns:
-            (bands, frames) float32; for an even n_fft, frames is 1 + samples // hop_length.
-        """
+        """(samples,) float32 to (bands, frames) float32, power in dB, at least -100."""
         half = self.n_fft // 2
         padded = torch.zeros(len(audio) + 2 * half)
         padded[half : half + len(audio)] = torch.from_numpy(audio)
@@ -52,3 +48,9 @@ class LogMel:
         squares += spectrum.imag**2
         power = torch.from_numpy(squares)
         return torch.cat([power[:, low:high] @ weights for low, high, weights in self.groups], dim=1)
+
+
+@cache
+def log_mel(config: MelConfig) -> LogMel:
+    """A `LogMel` that is made only once per process."""
+    return LogMel(config)

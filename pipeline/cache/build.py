@@ -64,7 +64,7 @@ def compute_shards(
     If a worker is killed, its shard is computed again. Finished shards stay after any error.
 
     Raises:
-        DataError: a recording differs from the one that stage windows saw.
+        DataError: a recording differs from the file that stage `windows` read.
         WorkerDiedError: workers die again and again.
     """
     task = partial(

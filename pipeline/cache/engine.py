@@ -4,7 +4,7 @@ import logging
 import os
 from collections.abc import Iterator
 from concurrent.futures import Executor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from pipeline.cache.config import CacheConfig
@@ -17,16 +17,14 @@ from pipeline.core.process import worker_pool
 SCHEDULER_TIMEOUT = 20  # seconds
 
 
-@contextmanager
-def open_executor(config: CacheConfig, runtime: RuntimeConfig, shared: Path) -> Iterator[Executor]:
+def open_executor(config: CacheConfig, runtime: RuntimeConfig, shared: Path) -> AbstractContextManager[Executor]:
     """An executor that runs functions of this package; each of its workers must see the folder `shared`.
 
     Raises:
         ParamsError: the engine is dask, and no scheduler is configured.
         MelismaError: the scheduler or a worker cannot be used, or a local worker died.
     """
-    with worker_pool(runtime.workers) if config.engine == "local" else _cluster(shared) as workers:
-        yield workers
+    return worker_pool(runtime.workers) if config.engine == "local" else _cluster(shared)
 
 
 @contextmanager

@@ -32,7 +32,7 @@ class TrackRows:
     track_id: str
     label: str
     rows: tuple[Row, ...]
-    samples: int | None = None  # per channel, as stage download saw them
+    samples: int | None = None  # per channel, as stage `download` counted them
 
 
 @dataclass(frozen=True)

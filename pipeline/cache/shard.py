@@ -15,8 +15,8 @@ import torch
 
 from pipeline.audio.cut import cut_windows, pad
 from pipeline.audio.files import Recording, UndecodableError, limit
-from pipeline.audio.mel import LogMel
-from pipeline.audio.representation import MelConfig, RepresentationConfig, sample_count
+from pipeline.audio.mel import log_mel
+from pipeline.audio.representation import RepresentationConfig, sample_count
 from pipeline.audio.resample import resample_blocks
 from pipeline.audio.scale import FLOOR_DB, INT16_PEAK, below_peak, to_unit
 from pipeline.cache.plan import Row, Shard, TrackRows
@@ -39,7 +39,7 @@ def write_shard(
     samples of the array) and `windows` (their number in the span).
 
     Raises:
-        DataError: a file differs from the one that stages download and windows saw.
+        DataError: a recording differs from the file that the stages `download` and `windows` read.
         MelismaError: `code` is not the `code_version()` of this process.
     """
     if code != code_version():
@@ -66,7 +66,7 @@ def decode_rows(track: TrackRows, rate: int, recordings: Path) -> Iterator[np.nd
     Values lie in [-1, 1], except where resampling overshoots.
 
     Raises:
-        DataError: the file differs from the one that stage windows saw.
+        DataError: the file differs from the one that stage `windows` read.
     """
     path = recordings / track.path
     hint = "it changed since stage windows; run `dvc repro` again, or `dvc repro -f download` for a published data set"
@@ -107,7 +107,7 @@ class RowEncoder:
         columns: dict[str, Any] = {"window_id": row.window_id, "track_id": track.track_id, "label": track.label}
         silence = 0.0
         if self.config.kind == "mel":
-            db = _log_mel(self.config)(audio)
+            db = log_mel(self.config)(audio)
             columns["peak_db"] = db.numpy().max()
             if self.has_spans:
                 silence = SPAN_SILENCE_DB  # stays silent beside the peak of any window
@@ -161,11 +161,6 @@ def combine_statistics(parts: Iterable[str | bytes]) -> dict[str, Any]:
     variance = np.sum([part["square"] for part in sums], axis=0) / count - np.square(mean)
     std = np.sqrt(np.maximum(variance, 0))
     return {name: v.tolist() if len(v) > 1 else float(v[0]) for name, v in (("mean", mean), ("std", std))}
-
-
-@cache
-def _log_mel(config: MelConfig) -> LogMel:
-    return LogMel(config.sample_rate, config.n_fft, config.hop_length, config.bands)
 
 
 @cache

@@ -15,7 +15,7 @@ from pipeline.cli.base import AsJson, app
 from pipeline.core import workspace
 from pipeline.core.errors import MelismaError
 
-MIN_FREE_GIB = 2.0  # the default study takes less
+MIN_FREE_GIB = 2.0  # the default build takes less
 REINSTALL = "run `make setup` in the project's folder"
 CREATE_STORE = "check the permissions of mlflow.db, or move it away: the next run makes a new one"
 
@@ -142,7 +142,7 @@ def mlflow_store() -> str:
 
 
 def disk() -> str:
-    """The default study fits on the disk."""
+    """The default build fits on the disk."""
     free = shutil.disk_usage(workspace.project()).free / 2**30
     if free < MIN_FREE_GIB:
         detail = f"{free:.1f} GiB free, {MIN_FREE_GIB:.0f} are needed"

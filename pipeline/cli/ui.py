@@ -59,11 +59,7 @@ def ui(
 
 
 def choose_port(port: int | None) -> int:
-    """`port`, or else the default port, or a free one if another program has the default port.
-
-    Raises:
-        MelismaError: another program has `port`.
-    """
+    """`port` (MelismaError if it is taken), or else the default port, or a free one if the default port is taken."""
     if not is_open(port or DEFAULT_PORT):
         return port or DEFAULT_PORT
     if port:
@@ -93,11 +89,7 @@ def start_server(port: int, uri: str, artifacts: str, log: Path) -> subprocess.P
 
 
 def wait_for_server(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    """Return when the server listens.
-
-    Raises:
-        MelismaError: it ended, or did not listen in time.
-    """
+    """Return when the server listens; MelismaError if it ended, or did not listen in time."""
     deadline = time.monotonic() + START_SECONDS
     while not is_open(port):
         if server.poll() is not None:

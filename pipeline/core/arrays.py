@@ -81,16 +81,16 @@ class Column:
     def __init__(self, paths: Sequence[Path], name: str) -> None:
         self.name = name
         self.groups: list[RowGroup] = []
-        types, rows = set(), 0
+        types, rows = [], 0
         for path in paths:
             with _open(path) as file:
-                types.add(array_type(file.schema_arrow, name))
+                types.append(array_type(file.schema_arrow, name))
+                if types[-1] != types[0]:
+                    raise ValueError(f"{name} has another dtype or shape than in {paths[0].name}")
                 for index in range(file.num_row_groups):
                     self.groups.append(RowGroup(path, index, rows, file.metadata.row_group(index).num_rows))
                     rows += self.groups[-1].rows
-        if len(types) != 1:
-            raise DataError(f"{paths[0].parent}: the tables differ in dtype or shape; run `dvc repro`")
-        self.dtype, row_shape = types.pop()
+        self.dtype, row_shape = types[0]
         self.shape = (rows, *row_shape)
 
     @property

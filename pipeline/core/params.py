@@ -33,7 +33,7 @@ class Section(BaseModel):
 
 
 class RuntimeConfig(Section):
-    """Hardware and saving; no result depends on it."""
+    """Hardware and checkpoints. A change reruns no stage but the report."""
 
     device: str = Field(
         "auto",
@@ -68,7 +68,7 @@ def read_params(path: Path = PARAMS_FILE) -> dict[str, Any]:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" line {mark.line + 1}" if mark else ""
-        raise ParamsError(f"{path}{line}: not valid YAML: {getattr(error, 'problem', error)}") from error
+        raise ParamsError(f"{path}{line}: not valid YAML ({getattr(error, 'problem', error)}); correct it") from error
     if not isinstance(raw, dict):
         raise ParamsError(f"{path}: expected sections such as 'source:' at the top level, found {type(raw).__name__}")
     return raw

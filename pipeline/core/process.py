@@ -137,7 +137,7 @@ def exit_with_dvc() -> None:
 
     A shell may run between DVC and the stage, and outlives DVC. DVC_STAGE is in the shell's environment, not in DVC's.
     """
-    import psutil  # type: ignore[import-untyped]  # a dependency of DVC; training works without it
+    import psutil  # type: ignore[import-untyped]  # not at the top: see the module's docstring
 
     child = psutil.Process()
     dvc = child.ppid()

@@ -29,11 +29,7 @@ REPORT = DATA / "report"
 
 
 def root() -> Path:
-    """The folder of params.yaml and dvc.yaml: the current one or the nearest above it.
-
-    Raises:
-        MelismaError: there is no such folder.
-    """
+    """The folder of params.yaml and dvc.yaml, here or the nearest above; MelismaError if there is none."""
     current = Path.cwd()
     for folder in (current, *current.parents):
         if (folder / "params.yaml").is_file() and (folder / "dvc.yaml").is_file():

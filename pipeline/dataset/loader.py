@@ -44,11 +44,10 @@ def window_loader(
     labels: Sequence[str] = (),
     max_resident_bytes: float = GIB,
     sampler: str = "auto",
-    workers: int | None = None,
 ) -> WindowLoader:
     """The split's windows in batches on `device`, the same from memory and from disk.
 
-    A split above `max_resident_bytes`, as stored, is streamed from disk by `workers` threads. `sampler` is shuffled
+    A split above `max_resident_bytes`, as stored, is streamed from disk. `sampler` is shuffled
     (all windows), streamed (a few row groups mixed), or auto: shuffled if the split is resident.
 
     Raises:
@@ -61,7 +60,7 @@ def window_loader(
         raise TrainingError(
             f"a split of {sizes}, cannot be shuffled; raise train.resident_gib, or set train.order to auto"
         )
-    return StreamingLoader(split, device, labels, workers)
+    return StreamingLoader(split, device, labels)
 
 
 def mean_window(train: Split, batch_size: int) -> Tensor:

@@ -65,21 +65,13 @@ class Split:
 
 
 def read_stats(folder: Path) -> dict[str, Any]:
-    """stats.json of the representation in `folder`.
-
-    Raises:
-        DataError: it is missing or damaged.
-    """
+    """stats.json of the representation in `folder`; DataError if it is missing or damaged."""
     stats: dict[str, Any] = read_json(folder / "stats.json")
     return stats
 
 
 def read_split(folder: Path, split: str) -> Split:
-    """A split of the representation in `folder`; its arrays stay on disk until they are used.
-
-    Raises:
-        DataError: a shard is missing or damaged.
-    """
+    """A split of the representation in `folder`, its arrays on disk; DataError if a shard is missing or damaged."""
     stats = read_stats(folder)
     files = [folder / name for name in sorted(stats["shards"]) if name.startswith(f"{split}-")]
     if not files:

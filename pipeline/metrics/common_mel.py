@@ -1,6 +1,8 @@
 """Bring windows of any representation to audio at one rate and to one log-mel, on which all variants are compared."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from math import log10
 
 import numpy as np
 import torch
@@ -8,11 +10,13 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from torch import Tensor
 
 from pipeline.audio.cut import pad
-from pipeline.audio.mel import LogMel
+from pipeline.audio.mel import AMIN, LogMel
 from pipeline.audio.representation import MelConfig, RepresentationConfig, sample_count
 from pipeline.audio.resample import resample
-from pipeline.audio.scale import FLOOR_DB, to_unit
+from pipeline.audio.scale import FLOOR_DB, below_peak_, to_unit, to_unit_
 from pipeline.core.process import cores
+
+ToMel = Callable[[Tensor], Tensor]
 
 
 class CommonMel:
@@ -28,7 +32,7 @@ class CommonMel:
         span = {"train_span_seconds"}
         self.is_common = mel.model_dump(exclude=span) == representation.model_dump(exclude=span)
         self.length = sample_count(seconds, mel.sample_rate)
-        self._log_mel = LogMel(mel.sample_rate, mel.n_fft, mel.hop_length, mel.bands)
+        self._log_mel = LogMel(mel)
 
     def to_audio(self, windows: np.ndarray, peak_db: np.ndarray | None) -> np.ndarray:
         """(B, length) float32 at the common rate.
@@ -63,3 +67,26 @@ class CommonMel:
         peaks = torch.from_numpy(peak_db).float().reshape(-1, 1, 1)
         unit: Tensor = to_unit(db.sub_(peaks).clamp_min_(-FLOOR_DB), "mel")
         return unit
+
+
+def peak_normalised_mel(mel: MelConfig, representation: RepresentationConfig) -> ToMel:
+    """A function from windows (B, 1, *shape) to (B, bands, frames) on the CPU: 1 is the peak, 0 is 80 dB below.
+
+    It compares windows without an original, such as samples: each is relative to its own peak. A mel stays
+    as it is, clamped at 0, whatever its bands are. A waveform is resampled to the rate of `mel`; silence is 0.
+    """
+    if representation.kind == "mel":
+        return lambda x: x.squeeze(1).clamp_min(0).cpu()
+    log_mel = LogMel(mel)
+    rate = representation.sample_rate
+    lowest_peak_db = 10 * log10(AMIN) + FLOOR_DB  # a lower peak would raise the log-mel's own floor above 0
+
+    def to_mel(x: Tensor) -> Tensor:
+        with ThreadPoolExecutor(cores()) as executor:
+            waveforms = x.squeeze(1).cpu().numpy()
+            mels = executor.map(lambda waveform: log_mel(resample(waveform, rate, mel.sample_rate)), waveforms)
+            db = torch.stack(list(mels))
+        unit: Tensor = to_unit_(below_peak_(db, lowest_peak_db), "mel")
+        return unit
+
+    return to_mel

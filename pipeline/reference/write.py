@@ -42,8 +42,8 @@ def write_reference(
     `cache` is the folder of the common log-mel, the representation `mel`.
 
     Raises:
-        DataError: there is no test window, the cache is of other windows, or a recording differs from the one that
-            stage windows saw.
+        DataError: there is no test window, the cache is of other windows, or a recording differs from the file that
+            stage `windows` read.
     """
     table = windows[windows["split"] == "test"].sort_values("window_id", ignore_index=True)
     if table.empty:

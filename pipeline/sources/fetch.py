@@ -34,14 +34,10 @@ class _InterruptedError(Exception):
 
 
 def fetch(urls: Sequence[str], checksum: str, name: str, key: str) -> Path:
-    """Download a file to .melisma/downloads, unless an intact copy is there.
+    """Download a file from the first of `urls` that has it to .melisma/downloads, unless an intact copy is there.
 
     The next call resumes an interrupted download. A second process that needs the file waits for the first.
-
-    Args:
-        urls: mirrors of the file, tried in this order.
-        checksum: "sha256:" or "md5:" and the hex digest; its first digits are put before `name`.
-        key: the key of params.yaml that can name a local copy.
+    `checksum` is "sha256:" or "md5:" and the hex digest; `key` of params.yaml can name a local copy.
 
     Raises:
         DataError: all mirrors failed (the message says how), or the disk is too small.
@@ -115,7 +111,7 @@ def _transfer(url: str, part: Path) -> None:
             free = shutil.disk_usage(part.parent).free
             if total is not None and total - start > free:
                 needed = format_bytes(total - start)
-                raise DataError(f"{part.parent}: {part.stem} needs {needed} more, but {format_bytes(free)} are free")
+                raise DataError(f"{part.parent}: {part.stem} needs {needed} more, but {format_bytes(free)} are free; free disk space")
             with part.open("ab") as file, byte_progress(f"downloading {part.stem}", total, start) as advance:
                 for chunk in response.raw.stream(CHUNK_BYTES, decode_content=False):
                     file.write(chunk)

@@ -68,9 +68,9 @@ def read_csv(path: Path, key: str, columns: list[str]) -> pd.DataFrame:
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
     except OSError as error:
-        raise ParamsError(f"{PARAMS_FILE}: {key}: {path.absolute()}: {error.strerror}") from error
+        raise ParamsError(f"{PARAMS_FILE}: {key}: {path.absolute()}: {error.strerror}; correct the path") from error
     except (ValueError, pd.errors.ParserError) as error:
-        raise DataError(f"{path}: not a readable CSV table: {error}") from error
+        raise DataError(f"{path}: not a readable CSV table: {error}; correct the file") from error
     for column in columns:
         if column not in table:
             raise DataError(f"{path}: needs a column '{column}'; it has {', '.join(table.columns)}")

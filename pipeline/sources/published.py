@@ -18,10 +18,7 @@ def obtain(config: PublishedConfig, name: str, handle: str, audio: Path, is_need
     """The folder of the data set: the user's folder, or `audio`, which this fills.
 
     `audio` must not exist; `handle` names the copy on Kaggle; `is_needed` gets the path of a file in the data set.
-
-    Raises:
-        ParamsError: there is no such folder or archive.
-        DataError: the download or the archive failed.
+    ParamsError if there is no such folder or archive; DataError if the download or the archive fails.
     """
     if config.path is not None:
         if not Path(config.path).is_dir():
@@ -65,7 +62,7 @@ def _copy(folder: Path, audio: Path, is_needed: Callable[[str], bool]) -> None:
     audio.mkdir(parents=True)
     free = shutil.disk_usage(audio).free
     if total > free:
-        raise DataError(f"{audio}: the data set needs {format_bytes(total)}, but {format_bytes(free)} are free")
+        raise DataError(f"{audio}: the data set needs {format_bytes(total)}, but {format_bytes(free)} are free; free disk space")
     with byte_progress(f"copying {folder.name}", total) as advance:
         for path in paths:
             (audio / path).parent.mkdir(parents=True, exist_ok=True)

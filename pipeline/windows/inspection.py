@@ -55,7 +55,7 @@ def inspect_recording(recording: tuple[str, int | None], root: Path, config: Win
     The last window counts if 95 % of it is recorded (a GTZAN clip of 660,000 samples has six windows of 5 s), or 5 % if
     `partial` is pad. If windows overlap, none starts after one that reaches the end.
 
-    `recording` is a path below `root`, and the samples per channel that stage download saw (None: unknown).
+    `recording` is a path below `root`, and the samples per channel that stage `download` counted (None: unknown).
     """
     path, expected_samples = recording
     try:

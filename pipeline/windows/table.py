@@ -8,17 +8,13 @@ import pandas as pd
 from pipeline.core.errors import DataError, ParamsError
 from pipeline.core.params import PARAMS_FILE, suggest
 from pipeline.sources.config import SPLITS
+from pipeline.windows.assignment import assign_splits, join_duplicates
 from pipeline.windows.config import WindowsConfig
 from pipeline.windows.inspection import Inspection, Rejection
-from pipeline.windows.split import assign_splits, join_duplicates
 
 
 def select_labels(tracks: pd.DataFrame, labels: list[str]) -> pd.DataFrame:
-    """The tracks of these labels; all tracks if `labels` is empty.
-
-    Raises:
-        ParamsError: no track has one of the labels.
-    """
+    """The tracks of these labels, of all if `labels` is empty; ParamsError if no track has one of them."""
     existing = set(tracks["label"])
     for label in labels:
         if label not in existing:
@@ -39,8 +35,7 @@ def build_tables(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """windows.parquet, and rejected.parquet without what the source excludes.
 
-    Raises:
-        DataError: nothing is usable, too much was rejected, or a split would be empty.
+    DataError if nothing is usable, too much was rejected, or a split would be empty.
     """
     if not inspections:
         raise DataError("the source excludes every recording of source.labels; choose other labels, or its other split")
@@ -72,7 +67,8 @@ def _check_rejections(inspections: list[Inspection], rejected: pd.DataFrame, win
     example = f"; e.g. {rejected['path'].iloc[0]}: {rejected['detail'].iloc[0]}" if len(rejected) else ""
     unit = "recordings" if share == recordings_share else "windows"
     cause = f"windows.max_rejected allows {limit:.0%}" if windows else "no window is usable"
-    raise DataError(f"{share:.0%} of the {unit} were rejected ({reasons}) and {cause}{example}")
+    action = "repair or remove these files, or change `windows` in params.yaml"
+    raise DataError(f"{share:.0%} of the {unit} were rejected ({reasons}) and {cause}{example}; {action}")
 
 
 def rejection_table(rejections: list[Rejection]) -> pd.DataFrame:

@@ -85,11 +85,11 @@ def test_unlike_windows_neither_click_nor_waver(kind):
 def test_joined_mel_windows_equal_the_mel_of_the_recording():
     audio = white_noise(5.0)
     variant = stand_in(Identity(), MEL)
-    overlap = variant.frames // 2
-    batches = windows.batches(variant, [audio], (variant.frames - overlap) * MEL.hop_length)
+    overlap = variant.positions // 2
+    batches = windows.batches(variant, [audio], (variant.positions - overlap) * MEL.hop_length)
     mels_db = [mel for batch in batches for mel in windows.restore(batch.x, batch.peaks_db, variant)]
     joined = np.concatenate(list(synthesis.join(mels_db, overlap, synthesis.crossfade_mel)), axis=1)
-    expected = LogMel(RATE, MEL.n_fft, MEL.hop_length, MEL.bands)(audio).numpy()
+    expected = LogMel(MEL)(audio).numpy()
     assert np.abs(joined[:, : expected.shape[1]] - expected)[:, 2:-3].max() < 0.5  # dB
 
 

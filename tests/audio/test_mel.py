@@ -35,8 +35,8 @@ def noise_and_tones(rate: int, seconds: float, seed: int) -> np.ndarray:
 def test_log_mel_equals_librosa_before_and_after_storage(rate, n_fft, hop, bands, seconds):
     audio = noise_and_tones(rate, seconds, seed=1)
     power = librosa.feature.melspectrogram(y=audio, sr=rate, n_fft=n_fft, hop_length=hop, n_mels=bands)
-    mel = LogMel(rate, n_fft, hop, bands)(audio)
     config = MelConfig(sample_rate=rate, n_fft=n_fft, hop_length=hop, bands=bands)
+    mel = LogMel(config)(audio)
     assert tuple(mel.shape) == power.shape == config.shape(seconds)
     loud = power > 1e-9 * power.max()  # below -90 dB, both float32 products are mostly rounding errors
     expected = 10 * np.log10(np.maximum(power, 1e-10))
@@ -53,7 +53,8 @@ def test_long_windows_take_more_than_one_batch_of_frames():
 
 
 def test_silence_is_minus_100_db_not_minus_infinity():
-    assert LogMel(8000, 512, 256, 20)(np.zeros(8000, np.float32)).unique().tolist() == pytest.approx([-100])
+    config = MelConfig(sample_rate=8000, n_fft=512, hop_length=256, bands=20)
+    assert LogMel(config)(np.zeros(8000, np.float32)).unique().tolist() == pytest.approx([-100])
 
 
 def test_to_unit_and_to_db_are_inverse():

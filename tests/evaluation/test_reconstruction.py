@@ -144,7 +144,7 @@ def test_waveform_is_scored_on_its_own_scale_and_on_the_common_log_mel():
         np.testing.assert_allclose(scores.windows[name], expected, rtol=1e-4, err_msg=name)
     assert {"si_sdr", "stft_distance", "log_spectral_distance", "mel_mse", "kl"} <= set(scores.windows)
     audio = np.stack([resample(window, 1000, 2000) for window in y.numpy()])
-    log_mel = LogMel(MEL.sample_rate, MEL.n_fft, MEL.hop_length, MEL.bands)
+    log_mel = LogMel(MEL)
     reach = scorer.bands.groups["reach"]
     for row in range(len(test)):
         db = log_mel(audio[row]).numpy() - TEST.peak_db[row]

@@ -9,7 +9,7 @@ import yaml
 from pipeline.core import params
 from pipeline.core.errors import ParamsError
 from pipeline.schema import explain, schema
-from pipeline.training.config import variant
+from pipeline.training.config import read_variant
 
 RAW = params.read_params()
 VAMP = {"type": "gaussian", "prior": {"type": "vamp"}}
@@ -105,7 +105,7 @@ def test_errors_name_the_key(key, value, message):
     ("content", "message"),
     [
         ("é".encode("latin-1"), "not UTF-8"),
-        ("a: [1", r"line \d: not valid YAML"),
+        ("a: [1", r"line \d: not valid YAML.*correct it"),
         ("- 1\n", "sections such as 'source:'"),
         (None, "No such file"),
     ],
@@ -126,10 +126,10 @@ def test_whole_numbers_may_be_written_as_floats_and_back():
 
 def test_a_variant_overrides_training_settings():
     raw = changed("models.mel_conv.train", {"epochs": 3})
-    _, training = variant(raw, "mel_conv")
+    _, training = read_variant(raw, "mel_conv")
     assert training.epochs == 3 and training.batch_size == RAW["train"]["batch_size"]
     with pytest.raises(ParamsError, match=r"models\.mel_con: no such entry; did you mean 'mel_conv'"):
-        variant(raw, "mel_con")
+        read_variant(raw, "mel_con")
 
 
 @pytest.mark.parametrize("bottleneck", [{"type": "vq"}, {"type": "fsq"}])
@@ -145,10 +145,10 @@ def test_bottlenecks_are_interchangeable(name, bottleneck):
 
 def test_only_a_baseline_has_no_loss():
     raw = changed("models.mel_conv.loss", None)
-    assert variant(raw, "mel_conv")[0].loss is not None
+    assert read_variant(raw, "mel_conv")[0].loss is not None
     del raw["models"]["wave_resnet"]["loss"]
-    assert variant(raw, "wave_resnet")[0].loss is not None
-    assert variant(raw, "pca")[0].loss is None
+    assert read_variant(raw, "wave_resnet")[0].loss is not None
+    assert read_variant(raw, "pca")[0].loss is None
 
 
 def test_no_anchors_or_aliases():

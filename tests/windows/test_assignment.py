@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from pipeline.core.errors import DataError
 from pipeline.sources.config import SPLITS
+from pipeline.windows.assignment import assign_splits, join_duplicates
 from pipeline.windows.config import SplitConfig, WindowsConfig
 from pipeline.windows.inspection import Inspection, Window
-from pipeline.windows.split import assign_splits, join_duplicates
 
 
 def recordings(rows: list[tuple[str, str | None, str | None]]) -> tuple[pd.DataFrame, list[Inspection]]:

@@ -9,7 +9,7 @@ from pipeline.sources.config import SPLITS
 from pipeline.windows.config import WindowsConfig
 from pipeline.windows.inspection import Inspection, Rejection
 
-ORIGINAL_FIRST = ("test", "valid", "train", None)  # of equal recordings, the one in the first of these is the original
+ORIGINAL_FIRST = ("test", "valid", "train", None)  # duplicates: the copy in the earliest split of this list is kept
 
 
 def join_duplicates(
@@ -69,7 +69,7 @@ def assign_splits(windows: pd.DataFrame, config: WindowsConfig) -> dict[str, str
     ambiguous = given[given.map(len) > 1]
     if len(ambiguous):
         group, splits = ambiguous.index[0], " and ".join(ambiguous.iloc[0])
-        raise DataError(f"group '{group}' is in {splits}; a group must be in one split")
+        raise DataError(f"group '{group}' is in {splits}; give it one split in the column `split`")
     result = {str(group): splits[0] for group, splits in given.items() if splits}
     open_splits = [split for split in SPLITS if split == "train" or split not in result.values()]
     table = pd.DataFrame({"size": groups.size(), "label": groups["label"].agg(lambda s: s.mode().iloc[0])})
