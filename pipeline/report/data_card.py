@@ -23,7 +23,7 @@ REPAIRS = {
 
 
 def make_data_card(windows_folder: Path, tracks_file: Path, params: dict[str, Any]) -> dict[str, Any]:
-    """Summarise windows.parquet, rejected.parquet and tracks.parquet for the page's data section.
+    """Summarise windows.parquet, rejected.parquet and tracks.parquet; DataError if one is missing or damaged.
 
     Lists of numbers have one for each split, then one for all of them together.
     """
@@ -62,23 +62,19 @@ def _facts(
     leaks = windows.groupby("group")["split"].nunique().gt(1).sum()
     tracks_used = f"{len(used):,}" if len(used) == len(tracks) else f"{len(used):,} of {len(tracks):,} used"
     seconds = windows["seconds"].median() if len(windows) else 0.0
+    counts = _frequent_first(used["sample_rate"])
+    rates = [f"{rate / 1000:g}{NBSP}kHz" + f"{NBSP}({n:,})" * (len(counts) > 1) for rate, n in counts]
     is_file = faulty["start_seconds"].isna()
     unusable = [plural(n, name) for n, name in ((is_file.sum(), "file"), ((~is_file).sum(), "window")) if n]
     return [
         ("Source", source),
         ("Licence", LICENCES.get(source, "not known")),
         ("Recordings", f"{tracks_used}, {hours((used['frames'] / used['sample_rate']).sum())}"),
-        ("Sample rates", _sample_rates(used["sample_rate"])),
+        ("Sample rates", ", ".join(rates)),
         ("Groups", f"{windows['group'].nunique():,}, {f'{leaks:,}' if leaks else 'none'} in more than one split"),
         ("Windows", f"{len(windows):,} of {seconds:g} s, {plural(windows['label'].nunique(), 'label')}"),
         ("Unusable", " and ".join(unusable) or "nothing"),
     ]
-
-
-def _sample_rates(rates: pd.Series) -> str:
-    """44.1 kHz (12), 8 kHz (3), most frequent first; a single rate has no count."""
-    counts = _frequent_first(rates)
-    return ", ".join(f"{rate / 1000:g}{NBSP}kHz" + f"{NBSP}({n:,})" * (len(counts) > 1) for rate, n in counts)
 
 
 def _repairs(windows: pd.DataFrame, used: pd.DataFrame) -> list[tuple[str, str]]:

@@ -33,7 +33,10 @@ class Clip:
 
 
 def read_figures(folder: Path, encoder: MediaEncoder) -> tuple[list[dict[str, Any]], list[Clip]]:
-    """The pictures of figures.json with their clips, and all clips; both are empty if nothing was drawn."""
+    """The pictures of figures.json with their clips, and all clips; both are empty if nothing was drawn.
+
+    DataError if figures.json or a file that it names is damaged.
+    """
     path = folder / "figures.json"
     if not path.is_file():
         return [], []

@@ -29,7 +29,7 @@ def best_row(epochs: pd.DataFrame) -> int:
 
 
 def read_history(models: Path, variant: str) -> History:
-    """Read <models>/<variant>/seed-<n>/history.csv."""
+    """Read <models>/<variant>/seed-<n>/history.csv; DataError if a file is damaged."""
     by_seed = {}
     for path in (models / variant).glob("seed-*/history.csv"):
         epochs = read_csv(path)

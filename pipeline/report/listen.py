@@ -15,7 +15,7 @@ from pipeline.report.table import Row
 def find_examples(rows: list[Row], clips: dict[str, list[Clip]], reference: Path) -> list[dict[str, Any]]:
     """Every excerpt that was drawn: the original, one ceiling per input, and the variants in the order of `rows`.
 
-    `reference` holds examples.parquet, which has the track and the start in seconds of each excerpt.
+    `reference` holds examples.parquet with the track and the start in seconds; DataError if it is damaged.
     """
     drawn = [row for row in rows if row.variant in clips]
     numbers = sorted({clip.example for row in drawn for clip in clips[row.variant] if clip.role == "original"})

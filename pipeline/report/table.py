@@ -55,7 +55,7 @@ class Row:
 
 
 def read_rows(data: Path, params: dict[str, Any]) -> list[Row]:
-    """A row for each variant in the order of params["models"], then one for each ceiling in data/reference."""
+    """A row for each key of params["models"], then one for each ceiling; DataError if a file is damaged."""
     rows = []
     for name, settings in params["models"].items():
         role = "baseline" if (settings.get("bottleneck") or {}).get("type") == "linear" else "variant"

@@ -14,9 +14,7 @@ UNLABELLED = "unlabelled"
 def list_files(source: SourceConfig, audio: Path) -> list[AudioFile]:
     """The audio files below `source.path`, sorted by path; they are read in place, so `audio` is not used.
 
-    Raises:
-        ParamsError: there is no such folder or CSV.
-        DataError: the folder holds no audio, or the CSV is wrong.
+    ParamsError if there is no such folder or CSV; DataError if the folder holds no audio or the CSV is wrong.
     """
     folder = Path(source.path)
     if not folder.is_dir():

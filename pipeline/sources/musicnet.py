@@ -25,10 +25,8 @@ def list_files(source: SourceConfig, audio: Path) -> list[AudioFile]:
     """All recordings `train_data/<id>.wav` and `test_data/<id>.wav`, with composer as label and composition as group.
 
     The split `published` keeps the test recordings as test split and excludes all other movements of their
-    compositions. `random` leaves all recordings without a split.
-
-    Raises:
-        ParamsError, DataError: as in `obtain`, there are no recordings, or the metadata is wrong.
+    compositions. `random` leaves all recordings without a split. Errors are those of `obtain`; DataError without
+    recordings, and ParamsError or DataError if the metadata is missing or wrong.
     """
     config = source.musicnet
     folder = obtain(config, "musicnet", KAGGLE, audio, _is_needed)

@@ -37,7 +37,7 @@ class Ablation:
 
 
 def find_ablations(rows: list[Row], params: dict[str, Any]) -> list[Ablation]:
-    """Group the evaluated variants by all settings except the loss, in the order of params.yaml."""
+    """Group the evaluated variants by all settings except the loss; ParamsError if these are wrong."""
     groups: dict[str, list[tuple[Row, dict[str, Any]]]] = {}
     for row in rows:
         if row.role == "variant" and row.evaluated:

@@ -67,10 +67,9 @@ def score(clip: Clip, config: SynthConfig) -> Score:
 
 
 def render(clip: Clip, config: SynthConfig) -> Audio:
-    """The audio of a clip. It depends only on `config` and the clip's integers, not on other calls or clips.
+    """The audio of a clip: (round(seconds * sample_rate),), at least one sample, float32, within [-0.95, 0.95].
 
-    Returns:
-        (round(seconds * sample_rate),), at least one sample, float32, mono, within [-0.95, 0.95].
+    It depends only on `config` and the clip's integers, not on other calls or clips.
     """
     band = draw_band(STYLES[clip.style], theme(clip, config).instruments, _random_stream(clip, config, BAND))
     samples = max(1, round(config.seconds * config.sample_rate))

@@ -68,14 +68,9 @@ def draw_band(style: Style, instruments: dict[str, str], rng: Generator) -> Band
 
 
 def perform(score: Score, band: Band, rng: Generator, samples: int, sample_rate: int) -> Audio:
-    """Render a score.
+    """Render a score to (samples,) float32, mono, within [-0.95, 0.95]; `rng` gives noise and loudness.
 
-    Args:
-        rng: the clip's random stream, for noise and loudness.
-        samples: length of the result; longer notes are cut and faded out.
-
-    Returns:
-        (samples,) float32, mono, within [-0.95, 0.95].
+    Notes that end after `samples` are cut and faded out.
     """
     noise = rng.standard_normal(samples + sample_rate, dtype=np.float32)
     parts = {part: np.zeros(samples, dtype=np.float32) for part in GAINS}

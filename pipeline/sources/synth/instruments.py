@@ -88,10 +88,8 @@ DRUMS = {
 def render_note(instrument: Instrument, pitch: float, seconds: float, sample_rate: int, noise: Audio) -> Audio:
     """A note at full velocity, with a maximal RMS of about 1, silent at both ends.
 
-    Args:
-        pitch: MIDI number; 69 is 440 Hz.
-        seconds: until the release starts.
-        noise: for the breath, at least as long as the note.
+    `pitch` is a MIDI number; the release starts after `seconds`; `noise`, for the breath, is as long as the note or
+    longer.
     """
     frequency = 440 * 2 ** ((pitch - 69) / 12)
     samples = max(2, round((seconds + instrument.release) * sample_rate))
