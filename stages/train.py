@@ -7,7 +7,7 @@ from functools import partial
 from pipeline.core.params import RuntimeConfig, read_params, read_section
 from pipeline.tracking.config import TrackingConfig
 from pipeline.tracking.training_run import open_training_run
-from pipeline.training.config import variant
+from pipeline.training.config import read_variant
 from pipeline.training.launch import launch
 from pipeline.training.variant import train_variant
 from stages import run
@@ -16,7 +16,7 @@ from stages import run
 def main(name: str) -> None:
     """Write data/models/<name>; with `train.devices` above 1, by as many processes (ranks)."""
     raw = read_params()
-    config, settings = variant(raw, name)
+    config, settings = read_variant(raw, name)
     is_rank = "RANK" in os.environ
     if config.loss and settings.devices > 1 and not is_rank:
         launch(main, (name,), settings.devices)

@@ -18,7 +18,7 @@ from pipeline.dataset.split import Split
 from pipeline.losses.objective import Objective
 from pipeline.models.vae import VAE, build
 from pipeline.schema import schema
-from pipeline.training.config import TrainConfig, variant
+from pipeline.training.config import TrainConfig, read_variant
 from pipeline.training.trainer import Trainer
 
 VARIANTS = ("mel_conv", "wave_conv", "wave_fc")  # both representations, and the shortest step
@@ -40,7 +40,7 @@ class Case:
     def of(cls, name: str, steps: int = EPOCH_STEPS, device: torch.device | None = None, **overrides: Any) -> "Case":
         """So many steps per epoch, and one batch to validate on; `overrides` are settings of the training."""
         raw = params.read_params()
-        _, settings = variant(raw, name)
+        _, settings = read_variant(raw, name)
         changes = {"epochs": EPOCHS, "snapshots": 2, "patience": None} | overrides
         settings = TrainConfig(**(settings.model_dump() | changes))
         train = split(schema.load(raw), name, steps * settings.batch_size, spans=True)

@@ -33,7 +33,7 @@ class Section(BaseModel):
 
 
 class RuntimeConfig(Section):
-    """Hardware and checkpoints. A change reruns no stage but the report."""
+    """Hardware and checkpoints. A change does not rerun a stage."""
 
     device: str = Field(
         "auto",

@@ -16,16 +16,16 @@ from pipeline.core.params import RuntimeConfig, read_section
 from pipeline.dataset.split import read_split, read_stats
 from pipeline.evaluation.examples import save_examples
 from pipeline.evaluation.latent_space import pca_errors, pca_sizes_table
-from pipeline.evaluation.peak_normalised_mel import peak_normalised_mel
 from pipeline.evaluation.reconstruction import constant_predictors
 from pipeline.evaluation.seed import EvaluationSetup, SeedScores, score_seed
 from pipeline.evaluation.summary import summary_line, track_scores, variant_metrics
 from pipeline.metrics import embedding
+from pipeline.metrics.common_mel import peak_normalised_mel
 from pipeline.metrics.config import EvaluateConfig
 from pipeline.models import store
 from pipeline.models.vae import VAE
 from pipeline.reference.read import read_reference
-from pipeline.training.config import check_trained, seeds, variant, weight_settings
+from pipeline.training.config import check_trained, read_seeds, read_variant, settings_that_decide_weights
 
 
 class RunRecorder(Protocol):
@@ -55,12 +55,12 @@ def evaluate_variant(name: str, raw: Mapping[str, Any], open_run: OpenRun) -> No
         ParamsError: a param is wrong.
         DataError: an artefact is missing or damaged, or a model was trained with other settings.
     """
-    settings = weight_settings(*variant(raw, name))
+    settings = settings_that_decide_weights(*read_variant(raw, name))
     setup = read_setup(name, settings["input"], raw)
     scores: list[SeedScores] = []
     runs, results = [], []
     with workspace.output(workspace.EVALUATION / name) as out:
-        for seed in seeds(raw):
+        for seed in read_seeds(raw):
             folder = workspace.MODELS / name / f"seed-{seed}"
             model, description = store.load(folder)
             check_trained(folder, description, settings)

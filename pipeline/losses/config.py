@@ -21,7 +21,8 @@ class ReconstructionConfig(Section):
         "optimal", description="gaussian only: a fixed value, or optimal: fitted to each batch"
     )
     weighting: Literal["none", "musical", "a_weighting"] = Field(
-        "none", description="of a mel's bands, with mean 1: by bass, middle and treble (system A), or by A-weighting"
+        "none",
+        description="weights of mel bands, with mean 1: of bass, middle and treble (system A), or A-weighting",
     )
 
     @model_validator(mode="after")
@@ -39,22 +40,22 @@ class KLConfig(Section):
         "analytic", description="closed form, or log q(z|x) - log p(z) at the drawn z (monte_carlo: system B)"
     )
     schedule: Literal["constant", "linear", "cyclical", "log"] = Field(
-        "linear", description="of the weight, up to beta: constant, or rising linearly, in cycles or exponentially"
+        "linear", description="how the weight reaches beta: constant, or rising linearly, in cycles or exponentially"
     )
     warmup: float = Field(
         0.3, ge=0, le=1, description="share of the training in which linear, log and capacity rise, and balance acts"
     )
-    cycles: int = Field(4, ge=1, description="of a cyclical schedule: the weight rises in the first half of each")
+    cycles: int = Field(4, ge=1, description="of schedule cyclical: the weight rises in the first half of each")
     free_bits: float = Field(0.0, ge=0, description="nats below which the KL has no gradient")
     free_bits_per: Literal["dimension", "level", "window"] = Field(
         "dimension",
-        description="of each latent dimension or level of a hierarchy, averaged over the batch; or of each window",
+        description="unit of free_bits: a latent dimension or level of a hierarchy, mean over the batch; or a window",
     )
     capacity: float | None = Field(
         None, ge=0, description="target of the KL in nats per window, which rises from 0 over the warm-up; null: 0"
     )
     balance: bool = Field(
-        False, description="of a hierarchy: during the warm-up the level with a larger KL gets a larger weight"
+        False, description="during the warm-up, the level of a hierarchy with a larger KL gets a larger weight"
     )
 
     @model_validator(mode="after")
@@ -77,9 +78,11 @@ class CodebookConfig(Section):
 class LossConfig(Section):
     """What a variant minimises. Numbers are weights of further terms, relative to the reconstruction's distance."""
 
-    reconstruction: ReconstructionConfig = Field(ReconstructionConfig(), description="its distance, and its likelihood")
-    spectral: float = Field(0.0, ge=0, description="FFTs of a mel along time and bands; STFTs of a waveform")
-    range: float = Field(0.0, ge=0, description="values more than 10 % outside the range of the data (system A)")
-    adversarial: float = Field(0.0, ge=0, description="a patch discriminator, trained with the model")
-    kl: KLConfig = Field(KLConfig(), description="its weight and schedule")
-    codebook: CodebookConfig | None = Field(None, description="bottleneck vq only")
+    reconstruction: ReconstructionConfig = Field(ReconstructionConfig(), description="distance and likelihood")
+    spectral: float = Field(
+        0.0, ge=0, description="distance of FFTs of a mel along time and bands, or of STFTs of a waveform"
+    )
+    range: float = Field(0.0, ge=0, description="penalty for values over 10 % outside the range of the data (system A)")
+    adversarial: float = Field(0.0, ge=0, description="loss from a patch discriminator, trained with the model")
+    kl: KLConfig = Field(KLConfig(), description="weight and schedule of the KL")
+    codebook: CodebookConfig | None = Field(None, description="penalties of a learned codebook, for bottleneck vq only")

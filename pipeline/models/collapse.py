@@ -6,7 +6,6 @@ checks both.
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,24 +13,17 @@ from torch import Tensor
 from pipeline.core import distributed
 from pipeline.models.bottlenecks import Bottleneck, Code
 
-
-class Threshold(NamedTuple):
-    """The smallest healthy value of a metric, and what is reported if the metric is below it."""
-
-    minimum: float
-    message: str
-
-
+# The smallest healthy value of each metric, and what is reported if the metric is below it.
 COLLAPSED = {
-    "active_share": Threshold(0.05, "{:.1%} of the latent units active"),
-    "variance_ratio": Threshold(0.2, "reconstructions vary {:.2f} times as much as the data"),
-    "kl": Threshold(1.0, "KL {:.2f} nats"),  # per window
-    "perplexity_share": Threshold(0.25, "perplexity {:.1%} of the codebook"),
+    "active_share": (0.05, "{:.1%} of the latent units active"),
+    "variance_ratio": (0.2, "reconstructions vary {:.2f} times as much as the data"),
+    "kl": (1.0, "KL {:.2f} nats"),  # per window
+    "perplexity_share": (0.25, "perplexity {:.1%} of the codebook"),
 }
 FLAT = {
-    "sample_variance_ratio": Threshold(0.1, "samples differ {:.2f} times as much as the data"),
-    "sample_time_ratio": Threshold(0.1, "samples vary over time {:.2f} times as much as the data"),
-    "sample_level_db": Threshold(-10.0, "samples at {:.1f} dB of the data's level"),
+    "sample_variance_ratio": (0.1, "samples differ {:.2f} times as much as the data"),
+    "sample_time_ratio": (0.1, "samples vary over time {:.2f} times as much as the data"),
+    "sample_level_db": (-10.0, "samples at {:.1f} dB of the data's level"),
 }
 ACTIVE_UNIT_VARIANCE = 0.01  # of the posterior mean; a unit above it is active (Burda et al. 2016, arXiv 1509.00519)
 MIN_DATA_VARIANCE = 1e-12
@@ -40,34 +32,26 @@ MIN_DATA_VARIANCE = 1e-12
 def why_collapsed(metrics: Mapping[str, float | None]) -> str | None:
     """Why a variant is flagged as collapsed; None if it is not.
 
-    Args:
-        metrics: any of the keys of `COLLAPSED`, and `active_share_<level>` for each level of a hierarchy. A metric that
-            the variant does not have is left out or None.
+    `metrics` has keys of `COLLAPSED`, and `active_share_<level>` for each level of a hierarchy. A metric that the
+    variant does not have is left out or None.
     """
-    thresholds = dict(COLLAPSED)
-    for name in metrics:
-        if name.startswith("active_share_"):
-            level = name.removeprefix("active_share_")
-            minimum = COLLAPSED["active_share"].minimum
-            thresholds[name] = Threshold(minimum, f"{{:.1%}} of the units of {level} active")
-    return _below(thresholds, metrics)
+    levels = [name.removeprefix("active_share_") for name in metrics if name.startswith("active_share_")]
+    minimum = COLLAPSED["active_share"][0]
+    of_levels = {f"active_share_{level}": (minimum, f"{{:.1%}} of the units of {level} active") for level in levels}
+    return _below(COLLAPSED | of_levels, metrics)
 
 
 def why_flat(metrics: Mapping[str, float | None]) -> str | None:
-    """Why samples from the prior are flagged as flat; None if they are not.
-
-    Args:
-        metrics: any of the keys of `FLAT`. A metric that the variant does not have is left out or None.
-    """
+    """Why samples from the prior are flagged as flat; None if they are not. `metrics` has keys of `FLAT`."""
     return _below(FLAT, metrics)
 
 
-def _below(thresholds: Mapping[str, Threshold], metrics: Mapping[str, float | None]) -> str | None:
+def _below(thresholds: Mapping[str, tuple[float, str]], metrics: Mapping[str, float | None]) -> str | None:
     messages = []
-    for name, threshold in thresholds.items():
+    for name, (minimum, message) in thresholds.items():
         value = metrics.get(name)
-        if value is not None and not value >= threshold.minimum:  # true for NaN too
-            messages.append(threshold.message.format(value))
+        if value is not None and not value >= minimum:  # true for NaN too
+            messages.append(message.format(value))
     return "; ".join(messages) or None
 
 
@@ -81,7 +65,7 @@ class LatentUsage:
         self.counts = torch.zeros(bottleneck.codebook_size or 0, dtype=torch.long)
 
     def add(self, x: Tensor, y: Tensor, code: Code) -> None:
-        """Add windows `x`, their reconstructions `y` from the posterior mean, and their code without noise."""
+        """Add windows `x`, reconstructions `y` from the posterior mean, and the code, encoded without sampling."""
         self.reconstructions.add(y)
         self.data.add(x)
         if code.indices is None:
@@ -100,12 +84,10 @@ class LatentUsage:
     def metrics(self) -> dict[str, float]:
         """Metrics over all added windows; empty if the data does not vary, as with a single window.
 
-        Returns:
-            variance_ratio: variance of the reconstructions over that of the data.
-            active_units, active_share: number and share of the latent units that are active, in coordinates in which
-                the prior has variance 1. A hierarchy has them per level too; a baseline and a codebook have none.
-            perplexity, perplexity_share: exp of the entropy of the code usage, and its ratio to the codebook size.
-                Only a codebook has them.
+        - variance_ratio: variance of the reconstructions over that of the data.
+        - active_units, active_share: number and share of the latent units that are active, in coordinates in which the
+          prior has variance 1. A hierarchy has them per level too; a baseline and a codebook have none.
+        - perplexity, perplexity_share, of a codebook: exp of the entropy of the code usage; its ratio to the size.
         """
         variance = self.data.variance()
         if variance < MIN_DATA_VARIANCE:

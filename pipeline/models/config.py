@@ -56,9 +56,11 @@ class Conv2dConfig(_StridedConfig):
 
     kind = "mel"
     type: Literal["conv2d"]
-    channels: list[int] = Field([16, 32, 64, 128], min_length=1, description="per stage; each halves bands and frames")
-    norm: Literal["batch", "instance", "none"] = Field("batch", description="of each stage (instance: system D)")
-    activation: Literal["silu", "gelu"] = Field("silu", description="after each norm (gelu: system A)")
+    channels: list[int] = Field(
+        [16, 32, 64, 128], min_length=1, description="channels; each stage halves bands and frames"
+    )
+    norm: Literal["batch", "instance", "none"] = Field("batch", description="norm of each stage (instance: system D)")
+    activation: Literal["silu", "gelu"] = Field("silu", description="activation after each norm (gelu: system A)")
     head: Literal["linear", "sigmoid", "softplus"] = Field("linear", description="last layer (softplus: system D)")
 
 
@@ -66,8 +68,8 @@ class Strided1dConfig(_StridedConfig):
     """The base class of 1-D convolutional networks."""
 
     kind = "waveform"
-    channels: list[int] = Field([16, 32, 64], min_length=1, description="per stage")
-    stride: int = Field(4, ge=2, description="by which each stage shortens the sequence")
+    channels: list[int] = Field([16, 32, 64], min_length=1, description="channels per stage")
+    stride: int = Field(4, ge=2, description="factor by which each stage shortens the sequence")
     head: Literal["linear", "tanh", "sigmoid"] = Field("linear", description="last layer (sigmoid: system B)")
 
     @property
@@ -86,7 +88,7 @@ class Conv1dConfig(Strided1dConfig):
     """Strided 1-D convolutions over a waveform with dilated residual units (systems C and E)."""
 
     type: Literal["conv1d"]
-    activation: Literal["snake", "elu", "leaky_relu"] = Field("snake", description="between convolutions")
+    activation: Literal["snake", "elu", "leaky_relu"] = Field("snake", description="activation between convolutions")
     weight_norm: bool = Field(True, description="learn direction and length of each kernel separately")
     pooling: Literal["none", "global"] = Field(
         "none", description="global: features are averaged over time, and the decoder expands them again (system C)"
@@ -124,7 +126,7 @@ class TransformerConfig(_NetworkConfig):
     tokens: int = Field(60, ge=1, description="latent tokens per window, evenly spaced; at most one per patch")
     layers: int = Field(3, ge=1, description="blocks of self-attention on each side of the bottleneck")
     width: int = Field(128, ge=2, description="channels of a token: a multiple of twice `heads`")
-    heads: int = Field(4, ge=1, description="of each attention")
+    heads: int = Field(4, ge=1, description="heads of each attention")
     head: Literal["linear", "tanh", "sigmoid"] = Field("linear", description="last layer")
 
     def problem(self, shape: tuple[int, ...]) -> str | None:
@@ -187,10 +189,10 @@ class GaussianConfig(Section):
     latent: int = Field(64, ge=1, description="latent dimensions, per window or per position")
     layout: Literal["vector", "sequence"] = Field("vector", description="latent per window, or per position in it")
     covariance: Literal["diagonal", "isotropic"] = Field(
-        "diagonal", description="of the posterior; isotropic: one standard deviation per window (system E)"
+        "diagonal", description="covariance of the posterior; isotropic: one standard deviation per window (system E)"
     )
     batch_norm: bool = Field(False, description="posterior means get variance 1 over the batch (systems C and E)")
-    prior: PriorConfig = Field(StandardPriorConfig(type="standard"), description="of the latent of each position")
+    prior: PriorConfig = Field(StandardPriorConfig(type="standard"), description="prior of the latent at each position")
 
     @model_validator(mode="after")
     def _no_batch_norm_with_vamp(self) -> "GaussianConfig":
@@ -205,7 +207,7 @@ class HierarchicalConfig(Section):
     type: Literal["hierarchical"]
     latent_z2: int = Field(16, ge=1, description="dimensions of z2, one vector per window")
     latent_z1: int = Field(48, ge=1, description="dimensions of z1, per window or per position")
-    layout: Literal["vector", "sequence"] = Field("vector", description="of z1, as of a gaussian bottleneck")
+    layout: Literal["vector", "sequence"] = Field("vector", description="layout of z1, as for a gaussian bottleneck")
 
 
 class _QuantisedConfig(Section):
@@ -227,7 +229,7 @@ class FSQConfig(_QuantisedConfig):
 
     type: Literal["fsq"]
     levels: list[Annotated[int, Field(ge=3)]] = Field(
-        [8, 5, 5, 5], min_length=1, description="per number of a code; their product is the codebook size"
+        [8, 5, 5, 5], min_length=1, description="levels per number of a code; their product is the codebook size"
     )
 
 

@@ -22,19 +22,16 @@ class _GlobalBatchNorm(_BatchNorm):
         mean = distributed.all_reduce_mean(values.mean(axes))
         centred = values - mean.reshape(shape)
         variance = distributed.all_reduce_mean(centred.square().mean(axes))
-        self._track(mean.detach(), variance.detach(), distributed.world_size() * x.numel() // x.shape[1])
+        assert self.running_mean is not None and self.running_var is not None and self.momentum is not None
+        assert self.num_batches_tracked is not None
+        count = distributed.world_size() * x.numel() // x.shape[1]  # values per channel
+        self.num_batches_tracked.add_(1)
+        self.running_mean.lerp_(mean.detach(), self.momentum)
+        self.running_var.lerp_(variance.detach() * (count / (count - 1)), self.momentum)
         y = centred * (variance + self.eps).rsqrt().reshape(shape)
         if self.affine:
             y = y * self.weight.reshape(shape) + self.bias.reshape(shape)
         return y.to(x.dtype)
-
-    def _track(self, mean: Tensor, variance: Tensor, count: int) -> None:
-        """Update the running statistics with a batch that has `count` values per channel."""
-        assert self.running_mean is not None and self.running_var is not None and self.momentum is not None
-        assert self.num_batches_tracked is not None
-        self.num_batches_tracked.add_(1)
-        self.running_mean.lerp_(mean, self.momentum)
-        self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)
 
 
 class BatchNorm1d(_GlobalBatchNorm, nn.BatchNorm1d):

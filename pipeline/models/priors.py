@@ -1,17 +1,29 @@
-"""Learned priors of the Gaussian bottleneck."""
+"""Learned priors of the Gaussian bottleneck, and functions of diagonal Gaussians."""
 
 from abc import abstractmethod
 from collections.abc import Callable
-from math import log
+from math import expm1, log, pi
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from pipeline.models.config import MixtureConfig, VampConfig
-from pipeline.models.gaussians import RAW_ONE, log_density, positive_std
 
+MIN_STD = 1e-4
+RAW_ONE = log(expm1(1.0))  # softplus maps it to 1
 INITIAL_STD = 0.5  # of the means of a mixture: distinct components, all close to a standard normal
 Posterior = Callable[[Tensor], tuple[Tensor, Tensor]]  # features (K, channels, 1) to mean and std, (K, latent, 1) each
+
+
+def positive_std(raw: Tensor) -> Tensor:
+    """Standard deviations softplus(raw) + 1e-4 from the outputs of a layer, in 32 bits: exp(raw) can overflow."""
+    return functional.softplus(raw.float()) + MIN_STD
+
+
+def log_density(z: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """Log density of each value of `z` under Normal(mean, std), in nats."""
+    return -0.5 * ((z - mean) / std).square() - torch.log(std) - 0.5 * log(2 * pi)
 
 
 class Prior(nn.Module):
@@ -20,8 +32,8 @@ class Prior(nn.Module):
     Each method gets the bottleneck's `posterior`, because a prior may consist of posteriors. A new prior needs a config
     class in `models/config.py` (a member of `PriorConfig`), an entry in `PRIORS`, and this class:
 
-        class Standard(Prior):
-            def __init__(self, config: StandardConfig, latent: int, channels: int) -> None:
+        class Unit(Prior):
+            def __init__(self, config: UnitConfig, latent: int, channels: int) -> None:
                 super().__init__()
                 self.latent = latent
             def kl(self, z, mean, std, posterior): return 0.5 * (mean**2 + std**2 - 1 - 2 * std.log()).flatten(1)
@@ -139,7 +151,8 @@ class Vamp(GaussianMixture):
 
 
 # Built from (config, latent dimensions, channels of the features at one position).
-PRIORS: dict[str, Callable[..., Prior]] = {
+PRIORS: dict[str, Callable[..., Prior | None]] = {
+    "standard": lambda config, latent, channels: None,  # nothing to learn; `losses.kl` computes the KL
     "normal": lambda config, latent, channels: LearnedNormal(latent),
     "mixture": Mixture,
     "vamp": Vamp,

@@ -22,11 +22,7 @@ def save(folder: Path, model: VAE, description: dict[str, Any]) -> None:
 
 
 def load(folder: Path) -> tuple[VAE, dict[str, Any]]:
-    """The model in evaluation mode on the CPU, and its description.
-
-    Raises:
-        DataError: a file is missing or damaged.
-    """
+    """The model in evaluation mode on the CPU, and its description. DataError if a file is missing or damaged."""
     path = folder / "config.json"
     with readable(path):
         description = workspace.read_json(path)
@@ -34,15 +30,11 @@ def load(folder: Path) -> tuple[VAE, dict[str, Any]]:
     for part, module in _parts(model):
         path = folder / f"{part}.safetensors"
         with readable(path):
-            _load_weights(module, path)
+            try:
+                module.load_state_dict(load_file(path))
+            except (RuntimeError, SafetensorError) as error:
+                raise ValueError(error) from error
     return model.eval(), description
-
-
-def _load_weights(module: nn.Module, path: Path) -> None:
-    try:
-        module.load_state_dict(load_file(path))
-    except (RuntimeError, SafetensorError) as error:
-        raise ValueError(error) from error
 
 
 def _parts(model: VAE) -> list[tuple[str, nn.Module]]:

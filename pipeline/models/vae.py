@@ -109,9 +109,6 @@ class VAE(nn.Module):
 
         The latents are interpolated in coordinates in which the prior is standard normal, see `interpolate_latents`.
         With a condition, `label` (2,) are the labels of `a` and `b`; the label changes half-way.
-
-        Raises:
-            ValueError: unknown mode, or fewer than two steps.
         """
         code, skips = self._encode(torch.stack((a, b)), None, label)
         first, last = self.bottleneck.whiten(code.mean)
@@ -133,11 +130,7 @@ class VAE(nn.Module):
         return self._decode(self.bottleneck.quantise(z), skips, label, code.gain)
 
     def transfer(self, x: Tensor, source: Tensor, target: Tensor) -> Tensor:
-        """Windows encoded with the labels `source` and decoded with the labels `target`, both (B,).
-
-        Raises:
-            ValueError: the model has no condition.
-        """
+        """Windows encoded with labels `source` and decoded with `target`, both (B,). ValueError without a condition."""
         if self.condition is None:
             raise ValueError("this variant has no labels: transfer needs a block `condition`")
         code, skips = self._encode(x, None, source)
@@ -168,11 +161,9 @@ class VAE(nn.Module):
 
 
 def build(description: dict[str, Any]) -> VAE:
-    """A new model from its description, which is what config.json holds.
+    """A new model from its description, the content of config.json.
 
-    Args:
-        description: network, bottleneck, the optional scaling, condition and labels, and the keys that
-            `Signal.from_description` reads.
+    Its keys are network, bottleneck, optionally scaling, condition and labels, and those of `Signal.from_description`.
     """
     network = TypeAdapter(NetworkConfig).validate_python(description["network"])
     bottleneck_config = TypeAdapter(BottleneckConfig).validate_python(description["bottleneck"])
@@ -194,10 +185,8 @@ def interpolate_latents(a: Tensor, b: Tensor, steps: int, mode: str) -> Tensor:
     """(steps, D) latents from `a` (D,) to `b` (D,), both included.
 
     The mode "slerp" goes along the arc, while the length changes linearly from |a| to |b| (Shoemake 1985). Without a
-    unique arc (`a` and `b` are parallel, or one is zero) it is linear.
-
-    Raises:
-        ValueError: unknown mode, or fewer than two steps.
+    unique arc (`a` and `b` are parallel, or one is zero) it is linear. ValueError if the mode is unknown or there are
+    fewer than two steps.
     """
     if mode not in ("linear", "slerp") or steps < 2:
         raise ValueError(f"interpolation takes linear or slerp and at least 2 steps, not {mode} and {steps}")

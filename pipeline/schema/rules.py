@@ -16,8 +16,8 @@ def find_problems(model: VariantConfig, representation: RepresentationConfig, se
     kind, shape = representation.kind, representation.shape(seconds)
     network, bottleneck = model.network, model.bottleneck
     if network.kind not in (kind, "any"):
-        input_name = f"representation {model.representation}"
-        yield f"network.type: {network.type} takes a {network.kind}, but {input_name} is a {kind}"
+        problem = f"{network.type} takes a {network.kind}, but representation {model.representation} is a {kind}"
+        yield f"network.type: {problem}; use a network for a {kind}"
     elif problem := network.problem(shape):
         yield f"network.{problem}"
     if network.type == "identity" and bottleneck.type not in ("linear", "gaussian"):

@@ -13,7 +13,7 @@ from pipeline.metrics.config import EvaluateConfig
 from pipeline.schema.rules import find_problems
 from pipeline.sources.config import SourceConfig
 from pipeline.tracking.config import TrackingConfig
-from pipeline.training.config import TrainConfig, VariantConfig, variant
+from pipeline.training.config import TrainConfig, VariantConfig, read_variant
 from pipeline.windows.config import WindowsConfig
 
 # Names of stages and folders; DVC reads a dot in a key as a new level.
@@ -39,9 +39,9 @@ class Params(Section):
     )
     evaluate: EvaluateConfig = Field(EvaluateConfig(), description="stage evaluate: the same protocol for all variants")
     figures: FiguresConfig = Field(FiguresConfig(), description="stage figures")
-    runtime: RuntimeConfig = Field(RuntimeConfig(), description="where stages run; it changes no result")
-    cache: CacheConfig = Field(CacheConfig(), description="where the cache is computed; it changes no result")
-    tracking: TrackingConfig = Field(TrackingConfig(), description="what MLflow records; it changes no result")
+    runtime: RuntimeConfig = Field(RuntimeConfig(), description="hardware and checkpoints; a change reruns no stage")
+    cache: CacheConfig = Field(CacheConfig(), description="where the cache is computed; a change reruns no stage")
+    tracking: TrackingConfig = Field(TrackingConfig(), description="what MLflow records; a change reruns no stage")
 
 
 def load(raw: dict[str, Any] | None = None) -> Params:
@@ -59,7 +59,7 @@ def load(raw: dict[str, Any] | None = None) -> Params:
         problem = next(find_problems(model, representation, params.windows.seconds), None)
         if problem:
             raise ParamsError(f"{PARAMS_FILE}: models.{name}.{problem}")
-        variant(raw, name)
+        read_variant(raw, name)
     mel = params.evaluate.mel
     kind = _representation(params, "evaluate.mel", mel).kind
     if kind != "mel":

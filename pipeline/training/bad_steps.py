@@ -28,13 +28,13 @@ class StepGuard:
     def __init__(self, modules: Sequence[nn.Module], device: torch.device) -> None:
         self.buffers = [buffer for module in modules for buffer in module.buffers() if buffer.is_floating_point()]
         self.backups = [buffer.clone() for buffer in self.buffers]
-        self.has_changing_buffers_only = False
+        self.constant_buffers_dropped = False
         names = ("accepted", "log_typical_norm", "skipped", "skipped_in_a_row", "broken_in_a_row")
         self.state = {name: torch.tensor(0.0, device=device) for name in names}
         self.broken_since: Tensor | None = None  # (terms,) first step of the current run of broken steps; -1: finite
 
     @torch.no_grad()
-    def accepts(self, step: int, terms: Tensor) -> Tensor:
+    def update(self, step: int, terms: Tensor) -> Tensor:
         """Whether to keep step number `step`: a boolean scalar on the device. Restores the buffers if not.
 
         `terms` is (K,): the terms of the loss, and the gradient norm last.
@@ -68,10 +68,10 @@ class StepGuard:
 
     def _drop_constant_buffers(self) -> None:
         """After the first step, which is slow anyway: forget the buffers that it did not change."""
-        if not self.has_changing_buffers_only:
+        if not self.constant_buffers_dropped:
             pairs = [pair for pair in zip(self.buffers, self.backups, strict=True) if not torch.equal(*pair)]
             self.buffers, self.backups = [buffer for buffer, _ in pairs], [backup for _, backup in pairs]
-            self.has_changing_buffers_only = True
+            self.constant_buffers_dropped = True
 
     def raise_if_broken(self, names: Sequence[str], steps_per_epoch: int, limit: int = MAX_BROKEN_IN_A_ROW) -> None:
         """Stop the training after `limit` broken steps in a row. The host waits for the device.
@@ -101,7 +101,7 @@ class StepGuard:
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Continue from a checkpoint. Load the modules first: their buffers are backed up here."""
         device = self.state["accepted"].device
-        self.has_changing_buffers_only = False
+        self.constant_buffers_dropped = False
         self.state = {name: value.to(device) for name, value in saved["state"].items()}
         self.broken_since = None if saved["broken_since"] is None else saved["broken_since"].to(device)
         self.backups = [buffer.clone() for buffer in self.buffers]

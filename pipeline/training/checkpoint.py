@@ -31,7 +31,7 @@ class Checkpoints:
     def save(self, position: str, state: dict[str, Any]) -> bool:
         """Write tensors and plain values, and delete all checkpoints but the newest two.
 
-        Later positions must sort later. Returns False after a warning if the disk is full: the training goes on.
+        `position` must grow in alphabetical order. False after a warning if the disk is full: the training goes on.
         """
         self._last_save = time.monotonic()
         partial = self.folder / "partial"

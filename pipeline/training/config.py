@@ -25,12 +25,12 @@ class TrainConfig(Section):
     epochs: int = Field(20, ge=1, description="largest number of passes over the train windows")
     batch_size: int = Field(8, ge=1, description="windows in a step, of all devices together")
     optimiser: Literal["adam", "adamw"] = Field("adamw", description="adamw: Adam with decoupled weight decay")
-    learning_rate: float = Field(0.002, gt=0, description="after the warm-up")
-    weight_decay: float = Field(0.01, ge=0, description="of the optimiser; 0: none")
+    learning_rate: float = Field(0.002, gt=0, description="learning rate after the warm-up")
+    weight_decay: float = Field(0.01, ge=0, description="weight decay of the optimiser; 0: none")
     schedule: Literal["constant", "cosine", "plateau"] = Field(
-        "cosine", description="of the learning rate after the warm-up; cosine: falls to 1 % at the last step"
+        "cosine", description="learning rate after the warm-up; cosine: falls to 1 % at the last step"
     )
-    plateau: PlateauConfig = Field(PlateauConfig(), description="for schedule plateau only")
+    plateau: PlateauConfig = Field(PlateauConfig(), description="settings of schedule plateau")
     warmup_steps: int = Field(50, ge=0, description="steps in which the learning rate rises from 0")
     clip_norm: float = Field(1.0, gt=0, description="a gradient with a larger norm is scaled down to it")
     moving_average: float | None = Field(
@@ -47,7 +47,7 @@ class TrainConfig(Section):
     devices: int = Field(1, ge=1, description="processes on this machine, each with a GPU or its share of the cores")
     resident_gib: float = Field(4.0, ge=0, description="a split up to this size is on the device, others stream")
     order: Literal["auto", "shuffled", "streamed"] = Field(
-        "auto", description="of the windows in an epoch; auto: shuffled if the split is loaded, else streamed"
+        "auto", description="order of the windows in an epoch; auto: shuffled if the split is loaded, else streamed"
     )
 
     @model_validator(mode="after")
@@ -104,12 +104,12 @@ class VariantConfig(Section):
         return self
 
 
-def seeds(raw: Mapping[str, Any]) -> list[int]:
+def read_seeds(raw: Mapping[str, Any]) -> list[int]:
     """The `seeds` of params.yaml as integers: DVC may have written 0.0."""
     return [int(seed) for seed in raw.get("seeds") or [0]]
 
 
-def variant(raw: Mapping[str, Any], name: str) -> tuple[VariantConfig, TrainConfig]:
+def read_variant(raw: Mapping[str, Any], name: str) -> tuple[VariantConfig, TrainConfig]:
     """The entry `models.<name>` of params.yaml, and the section `train` with its overrides.
 
     Raises:
@@ -120,7 +120,7 @@ def variant(raw: Mapping[str, Any], name: str) -> tuple[VariantConfig, TrainConf
     return config, validate(TrainConfig, {**defaults.model_dump(), **config.train}, f"models.{name}.train")
 
 
-def weight_settings(config: VariantConfig, settings: TrainConfig) -> dict[str, Any]:
+def settings_that_decide_weights(config: VariantConfig, settings: TrainConfig) -> dict[str, Any]:
     """The params that decide a variant's weights, as config.json holds them."""
     return {
         **config.model_dump(mode="json", include={"network", "bottleneck", "scaling", "condition", "loss"}),
@@ -130,7 +130,7 @@ def weight_settings(config: VariantConfig, settings: TrainConfig) -> dict[str, A
 
 
 def check_trained(folder: Path, description: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
-    """Compare a trained variant's config.json, `description`, with the `weight_settings` of params.yaml.
+    """Compare a trained variant's config.json, `description`, with the `settings_that_decide_weights` of params.yaml.
 
     DVC would train it again first, but not with `dvc repro --single-item` or after `dvc commit`.
 

@@ -1,4 +1,4 @@
-"""The optimiser, its learning rate, early stopping, and the moving average of the weights."""
+"""The optimiser, its learning rate, and the moving average of the weights."""
 
 import copy
 import math
@@ -57,11 +57,6 @@ def count_plateaus(losses: Sequence[float], patience: int) -> int:
         if waited > patience:
             count, waited = count + 1, 0
     return count
-
-
-def stops_early(losses: Sequence[float], patience: int | None) -> bool:
-    """Whether the best epoch is `patience` epochs ago; never if `patience` is None."""
-    return patience is not None and len(losses) - 1 - losses.index(min(losses)) >= patience
 
 
 class MovingAverage:

@@ -4,6 +4,7 @@ import copy
 import math
 import time
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -24,7 +25,7 @@ from pipeline.training.batch_loss import batch_loss
 from pipeline.training.config import TrainConfig
 from pipeline.training.device import autocast
 from pipeline.training.history import SNAPSHOT_WINDOWS, History, Snapshots, snapshot_epochs
-from pipeline.training.optimiser import MovingAverage, is_fused, learning_rate, make_optimiser, stops_early
+from pipeline.training.optimiser import MovingAverage, is_fused, learning_rate, make_optimiser
 from pipeline.training.validate import validate
 
 UNPREFIXED_TERMS = ("beta_effective", "grad_norm")  # validation has no such terms, so no "train_" before them
@@ -100,7 +101,7 @@ class Trainer:
         self.term_names = list(terms)
         values = torch.stack(list(terms.values()))
         self.unreported.append(values)
-        is_accepted = self.guard.accepts(self.step, values)
+        is_accepted = self.guard.update(self.step, values)
         self._update_weights(is_accepted)
         sums = torch.cat((torch.where(is_accepted, values, 0), is_accepted.float()[None]))
         self.term_sums = sums if self.term_sums is None else self.term_sums + sums
@@ -212,6 +213,11 @@ class Trainer:
         for name in PLAIN_STATE:
             setattr(self, name, state[name])
         self.term_sums = None if self.term_sums is None else self.term_sums.to(self.device)
+
+
+def stops_early(losses: Sequence[float], patience: int | None) -> bool:
+    """Whether the best epoch is `patience` epochs ago; never if `patience` is None."""
+    return patience is not None and len(losses) - 1 - losses.index(min(losses)) >= patience
 
 
 def _wrap(model: VAE, config: TrainConfig) -> nn.Module:

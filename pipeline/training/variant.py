@@ -18,7 +18,7 @@ from pipeline.core.params import PARAMS_FILE, RuntimeConfig
 from pipeline.dataset.split import read_split, read_stats
 from pipeline.models import store
 from pipeline.training.checkpoint import Checkpoints
-from pipeline.training.config import TrainConfig, VariantConfig, seeds, variant, weight_settings
+from pipeline.training.config import TrainConfig, VariantConfig, read_seeds, read_variant, settings_that_decide_weights
 from pipeline.training.history import save_history, save_snapshots
 from pipeline.training.progress import Recorder
 from pipeline.training.seed import SeedSetup, train_model
@@ -37,7 +37,7 @@ def train_variant(name: str, raw: Mapping[str, Any], runtime: RuntimeConfig, ope
         TrainingError: the training fails.
         StoppedError: a signal came.
     """
-    config, settings = variant(raw, name)
+    config, settings = read_variant(raw, name)
     folder = workspace.CACHE / config.representation
     splits = {split: read_split(folder, split) for split in ("train", "valid")}
     with distributed.process_group(distributed.pick_device(runtime.device)) as device:
@@ -48,10 +48,10 @@ def train_variant(name: str, raw: Mapping[str, Any], runtime: RuntimeConfig, ope
             problem = f"{settings.batch_size} is not a multiple of {ranks} processes"
             raise ParamsError(f"{PARAMS_FILE}: train.batch_size: {problem}")
         with workspace.output(workspace.MODELS / name) if is_writer else nullcontext() as out:
-            for seed in seeds(raw):
+            for seed in read_seeds(raw):
                 description = describe(name, seed, config, settings, folder, set(splits["train"].labels.tolist()))
                 setup = SeedSetup(description, config, settings, folder, splits, device)
-                train_seed(setup, runtime.checkpoint_seconds, open_run, out and out / f"seed-{seed}")
+                train_with_seed(setup, runtime.checkpoint_seconds, open_run, out and out / f"seed-{seed}")
 
 
 def describe(
@@ -62,7 +62,7 @@ def describe(
     return {
         "variant": name,
         "seed": seed,
-        **weight_settings(config, settings),
+        **settings_that_decide_weights(config, settings),
         **{key: stats[key] for key in ("representation", "seconds", "shape")},
         "kind": stats["representation"]["kind"],
         "labels": sorted(labels) if config.condition else [],
@@ -70,7 +70,7 @@ def describe(
     }
 
 
-def train_seed(setup: SeedSetup, checkpoint_seconds: float, open_run: OpenRun, out: Path | None) -> None:
+def train_with_seed(setup: SeedSetup, checkpoint_seconds: float, open_run: OpenRun, out: Path | None) -> None:
     """Train one seed into the new folder `out`, or copy it from the finished ones; ranks without `out` just help."""
     data, fingerprint = fingerprints(setup)
     seed_store = SeedStore(fingerprint)

@@ -9,8 +9,8 @@ from torch.nn import functional
 
 from pipeline.losses.config import CodebookConfig, KLConfig, LossConfig
 from pipeline.losses.objective import Objective
-from pipeline.models.bottlenecks.code_prior import CodePrior
 from pipeline.models.bottlenecks.fsq import FSQ
+from pipeline.models.bottlenecks.quantised import CodePrior
 from pipeline.models.bottlenecks.vq import KMEANS_BATCHES, VQ, usage_penalty
 from pipeline.models.config import FSQConfig, VQConfig
 from pipeline.models.signal import Signal

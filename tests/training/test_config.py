@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.core.errors import DataError
 from pipeline.core.params import read_params
-from pipeline.training.config import TrainConfig, check_trained, variant, weight_settings
+from pipeline.training.config import TrainConfig, check_trained, read_variant, settings_that_decide_weights
 
 FOLDER = Path("data/models/mel_cvae/seed-0")
 
@@ -19,7 +19,8 @@ def raw():
 
 def saved(raw, name):
     """The settings of a trained variant as config.json gives them back."""
-    return json.loads(json.dumps({"variant": name, "seed": 0, **weight_settings(*variant(raw, name))}))
+    settings = settings_that_decide_weights(*read_variant(raw, name))
+    return json.loads(json.dumps({"variant": name, "seed": 0, **settings}))
 
 
 def test_the_schema_has_the_defaults_of_params_yaml(raw):
@@ -28,10 +29,10 @@ def test_the_schema_has_the_defaults_of_params_yaml(raw):
 
 def test_every_variant_matches_its_own_settings(raw):
     for name in raw["models"]:
-        assert check_trained(FOLDER, saved(raw, name), weight_settings(*variant(raw, name))) is None
+        assert check_trained(FOLDER, saved(raw, name), settings_that_decide_weights(*read_variant(raw, name))) is None
     fitted = saved(raw, "pca")
     fitted["bottleneck"]["latent"] = 11  # null in params: as many as the data allow
-    assert check_trained(FOLDER, fitted, weight_settings(*variant(raw, "pca"))) is None
+    assert check_trained(FOLDER, fitted, settings_that_decide_weights(*read_variant(raw, "pca"))) is None
 
 
 @pytest.mark.parametrize(
@@ -47,4 +48,4 @@ def test_every_variant_matches_its_own_settings(raw):
 def test_a_changed_setting_is_named(raw, changes, message):
     changed = {**raw, "models": {"mel_cvae": {**raw["models"]["mel_cvae"], **changes}}}
     with pytest.raises(DataError, match=message):
-        check_trained(FOLDER, saved(raw, "mel_cvae"), weight_settings(*variant(changed, "mel_cvae")))
+        check_trained(FOLDER, saved(raw, "mel_cvae"), settings_that_decide_weights(*read_variant(changed, "mel_cvae")))

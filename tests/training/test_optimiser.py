@@ -3,7 +3,8 @@
 import pytest
 
 from pipeline.training.config import TrainConfig
-from pipeline.training.optimiser import count_plateaus, learning_rate, stops_early
+from pipeline.training.optimiser import count_plateaus, learning_rate
+from pipeline.training.trainer import stops_early
 
 
 def config(**settings):

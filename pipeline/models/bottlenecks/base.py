@@ -17,9 +17,7 @@ class Code:
     z: Tensor  # (B, latent_dims), the input of the decoder
     mean: Tensor  # (B, latent_dims), the posterior mean
     std: Tensor | None = None  # (B, latent_dims) of a Gaussian posterior; None if the posterior is a point
-    prior_mean: Tensor | None = None  # (B, latent_dims) of a Gaussian prior; None if the bottleneck computes the KL
-    prior_std: Tensor | None = None  # likewise
-    kl: Tensor | None = None  # (B, units) nats, if the bottleneck computes it: for a codebook or a learned prior
+    kl: Tensor | None = None  # (B, units) nats, for a codebook or a learned prior; None if the prior is standard normal
     level_sizes: tuple[int, ...] = ()  # latent dimensions of each level of a hierarchy, in their order
     indices: Tensor | None = None  # (B, positions) of the codes in the codebook; None without one
     penalties: dict[str, Tensor] = field(default_factory=dict)  # scalars that the loss block weights by name

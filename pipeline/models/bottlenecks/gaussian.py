@@ -7,9 +7,8 @@ from torch.nn import functional
 from pipeline.core import distributed
 from pipeline.models.bottlenecks.base import Bottleneck, Code, layout_shape, standard_normal
 from pipeline.models.config import GaussianConfig
-from pipeline.models.gaussians import positive_std
 from pipeline.models.norm import BatchNorm1d
-from pipeline.models.priors import PRIORS, LearnedNormal
+from pipeline.models.priors import PRIORS, LearnedNormal, positive_std
 
 
 class UnitVariance(BatchNorm1d):
@@ -41,8 +40,7 @@ class Gaussian(Bottleneck):
         self.split = [config.latent, 1 if self.isotropic else config.latent]
         self.to_posterior = nn.Conv1d(self.channels, sum(self.split), 1)
         self.normalise = UnitVariance(config.latent) if config.batch_norm else nn.Identity()
-        make_prior = PRIORS.get(config.prior.type)
-        self.learned = None if make_prior is None else make_prior(config.prior, config.latent, self.channels)
+        self.learned = PRIORS[config.prior.type](config.prior, config.latent, self.channels)
         self.from_latent = nn.Conv1d(config.latent, self.channels, 1)
 
     def posterior(self, features: Tensor) -> tuple[Tensor, Tensor]:
@@ -56,10 +54,8 @@ class Gaussian(Bottleneck):
         """See `Bottleneck.encode`."""
         mean, std = self.posterior(features.reshape(-1, self.channels, self.positions))
         z = mean if noise is None else mean + std * noise.reshape(mean.shape)
-        flat = z.flatten(1), mean.flatten(1), std.flatten(1)
-        if self.learned is None:
-            return Code(*flat, torch.zeros_like(flat[1]), torch.ones_like(flat[2]))
-        return Code(*flat, kl=self.learned.kl(z, mean, std, self.posterior))
+        kl = None if self.learned is None else self.learned.kl(z, mean, std, self.posterior)
+        return Code(z.flatten(1), mean.flatten(1), std.flatten(1), kl)
 
     def decode(self, z: Tensor) -> Tensor:
         """See `Bottleneck.decode`."""

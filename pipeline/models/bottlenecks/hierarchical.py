@@ -11,8 +11,7 @@ from torch import Tensor, nn
 
 from pipeline.models.bottlenecks.base import Bottleneck, Code, layout_shape
 from pipeline.models.config import HierarchicalConfig
-from pipeline.models.gaussians import RAW_ONE, positive_std
-from pipeline.models.priors import LearnedNormal
+from pipeline.models.priors import RAW_ONE, LearnedNormal, positive_std
 
 WIDTH = 128  # of the hidden layer of p(z1|z2)
 

@@ -136,12 +136,8 @@ def usage_penalty(encodings: Tensor, codes: Tensor, over_ranks: bool = False) ->
     """How unevenly a batch uses the codes: 0 if all are used equally, 1 if a single code is used.
 
     It is 1 - H / log K, where H is the entropy of the mean soft assignment. The soft assignment is that of a mixture of
-    Gaussians around the codes, with the variance of the encodings around their nearest codes.
-
-    Args:
-        encodings: (vectors, dim) of length 1.
-        codes: (codes, dim) of length 1.
-        over_ranks: whether means are taken over the batches of all ranks.
+    Gaussians around the codes, with the variance of the encodings around their nearest codes. Encodings (vectors, dim)
+    and codes (codes, dim) have length 1. With `over_ranks`, means are over the batches of all ranks.
     """
     squared = 2 - 2 * encodings @ codes.T
     variance = squared.detach().amin(1).mean()
