@@ -14,7 +14,7 @@ RECORD = """
 from pipeline.tracking.config import TrackingConfig
 from pipeline.tracking.run import record
 with record(TrackingConfig(enabled={enabled}), "train", {{"variant": "any", "seed": 0, "fingerprint": "any"}}) as run:
-    run.log_metrics({{"loss": 1.0}})
+    run.log_series({{0: {{"loss": 1.0}}}})
 """
 
 

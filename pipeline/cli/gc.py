@@ -27,22 +27,22 @@ def gc(
 
     os.chdir(workspace.root())
     with library.block_dvc() if yes else nullcontext():
-        unused = library.find_unused()
+        items, notes = library.find_unused()
         if yes:
-            library.remove(unused.items)
-    total = sum(item.bytes for item in unused.items)
+            library.remove(items)
+    total = sum(item.bytes for item in items)
     if as_json:
-        items = [{"kind": i.kind, "name": i.name, "why": i.why, "bytes": i.bytes} for i in unused.items]
-        values = {"removed": yes, "bytes": total, "unused": items, "notes": unused.notes, "dvc": library.DVC_COMMAND}
+        rows = [{"kind": i.kind, "name": i.name, "why": i.why, "bytes": i.bytes} for i in items]
+        values = {"removed": yes, "bytes": total, "unused": rows, "notes": notes, "dvc": library.DVC_COMMAND}
         typer.echo(json.dumps(values, indent=2))
         return
-    kind_width = max((len(item.kind) for item in unused.items), default=0)
-    name_width = max((len(item.name) for item in unused.items), default=0)
-    for item in unused.items:
+    kind_width = max((len(item.kind) for item in items), default=0)
+    name_width = max((len(item.name) for item in items), default=0)
+    for item in items:
         typer.echo(f"{item.kind:{kind_width}}  {item.name:{name_width}}  {format_bytes(item.bytes):>7}  {item.why}")
-    number = f"{len(unused.items)} item{'s' * (len(unused.items) != 1)}, {format_bytes(total)}"
+    number = f"{len(items)} item{'s' * (len(items) != 1)}, {format_bytes(total)}"
     action = "removed" if yes else "can be removed: `melisma gc --yes`"
-    typer.echo(f"{number}: {action}" if unused.items else "nothing is unused")
-    for note in unused.notes:
+    typer.echo(f"{number}: {action}" if items else "nothing is unused")
+    for note in notes:
         typer.echo(note)
     typer.echo(f"DVC's own cache is not checked: `{library.DVC_COMMAND}`")

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +19,6 @@ from pipeline.tracking import outbox, store
 DVC_COMMAND = "dvc gc --workspace --all-commits --all-experiments"  # keeps the same results in DVC's cache
 
 
-@dataclass
-class Unused:
-    """The items that can be removed, and notes about what stays."""
-
-    items: list[UnusedItem]
-    notes: list[str] = field(default_factory=list)
-
-
 @contextmanager
 def block_dvc() -> Iterator[None]:
     """Keep DVC from starting a stage in the block.
@@ -42,8 +33,8 @@ def block_dvc() -> Iterator[None]:
         yield
 
 
-def find_unused() -> Unused:
-    """All unused items, files first.
+def find_unused() -> tuple[list[UnusedItem], list[str]]:
+    """All unused items, files first; and notes about what stays.
 
     Raises:
         MelismaError: params.yaml is wrong, or Git or MLflow fail, so nothing is known to be unused.
@@ -51,30 +42,30 @@ def find_unused() -> Unused:
     params = schema.load()
     with _dvc_repo() as repo:
         references = collect_references(Path(repo.cache.local.path))
-    unused = Unused(list(files.find_unused(params, references)))
+    items, notes = list(files.find_unused(params, references)), []
     if references.incomplete_variants:
         names = ", ".join(sorted(references.incomplete_variants))
-        unused.notes.append(
+        notes.append(
             f"all trainings of {names} stay: DVC's cache lacks results that Git refers to, so their trainings are "
             "unknown (if a remote has them: `dvc fetch --all-commits`)"
         )
     if references.has_queued:
-        unused.notes.append("all trainings stay: queued or failed experiments may continue them")
+        notes.append("all trainings stay: queued or failed experiments may continue them")
     pending, other_stores = outbox.count_pending()
-    unused.notes += other_stores
+    notes += other_stores
     if pending:
         total = format_bytes(files.size(workspace.state() / "outbox"))
-        unused.notes.append(
+        notes.append(
             f".melisma/outbox ({total}) and all runs stay: MLflow lacks records of {pending} run{'s' * (pending > 1)} "
             "(`melisma runs --send`)"
         )
     elif mlflow_runs.has_own_database():
         identities = files.resumable_trainings(params, references).values()
         resumable = {identity["run_id"] for identity in identities if identity.get("run_id")}
-        unused.items += mlflow_runs.find_unused(references, resumable, outbox.read_stable(outbox.abandoned_runs))
+        items += mlflow_runs.find_unused(references, resumable, outbox.read_stable(outbox.abandoned_runs))
     elif not store.tracking_uri().startswith("sqlite:"):
-        unused.notes.append("the runs of a server stay: some may belong to other people")
-    return unused
+        notes.append("the runs of a server stay: some may belong to other people")
+    return items, notes
 
 
 def remove(items: list[UnusedItem]) -> None:

@@ -25,15 +25,12 @@ MAX_TICKS = 8
 DPI = 130
 
 
-def draw(rows: list[Row], path: Path) -> bool:
-    """Write a PNG of the trained variants; return False, and write none, if there is no trained variant."""
-    trained = [row for row in rows if row.is_trained]
-    if not trained:
-        return False
-    key = _curve_key(trained)
-    with style.paper_style():
-        style.save(_draw_curves(trained, key) if key else _draw_dots(trained), path, DPI)
-    return True
+def draw(rows: list[Row], path: Path) -> None:
+    """Write a PNG of the trained variants; write nothing if there is none."""
+    if trained := [row for row in rows if row.is_trained]:
+        key = _curve_key(trained)
+        with style.paper_style():
+            style.save(_draw_curves(trained, key) if key else _draw_dots(trained), path, DPI)
 
 
 def _curve_key(rows: list[Row]) -> str | None:

@@ -59,7 +59,7 @@ def tag_runs(study: str, commits: dict[str, str], experiments: list[Experiment])
             # An experiment that is not completed keeps its runs, which are its last result.
             incomplete = [name for name in tags.get(run_id, "").split(SEPARATOR) if name and name not in commits]
             if value := SEPARATOR.join([*names.get(run_id, []), *incomplete]):
-                calls.set_tag(run_id, tag_name(study), value)
+                store.client().set_tag(run_id, tag_name(study), value)
             else:
                 store.client().delete_tag(run_id, tag_name(study))
 
@@ -80,8 +80,7 @@ def read_tracks(runs: list[Any]) -> pd.DataFrame | None:
             path = store.client().download_artifacts(run.info.run_id, calls.TRACKS_FILE, folder)
             tables.append(pd.DataFrame(workspace.read_json(Path(path))))
     tracks = pd.concat(tables)
-    errors = [name for name in ("mse", "mel_mse") if name in tracks]  # earlier versions recorded only mel_mse
-    return tracks.groupby(["track_id", "group"])[errors].mean().reset_index()
+    return tracks.groupby(["track_id", "group"])[["mse", "mel_mse"]].mean().reset_index()
 
 
 @contextmanager

@@ -14,7 +14,8 @@ from pipeline.schema import schema
 from pipeline.studies import mlflow_runs
 from pipeline.studies.overrides import ALL_TRAINED, is_trained
 from pipeline.studies.study import Experiment
-from pipeline.tracking import calls, store
+from pipeline.tracking import store
+from pipeline.tracking.logged_values import EPOCH_SECONDS
 from pipeline.tracking.search import connected
 
 BOUNDED = ("mse", "mel_mse", "kl", "cosine_similarity", "probe_accuracy")  # metrics with a 95 % interval
@@ -22,14 +23,6 @@ METRICS = [*(f"{name}{end}" for name in BOUNDED for end in ("", "_low", "_high")
 ERRORS = ("mse", "mel_mse")  # compared recording by recording
 SAME_SCALE_TOLERANCE = 0.005  # relative; the same error measured twice differs by rounding
 RESAMPLES = 2000  # of the bootstrap
-
-
-@dataclass(frozen=True)
-class Change:
-    """The difference of an error from that of another experiment on the same recordings."""
-
-    difference: PairedDifference
-    base: float | None  # the error of the other experiment
 
 
 @dataclass(frozen=True)
@@ -48,7 +41,8 @@ class Row:
     collapsed: str | None  # the reason, or None
     seconds: float | None  # of training, all seeds
     compared_with: str | None = None  # an experiment
-    changes: dict[str, Change] = field(default_factory=dict)  # by the names in `ERRORS`
+    reference: "Row | None" = None  # the same variant in that experiment
+    changes: dict[str, PairedDifference] = field(default_factory=dict)  # error -> difference on the same recordings
 
     @property
     def name(self) -> str:
@@ -62,9 +56,8 @@ class Row:
         """Column -> value."""
         changes = {}
         for name in ERRORS:
-            difference = self.changes[name].difference if name in self.changes else None
             for end, key in {"": "difference", "_low": "low", "_high": "high"}.items():
-                changes[f"{name}_change{end}"] = getattr(difference, key, None)
+                changes[f"{name}_change{end}"] = getattr(self.changes.get(name), key, None)
         return {
             "experiment": ", ".join(self.experiments),
             "variant": self.variant,
@@ -135,8 +128,8 @@ def _compare(rows: list[Row], experiments: list[Experiment]) -> list[Row]:
         if other is not row:
             errors = [error for error in ERRORS if error == "mel_mse" or row.representation == other.representation]
             differences = {error: paired_difference(row.tracks, other.tracks, error, RESAMPLES) for error in errors}
-            changes = {error: Change(value, other.metrics[error]) for error, value in differences.items() if value}
-            row = replace(row, compared_with=name, changes=changes)
+            changes = {error: difference for error, difference in differences.items() if difference}
+            row = replace(row, compared_with=name, reference=other, changes=changes)
         compared.append(row)
     return compared
 
@@ -165,7 +158,7 @@ def _row(tag: str, variant: str, runs: list[Any], experiments: list[Experiment])
 def _training_seconds(runs: list[Any]) -> float | None:
     """Of all epochs. A run that only evaluates a model names the run that trained it."""
     ids = [run.data.tags.get("model_run", run.info.run_id) for run in runs]
-    histories = [store.client().get_metric_history(run_id, calls.EPOCH_SECONDS) for run_id in ids]
+    histories = [store.client().get_metric_history(run_id, EPOCH_SECONDS) for run_id in ids]
     seconds = [metric.value for history in histories for metric in history]
     return sum(seconds) if seconds else None
 

@@ -8,7 +8,7 @@ import pandas as pd
 from pipeline.core import workspace
 from pipeline.report.formatting import DASH, digits, duration, interval, percent
 from pipeline.studies import figure
-from pipeline.studies.results import Change, Row, format_setting, is_common_scale
+from pipeline.studies.results import Row, format_setting, is_common_scale
 
 FOLDER = workspace.DATA / "studies"
 MAX_NAMED = 2  # a title names at most so many experiments that others are compared with
@@ -44,7 +44,7 @@ def format_text(rows: list[Row], is_markdown: bool = False) -> str:
 
 
 def format_csv(rows: list[Row]) -> str:
-    """All numbers, unrounded."""
+    """A CSV file with a line for each row and all its numbers, unrounded."""
     columns = list(rows[0].flat()) if rows else ["experiment"]
     return pd.DataFrame([row.flat() for row in rows], columns=columns, dtype=object).to_csv(
         index=False, lineterminator="\n"
@@ -70,9 +70,9 @@ def _cells(rows: list[Row]) -> tuple[list[str], list[list[str]]]:
         ("variant", lambda row: row.variant),
         *((key, lambda row, key=key: format_setting(row.settings[key])) for key in settings),
         ("MSE", error("mse")),
-        *([] if is_common_scale(rows) else [(f"MSE against {reference}", lambda row: _change(row.changes.get("mse")))]),
+        *([] if is_common_scale(rows) else [(f"MSE against {reference}", lambda row: _change(row, "mse"))]),
         ("mel MSE", error("mel_mse")),
-        (f"mel MSE against {reference}", lambda row: _change(row.changes.get("mel_mse"))),
+        (f"mel MSE against {reference}", lambda row: _change(row, "mel_mse")),
         ("KL, nats", lambda row: digits(row.metrics["kl"])),
         ("cosine", lambda row: digits(row.metrics["cosine_similarity"])),
         ("label accuracy", lambda row: percent(row.metrics["probe_accuracy"])),
@@ -85,9 +85,10 @@ def _cells(rows: list[Row]) -> tuple[list[str], list[list[str]]]:
     return [title for title, _ in shown], [list(line) for line in zip(*(cells for _, cells in shown), strict=True)]
 
 
-def _change(change: Change | None) -> str:
-    """The difference in per cent, with its interval."""
-    if change is None or not change.base:
+def _change(row: Row, error: str) -> str:
+    """The difference from the reference in per cent, with its interval."""
+    reference = row.reference and row.reference.metrics[error]
+    if error not in row.changes or not reference:
         return DASH
-    share, bounds = change.difference.in_percent(change.base)
+    share, bounds = row.changes[error].in_percent(reference)
     return f"{share} ({bounds})"

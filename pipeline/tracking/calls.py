@@ -5,9 +5,8 @@ changes nothing. Stages leave these calls to the sender process, since the impor
 """
 
 import csv
-import json
 from collections.abc import Callable, Mapping
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ from pipeline.tracking.run_tags import Identity, run_name
 
 METRICS_PER_CALL = 1000  # MLflow's limit
 TRACKS_FILE = "test/tracks.json"  # artifact with the errors of each test recording
-EPOCH_SECONDS = "epoch/seconds"
 
 
 def open_run(
@@ -46,9 +44,9 @@ def open_run(
         run_id = str(
             store.client().create_run(experiment_id, start_time=at, tags=tags | link, run_name=name).info.run_id
         )
-    set_tag(run_id, "dvc.stage", stage)
+    store.client().set_tag(run_id, "dvc.stage", stage)
     if evaluation:
-        set_tag(run_id, "evaluation", evaluation)
+        store.client().set_tag(run_id, "evaluation", evaluation)
     return run_id
 
 
@@ -61,25 +59,29 @@ def log_params(run_id: str, values: Mapping[str, Any]) -> None:
 
 
 def log_series(
-    run_id: str, rows: Mapping[int, Mapping[str, float]], at: int, once: str | None = None, **source: str | None
+    run_id: str,
+    rows: Mapping[int, Mapping[str, float]],
+    at: int,
+    skip_if_logged: str | None = None,
+    **source: str | None,
 ) -> None:
     """Log the metrics of many steps. MLflow ignores a metric that it has with the same value, step and time.
 
     Args:
         rows: step -> metrics.
         at: time in ms.
-        once: skip the steps that this metric had when the run was opened.
+        skip_if_logged: a metric; steps that it had when the run was opened are skipped.
         source: model_id, dataset_name and dataset_digest of the metrics.
     """
     from mlflow.entities import Metric
 
-    logged = _logged_steps(run_id, once) if once else set()
+    logged = _logged_steps(run_id, skip_if_logged) if skip_if_logged else set()
     batch: list[Metric] = []
     for step, values in rows.items():
         if int(step) in logged:
             continue
         metrics = [Metric(key, float(value), at, int(step), **source) for key, value in values.items()]
-        if len(batch) + len(metrics) > METRICS_PER_CALL:  # never split a step: `once` would skip its second part
+        if len(batch) + len(metrics) > METRICS_PER_CALL:  # never split a step: a repetition would skip its second part
             store.client().log_batch(run_id, metrics=batch)
             batch = []
         batch += metrics
@@ -91,11 +93,6 @@ def _logged_steps(run_id: str, key: str) -> set[int]:
     return {metric.step for metric in store.client().get_metric_history(run_id, key)}
 
 
-def set_tag(run_id: str, key: str, value: str) -> None:
-    """Set a tag."""
-    store.client().set_tag(run_id, key, value)
-
-
 def log_folder(run_id: str, path: Path, name: str) -> None:
     """Log every file below `path` as an artifact below `name`."""
     with store.file_timeout():
@@ -103,21 +100,13 @@ def log_folder(run_id: str, path: Path, name: str) -> None:
 
 
 def log_datasets(run_id: str, descriptions: list[dict[str, Any]]) -> None:
-    """Add datasets to the inputs of the run; see `logged_values.describe_datasets`. Existing inputs stay."""
+    """Add the datasets of `datasets.describe_datasets` to the inputs of the run. Existing inputs stay."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    inputs = []
-    for split in descriptions:
-        tensor = {"type": "tensor", "tensor-spec": {"dtype": split["dtype"], "shape": [-1, *split["shape"]]}}
-        dataset = Dataset(
-            name=split["name"],
-            digest=split["digest"],
-            source_type="local",
-            source=json.dumps({"uri": split["source"]}),
-            schema=json.dumps({"mlflow_tensorspec": {"features": json.dumps([tensor]), "targets": None}}),
-            profile=json.dumps(split["profile"]),
-        )
-        inputs.append(DatasetInput(dataset, [InputTag("mlflow.data.context", split["context"])]))
+    inputs = [
+        DatasetInput(Dataset(**split["dataset"]), [InputTag("mlflow.data.context", split["context"])])
+        for split in descriptions
+    ]
     store.client().log_inputs(run_id, inputs)
 
 
@@ -140,61 +129,45 @@ def log_training(run_id: str, config: Path, history: Path) -> None:
     run = store.client().get_run(run_id)
     if "network.type" not in run.data.params:
         log_params(run_id, logged_values.variant_params(workspace.read_json(config)))
-    if EPOCH_SECONDS not in run.data.metrics:
+    if logged_values.EPOCH_SECONDS not in run.data.metrics:
         with history.open(encoding="utf-8", newline="") as file:
             rows = [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
         ended = int(history.stat().st_mtime * 1000)
         epochs = {int(row["epoch"]): logged_values.epoch_metrics(row) for row in rows}
-        log_series(run_id, epochs, ended, once=EPOCH_SECONDS)
+        log_series(run_id, epochs, ended, logged_values.EPOCH_SECONDS)
 
 
 def log_evaluation(run_id: str, results: dict[str, Any], is_new: bool, at: int) -> None:
     """Log params, metrics and tags of an evaluation. An old one is logged only if the run has none of its metrics."""
     if is_new or results["metrics"].keys().isdisjoint(store.client().get_run(run_id).data.metrics):
         log_params(run_id, results["params"])
-        if "tracks" in results:
-            store.client().log_dict(run_id, results["tracks"], TRACKS_FILE)
+        store.client().log_dict(run_id, results["tracks"], TRACKS_FILE)
         model_id = mlflow_model.model_id_of(run_id)
         log_series(run_id, {0: results["metrics"]}, at, model_id=model_id, **results["dataset"])
         for key, value in results["tags"].items():
-            set_tag(run_id, key, value)
-
-
-def start_system_metrics(run_id: str, stage_pid: int) -> None:
-    """Log system metrics until the run ends; see `system_metrics.start`."""
-    history = store.client().get_metric_history(run_id, system_metrics.STAGE_MEMORY)
-    first_step = max((metric.step for metric in history), default=-1) + 1
-    system_metrics.start(run_id, stage_pid, first_step, partial(log_series, run_id))
+            store.client().set_tag(run_id, key, value)
 
 
 def log_failure(run_id: str, message: str, trace: str) -> None:
     """Log why a stage failed: the tag `error` and the artifact error.txt."""
-    set_tag(run_id, "error", message[:500])
+    store.client().set_tag(run_id, "error", message[:500])
     store.client().log_text(run_id, trace, "error.txt")
 
 
 def end_run(run_id: str, status: str, at: int) -> None:
     """Set the final status (FINISHED, FAILED or KILLED) and the end time in ms."""
-    system_metrics.stop(run_id)
+    system_metrics.stop_sampling(run_id)
     store.client().set_terminated(run_id, status, at)
 
 
-# Names in calls.jsonl -> functions that take a run id and the recorded arguments.
+# The functions that a journal may name; they take a run id and the recorded arguments.
 CALLS: dict[str, Callable[..., None]] = {
-    "params": log_params,
-    "metrics": lambda run_id, values, step, *rest: log_series(run_id, {step: values}, *rest),
-    "series": log_series,
-    "tag": set_tag,  # only in journals of earlier versions
-    "folder": log_folder,
-    "datasets": log_datasets,
-    "images": log_images,
-    "trained": log_training,
-    "evaluated": log_evaluation,
-    "pyfunc": mlflow_model.log_model,
-    "register": mlflow_model.register_model,
-    "watched": start_system_metrics,
-    "failure": log_failure,
-    "end": end_run,
+    function.__name__: function
+    for function in (
+        *(log_params, log_series, log_folder, log_datasets, log_images, log_training, log_evaluation),
+        *(mlflow_model.log_model, mlflow_model.register_model),
+        *(system_metrics.start_sampling, log_failure, end_run),
+    )
 }
 
 

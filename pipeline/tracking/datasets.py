@@ -1,5 +1,6 @@
 """The splits of a representation as the datasets of a run in MLflow."""
 
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ CONTEXTS = {"train": "training", "valid": "validation", "test": "test"}  # MLflo
 
 
 def describe_datasets(folder: Path, stats: dict[str, Any], splits: dict[str, Split]) -> list[dict[str, Any]]:
-    """The splits of a representation as JSON data, for `Run.log_datasets`.
+    """The splits of a representation for `Run.log_datasets`: the context and the fields of MLflow's Dataset.
 
     Args:
         folder: the representation's folder, relative to the project, since a run must not name a temporary workspace.
@@ -25,20 +26,21 @@ def describe_datasets(folder: Path, stats: dict[str, Any], splits: dict[str, Spl
         labels: Counter[str] = Counter()
         for label, count in zip(split.labels.tolist(), window_counts, strict=True):
             labels[str(label)] += count
-        descriptions.append(
-            {
-                "name": folder.name,
-                "digest": workspace.fingerprint(shards),
-                "context": CONTEXTS[name],
-                "source": folder.as_posix(),
-                "dtype": "float16" if split.kind == "mel" else "int16",
-                "shape": list(split.shape),
-                "profile": {
-                    "num_rows": len(split),
-                    "seconds": stats["seconds"],
-                    "recordings": len(set(split.track_ids.tolist())),
-                    "labels": dict(sorted(labels.items())),
-                },
-            }
-        )
+        spec = {"dtype": "float16" if split.kind == "mel" else "int16", "shape": [-1, *split.shape]}
+        features = json.dumps([{"type": "tensor", "tensor-spec": spec}])
+        profile = {
+            "num_rows": len(split),
+            "seconds": stats["seconds"],
+            "recordings": len(set(split.track_ids.tolist())),
+            "labels": dict(sorted(labels.items())),
+        }
+        dataset = {
+            "name": folder.name,
+            "digest": workspace.fingerprint(shards),
+            "source_type": "local",
+            "source": json.dumps({"uri": folder.as_posix()}),
+            "schema": json.dumps({"mlflow_tensorspec": {"features": features, "targets": None}}),
+            "profile": json.dumps(profile),
+        }
+        descriptions.append({"context": CONTEXTS[name], "dataset": dataset})
     return descriptions

@@ -62,4 +62,4 @@ def open_evaluation_run(
         run.log_datasets(sources)
         if is_first:  # sent while the seed is scored
             run.log_model(setup.variant, trained)
-        yield EvaluationRun(run, setup, sources[-1], is_first and tracking.register)
+        yield EvaluationRun(run, setup, sources[-1]["dataset"], is_first and tracking.register)

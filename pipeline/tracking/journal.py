@@ -114,7 +114,7 @@ class Journal:
             if function not in self._refused_functions:
                 self.refused.append(f"MLflow refused {function} of {self.info['run']} ({error_reason(error)})")
             self._refused_functions.add(function)
-        self.is_ended = self.is_ended or function == "end"
+        self.is_ended = self.is_ended or function == "end_run"
 
     def _keep_only(self, lines: list[bytes]) -> None:
         partial = self.folder / f".{CALLS_FILE}"

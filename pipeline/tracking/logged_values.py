@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from math import isfinite
 from typing import Any
 
+EPOCH_SECONDS = "epoch/seconds"  # training time; the start and end of a run include the time between its stages
 # Keys of config.json that become tags, repeat other settings, or are no settings.
 NOT_PARAMS = ("variant", "seed", "kind", "labels", "stats", "parameters", "latent_dims", "input", "seconds", "train")
 # Keys of `train` that only say how a machine runs the training.

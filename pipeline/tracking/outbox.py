@@ -10,8 +10,7 @@ import shutil
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
@@ -31,16 +30,6 @@ READ_ATTEMPTS, READ_PAUSE = 20, 0.05  # pause in s
 Result = TypeVar("Result")
 
 
-@dataclass(frozen=True)
-class PendingRun:
-    """A run of a stage that has ended, with calls that MLflow has not accepted."""
-
-    folder: Path
-    name: str  # <variant>-seed<n>
-    stage: str
-    store: str  # where the calls must go, without a password
-
-
 def create_folder() -> tuple[Path, int]:
     """A folder for the runs of this process, and the file descriptor of its lock.
 
@@ -54,19 +43,15 @@ def create_folder() -> tuple[Path, int]:
     return hidden.rename(_outbox() / name), lock
 
 
-def pending_runs() -> list[PendingRun]:
-    """The pending runs for all stores, oldest first."""
-    return [
-        PendingRun(folder, info["run"], info["stage"], info["store"])
-        for process in _ended_stages()
-        for folder in _run_folders(process)
-        for info in [Journal(folder).info]
-    ]
+def pending_runs() -> dict[Path, str]:
+    """Folder -> store of the runs of ended stages with calls that MLflow has not accepted, oldest first."""
+    folders = [folder for process in _ended_stages() for folder in _run_folders(process)]
+    return {folder: Journal(folder).info["store"] for folder in folders}
 
 
 def count_pending() -> tuple[int, list[str]]:
     """The number of pending runs for the current store, and a line about each other store that has some."""
-    stores = Counter(run.store for run in read_stable(pending_runs))
+    stores = Counter(read_stable(pending_runs).values())
     current = stores.pop(store_name(), 0)
     return current, [f"{n} run{'s' * (n > 1)} pending for MLflow at {name}" for name, n in sorted(stores.items())]
 
@@ -79,8 +64,6 @@ def send_pending() -> int:
     Raises:
         MelismaError: the store fails. Calls that are not sent stay in the outbox.
     """
-    if not _outbox().exists():
-        return 0
     sent = 0
     _wait_for_senders()
     with FileLock(workspace.state() / "outbox.lock"):
@@ -113,7 +96,7 @@ def abandoned_runs() -> list[str]:
     there only the runs in this outbox count.
     """
     journal_runs = {folder: Journal(folder).run_id for folder in _outbox().glob("[!.]*/*")}
-    pending = {journal_runs.get(run.folder) for run in pending_runs()}
+    pending = {journal_runs.get(folder) for folder in pending_runs()}
     query = "attributes.status = 'RUNNING' and tags.fingerprint LIKE '%'"
     experiment_ids = [experiment.experiment_id for experiment in store.client().search_experiments()]
     running = [str(run.info.run_id) for run in store.client().search_runs(experiment_ids, query)]
@@ -121,7 +104,7 @@ def abandoned_runs() -> list[str]:
     return [run for run in running if run in pending or (is_own_store and run not in journal_runs.values())]
 
 
-def read_stable(read: Callable[[], list[Result]]) -> list[Result]:
+def read_stable(read: Callable[[], Result]) -> Result:
     """The result of `read`, which reads the outbox: try again if another process removes a folder meanwhile.
 
     Raises:
@@ -164,9 +147,9 @@ def _wait_for_senders() -> None:
         time.sleep(0.1)
 
 
-def _ended_stages() -> Iterator[Path]:
+def _ended_stages() -> list[Path]:
     """Folders of stages without a living process, oldest first."""
-    yield from (folder for folder in sorted(_outbox().glob("[!.]*")) if not _is_locked(folder))
+    return [folder for folder in sorted(_outbox().glob("[!.]*")) if not _is_locked(folder)]
 
 
 def _is_locked(folder: Path) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from itertools import count
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,12 @@ from pipeline.core.errors import StoppedError
 from pipeline.tracking import outbox, run_tags
 from pipeline.tracking.config import TrackingConfig
 from pipeline.tracking.journal import Journal
+from pipeline.tracking.logged_values import EPOCH_SECONDS, epoch_metrics
 from pipeline.tracking.run_tags import Identity
 from pipeline.tracking.sender import Reply, Sender
 
 JOURNAL_NUMBERS = count()
+STEP_TERMS = ("loss", "reconstruction", "kl", "grad_norm")
 
 
 class Run:
@@ -49,43 +52,48 @@ class Run:
 
     def log_params(self, values: Mapping[str, Any]) -> None:
         """Log nested settings under dotted keys, without None. MLflow accepts each key once."""
-        self._call("params", values)
+        self._call("log_params", values)
 
-    def log_metrics(self, values: Mapping[str, float | None], step: int = 0, once: str | None = None) -> None:
-        """Log the metrics of one step, without None; `once` as in `log_series`."""
-        self._call("metrics", {key: value for key, value in values.items() if value is not None}, step, _now(), once)
+    def log_series(self, rows: Mapping[int, Mapping[str, float]], skip_if_logged: str | None = None) -> None:
+        """Log rows, step -> metrics. Skip the steps for which an earlier process logged the metric `skip_if_logged`."""
+        self._call("log_series", rows, _now(), skip_if_logged)
 
-    def log_series(self, rows: Mapping[int, Mapping[str, float]], once: str | None = None) -> None:
-        """Log the metrics of many steps; skip the steps for which an earlier process logged the metric `once`."""
-        self._call("series", rows, _now(), once)
+    def log_epoch(self, row: dict[str, float]) -> None:
+        """Log a row of history.csv."""
+        self.log_series({int(row["epoch"]): epoch_metrics(row)}, EPOCH_SECONDS)
+
+    def log_steps(self, first: int, rows: list[dict[str, float]]) -> None:
+        """Log the main terms of training steps; `first` is the number of the first one."""
+        terms = [{f"step/{term}": row[term] for term in STEP_TERMS if isfinite(row[term])} for row in rows]
+        self.log_series(dict(enumerate(terms, first)), "step/loss")
 
     def log_folder(self, path: Path, name: str) -> None:
         """Log every file below `path` as an artifact below `name`. The files must not change until the run ends."""
-        self._call("folder", path.absolute(), name)
+        self._call("log_folder", path.absolute(), name)
 
     def log_datasets(self, descriptions: list[dict[str, Any]]) -> None:
-        """Add the datasets that `logged_values.describe_datasets` returns to the run's inputs."""
-        self._call("datasets", descriptions)
+        """Add the datasets of `datasets.describe_datasets` to the run's inputs."""
+        self._call("log_datasets", descriptions)
 
     def log_images(self, path: Path, key: str) -> None:
         """Log each <step>.png in `path` as the image `key` of that step. The files must stay until the run ends."""
-        self._call("images", path.absolute(), key)
+        self._call("log_images", path.absolute(), key)
 
     def log_training(self, path: Path) -> None:
         """Log settings and epochs of the model in the folder `path` if the run lacks them."""
-        self._call("trained", *(path.absolute() / name for name in ("config.json", "history.csv")))
+        self._call("log_training", *(path.absolute() / name for name in ("config.json", "history.csv")))
 
     def log_evaluation(self, results: dict[str, Any], is_new: bool) -> None:
         """Log params, metrics and tags of an evaluation. An old one is logged only if the run has none."""
-        self._call("evaluated", results, is_new, _now())
+        self._call("log_evaluation", results, is_new, _now())
 
     def log_model(self, variant: str, path: Path) -> None:
         """Log the model in the folder `path` for `mlflow.pyfunc` if the run has no model. This takes some seconds."""
-        self._call("pyfunc", variant, path.absolute())
+        self._call("log_model", variant, path.absolute())
 
     def register_model(self, variant: str, tags: Mapping[str, str]) -> None:
         """Make the run's model a version of the registered model `variant`, with these tags."""
-        self._call("register", variant, dict(tags))
+        self._call("register_model", variant, dict(tags))
 
     def _call(self, function: str, *arguments: Any, last: bool = False) -> None:
         if self._sender:
@@ -155,9 +163,10 @@ def record(config: TrackingConfig, stage: str, identity: Identity, evaluation: s
         print(f"warning: {run_tags.label(identity)} is not recorded ({error})", file=sys.stderr)
         sender, run = None, Run(identity, None, stage)
     if sender:
-        named = {**identity, "run_id": identity.get("run_id")}
-        run._call("open_run", config.experiment, named, stage, evaluation, run_tags.tags(identity, stage), _now())
-        run._call("watched", os.getpid())
+        run._call(
+            "open_run", config.experiment, run._identity, stage, evaluation, run_tags.tags(identity, stage), _now()
+        )
+        run._call("start_sampling", os.getpid())
     status = "FINISHED"
     try:
         yield run
@@ -167,11 +176,11 @@ def record(config: TrackingConfig, stage: str, identity: Identity, evaluation: s
     except BaseException as error:
         status = "FAILED"
         trace = "".join(traceback.format_exception(error))
-        run._call("failure", _replace_workspace(str(error)), _replace_workspace(trace))
+        run._call("log_failure", _replace_workspace(str(error)), _replace_workspace(trace))
         raise
     finally:
         _restart(run._sender)
-        run._call("end", status, _now(), last=True)
+        run._call("end_run", status, _now(), last=True)
 
 
 def _replace_workspace(text: str) -> str:

@@ -13,6 +13,7 @@ from pipeline.core.errors import MelismaError, ParamsError
 from pipeline.core.params import read_section, suggest
 from pipeline.tracking import outbox, store
 from pipeline.tracking.config import TrackingConfig
+from pipeline.tracking.logged_values import EPOCH_SECONDS
 
 KINDS = "metrics", "params", "tags", "attributes"
 # A name with a slash, such as test/mse or metrics.test/mse, before an operator.
@@ -21,7 +22,6 @@ ATTRIBUTES = {"name": "attributes.run_name", "status": "attributes.status", "sta
 ACTIVE, WITH_DELETED = 1, 3  # values of MLflow's ViewType
 PAGE_SIZE = 1000
 NEWEST_FIRST = ["attributes.start_time DESC"]
-EPOCH_SECONDS = "epoch/seconds"  # the start and end of a run would include the time between its stages
 MAX_REASON = 300  # characters
 
 

@@ -3,43 +3,40 @@
 import os
 import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
+
+from pipeline.tracking import store
 
 FIRST_SECONDS = 1.0  # until the first sample
 INTERVAL_SHARE = 0.01  # later samples come after this share of the elapsed time, so a long run has few samples
 STAGE_MEMORY = "system/stage_memory_megabytes"  # every sample has this metric
 MEGABYTE = 1e6  # as MLflow counts
 
-LogSeries = Callable[[dict[int, dict[str, float]], int], None]  # gets step -> metrics, and the time in ms
 _samplers: dict[str, "Sampler"] = {}  # run id -> sampler
 
 
-def start(run_id: str, stage_pid: int, first_step: int, log_series: LogSeries) -> None:
-    """Sample until `stop`. Do nothing for a stage that has ended, whose calls another process sends later.
-
-    Args:
-        first_step: step of the first sample; a resumed run has earlier ones.
-    """
+def start_sampling(run_id: str, stage_pid: int) -> None:
+    """Log samples until `stop_sampling`. Do nothing for a stage that has ended, whose calls are sent later."""
     if os.getppid() == stage_pid and run_id not in _samplers:
-        _samplers[run_id] = Sampler(stage_pid, first_step, log_series)
+        history = store.client().get_metric_history(run_id, STAGE_MEMORY)  # of a resumed run
+        first_step = max((metric.step for metric in history), default=-1) + 1
+        _samplers[run_id] = Sampler(run_id, stage_pid, first_step)
 
 
-def stop(run_id: str) -> None:
+def stop_sampling(run_id: str) -> None:
     """Log the last sample of a run."""
-    sampler = _samplers.pop(run_id, None)
-    if sampler:
+    if sampler := _samplers.pop(run_id, None):
         sampler.stop()
 
 
 class Sampler:
     """A thread that measures and logs. A sample that cannot be logged is dropped."""
 
-    def __init__(self, stage_pid: int, step: int, log_series: LogSeries) -> None:
+    def __init__(self, run_id: str, stage_pid: int, step: int) -> None:
         import psutil  # type: ignore[import-untyped]
 
-        self._process, self._step, self._log_series = psutil.Process(stage_pid), step, log_series
+        self._run_id, self._process, self._step = run_id, psutil.Process(stage_pid), step
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -50,6 +47,8 @@ class Sampler:
         self._thread.join()
 
     def _run(self) -> None:
+        from mlflow.entities import Metric
+
         monitors, started, is_last = _monitors(), time.monotonic(), False
         self._measure(monitors)  # the first CPU load that a thread reads is 0
         while not is_last:
@@ -58,8 +57,10 @@ class Sampler:
             if is_last and time.monotonic() - started < FIRST_SECONDS:
                 return  # too short for a useful sample
             with suppress(Exception):  # the store, a driver or the stage may fail
-                metrics = {f"system/{key}": value for key, value in self._measure(monitors).items()}
-                self._log_series({self._step: metrics}, int(time.time() * 1000))
+                values = self._measure(monitors)
+                at = int(time.time() * 1000)
+                metrics = [Metric(f"system/{key}", float(value), at, self._step) for key, value in values.items()]
+                store.client().log_batch(self._run_id, metrics=metrics)
             self._step += 1
 
     def _measure(self, monitors: list[Any]) -> dict[str, float]:

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from dataclasses import replace
 
 import pytest
 
@@ -116,11 +115,10 @@ def test_a_renamed_mlflow_experiment_keeps_its_runs_and_artifacts(project):
 
 def test_all_runs_stay_while_some_are_pending(project, monkeypatch):
     (project.path / ".melisma" / "outbox").mkdir()
-    pending = outbox.PendingRun(project.path, "mel_conv-seed0", "train", outbox.store_name())
-    monkeypatch.setattr(outbox, "pending_runs", lambda: [pending])
+    monkeypatch.setattr(outbox, "pending_runs", lambda: {project.path: outbox.store_name()})
     unused = gc("--yes")
     assert names(unused) == {("seeds", "mel_conv-seed0 gone")} and "melisma runs --send" in unused["notes"][0]
-    monkeypatch.setattr(outbox, "pending_runs", lambda: [replace(pending, store="http://there:5000")])
+    monkeypatch.setattr(outbox, "pending_runs", lambda: {project.path: "http://there:5000"})
     unused = gc()
     assert {kind for kind, _ in names(unused)} == {"runs"}
     assert unused["notes"] == ["1 run pending for MLflow at http://there:5000"]

@@ -46,7 +46,9 @@ config = {"variant": name, "seed": 0, "loss": None, "train": {"epochs": epochs},
 (models / "config.json").write_text(json.dumps(config))
 (models / "history.csv").write_text("epoch,seconds\\n1,1.5\\n2,2.5\\n")
 metrics = {"test/mse": 1 / epochs, "test/mse_low": 0.9 / epochs, "test/mse_high": 1.1 / epochs}
-result = {"params": {}, "metrics": metrics, "dataset": {}, "tags": {"collapsed": "no", "evaluation": "e"}}
+tracks = {"track_id": ["a"], "group": ["a"], "mse": [1 / epochs], "mel_mse": [1 / epochs]}
+tags = {"collapsed": "no", "evaluation": "e"}
+result = {"params": {}, "metrics": metrics, "tracks": tracks, "dataset": {}, "tags": tags}
 (evaluation / "results.json").write_text(json.dumps([{"seed": 0, **result}]))
 identity = {"variant": name, "seed": 0, "fingerprint": f"{name}{epochs}", "data": "d", "run_id": None}
 (evaluation / "run.json").write_text(json.dumps([identity]))

@@ -64,8 +64,8 @@ def test_a_stage_goes_on_without_its_store_and_a_later_one_sends_its_records(mon
     assert b"s3cret" not in written and "s3cret" not in errors
     folder = copy_to_outbox(run)
     run._journal.discard()
-    (pending,) = outbox.pending_runs()
-    assert (pending.name, pending.stage, pending.store) == ("mel_conv-seed3", "train", "http://127.0.0.1:9")
+    assert outbox.pending_runs() == {folder: "http://127.0.0.1:9"}
+    assert {"run": "mel_conv-seed3", "stage": "train"}.items() <= Journal(folder).info.items()
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     assert outbox.send_pending() == 0  # it belongs to the other store
     write_json(folder / "about.json", Journal(folder).info | {"store": outbox.store_name()})
@@ -114,7 +114,7 @@ def test_calls_that_are_sent_again_change_nothing():
     with record(CONFIG, "train", IDENTITY | {"fingerprint": "again"}) as run:
         run.log_series({1: {"a": 0.5}})
         run_id = run.identity["run_id"]
-        run.log_metrics({"b": 1.0}, 7, once="b")
+        run.log_series({7: {"b": 1.0}}, skip_if_logged="b")
         run._send(wait=True)
         folder = copy_to_outbox(run)
     started = get(run_id).info.start_time
@@ -126,13 +126,13 @@ def test_calls_that_are_sent_again_change_nothing():
 
 def test_a_resumed_training_logs_no_step_twice():
     with pytest.raises(KeyboardInterrupt), record(CONFIG, "train", IDENTITY | {"fingerprint": "resumed"}) as run:
-        run.log_series({1: {"a": 0.5, "b": 1.0}, 2: {"a": 0.25, "b": 1.0}}, once="a")
+        run.log_series({1: {"a": 0.5, "b": 1.0}, 2: {"a": 0.25, "b": 1.0}}, skip_if_logged="a")
         raise KeyboardInterrupt
     run_id = run.identity["run_id"]
     journal = Journal.create(run._sender.folder / "later", {})  # in this process, which has no cached steps
     with record(CONFIG, "train", run.identity):
         journal.run_id = run_id
-        journal.add("series", {2: {"a": 0.2, "b": 2.0}, 3: {"a": 0.1, "b": 2.0}}, int(time.time() * 1000), "a")
+        journal.add("log_series", {2: {"a": 0.2, "b": 2.0}, 3: {"a": 0.1, "b": 2.0}}, int(time.time() * 1000), "a")
         journal.send()
     journal.discard()
     assert history(run_id, "a") == [(1, 0.5), (2, 0.25), (3, 0.1)]
@@ -143,8 +143,8 @@ def test_a_call_that_mlflow_refuses_is_skipped_with_a_warning(capsys):
     with record(CONFIG, "train", IDENTITY) as run:
         run.log_params({"a": 1})
         run.log_params({"a": 2})  # a param cannot change
-        run.log_metrics({"b": 1.0})
-    assert "refused params" in capsys.readouterr().err
+        run.log_series({0: {"b": 1.0}})
+    assert "refused log_params" in capsys.readouterr().err
     found = get(run.identity["run_id"])
     assert found.data.params == {"a": "1"} and found.data.metrics["b"] == 1.0 and found.info.status == "FINISHED"
 
@@ -152,13 +152,13 @@ def test_a_call_that_mlflow_refuses_is_skipped_with_a_warning(capsys):
 def test_a_call_that_always_fails_does_not_block_others(capsys):
     with record(CONFIG, "train", IDENTITY) as run:
         run._call("no such function")
-        run.log_metrics({"a": 2.0})
+        run.log_series({0: {"a": 2.0}})
     assert capsys.readouterr().err.count("warning: MLflow") == 1
     assert get(run.identity["run_id"]).info.status == "FINISHED" and history(run.identity["run_id"], "a") == [(0, 2.0)]
     folder = copy_to_outbox(run)
     run._journal.discard()
     with record(CONFIG, "train", IDENTITY) as other:
-        other.log_metrics({"a": 1.0})
+        other.log_series({0: {"a": 1.0}})
     assert history(other.identity["run_id"], "a") == [(0, 1.0)]
     assert outbox.send_pending() == 0 and str(folder) in capsys.readouterr().err
     assert len((folder / "calls.jsonl").read_text().splitlines()) == 1  # only the failed call
@@ -192,7 +192,7 @@ def test_a_killed_sender_is_replaced(capsys):
         run._sender._process.kill()
         run._sender._process.wait()
         for step in range(3):
-            run.log_metrics({"a": 1.0 / (1 + step)}, step)
+            run.log_series({step: {"a": 1.0 / (1 + step)}})
     assert capsys.readouterr().err.count("warning: the process that talks to MLflow ended") == 1
     assert history(run_id, "a") == [(0, 1.0), (1, 0.5), (2, 1 / 3)]
     assert get(run_id).info.status == "FINISHED"
@@ -205,10 +205,10 @@ from tests.tracking.conftest import CONFIG
 identity = {"variant": "v", "seed": 0, "fingerprint": sys.argv[1]}
 with record(CONFIG, "train", identity) as run:
     assert run.identity["run_id"]
-    run.log_metrics({"a": 1.0}, 1)
+    run.log_series({1: {"a": 1.0}})
     if sys.argv[1] == "both":
         os.kill(run._sender._process.pid, signal.SIGSTOP)
-    run.log_metrics({"a": 2.0}, 2)
+    run.log_series({2: {"a": 2.0}})
     if sys.argv[1] == "both":
         os.kill(run._sender._process.pid, signal.SIGKILL)
     print(run.identity["run_id"], run._sender._process.pid, flush=True)
@@ -223,7 +223,8 @@ def test_the_run_of_a_killed_stage_gets_all_records_and_ends_as_killed(killed):
     with contextlib.suppress(psutil.NoSuchProcess):
         psutil.Process(int(sender_pid)).wait(timeout=60)
     if killed == "both":  # the next stage sends the records
-        assert [run.name for run in outbox.pending_runs()] == ["v-seed0"] and run_id in outbox.abandoned_runs()
+        [folder] = outbox.pending_runs()
+        assert Journal(folder).info["run"] == "v-seed0" and run_id in outbox.abandoned_runs()
         assert get(run_id).info.status == "RUNNING"
         assert outbox.send_pending() == 1
     assert get(run_id).info.status == "KILLED" and history(run_id, "a") == [(1, 1.0), (2, 2.0)]

@@ -24,10 +24,10 @@ def test_train_evaluate_and_figures_share_a_run(project, tmp_path, monkeypatch):
     with record(CONFIG, "train", IDENTITY) as run:
         run.log_params({"network": {"type": "conv2d", "norm": None, "labels": [], "channels": [8, 16]}, "seed": 3})
         for step in (1, 2):
-            run.log_metrics({"train/loss": 1.0 / step, "absent": None}, step)
+            run.log_series({step: {"train/loss": 1.0 / step}})
     (tmp_path / "a.png").write_bytes(b"png")
     with record(CONFIG, "evaluate", run.identity, evaluation="e1") as second:
-        second.log_metrics({"test/mse": 0.5})
+        second.log_series({0: {"test/mse": 0.5}})
     with record(CONFIG, "figures", second.identity) as third:
         third.log_folder(tmp_path, "figures")
     run_id = run.identity["run_id"]
@@ -97,5 +97,5 @@ def test_a_run_has_no_git_tags_without_a_commit(tmp_path, monkeypatch):
 
 def test_nothing_is_recorded_if_tracking_is_off():
     with record(TrackingConfig(enabled=False), "train", IDENTITY) as run:
-        run.log_metrics({"a": 1.0})
+        run.log_series({0: {"a": 1.0}})
     assert run.identity == IDENTITY | {"run_id": None}

@@ -27,6 +27,7 @@ IDENTITY = {"variant": "mel_conv", "seed": 3, "fingerprint": "content", "data": 
 RESULTS = {
     "params": {"evaluate": {"bootstrap": 20}},
     "metrics": {"test/mse": 0.5, "test/mel_mse": 0.25},
+    "tracks": {"track_id": ["a"], "group": ["a"], "mse": [0.5], "mel_mse": [0.25]},
     "dataset": {"dataset_name": "mel128", "dataset_digest": "0" * 16},
     "tags": {"evaluation": "e1", "collapsed": "no"},
 }

@@ -123,14 +123,11 @@ def test_wrong_names_and_filters_give_one_line(project):
 
 
 def test_pending_runs_are_counted_and_sent(project, monkeypatch):
-    def pending(address):
-        return outbox.PendingRun(Path("folder"), "mel_conv-seed0", "train", address)
-
-    monkeypatch.setattr(outbox, "pending_runs", lambda: [pending(outbox.store_name())] * 2)
+    monkeypatch.setattr(outbox, "pending_runs", lambda: dict.fromkeys("ab", outbox.store_name()))
     monkeypatch.setattr(outbox, "send_pending", lambda: 2)
     assert "runs that are not completely in MLflow: 2 (`melisma runs --send`)" in melisma("runs").stderr
     assert melisma("runs", "--send").stdout == "runs sent: 2\n"
-    monkeypatch.setattr(outbox, "pending_runs", lambda: [pending("http://there:5000")])
+    monkeypatch.setattr(outbox, "pending_runs", lambda: {"a": "http://there:5000"})
     monkeypatch.setattr(outbox, "send_pending", lambda: 0)
     assert melisma("runs").stderr == ""
     result = melisma("runs", "--send")
@@ -138,7 +135,7 @@ def test_pending_runs_are_counted_and_sent(project, monkeypatch):
 
 
 def test_reading_the_outbox_goes_on_if_a_folder_vanishes(project, monkeypatch):
-    results = iter([FileNotFoundError(2, "No such file", "about.json"), []])
+    results = iter([FileNotFoundError(2, "No such file", "about.json"), {}])
 
     def read():
         if isinstance(result := next(results), Exception):

@@ -102,7 +102,7 @@ def test_records_are_sent_when_a_server_is_up_again(address, request, monkeypatc
     assert run.identity["run_id"] is None and capsys.readouterr().err.count("warning: MLflow") == 1
     request.getfixturevalue("server")
     with record(CONFIG, "evaluate", run.identity) as later:
-        later.log_metrics({"b": 1.0})
+        later.log_series({0: {"b": 1.0}})
     run_id = later.identity["run_id"]
     assert history(run_id, "a") == [(1, 0.5), (2, 0.25)] and history(run_id, "b") == [(0, 1.0)]
     assert get(run_id).info.artifact_uri.startswith("mlflow-artifacts:") and not outbox.pending_runs()
