@@ -22,7 +22,7 @@ from pipeline.models.vae import VAE
 CPU = torch.device("cpu")
 DEFAULTS = {"example": 0, "step": 0, "scale": None, "window_id": -1, "track_id": "", "label": "", "peak_db": None}
 
-Row = dict[str, Any]
+ExampleRow = dict[str, Any]
 
 
 def save_examples(
@@ -57,13 +57,14 @@ def save_examples(
         model: on the CPU.
         test: all test windows.
         example_rows: (N,) rows of the examples in `test`.
-        mse: (windows,) mean squared errors of all reconstructions.
-        sample_peak_db: peak in dB for samples of a mel variant; None for waveforms.
+        mse: (windows,) of all reconstructions.
+        sample_peak_db: peak for samples of a mel variant; None for waveforms.
         config: number of rows of each kind.
         seed: of the model.
     """
     examples = Examples(model, test, example_rows)
-    examples.add_reconstructions()
+    numbers = [{"example": i} for i in range(len(example_rows))]
+    examples.add_pairs("original", "reconstruction", example_rows, numbers)
     examples.add_extremes(mse)
     if model.latent_dims:
         examples.add_interpolations(config.walks, config.walk_steps)
@@ -84,20 +85,23 @@ class Examples:
         self.model, self.test, self.example_rows = model, test, example_rows
         self.loader = window_loader(test, CPU, model.labels)
         self.x, self.label = self.loader.batch(torch.from_numpy(example_rows))
-        self.rows: list[Row] = []
+        self.rows: list[ExampleRow] = []
         self.arrays: list[Tensor] = []
 
-    def add_reconstructions(self) -> None:
-        """Add the examples and their reconstructions."""
-        numbers = [{"example": i} for i in range(len(self.example_rows))]
-        self._add_pairs("original", "reconstruction", self.example_rows, numbers)
+    @torch.no_grad()
+    def add_pairs(self, original: str, reconstruction: str, test_rows: np.ndarray, values: list[ExampleRow]) -> None:
+        """Add the windows at `test_rows` and their reconstructions, as kinds with these names."""
+        x, label = self.loader.batch(torch.from_numpy(test_rows))
+        rows = [self._window(row) | value for row, value in zip(test_rows, values, strict=True)]
+        self._add(original, x, rows)
+        self._add(reconstruction, self.model.reconstruct(x, label), rows)
 
     def add_extremes(self, mse: np.ndarray) -> None:
         """Add the best, the median and the worst test window with their reconstructions."""
         by_error = np.argsort(mse, kind="stable")
         rows = by_error[[0, (len(by_error) - 1) // 2, -1]]
         steps = [{"step": step, "scale": float(mse[row])} for step, row in enumerate(rows)]
-        self._add_pairs("extreme_original", "extreme_reconstruction", rows, steps)
+        self.add_pairs("extreme_original", "extreme_reconstruction", rows, steps)
 
     @torch.no_grad()
     def add_interpolations(self, number: int, steps: int) -> None:
@@ -107,7 +111,7 @@ class Examples:
         for mode in interpolation.METRICS:
             for example, (a, b) in enumerate(pairs):
                 first, last = self._window(self.example_rows[a]), self._window(self.example_rows[b])
-                rows: list[Row] = []
+                rows: list[ExampleRow] = []
                 for step, fraction in enumerate(fractions):
                     peak_db = None
                     if first["peak_db"] is not None:
@@ -145,15 +149,7 @@ class Examples:
         ]
         self._add("transfer", self.model.transfer(self.x[example], self.label[example], target), rows)
 
-    @torch.no_grad()
-    def _add_pairs(self, original: str, reconstruction: str, test_rows: np.ndarray, values: list[Row]) -> None:
-        """Add the windows at `test_rows` and their reconstructions, as kinds with these names."""
-        x, label = self.loader.batch(torch.from_numpy(test_rows))
-        rows = [self._window(row) | value for row, value in zip(test_rows, values, strict=True)]
-        self._add(original, x, rows)
-        self._add(reconstruction, self.model.reconstruct(x, label), rows)
-
-    def _window(self, row: int) -> Row:
+    def _window(self, row: int) -> ExampleRow:
         """Columns of a test window."""
         return {
             "window_id": int(self.test.window_ids[row]),
@@ -162,7 +158,7 @@ class Examples:
             "peak_db": None if self.test.peak_db is None else float(self.test.peak_db[row]),
         }
 
-    def _add(self, kind: str, windows: Tensor, rows: list[Row]) -> None:
+    def _add(self, kind: str, windows: Tensor, rows: list[ExampleRow]) -> None:
         """Add windows (n, 1, *shape) with n rows."""
         self.rows += [{"kind": kind} | DEFAULTS | row for row in rows]
         self.arrays.append(windows)

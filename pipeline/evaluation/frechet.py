@@ -8,8 +8,8 @@ from pipeline.audio.scale import FLOOR_DB
 from pipeline.dataset.loader import window_loader
 from pipeline.dataset.sampler import evenly_spaced
 from pipeline.dataset.split import Split
-from pipeline.evaluation.peak_normalised_mel import ToMel
-from pipeline.metrics.measures import frechet_distance
+from pipeline.metrics.common_mel import ToMel
+from pipeline.metrics.measures import squared_frechet_distance
 from pipeline.models.vae import VAE
 
 BAND_GROUPS = 16
@@ -38,7 +38,7 @@ def score(
     narrower frequency range there is less to get wrong. The model is on `device`.
 
     Returns:
-        frechet_reconstructions: distance to their reconstructions, dB^2. Null where `frechet_distance` is not defined.
+        frechet_reconstructions: distance to their reconstructions, dB^2; null where it is not defined.
         frechet_samples: distance to windows drawn from the prior, given the model's labels in turn; null without a
             latent.
         frechet_floor: distance to real train windows; even a perfect generator is not expected below it.
@@ -58,7 +58,7 @@ def score(
         samples = [features(to_mel(model.sample(len(part), generator, part))) for part in labels.split(batch_size)]
     test_features = np.concatenate(test_parts)
     return {
-        "frechet_reconstructions": frechet_distance(np.concatenate(reconstructions), test_features),
-        "frechet_samples": frechet_distance(np.concatenate(samples), test_features) if samples else None,
-        "frechet_floor": frechet_distance(np.concatenate(floor), test_features),
+        "frechet_reconstructions": squared_frechet_distance(np.concatenate(reconstructions), test_features),
+        "frechet_samples": squared_frechet_distance(np.concatenate(samples), test_features) if samples else None,
+        "frechet_floor": squared_frechet_distance(np.concatenate(floor), test_features),
     }

@@ -11,7 +11,7 @@ from torch import Tensor
 from pipeline.dataset.loader import window_loader
 from pipeline.dataset.sampler import evenly_spaced
 from pipeline.dataset.split import Split
-from pipeline.evaluation.peak_normalised_mel import ToMel
+from pipeline.metrics.common_mel import ToMel
 from pipeline.models.vae import VAE
 
 METRICS = {"linear": "interpolation_smoothness", "slerp": "interpolation_smoothness_slerp"}  # by mode
@@ -34,7 +34,7 @@ def select_pairs(labels: Sequence[str], number: int) -> list[tuple[int, int]]:
     return pairs
 
 
-def unevenness(mel: Tensor) -> float | None:
+def interpolation_unevenness(mel: Tensor) -> float | None:
     """Largest step over mean step of an interpolation (steps, bands, frames); a step is the RMS change of the values.
 
     1 if all steps are equal; with n steps at most n, where one step makes the whole change. None if nothing changes, or
@@ -53,8 +53,8 @@ def score(model: VAE, test: Split, to_mel: ToMel, steps: int, device: torch.devi
     interpolation with both ends, at least 3. The model is on `device`.
 
     Returns:
-        interpolation_smoothness and interpolation_smoothness_slerp: mean `unevenness` over the pairs; None without a
-        latent, or with a single window.
+        interpolation_smoothness and interpolation_smoothness_slerp: mean `interpolation_unevenness` over the pairs, so
+        lower is smoother; None without a latent, or with a single window.
     """
     values: dict[str, list[float]] = {mode: [] for mode in METRICS}
     if model.latent_dims:
@@ -63,7 +63,7 @@ def score(model: VAE, test: Split, to_mel: ToMel, steps: int, device: torch.devi
         x, label = loader.batch(rows)
         for a, b in select_pairs(test.labels[rows.numpy()].tolist(), SCORED_PAIRS):
             for mode in METRICS:
-                value = unevenness(to_mel(model.interpolate(x[a], x[b], steps, mode, label[[a, b]])))
+                value = interpolation_unevenness(to_mel(model.interpolate(x[a], x[b], steps, mode, label[[a, b]])))
                 if value is not None:
                     values[mode].append(value)
     return {name: float(np.mean(values[mode])) if values[mode] else None for mode, name in METRICS.items()}

@@ -48,17 +48,12 @@ def whitened_means(usage: LatentUsage, means: np.ndarray) -> np.ndarray:
 
 
 def variance_numbers(means: np.ndarray) -> dict[str, float | None]:
-    """How far latents vary, and in how many directions.
-
-    Args:
-        means: (windows, D) from `whitened_means`.
+    """How far latents (windows, D) vary, and in how many directions; None if nothing varies.
 
     Returns:
         latent_std: standard deviation over windows, averaged over dimensions.
         dims_80, dims_90, dims_95, dims_99: number of principal components with this percentage of the variance, at most
             the number of windows minus 1.
-
-        None if nothing varies.
     """
     numbers: dict[str, float | None] = dict.fromkeys(("latent_std", *(f"dims_{p}" for p in VARIANCE_PERCENTS)))
     if not means.shape[1] or not np.isfinite(means).all():
@@ -105,11 +100,7 @@ def pca_errors(mse: np.ndarray, coordinates: np.ndarray, shape: tuple[int, ...])
     """(windows, K + 1) mean squared errors of PCA with 0, 1, ... K components.
 
     The components are orthonormal: without one, the error grows by the square of the window's coordinate on it.
-
-    Args:
-        mse: (windows,) errors with all K components.
-        coordinates: (windows, K) latents.
-        shape: of a window.
+    `mse` (windows,) are errors with all K components, `coordinates` (windows, K) the latents; `shape` is a window's.
     """
     squares = np.square(coordinates, dtype=np.float64) / prod(shape)
     left_out = np.cumsum(squares[:, ::-1], axis=1)[:, ::-1]

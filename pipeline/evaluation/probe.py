@@ -16,43 +16,26 @@ NEIGHBOURS = 5
 RANK_TOLERANCE = 1e-12  # relative to the largest variance; below it, rounding decides a direction
 
 
-class ProbeScores(NamedTuple):
-    """Results of the probes.
+class LabelScores(NamedTuple):
+    """How well a classifier predicts labels."""
 
-    Attributes:
-        windows: probe_accuracy and knn_accuracy, (test windows,) each: 1 where the predicted label is right, else 0.
-            All NaN without a latent, with a single label in training, or with latents that are not finite.
-        numbers: silhouette; None where it is not defined.
-    """
-
-    windows: dict[str, np.ndarray]
-    numbers: dict[str, float | None]
+    windows: dict[str, np.ndarray]  # (test windows,) by metric: 1 where it is true, else 0; NaN where it is not defined
+    numbers: dict[str, float | None]  # of the whole test split
 
 
 def score(
-    model: VAE,
-    train: Split,
-    test: Split,
-    batch_size: int,
-    device: torch.device,
-    test_means: np.ndarray | None = None,
-) -> ProbeScores:
-    """Probe the posterior means of a model.
+    model: VAE, train: Split, test: Split, batch_size: int, device: torch.device, test_means: np.ndarray
+) -> LabelScores:
+    """Probe the posterior means of a model, which is on `device`; `test_means` are (test windows, latent_dims).
 
-    A conditional model encodes with the label "not known". With the true label, its condition would subtract that
-    label's statistics, and the latent of a window would show which ones.
+    The probes learn from at most 4,000 windows of `train`, evenly spaced, and predict the labels of all test windows.
 
-    Args:
-        model: on `device`.
-        train: the probes learn from at most 4,000 of its windows, evenly spaced.
-        test: the probes predict the labels of all its windows.
-        batch_size: of the encoder.
-        device: of the model.
-        test_means: (test windows, latent_dims) posterior means, if already computed; a conditional model ignores them.
+    A conditional model encodes with the label "not known", the test windows too. With the true label, its condition
+    would subtract that label's statistics, and the latent of a window would show which ones.
     """
     loader = window_loader(train, device)
     train_index = evenly_spaced(len(loader), MAX_TRAIN_WINDOWS)
-    if test_means is None or model.condition is not None:
+    if model.condition is not None:
         test_means = posterior_means(model, window_loader(test, device), torch.arange(len(test)), batch_size)
     train_labels = train.labels[loader.row[train_index].numpy()]
     return probe(posterior_means(model, loader, train_index, batch_size), train_labels, test_means, test.labels)
@@ -66,12 +49,14 @@ def posterior_means(model: VAE, loader: WindowLoader, index: torch.Tensor, batch
     return means
 
 
-def probe(train: np.ndarray, train_labels: np.ndarray, test: np.ndarray, test_labels: np.ndarray) -> ProbeScores:
+def probe(train: np.ndarray, train_labels: np.ndarray, test: np.ndarray, test_labels: np.ndarray) -> LabelScores:
     """Learn labels from the latents `train` and predict those of `test`, both (rows, D).
 
     All three scores use latents standardised by the train rows, without dimensions that do not vary. A latent that is a
     sequence is flattened, so it predicts a label only by values at the same position of every window. Codes of a
     waveform follow its phase, and so hardly do.
+
+    The accuracies are NaN without a latent, with a single label in training, or with latents that are not finite.
 
     - probe_accuracy: multinomial logistic regression with scikit-learn's penalty (L2, C = 1), a linear probe.
     - knn_accuracy: vote of the five nearest train rows.
@@ -89,7 +74,7 @@ def probe(train: np.ndarray, train_labels: np.ndarray, test: np.ndarray, test_la
     windows = {"probe_accuracy": undefined, "knn_accuracy": undefined}
     numbers: dict[str, float | None] = {"silhouette": None}
     if not train.shape[1] or not (np.isfinite(train).all() and np.isfinite(test).all()):
-        return ProbeScores(windows, numbers)
+        return LabelScores(windows, numbers)
     scaler = StandardScaler().fit(train.astype(np.float64))
     train, test = scaler.transform(train.astype(np.float64)), scaler.transform(test.astype(np.float64))
     if 2 <= len(set(test_labels)) < len(test):
@@ -102,7 +87,7 @@ def probe(train: np.ndarray, train_labels: np.ndarray, test: np.ndarray, test_la
         ):
             predicted = classifier.fit(train, train_labels).predict(test)
             windows[name] = (predicted == test_labels).astype(np.float64)
-    return ProbeScores(windows, numbers)
+    return LabelScores(windows, numbers)
 
 
 def project_to_span(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

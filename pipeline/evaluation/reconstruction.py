@@ -12,13 +12,7 @@ from pipeline.dataset.batches import WindowLoader
 from pipeline.dataset.loader import mean_window, window_loader
 from pipeline.dataset.sampler import fixed_noise
 from pipeline.dataset.split import Split
-from pipeline.evaluation.latent_space import (
-    DimensionKL,
-    codes_table,
-    dimensions_table,
-    variance_numbers,
-    whitened_means,
-)
+from pipeline.evaluation import latent_space
 from pipeline.losses import kl
 from pipeline.metrics import measures
 from pipeline.models.collapse import LatentUsage
@@ -30,23 +24,14 @@ MIN_LIKELIHOOD_VARIANCE = 1e-8
 
 @dataclass(frozen=True)
 class ReconstructionScores:
-    """Scores of one model.
+    """Scores of one model."""
 
-    Attributes:
-        windows: by metric, (windows,) each.
-        latents: (windows, latent_dims) float32 posterior means.
-        numbers: usage of the latent, see `LatentUsage.metrics` and `variance_numbers`.
-        tables: by file name: dimensions or codes, whichever the model has.
-        band_errors: (windows, bands) squared errors on the common log-mel.
-        audio: (H, samples) float32 at the common rate, the reconstructions that are scored on audio.
-    """
-
-    windows: dict[str, np.ndarray]
-    latents: np.ndarray
-    numbers: dict[str, float | None]
-    tables: dict[str, pd.DataFrame]
-    band_errors: np.ndarray
-    audio: np.ndarray
+    windows: dict[str, np.ndarray]  # (windows,) by metric
+    latents: np.ndarray  # (windows, latent_dims) float32 posterior means
+    numbers: dict[str, float | None]  # usage of the latent, see `LatentUsage.metrics` and `variance_numbers`
+    tables: dict[str, pd.DataFrame]  # by file name: dimensions or codes, whichever the model has
+    band_errors: np.ndarray  # (windows, bands) squared errors on the common log-mel
+    audio: np.ndarray  # (H, samples) float32 at the common rate, the reconstructions that are scored on audio
 
 
 @torch.no_grad()
@@ -66,13 +51,13 @@ def score(
     The model is on `device`; `scorer` is a new one.
     """
     loader = window_loader(test, device, model.labels)
+    rate = scorer.common.representation.sample_rate
     columns: dict[str, list[Tensor]] = {}
     latents: list[Tensor] = []
-    usage, dimension_kl = LatentUsage(model.bottleneck), DimensionKL(model.bottleneck)
+    usage, dimension_kl = LatentUsage(model.bottleneck), latent_space.DimensionKL(model.bottleneck)
     start = 0
     for x, label in loader.batches(batch_size):
         y, code = model(x, None, label)
-        rate = scorer.common.representation.sample_rate
         for name, values in own_scale_metrics(y.squeeze(1), x.squeeze(1), rate).items():
             columns.setdefault(name, []).append(values)
         scorer.add(y.squeeze(1), None if test.peak_db is None else test.peak_db[start : start + len(x)])
@@ -91,13 +76,13 @@ def score(
         windows["elbo"] = -0.5 * prod(test.shape) * (errors / variance + log(2 * pi * variance)) - nats
     common_scores = scorer.finish()
     means = torch.cat(latents).cpu().numpy()
-    whitened = whitened_means(usage, means)
-    dimensions = dimensions_table(model.bottleneck, whitened, dimension_kl.mean())
-    tables = {"dimensions": dimensions, "codes": codes_table(usage.counts)}
+    whitened = latent_space.whitened_means(usage, means)
+    dimensions = latent_space.dimensions_table(model.bottleneck, whitened, dimension_kl.mean())
+    tables = {"dimensions": dimensions, "codes": latent_space.codes_table(usage.counts)}
     return ReconstructionScores(
         windows=windows | common_scores.windows,
         latents=means,
-        numbers={**usage.metrics(), **variance_numbers(whitened)},
+        numbers={**usage.metrics(), **latent_space.variance_numbers(whitened)},
         tables={name: table for name, table in tables.items() if table is not None},
         band_errors=common_scores.errors,
         audio=common_scores.audio,
@@ -107,21 +92,11 @@ def score(
 def own_scale_metrics(y: Tensor, x: Tensor, rate: int) -> dict[str, Tensor]:
     """(B,) for each metric on the variant's own scale.
 
-    Args:
-        y: reconstructions, mels (B, bands, frames) or waveforms (B, samples).
-        x: originals, of the same shape.
-        rate: Hz, of a waveform.
+    Reconstructions y and originals x are mels (B, bands, frames), or waveforms (B, samples) at `rate` Hz.
     """
-    is_waveform = x.dim() == 2
-    metrics = {
-        "mse": measures.mse(y, x),
-        "cosine_similarity": measures.cosine_similarity(y, x),
-        "out_of_range": measures.out_of_range(y, -1.0 if is_waveform else 0.0),
-    }
-    if is_waveform:
-        metrics["si_sdr"] = measures.si_sdr(y, x)
-        metrics["stft_distance"] = measures.stft_distance(y, x)
-        metrics["log_spectral_distance"] = measures.log_spectral_distance(y, x, rate)
+    metrics = {name: measure(y, x) for name, measure in measures.OWN_SCALE.items()}
+    if x.dim() == 2:
+        metrics |= {name: measure(y, x, rate) for name, measure in measures.WAVEFORM.items()}
     return metrics
 
 

@@ -12,8 +12,8 @@ from pipeline.audio.representation import RepresentationConfig
 from pipeline.core import workspace
 from pipeline.dataset.split import Split
 from pipeline.evaluation import frechet, interpolation, prior_samples, probe, reconstruction, transfer
-from pipeline.evaluation.peak_normalised_mel import ToMel
 from pipeline.metrics import embedding
+from pipeline.metrics.common_mel import ToMel
 from pipeline.metrics.config import EvaluateConfig
 from pipeline.models.vae import VAE
 from pipeline.reference.common_scores import CommonScorer
@@ -44,32 +44,22 @@ class EvaluationSetup:
 
 @dataclass(frozen=True)
 class SeedScores:
-    """Scores of one seed.
-
-    Attributes:
-        seed: of the training.
-        windows: a row for each test window: seed, columns of the reference, metrics, errors of the predictors.
-        numbers: seed, and metrics of the whole test split.
-        tables: by file name: bands, and dimensions or codes.
-        latents: (windows, latent_dims) posterior means.
-        audio: (H, samples) reconstructions at the common rate.
-        model: latent_dims, parameters, baseline, and reach_hz (Nyquist frequency, None if it reaches all common bands).
-    """
+    """Scores of one seed."""
 
     seed: int
-    windows: pd.DataFrame
-    numbers: dict[str, Any]
-    tables: dict[str, pd.DataFrame]
-    latents: np.ndarray
-    audio: np.ndarray
-    model: dict[str, Any]
+    windows: pd.DataFrame  # for each test window: seed, columns of the reference, metrics, errors of the predictors
+    numbers: dict[str, Any]  # seed, and metrics of the whole test split
+    tables: dict[str, pd.DataFrame]  # by file name: bands, and dimensions or codes
+    latents: np.ndarray  # (windows, latent_dims) posterior means
+    audio: np.ndarray  # (H, samples) reconstructions at the common rate
+    model: dict[str, Any]  # latent_dims, parameters, baseline, and reach_hz (see `bands.Bands`)
 
 
 def score_seed(seed: int, model: VAE, description: dict[str, Any], setup: EvaluationSetup) -> SeedScores:
     """Score a model; `description` is its config.json.
 
-    A new metric is one more line here: in `windows` if each window has a value (list it in `aggregate.METRICS`), else
-    in `numbers` (list it in `summary.SEED_NUMBERS`).
+    For a new metric of a reconstruction, see `metrics.measures`. Any other metric is one more line here: in `windows`
+    if each window has a value (list it in `aggregate.METRICS`), else in `numbers` (list it in `summary.SEED_NUMBERS`).
     """
     config, reference, device = setup.config, setup.reference, setup.device
     train, valid, test = (setup.splits[name] for name in ("train", "valid", "test"))

@@ -1,6 +1,6 @@
 """Transfer to another label, by a conditional variant. A probe that learnt real windows predicts the result's label."""
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor
 from pipeline.dataset.batches import WindowLoader
 from pipeline.dataset.loader import window_loader
 from pipeline.dataset.split import Split
+from pipeline.evaluation.probe import LabelScores
 from pipeline.models.collapse import WindowVariance
 from pipeline.models.vae import VAE
 
@@ -18,25 +19,6 @@ if TYPE_CHECKING:
 FRAME = 256  # samples, of a waveform's spectra; the hop is half a frame
 MIN_POWER = 1e-6  # so that silence has a logarithm
 MIN_VARIANCE = 1e-12  # avoids a division by zero
-
-
-class TransferScores(NamedTuple):
-    """Results of the probe; empty for a model without a condition, or with a single label.
-
-    Attributes:
-        windows: (test windows,) each, 1 if true, else 0.
-            transfer_accuracy: the transferred window gets its new label.
-            transfer_source: the transferred window still gets its old label.
-            transfer_statistics: the window gets the new label if only the label's statistics are replaced, without a
-                model between: the effect of the condition's input and output alone.
-            transfer_real: the original window gets its own label.
-            transfer_reconstruction: its reconstruction gets its own label.
-        numbers: transfer_chance, one over the number of labels; transfer_change, mean squared difference of the
-            reconstructions with the old and the new label, divided by the variance of the test windows.
-    """
-
-    windows: dict[str, np.ndarray]
-    numbers: dict[str, float]
 
 
 def features(x: Tensor) -> np.ndarray:
@@ -74,11 +56,24 @@ def target_labels(label: Tensor, labels: int, start: int = 0) -> Tensor:
 
 
 @torch.no_grad()
-def score(model: VAE, train: Split, test: Split, batch_size: int, device: torch.device) -> TransferScores:
-    """Transfer each test window to another label, and predict the label of the result. The model is on `device`."""
+def score(model: VAE, train: Split, test: Split, batch_size: int, device: torch.device) -> LabelScores:
+    """Transfer each test window to another label, and predict the label of the result. The model is on `device`.
+
+    Returns:
+        windows: transfer_accuracy: the transferred window gets its new label.
+            transfer_source: the transferred window still gets its old label.
+            transfer_statistics: the window gets the new label if only the label's statistics are replaced, without a
+                model between: the effect of the condition's input and output alone.
+            transfer_real: the original window gets its own label.
+            transfer_reconstruction: its reconstruction gets its own label.
+        numbers: transfer_chance, one over the number of labels; transfer_change, mean squared difference of the
+            reconstructions with the old and the new label, divided by the variance of the test windows.
+
+        Both are empty for a model without a condition, or with a single label.
+    """
     condition = model.condition
     if condition is None or len(model.labels) < 2:
-        return TransferScores({}, {})
+        return LabelScores({}, {})
     probe = fit_probe(window_loader(train, device, model.labels), batch_size)
     over_windows = WindowVariance()
     hits: dict[str, list[np.ndarray]] = {}
@@ -101,4 +96,4 @@ def score(model: VAE, train: Split, test: Split, batch_size: int, device: torch.
             hits.setdefault(name, []).append(predicted == expected.cpu().numpy())
     windows = {name: np.concatenate(parts).astype(np.float64) for name, parts in hits.items()}
     relative_change = change / count / max(over_windows.variance(), MIN_VARIANCE)
-    return TransferScores(windows, {"transfer_chance": 1 / len(model.labels), "transfer_change": relative_change})
+    return LabelScores(windows, {"transfer_chance": 1 / len(model.labels), "transfer_change": relative_change})

@@ -3,18 +3,17 @@
 import numpy as np
 import pandas as pd
 
+from pipeline.metrics import measures
 from pipeline.metrics.bootstrap import bootstrap_mean, nan_mean, track_means
 
-# Metrics per window. metrics.json has a key for each; null if a variant lacks it.
-METRICS = (
-    *("mse", "cosine_similarity", "kl", "elbo", "out_of_range"),
-    *("si_sdr", "stft_distance", "log_spectral_distance"),
-    *("mel_mse", "mel_cosine_similarity", "mel_log_spectral_distance"),
-    *("mel_mse_bass", "mel_mse_middle", "mel_mse_treble", "mel_mse_reach"),
-    *("audio_stft_distance", "audio_log_spectral_distance"),
-    *("probe_accuracy", "knn_accuracy"),
+_NAMES = (
+    *("mse", "cosine_similarity", "kl", "elbo", *measures.OWN_SCALE, *measures.WAVEFORM),
+    *("mel_mse", *measures.COMMON_MEL, "mel_mse_bass", "mel_mse_middle", "mel_mse_treble", "mel_mse_reach"),
+    *(*measures.AUDIO, "probe_accuracy", "knn_accuracy"),
     *("transfer_accuracy", "transfer_source", "transfer_statistics", "transfer_real", "transfer_reconstruction"),
 )
+# Metrics per window, each once. metrics.json has a key for each; null if a variant lacks it.
+METRICS = tuple(dict.fromkeys(_NAMES))
 # Errors of constant predictors; they have no interval.
 PREDICTORS = ("mse_mean", "mse_zero", "mel_mse_mean")
 KEYS: dict[str, float | None] = dict.fromkeys(

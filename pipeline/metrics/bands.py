@@ -42,11 +42,8 @@ class Bands:
         below. The error of a group without bands is NaN.
         """
         errors = measures.to_double((y - x).square().mean(2))
-        metrics = {
-            "mel_mse": errors.mean(1),
-            "mel_cosine_similarity": measures.cosine_similarity(y, x),
-            "mel_log_spectral_distance": measures.mel_log_spectral_distance(y, x),
-        }
+        metrics = {"mel_mse": errors.mean(1)}
+        metrics |= {name: measure(y, x) for name, measure in measures.COMMON_MEL.items()}
         for name, members in self.groups.items():
             metrics[f"mel_mse_{name}"] = errors[:, torch.from_numpy(members).to(errors.device)].mean(1)
         return metrics, errors

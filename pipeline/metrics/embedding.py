@@ -11,7 +11,7 @@ from pipeline.core import workspace
 from pipeline.core.errors import DataError, ParamsError
 from pipeline.core.params import PARAMS_FILE
 from pipeline.metrics.config import EmbeddingConfig
-from pipeline.metrics.measures import frechet_distance
+from pipeline.metrics.measures import squared_frechet_distance
 
 Embed = Callable[[np.ndarray], np.ndarray]  # (B, samples) at the common rate to (N, D)
 
@@ -58,4 +58,4 @@ def score(embed: Embed | None, audio: np.ndarray, original: np.ndarray) -> dict[
     Its unit is the embedding's: compare it only for the same network and the same number of windows. Few windows make
     it larger (`evaluate.heard` is their number). Audio is (H, samples) at the common rate; `embed` None gives None.
     """
-    return {"frechet_audio": None if embed is None else frechet_distance(embed(audio), embed(original))}
+    return {"frechet_audio": None if embed is None else squared_frechet_distance(embed(audio), embed(original))}

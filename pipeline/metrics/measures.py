@@ -1,9 +1,17 @@
-"""Distances of reconstructions y from originals x, per window: (B, ...) tensors to (B,).
+"""Metrics of reconstructions y against originals x, per window: (B, ...) tensors to (B,).
 
 They are finite for silent and for equal signals: a spectral value counts as at least -80 dB relative to the original's
 largest value, and as at least -120 dB of full scale.
+
+To add a metric, write a function of y and x, and add it to a table at the end of this file:
+
+    OWN_SCALE = {..., "mae": lambda y, x: (y - x).abs().flatten(1).mean(1)}
+
+Stages reference and evaluate compute it, and metrics.json has it with its interval. For a column in the report, add it
+to `COLUMNS` in `pipeline/report/columns.py`.
 """
 
+from collections.abc import Callable
 from math import log2
 
 import numpy as np
@@ -36,9 +44,9 @@ def cosine_similarity(y: Tensor, x: Tensor) -> Tensor:
     return functional.cosine_similarity(a, b).clamp(-1, 1)
 
 
-def out_of_range(y: Tensor, low: float) -> Tensor:
-    """Share of the values outside [low, 1]."""
-    return ((y < low) | (y > 1)).flatten(1).float().mean(1)
+def out_of_range(y: Tensor, x: Tensor) -> Tensor:
+    """Share of the values of y outside [-1, 1] for waveforms (B, samples), or [0, 1] for mels (B, bands, frames)."""
+    return ((y < (-1.0 if x.dim() == 2 else 0.0)) | (y > 1)).flatten(1).float().mean(1)
 
 
 def mel_log_spectral_distance(y: Tensor, x: Tensor) -> Tensor:
@@ -115,7 +123,7 @@ def magnitudes(y: Tensor, x: Tensor, size: int) -> tuple[Tensor, Tensor]:
     return a.maximum(floor), b.maximum(floor)
 
 
-def frechet_distance(a: np.ndarray, b: np.ndarray) -> float | None:
+def squared_frechet_distance(a: np.ndarray, b: np.ndarray) -> float | None:
     """Squared Frechet distance between Gaussians fitted to the rows of (n, D) and (m, D), in squared feature units.
 
     |mean_a - mean_b|² + trace(A + B - 2 (A B)^(1/2)) with covariances A and B (Dowson and Landau 1982), as in the FID
@@ -131,3 +139,27 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float | None:
     trace_of_root = np.sqrt(np.linalg.eigvalsh(root @ covariance_b @ root).clip(0)).sum()
     mean_distance = np.square(a.mean(0) - b.mean(0)).sum()
     return max(0.0, float(mean_distance + np.trace(covariance_a) + np.trace(covariance_b) - 2 * trace_of_root))
+
+
+# By the name of the metric. On the variant's own scale, in [0, 1] for mels and [-1, 1] for waveforms:
+OWN_SCALE: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "mse": mse,
+    "cosine_similarity": cosine_similarity,
+    "out_of_range": out_of_range,
+}
+# Of waveform variants only, also given the rate in Hz:
+WAVEFORM: dict[str, Callable[[Tensor, Tensor, int], Tensor]] = {
+    "si_sdr": lambda y, x, rate: si_sdr(y, x),
+    "stft_distance": lambda y, x, rate: stft_distance(y, x),
+    "log_spectral_distance": log_spectral_distance,
+}
+# On the common log-mel (B, bands, frames); `bands.Bands` adds mel_mse, of all bands and of groups of bands:
+COMMON_MEL: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "mel_cosine_similarity": cosine_similarity,
+    "mel_log_spectral_distance": mel_log_spectral_distance,
+}
+# On audio at the common rate, given in Hz:
+AUDIO: dict[str, Callable[[Tensor, Tensor, int], Tensor]] = {
+    "audio_stft_distance": lambda y, x, rate: stft_distance(y, x),
+    "audio_log_spectral_distance": log_spectral_distance,
+}

@@ -16,17 +16,11 @@ from pipeline.reference.read import Reference
 
 @dataclass(frozen=True)
 class CommonScores:
-    """Scores of all test windows.
+    """Scores of all test windows."""
 
-    Attributes:
-        windows: a (windows,) array per metric; audio_* are NaN for windows that are not scored on audio.
-        errors: (windows, bands) squared errors on the common log-mel.
-        audio: (H, samples) float32, the windows that are scored on audio.
-    """
-
-    windows: dict[str, np.ndarray]
-    errors: np.ndarray
-    audio: np.ndarray
+    windows: dict[str, np.ndarray]  # (windows,) by metric; audio_* are NaN for windows that are not scored on audio
+    errors: np.ndarray  # (windows, bands) squared errors on the common log-mel
+    audio: np.ndarray  # (H, samples) float32, the windows that are scored on audio
 
 
 class CommonScorer:
@@ -68,16 +62,10 @@ class CommonScorer:
         """The scores of all added windows."""
         windows = {name: torch.cat(parts).double().cpu().numpy() for name, parts in self._metrics.items()}
         audio = np.concatenate(self._audio)
-        for name, values in audio_distances(audio, self.reference.audio, self.common.mel.sample_rate).items():
+        # One window at a time fits the CPU cache.
+        pairs = [p.split(1) for p in (torch.from_numpy(audio), torch.from_numpy(self.reference.audio))]
+        for name, measure in measures.AUDIO.items():
+            distances = [float(measure(y, x, self.common.mel.sample_rate)) for y, x in zip(*pairs, strict=True)]
             windows[name] = np.full(self._count, np.nan)
-            windows[name][self.reference.audio_rows] = values
+            windows[name][self.reference.audio_rows] = distances
         return CommonScores(windows, torch.cat(self._errors).cpu().numpy(), audio)
-
-
-def audio_distances(audio: np.ndarray, original: np.ndarray, rate: int) -> dict[str, np.ndarray]:
-    """(B,) distances of (B, samples) audio from the originals, both at `rate` Hz."""
-    stft, log_spectral = [], []
-    for y, x in zip(torch.from_numpy(audio), torch.from_numpy(original), strict=True):  # one window fits the CPU cache
-        stft.append(float(measures.stft_distance(y[None], x[None])))
-        log_spectral.append(float(measures.log_spectral_distance(y[None], x[None], rate)))
-    return {"audio_stft_distance": np.array(stft), "audio_log_spectral_distance": np.array(log_spectral)}

@@ -15,25 +15,15 @@ from pipeline.dataset.split import Split
 
 @dataclass(frozen=True)
 class Reference:
-    """The files of `write_reference`.
+    """The files of `write_reference`."""
 
-    Attributes:
-        mel_config: of the common log-mel.
-        windows: window_id, track_id, label, group and peak_db of each test window.
-        mel: (windows, bands, frames) float16, dB below each window's peak.
-        mean_error: (windows, bands) squared error of the mean predictor.
-        audio_rows: (H,) rows of `windows` that are scored on audio, ascending.
-        examples: (H,) number of the example of each audio row, else -1.
-        audio: (H, samples) float32 at the common rate.
-    """
-
-    mel_config: MelConfig
-    windows: pd.DataFrame
-    mel: np.ndarray
-    mean_error: np.ndarray
-    audio_rows: np.ndarray
-    examples: np.ndarray
-    audio: np.ndarray
+    mel_config: MelConfig  # of the common log-mel
+    windows: pd.DataFrame  # window_id, track_id, label, group and peak_db of each test window
+    mel: np.ndarray  # (windows, bands, frames) float16, dB below each window's peak
+    mean_error: np.ndarray  # (windows, bands) squared error of the mean predictor
+    audio_rows: np.ndarray  # (H,) rows of `windows` that are scored on audio, ascending
+    examples: np.ndarray  # (H,) number of the example of each audio row, else -1
+    audio: np.ndarray  # (H, samples) float32 at the common rate
 
     def score_table(self) -> pd.DataFrame:
         """The first columns of a table of scores: window_id, track_id, label, group and mel_mse_mean."""

@@ -9,8 +9,8 @@ from pipeline.audio.representation import MelConfig, WaveformConfig
 from pipeline.dataset.split import Split
 from pipeline.evaluation import frechet
 from pipeline.evaluation.frechet import features, score
-from pipeline.evaluation.peak_normalised_mel import peak_normalised_mel
-from pipeline.metrics.measures import frechet_distance
+from pipeline.metrics.common_mel import peak_normalised_mel
+from pipeline.metrics.measures import squared_frechet_distance
 from tests.evaluation.small import CPU, LABELS, SHAPE, build_model, split
 
 RNG = np.random.default_rng(0)
@@ -28,7 +28,7 @@ def test_gaussians_with_independent_dimensions():
     a = gaussian_rows(50, np.array([0.0, 1.0, 2.0]), np.diag([1.0, 4.0, 9.0]))
     b = gaussian_rows(80, np.array([3.0, 1.0, 0.0]), np.diag([4.0, 4.0, 1.0]))
     by_hand = (9 + 0 + 4) + (1 - 2) ** 2 + (2 - 2) ** 2 + (3 - 1) ** 2  # means, then standard deviations
-    assert frechet_distance(a, b) == pytest.approx(by_hand) == pytest.approx(frechet_distance(b, a))
+    assert squared_frechet_distance(a, b) == pytest.approx(by_hand) == pytest.approx(squared_frechet_distance(b, a))
 
 
 @pytest.mark.parametrize("rows", [200, 10])  # 10 rows: covariances of 32 features are singular
@@ -38,14 +38,14 @@ def test_any_gaussians_agree_with_the_matrix_root(rows):
     cov_a, cov_b = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
     root = sqrtm(cov_a @ cov_b).real
     expected = np.square(a.mean(0) - b.mean(0)).sum() + np.trace(cov_a + cov_b - 2 * root)
-    assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-4)
-    assert frechet_distance(a, a) == pytest.approx(0, abs=1e-6 * np.trace(cov_a))
+    assert squared_frechet_distance(a, b) == pytest.approx(expected, rel=1e-4)
+    assert squared_frechet_distance(a, a) == pytest.approx(0, abs=1e-6 * np.trace(cov_a))
 
 
 def test_one_feature_and_undefined_distances():
-    assert frechet_distance(np.array([[0.0], [2.0]]), np.array([[5.0], [5.0]])) == pytest.approx(16 + 2)
-    assert frechet_distance(np.zeros((1, 3)), np.ones((5, 3))) is None
-    assert frechet_distance(np.full((5, 3), np.nan), np.ones((5, 3))) is None
+    assert squared_frechet_distance(np.array([[0.0], [2.0]]), np.array([[5.0], [5.0]])) == pytest.approx(16 + 2)
+    assert squared_frechet_distance(np.zeros((1, 3)), np.ones((5, 3))) is None
+    assert squared_frechet_distance(np.full((5, 3), np.nan), np.ones((5, 3))) is None
 
 
 def test_features_are_mean_and_deviation_of_band_groups():
@@ -67,7 +67,7 @@ def test_copy_is_below_the_floor_and_silence_above():
 
 def test_all_sets_have_the_same_size(monkeypatch):
     sizes = []
-    monkeypatch.setattr(frechet, "frechet_distance", lambda a, b: sizes.append((len(a), len(b))))
+    monkeypatch.setattr(frechet, "squared_frechet_distance", lambda a, b: sizes.append((len(a), len(b))))
     model, to_mel = build_model(), peak_normalised_mel(MelConfig(), MelConfig(bands=6))
     for max_windows, batch_size in ((12, 5), (512, 8)):
         monkeypatch.setattr(frechet, "MAX_WINDOWS", max_windows)

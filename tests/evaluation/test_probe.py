@@ -102,7 +102,7 @@ def test_large_train_split_is_sampled_evenly(monkeypatch):
     monkeypatch.setattr(module, "MAX_TRAIN_WINDOWS", 9)
     taken = []
     monkeypatch.setattr(module, "probe", lambda train, labels, *_: taken.append((len(train), labels.tolist())))
-    score(build_model(condition=False), split(0), split(1), 4, CPU)
+    score(build_model(condition=False), split(0), split(1), 4, CPU, np.zeros((30, 3)))
     assert taken == [(9, ["a"] * 3 + ["b"] * 3 + ["c"] * 3)]
 
 
@@ -122,7 +122,8 @@ def test_windows_of_spans_have_the_label_of_their_recording():
     model = build_model(condition=False)
     means = [posterior_means(model, ResidentLoader(data, CPU), torch.arange(6), 4) for data in (spans, windows)]
     np.testing.assert_array_equal(*means)
-    accuracies = [score(model, data, split(1), 4, CPU).windows["probe_accuracy"] for data in (spans, windows)]
+    test_means = posterior_means(model, ResidentLoader(split(1), CPU), torch.arange(30), 4)
+    accuracies = [score(model, s, split(1), 4, CPU, test_means).windows["probe_accuracy"] for s in (spans, windows)]
     np.testing.assert_array_equal(*accuracies)
 
 

@@ -11,7 +11,7 @@ from pipeline.core.errors import DataError, ParamsError
 from pipeline.core.workspace import fingerprint
 from pipeline.metrics import embedding
 from pipeline.metrics.config import EmbeddingConfig, EvaluateConfig
-from pipeline.metrics.measures import frechet_distance
+from pipeline.metrics.measures import squared_frechet_distance
 
 RATE = 16000
 AUDIO = np.random.default_rng(0).standard_normal((12, RATE)).astype(np.float32) / 10
@@ -39,7 +39,7 @@ def test_frames_are_embedded_at_the_networks_rate(saved):
     assert embed(AUDIO).shape == (12 * 10, 2)
     blurred = (AUDIO + np.roll(AUDIO, 1, axis=1)) / 2
     distance = embedding.score(embed, blurred, AUDIO)["frechet_audio"]
-    assert distance == pytest.approx(frechet_distance(embed(blurred), embed(AUDIO))) and distance > 1e-4
+    assert distance == pytest.approx(squared_frechet_distance(embed(blurred), embed(AUDIO))) and distance > 1e-4
     assert embedding.score(embed, AUDIO, AUDIO)["frechet_audio"] == pytest.approx(0, abs=1e-9)
 
 

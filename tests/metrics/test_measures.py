@@ -89,8 +89,9 @@ def test_mel_log_spectral_distance_is_in_decibels():
 
 def test_out_of_range_is_a_share():
     values = torch.tensor([[-1.1, -1.0, 0.0, 1.0], [1.5, 2.0, -3.0, 0.5]])
-    assert measures.out_of_range(values, -1.0).tolist() == [0.25, 0.75]
-    assert measures.out_of_range(values, 0.0).tolist() == [0.5, 0.75]
+    assert measures.out_of_range(values, values).tolist() == [0.25, 0.75]  # waveforms: below -1 or above 1
+    mels = values.reshape(2, 2, 2)
+    assert measures.out_of_range(mels, mels).tolist() == [0.5, 0.75]  # below 0 or above 1
 
 
 @pytest.mark.parametrize("length", [1, 100, 6000])
