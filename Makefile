@@ -1,23 +1,23 @@
-# Two commands do everything: `make repro` and `make test`. Both first make .venv what uv.lock says.
+# Two commands do everything: `make repro` and `make test`. Both first install what uv.lock lists into .venv.
 # Written for GNU make 3.81 and later, and a POSIX shell.
 
 .DEFAULT_GOAL := help
 .PHONY: help setup repro compare test lint bench ui
 
-# A uv on PATH if pyproject.toml accepts its version; otherwise one of the project's own, which is brought from PyPI.
+# The uv on PATH if pyproject.toml accepts its version; otherwise tools/get_uv.py downloads one into .uv.
 UV := $(if $(shell uv cache dir 2>/dev/null),uv,.uv/bin/uv)
 RUN := $(UV) run --frozen
 NEEDS_UV := $(filter-out uv,$(UV))
 
-# Without bytecode on disk, importing torch takes 4 s rather than 1.2 s in each of some fifty processes.
+# With bytecode on disk, importing torch takes 1.2 s instead of 4 s, in each of some fifty processes.
 unexport PYTHONDONTWRITEBYTECODE
-# The environment is always .venv: another one that is active would only make uv warn about it.
+# The environment is always .venv; if another one is active, uv would warn about it.
 unexport VIRTUAL_ENV
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: $(NEEDS_UV) ## make .venv what uv.lock says; EXTRAS="cluster postgres" adds what these need
+setup: $(NEEDS_UV) ## install what uv.lock lists into .venv; EXTRAS="cluster postgres" adds these extras
 	$(UV) sync --frozen $(addprefix --extra=,$(EXTRAS))
 
 repro: $(NEEDS_UV) ## set up, then build everything that is out of date, up to the report
@@ -26,11 +26,11 @@ repro: $(NEEDS_UV) ## set up, then build everything that is out of date, up to t
 	@echo "Report: $(CURDIR)/data/report/index.html"
 	@echo "Runs:   'make ui' opens MLflow and prints its address"
 
-# Without the hashes of code and data, which say the least and take the most room.
+# Without the hashes of code and data: they say little and fill the screen.
 compare: $(NEEDS_UV) ## what differs between the experiments of this commit: params and metrics
 	@$(RUN) dvc exp show --only-changed --hide-failed --drop '(data|pipeline|stages)/|Created|State|Executor' $(ARGS)
 
-# The order of the folders: xdist's own leaves the files of few and long tests to the end, where all wait for one.
+# Files in their own order: xdist's default starts the files of few, long tests last, and all processes wait for one.
 test: $(NEEDS_UV) ## set up, then run the test suite
 	$(RUN) pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 

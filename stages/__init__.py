@@ -18,14 +18,14 @@ if sys.argv[0] == "-m":  # `python -m stages.x`, before x is imported, which may
 def run(main: Callable[..., None], *arguments: str) -> None:
     """Run a stage's `main`; see `process.clean_exit` for how it may end.
 
-    The whole of params.yaml is checked first, so that a mistake in the last section does not show after an hour.
+    All of params.yaml is checked first, so that a mistake in any section shows at once, not after an hour.
     """
     with process.clean_exit():
         try:
             inspect.signature(main).bind(*arguments)
         except TypeError as error:
-            wanted = " ".join(f"<{name}>" for name in inspect.signature(main).parameters)
-            process.exit_with_error(f"{error}; usage: python -m {main.__globals__['__spec__'].name} {wanted}", 2)
+            names = " ".join(f"<{name}>" for name in inspect.signature(main).parameters)
+            process.exit_with_error(f"{error}; usage: python -m {main.__globals__['__spec__'].name} {names}", 2)
         from pipeline.schema.schema import load
 
         load()

@@ -26,11 +26,7 @@ def requirement() -> str:
 
 
 def run(*command: str | Path) -> None:
-    """Run a command without output.
-
-    Raises:
-        RuntimeError: it failed; the message is its last line of output.
-    """
+    """Run a command without output; RuntimeError with its last line of output if it fails."""
     # Override settings of the user: to install for the user, or only into a virtual environment.
     pip = {"PIP_USER": "0", "PIP_REQUIRE_VIRTUALENV": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     result = subprocess.run(command, env=os.environ | pip, capture_output=True, text=True, stdin=subprocess.DEVNULL)
@@ -40,32 +36,18 @@ def run(*command: str | Path) -> None:
 
 
 def by_pip(folder: Path, pip: tuple[str, ...] = ("-m", "pip")) -> None:
-    """Install uv into `folder` with this Python's pip, or with the arguments `pip` of this Python.
-
-    Raises:
-        RuntimeError: pip is missing or failed.
-    """
+    """Install uv into `folder` with this Python's pip, or with the arguments `pip` of this Python."""
     run(sys.executable, *pip, "install", "--only-binary", ":all:", "--target", folder, requirement())
 
 
 def by_venv(folder: Path) -> None:
-    """Make `folder` a virtual environment, whose own pip installs uv.
-
-    Raises:
-        RuntimeError: venv or ensurepip is missing, or pip failed.
-    """
+    """Make `folder` a virtual environment, whose own pip installs uv."""
     run(sys.executable, "-m", "venv", folder)
     run(folder / "bin" / "python", "-m", "pip", "install", "--only-binary", ":all:", requirement())
 
 
 def by_wheel(folder: Path) -> None:
-    """Download pip's wheel from PyPI, check it, and run it to install uv into `folder`.
-
-    Raises:
-        RuntimeError: the wheel has a wrong checksum, or pip failed.
-        OSError: PyPI cannot be reached.
-        ValueError, LookupError: its answer has another form.
-    """
+    """Download pip's wheel from PyPI, check it, and run it to install uv into `folder`."""
     with urllib.request.urlopen(PIP_INDEX, timeout=60) as response:
         wheels = [file for file in json.load(response)["urls"] if file["packagetype"] == "bdist_wheel"]
     wheel = wheels[0]  # pip has one wheel for all platforms
@@ -93,7 +75,7 @@ def main(folder: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
             partial.rename(folder)
             return
-        except (OSError, RuntimeError, ValueError, LookupError) as error:
+        except (OSError, RuntimeError, ValueError, LookupError) as error:  # the last two: an unknown answer of PyPI
             failures.append(f"{name}: {error}")
     shutil.rmtree(partial, ignore_errors=True)
     sys.exit(f"error: cannot download uv from PyPI ({'; '.join(failures)}); check the network, or install uv by hand")

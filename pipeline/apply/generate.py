@@ -66,10 +66,8 @@ def sample(
     The same `number` and `random_seed` give the same samples. `folder` is created if missing; its other files stay. The
     peak of each mel becomes `peak_db`, in dB of mel power; a waveform has its own.
 
-    Raises:
-        ParamsError: the variant has no latent, or not this label.
-        DataError: the model's output is not finite.
-        MelismaError: `folder` cannot be written.
+    ParamsError if the variant has no latent, or not this label; DataError if the model's output is not finite;
+    MelismaError if `folder` cannot be written.
     """
     variant.require_latent("sample")
     index = variant.label_index(label, "--label")

@@ -37,10 +37,7 @@ class WrittenFile:
 def new_file(path: Path) -> Iterator[Path]:
     """Yield a path for a partial file; it replaces `path` if the block succeeds, and is removed if not.
 
-    If `path` is a link, the file that it points to is replaced.
-
-    Raises:
-        MelismaError: the system refuses to write there.
+    If `path` is a link, the file that it points to is replaced. MelismaError if the system refuses to write there.
     """
     resolved = path.resolve()
     partial = resolved.with_name(f".{resolved.name}.{os.getpid()}.partial")
@@ -57,9 +54,7 @@ def new_file(path: Path) -> Iterator[Path]:
 def new_files(folder: Path) -> Iterator[Path]:
     """Yield a temporary folder; its files move into `folder` if the block succeeds, and are removed if not.
 
-    Raises:
-        ParamsError: `folder` is a file, or its parent folder does not exist.
-        MelismaError: the system refuses to write there.
+    ParamsError if `folder` is a file or its parent is missing, MelismaError if the system refuses to write there.
     """
     if folder.exists() and not folder.is_dir():
         raise ParamsError(f"-o {folder}: a file; name a folder")

@@ -6,15 +6,10 @@ import numpy as np
 
 
 def cut_windows(blocks: Iterable[np.ndarray], starts: Iterable[int], length: int) -> Iterator[np.ndarray]:
-    """Cut a window at each start. At most a window and a block are in memory.
+    """Cut a window (length,) at each start, with fewer samples at the end of the recording, and none after it.
 
-    Args:
-        blocks: consecutive parts of a recording, (n,) each.
-        starts: first sample of each window, ascending; may be endless.
-        length: samples per window.
-
-    Yields:
-        (length,) per start, fewer samples at the end of the recording, and no window after it.
+    `blocks` are consecutive parts of a recording, (n,) each; at most a window and a block are in memory. `starts` are
+    sample numbers in ascending order, and may be endless.
     """
     stream = iter(blocks)
     buffer, offset = np.empty(0, np.float32), 0  # buffer[0] is sample number `offset`

@@ -27,7 +27,9 @@ MOMENTUM = 0.99  # librosa's default
 
 
 def mel_to_audio(unit_mel: np.ndarray, peak_db: float, config: MelConfig, length: int, iterations: int) -> np.ndarray:
-    """Audio whose log-mel spectrogram is close to `unit_mel`; deterministic.
+    """Audio (length,) float32 whose log-mel spectrogram is close to `unit_mel`; deterministic.
+
+    Where phases add up, samples may exceed 1.
 
     Args:
         unit_mel: (bands, frames); 1 is the window's peak, 0 is 80 dB below. Values outside [0, 1] are clipped.
@@ -35,9 +37,6 @@ def mel_to_audio(unit_mel: np.ndarray, peak_db: float, config: MelConfig, length
         config: of the mel (Slaney bands from 0 Hz to half the sample rate, power 2).
         length: samples of the result.
         iterations: of Griffin-Lim.
-
-    Returns:
-        (length,) float32, as loud as the recording; where phases add up, samples may exceed 1.
 
     Raises:
         DataError: `unit_mel` is not a finite (bands, frames) array, or `peak_db` is not finite.
@@ -68,17 +67,10 @@ def mel_to_audio(unit_mel: np.ndarray, peak_db: float, config: MelConfig, length
 
 
 def griffin_lim(magnitudes: np.ndarray, n_fft: int, hop_length: int, length: int, iterations: int) -> np.ndarray:
-    """Audio whose STFT has about these magnitudes, from random phases of a fixed seed.
+    """Audio (length,) float32 whose STFT has about these magnitudes, (bins, frames) float32.
 
-    The fast Griffin-Lim algorithm of Perraudin, Balazs and Søndergaard (2013), with a Hann window and frames that are
-    centred with zero padding.
-
-    Args:
-        magnitudes: (bins, frames) float32.
-        length: samples of the result.
-
-    Returns:
-        (length,) float32.
+    The fast Griffin-Lim algorithm of Perraudin, Balazs and Søndergaard (2013), from random phases of a fixed seed, with
+    a Hann window and frames that are centred with zero padding.
     """
     target = np.ascontiguousarray(magnitudes.T)
     window = librosa.filters.get_window("hann", n_fft).astype(np.float32)

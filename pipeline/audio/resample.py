@@ -7,12 +7,9 @@ import soxr
 
 
 def resample_blocks(blocks: Iterable[np.ndarray], rate: int, target_rate: int) -> Iterator[np.ndarray]:
-    """Resample consecutive blocks; the blocks of the result hold round(samples * target_rate / rate) samples in all.
+    """Resample consecutive (n,) float32 blocks; the result has round(samples * target_rate / rate) samples in all.
 
-    Args:
-        blocks: (n,) float32 each, finite: the filter would spread a NaN over its neighbours.
-        rate: of the blocks, in Hz.
-        target_rate: of the result, in Hz.
+    The samples must be finite: the filter would spread a NaN over its neighbours.
     """
     if rate == target_rate:
         yield from blocks

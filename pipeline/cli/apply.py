@@ -1,11 +1,12 @@
 """Commands that apply a trained variant: reconstruct, perturb, transfer, encode, interpolate, sample.
 
-Each one checks its files, loads the variant, and calls the function of its name in pipeline/apply.
+Each one loads the variant and calls the function of its name in pipeline/apply. Options that several commands share are
+the `Annotated` types below; Typer reads a command's options from its own signature, so each signature lists them.
 """
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -55,8 +56,7 @@ def reconstruct(
     The result has the recording's length and sample rate, and no frequencies above half the sample rate of the
     variant's input.
     """
-    check_files([recording], output, ".wav")
-    variant = load_variant(models, name, seed, device)
+    variant = load_variant(models, name, seed, device, [recording], output)
     from pipeline.apply import convert
 
     convert_recording(recording, output, variant, convert.reconstruct(variant, label), quiet, as_json)
@@ -77,8 +77,7 @@ def perturb(
     as_json: AsJson = False,
 ) -> None:
     """Move a recording's latents in a random direction, the same for all of its windows, and decode them."""
-    check_files([recording], output, ".wav")
-    variant = load_variant(models, name, seed, device)
+    variant = load_variant(models, name, seed, device, [recording], output)
     from pipeline.apply import convert
 
     convert_recording(recording, output, variant, convert.perturb(variant, scale, random_seed, label), quiet, as_json)
@@ -100,8 +99,7 @@ def transfer(
     as_json: AsJson = False,
 ) -> None:
     """Encode a recording with one label and decode it with another; the variant must have a `condition`."""
-    check_files([recording], output, ".wav")
-    variant = load_variant(models, name, seed, device)
+    variant = load_variant(models, name, seed, device, [recording], output)
     from pipeline.apply import convert
 
     convert_recording(recording, output, variant, convert.transfer(variant, source, target), quiet, as_json)
@@ -128,8 +126,7 @@ def encode(
     A row per window: path, start_seconds, seconds, latent, and codes if the variant has a codebook.
     pipeline.core.arrays.read and unpack give the arrays back.
     """
-    check_files(recordings, output, ".parquet")
-    variant = load_variant(models, name, seed, device)
+    variant = load_variant(models, name, seed, device, recordings, output, ".parquet")
     from pipeline.apply import encode
 
     with show_progress(quiet) as on_progress:
@@ -167,8 +164,7 @@ def interpolate(
 
     The steps follow one another: the first is the reconstruction of A's window, the last that of B's.
     """
-    check_files([first, last], output, ".wav")
-    variant = load_variant(models, name, seed, device)
+    variant = load_variant(models, name, seed, device, [first, last], output)
     from pipeline.apply import generate
 
     file = generate.interpolate((first, last), output, variant, steps, mode, at, (source, target))
@@ -204,22 +200,25 @@ def sample(
     print_files(files, output, variant, quiet, as_json)
 
 
-def check_files(inputs: list[Path], output: Path, suffix: str) -> None:
-    """Check the files to read and to write before torch is imported, which takes seconds."""
+def load_variant(
+    models: Path | None,
+    name: str,
+    seed: int | None,
+    device: str,
+    inputs: Sequence[Path] = (),
+    output: Path | None = None,
+    suffix: str = ".wav",
+) -> "TrainedVariant":
+    """Check the files to read and to write, then find a trained variant by its name and load it."""
     from pipeline.apply import arguments
 
     for path in inputs:
         arguments.check_input(path)
-    arguments.check_output(output, suffix, inputs)
-
-
-def load_variant(models: Path | None, name: str, seed: int | None, device: str) -> "TrainedVariant":
-    """Find a trained variant by its name, and load it."""
-    from pipeline.apply.arguments import find_variant
-
-    folder = find_variant(models or workspace.root() / workspace.MODELS, name, seed)
+    if output:
+        arguments.check_output(output, suffix, inputs)
+    folder = arguments.find_variant(models or workspace.root() / workspace.MODELS, name, seed)
     process.collect_garbage_rarely()
-    from pipeline.apply.variant import load
+    from pipeline.apply.variant import load  # imports torch, which takes seconds: after the checks
 
     return load(folder, device)
 

@@ -23,21 +23,16 @@ from pipeline.core.process import cores
 ROW_GROUP_BYTES = 4 * 2**20  # about 75 mel windows
 
 
-def field(name: str, dtype: np.dtype | type, shape: Sequence[int]) -> pa.Field:
-    """The field of a column whose values are arrays of this dtype and shape."""
-    dtype = np.dtype(dtype)
-    size = int(np.prod(shape)) * dtype.itemsize or 1  # Parquet has no values of 0 bytes
-    array = json.dumps({"dtype": dtype.str, "shape": list(map(int, shape))})
-    return pa.field(name, pa.binary(size), nullable=False, metadata={"array": array})
-
-
-def pack(values: np.ndarray) -> pa.Array:
-    """(rows, *shape) as a column for `field`; a contiguous array is not copied."""
+def pack(name: str, values: np.ndarray) -> tuple[pa.Field, pa.Array]:
+    """(rows, *shape) as a column and its field; a contiguous array is not copied."""
     values = np.ascontiguousarray(values)
-    if not np.prod(values.shape[1:]):
-        return pa.array([b"\0"] * len(values), pa.binary(1))
-    size = values[0].nbytes if len(values) else int(np.prod(values.shape[1:])) * values.itemsize
-    return pa.Array.from_buffers(pa.binary(size), len(values), [None, pa.py_buffer(values)])
+    shape = values.shape[1:]
+    if size := math.prod(shape) * values.itemsize:
+        column = pa.Array.from_buffers(pa.binary(size), len(values), [None, pa.py_buffer(values)])
+    else:  # Parquet has no values of 0 bytes
+        column = pa.array([b"\0"] * len(values), pa.binary(1))
+    array = json.dumps({"dtype": values.dtype.str, "shape": shape})
+    return pa.field(name, column.type, nullable=False, metadata={"array": array}), column
 
 
 def array_type(schema: pa.Schema, name: str) -> tuple[np.dtype, tuple[int, ...]]:
@@ -172,8 +167,9 @@ class Writer:
 def table(columns: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> pa.Table:
     """A table of plain `columns` (sequences) and of `arrays` ((rows, *shape) each)."""
     plain = pa.table(columns)
-    fields = list(plain.schema) + [field(name, a.dtype, a.shape[1:]) for name, a in arrays.items()]
-    return pa.Table.from_arrays(plain.columns + [pack(a) for a in arrays.values()], schema=pa.schema(fields))
+    packed = [pack(name, values) for name, values in arrays.items()]
+    schema = pa.schema([*plain.schema, *(field for field, _ in packed)])
+    return pa.Table.from_arrays([*plain.columns, *(column for _, column in packed)], schema=schema)
 
 
 def write(path: Path, columns: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:

@@ -136,10 +136,8 @@ def pick_device(name: str) -> torch.device:
 def process_group(device: torch.device) -> Iterator[torch.device]:
     """Join the process group of the ranks that torchrun or `training.launch` started; a single process needs none.
 
-    Yields the device of this rank. On a CPU, the ranks share the cores of the host equally.
-
-    Raises:
-        ParamsError: this host has fewer devices than ranks.
+    Yields the device of this rank; ParamsError if this host has fewer devices than ranks. On a CPU, the ranks share the
+    cores of the host equally.
     """
     if "RANK" not in os.environ:
         yield device

@@ -10,10 +10,7 @@ ROOT = Path(__file__).parents[2]
 def source_files(*modules: str) -> list[Path]:
     """The files of `modules` and of all their direct and indirect imports, also those inside functions; sorted.
 
-    This includes the `__init__.py` of each package, but no file that holds only a docstring.
-
-    Args:
-        modules: dotted names, such as "pipeline.training.trainer".
+    `modules` are dotted names. The `__init__.py` of each package counts, but no file that holds only a docstring.
     """
     files: set[Path] = set()
     pending = [path for name in modules if (path := module_file(name))]

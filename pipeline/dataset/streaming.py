@@ -50,26 +50,26 @@ class StreamingLoader(WindowLoader):
 
     def _stored_batches(self, row: Tensor, start: Tensor, batch_size: int) -> Generator[Tensor, None, None]:
         group = self.group[row].numpy()
-        load, first_batch, last_batch = plan_loads(group, batch_size)
-        load_group = dict(zip(load.tolist(), group.tolist(), strict=True))
+        read, first_batch, last_batch = plan_reads(group, batch_size)
+        read_group = dict(zip(read.tolist(), group.tolist(), strict=True))
         rows, starts = self.row_in_group[row].split(batch_size), start.split(batch_size)
         batch_bytes = batch_size * prod(self.shape) * self.dtype.itemsize
         prefetch = min(max(PREFETCH_BYTES // batch_bytes, MIN_PREFETCH), MAX_PREFETCH)
-        open_loads: dict[int, Future[np.ndarray]] = {}
+        open_reads: dict[int, Future[np.ndarray]] = {}  # row groups in memory, or on the way
         pending: deque[Future[Tensor]] = deque()
         pool = ThreadPoolExecutor(self.workers)
         try:
-            for number, loads in enumerate(part.tolist() for part in torch.from_numpy(load).split(batch_size)):
-                # Tasks start in the order of submission, so a task that waits for loads cannot block them.
-                for key in dict.fromkeys(loads):
+            for number, reads in enumerate(part.tolist() for part in torch.from_numpy(read).split(batch_size)):
+                # Tasks start in the order of submission, so a task that waits for a read cannot block it.
+                for key in dict.fromkeys(reads):
                     if first_batch[key] == number:
-                        open_loads[key] = pool.submit(self.split.read, load_group[key])
-                batch = self._empty(len(loads))  # allocated here, since threads do not share freed memory
-                futures = [open_loads[key] for key in loads]
+                        open_reads[key] = pool.submit(self.split.read, read_group[key])
+                batch = self._empty(len(reads))  # allocated here, since threads do not share freed memory
+                futures = [open_reads[key] for key in reads]
                 pending.append(pool.submit(_assemble, batch, futures, rows[number].tolist(), starts[number].tolist()))
-                for key in dict.fromkeys(loads):
+                for key in dict.fromkeys(reads):
                     if last_batch[key] == number:
-                        del open_loads[key]
+                        del open_reads[key]
                 if len(pending) > prefetch:
                     yield pending.popleft().result().to(self.device, non_blocking=True)
             while pending:
@@ -81,23 +81,23 @@ class StreamingLoader(WindowLoader):
         return torch.empty(number, *self.shape, dtype=self.dtype, pin_memory=self.device.type == "cuda")
 
 
-def _assemble(batch: Tensor, loads: list[Future[np.ndarray]], rows: list[int], starts: list[int]) -> Tensor:
-    return fill(batch, zip(count(), (load.result() for load in loads), rows, starts, strict=False))
+def _assemble(batch: Tensor, reads: list[Future[np.ndarray]], rows: list[int], starts: list[int]) -> Tensor:
+    return fill(batch, zip(count(), (read.result() for read in reads), rows, starts, strict=False))
 
 
-def plan_loads(group: np.ndarray, batch_size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The loads for a sequence of windows. A load keeps a row group from the first batch that needs it to the last.
+def plan_reads(group: np.ndarray, batch_size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The reads for a sequence of windows. A read is a row group that is kept from its first batch to its last.
 
-    A group that no batch needs for more than LANES batches is dropped and loaded again later. This happens at the ends
+    A group that no batch needs for more than LANES batches is dropped and read again later. This happens at the ends
     of a lane, whose groups its neighbour shares. `group` is the row group of each window, (M,), in epoch order.
 
     Returns:
-        (M,) the load of each window, and (loads,) the first and the last batch of each load.
+        (M,) number of the read of each window, and (reads,) the first and the last batch of each read.
     """
     batch = np.arange(len(group)) // batch_size
     by_group = np.argsort(group, kind="stable")
     sorted_group, sorted_batch = group[by_group], batch[by_group]
     is_new = (np.diff(sorted_group, prepend=-1) != 0) | (np.diff(sorted_batch, prepend=0) > LANES)
-    load = np.empty_like(group)
-    load[by_group] = np.cumsum(is_new) - 1
-    return load, sorted_batch[is_new], sorted_batch[np.append(is_new[1:], True)]
+    read = np.empty_like(group)
+    read[by_group] = np.cumsum(is_new) - 1
+    return read, sorted_batch[is_new], sorted_batch[np.append(is_new[1:], True)]
