@@ -122,7 +122,7 @@ def plain_loss(
 
 
 class History:
-    """A callback of a training (`pipeline.training.loop.Callback`) that keeps its rows of history."""
+    """Takes the place of `pipeline.training.progress.Progress` and keeps its rows of history."""
 
     def __init__(self) -> None:
         self.rows: list[dict[str, float]] = []

@@ -74,10 +74,9 @@ class StepGuard:
             self.constant_buffers_dropped = True
 
     def raise_if_broken(self, names: Sequence[str], steps_per_epoch: int, limit: int = MAX_BROKEN_IN_A_ROW) -> None:
-        """Stop the training after `limit` broken steps in a row. The host waits for the device.
+        """Raise a TrainingError, which names the terms that broke first, after `limit` broken steps in a row.
 
-        Raises:
-            TrainingError: it names the terms that broke first, and the step.
+        The host waits for the device.
         """
         if self.broken_since is None or float(self.state["broken_in_a_row"]) < limit:
             return

@@ -10,20 +10,12 @@ from pipeline.losses.objective import Objective
 def batch_loss(
     model: nn.Module, objective: Objective, x: Tensor, noise: Tensor, label: Tensor, progress: float
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """The loss of a batch.
+    """The loss of windows `x` (B, 1, *shape) in nats per window, and the batch mean of each term, without gradient.
 
-    Args:
-        model: the VAE, or its compiled or distributed wrapper.
-        objective: its losses.
-        x: (B, 1, *shape) windows.
-        noise: (B, latent_dims) standard normal.
-        label: (B,) label indices.
-        progress: share of the training that is done, 0 to 1.
-
-    Returns:
-        The loss, a scalar with a gradient, in nats per window; and the batch mean of each term, scalars without a
-        gradient: distances and penalties by their names, kl and reconstruction in nats, loss, and beta_effective: the
-        weight of the KL against a squared error that is summed over the window's values.
+    `model` is a VAE or its wrapper, `noise` (B, latent_dims) standard normal, `label` (B,) indices, and `progress` the
+    share of the training that is done, 0 to 1. The terms are distances and penalties by their names, kl and
+    reconstruction in nats, loss, and beta_effective: the weight of the KL against a squared error that is summed over
+    the window's values.
     """
     y, code = model(x, noise, label)
     distances = objective.distances(y, x, code) | objective.discriminator_step(y, x, code)

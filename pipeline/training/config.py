@@ -112,8 +112,7 @@ def read_seeds(raw: Mapping[str, Any]) -> list[int]:
 def read_variant(raw: Mapping[str, Any], name: str) -> tuple[VariantConfig, TrainConfig]:
     """The entry `models.<name>` of params.yaml, and the section `train` with its overrides.
 
-    Raises:
-        ParamsError: the variant is missing or one of its keys is wrong.
+    ParamsError if the variant is missing or one of its keys is wrong.
     """
     config = validate(VariantConfig, get_entry(raw, "models", name), f"models.{name}")
     defaults = validate(TrainConfig, raw.get("train") or {}, "train")
@@ -130,12 +129,9 @@ def settings_that_decide_weights(config: VariantConfig, settings: TrainConfig) -
 
 
 def check_trained(folder: Path, description: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
-    """Compare a trained variant's config.json, `description`, with the `settings_that_decide_weights` of params.yaml.
+    """Raise a DataError if a trained variant's config.json, `description`, differs from the settings of params.yaml.
 
     DVC would train it again first, but not with `dvc repro --single-item` or after `dvc commit`.
-
-    Raises:
-        DataError: it names the first setting that differs, and the trained variant's folder.
     """
     current, trained = dict(flatten(settings)), dict(flatten({key: description[key] for key in settings}))
     if current.get("bottleneck.latent", 0) is None:  # depends on the data

@@ -3,7 +3,6 @@
 import signal
 import time
 from dataclasses import dataclass
-from typing import Protocol
 
 from pipeline.core import distributed
 from pipeline.core.errors import StoppedError
@@ -11,32 +10,14 @@ from pipeline.core.process import DeferredSignals
 from pipeline.training.checkpoint import Checkpoints
 from pipeline.training.device import numerics
 from pipeline.training.history import History, Snapshots
+from pipeline.training.progress import Progress
 from pipeline.training.trainer import Trainer
 
 REPORT_STEPS = 25  # between two reports, each of which waits for the device
 SIGNAL_STEPS = 10  # between two exchanges of signals among ranks
 
 
-class Callback(Protocol):
-    """What the loop calls: see `progress.Progress`."""
-
-    def on_start(self, history: History, step: int, steps_per_epoch: int) -> None:
-        """Before the first step of this process, with the history and the steps of earlier processes."""
-
-    def on_step(self, terms: dict[str, float] | None) -> None:
-        """After each step; now and then with the mean terms of the epoch so far."""
-
-    def on_step_terms(self, first: int, rows: list[dict[str, float]]) -> None:
-        """Now and then, with the terms of each step since the last time; `first` is the first one's number, from 1.
-
-        Each rank has the terms of its own share of the batches. A resumed run repeats the steps after its checkpoint.
-        """
-
-    def on_epoch(self, row: dict[str, float]) -> None:
-        """After each epoch, with its row of history."""
-
-
-def fit(trainer: Trainer, callback: Callback, checkpoints: Checkpoints | None = None) -> tuple[History, Snapshots]:
+def fit(trainer: Trainer, progress: Progress, checkpoints: Checkpoints | None = None) -> tuple[History, Snapshots]:
     """Train the model in place, and leave it at the epoch with the lowest validation loss at the final KL weight.
 
     With `checkpoints`, a training that is stopped at any moment continues with the same result to the last bit (on a
@@ -51,9 +32,9 @@ def fit(trainer: Trainer, callback: Callback, checkpoints: Checkpoints | None = 
         state = distributed.broadcast_object(state)
         if state is not None:
             trainer.load_state_dict(state)
-        callback.on_start(trainer.history, trainer.step, trainer.steps_per_epoch)
+        progress.on_start(trainer.history, trainer.step, trainer.steps_per_epoch)
         with DeferredSignals() as signals:
-            loop = _Loop(trainer, callback, checkpoints, signals, trainer.step)
+            loop = _Loop(trainer, progress, checkpoints, signals, trainer.step)
             while not trainer.is_done:
                 loop.run_epoch()
     trainer.model.load_state_dict(trainer.best_weights)
@@ -65,7 +46,7 @@ class _Loop:
     """The epochs of one training in this process, whose first step is number `first_step`."""
 
     trainer: Trainer
-    callback: Callback
+    progress: Progress
     checkpoints: Checkpoints | None
     signals: DeferredSignals
     first_step: int
@@ -82,7 +63,7 @@ class _Loop:
             if trainer.step == self.first_step + 1:  # it compiles, or tries kernels: timed apart
                 first_step_seconds = trainer.synchronised_time() - start
             is_report = trainer.step % REPORT_STEPS == 0
-            self.callback.on_step(trainer.mean_terms() if is_report else None)
+            self.progress.on_step(trainer.mean_terms() if is_report else None)
             if is_report:
                 self.report_steps()
             trainer.epoch_seconds = earlier_seconds + time.perf_counter() - start
@@ -96,14 +77,14 @@ class _Loop:
         row["windows_per_second"] = steps * size / seconds
         row["first_step_seconds"] = first_step_seconds
         row["seconds"], trainer.epoch_seconds = earlier_seconds + time.perf_counter() - start, 0.0
-        self.callback.on_epoch(row)
+        self.progress.on_epoch(row)
         self.save_or_stop(exchange_signals=True)
 
     def report_steps(self) -> None:
-        """Hand the terms of the latest steps to the callback."""
+        """Hand over the terms of the latest steps."""
         first, rows = self.trainer.take_step_terms()
         if rows:
-            self.callback.on_step_terms(first, rows)
+            self.progress.on_step_terms(first, rows)
 
     def save_or_stop(self, exchange_signals: bool) -> None:
         """Save a checkpoint if it is due, and stop after a signal; several ranks stop only if they exchange signals."""

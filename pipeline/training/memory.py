@@ -25,11 +25,7 @@ OUT_OF_MEMORY = ("can't allocate memory", "out of memory")  # the CPU's allocato
 
 @contextmanager
 def explain_out_of_memory(device: torch.device) -> Iterator[None]:
-    """Turn torch's errors of missing memory into one line that says what to lower.
-
-    Raises:
-        TrainingError: the block ran out of memory.
-    """
+    """Turn torch's errors of missing memory into a TrainingError of one line that says what to lower."""
     try:
         yield
     except RuntimeError as error:

@@ -62,11 +62,8 @@ def count_plateaus(losses: Sequence[float], patience: int) -> int:
 class MovingAverage:
     """A copy of `model` whose weights are a moving average (Polyak averaging, also called EMA).
 
-    Buffers, such as running statistics and codebooks, are not averaged: they are copied from the model.
-
-    Args:
-        model: in training.
-        decay: share of the average that a step keeps; less in the first steps, to forget the initial weights soon.
+    A step keeps `decay` of the average; less in the first steps, to forget the initial weights soon. Buffers, such as
+    running statistics and codebooks, are not averaged: they are copied from the model.
     """
 
     def __init__(self, model: VAE, decay: float) -> None:

@@ -27,8 +27,7 @@ def fit(
 ) -> tuple[History, Snapshots]:
     """Fit the linear bottleneck of `model`, on the CPU, to evenly cut train windows.
 
-    Returns:
-        A history of one row, with the mean squared error on train and validation windows, and snapshots.
+    The history has one row, with the mean squared error on train and validation windows.
     """
     start = time.perf_counter()
     bottleneck = model.bottleneck

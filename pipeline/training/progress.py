@@ -23,21 +23,21 @@ class Recorder(Protocol):
         """Each row of history; a resumed run first repeats the earlier ones."""
 
     def log_steps(self, first: int, rows: list[dict[str, float]]) -> None:
-        """See `loop.Callback.on_step_terms`."""
+        """The terms of each step since the last call; `first` is the number of the first one, from 1.
+
+        Each rank has the terms of its own share of the batches. A resumed run repeats the steps after its checkpoint.
+        """
 
 
 class Progress:
-    """The `loop.Callback` of a training: shows it, and passes its numbers to a recorder.
-
-    On ranks other than 0, which show nothing, the recorder is None.
-    """
+    """Shows a training and passes its numbers to a recorder. On ranks other than 0, which show nothing, it is None."""
 
     def __init__(self, name: str, epochs: int, batch_size: int, recorder: Recorder | None) -> None:
         self.name, self.epochs, self.batch_size, self.recorder = name, epochs, batch_size, recorder
         self.bar = tqdm(disable=True)  # until the training starts
 
     def on_start(self, history: History, step: int, steps_per_epoch: int) -> None:
-        """Show the bar, and log the earlier epochs again, in case they were not recorded."""
+        """Show the bar, and log the epochs of earlier processes again, in case they were not recorded."""
         self.epoch, self.last_line = len(history), time.monotonic()
         self.bar = tqdm(
             total=self.epochs * steps_per_epoch * self.batch_size,
@@ -56,7 +56,7 @@ class Progress:
             self._print(f"  going on after step {step}, in epoch {self.epoch + 1} of {self.epochs}")
 
     def on_step(self, terms: dict[str, float] | None) -> None:
-        """Move the bar, and show the terms if there are any."""
+        """Move the bar, and show the mean terms of the epoch so far if there are any."""
         self.bar.update(self.batch_size)
         if terms:
             summary = _summary(terms, "train")
@@ -65,7 +65,7 @@ class Progress:
                 self._print(f"  in epoch {self.epoch + 1} of {self.epochs}: {summary}")
 
     def on_step_terms(self, first: int, rows: list[dict[str, float]]) -> None:
-        """Record the terms."""
+        """See `Recorder.log_steps`."""
         if self.recorder is not None:
             self.recorder.log_steps(first, rows)
 

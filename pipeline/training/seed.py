@@ -24,19 +24,15 @@ from pipeline.training.trainer import Trainer
 
 @dataclass(frozen=True)
 class SeedSetup:
-    """All that decides one training.
+    """All that decides one training."""
 
-    Attributes:
-        description: what config.json will hold: it builds the model, and has all params that decide the weights.
-        folder: of the cached representation.
-        splits: train and valid.
-    """
-
-    description: dict[str, Any]
+    description: dict[
+        str, Any
+    ]  # content of config.json: it builds the model, and has all params that decide the weights
     config: VariantConfig
     settings: TrainConfig
-    folder: Path
-    splits: dict[str, Split]
+    folder: Path  # of the cached representation
+    splits: dict[str, Split]  # train and valid
     device: torch.device
 
     def __str__(self) -> str:
@@ -46,14 +42,10 @@ class SeedSetup:
 def train_model(
     setup: SeedSetup, checkpoints: Checkpoints, recorder: Recorder | None
 ) -> tuple[VAE, History, Snapshots]:
-    """Train the model from its latest checkpoint on, or fit a baseline in closed form.
+    """Train the model from its latest checkpoint on, or fit a baseline in closed form. Errors are those of `loop.fit`.
 
     The recorder is None on ranks other than 0. The number of components of a baseline depends on the data, so it is
     added to the description here.
-
-    Raises:
-        TrainingError: a loss or the gradient is not finite for many steps in a row, or memory is short.
-        StoppedError: a signal came.
     """
     config, settings, device = setup.config, setup.settings, setup.device
     train, valid = setup.splits["train"], setup.splits["valid"]
@@ -72,16 +64,11 @@ def train_model(
             model, objective = model.to(device), objective.to(device)
             check_memory(model, objective, [train, valid], settings, device)
             if recorder is not None:
-                workspace.say(f"{setup}: {_summary(model, settings, device)}")
+                ranks = distributed.world_size()
+                devices = f"{ranks} x {device.type}" if ranks > 1 else str(device)
+                sizes = f"{sum(p.numel() for p in model.parameters()):,} parameters, {model.latent_dims} latent dims"
+                workspace.say(f"{setup}: {sizes}, on {devices} in {precision(settings, device)}")
             trainer = Trainer(model, train, valid, settings, objective, setup.description["seed"], device)
             return model, *fit(trainer, progress, checkpoints)
     except TrainingError as error:
         raise TrainingError(f"{setup}: {error}") from error
-
-
-def _summary(model: VAE, settings: TrainConfig, device: torch.device) -> str:
-    """The model's size, and where it is trained."""
-    ranks = distributed.world_size()
-    where = f"{ranks} x {device.type}" if ranks > 1 else str(device)
-    numbers = f"{sum(p.numel() for p in model.parameters()):,} parameters, {model.latent_dims} latent dims"
-    return f"{numbers}, on {where} in {precision(settings, device)}"

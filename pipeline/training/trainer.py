@@ -133,8 +133,7 @@ class Trainer:
     def mean_terms(self) -> dict[str, float]:
         """Each term's mean over the epoch's accepted steps so far, NaN if there are none. Waits for the device.
 
-        Raises:
-            TrainingError: many steps in a row were broken.
+        TrainingError if many steps in a row were broken.
         """
         assert self.term_sums is not None
         self.guard.raise_if_broken(self.term_names, self.steps_per_epoch)
@@ -156,8 +155,7 @@ class Trainer:
     def end_epoch(self, train_terms: dict[str, float]) -> dict[str, float]:
         """Validate, keep the weights if they are the best so far, and return the epoch's row of history.
 
-        Raises:
-            TrainingError: a validation term is not finite, or most steps were skipped.
+        TrainingError if a validation term is not finite, or most steps were skipped.
         """
         epoch = len(self.history) + 1
         model = self.model if self.average is None else self.average.with_buffers_of(self.model)
