@@ -20,9 +20,8 @@ from pipeline.report.figures import read_figures
 from pipeline.report.histories import read_history, write_curves
 from pipeline.report.listen import find_examples
 from pipeline.report.media import MediaEncoder
-from pipeline.report.model_card import write_model_cards
 from pipeline.report.table import Row
-from pipeline.report.variant_section import make_section
+from pipeline.report.variant_section import make_section, write_model_cards
 from pipeline.report.verdict import find_verdict
 from pipeline.sources.config import SPLITS
 

@@ -19,23 +19,17 @@ def find_examples(rows: list[Row], clips: dict[str, list[Clip]], reference: Path
     """
     drawn = [row for row in rows if row.variant in clips]
     numbers = sorted({clip.example for row in drawn for clip in clips[row.variant] if clip.role == "original"})
-    origins = _origins(reference / "examples.parquet")
+    if not numbers:
+        return []
+    table = read_table(reference / "examples.parquet", ["example", "track_id", "start_seconds"])
+    origins = {row.example: row for row in table.itertuples()}
     examples = []
     for number in numbers:
         by_role = [(row, {clip.role: clip for clip in clips[row.variant] if clip.example == number}) for row in drawn]
         by_role = [(row, roles) for row, roles in by_role if "original" in roles]
-        original, origin = by_role[0][1]["original"], origins.get(number, {})
-        track = str(origin.get("track_id") or original.title.rpartition(",")[0] or original.title)
-        start = origin.get("start_seconds")
-        examples.append({"label": original.label, "track": track, "start": start, "versions": _versions(by_role)})
+        label, origin, versions = by_role[0][1]["original"].label, origins[number], _versions(by_role)
+        examples.append({"label": label, "track": origin.track_id, "start": origin.start_seconds, "versions": versions})
     return examples
-
-
-def _origins(path: Path) -> dict[int, dict[Any, Any]]:
-    if not path.is_file():
-        return {}
-    table = read_table(path, ["example", "track_id", "start_seconds"])
-    return {int(row["example"]): row for row in table.to_dict("records") if row["example"] >= 0}
 
 
 def _versions(by_role: list[tuple[Row, dict[str, Clip]]]) -> list[dict[str, Any]]:
