@@ -1,7 +1,6 @@
 """Build the report: one page that contains all its files, the comparison as CSV and JSON, charts, and model cards."""
 
 import platform
-import subprocess
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,8 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pipeline.core.artefacts import read_table
+from pipeline.core.errors import MelismaError
+from pipeline.core.git import git
 from pipeline.figures.config import FiguresConfig
 from pipeline.metrics.config import EvaluateConfig
 from pipeline.report import columns, formatting, table
@@ -111,12 +112,11 @@ def count_roles(rows: list[Row]) -> str:
 
 def find_commit() -> str | None:
     """The git commit of the current folder, and whether files differ from it; None outside a repository."""
-    command = ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
     try:
-        output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    except (OSError, subprocess.CalledProcessError):
+        commit = git("describe", "--always", "--abbrev=40", "--dirty", "--exclude=*")
+    except MelismaError:
         return None
-    return output.strip().replace("-dirty", " with uncommitted changes")
+    return commit.replace("-dirty", " with uncommitted changes")
 
 
 def find_versions() -> list[tuple[str, str]]:

@@ -44,26 +44,21 @@ class MediaEncoder(AbstractContextManager["MediaEncoder"]):
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(cores())
-        self._sounds: dict[str, Sound] = {}
+        self.sounds: dict[str, Sound] = {}  # by the hash of their WAV file
 
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown(cancel_futures=True)
-
-    @property
-    def sounds(self) -> list[Sound]:
-        """Every sound that was added."""
-        return list(self._sounds.values())
 
     def add_sound(self, path: Path, lossless: bool) -> str:
         """Encode a WAV file as FLAC or MP3 and return its name; an equal sound keeps its first format."""
         content = path.read_bytes()
         key = hashlib.sha256(content).hexdigest()
-        if key not in self._sounds:
+        if key not in self.sounds:
             lossless = lossless or soundfile.info(io.BytesIO(content)).samplerate not in MP3_RATES
             media_type = "audio/flac" if lossless else "audio/mpeg"
             encoded = self._pool.submit(_encode_sound, content, lossless)
-            self._sounds[key] = Sound(f"sound-{len(self._sounds)}", media_type, encoded)
-        return self._sounds[key].name
+            self.sounds[key] = Sound(f"sound-{len(self.sounds)}", media_type, encoded)
+        return self.sounds[key].name
 
     def picture(self, path: Path, last_frame: bool = False) -> Picture:
         """A PNG, or a GIF with all its frames or only the last one."""

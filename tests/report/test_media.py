@@ -27,7 +27,7 @@ def test_flac_is_lossless_and_mp3_is_small(tmp_path: Path) -> None:
         write_wav(tmp_path / f"{number}.wav", 0.5 * music(number, RATE, 3.0), RATE)
     with MediaEncoder() as encoder:
         names = [encoder.add_sound(tmp_path / f"{n}.wav", lossless) for n, lossless in enumerate((True, False))]
-        flac, mp3 = encoder.sounds
+        flac, mp3 = encoder.sounds.values()
         assert len(mp3.data.result()) < 0.5 * len(flac.data.result())
     assert names == [flac.name, mp3.name] and [flac.media_type, mp3.media_type] == ["audio/flac", "audio/mpeg"]
     exact, rate = soundfile.read(io.BytesIO(base64.b64decode(flac.data.result())), dtype="int16")
@@ -44,7 +44,7 @@ def test_a_rate_that_mp3_lacks_becomes_flac(tmp_path: Path, rate: int) -> None:
     write_wav(tmp_path / "0.wav", 0.5 * music(0, rate, 0.5), rate)
     with MediaEncoder() as encoder:
         encoder.add_sound(tmp_path / "0.wav", lossless=False)
-        (sound,) = encoder.sounds
+        (sound,) = encoder.sounds.values()
         assert sound.media_type == "audio/flac"
         assert soundfile.info(io.BytesIO(base64.b64decode(sound.data.result()))).samplerate == rate
 

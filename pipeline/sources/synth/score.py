@@ -65,11 +65,10 @@ class Score:
 
 def draw_theme(style: Style, rng: Generator) -> Theme:
     """A random theme of a style."""
-    modes = [MODES[name] for name in style.modes]
     return Theme(
         tempo=float(rng.uniform(*style.tempo)),
         tonic=int(rng.integers(12)),
-        mode=_pick(rng, modes),
+        mode=MODES[_pick(rng, style.modes)],
         progressions={s: tuple(int(step) - 1 for step in _pick(rng, style.progressions)) for s in "AB"},
         motifs={s: _draw_motif(style, rng) for s in "AB"},
         comping=_pick(rng, style.comping),
