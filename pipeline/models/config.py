@@ -4,7 +4,6 @@ A new network, bottleneck or prior needs a class here, a place in its union, and
 or `PRIORS`. Systems A to E are the original projects, see docs/variants.md.
 """
 
-from math import prod
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -25,10 +24,6 @@ class _NetworkConfig(Section):
 
     kind: ClassVar[str] = "any"  # of the windows: mel, waveform or any
 
-    def problem(self, shape: tuple[int, ...]) -> str | None:
-        """Why the network cannot take windows of `shape`, beginning with the key at fault; None if it can."""
-        return None
-
 
 class _StridedConfig(_NetworkConfig):
     """Convolutions in stages, each of which shortens every axis."""
@@ -40,15 +35,6 @@ class _StridedConfig(_NetworkConfig):
     def strides(self) -> list[int]:
         """Stride of each stage."""
         return [2] * len(self.channels)
-
-    def problem(self, shape: tuple[int, ...]) -> str | None:
-        """See `_NetworkConfig.problem`."""
-        if prod(shrink(size, self.strides)[-1] for size in shape) >= 2:
-            return None
-        return (
-            f"channels: {len(self.channels)} stages leave one position of a window of {' x '.join(map(str, shape))}, "
-            "too little for its norms; use fewer stages or longer windows"
-        )
 
 
 class Conv2dConfig(_StridedConfig):
@@ -94,10 +80,6 @@ class Conv1dConfig(Strided1dConfig):
         "none", description="global: features are averaged over time, and the decoder expands them again (system C)"
     )
 
-    def problem(self, shape: tuple[int, ...]) -> str | None:
-        """None: it has no norms, so one position is enough."""
-        return None
-
 
 class FullyConnectedConfig(_NetworkConfig):
     """Fully connected layers over a window or over each frame of it (system E; the simple VAE of system C)."""
@@ -109,12 +91,6 @@ class FullyConnectedConfig(_NetworkConfig):
         None, ge=1, description="samples, or columns of a mel, per frame; null: the whole window (systems C and E)"
     )
     head: Literal["linear", "sigmoid"] = Field("linear", description="last layer")
-
-    def problem(self, shape: tuple[int, ...]) -> str | None:
-        """See `_NetworkConfig.problem`."""
-        if self.frame is not None and self.frame > shape[-1]:
-            return f"frame: {self.frame} is longer than the {shape[-1]} of a window"
-        return None
 
 
 class TransformerConfig(_NetworkConfig):
@@ -128,14 +104,6 @@ class TransformerConfig(_NetworkConfig):
     width: int = Field(128, ge=2, description="channels of a token: a multiple of twice `heads`")
     heads: int = Field(4, ge=1, description="heads of each attention")
     head: Literal["linear", "tanh", "sigmoid"] = Field("linear", description="last layer")
-
-    def problem(self, shape: tuple[int, ...]) -> str | None:
-        """See `_NetworkConfig.problem`."""
-        if self.width % (2 * self.heads):
-            return f"width: {self.width} is not a multiple of twice the {self.heads} heads, which rotary positions need"
-        if self.patch > shape[0]:
-            return f"patch: {self.patch} samples are more than a window's {shape[0]}"
-        return None
 
 
 class IdentityConfig(_NetworkConfig):

@@ -1,10 +1,11 @@
 """Rules about a variant: which inputs, networks, bottlenecks and losses do not work together."""
 
 from collections.abc import Iterator
+from math import prod
 
 from pipeline.audio.representation import RepresentationConfig
 from pipeline.losses.config import STFT_WINDOWS, LossConfig
-from pipeline.models.config import BottleneckConfig
+from pipeline.models.config import BottleneckConfig, NetworkConfig, shrink
 from pipeline.training.config import VariantConfig
 
 
@@ -18,8 +19,8 @@ def find_problems(model: VariantConfig, representation: RepresentationConfig, se
     if network.kind not in (kind, "any"):
         problem = f"{network.type} takes a {network.kind}, but representation {model.representation} is a {kind}"
         yield f"network.type: {problem}; use a network for a {kind}"
-    elif problem := network.problem(shape):
-        yield f"network.{problem}"
+    else:
+        yield from _network_problems(network, shape)
     if network.type == "identity" and bottleneck.type not in ("linear", "gaussian"):
         yield f"network.type: identity has one position per value, too many for a {bottleneck.type} bottleneck"
     if model.scaling != "none" and kind != "waveform":
@@ -31,6 +32,19 @@ def find_problems(model: VariantConfig, representation: RepresentationConfig, se
     if model.loss is not None:  # a baseline has none
         yield from _loss_problems(model.loss, network.head, kind, shape)
         yield from _kl_problems(bottleneck, model.loss)
+
+
+def _network_problems(network: NetworkConfig, shape: tuple[int, ...]) -> Iterator[str]:
+    if network.type in ("conv2d", "resnet1d") and prod(shrink(size, network.strides)[-1] for size in shape) < 2:
+        problem = f"{len(network.channels)} stages leave one position of a window of {' x '.join(map(str, shape))}"
+        yield f"network.channels: {problem}, too little for its norms; use fewer stages or longer windows"
+    if network.type == "fc" and network.frame is not None and network.frame > shape[-1]:
+        yield f"network.frame: {network.frame} is longer than the {shape[-1]} of a window; use a shorter frame"
+    if network.type == "transformer" and network.width % (2 * network.heads):
+        problem = f"{network.width} is not a multiple of twice the {network.heads} heads"
+        yield f"network.width: {problem}, which rotary positions need; use such a multiple"
+    if network.type == "transformer" and network.patch > shape[0]:
+        yield f"network.patch: {network.patch} samples are more than a window's {shape[0]}; use shorter patches"
 
 
 def _loss_problems(loss: LossConfig, head: str, kind: str, shape: tuple[int, ...]) -> Iterator[str]:

@@ -6,17 +6,15 @@ import pickle
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing import connection, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from traceback import format_exc
-from typing import NoReturn
 
 from pipeline.core.errors import MelismaError, TrainingError
-from pipeline.core.process import exit_with_parent
+from pipeline.core.process import DeferredSignals, exit_with_parent
 
 NOTICE_SECONDS = 1.0  # in which the other ranks may notice a failure by themselves
 TERMINATE_SECONDS = 5.0  # after SIGTERM, before SIGKILL
@@ -46,7 +44,7 @@ class Rank:
         except EOFError:
             self.pipe.close()
 
-    def send_signal(self, number: signal.Signals) -> None:
+    def send_signal(self, number: int) -> None:
         """Send a signal; SIGTERM if it is still importing."""
         if self.process.is_alive() and self.process.pid is not None:
             self.is_stopped = True
@@ -57,9 +55,7 @@ def launch(main: Callable[..., None], arguments: Sequence[str], devices: int) ->
     """Run main(*arguments) in `devices` processes, with torchrun's environment variables, and wait for them.
 
     Ctrl-C and SIGTERM are passed on to all ranks, which have a minute to save and end; a second signal kills them. If a
-    rank fails, the others end within seconds. No rank outlives this process.
-
-    Each rank imports the module of `main`.
+    rank fails, the others end within seconds. No rank outlives this process. Each rank imports the module of `main`.
 
     Raises:
         MelismaError: the error of the rank that failed first, or one that says how it ended.
@@ -77,21 +73,27 @@ def launch(main: Callable[..., None], arguments: Sequence[str], devices: int) ->
         "MASTER_PORT": store.port,
         "TORCHELASTIC_USE_AGENT_STORE": True,  # ranks meet at the store above and open none
     }
-    with _collect_signals() as received:
+    with DeferredSignals() as signals:
         ranks: list[Rank] = []
         try:
             for number in range(devices):
                 all_variables = {**variables, "RANK": number, "LOCAL_RANK": number}
                 environment = {key: str(value) for key, value in all_variables.items()}
                 ranks.append(_start(main, arguments, environment))
-            _wait(ranks, received)
+            _wait(ranks, signals)
         finally:
             for rank in ranks:
                 rank.process.kill()
                 rank.process.join()
-    if received:
-        _raise_interrupted(ranks, received[0])
-    _raise_first_error(ranks)
+    if not signals.received:
+        _raise_first_error(ranks)
+        return
+    for rank in ranks:
+        if isinstance(rank.error, MelismaError | OSError):
+            raise rank.error
+    if signals.received == signal.SIGINT:
+        raise KeyboardInterrupt
+    sys.exit(143)
 
 
 def _start(main: Callable[..., None], arguments: Sequence[str], environment: dict[str, str]) -> Rank:
@@ -143,54 +145,29 @@ def _picklable(error: Exception) -> Exception:
     return RuntimeError(f"{type(error).__name__}: {error}")
 
 
-@contextmanager
-def _collect_signals() -> Iterator[list[signal.Signals]]:
-    """In the block, Ctrl-C and SIGTERM only add to the list."""
-    received: list[signal.Signals] = []
-    numbers = signal.SIGINT, signal.SIGTERM
-    before = [signal.signal(number, lambda number, _: received.append(signal.Signals(number))) for number in numbers]
-    try:
-        yield received
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
-
-
-def _wait(ranks: list[Rank], received: list[signal.Signals]) -> None:
+def _wait(ranks: list[Rank], signals: DeferredSignals) -> None:
     """Wait until all ranks have ended; after a signal or a failure only for a limited time."""
-    passed_on = 0  # signals
+    is_stopping = False
     deadline, is_final = float("inf"), False
     while any(rank.process.is_alive() for rank in ranks):
         pipes = [rank.pipe for rank in ranks if not rank.pipe.closed]
         connection.wait([*pipes, *(r.process.sentinel for r in ranks if r.process.is_alive())], POLL_SECONDS)
         for rank in ranks:
             rank.receive()
-        if len(received) > passed_on:
-            if passed_on:
-                return  # the caller kills them
-            passed_on, deadline, is_final = len(received), time.monotonic() + SAVE_SECONDS, True
+        if signals.received and not is_stopping:
+            is_stopping, deadline, is_final = True, time.monotonic() + SAVE_SECONDS, True
             for rank in ranks:
-                rank.send_signal(received[0])
+                rank.send_signal(signals.received)
         elif deadline == float("inf") and any(rank.failed_at or rank.process.exitcode for rank in ranks):
             deadline = time.monotonic() + NOTICE_SECONDS
         elif time.monotonic() > deadline:
             if is_final:
-                return
+                return  # the caller kills them
             deadline, is_final = time.monotonic() + TERMINATE_SECONDS, True
             for rank in ranks:
                 rank.send_signal(signal.SIGTERM)
     for rank in ranks:
         rank.receive()
-
-
-def _raise_interrupted(ranks: list[Rank], number: signal.Signals) -> NoReturn:
-    """After a signal: raise the error of a rank, or end as the signal demands."""
-    for rank in ranks:
-        if isinstance(rank.error, MelismaError | OSError):
-            raise rank.error
-    if number == signal.SIGINT:
-        raise KeyboardInterrupt
-    sys.exit(143)
 
 
 def _raise_first_error(ranks: list[Rank]) -> None:
