@@ -110,7 +110,7 @@ def _train(variant: str, network: dict[str, Any], seconds: float, rate: int, ste
     from benchmarks.training.case import plain_loss
     from pipeline.losses.objective import Objective
     from pipeline.models.signal import Signal
-    from pipeline.models.vae import build
+    from pipeline.models.vae import VAE
     from pipeline.schema.schema import load
 
     torch.set_num_threads(1)
@@ -125,7 +125,7 @@ def _train(variant: str, network: dict[str, Any], seconds: float, rate: int, ste
     }
     memory_before = peak_memory()
     torch.manual_seed(0)
-    model, objective = build(description), Objective(config.loss, Signal.from_description(description))
+    model, objective = VAE(description), Objective(config.loss, Signal.from_description(description))
     optimiser = torch.optim.AdamW(model.parameters(), 1e-3, fused=True)
     x = 0.1 * torch.randn(BATCH, 1, *description["shape"]).clamp(-1, 1)
     times = []

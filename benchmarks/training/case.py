@@ -16,7 +16,7 @@ from pipeline.core import arrays, params
 from pipeline.core.distributed import pick_device
 from pipeline.dataset.split import Split
 from pipeline.losses.objective import Objective
-from pipeline.models.vae import VAE, build
+from pipeline.models.vae import VAE
 from pipeline.schema import schema
 from pipeline.training.config import TrainConfig, read_variant
 from pipeline.training.trainer import Trainer
@@ -52,7 +52,7 @@ class Case:
         config = schema.load().models[self.variant]
         assert config.loss is not None, f"{self.variant} is a baseline, which is not trained"
         torch.manual_seed(0)
-        model = build(describe(schema.load(), self.variant))
+        model = VAE(describe(schema.load(), self.variant))
         return model.to(self.device), Objective(config.loss, model.gain.signal).to(self.device)
 
     def trainer(self) -> Trainer:

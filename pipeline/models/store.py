@@ -10,11 +10,11 @@ from torch import nn
 
 from pipeline.core import workspace
 from pipeline.core.artefacts import readable
-from pipeline.models.vae import VAE, build
+from pipeline.models.vae import VAE
 
 
 def save(folder: Path, model: VAE, description: dict[str, Any]) -> None:
-    """Write each part of the model that has weights, and the description that `build` takes."""
+    """Write each part of the model that has weights, and the description."""
     for part, module in _parts(model):
         state = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
         (folder / f"{part}.safetensors").write_bytes(to_bytes(state))
@@ -26,7 +26,7 @@ def load(folder: Path) -> tuple[VAE, dict[str, Any]]:
     path = folder / "config.json"
     with readable(path):
         description = workspace.read_json(path)
-        model = build(description)
+        model = VAE(description)
     for part, module in _parts(model):
         path = folder / f"{part}.safetensors"
         with readable(path):

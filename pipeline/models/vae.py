@@ -8,7 +8,7 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor, nn
 
-from pipeline.models.bottlenecks import BOTTLENECKS, Bottleneck, Code
+from pipeline.models.bottlenecks import BOTTLENECKS, Code
 from pipeline.models.condition import Condition
 from pipeline.models.config import BottleneckConfig, ConditionConfig, NetworkConfig
 from pipeline.models.networks import NETWORKS
@@ -53,27 +53,31 @@ class WindowGain(nn.Module):
 class VAE(nn.Module):
     """x -> encoder -> bottleneck -> decoder -> reconstruction, on the scale of the data.
 
+    It is built from its description, the content of config.json: network, bottleneck, optionally scaling, condition and
+    labels, and the keys of `Signal.from_description`.
+
     Windows are (B, 1, *shape): mel spectrograms in [0, 1] or waveforms in [-1, 1]. Labels are (B,) indices into
     `labels`; a model without a condition ignores them. Skip connections go past the latent: reconstructions and edits
     of a window use them, windows that are decoded from a latent alone do not.
     """
 
-    def __init__(
-        self,
-        encoder: nn.Module,
-        bottleneck: Bottleneck,
-        decoder: nn.Module,
-        gain: WindowGain,
-        condition: Condition | None = None,
-        labels: tuple[str, ...] = (),
-    ) -> None:
+    def __init__(self, description: dict[str, Any]) -> None:
         super().__init__()
-        self.encoder = encoder
-        self.bottleneck = bottleneck
-        self.decoder = decoder
-        self.gain = gain
-        self.condition = condition
-        self.labels = labels
+        network = TypeAdapter(NetworkConfig).validate_python(description["network"])
+        bottleneck = TypeAdapter(BottleneckConfig).validate_python(description["bottleneck"])
+        gain = WindowGain(description.get("scaling", "none"), Signal.from_description(description))
+        self.labels = tuple(description.get("labels", ()))
+        # The order of the constructors decides which random numbers each part gets.
+        encoder_class, decoder_class = NETWORKS[network.type]
+        self.encoder = encoder_class(network, gain.signal)
+        shape: tuple[int, ...] = self.encoder.shape  # type: ignore[assignment]
+        self.bottleneck = BOTTLENECKS[bottleneck.type](bottleneck, shape)
+        condition = None
+        if description.get("condition") is not None:
+            config = ConditionConfig.model_validate(description["condition"])
+            condition = Condition(config, gain.signal, shape, len(self.labels))
+        self.decoder = decoder_class(network, gain.signal)
+        self.gain, self.condition = gain, condition  # last: this order is that of the parameters in a checkpoint
 
     @property
     def latent_dims(self) -> int:
@@ -158,27 +162,6 @@ class VAE(nn.Module):
         y: Tensor = self.decoder([features, *skips])
         y = y if self.condition is None else self.condition.after_decoder(y, label)
         return self.gain.undo(y, gain)
-
-
-def build(description: dict[str, Any]) -> VAE:
-    """A new model from its description, the content of config.json.
-
-    Its keys are network, bottleneck, optionally scaling, condition and labels, and those of `Signal.from_description`.
-    """
-    network = TypeAdapter(NetworkConfig).validate_python(description["network"])
-    bottleneck_config = TypeAdapter(BottleneckConfig).validate_python(description["bottleneck"])
-    gain = WindowGain(description.get("scaling", "none"), Signal.from_description(description))
-    labels = tuple(description.get("labels", ()))
-    # The order of these constructors decides which random numbers each part gets.
-    encoder_class, decoder_class = NETWORKS[network.type]
-    encoder = encoder_class(network, gain.signal)
-    shape: tuple[int, ...] = encoder.shape  # type: ignore[assignment]
-    bottleneck = BOTTLENECKS[bottleneck_config.type](bottleneck_config, shape)
-    condition = None
-    if description.get("condition") is not None:
-        config = ConditionConfig.model_validate(description["condition"])
-        condition = Condition(config, gain.signal, shape, len(labels))
-    return VAE(encoder, bottleneck, decoder_class(network, gain.signal), gain, condition, labels)
 
 
 def interpolate_latents(a: Tensor, b: Tensor, steps: int, mode: str) -> Tensor:

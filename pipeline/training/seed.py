@@ -10,7 +10,7 @@ from pipeline.core import distributed, workspace
 from pipeline.core.errors import TrainingError
 from pipeline.dataset.split import Split
 from pipeline.losses.objective import Objective
-from pipeline.models.vae import VAE, build
+from pipeline.models.vae import VAE
 from pipeline.training import pca
 from pipeline.training.checkpoint import Checkpoints
 from pipeline.training.config import TrainConfig, VariantConfig
@@ -50,7 +50,7 @@ def train_model(
     config, settings, device = setup.config, setup.settings, setup.device
     train, valid = setup.splits["train"], setup.splits["valid"]
     torch.manual_seed(setup.description["seed"])
-    model = build(setup.description)
+    model = VAE(setup.description)
     if config.loss is None:
         assert recorder is not None
         workspace.say(f"{setup}: fitted in closed form, on cpu")

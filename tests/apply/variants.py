@@ -8,7 +8,7 @@ import torch
 from pipeline.apply.variant import TrainedVariant
 from pipeline.audio.representation import MelConfig, WaveformConfig
 from pipeline.models import store
-from pipeline.models.vae import build
+from pipeline.models.vae import VAE
 
 RATE = 4000
 SECONDS = 0.5
@@ -81,7 +81,7 @@ def describe(kind, bottleneck=None, network=None, labels=(), **settings):
 def save(models: Path, name: str, description: dict, seed: int = 0) -> None:
     """Save a variant below `models`; one whose bottleneck keeps all of a window returns its input."""
     torch.manual_seed(seed)
-    model = build(description)
+    model = VAE(description)
     if description["bottleneck"].get("latent") == np.prod(description["shape"]):
         size = model.latent_dims
         model.bottleneck.set_components(torch.zeros(size), torch.eye(size), torch.full((size,), 0.1))

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from pipeline.dataset.split import Split
-from pipeline.models.vae import VAE, build
+from pipeline.models.vae import VAE
 
 CPU = torch.device("cpu")
 LABELS = ("a", "b", "c")
@@ -37,4 +37,4 @@ def build_model(condition: bool = True) -> VAE:
         "stats": {"mean": [0.4] * SHAPE[0], "std": [0.25] * SHAPE[0]},
         "representation": {},
     }
-    return build(description).eval()
+    return VAE(description).eval()

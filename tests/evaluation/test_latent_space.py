@@ -19,7 +19,7 @@ from pipeline.models.bottlenecks import BOTTLENECKS
 from pipeline.models.bottlenecks.base import Bottleneck, Code
 from pipeline.models.collapse import LatentUsage
 from pipeline.models.config import FSQConfig, GaussianConfig, HierarchicalConfig, LinearConfig
-from pipeline.models.vae import build
+from pipeline.models.vae import VAE
 from pipeline.training import pca
 from tests.evaluation.test_reconstruction import DESCRIPTION, TEST, TRAIN, VALID, score_model, unit
 
@@ -153,7 +153,7 @@ def test_baseline_has_no_codes_and_no_dimensions():
 
 def test_pca_errors_agree_with_a_fit_of_each_size():
     description = {"network": {"type": "identity"}, "bottleneck": {"type": "linear", "latent": None}}
-    model = build(DESCRIPTION | description)
+    model = VAE(DESCRIPTION | description)
     pca.fit(model, TRAIN, VALID, lambda row: None)
     scores = score_model(model.eval())
     errors = pca_errors(scores.windows["mse"], scores.latents, TEST.shape)

@@ -16,7 +16,7 @@ from pipeline.dataset.sampler import fixed_noise
 from pipeline.dataset.split import Split
 from pipeline.evaluation import reconstruction
 from pipeline.evaluation.reconstruction import ReconstructionScores, constant_predictors, score
-from pipeline.models.vae import build
+from pipeline.models.vae import VAE
 from pipeline.reference.common_scores import CommonScorer
 from pipeline.reference.read import Reference
 
@@ -63,7 +63,7 @@ def score_model(model, batch_size: int = 4) -> ReconstructionScores:
 @pytest.fixture(scope="module")
 def model():
     torch.manual_seed(0)
-    return build(DESCRIPTION).eval()
+    return VAE(DESCRIPTION).eval()
 
 
 def unit(split: Split) -> np.ndarray:
@@ -134,7 +134,7 @@ def test_waveform_is_scored_on_its_own_scale_and_on_the_common_log_mel():
         "stats": {"mean": 0.0, "std": 0.3},
         "representation": config.model_dump(),
     }
-    model = build(DESCRIPTION | description).eval()
+    model = VAE(DESCRIPTION | description).eval()
     scorer = common_scorer(config)
     scores = score(model, test, test, scorer, 4, CPU)
     with torch.no_grad():

@@ -9,7 +9,7 @@ from pipeline.losses.config import LossConfig, ReconstructionConfig
 from pipeline.losses.objective import Objective
 from pipeline.models.bottlenecks import Code
 from pipeline.models.signal import Signal
-from pipeline.models.vae import MIN_GAIN, VAE, WindowGain, build
+from pipeline.models.vae import MIN_GAIN, VAE, WindowGain
 
 SIGNAL = Signal("waveform", (512,), 0.0, 0.1, {})
 both_scalings = pytest.mark.parametrize("scaling", ["peak", "rms"])
@@ -17,7 +17,7 @@ both_scalings = pytest.mark.parametrize("scaling", ["peak", "rms"])
 
 def make_model(scaling: str) -> VAE:
     torch.manual_seed(0)
-    return build(
+    return VAE(
         {
             "kind": "waveform",
             "shape": (512,),

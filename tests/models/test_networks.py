@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pipeline.models.networks.conv1d import Snake
-from pipeline.models.vae import VAE, build
+from pipeline.models.vae import VAE
 from tests.models.variants import minimise
 
 CONV = {"type": "conv1d", "channels": [4, 8]}
@@ -14,7 +14,7 @@ TRANSFORMER = {"type": "transformer", "patch": 50, "tokens": 5, "layers": 1, "wi
 
 def make_model(network: dict, samples: int = 1000, layout: str = "sequence") -> VAE:
     torch.manual_seed(0)
-    return build(
+    return VAE(
         {
             "network": network,
             "bottleneck": {"type": "gaussian", "latent": 4, "layout": layout},

@@ -10,7 +10,7 @@ from pipeline.core.params import read_params
 from pipeline.dataset.split import Split
 from pipeline.losses.objective import Objective
 from pipeline.models.signal import Signal
-from pipeline.models.vae import VAE, build
+from pipeline.models.vae import VAE
 from pipeline.schema import schema
 from pipeline.training import pca
 
@@ -56,7 +56,7 @@ def make_model(
     """A new model, the shape and the kind of its windows. A baseline is fitted to nine windows."""
     description = description_of(name, seconds, network, **bottleneck)
     torch.manual_seed(0)
-    model, shape, kind = build(description), tuple(description["shape"]), description["kind"]
+    model, shape, kind = VAE(description), tuple(description["shape"]), description["kind"]
     if model.bottleneck.baseline:
         x = windows(shape, kind, 9)[:, 0]
         stored = (80 * (x - 1)).half() if kind == "mel" else x

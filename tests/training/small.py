@@ -7,7 +7,7 @@ from pipeline.dataset.split import Split
 from pipeline.losses.config import LossConfig
 from pipeline.losses.objective import Objective
 from pipeline.models.signal import Signal
-from pipeline.models.vae import VAE, build
+from pipeline.models.vae import VAE
 from pipeline.training.checkpoint import Checkpoints
 from pipeline.training.config import TrainConfig
 from pipeline.training.loop import fit
@@ -42,7 +42,7 @@ DESCRIPTION = {
 def new_model(seed: int = 0, **parts) -> VAE:
     torch.manual_seed(seed)
     network, bottleneck = {"type": "conv2d", "channels": [8, 16]}, {"type": "gaussian", "latent": 6}
-    return build(DESCRIPTION | {"network": network, "bottleneck": bottleneck} | parts)
+    return VAE(DESCRIPTION | {"network": network, "bottleneck": bottleneck} | parts)
 
 
 def new_objective(**loss) -> Objective:

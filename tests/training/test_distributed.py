@@ -22,7 +22,7 @@ from pipeline.models.bottlenecks.vq import KMEANS_BATCHES, VQ
 from pipeline.models.config import VQConfig
 from pipeline.models.norm import BatchNorm1d, BatchNorm2d
 from pipeline.models.signal import Signal
-from pipeline.models.vae import build
+from pipeline.models.vae import VAE
 from pipeline.training.launch import launch
 from tests.training.small import new_model, new_objective, train
 
@@ -138,7 +138,7 @@ def step_of_a_model() -> Results:
         "bottleneck": {"type": "gaussian", "latent": 6, "batch_norm": True},
     }
     torch.manual_seed(0)
-    model = build(description)
+    model = VAE(description)
     wrapped = model
     if distributed.world_size() > 1:
         wrapped = DistributedDataParallel(model, broadcast_buffers=False, bucket_cap_mb=0.001)

@@ -10,7 +10,7 @@ from sklearn.decomposition import PCA
 from pipeline.dataset.loader import ResidentLoader
 from pipeline.dataset.split import Split
 from pipeline.models import store
-from pipeline.models.vae import build
+from pipeline.models.vae import VAE
 from pipeline.training import pca
 
 SAMPLES = 60
@@ -39,7 +39,7 @@ def description(latent: int | None) -> dict:
 
 
 def fitted(latent: int | None, train: Split, valid: Split | None = None):
-    model = build(description(latent))
+    model = VAE(description(latent))
     history, snapshots = pca.fit(model, train, valid or train, lambda row: None)
     return model, history, snapshots
 
