@@ -51,8 +51,7 @@ class PublishedConfig(Section):
 
     @model_validator(mode="after")
     def _check_one_origin(self) -> "PublishedConfig":
-        origins = {"path": self.path is not None, "archive": self.archive is not None, "kaggle": self.kaggle}
-        keys = [key for key, is_set in origins.items() if is_set]
+        keys = [key for key in ("path", "archive", "kaggle") if getattr(self, key) not in (None, False)]
         if len(keys) > 1:
             raise ValueError(f"{' and '.join(keys)} exclude each other; set only one")
         return self

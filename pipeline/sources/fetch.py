@@ -110,8 +110,8 @@ def _transfer(url: str, part: Path) -> None:
                 return
             free = shutil.disk_usage(part.parent).free
             if total is not None and total - start > free:
-                needed = format_bytes(total - start)
-                raise DataError(f"{part.parent}: {part.stem} needs {needed} more, but {format_bytes(free)} are free; free disk space")
+                sizes = f"{format_bytes(total - start)} more, but {format_bytes(free)} are free"
+                raise DataError(f"{part.parent}: {part.stem} needs {sizes}; free disk space")
             with part.open("ab") as file, byte_progress(f"downloading {part.stem}", total, start) as advance:
                 for chunk in response.raw.stream(CHUNK_BYTES, decode_content=False):
                     file.write(chunk)

@@ -62,7 +62,7 @@ def _copy(folder: Path, audio: Path, is_needed: Callable[[str], bool]) -> None:
     audio.mkdir(parents=True)
     free = shutil.disk_usage(audio).free
     if total > free:
-        raise DataError(f"{audio}: the data set needs {format_bytes(total)}, but {format_bytes(free)} are free; free disk space")
+        raise DataError(f"{audio}: needs {format_bytes(total)}, but {format_bytes(free)} are free; free disk space")
     with byte_progress(f"copying {folder.name}", total) as advance:
         for path in paths:
             (audio / path).parent.mkdir(parents=True, exist_ok=True)

@@ -64,8 +64,8 @@ def unpack(archive: Path, folder: Path, is_needed: Callable[[str], bool]) -> int
             if member.kind == "file" and is_needed(member.name):
                 needed += member.size
                 if needed > free:
-                    sizes = f"{format_bytes(needed)} or more when unpacked, but {format_bytes(free)} are free; free disk space"
-                    raise DataError(f"{archive}: {sizes}")
+                    sizes = f"{format_bytes(needed)} or more when unpacked, but {format_bytes(free)} are free"
+                    raise DataError(f"{archive}: {sizes}; free disk space")
                 member.extract()
                 written += 1
     return written

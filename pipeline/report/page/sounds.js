@@ -30,10 +30,8 @@ const sounds = (() => {
   };
 
   const select = (clip) => {
-    if (selected && selected !== clip) {
-      selected.classList.remove("playing");
-      selected.setAttribute("aria-pressed", "false");
-    }
+    selected?.classList.remove("playing");
+    selected?.setAttribute("aria-pressed", "false");
     selected = clip;
     selected?.classList.toggle("playing", Boolean(source));
     selected?.setAttribute("aria-pressed", "true");
