@@ -7,8 +7,7 @@ from pipeline.core import workspace
 from pipeline.core.artefacts import read_table
 from pipeline.core.params import get_entry, read_params, read_section
 from pipeline.metrics.config import EvaluateConfig
-from pipeline.reference.ceiling import write_ceiling
-from pipeline.reference.write import write_reference
+from pipeline.reference.write import write_ceiling, write_reference
 from pipeline.sources.config import SourceConfig
 from pipeline.sources.tracks import audio_folder
 from stages import run

@@ -1,1 +1,1 @@
-"""Scores a trained variant on the test split: `variant` starts it, `seed` lists the metrics."""
+"""Scores a trained variant on the test split: `variant.score_seed` lists the metrics."""

@@ -41,26 +41,19 @@ def save_examples(
     waveform), array. A row that is no single test window has window_id -1 and no track_id. A column without a meaning
     for a kind is 0, or null for scale. Kinds:
 
-    - original, reconstruction: the example windows; example numbers them.
+    - original, reconstruction: the example windows; example is their index.
     - extreme_original, extreme_reconstruction: the test windows with the lowest (step 0), median (1) and highest (2)
       mean squared error, which is in scale.
-    - linear, slerp: interpolations between two examples, of different labels if there are; example numbers them. The
+    - linear, slerp: interpolations between two examples, of different labels if there are; example is their index. The
       ends are reconstructions and have the names of their windows; scale is the fraction of the way.
     - perturbed: example 0, its latent moved in one random direction by scale times the standard deviation of latents;
       step 0 is not moved.
     - sample: from the prior; label is the one given. A conditional model gets every label at least once.
-    - transfer: an example under the label `label`, with the number step: example 0 under every label, its own too, and
+    - transfer: an example under the label `label`, of index step: example 0 under every label, its own too, and
       the others under one other label each.
 
-    Args:
-        path: of the file.
-        model: on the CPU.
-        test: all test windows.
-        example_rows: (N,) rows of the examples in `test`.
-        mse: (windows,) of all reconstructions.
-        sample_peak_db: peak for samples of a mel variant; None for waveforms.
-        config: number of rows of each kind.
-        seed: of the model.
+    The model is on the CPU. `example_rows` (N,) are rows of `test`, `mse` (windows,) is of all its reconstructions, and
+    `sample_peak_db` is the peak given to samples of a mel variant, None for waveforms.
     """
     examples = Examples(model, test, example_rows)
     numbers = [{"example": i} for i in range(len(example_rows))]

@@ -35,8 +35,7 @@ def variant_metrics(
 
     Args:
         windows: rows of windows.parquet of all seeds, with the columns of `aggregate.PREDICTORS`.
-        seeds: for each seed "seed" and any of `SEED_NUMBERS`. The result has the mean over seeds, or None if one seed
-            has none.
+        seeds: "seed" and any of `SEED_NUMBERS`; the result has the mean over seeds, or None if one seed has none.
         model: latent_dims, parameters, reach_hz and baseline. A baseline has null for collapsed.
         resamples: of the bootstrap.
     """

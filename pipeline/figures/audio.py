@@ -1,8 +1,8 @@
 """Audio clips of a variant, as 16-bit WAV files. Clips that listeners compare are a set with a common gain."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +11,8 @@ from pipeline.audio.files import write_wav
 from pipeline.audio.representation import MelConfig, sample_count
 from pipeline.audio.resample import resample
 from pipeline.audio.scale import FLOOR_DB, to_db
-from pipeline.figures.comparisons import mse
-from pipeline.figures.entries import Entry
+from pipeline.figures.comparisons import pair_mse
+from pipeline.figures.registry import Entry
 from pipeline.figures.variant_data import Representation, VariantData, Window
 from pipeline.figures.window_rows import interpolation_name
 
@@ -22,14 +22,7 @@ MAX_PEAK = 0.999
 EQUAL_TOLERANCE = 1e-3  # of a mel in [0, 1]: 0.08 dB
 
 Audio = tuple[np.ndarray, int]  # samples and rate
-
-
-@dataclass(frozen=True)
-class Clip:
-    """A WAV file: its entry of figures.json, and its audio when it is rendered."""
-
-    entry: Entry
-    audio: "Future[Audio]"
+AudioClip = tuple[Entry, "Future[Audio]"]
 
 
 class Renderer:
@@ -45,21 +38,21 @@ class Renderer:
     def window(self, window: Window) -> "Future[Audio]":
         """A window as audio. The mel of an example's reconstruction has been inverted by stage evaluate."""
         for _, reconstruction in self._data.pairs:
-            if reconstruction.number in self._data.audio and _is_same_mel(window, reconstruction):
-                return self.common(self._data.audio[window.number].reconstruction)
-        return self._pool.submit(self._render, lambda: window)
+            if reconstruction.index in self._data.audio and _is_same_mel(window, reconstruction):
+                return self.common(self._data.audio[window.index].reconstruction)
+        return self._pool.submit(self._render, window)
 
     def interpolation(self, steps: list[Window]) -> "Future[Audio]":
         """An interpolation as one window that changes over time."""
-        return self._pool.submit(self._render, lambda: morph(steps, self._data.representation))
+        return self._pool.submit(self._render, morph(steps, self._data.representation))
 
-    def _render(self, window: Callable[[], Window]) -> Audio:
+    def _render(self, window: Window) -> Audio:
         config = self._data.representation
-        return raise_rate(render(window(), config, self._data.seconds, self._iterations), config.sample_rate)
+        return raise_rate(render(window, config, self._data.seconds, self._iterations), config.sample_rate)
 
 
 def _is_same_mel(window: Window, reconstruction: Window) -> bool:
-    if reconstruction.array.ndim != 2 or reconstruction.number != window.number:
+    if reconstruction.array.ndim != 2 or reconstruction.index != window.index:
         return False
     is_same_peak = reconstruction.peak_db == window.peak_db
     return is_same_peak and np.allclose(window.array, reconstruction.array, rtol=0, atol=EQUAL_TOLERANCE)
@@ -94,7 +87,7 @@ def morph(steps: Sequence[Window], config: Representation) -> Window:
     if isinstance(config, MelConfig):
         peak_db = float(mixed.max())
         mixed = np.maximum((mixed - peak_db) / FLOOR_DB + 1, 0).T
-    return Window(steps[0].kind, steps[0].number, np.ascontiguousarray(mixed, np.float32), peak_db=peak_db)
+    return Window(steps[0].kind, steps[0].index, np.ascontiguousarray(mixed, np.float32), peak_db=peak_db)
 
 
 def raise_rate(audio: np.ndarray, rate: int) -> Audio:
@@ -110,37 +103,37 @@ def common_gain(clips: Sequence[np.ndarray]) -> float:
     return min(1.0, MAX_PEAK / peak) if peak > 0 else 1.0
 
 
-def start_clips(data: VariantData, pool: Executor, iterations: int) -> list[list[Clip]]:
+def start_clips(data: VariantData, pool: Executor, iterations: int) -> list[list[AudioClip]]:
     """Start to render all clips, set by set."""
     renderer = Renderer(pool, data, iterations)
-    sets = [_example_clips(number, data, renderer) for number in data.audio]
-    sets += [[_sample_clip(window, renderer)] for window in data.select("sample")]
-    sets += [_interpolation_clips(number, data, renderer) for number in data.numbers("linear")]
-    sets += [[_perturbed_clip(window, renderer) for window in data.select("perturbed")]]
-    for number in data.numbers("transfer"):
-        sets.append([_transfer_clip(window, renderer) for window in data.select("transfer", number)])
+    sets = [_example_clips(index, data, renderer) for index in data.audio]
+    sets += [[_window_clip(window, renderer)] for window in data.select("sample")]
+    sets += [_interpolation_clips(index, data, renderer) for index in data.indices("linear")]
+    sets += [[_window_clip(window, renderer) for window in data.select("perturbed")]]
+    for index in data.indices("transfer"):
+        sets.append([_window_clip(window, renderer) for window in data.select("transfer", index)])
     return [clips for clips in sets if clips]
 
 
-def write_clips(sets: list[list[Clip]], out: Path) -> list[Entry]:
+def write_clips(sets: list[list[AudioClip]], out: Path) -> list[Entry]:
     """Write the WAV files below the folder `out`; return their entries."""
     (out / "audio").mkdir(exist_ok=True)
     entries = []
     for clips in sets:
-        rendered = [clip.audio.result() for clip in clips]
+        rendered = [audio.result() for _, audio in clips]
         gain = common_gain([samples for samples, _ in rendered])
         note = f" Turned down by {-20 * np.log10(gain):.1f} dB so as not to clip." if gain < 1 else ""
-        for clip, (samples, rate) in zip(clips, rendered, strict=True):
-            write_wav(out / clip.entry.file, samples * np.float32(GAIN * gain), rate)
-            entries.append(replace(clip.entry, caption=clip.entry.caption + note))
+        for (entry, _), (samples, rate) in zip(clips, rendered, strict=True):
+            write_wav(out / entry.file, samples * np.float32(GAIN * gain), rate)
+            entries.append(replace(entry, caption=entry.caption + note))
     return entries
 
 
-def _example_clips(number: int, data: VariantData, renderer: Renderer) -> list[Clip]:
+def _example_clips(index: int, data: VariantData, renderer: Renderer) -> list[AudioClip]:
     """The recording, the recording through the representation, and the reconstruction."""
-    pair = next((pair for pair in data.pairs if pair[0].number == number), None)
-    name, label = (pair[0].track_id, pair[0].label) if pair else (f"Example {number + 1}", "")
-    error = f", MSE {mse(*pair):#.3g} on its own scale" if pair else ""
+    pair = next((pair for pair in data.pairs if pair[0].index == index), None)
+    name, label = (pair[0].track_id, pair[0].label) if pair else (f"Example {index + 1}", "")
+    error = f", MSE {pair_mse(*pair):#.3g} on its own scale" if pair else ""
     rate = data.representation.sample_rate
     if isinstance(data.representation, MelConfig):
         ceiling, through = "inverted mel spectrogram", " through the same inversion"
@@ -155,47 +148,36 @@ def _example_clips(number: int, data: VariantData, renderer: Renderer) -> list[C
     }
     clips = []
     for role, (title, caption) in texts.items():
-        entry = _entry(f"example-{number}-{role}", title, caption, number, role, label=label)
-        clips.append(Clip(entry, renderer.common(getattr(data.audio[number], role))))
+        entry = Entry(f"audio/example-{index}-{role}.wav", title, caption, "audio", index, role, label=label or None)
+        clips.append((entry, renderer.common(getattr(data.audio[index], role))))
     return clips
 
 
-def _sample_clip(window: Window, renderer: Renderer) -> Clip:
-    title = f"Sample {window.number + 1}" + (f", {window.label}" if window.label else "")
-    caption = "Decoded from a latent that was drawn from the prior" + (f", as {window.label}." if window.label else ".")
-    entry = _entry(f"sample-{window.number}", title, caption, window.number, "sample", label=window.label)
-    return Clip(entry, renderer.window(window))
-
-
-def _interpolation_clips(number: int, data: VariantData, renderer: Renderer) -> list[Clip]:
+def _interpolation_clips(index: int, data: VariantData, renderer: Renderer) -> list[AudioClip]:
     clips = []
     for kind, path in (("linear", "on a straight line"), ("slerp", "along an arc")):
-        steps = data.select(kind, number)
+        steps = data.select(kind, index)
         if steps:
             title = f"{interpolation_name(steps)}, {kind}"
             caption = f"From one window's latent to another's {path}, in the time of a single window."
-            entry = _entry(f"walk-{number}-{kind}", title, caption, number, kind)
-            clips.append(Clip(entry, renderer.interpolation(steps)))
+            entry = Entry(f"audio/walk-{index}-{kind}.wav", title, caption, "audio", index, kind)
+            clips.append((entry, renderer.interpolation(steps)))
     return clips
 
 
-def _perturbed_clip(window: Window, renderer: Renderer) -> Clip:
-    title = f"Moved by {window.scale:g} × spread" if window.scale else "Not moved"
-    caption = "A window whose latent was moved at random, by so many times the spread of the latents over the data."
-    name = f"perturbed-{window.step}"
-    entry = _entry(name, title, caption, window.number, "perturbed", window.step, window.label)
-    return Clip(entry, renderer.window(window))
-
-
-def _transfer_clip(window: Window, renderer: Renderer) -> Clip:
-    title = f"{window.track_id} as {window.label}"
-    caption = "Encoded under its own label, decoded under the one that is named."
-    name = f"transfer-{window.number}-{window.step}"
-    entry = _entry(name, title, caption, window.number, "transfer", window.step, window.label)
-    return Clip(entry, renderer.window(window))
-
-
-def _entry(
-    name: str, title: str, caption: str, example: int, role: str, step: int | None = None, label: str = ""
-) -> Entry:
-    return Entry(f"audio/{name}.wav", title, caption, "audio", example, role, step, label or None)
+def _window_clip(window: Window, renderer: Renderer) -> AudioClip:
+    """The clip of a sample, a perturbed window or a transfer."""
+    index, step, label = window.index, window.step, window.label
+    if window.kind == "sample":
+        file = f"audio/sample-{index}.wav"
+        title = f"Sample {index + 1}" + (f", {label}" if label else "")
+        caption = "Decoded from a latent that was drawn from the prior" + (f", as {label}." if label else ".")
+        return Entry(file, title, caption, "audio", index, "sample", label=label or None), renderer.window(window)
+    if window.kind == "perturbed":
+        file = f"audio/perturbed-{step}.wav"
+        title = f"Moved by {window.scale:g} × spread" if window.scale else "Not moved"
+        caption = "A window whose latent was moved at random, by so many times the spread of the latents over the data."
+    else:
+        file, title = f"audio/transfer-{index}-{step}.wav", f"{window.track_id} as {label}"
+        caption = "Encoded under its own label, decoded under the one that is named."
+    return Entry(file, title, caption, "audio", index, window.kind, step, label or None), renderer.window(window)

@@ -18,27 +18,22 @@ EXTREMES = ("best", "median", "worst")  # by step
 Pairs = Sequence[tuple[Window, Window]]
 
 
-def mse(original: Window, reconstruction: Window) -> float:
+def pair_mse(original: Window, reconstruction: Window) -> float:
     """Mean squared error of a pair on the variant's own scale."""
     return float(np.mean(np.square(reconstruction.array - original.array, dtype=np.float64)))
 
 
 def window_name(window: Window) -> str:
     """The recording of a window, or its label if the recording has no name."""
-    return window.track_id or window.label or f"window {window.number + 1}"
+    return window.track_id or window.label or f"window {window.index + 1}"
 
 
-def draw_reconstructions(pairs: Pairs, config: Representation) -> Figure:
-    """For each pair original, reconstruction, and the absolute difference of the two in dB."""
-    return _draw_pairs(pairs, [window_name(original) for original, _ in pairs], config)
+def draw_reconstructions(pairs: Pairs, config: Representation, are_extremes: bool = False) -> Figure:
+    """For each pair original, reconstruction, and the absolute difference of the two in dB.
 
-
-def draw_extremes(pairs: Pairs, config: Representation) -> Figure:
-    """`draw_reconstructions` of the windows with the lowest, the median and the highest error."""
-    return _draw_pairs(pairs, [f"{EXTREMES[w.step]}: {window_name(w)}" for w, _ in pairs], config)
-
-
-def _draw_pairs(pairs: Pairs, names: list[str], config: Representation) -> Figure:
+    Extremes are the windows with the lowest, the median and the highest error; their names say which.
+    """
+    names = [f"{EXTREMES[w.step]}: {window_name(w)}" if are_extremes else window_name(w) for w, _ in pairs]
     if isinstance(config, MelConfig):
         return _draw_mels(pairs, names, config)
     return _draw_waveforms(pairs, names, config)
@@ -52,8 +47,8 @@ def _draw_mels(pairs: Pairs, names: list[str], config: MelConfig) -> Figure:
         image = window_plots.mel(axes[0], original.array, config, x + "y")
         window_plots.mel(axes[1], reconstruction.array, config, x)
         difference = window_plots.mel(axes[2], reconstruction.array - original.array, config, x, is_difference=True)
-        error = mse(original, reconstruction)
-        _set_titles(axes, grid, (name, f"reconstruction, MSE {error:#.3g}", "absolute difference"))
+        titles = (name, f"reconstruction, MSE {pair_mse(original, reconstruction):#.3g}", "absolute difference")
+        _set_titles(axes, grid, titles)
     grid.colorbar(image, 1, window_plots.PEAK_DB_LABEL)
     grid.colorbar(difference, 2, DIFFERENCE_LABEL, extend="max")
     return grid.figure
@@ -81,7 +76,7 @@ def _draw_waveforms(pairs: Pairs, names: list[str], config: WaveformConfig) -> F
             window_plots.spectrogram(ax, db, config, seconds, x if column else x + "y", is_difference=column == 2)
             for column, (ax, db) in enumerate(zip(spectrogram_axes, spectra, strict=True))
         ]
-        titles = (name, f"reconstruction, MSE {mse(original, reconstruction):#.3g}", "reconstruction − original")
+        titles = (name, f"reconstruction, MSE {pair_mse(original, reconstruction):#.3g}", "reconstruction − original")
         _set_titles(waveform_axes, grid, titles)
         zoom = grid.axes(2 * block, 3, rows=2)
         _draw_zoom(zoom, original.array, reconstruction.array, config.sample_rate, limit)
@@ -97,7 +92,7 @@ def _draw_waveforms(pairs: Pairs, names: list[str], config: WaveformConfig) -> F
 
 def _set_titles(axes: Sequence[Axes], grid: FigureGrid, titles: Sequence[str]) -> None:
     for column, (ax, text) in enumerate(zip(axes, titles, strict=True)):
-        set_title(ax, text, grid.column_width(column), is_bold=column == 0)
+        set_title(ax, text, grid.widths[column], is_bold=column == 0)
 
 
 def _draw_zoom(ax: Axes, original: np.ndarray, reconstruction: np.ndarray, rate: int, limit: float) -> None:
@@ -112,13 +107,13 @@ def _draw_zoom(ax: Axes, original: np.ndarray, reconstruction: np.ndarray, rate:
 def draw_audio(audio: dict[int, ExampleAudio], names: dict[int, str], rate: int) -> Figure:
     """A row for each example, on one scale: recording, recording through the inversion, reconstruction."""
     grid = FigureGrid([3.7] * 3, [0.85] * len(audio))
-    for row, (number, clips) in enumerate(audio.items()):
+    for row, (index, clips) in enumerate(audio.items()):
         waveforms = (clips.original, clips.ceiling, clips.reconstruction)
         axes = [grid.axes(row, column) for column in range(3)]
         colors = (style.INK, style.MUTED, style.ACCENT)
         for column, (ax, waveform, color) in enumerate(zip(axes, waveforms, colors, strict=True)):
             sides = ("x" if row + 1 == len(audio) else "") + ("" if column else "y")
             window_plots.waveform(ax, waveform, rate, window_plots.amplitude_limit(*waveforms), color, sides)
-        name = names.get(number, f"example {number + 1}")
+        name = names.get(index, f"example {index + 1}")
         _set_titles(axes, grid, (name, "through the inversion alone", "reconstruction"))
     return grid.figure

@@ -31,12 +31,7 @@ class Panel:
 
 
 def history_panels(columns: list[str], varying: list[str]) -> list[Panel]:
-    """The plots of a history.
-
-    Args:
-        columns: of history.csv.
-        varying: columns that are not 0 throughout. Other terms have no plot.
-    """
+    """The plots of a history.csv with these columns; terms have one only if `varying`, so not 0 throughout."""
     terms: dict[str, dict[str, str]] = {}  # by name: the training and the validation line
     for column in columns:
         split, _, term = column.partition("_")
@@ -125,12 +120,7 @@ def _draw_panel(ax: Axes, panel: Panel, histories: dict[int, pd.DataFrame]) -> N
 
 
 def draw_component_curve(sizes: pd.DataFrame, mean_mse: float) -> Figure:
-    """PCA's test error over the number of components, on two logarithmic axes.
-
-    Args:
-        sizes: sizes.parquet.
-        mean_mse: error of the train mean.
-    """
+    """PCA's test error over the number of components, of sizes.parquet, with the error `mean_mse` of the train mean."""
     grid = FigureGrid([6.2], [3.5], left=0.75, bottom=0.5)
     ax = grid.axes(0, 0)
     rows = sizes[sizes["latent"] > 0]

@@ -12,23 +12,15 @@ from pipeline.core.workspace import write_json
 from pipeline.figures import style
 from pipeline.figures.audio import start_clips, write_clips
 from pipeline.figures.config import FiguresConfig
-from pipeline.figures.entries import Entry
-from pipeline.figures.registry import Picture, variant_figures
+from pipeline.figures.registry import Entry, Picture, variant_figures
 from pipeline.figures.variant_data import read_variant_data
 
 
 def draw_variant(variant: str, data: Path, out: Path, config: FiguresConfig, iterations: int) -> list[Entry]:
-    """Draw `variant` into the folder `out`: PNG and GIF files, audio/*.wav and figures.json.
+    """Draw `variant` into the existing folder `out`: PNG and GIF files, audio/*.wav and figures.json.
 
-    Args:
-        variant: its name.
-        data: folder with models/, evaluation/ and reference/.
-        out: an existing folder.
-        config: resolution.
-        iterations: of Griffin-Lim, for windows that stage evaluate did not invert.
-
-    Returns:
-        The entries of figures.json.
+    `data` has models/, evaluation/ and reference/. `iterations` are of Griffin-Lim, for windows that stage evaluate did
+    not invert. The result is the entries of figures.json.
 
     Raises:
         DataError: an artefact is missing, damaged or not finite.

@@ -17,14 +17,9 @@ TITLE_SIZE = 9.5  # points
 
 
 class FigureGrid:
-    """A figure of rows and columns; all sizes are in inches.
+    """A figure of columns with `widths` and rows with `heights`; all sizes are in inches.
 
-    Args:
-        widths: of the columns.
-        heights: of the rows.
-        left, right, top, bottom: margins for labels and titles.
-        column_gaps: between columns, one number for all gaps or one for each.
-        row_gaps: likewise between rows.
+    The margins left, right, top and bottom hold labels and titles. Gaps are one number for all, or one for each.
     """
 
     def __init__(
@@ -39,7 +34,7 @@ class FigureGrid:
         column_gaps: float | Sequence[float] = 0.12,
         row_gaps: float | Sequence[float] = 0.32,
     ) -> None:
-        self._x, self._widths, self.width = _positions(widths, column_gaps, left, right)
+        self._x, self.widths, self.width = _positions(widths, column_gaps, left, right)
         self._y, self._heights, self.height = _positions(heights, row_gaps, top, bottom)
         self.figure = Figure(figsize=(self.width, self.height))
         self.figure.set_layout_engine("none")
@@ -47,7 +42,7 @@ class FigureGrid:
     def axes(self, row: int, column: int, rows: int = 1, columns: int = 1) -> Axes:
         """New axes that start in a cell and cover `rows` x `columns` cells."""
         x, y = self._x[column], self._y[row]
-        width = self._x[column + columns - 1] + self._widths[column + columns - 1] - x
+        width = self._x[column + columns - 1] + self.widths[column + columns - 1] - x
         height = self._y[row + rows - 1] + self._heights[row + rows - 1] - y
         return self._add(x, y, width, height)
 
@@ -55,7 +50,7 @@ class FigureGrid:
         self, image: Any, column: int, text: str, extend: str = "neither", offset: float = COLORBAR_WIDTH
     ) -> None:
         """Add the colour bar of `image`, `offset` inches to the right of a column, as high as all rows."""
-        x = self._x[column] + self._widths[column] + offset
+        x = self._x[column] + self.widths[column] + offset
         ax = self._add(x, self._y[0], COLORBAR_WIDTH, self._y[-1] + self._heights[-1] - self._y[0])
         tip = 1.5 * COLORBAR_WIDTH / (ax.get_position().height * self.height)  # length of an open end
         bar = self.figure.colorbar(image, cax=ax, extend=extend, extendfrac=tip)
@@ -66,10 +61,6 @@ class FigureGrid:
         """Add bold text over a whole row, `above` inches higher."""
         y = 1 - (self._y[row] - above) / self.height
         self.figure.text(self._x[0] / self.width, y, text, va="baseline", fontsize=TITLE_SIZE, fontweight="bold")
-
-    def column_width(self, column: int) -> float:
-        """Width of a column."""
-        return float(self._widths[column])
 
     def _add(self, x: float, y: float, width: float, height: float) -> Axes:
         box = (x / self.width, 1 - (y + height) / self.height, width / self.width, height / self.height)

@@ -19,10 +19,9 @@ from matplotlib.figure import Figure
 
 from pipeline.audio.representation import MelConfig
 from pipeline.figures import training_progress
-from pipeline.figures.comparisons import draw_audio, draw_extremes, draw_reconstructions, window_name
+from pipeline.figures.comparisons import draw_audio, draw_reconstructions, window_name
 from pipeline.figures.curves import draw_component_curve, draw_training_curves
-from pipeline.figures.latent_space import draw_label_distances, draw_latent_pca
-from pipeline.figures.latent_usage import draw_code_counts, draw_dimension_kl
+from pipeline.figures.latent_space import draw_code_counts, draw_dimension_kl, draw_label_distances, draw_latent_pca
 from pipeline.figures.variant_data import VariantData
 from pipeline.figures.window_rows import (
     draw_interpolations,
@@ -31,6 +30,20 @@ from pipeline.figures.window_rows import (
     draw_samples,
     draw_transfers,
 )
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file in figures.json. Only audio has an example, a role, a step and a label."""
+
+    file: str  # path below the folder of figures.json
+    title: str
+    caption: str
+    kind: str  # image, animation or audio
+    example: int | None = None  # index of the example, interpolation or sample
+    role: str | None = None  # original, ceiling, reconstruction, sample, linear, slerp, perturbed or transfer
+    step: int | None = None  # of perturbed, the step; of transfer, the index of the target label
+    label: str | None = None  # of the window, or the one given to a sample or transfer
 
 
 @dataclass(frozen=True)
@@ -57,7 +70,7 @@ class Animation:
     file: str
     title: str
     caption: str
-    write: Callable[[Path, int], int]
+    write: Callable[[Path, int], None]
 
 
 def variant_figures(data: VariantData) -> Iterator[Picture | Animation]:
@@ -105,9 +118,10 @@ def _reconstructions(data: VariantData) -> Iterator[Picture]:
     if extremes:
         errors = " to ".join(f"{window.scale:#.3g}" for window in (extremes[0][0], extremes[-1][0]))
         caption = f"The test windows with the lowest, the median and the highest error (MSE {errors})." + note
-        yield WindowPicture("extremes.png", "Best, median and worst", caption, lambda: draw_extremes(extremes, config))
+        title = "Best, median and worst"
+        yield WindowPicture("extremes.png", title, caption, lambda: draw_reconstructions(extremes, config, True))
     if is_mel:
-        names = {original.number: window_name(original) for original, _ in pairs}
+        names = {original.index: window_name(original) for original, _ in pairs}
         caption = (
             "The recording, the recording's own mel spectrogram through the inversion, and the reconstruction through "
             "the same inversion, on one scale: what the second lacks is lost before any model." + note
@@ -118,7 +132,7 @@ def _reconstructions(data: VariantData) -> Iterator[Picture]:
 
 def _training(data: VariantData) -> Iterator[Picture | Animation]:
     seeds, config, snapshots, note = len(data.histories), data.representation, data.snapshots, _seed_note(data)
-    samples = len({w.number for w in snapshots if w.kind == "sample"})
+    samples = len({w.index for w in snapshots if w.kind == "sample"})
     caption = (
         "Terms of the objective for each epoch, dashed on training and solid on validation windows; the validation "
         "objective is taken at the final weight of the KL term throughout."

@@ -1,7 +1,7 @@
 """Training progress: GIF animations of a reconstruction and of samples, and an image of the fixed windows per epoch."""
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL.Image import Image
 
 from pipeline.audio.representation import MelConfig
-from pipeline.audio.scale import to_db
 from pipeline.core.artefacts import read_json
 from pipeline.figures import style, window_plots
 from pipeline.figures.comparisons import window_name
@@ -26,87 +25,55 @@ SAMPLES = SAMPLE_COLUMNS**2
 EPOCH_COLUMNS = 2
 EPOCH_WIDTH, EPOCH_HEIGHT = 2.6, 1.15  # inches, of a window in an epoch image
 
-Update = Callable[[np.ndarray], None]  # shows another window in the same axes
 
-
-def write_reconstruction_gif(snapshots: Sequence[Window], config: Representation, path: Path, dpi: int) -> int:
-    """Write the first fixed window beside its reconstruction after each kept epoch; return the number of frames."""
+def write_reconstruction_gif(snapshots: Sequence[Window], config: Representation, path: Path, dpi: int) -> None:
+    """Write the first fixed window beside its reconstruction after each kept epoch."""
     original, reconstructions = first_window(snapshots)
     is_mel = isinstance(config, MelConfig)
     grid = FigureGrid([3.2] * 2, [1.7] if is_mel else [0.9, 1.4], right=0.8, top=0.3, row_gaps=0.12)
     limit = window_plots.amplitude_limit(original.array, *(w.array for w in reconstructions))
-    _plot_column(grid, 0, original.array, config, limit, style.INK)
-    artists, updates = _plot_column(grid, 1, reconstructions[0].array, config, limit, style.ACCENT)
-    axes = grid.figure.axes
-    axes[0].set_title("original", fontweight="bold")
-    grid.colorbar(axes[-1].images[0], 1, window_plots.PEAK_DB_LABEL if is_mel else window_plots.FULL_SCALE_LABEL)
+    left, right = ([grid.axes(row, column) for row in range(1 if is_mel else 2)] for column in range(2))
+    window_plots.window(left, original.array, config, limit, style.INK, "xy")
+    artists, updates = window_plots.window(right, reconstructions[0].array, config, limit, style.ACCENT, "x")
+    left[0].set_title("original", fontweight="bold")
+    grid.colorbar(artists[-1], 1, window_plots.PEAK_DB_LABEL if is_mel else window_plots.FULL_SCALE_LABEL)
     frames = [(f"reconstruction after epoch {w.epoch}", [w.array] * len(updates)) for w in reconstructions]
-    return _write_gif(grid, artists, updates, frames, axes[1 if is_mel else 2], path, dpi)
+    _write_gif(grid, artists, updates, frames, right[0], path, dpi)
 
 
-def write_samples_gif(snapshots: Sequence[Window], config: Representation, path: Path, dpi: int) -> int:
-    """Write the windows decoded from nine fixed latents after each kept epoch; return the number of frames."""
-    samples = {(w.epoch, w.number): w.array for w in snapshots if w.kind == "sample" and w.number < SAMPLES}
-    epochs, numbers = (sorted(set(values)) for values in zip(*samples, strict=True))
+def write_samples_gif(snapshots: Sequence[Window], config: Representation, path: Path, dpi: int) -> None:
+    """Write the windows decoded from nine fixed latents after each kept epoch."""
+    samples = {(w.epoch, w.index): w.array for w in snapshots if w.kind == "sample" and w.index < SAMPLES}
+    epochs, indices = (sorted(set(values)) for values in zip(*samples, strict=True))
     is_mel = isinstance(config, MelConfig)
-    rows, columns = -(-len(numbers) // SAMPLE_COLUMNS), min(SAMPLE_COLUMNS, len(numbers))
+    rows, columns = -(-len(indices) // SAMPLE_COLUMNS), min(SAMPLE_COLUMNS, len(indices))
     heights = [1.0 if is_mel else 0.75] * rows
     grid = FigureGrid([2.0] * columns, heights, right=0.8 if is_mel else 0.2, top=0.3, row_gaps=0.14)
     limit = window_plots.amplitude_limit(*samples.values())
     artists: list[Artist] = []
-    updates: list[Update] = []
-    for i, number in enumerate(numbers):
+    updates: list[window_plots.Update] = []
+    for i, index in enumerate(indices):
         row, column = divmod(i, SAMPLE_COLUMNS)
-        sides = ("" if i + SAMPLE_COLUMNS < len(numbers) else "x") + ("" if column else "y")
-        window = samples[epochs[0], number]
-        artist, update = plot_window(grid.axes(row, column), window, config, limit, style.ACCENT, sides)
+        sides = ("" if i + SAMPLE_COLUMNS < len(indices) else "x") + ("" if column else "y")
+        array, axes = samples[epochs[0], index], [grid.axes(row, column)]
+        [artist], [update] = window_plots.window(axes, array, config, limit, style.ACCENT, sides)
         artists.append(artist)
         updates.append(update)
-    axes = grid.figure.axes
     if is_mel:
-        grid.colorbar(axes[0].images[0], columns - 1, window_plots.PEAK_DB_LABEL)
-    frames = [(f"samples after epoch {epoch}", [samples[epoch, n] for n in numbers]) for epoch in epochs]
-    return _write_gif(grid, artists, updates, frames, axes[0], path, dpi)
-
-
-def plot_window(
-    ax: Axes, array: np.ndarray, config: Representation, limit: float, color: str, sides: str
-) -> tuple[Artist, Update]:
-    """Plot a window; return its artist, and a function that shows another window."""
-    if isinstance(config, MelConfig):
-        image = window_plots.mel(ax, array, config, sides)
-        return image, lambda values: image.set_data(to_db(values))
-    rate = config.sample_rate
-    window_plots.waveform(ax, array, rate, limit, color, sides)
-    line = ax.lines[0]
-    return line, lambda values: line.set_data(*window_plots.outline(values, rate))
-
-
-def _plot_column(
-    grid: FigureGrid, column: int, array: np.ndarray, config: Representation, limit: float, color: str
-) -> tuple[list[Artist], list[Update]]:
-    """Plot a mel, or a waveform above its spectrogram, with the artists that change and their updates."""
-    ax, y = grid.axes(0, column), "" if column else "y"
-    if isinstance(config, MelConfig):
-        artist, update = plot_window(ax, array, config, limit, color, "x" + y)
-        return [artist], [update]
-    artist, update = plot_window(ax, array, config, limit, color, y)
-    seconds = len(array) / config.sample_rate
-    image = window_plots.spectrogram(
-        grid.axes(1, column), window_plots.spectrum_db(array, config), config, seconds, "x" + y
-    )
-    return [artist, image], [update, lambda values: image.set_data(window_plots.spectrum_db(values, config))]
+        grid.colorbar(artists[0], columns - 1, window_plots.PEAK_DB_LABEL)
+    frames = [(f"samples after epoch {epoch}", [samples[epoch, i] for i in indices]) for epoch in epochs]
+    _write_gif(grid, artists, updates, frames, grid.figure.axes[0], path, dpi)
 
 
 def _write_gif(
     grid: FigureGrid,
     artists: Sequence[Artist],
-    updates: Sequence[Update],
+    updates: Sequence[window_plots.Update],
     frames: Sequence[tuple[str, Sequence[np.ndarray]]],
     title_axes: Axes,
     path: Path,
     dpi: int,
-) -> int:
+) -> None:
     """Draw the fixed parts once, then for each frame its title and the updated artists; write an endless GIF."""
     figure = grid.figure
     figure.set_dpi(min(dpi, MAX_DPI))
@@ -130,19 +97,16 @@ def _write_gif(
     content = io.BytesIO()
     images[0].save(content, "GIF", save_all=True, append_images=images[1:], duration=durations, loop=0)
     path.write_bytes(content.getvalue())
-    return len(images)
 
 
 def write_epoch_images(model: Path, out: Path, dpi: int) -> int:
-    """Write the fixed windows, each above its reconstruction, as <epoch>.png for each kept epoch; return how many.
+    """Write images of the fixed windows for MLflow alone: <epoch>.png for each kept epoch; return their number.
 
-    0.png has the windows alone: MLflow's slider begins at 0. MLflow shows the images small and square, so they are
-    nearly square, with the epoch in large letters. A baseline has no epochs and no images.
+    Each window is above its reconstruction. 0.png has the windows alone: MLflow's slider begins at 0. MLflow shows the
+    images small and square, so they are nearly square, with the epoch in large letters. A baseline has no epochs and no
+    images.
 
-    Args:
-        model: folder of a trained model.
-        out: an existing folder.
-        dpi: resolution, at most 80.
+    `model` is the folder of a trained model, `out` an existing folder; a `dpi` above 80 counts as 80.
 
     Raises:
         DataError: a file of the model is missing or damaged.
@@ -156,29 +120,29 @@ def write_epoch_images(model: Path, out: Path, dpi: int) -> int:
 
 
 def draw_epoch_images(snapshots: Sequence[Window], config: Representation, out: Path, dpi: int) -> int:
-    """`write_epoch_images` of snapshots that are already read."""
-    originals = sorted((w for w in snapshots if w.kind == "original"), key=lambda w: w.number)
-    reconstructions = {(w.epoch, w.number): w.array for w in snapshots if w.kind == "reconstruction"}
+    """Draw the images of `write_epoch_images`; return their number."""
+    originals = sorted((w for w in snapshots if w.kind == "original"), key=lambda w: w.index)
+    reconstructions = {(w.epoch, w.index): w.array for w in snapshots if w.kind == "reconstruction"}
     epochs = sorted({epoch for epoch, _ in reconstructions})
     blocks = -(-len(originals) // EPOCH_COLUMNS)
     widths = [EPOCH_WIDTH] * min(EPOCH_COLUMNS, len(originals))
     grid = FigureGrid(widths, [EPOCH_HEIGHT] * 2 * blocks, top=0.72, row_gaps=([0.06, 0.36] * blocks)[:-1])
     grid.figure.set_dpi(min(dpi, MAX_DPI))
     limit = window_plots.amplitude_limit(*(w.array for w in originals), *reconstructions.values())
-    updates: list[Update] = []
+    updates: list[window_plots.Update] = []
     for i, window in enumerate(originals):
         block, column = divmod(i, EPOCH_COLUMNS)
         x, y = "x" if i + EPOCH_COLUMNS >= len(originals) else "", "" if column else "y"
-        ax = grid.axes(2 * block, column)
-        plot_window(ax, window.array, config, limit, style.INK, y)
-        set_title(ax, window_name(window), EPOCH_WIDTH, is_bold=True)
-        first = reconstructions[epochs[0], window.number]
-        updates.append(plot_window(grid.axes(2 * block + 1, column), first, config, limit, style.ACCENT, x + y)[1])
+        above, below = grid.axes(2 * block, column), grid.axes(2 * block + 1, column)
+        window_plots.window([above], window.array, config, limit, style.INK, y)
+        set_title(above, window_name(window), EPOCH_WIDTH, is_bold=True)
+        first = reconstructions[epochs[0], window.index]
+        updates += window_plots.window([below], first, config, limit, style.ACCENT, x + y)[1]
     heading = grid.figure.text(0.02, 0.985, "", va="top", fontsize=15, fontweight="bold")
     for epoch in [0, *epochs]:
         heading.set_text(f"Rebuilt after epoch {epoch}" if epoch else "Before training")
         for window, update in zip(originals, updates, strict=True):
-            update(reconstructions[epoch, window.number] if epoch else np.zeros_like(window.array))
+            update(reconstructions[epoch, window.index] if epoch else np.zeros_like(window.array))
         canvas = FigureCanvasAgg(grid.figure)
         canvas.draw()
         style.to_palette(canvas).save(out / f"{epoch}.png", "PNG", compress_level=style.PNG_COMPRESSION)

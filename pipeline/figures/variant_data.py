@@ -21,12 +21,12 @@ OPTIONAL_TABLES = ("sizes", "dimensions", "codes")
 class Window:
     """A row of examples.parquet or snapshots.parquet; the array is on the variant's own scale.
 
-    `kind`, `step`, `scale`, `label`, `track_id` and `peak_db` are columns of examples.parquet. `number` counts the
-    windows, interpolations or samples of a kind. `epoch` is 0 for examples.
+    `kind`, `step`, `scale`, `label`, `track_id` and `peak_db` are columns of examples.parquet. `index` is
+    that of the window, interpolation or sample among its kind, from 0. `epoch` is 0 for examples.
     """
 
     kind: str
-    number: int
+    index: int
     array: np.ndarray
     epoch: int = 0
     step: int = 0
@@ -49,7 +49,6 @@ class ExampleAudio:
 class VariantData:
     """Data of one variant. Except for `histories`, it is of the first seed."""
 
-    variant: str
     seconds: float
     representation: Representation
     rate: int  # Hz, the common rate
@@ -68,26 +67,29 @@ class VariantData:
         """Whether the variant has no epochs."""
         return bool(self.metrics.get("baseline"))
 
-    def select(self, kind: str, number: int | None = None) -> list[Window]:
-        """The examples of a kind, and of a number if given, by number and step."""
-        rows = (w for w in self.examples if w.kind == kind and number in (None, w.number))
-        return sorted(rows, key=lambda w: (w.number, w.step))
+    def select(self, kind: str, index: int | None = None) -> list[Window]:
+        """The examples of a kind, and of an index if given, by index and step."""
+        rows = (w for w in self.examples if w.kind == kind and index in (None, w.index))
+        return sorted(rows, key=lambda w: (w.index, w.step))
 
-    def numbers(self, kind: str) -> list[int]:
-        """The different numbers of the examples of a kind."""
-        return sorted({w.number for w in self.select(kind)})
+    def indices(self, kind: str) -> list[int]:
+        """The different indices of the examples of a kind."""
+        return sorted({w.index for w in self.select(kind)})
 
     @property
     def pairs(self) -> list[tuple[Window, Window]]:
         """(original, reconstruction) of each example."""
-        reconstructions = {w.number: w for w in self.select("reconstruction")}
-        return [(w, reconstructions[w.number]) for w in self.select("original") if w.number in reconstructions]
+        return self._pairs("original", "reconstruction")
 
     @property
     def extremes(self) -> list[tuple[Window, Window]]:
-        """(original, reconstruction) of the best, the median and the worst test window."""
-        reconstructions = {w.step: w for w in self.select("extreme_reconstruction")}
-        return [(w, reconstructions[w.step]) for w in self.select("extreme_original") if w.step in reconstructions]
+        """(original, reconstruction) of the best, the median and the worst test window, by step."""
+        return self._pairs("extreme_original", "extreme_reconstruction")
+
+    def _pairs(self, original: str, reconstruction: str) -> list[tuple[Window, Window]]:
+        reconstructions = {(w.index, w.step): w for w in self.select(reconstruction)}
+        originals = {(w.index, w.step): w for w in self.select(original)}
+        return [(w, reconstructions[key]) for key, w in originals.items() if key in reconstructions]
 
 
 def read_variant_data(variant: str, data: Path) -> VariantData:
@@ -108,7 +110,6 @@ def read_variant_data(variant: str, data: Path) -> VariantData:
     seed = seeds[0]
     latents, labels = _read_latents(folder / "latents.parquet", seed)
     return VariantData(
-        variant=variant,
         seconds=seconds,
         representation=representation,
         rate=rate,
@@ -134,8 +135,8 @@ def read_representation(config: dict[str, Any]) -> Representation:
     return representation
 
 
-def read_windows(path: Path, number: str, seed: int | None = None) -> list[Window]:
-    """The windows of a table; the column `number` counts them. With a seed, only the windows of that seed.
+def read_windows(path: Path, index: str, seed: int | None = None) -> list[Window]:
+    """The windows of a table; `index` is the column of their index. With a seed, only the windows of that seed.
 
     Raises:
         DataError: the table is missing or damaged, or has values that are not finite.
@@ -146,7 +147,7 @@ def read_windows(path: Path, number: str, seed: int | None = None) -> list[Windo
     return [
         Window(
             kind=row["kind"],
-            number=row[number],
+            index=row[index],
             array=value,
             epoch=row.get("epoch", 0),
             step=row.get("step") or 0,
@@ -174,7 +175,7 @@ def _read_audio(*paths: Path) -> dict[int, ExampleAudio]:
         audio = _finite(arrays.unpack(table, "audio"), path)
         tables.append(dict(zip(table["example"].to_pylist(), audio, strict=True)))
     examples = sorted(set.intersection(*map(set, tables)))
-    return {number: ExampleAudio(*(table[number] for table in tables)) for number in examples if number >= 0}
+    return {index: ExampleAudio(*(table[index] for table in tables)) for index in examples if index >= 0}
 
 
 def _read_latents(path: Path, seed: int) -> tuple[np.ndarray, list[str]]:

@@ -8,9 +8,11 @@ Only the ticks must be computed.
 because they take as long to draw as the image.
 """
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
@@ -18,6 +20,7 @@ from matplotlib.ticker import MaxNLocator
 from pipeline.audio.representation import MelConfig, WaveformConfig
 from pipeline.audio.scale import FLOOR_DB, to_db
 from pipeline.figures import style
+from pipeline.figures.variant_data import Representation
 
 FULL_SCALE_RANGE = (-90.0, -10.0)  # dB of full scale, in the spectrogram of a waveform
 MAX_DIFFERENCE_DB = 40.0
@@ -29,6 +32,31 @@ MEL_TICKS = (0, 500, 1000, 2000, 4000, 8000, 16000)
 LOG_TICKS = (50, 100, 200, 400, 800, 1600, 3200, 6400, 12800)
 PEAK_DB_LABEL = "dB below the peak"
 FULL_SCALE_LABEL = "dB of full scale"
+
+Update = Callable[[np.ndarray], None]  # shows another window in the same axes
+
+
+def window(
+    axes: Sequence[Axes], array: np.ndarray, config: Representation, limit: float, color: str, sides: str
+) -> tuple[list[Artist], list[Update]]:
+    """Plot a mel, or a waveform and, if there are two axes, below it its spectrogram.
+
+    Returns:
+        For each axes the artist, and a function that makes it show another window.
+    """
+    if isinstance(config, MelConfig):
+        image = mel(axes[0], array, config, sides)
+        return [image], [lambda values: image.set_data(to_db(values))]
+    rate, has_spectrogram = config.sample_rate, len(axes) > 1
+    waveform(axes[0], array, rate, limit, color, sides.replace("x", "") if has_spectrogram else sides)
+    line = axes[0].lines[0]
+    artists: list[Artist] = [line]
+    updates: list[Update] = [lambda values: line.set_data(*outline(values, rate))]
+    if has_spectrogram:
+        spectrum = spectrogram(axes[1], spectrum_db(array, config), config, len(array) / rate, sides)
+        artists.append(spectrum)
+        updates.append(lambda values: spectrum.set_data(spectrum_db(values, config)))
+    return artists, updates
 
 
 def mel(ax: Axes, array: np.ndarray, config: MelConfig, sides: str = "xy", is_difference: bool = False) -> AxesImage:

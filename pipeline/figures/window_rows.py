@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
 
 from pipeline.audio.representation import MelConfig
 from pipeline.figures import style, window_plots
@@ -28,58 +28,54 @@ class Cell:
     is_original: bool = False
 
 
-@dataclass(frozen=True)
-class Group:
-    """Cells with a common heading."""
-
-    heading: str
-    cells: list[Cell | None]  # None leaves a gap
+Cells = list[Cell | None]  # None leaves a gap
+Group = tuple[str, Cells]  # a heading and its cells
 
 
 def draw_interpolations(windows: Sequence[Window], config: Representation) -> Figure:
     """A row for each interpolation of kind linear and slerp."""
     groups = []
-    for number in sorted({w.number for w in windows}):
+    for index in sorted({w.index for w in windows}):
         for kind in ("linear", "slerp"):
-            steps = sorted((w for w in windows if (w.kind, w.number) == (kind, number)), key=lambda w: w.step)
+            steps = sorted((w for w in windows if (w.kind, w.index) == (kind, index)), key=lambda w: w.step)
             if steps:
                 selected = select_evenly(steps, MAX_STEPS)
-                cells: list[Cell | None] = [Cell(f"{100 * w.scale:.0f} %", w.array) for w in selected]
-                groups.append(Group(f"{interpolation_name(steps)}, {kind}", cells))
+                cells: Cells = [Cell(f"{100 * w.scale:.0f} %", w.array) for w in selected]
+                groups.append((f"{interpolation_name(steps)}, {kind}", cells))
     return draw_groups(groups, config, MAX_STEPS)
 
 
 def interpolation_name(steps: Sequence[Window]) -> str:
-    """Both ends of an interpolation, or its number."""
+    """Both ends of an interpolation, or its number from 1."""
     ends = [steps[0].label or steps[0].track_id, steps[-1].label or steps[-1].track_id]
-    return " → ".join(ends) if all(ends) else f"walk {steps[0].number + 1}"
+    return " → ".join(ends) if all(ends) else f"walk {steps[0].index + 1}"
 
 
 def draw_perturbations(windows: Sequence[Window], config: Representation) -> Figure:
     """One window, its latent moved at random by a growing distance."""
     titles = [f"{w.scale:g} × spread" if w.scale else "reconstruction" for w in windows]
-    cells: list[Cell | None] = [Cell(title, w.array) for title, w in zip(titles, windows, strict=True)]
-    return draw_groups([Group(window_name(windows[0]), cells)], config)
+    cells: Cells = [Cell(title, w.array) for title, w in zip(titles, windows, strict=True)]
+    return draw_groups([(window_name(windows[0]), cells)], config)
 
 
 def draw_samples(windows: Sequence[Window], config: Representation) -> Figure:
     """Samples of the prior, under their label, in rows of similar length."""
     rows = -(-len(windows) // MAX_COLUMNS)
-    cells: list[Cell | None] = [Cell(w.label or f"sample {i + 1}", w.array) for i, w in enumerate(windows)]
-    return draw_groups([Group("", cells)], config, -(-len(windows) // rows))
+    cells: Cells = [Cell(w.label or f"sample {i + 1}", w.array) for i, w in enumerate(windows)]
+    return draw_groups([("", cells)], config, -(-len(windows) // rows))
 
 
 def draw_transfers(originals: Sequence[Window], transfers: Sequence[Window], config: Representation) -> Figure:
     """The first original and its transfers to every label, then each other original and its transfer."""
-    rows: list[list[Cell | None]] = []
+    rows: list[Cells] = []
     for original in originals:
-        targets = [w for w in transfers if w.number == original.number]
+        targets = [w for w in transfers if w.index == original.index]
         if targets:
             source = Cell(original.label or "original", original.array, is_original=True)
             rows.append([source, *(Cell(f"as {w.label}", w.array) for w in targets)])
-    groups = [Group(f"{window_name(originals[0])} under every label", rows[0])] if rows else []
+    groups = [(f"{window_name(originals[0])} under every label", rows[0])] if rows else []
     if len(rows) > 1:
-        groups.append(Group("others under another label", [cell for row in rows[1:] for cell in row]))
+        groups.append(("others under another label", [cell for row in rows[1:] for cell in row]))
     return draw_groups(groups, config, 2 * (MAX_COLUMNS // 2))
 
 
@@ -90,21 +86,21 @@ def draw_progress(snapshots: Sequence[Window], config: Representation) -> Figure
     """
     original, reconstructions = first_window(snapshots)
     selected = select_evenly(reconstructions, MAX_COLUMNS - 1)
-    cells: list[Cell | None] = [Cell("original", original.array, is_original=True)]
+    cells: Cells = [Cell("original", original.array, is_original=True)]
     cells += [Cell(f"epoch {w.epoch}", w.array) for w in selected]
-    groups = [Group(f"A window{f' of label {original.label}' if original.label else ''}", cells)]
-    samples = {w.epoch: w.array for w in snapshots if w.kind == "sample" and w.number == 0}
+    groups = [(f"A window{f' of label {original.label}' if original.label else ''}", cells)]
+    samples = {w.epoch: w.array for w in snapshots if w.kind == "sample" and w.index == 0}
     if samples:
-        sample_cells: list[Cell | None] = [None]
+        sample_cells: Cells = [None]
         sample_cells += [Cell(f"epoch {w.epoch}", samples[w.epoch]) if w.epoch in samples else None for w in selected]
-        groups.append(Group("A sample of the prior", sample_cells))
+        groups.append(("A sample of the prior", sample_cells))
     return draw_groups(groups, config)
 
 
 def first_window(snapshots: Sequence[Window]) -> tuple[Window, list[Window]]:
     """The first fixed window, and its reconstructions by epoch."""
-    original = min((w for w in snapshots if w.kind == "original"), key=lambda w: w.number)
-    reconstructions = [w for w in snapshots if w.kind == "reconstruction" and w.number == original.number]
+    original = min((w for w in snapshots if w.kind == "original"), key=lambda w: w.index)
+    reconstructions = [w for w in snapshots if w.kind == "reconstruction" and w.index == original.index]
     return original, sorted(reconstructions, key=lambda w: w.epoch)
 
 
@@ -117,11 +113,10 @@ def select_evenly(windows: Sequence[Window], number: int) -> list[Window]:
 
 def draw_groups(groups: Sequence[Group], config: Representation, columns: int = MAX_COLUMNS) -> Figure:
     """Groups one below the other, each in as many rows as it needs. A waveform is above its spectrogram."""
-    columns = min(columns, max(len(group.cells) for group in groups))
-    rows: list[tuple[str, list[Cell | None]]] = []
-    for group in groups:
-        for i in range(0, len(group.cells), columns):
-            rows.append((group.heading if i == 0 else "", group.cells[i : i + columns]))
+    columns = min(columns, max(len(cells) for _, cells in groups))
+    rows: list[Group] = []
+    for heading, cells in groups:
+        rows += [("" if i else heading, cells[i : i + columns]) for i in range(0, len(cells), columns)]
     is_mel = isinstance(config, MelConfig)
     heights = [1.25] if is_mel else [0.6, 1.1]
     gaps = [0.62 if heading else 0.32 for heading, _ in rows[1:]]
@@ -130,28 +125,21 @@ def draw_groups(groups: Sequence[Group], config: Representation, columns: int = 
     top = 0.6 if rows[0][0] else 0.3
     grid = FigureGrid([width] * columns, heights * len(rows), right=0.8, top=top, row_gaps=row_gaps)
     limit = window_plots.amplitude_limit(*(cell.array for _, cells in rows for cell in cells if cell))
-    image: AxesImage | None = None
-    for number, (heading, cells) in enumerate(rows):
+    artists: list[Artist] = []
+    for row, (heading, cells) in enumerate(rows):
+        top_row = len(heights) * row
         if heading:
             fitted = style.fit_width(heading, grid.width - 1.4, TITLE_SIZE, is_bold=True)
-            grid.heading(len(heights) * number, fitted)
+            grid.heading(top_row, fitted)
         for column, cell in enumerate(cells):
             if cell is None:
                 continue
             y = "y" if column == 0 or cells[column - 1] is None else ""
-            sides = ("x" if number + 1 == len(rows) else "") + y
-            ax = grid.axes(len(heights) * number, column)
-            set_title(ax, cell.title, width, is_bold=cell.is_original)
-            if isinstance(config, MelConfig):
-                image = window_plots.mel(ax, cell.array, config, sides)
-            else:
-                color = style.INK if cell.is_original else style.ACCENT
-                window_plots.waveform(ax, cell.array, config.sample_rate, limit, color, y)
-                ax = grid.axes(2 * number + 1, column)
-                seconds = len(cell.array) / config.sample_rate
-                image = window_plots.spectrogram(
-                    ax, window_plots.spectrum_db(cell.array, config), config, seconds, sides
-                )
-    if image is not None:
-        grid.colorbar(image, columns - 1, window_plots.PEAK_DB_LABEL if is_mel else window_plots.FULL_SCALE_LABEL)
+            sides = ("x" if row + 1 == len(rows) else "") + y
+            axes = [grid.axes(top_row + i, column) for i in range(len(heights))]
+            set_title(axes[0], cell.title, width, is_bold=cell.is_original)
+            color = style.INK if cell.is_original else style.ACCENT
+            artists, _ = window_plots.window(axes, cell.array, config, limit, color, sides)
+    label = window_plots.PEAK_DB_LABEL if is_mel else window_plots.FULL_SCALE_LABEL
+    grid.colorbar(artists[-1], columns - 1, label)
     return grid.figure

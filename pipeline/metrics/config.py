@@ -21,30 +21,19 @@ class EmbeddingConfig(Section):
 class EvaluateConfig(Section):
     """How every variant is scored."""
 
-    mel: str = Field(
-        "mel128",
-        description="the common log-mel: the representation, of kind mel, on which all variants are compared",
-    )
+    mel: str = Field("mel128", description="representation of kind mel, the common log-mel that compares all variants")
     examples: int = Field(4, ge=1, description="test windows that are shown and played, of as many labels as there are")
-    heard: int = Field(
-        12, ge=1, description="test windows scored on audio, the examples among them, of many recordings"
-    )
-    samples: int = Field(
-        4, ge=1, description="windows decoded from latents drawn from the prior; one of each label at least"
-    )
+    heard: int = Field(12, ge=1, description="test windows scored on audio, with the examples, of many recordings")
+    samples: int = Field(4, ge=1, description="windows sampled from the prior; one of each label at least")
     walks: int = Field(2, ge=0, description="pairs of examples between which the latent is interpolated")
-    walk_steps: int = Field(8, ge=3, description="windows of a walk, both ends among them")
+    walk_steps: int = Field(8, ge=3, description="windows of an interpolation, both ends included")
     perturbations: list[Annotated[float, Field(gt=0)]] = Field(
         [0.5, 1.0, 2.0], description="by how many times its standard deviation the latent of an example is moved"
     )
-    griffin_lim_iterations: int = Field(
-        32, ge=1, description="iterations of Griffin-Lim, for every mel that becomes audio"
-    )
-    embedding: EmbeddingConfig | None = Field(
-        None, description="a network for a Frechet audio distance, which is not measured without one"
-    )
+    griffin_lim_iterations: int = Field(32, ge=1, description="of every mel that becomes audio")
+    embedding: EmbeddingConfig | None = Field(None, description="a network; null: no Frechet audio distance")
     bootstrap: int = Field(2000, ge=10, description="resamples of the test groups for a 95 % interval")
-    batch_size: int = Field(64, ge=1, description="windows that a model is given at a time")
+    batch_size: int = Field(64, ge=1, description="windows per forward pass")
 
     @model_validator(mode="after")
     def _examples_are_heard(self) -> Self:

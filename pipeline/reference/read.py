@@ -22,7 +22,7 @@ class Reference:
     mel: np.ndarray  # (windows, bands, frames) float16, dB below each window's peak
     mean_error: np.ndarray  # (windows, bands) squared error of the mean predictor
     audio_rows: np.ndarray  # (H,) rows of `windows` that are scored on audio, ascending
-    examples: np.ndarray  # (H,) number of the example of each audio row, else -1
+    examples: np.ndarray  # (H,) index of the example of each audio row, else -1
     audio: np.ndarray  # (H, samples) float32 at the common rate
 
     def score_table(self) -> pd.DataFrame:
@@ -32,12 +32,12 @@ class Reference:
 
     @property
     def example_rows(self) -> np.ndarray:
-        """Rows of `windows` that are examples, in order of their number."""
+        """Rows of `windows` that are examples, in order of their index."""
         return self.audio_rows[self._example_order]
 
     @property
     def _example_order(self) -> np.ndarray:
-        """Indices of the examples in `audio_rows`, in order of their number."""
+        """Indices of the examples in `audio_rows`, in order of their index."""
         return np.argsort(self.examples)[np.count_nonzero(self.examples < 0) :]
 
     def write_examples(self, path: Path, audio: np.ndarray, **columns: str) -> None:

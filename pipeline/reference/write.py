@@ -9,16 +9,22 @@ import numpy as np
 import pandas as pd
 import torch
 
-from pipeline.audio.representation import MelConfig
+from pipeline.audio.representation import MelConfig, RepresentationConfig
 from pipeline.audio.scale import to_unit
 from pipeline.cache.plan import TrackRows, plan_shards
 from pipeline.cache.shard import decode_rows
-from pipeline.core import arrays
+from pipeline.core import arrays, workspace
 from pipeline.core.errors import DataError
 from pipeline.core.process import cores
 from pipeline.dataset.loader import mean_window
-from pipeline.dataset.split import read_split
+from pipeline.dataset.split import read_split, read_stats
+from pipeline.metrics import embedding
+from pipeline.metrics.aggregate import aggregate
 from pipeline.metrics.config import EvaluateConfig
+from pipeline.reference.common_scores import CommonScorer
+from pipeline.reference.read import read_reference
+
+CEILING_BATCH_SIZE = 64
 
 
 def write_reference(
@@ -36,7 +42,7 @@ def write_reference(
     the arrays mel, (bands, frames) float16, dB below the window's peak in [-80, 0], and mean_error, (bands,) float32,
     the mean squared error of the mean train window on the scale [0, 1].
 
-    examples.parquet has a row per test window that is scored on audio: example (number of the example, else -1),
+    examples.parquet has a row per test window that is scored on audio: example (index of the example, else -1),
     window_id, track_id, label, start_seconds, and the array audio, (samples,) float32 at the rate of `mel`.
 
     `cache` is the folder of the common log-mel, the representation `mel`.
@@ -63,35 +69,69 @@ def write_reference(
     example_rows = select_rows(table["label"].to_numpy(), settings.examples)
     audio_rows = select_rows(table["track_id"].to_numpy(), settings.heard, example_rows.tolist())
     ids = table["window_id"].to_numpy()
-    examples, heard = ids[example_rows].tolist(), ids[audio_rows].tolist()
-    numbers = dict.fromkeys(heard, -1) | {window_id: number for number, window_id in enumerate(examples)}
+    examples, scored_on_audio = ids[example_rows].tolist(), ids[audio_rows].tolist()
+    indices = dict.fromkeys(scored_on_audio, -1) | {window_id: index for index, window_id in enumerate(examples)}
     shards = plan_shards(table.iloc[audio_rows], tracks, mel)
-    _write_audio(out / "examples.parquet", [t for s in shards for t in s.tracks], mel.sample_rate, recordings, numbers)
+    _write_audio(out / "examples.parquet", [t for s in shards for t in s.tracks], mel.sample_rate, recordings, indices)
     return {
         "mel": mel.model_dump(include={"sample_rate", "n_fft", "hop_length", "bands"}),
         "seconds": float(table["seconds"].iloc[0]),
         "examples": examples,
-        "heard": heard,
+        "heard": scored_on_audio,
         "labels": sorted(table["label"].unique()),
     }
 
 
-def _write_audio(path: Path, tracks: list[TrackRows], rate: int, recordings: Path, numbers: dict[int, int]) -> None:
-    def decode(track: TrackRows) -> list[np.ndarray]:
-        return list(decode_rows(track, rate, recordings))
-
+def _write_audio(path: Path, tracks: list[TrackRows], rate: int, recordings: Path, indices: dict[int, int]) -> None:
     with ThreadPoolExecutor(cores()) as executor, arrays.Writer(path) as writer:
-        for track, windows in zip(tracks, executor.map(decode, tracks), strict=True):
+        decoded = executor.map(lambda track: list(decode_rows(track, rate, recordings)), tracks)
+        for track, windows in zip(tracks, decoded, strict=True):
             for row, audio in zip(track.rows, windows, strict=True):
                 plain = {"window_id": row.window_id, "track_id": track.track_id, "label": track.label}
-                writer.add({"example": numbers[row.window_id], **plain, "start_seconds": row.start, "audio": audio})
+                writer.add({"example": indices[row.window_id], **plain, "start_seconds": row.start, "audio": audio})
+
+
+def write_ceiling(
+    folder: Path, out: Path, cache: Path, representation: RepresentationConfig, settings: EvaluateConfig
+) -> None:
+    """Score the true test windows of a representation as a perfect reconstruction would be.
+
+    Write metrics.json, windows.parquet, bands.parquet and examples.parquet into the new folder `out`.
+
+    Raises:
+        DataError: the reference in `folder` is of other windows than the representation in `cache`.
+    """
+    test = read_split(cache, "test")
+    reference = read_reference(folder, test)
+    scorer = CommonScorer(reference, representation, read_stats(cache)["seconds"], settings.griffin_lim_iterations)
+    for rows in np.array_split(np.arange(len(test)), -(-len(test) // CEILING_BATCH_SIZE)):
+        stored = torch.from_numpy(test.values[rows]).float()
+        scorer.add(to_unit(stored, test.kind), None if test.peak_db is None else test.peak_db[rows])
+    scores = scorer.finish()
+    table = reference.score_table().assign(**scores.windows)
+    out.mkdir(parents=True)
+    bands = scorer.bands.table(scores.errors, reference.mean_error, table["track_id"].to_numpy())
+    bands.to_parquet(out / "bands.parquet", index=False)
+    table.to_parquet(out / "windows.parquet", index=False)
+    embed = embedding.load(settings.embedding, reference.mel_config.sample_rate)
+    metrics = {
+        **aggregate(table.assign(seed=0), settings.bootstrap),
+        **embedding.score(embed, scores.audio, reference.audio),
+        "ceiling": True,
+        "reach_hz": scorer.bands.reach_hz,
+        "tracks": table["track_id"].nunique(),
+        "groups": table["group"].nunique(),
+        "windows": len(table),
+    }
+    workspace.write_json(out / "metrics.json", metrics)
+    reference.write_examples(out / "examples.parquet", scores.audio)
 
 
 def select_rows(groups: np.ndarray, number: int, selected: Sequence[int] = ()) -> np.ndarray:
     """Indices of `number` windows (or of all, if there are fewer), from as many groups as possible.
 
     Each is from the middle of its group's rows. If every group has one, the rest are evenly spaced over all rows.
-    `groups` is the label or the recording of each window; `selected` indices are included. The result is ascending.
+    `groups` is the label or the track of each window; `selected` indices are included. The result is ascending.
     """
     rows = list(selected)
     new_groups = np.setdiff1d(groups, groups[rows])

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.core.artefacts import read_json
-from pipeline.evaluation.seed import EvaluationSetup
+from pipeline.evaluation.variant import EvaluationSetup
 from pipeline.tracking.config import TrackingConfig
 from pipeline.tracking.datasets import describe_datasets
 from pipeline.tracking.logged_values import evaluation_metrics

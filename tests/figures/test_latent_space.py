@@ -9,7 +9,7 @@ from scipy.spatial.distance import cdist
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
-from pipeline.figures import latent_space, latent_usage, style
+from pipeline.figures import latent_space, style
 from pipeline.figures.variant_data import read_variant_data
 from tests.figures.test_pictures import LONG, overlapping_texts
 
@@ -94,7 +94,7 @@ def test_one_label_has_no_distances() -> None:
 def test_dimensions_are_sorted_by_kl_and_active_ones_highlighted() -> None:
     level = ["z1"] * 3 + ["z2"] * 2
     table = pd.DataFrame({"level": level, "kl": [0.1, 5.0, 2.0, 1.0, 0.0], "active": [False, True, True, True, False]})
-    figure = latent_usage.draw_dimension_kl(table)
+    figure = latent_space.draw_dimension_kl(table)
     assert overlapping_texts(figure) == []
     first, second = figure.axes
     bars = {patch.get_label(): list(patch.get_data().values) for patch in first.patches}
@@ -106,13 +106,13 @@ def test_dimensions_are_sorted_by_kl_and_active_ones_highlighted() -> None:
 @pytest.mark.parametrize("active", [True, False])
 def test_all_or_no_dimensions_may_be_active(active: bool) -> None:
     table = pd.DataFrame({"level": "", "kl": [1.0, 0.0], "active": active})
-    legend = latent_usage.draw_dimension_kl(table).axes[0].get_legend()
+    legend = latent_space.draw_dimension_kl(table).axes[0].get_legend()
     assert [text.get_text() for text in legend.get_texts()] == (["active"] if active else ["not active"])
 
 
 def test_codes_are_sorted_with_lines_for_perplexity_and_uniform_usage() -> None:
     table = pd.DataFrame({"code": range(4), "count": [0, 10, 30, 60]})
-    figure = latent_usage.draw_code_counts(table, 2.5)
+    figure = latent_space.draw_code_counts(table, 2.5)
     assert overlapping_texts(figure) == []
     ax = figure.axes[0]
     assert list(ax.patches[0].get_data().values) == [60, 30, 10, 0]

@@ -61,8 +61,8 @@ def overlapping_texts(figure: Figure) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("which", ["pairs", "extremes"])
 def test_comparisons_have_hertz_seconds_and_decibels(variant_data: VariantData, which: str) -> None:
-    draw = comparisons.draw_reconstructions if which == "pairs" else comparisons.draw_extremes
-    figure = draw(getattr(variant_data, which), variant_data.representation)
+    pairs = getattr(variant_data, which)
+    figure = comparisons.draw_reconstructions(pairs, variant_data.representation, which == "extremes")
     assert overlapping_texts(figure) == []
     texts = axis_texts(figure)
     assert {"Hz", "seconds", comparisons.DIFFERENCE_LABEL} <= texts
@@ -156,7 +156,7 @@ def test_progress_starts_with_the_original_and_ends_with_the_last_epoch(variant_
 
 def test_progress_of_many_epochs_shows_first_and_last(variant_data: VariantData) -> None:
     original = next(w for w in variant_data.snapshots if w.kind == "original")
-    epochs = [Window("reconstruction", original.number, original.array, epoch) for epoch in range(1, 41)]
+    epochs = [Window("reconstruction", original.index, original.array, epoch) for epoch in range(1, 41)]
     cells = titles(window_rows.draw_progress([original, *epochs], variant_data.representation))
     assert len(cells) == window_rows.MAX_COLUMNS and cells[1] == "epoch 1" and cells[-1] == "epoch 40"
 
@@ -201,7 +201,7 @@ def test_many_long_labels_of_transfers_and_samples_do_not_overlap(kind: str, lab
 
 def test_samples_show_the_label_that_was_given(variant_data: VariantData) -> None:
     cells = titles(window_rows.draw_samples(variant_data.select("sample"), variant_data.representation))
-    if variant_data.variant == "wave_fake":  # conditional
+    if variant_data.representation.kind == "waveform":  # conditional
         assert cells == [r"\$cash\$", "_hidden", "<b>", "waltz"]
     else:
         assert cells == [f"sample {i}" for i in range(1, 5)]

@@ -16,9 +16,8 @@ from pipeline.core.workspace import write_json
 from pipeline.dataset.loader import window_loader
 from pipeline.dataset.split import read_split
 from pipeline.metrics.config import EvaluateConfig
-from pipeline.reference.ceiling import write_ceiling
 from pipeline.reference.read import read_reference
-from pipeline.reference.write import select_rows, write_reference
+from pipeline.reference.write import select_rows, write_ceiling, write_reference
 from tests.cache.make import make_cache, make_tables
 from tests.recordings import make_folder
 
