@@ -58,21 +58,14 @@ def size(path: Path) -> int:
     return total
 
 
-def resumable_trainings(params: Params, references: References) -> dict[Path, Any]:
-    """Folders of trainings that a stage may still use, and their run.json ({} without one)."""
-    resumable = {}
-    for folder in (*_folders("seeds"), *_folders("checkpoints")):
-        identity = _identity(folder)
-        is_missing = _is_result_missing(params, identity.get("variant"), identity.get("seed"))
-        is_locked = _is_locked(workspace.state() / "locks" / folder.name)
-        is_recent = folder.parent.name == "checkpoints" and _age_days(folder) < CHECKPOINT_DAYS
-        if references.has_queued or is_missing or is_locked or is_recent:
-            resumable[folder] = identity
-    return resumable
+def resumable_runs(params: Params, references: References) -> set[str]:
+    """MLflow ids of the trainings that a stage may still use."""
+    folders = [*_folders("seeds"), *_folders("checkpoints")]
+    identities = [_identity(folder) for folder in folders if _is_resumable(folder, params, references)]
+    return {identity["run_id"] for identity in identities if identity.get("run_id")}
 
 
 def _trainings(params: Params, references: References) -> Iterator[UnusedItem]:
-    resumable = resumable_trainings(params, references)
     reasons = {
         "seeds": "no result here or in Git comes from this training",
         "checkpoints": f"no missing result here needs it, and it is over {CHECKPOINT_DAYS} days old",
@@ -82,7 +75,7 @@ def _trainings(params: Params, references: References) -> Iterator[UnusedItem]:
             identity = _identity(folder)
             variant = identity.get("variant")
             is_referenced = folder.name in references.fingerprints or variant in references.incomplete_variants
-            if folder not in resumable and not (kind == "seeds" and is_referenced):
+            if not _is_resumable(folder, params, references) and not (kind == "seeds" and is_referenced):
                 name = f"{variant}-seed{identity['seed']} {folder.name}" if variant else folder.name
                 yield UnusedItem(kind, name, why, size(folder), folder)
 
@@ -114,7 +107,7 @@ def _results(params: Params) -> Iterator[UnusedItem]:
     """Results of variants and representations that params.yaml lacks, and partial results of killed stages."""
     names = {folder: set(params.models) for folder in VARIANT_FOLDERS}
     names[workspace.CACHE] = set(params.representations)
-    for parent, known in names.items():
+    for parent, param_names in names.items():
         for folder in sorted(path for path in parent.glob("*") if path.is_dir()):
             if folder.name.startswith("."):
                 final = folder.with_name(folder.name.removeprefix(".").removesuffix(".partial"))
@@ -122,7 +115,7 @@ def _results(params: Params) -> Iterator[UnusedItem]:
                 if folder.name.endswith(".partial") and not _is_locked(lock):
                     why = "partial result of a stage that was killed"
                     yield UnusedItem("data", str(folder), why, size(folder), folder)
-            elif folder.name not in known:
+            elif folder.name not in param_names:
                 section = "representations" if parent == workspace.CACHE else "models"
                 yield UnusedItem("data", str(folder), f"not under `{section}` in params.yaml", size(folder), folder)
 
@@ -144,6 +137,15 @@ def _identity(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return identity
+
+
+def _is_resumable(folder: Path, params: Params, references: References) -> bool:
+    """Whether a stage may still use a stored training or a checkpoint."""
+    identity = _identity(folder)
+    is_missing = _is_result_missing(params, identity.get("variant"), identity.get("seed"))
+    is_locked = _is_locked(workspace.state() / "locks" / folder.name)
+    is_recent = folder.parent.name == "checkpoints" and _age_days(folder) < CHECKPOINT_DAYS
+    return references.has_queued or is_missing or is_locked or is_recent
 
 
 def _is_result_missing(params: Params, variant: str | None, seed: int | None) -> bool:

@@ -22,29 +22,26 @@ def has_own_database() -> bool:
     return file == workspace.project() / "mlflow.db" and file.exists()
 
 
-def find_unused(references: References, resumable: Iterable[str], abandoned: Iterable[str]) -> Iterator[UnusedItem]:
-    """Runs and artifacts that can be removed.
+def find_unused(references: References, resumable: set[str], abandoned: Iterable[str]) -> Iterator[UnusedItem]:
+    """Runs and artifacts that can be removed; raises as `search.connected`.
 
     Args:
         references: what results refer to.
         resumable: ids of runs that a stage may continue.
         abandoned: ids of runs with status RUNNING whose stage has ended.
-
-    Raises:
-        MelismaError: the database fails.
     """
     with search.connected() as client:
         folders = {name: _artifact_folders(name) for name in _own_experiments()}  # before the runs: a new run is missed
         experiments = _experiments(client)
         runs = {run.info.run_id: run for run in search.iterate_runs(client, [*experiments], view=search.WITH_DELETED)}
         models = _models(client, [*experiments])
-        kept = references.runs | set(resumable)
-        kept |= {version.run_id for version in search.pages(client.search_model_versions)}  # of registered models
-        reasons = _reasons([*runs.values()], experiments, references, kept, set(abandoned))
-        # A kept run may evaluate the model of another run, so that run stays too.
-        kept |= {run.data.tags.get("model_run") for run_id, run in runs.items() if run_id not in reasons}
+        used_runs = references.runs | resumable
+        used_runs |= {version.run_id for version in search.pages(client.search_model_versions)}  # of registered models
+        reasons = _reasons([*runs.values()], experiments, references, used_runs, set(abandoned))
+        # A used run may evaluate the model of another run, so that run stays too.
+        used_runs |= {run.data.tags.get("model_run") for run_id, run in runs.items() if run_id not in reasons}
         for run_id, why in reasons.items():
-            if run_id not in kept:
+            if run_id not in used_runs:
                 experiment = experiments[runs[run_id].info.experiment_id]
                 ids = [run_id, *(model for model, source in models.items() if source == run_id)]
                 total = sum(size(folder) for name in ids if (folder := _folder(experiment, name)).is_dir())
@@ -56,11 +53,7 @@ def find_unused(references: References, resumable: Iterable[str], abandoned: Ite
 
 
 def remove(names: Iterable[str]) -> None:
-    """Remove runs for good, with their artifacts and models. `names` are from `find_unused`.
-
-    Raises:
-        MelismaError: the database fails.
-    """
+    """Remove runs for good, with their artifacts and models. `names` are from `find_unused`."""
     with search.connected() as client:
         experiments = _experiments(client)
         models = _models(client, [*experiments])
@@ -103,7 +96,7 @@ def _folder(experiment: str, name: str) -> Path:
 
 
 def _reasons(
-    runs: list[Any], experiments: dict[str, str], references: References, kept: set[str], abandoned: set[str]
+    runs: list[Any], experiments: dict[str, str], references: References, used_runs: set[str], abandoned: set[str]
 ) -> dict[str, str]:
     """Id -> reason of the runs that can be removed; `runs` are newest first.
 
@@ -122,7 +115,7 @@ def _reasons(
         tags, run_id, experiment = run.data.tags, run.info.run_id, experiments[run.info.experiment_id]
         is_own = experiment in own_experiments and "fingerprint" in tags
         is_in_study = any(key.startswith("study.") for key in tags)
-        if not is_own or is_in_study or run_id in kept or tags.get("variant") in references.incomplete_variants:
+        if not is_own or is_in_study or run_id in used_runs or tags.get("variant") in references.incomplete_variants:
             continue
         is_report = experiment == own_experiments[1]
         if run.info.lifecycle_stage == "deleted":

@@ -60,8 +60,7 @@ def find_unused() -> tuple[list[UnusedItem], list[str]]:
             "(`melisma runs --send`)"
         )
     elif mlflow_runs.has_own_database():
-        identities = files.resumable_trainings(params, references).values()
-        resumable = {identity["run_id"] for identity in identities if identity.get("run_id")}
+        resumable = files.resumable_runs(params, references)
         items += mlflow_runs.find_unused(references, resumable, outbox.read_stable(outbox.abandoned_runs))
     elif not store.tracking_uri().startswith("sqlite:"):
         notes.append("the runs of a server stay: some may belong to other people")

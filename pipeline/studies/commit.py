@@ -43,13 +43,7 @@ def untracked_code() -> list[str]:
 
 
 def create_stash(experiment: Experiment, base: str, head: str, message: str) -> str:
-    """A commit in the form of a stash of DVC: `base` with the experiment's params.
-
-    Args:
-        base: a commit from `snapshot`.
-        head: the HEAD commit of that time.
-        message: what DVC expects in its list of stashes.
-    """
+    """A commit in the form of a stash of DVC: `base`, which `snapshot` made on `head`, with the experiment's params."""
     run_env = {"DVC_EXP_BASELINE_REV": head, "DVC_EXP_NAME": experiment.full_name, "DVC_ROOT": str(workspace.root())}
     arguments: dict[str, Any] = {"args": (), "kwargs": {"targets": [], "run_env": run_env}}
     files = {str(PARAMS_FILE): _params_text(experiment).encode(), ARGUMENTS_FILE: pickle.dumps(arguments)}

@@ -41,9 +41,7 @@ def tag_runs(study: str, commits: dict[str, str], experiments: list[Experiment])
     that run, one is created from the experiment's files.
 
     Args:
-        study: its name.
         commits: name -> commit of each completed experiment.
-        experiments: all experiments of the study.
 
     Raises:
         MelismaError: MLflow fails, or DVC's cache lacks a file of an experiment.

@@ -11,25 +11,23 @@ NAMED_SECTIONS = ("models", "representations")  # their keys are names that the 
 ALL_TRAINED = "models.*."  # prefix of a key that stands for every trained variant
 
 
-def derive_variant(raw: dict[str, Any], name: str, changes: dict[str, Any]) -> Any:
-    """The params of a new variant `name`: a copy of `from`, or of the variant `name`, with the other changes.
+def replace_variants(raw: dict[str, Any], variants: Mapping[str, dict[str, Any]]) -> None:
+    """Replace all variants of raw params by `variants`: name -> changes.
+
+    A new variant is a copy of the variant `from`, or of the one of its name, with the other changes.
 
     Raises:
         ParamsError: there is no such variant, or a key is below a plain value.
     """
-    source = changes.get("from", name)
-    if source not in raw["models"]:
-        raise ParamsError(f"models.{name}.from: no such entry; {suggest(str(source), raw['models'])}")
-    derived = {"models": {name: copy.deepcopy(raw["models"][source])}}
-    for key, value in changes.items():
-        if key != "from":
-            override(derived, f"models.{name}.{key}", value)
-    return derived["models"][name]
-
-
-def replace_variants(raw: dict[str, Any], variants: Mapping[str, dict[str, Any]]) -> None:
-    """Replace all variants of raw params by `variants`: name -> changes for `derive_variant`."""
-    derived = {name: derive_variant(raw, name, changes) for name, changes in variants.items()}
+    derived: dict[str, Any] = {}
+    for name, changes in variants.items():
+        source = changes.get("from", name)
+        if source not in raw["models"]:
+            raise ParamsError(f"models.{name}.from: no such entry; {suggest(str(source), raw['models'])}")
+        derived[name] = copy.deepcopy(raw["models"][source])
+        for key, value in changes.items():
+            if key != "from":
+                override({"models": derived}, f"models.{name}.{key}", value)
     for name in [name for name in raw["models"] if name not in derived]:
         del raw["models"][name]  # in place, which keeps the comments of a file
     raw["models"].update(derived)

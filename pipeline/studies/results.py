@@ -72,11 +72,7 @@ class Row:
 
 
 def read_rows(study: str, experiments: list[Experiment]) -> list[Row]:
-    """The rows that have runs, in the order of the file. Rows of several experiments come last.
-
-    Raises:
-        MelismaError: MLflow fails.
-    """
+    """The rows that have runs, in the order of the file; those of several experiments last. Raises as `connected`."""
     with connected():
         groups: dict[tuple[str, str], list[Any]] = {}
         for run in mlflow_runs.find_runs(study):
@@ -90,7 +86,7 @@ def read_rows(study: str, experiments: list[Experiment]) -> list[Row]:
 
 def without_result(experiments: list[Experiment], rows: list[Row]) -> list[str]:
     """Experiments without a row."""
-    return [one.name for one in experiments if not any(one.name in row.experiments for row in rows)]
+    return [e.name for e in experiments if not any(e.name in row.experiments for row in rows)]
 
 
 def without_comparison(rows: list[Row]) -> list[str]:
@@ -120,16 +116,16 @@ def format_setting(value: Any) -> str:
 
 def _compare(rows: list[Row], experiments: list[Experiment]) -> list[Row]:
     """Add to each row the changes from the same variant in the experiment that it is compared with."""
-    references = {experiment.name: experiment.compared_with for experiment in experiments}
+    reference_names = {experiment.name: experiment.compared_with for experiment in experiments}
     compared = []
     for row in rows:
-        name = references[row.experiments[0]]
-        other = next((one for one in rows if name in one.experiments and one.variant == row.variant), row)
-        if other is not row:
-            errors = [error for error in ERRORS if error == "mel_mse" or row.representation == other.representation]
-            differences = {error: paired_difference(row.tracks, other.tracks, error, RESAMPLES) for error in errors}
+        name = reference_names[row.experiments[0]]
+        reference = next((r for r in rows if name in r.experiments and r.variant == row.variant), row)
+        if reference is not row:
+            errors = [error for error in ERRORS if error == "mel_mse" or row.representation == reference.representation]
+            differences = {error: paired_difference(row.tracks, reference.tracks, error, RESAMPLES) for error in errors}
             changes = {error: difference for error, difference in differences.items() if difference}
-            row = replace(row, compared_with=name, reference=other, changes=changes)
+            row = replace(row, compared_with=name, reference=reference, changes=changes)
         compared.append(row)
     return compared
 

@@ -28,10 +28,10 @@ def select_experiments(study: str, names: list[str] | None) -> list[Experiment]:
         ParamsError: there is no such study or experiment, or one of the study is wrong.
     """
     experiments = load_experiments(study)
-    known = [experiment.name for experiment in experiments]
+    all_names = [experiment.name for experiment in experiments]
     for name in names or []:
-        if name not in known:
-            raise ParamsError(f"{study}: there is no experiment '{name}'; {suggest(name, known)}")
+        if name not in all_names:
+            raise ParamsError(f"{study}: there is no experiment '{name}'; {suggest(name, all_names)}")
     return [experiment for experiment in experiments if not names or experiment.name in names]
 
 
@@ -50,19 +50,15 @@ def run_study(
     show: Callable[[States], None],
     say: Callable[[str], None],
 ) -> States:
-    """Queue the experiments that are neither completed nor queued, and wait for all of them.
+    """Queue the experiments that are neither completed nor queued; return the states when all have ended.
 
     The queue goes on if this process ends; a second call waits again.
 
     Args:
-        experiments: of one study.
         base: the commit that they run from, from `commit.snapshot`.
         jobs: number of workers, unless more run already. None: keep the running ones, else start as many as fit.
-        show: is called with the states at every poll.
-        say: is called with messages for the user.
-
-    Returns:
-        The final states.
+        show: gets the states at every poll.
+        say: gets messages for the user.
     """
     worker_count = jobs or _default_jobs(experiments[0])
     with queue.open_queue() as opened:
@@ -92,7 +88,7 @@ def _fill_queue(experiments: list[Experiment], opened: queue.Queue, base: str, s
             say(f"{experiment.full_name}: was queued with other params or code; it is queued again with the new ones")
     queued = opened.states(names)
     done = commit.find_completed(experiments, base)  # after the queue: an experiment may be done in between
-    new = [one for one in experiments if one.full_name not in queued and one.name not in done]
+    new = [e for e in experiments if e.full_name not in queued and e.name not in done]
     if new and (files := commit.untracked_code()):
         say(f"warning: Git does not track {', '.join(files)}: no experiment has them before `git add`")
     for experiment in new:
@@ -133,7 +129,7 @@ def _queue_lock() -> AbstractContextManager[None]:
 
 def _merge(experiments: list[Experiment], queued: States, done: Iterable[str], default: State) -> States:
     """The state of each experiment; `default` if it is neither in the queue nor done."""
-    states = {one.name: queued.get(one.full_name, default) for one in experiments}
+    states = {e.name: queued.get(e.full_name, default) for e in experiments}
     return states | {name: State("done") for name in done}
 
 

@@ -142,11 +142,7 @@ def study_params(name: str) -> dict[str, Any]:
 
 
 def apply_changes(study: Study, settings: dict[str, Any], raw: dict[str, Any]) -> dict[str, Any]:
-    """Change raw params in place by the study and the settings of an experiment, and return them.
-
-    Raises:
-        ParamsError: there is no such key or variant.
-    """
+    """Change raw params in place by the study and the settings of an experiment, and return them; see `overrides`."""
     for key, value in study.overrides.items():
         override(raw, key, value)
     if study.models:

@@ -1,6 +1,5 @@
 """The results of a study as a table: for the terminal, and as files in data/studies/<name>/."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -27,14 +26,18 @@ def write_results(study: str, rows: list[Row]) -> list[Path]:
 
 
 def format_text(rows: list[Row], is_markdown: bool = False) -> str:
-    """A table for people. Columns without any value are left out."""
-    titles, cells = _cells(rows)
+    """A table for people. It skips columns without any value."""
+    references = list(dict.fromkeys(str(row.compared_with) for row in rows if row.changes))
+    reference = " or ".join(references) if len(references) <= MAX_NAMED else "the first"
+    cells = [_cells(row, reference, is_common_scale(rows)) for row in rows]
+    titles = [title for title in cells[0] if {line[title] for line in cells} != {DASH}]
+    lines = [titles, *([line[title] for title in titles] for line in cells)]
     if is_markdown:
-        lines = [titles, ["---"] * 2 + ["---:"] * (len(titles) - 2), *cells]
+        lines.insert(1, ["---"] * 2 + ["---:"] * (len(titles) - 2))
         return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    widths = [max(len(line[i]) for line in (titles, *cells)) for i in range(len(titles))]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     text = ""
-    for line in (titles, *cells):
+    for line in lines:
         padded = [
             cell.ljust(width) if i < 2 else cell.rjust(width)
             for i, (cell, width) in enumerate(zip(line, widths, strict=True))
@@ -51,38 +54,30 @@ def format_csv(rows: list[Row]) -> str:
     )
 
 
-def _cells(rows: list[Row]) -> tuple[list[str], list[list[str]]]:
-    """Titles, and the cells of each row."""
-    settings = list(rows[0].settings) if rows else []
-    with_intervals = len(settings) <= MAX_WITH_INTERVALS
+def _cells(row: Row, reference: str, has_common_scale: bool) -> dict[str, str]:
+    """Title -> text of a row, compared with `reference`."""
+    own_scale = {} if has_common_scale else {f"MSE against {reference}": _change(row, "mse")}
+    return {
+        "experiment": row.name,
+        "variant": row.variant,
+        **{key: format_setting(value) for key, value in row.settings.items()},
+        "MSE": _error(row, "mse"),
+        **own_scale,
+        "mel MSE": _error(row, "mel_mse"),
+        f"mel MSE against {reference}": _change(row, "mel_mse"),
+        "KL, nats": digits(row.metrics["kl"]),
+        "cosine": digits(row.metrics["cosine_similarity"]),
+        "label accuracy": percent(row.metrics["probe_accuracy"]),
+        "codes in use": digits(row.metrics["perplexity"]),
+        "collapsed": "yes" if row.collapsed else "no",
+        "training": duration(row.seconds),
+    }
 
-    def error(name: str) -> Callable[[Row], str]:
-        def cell(row: Row) -> str:
-            bounds = interval(row.metrics[f"{name}_low"], row.metrics[f"{name}_high"]) if with_intervals else ""
-            return digits(row.metrics[name]) + (f" ({bounds})" if bounds else "")
 
-        return cell
-
-    references = list(dict.fromkeys(str(row.compared_with) for row in rows if row.changes))
-    reference = " or ".join(references) if len(references) <= MAX_NAMED else "the first"
-    columns: list[tuple[str, Callable[[Row], str]]] = [
-        ("experiment", lambda row: row.name),
-        ("variant", lambda row: row.variant),
-        *((key, lambda row, key=key: format_setting(row.settings[key])) for key in settings),
-        ("MSE", error("mse")),
-        *([] if is_common_scale(rows) else [(f"MSE against {reference}", lambda row: _change(row, "mse"))]),
-        ("mel MSE", error("mel_mse")),
-        (f"mel MSE against {reference}", lambda row: _change(row, "mel_mse")),
-        ("KL, nats", lambda row: digits(row.metrics["kl"])),
-        ("cosine", lambda row: digits(row.metrics["cosine_similarity"])),
-        ("label accuracy", lambda row: percent(row.metrics["probe_accuracy"])),
-        ("codes in use", lambda row: digits(row.metrics["perplexity"])),
-        ("collapsed", lambda row: "yes" if row.collapsed else "no"),
-        ("training", lambda row: duration(row.seconds)),
-    ]
-    filled = [(title, [cell(row) for row in rows]) for title, cell in columns]
-    shown = [(title, cells) for title, cells in filled if set(cells) != {DASH}]
-    return [title for title, _ in shown], [list(line) for line in zip(*(cells for _, cells in shown), strict=True)]
+def _error(row: Row, name: str) -> str:
+    """An error with its interval, if the table has room for it."""
+    bounds = interval(row.metrics[f"{name}_low"], row.metrics[f"{name}_high"])
+    return digits(row.metrics[name]) + (f" ({bounds})" if bounds and len(row.settings) <= MAX_WITH_INTERVALS else "")
 
 
 def _change(row: Row, error: str) -> str:

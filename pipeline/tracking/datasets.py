@@ -14,10 +14,7 @@ CONTEXTS = {"train": "training", "valid": "validation", "test": "test"}  # MLflo
 def describe_datasets(folder: Path, stats: dict[str, Any], splits: dict[str, Split]) -> list[dict[str, Any]]:
     """The splits of a representation for `Run.log_datasets`: the context and the fields of MLflow's Dataset.
 
-    Args:
-        folder: the representation's folder, relative to the project, since a run must not name a temporary workspace.
-        stats: stats.json of the representation.
-        splits: some of train, valid and test.
+    `folder` is the representation's, relative to the project, since a run must not name a temporary workspace.
     """
     descriptions = []
     for name, split in splits.items():

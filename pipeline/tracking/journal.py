@@ -16,7 +16,7 @@ from pipeline.tracking import calls, store
 CALLS_FILE, FILES, PROGRESS_FILE, INFO_FILE = "calls.jsonl", "files", "sent.json", "about.json"
 PERMANENT_ERRORS = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST")  # MLflow would refuse the call each time
 MAX_REASON = 200  # characters
-FILE_KEY = "kept file"
+FILE_KEY = "linked file"
 
 
 class Journal:

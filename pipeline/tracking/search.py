@@ -27,7 +27,7 @@ MAX_REASON = 300  # characters
 
 @dataclass(frozen=True)
 class RunInfo:
-    """A run."""
+    """A run of MLflow, for the terminal."""
 
     id: str
     name: str
@@ -45,10 +45,7 @@ class RunInfo:
         if kind in KINDS:
             values: dict[str, Any] = getattr(self, kind, {})
             return values.get(name)
-        for values in (self.metrics, self.params, self.tags):
-            if key in values:
-                return values[key]
-        return None
+        return (self.tags | self.params | self.metrics).get(key)
 
 
 def build_filter(
@@ -87,12 +84,7 @@ def unknown_keys(runs: list[RunInfo], keys: list[str]) -> list[str]:
 
 
 def find_runs(filter_text: str = "", order: list[str] | None = None, limit: int | None = None) -> list[RunInfo]:
-    """The runs of the project's experiment, newest first by default.
-
-    Raises:
-        ParamsError: MLflow does not understand the filter or the order.
-        MelismaError: the store fails.
-    """
+    """The runs of the project's experiment, newest first by default; raises as `connected`."""
     if _is_missing():
         return []
     with connected() as client:
@@ -101,11 +93,10 @@ def find_runs(filter_text: str = "", order: list[str] | None = None, limit: int 
 
 
 def find_run(key: str) -> RunInfo:
-    """The run of an id or the beginning of one, or the newest run of a name.
+    """The run of an id or the beginning of one, or the newest run of a name; raises as `connected`.
 
     Raises:
         ParamsError: there is none, or several ids begin like this.
-        MelismaError: the store fails.
     """
     if not _is_missing():
         with connected() as client:

@@ -13,66 +13,58 @@ INTERVAL_SHARE = 0.01  # later samples come after this share of the elapsed time
 STAGE_MEMORY = "system/stage_memory_megabytes"  # every sample has this metric
 MEGABYTE = 1e6  # as MLflow counts
 
-_samplers: dict[str, "Sampler"] = {}  # run id -> sampler
+_threads: dict[str, tuple[threading.Event, threading.Thread]] = {}  # run id -> event that ends a thread, the thread
 
 
 def start_sampling(run_id: str, stage_pid: int) -> None:
     """Log samples until `stop_sampling`. Do nothing for a stage that has ended, whose calls are sent later."""
-    if os.getppid() == stage_pid and run_id not in _samplers:
+    import psutil  # type: ignore[import-untyped]
+
+    if os.getppid() == stage_pid and run_id not in _threads:
         history = store.client().get_metric_history(run_id, STAGE_MEMORY)  # of a resumed run
         first_step = max((metric.step for metric in history), default=-1) + 1
-        _samplers[run_id] = Sampler(run_id, stage_pid, first_step)
+        is_over, stage = threading.Event(), psutil.Process(stage_pid)
+        thread = threading.Thread(target=_sample, args=(run_id, stage, first_step, is_over), daemon=True)
+        thread.start()
+        _threads[run_id] = is_over, thread
 
 
 def stop_sampling(run_id: str) -> None:
     """Log the last sample of a run."""
-    if sampler := _samplers.pop(run_id, None):
-        sampler.stop()
+    if run_id in _threads:
+        is_over, thread = _threads.pop(run_id)
+        is_over.set()
+        thread.join()
 
 
-class Sampler:
-    """A thread that measures and logs. A sample that cannot be logged is dropped."""
+def _sample(run_id: str, stage: Any, step: int, is_over: threading.Event) -> None:
+    """Log samples of the process `stage`. A sample that cannot be logged is dropped."""
+    from mlflow.entities import Metric
 
-    def __init__(self, run_id: str, stage_pid: int, step: int) -> None:
-        import psutil  # type: ignore[import-untyped]
+    monitors, started, is_last = _monitors(), time.monotonic(), False
+    _measure(stage, monitors)  # the first CPU load that a thread reads is 0
+    while not is_last:
+        elapsed = time.monotonic() - started
+        is_last = is_over.wait(max(FIRST_SECONDS, INTERVAL_SHARE * elapsed))
+        if is_last and time.monotonic() - started < FIRST_SECONDS:
+            return  # too short for a useful sample
+        with suppress(Exception):  # the store, a driver or the stage may fail
+            values, at = _measure(stage, monitors), int(time.time() * 1000)
+            metrics = [Metric(f"system/{key}", float(value), at, step) for key, value in values.items()]
+            store.client().log_batch(run_id, metrics=metrics)
+        step += 1
 
-        self._run_id, self._process, self._step = run_id, psutil.Process(stage_pid), step
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
 
-    def stop(self) -> None:
-        """Log a last sample and end the thread."""
-        self._stopped.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        from mlflow.entities import Metric
-
-        monitors, started, is_last = _monitors(), time.monotonic(), False
-        self._measure(monitors)  # the first CPU load that a thread reads is 0
-        while not is_last:
-            elapsed = time.monotonic() - started
-            is_last = self._stopped.wait(max(FIRST_SECONDS, INTERVAL_SHARE * elapsed))
-            if is_last and time.monotonic() - started < FIRST_SECONDS:
-                return  # too short for a useful sample
-            with suppress(Exception):  # the store, a driver or the stage may fail
-                values = self._measure(monitors)
-                at = int(time.time() * 1000)
-                metrics = [Metric(f"system/{key}", float(value), at, self._step) for key, value in values.items()]
-                store.client().log_batch(self._run_id, metrics=metrics)
-            self._step += 1
-
-    def _measure(self, monitors: list[Any]) -> dict[str, float]:
-        metrics = {
-            "stage_cpu_percentage": self._process.cpu_percent(),  # 100 % is one core
-            STAGE_MEMORY.removeprefix("system/"): self._process.memory_info().rss / MEGABYTE,
-        }
-        for monitor in monitors:
-            monitor.collect_metrics()
-            metrics |= monitor.aggregate_metrics()
-            monitor.clear_metrics()
-        return metrics
+def _measure(stage: Any, monitors: list[Any]) -> dict[str, float]:
+    metrics = {
+        "stage_cpu_percentage": stage.cpu_percent(),  # 100 % is one core
+        STAGE_MEMORY.removeprefix("system/"): stage.memory_info().rss / MEGABYTE,
+    }
+    for monitor in monitors:
+        monitor.collect_metrics()
+        metrics |= monitor.aggregate_metrics()
+        monitor.clear_metrics()
+    return metrics
 
 
 def _monitors() -> list[Any]:
