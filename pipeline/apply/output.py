@@ -98,9 +98,7 @@ def write_wav(path: Path, blocks: Iterable[np.ndarray], rate: int, count_samples
 
     The whole file has one gain, so the samples wait in a temporary file until the peak is known. `count_samples` is
     called after the last block. It returns the file's length: further samples are cut off, missing ones are silent.
-
-    Raises:
-        DataError: the audio is longer than a WAV file can be.
+    DataError if that is longer than a WAV file can be.
     """
     with TemporaryFile(dir=path.parent) as temporary:
         for block in blocks:

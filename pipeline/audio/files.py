@@ -24,16 +24,10 @@ class UndecodableError(Exception):
 
 
 class Recording:
-    """An open audio file.
+    """An open audio file: `rate` in Hz, `channels`, and `frames`, the samples per channel that its header gives.
 
-    Attributes:
-        rate: samples per second.
-        channels: number of channels.
-        frames: samples per channel according to the header; the file may hold fewer.
-
-    Raises:
-        UndecodableError: reason "unreadable" (missing, no permission, not a regular file), "empty" (no bytes) or
-            "undecodable".
+    UndecodableError with the reason "unreadable" (missing, no permission, not a regular file), "empty" (no bytes) or
+    "undecodable".
     """
 
     def __init__(self, path: Path) -> None:
@@ -60,11 +54,8 @@ class Recording:
     def blocks(self) -> Iterator[np.ndarray]:
         """Decode all samples and mix them to mono: (n,) float32 blocks, n > 0.
 
-        Samples may lie outside [-1, 1], be NaN or infinite: see `limit`. A file that is shorter than its header says
-        gives the samples that it has.
-
-        Raises:
-            UndecodableError: reason "undecodable", "empty" (no samples), or "changed" (written to during the read).
+        Samples may lie outside [-1, 1], be NaN or infinite: see `limit`. There may be fewer than `frames`.
+        UndecodableError with the reason "undecodable", "empty" (no samples) or "changed" (during the read).
         """
         frames, samples = max(1, BLOCK_SAMPLES // self.channels), 0
         # libsndfile is slow at converting 16-bit samples to float; the values are the same.

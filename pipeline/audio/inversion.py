@@ -27,16 +27,10 @@ MOMENTUM = 0.99  # librosa's default
 
 
 def mel_to_audio(unit_mel: np.ndarray, peak_db: float, config: MelConfig, length: int, iterations: int) -> np.ndarray:
-    """Audio (length,) float32 whose log-mel spectrogram is close to `unit_mel`; deterministic.
+    """Audio (length,) float32 whose log-mel spectrogram is close to `unit_mel` (bands, frames); deterministic.
 
-    Where phases add up, samples may exceed 1.
-
-    Args:
-        unit_mel: (bands, frames); 1 is the window's peak, 0 is 80 dB below. Values outside [0, 1] are clipped.
-        peak_db: the window's peak in dB of mel power, which sets the loudness.
-        config: of the mel (Slaney bands from 0 Hz to half the sample rate, power 2).
-        length: samples of the result.
-        iterations: of Griffin-Lim.
+    In `unit_mel`, 1 is the window's peak and 0 is 80 dB below; values outside [0, 1] are clipped. `peak_db` is the peak
+    in dB of mel power; it sets the loudness. Where phases add up, samples may exceed 1.
 
     Raises:
         DataError: `unit_mel` is not a finite (bands, frames) array, or `peak_db` is not finite.

@@ -1,6 +1,5 @@
 """One shard of the cache, from audio files to Parquet: a worker's task, here or on a cluster."""
 
-import hashlib
 import json
 import os
 import platform
@@ -20,7 +19,7 @@ from pipeline.audio.representation import RepresentationConfig, sample_count
 from pipeline.audio.resample import resample_blocks
 from pipeline.audio.scale import FLOOR_DB, INT16_PEAK, below_peak, to_unit
 from pipeline.cache.plan import Row, Shard, TrackRows
-from pipeline.core import arrays
+from pipeline.core import arrays, workspace
 from pipeline.core.errors import DataError, MelismaError
 from pipeline.core.imports import source_files
 
@@ -166,7 +165,4 @@ def combine_statistics(parts: Iterable[str | bytes]) -> dict[str, Any]:
 @cache
 def code_version() -> str:
     """Digest of the code and the libraries that decide a shard's bytes, as they are at this process's first call."""
-    digest = hashlib.sha256(" ".join(f"{name}={version(name)}" for name in LIBRARIES).encode())
-    for file in source_files(__name__):
-        digest.update(file.read_bytes())
-    return digest.hexdigest()
+    return workspace.fingerprint([version(name) for name in LIBRARIES], source_files(__name__))

@@ -67,10 +67,9 @@ class RowGroup:
 
 
 class Column:
-    """An array column of several Parquet files: (rows, *shape), read in full or by row group.
+    """An array column of several Parquet files, (rows, *shape), read in full or by row group.
 
-    Raises:
-        DataError: a file is missing or damaged, now or when it is read, or the files differ in dtype or shape.
+    DataError if a file is missing or damaged, now or when it is read, or if the files differ in dtype or shape.
     """
 
     def __init__(self, paths: Sequence[Path], name: str) -> None:

@@ -24,6 +24,6 @@ class TrainingError(MelismaError):
 class StoppedError(MelismaError):
     """A signal ended the process. Exit code 128 plus the number of the signal, as in a shell."""
 
-    def __init__(self, message: str, signal: int = 2) -> None:
+    def __init__(self, message: str, signal: int) -> None:
         super().__init__(message)
         self.exit_code = 128 + signal

@@ -47,11 +47,9 @@ def window_loader(
 ) -> WindowLoader:
     """The split's windows in batches on `device`, the same from memory and from disk.
 
-    A split above `max_resident_bytes`, as stored, is streamed from disk. `sampler` is shuffled
-    (all windows), streamed (a few row groups mixed), or auto: shuffled if the split is resident.
-
-    Raises:
-        TrainingError: `sampler` is shuffled, but the split must be streamed.
+    A split above `max_resident_bytes`, as stored, is streamed from disk. `sampler` is shuffled (all windows), streamed
+    (a few row groups mixed), or auto: shuffled if the split is resident. TrainingError if it is shuffled, but the split
+    must be streamed.
     """
     if split.nbytes <= max_resident_bytes:
         return ResidentLoader(split, device, labels, "shuffled" if sampler == "auto" else sampler)

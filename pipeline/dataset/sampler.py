@@ -61,8 +61,8 @@ def sample_epoch(
         group: (N,) row group of each window, not decreasing.
         last_start: (N,) last frame or sample of its row at which a crop can start; 0 if a row is one window.
         batch_size: the last batch is filled up from the start of the epoch.
-        seed: of the training.
-        epoch: its number.
+        seed: seed of the training.
+        epoch: number of the epoch.
 
     Returns:
         (P,) window numbers, each once except for the fill, and (P,) random starts; P is a multiple of `batch_size`.

@@ -18,10 +18,8 @@ def join_duplicates(
     """Put recordings with equal audio into one group, or drop all but one of them.
 
     A copy that the source has placed in another split than its original is always dropped: published test recordings
-    are neither trained on nor joined by others.
-
-    Returns:
-        Per track `group` and `copy_of` (path of the original); the dropped copies.
+    are neither trained on nor joined by others. Returns `group` and `copy_of` (path of the original) of each track, and
+    the dropped copies.
     """
     by_digest: dict[str, list[int]] = {}
     for row, inspection in enumerate(inspections):
