@@ -42,9 +42,7 @@ class KLConfig(Section):
     schedule: Literal["constant", "linear", "cyclical", "log"] = Field(
         "linear", description="how the weight reaches beta: constant, or rising linearly, in cycles or exponentially"
     )
-    warmup: float = Field(
-        0.3, ge=0, le=1, description="share of the training in which linear, log and capacity rise, and balance acts"
-    )
+    warmup: float = Field(0.3, ge=0, le=1, description="warm-up of linear, log, capacity, balance; share of training")
     cycles: int = Field(4, ge=1, description="of schedule cyclical: the weight rises in the first half of each")
     free_bits: float = Field(0.0, ge=0, description="nats below which the KL has no gradient")
     free_bits_per: Literal["dimension", "level", "window"] = Field(
@@ -54,9 +52,7 @@ class KLConfig(Section):
     capacity: float | None = Field(
         None, ge=0, description="target of the KL in nats per window, which rises from 0 over the warm-up; null: 0"
     )
-    balance: bool = Field(
-        False, description="during the warm-up, the level of a hierarchy with a larger KL gets a larger weight"
-    )
+    balance: bool = Field(False, description="in the warm-up, weight the levels of a hierarchy by their KL")
 
     @model_validator(mode="after")
     def _free_bits_or_capacity(self) -> Self:
@@ -70,18 +66,14 @@ class CodebookConfig(Section):
 
     commitment: float = Field(0.25, ge=0, description="weight of the squared distance of an encoding to its code")
     adaptive: bool = Field(False, description="divide that weight by the variance of the encodings (system C)")
-    usage: float = Field(
-        0.0, ge=0, description="weight of the penalty, 0 to 1, on uneven usage of the codes (system C)"
-    )
+    usage: float = Field(0.0, ge=0, description="weight of the penalty, 0 to 1, on uneven code usage (system C)")
 
 
 class LossConfig(Section):
     """What a variant minimises. Numbers are weights of further terms, relative to the reconstruction's distance."""
 
     reconstruction: ReconstructionConfig = Field(ReconstructionConfig(), description="distance and likelihood")
-    spectral: float = Field(
-        0.0, ge=0, description="distance of FFTs of a mel along time and bands, or of STFTs of a waveform"
-    )
+    spectral: float = Field(0.0, ge=0, description="distance of FFTs of a mel (time, bands), or STFTs of a waveform")
     range: float = Field(0.0, ge=0, description="penalty for values over 10 % outside the range of the data (system A)")
     adversarial: float = Field(0.0, ge=0, description="loss from a patch discriminator, trained with the model")
     kl: KLConfig = Field(KLConfig(), description="weight and schedule of the KL")

@@ -1,8 +1,7 @@
 """Decide whether a variant counts as collapsed, and whether its samples count as flat.
 
-A variant is flagged as collapsed if any of its metrics is below its threshold in `COLLAPSED`, or is NaN. Its samples
-from the prior are flagged as flat in the same way, by `FLAT`. Training checks collapse in every epoch, evaluation
-checks both.
+A variant is flagged as collapsed if any of its metrics is below its threshold in `COLLAPSED`, or is NaN; its samples
+from the prior are flagged as flat by `FLAT`. Training checks collapse in every epoch, evaluation checks both.
 """
 
 from collections.abc import Mapping

@@ -42,9 +42,7 @@ class Conv2dConfig(_StridedConfig):
 
     kind = "mel"
     type: Literal["conv2d"]
-    channels: list[int] = Field(
-        [16, 32, 64, 128], min_length=1, description="channels; each stage halves bands and frames"
-    )
+    channels: list[int] = Field([16, 32, 64, 128], min_length=1, description="channels; stages halve bands and frames")
     norm: Literal["batch", "instance", "none"] = Field("batch", description="norm of each stage (instance: system D)")
     activation: Literal["silu", "gelu"] = Field("silu", description="activation after each norm (gelu: system A)")
     head: Literal["linear", "sigmoid", "softplus"] = Field("linear", description="last layer (softplus: system D)")
@@ -217,6 +215,4 @@ class ConditionConfig(Section):
     """The label of a window is given to encoder and decoder, so a window can be transferred to another label."""
 
     type: Literal["film"]
-    dropout: float = Field(
-        0.1, ge=0, lt=1, description="share of the training windows whose label is dropped, to learn to do without"
-    )
+    dropout: float = Field(0.1, ge=0, lt=1, description="share of the train windows whose label is dropped")

@@ -65,7 +65,7 @@ class LearnedNormal(Prior):
         super().__init__()
         self.mean = nn.Parameter(torch.zeros(latent))
         self.raw = nn.Parameter(torch.full((latent,), RAW_ONE))  # the diagonal of A, before softplus
-        self.rest = nn.Parameter(torch.zeros(latent, latent))  # A below the diagonal
+        self.rest = nn.Parameter(torch.zeros(latent, latent))  # A below the diagonal (a name in checkpoints)
         self.register_buffer("below", torch.ones(latent, latent).tril(-1), persistent=False)
 
     def whitening(self) -> Tensor:

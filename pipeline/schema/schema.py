@@ -25,18 +25,12 @@ class Params(Section):
 
     seeds: list[int] = Field([0], min_length=1, description="each variant is trained and evaluated once per seed")
     source: SourceConfig = Field(SourceConfig(), description="stage download: where the recordings come from")
-    windows: WindowsConfig = Field(
-        WindowsConfig(), description="stage windows: how recordings are cut into windows and split"
-    )
+    windows: WindowsConfig = Field(WindowsConfig(), description="stage windows: how recordings are cut and split")
     representations: dict[Name, RepresentationConfig] = Field(
         min_length=1, description="stage cache: what a model sees of a window, by name"
     )
-    models: dict[Name, VariantConfig] = Field(
-        min_length=1, description="the variants, by name: input, network, bottleneck and loss"
-    )
-    train: TrainConfig = Field(
-        TrainConfig(), description="stage train: settings of all variants; models.<variant>.train overrides them"
-    )
+    models: dict[Name, VariantConfig] = Field(min_length=1, description="variants: input, network, bottleneck, loss")
+    train: TrainConfig = Field(TrainConfig(), description="stage train: defaults for models.<variant>.train")
     evaluate: EvaluateConfig = Field(EvaluateConfig(), description="stage evaluate: the same protocol for all variants")
     figures: FiguresConfig = Field(FiguresConfig(), description="stage figures")
     runtime: RuntimeConfig = Field(RuntimeConfig(), description="hardware and checkpoints; a change reruns no stage")

@@ -54,7 +54,7 @@ class TrainConfig(Section):
     def _divisible(self) -> Self:
         if self.batch_size % self.devices:
             raise ValueError(
-                f"batch_size {self.batch_size} is no multiple of devices {self.devices}: each takes an equal share"
+                f"batch_size {self.batch_size} is no multiple of devices {self.devices}; choose a multiple"
             )
         return self
 
@@ -91,16 +91,13 @@ class VariantConfig(Section):
         """A linear bottleneck is fitted to the windows in closed form, without gradient descent."""
         if self.bottleneck.type != "linear":
             return self
+        fitted = "bottleneck.type linear is fitted to the windows in closed form"
         if self.network.type != "identity":
-            raise ValueError(
-                "bottleneck.type linear is fitted to the windows themselves: it needs network.type identity"
-            )
+            raise ValueError(f"{fitted}: it needs network.type identity")
         unused = {"loss": self.loss, "train": self.train, "condition": self.condition, "scaling": self.scaling}
         for key, value in unused.items():
             if value not in (None, {}, "none"):
-                raise ValueError(
-                    f"bottleneck.type linear is fitted in closed form, which has no {key}; leave {key} out"
-                )
+                raise ValueError(f"{fitted}, which has no {key}; leave {key} out")
         return self
 
 

@@ -1,10 +1,9 @@
-"""What a training writes beside the model: its history (history.csv) and snapshots (snapshots.parquet)."""
+"""The history of a training, and its snapshots (snapshots.parquet)."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor
 
@@ -15,7 +14,7 @@ from pipeline.models.vae import VAE
 SNAPSHOT_WINDOWS = 4
 SNAPSHOT_SAMPLES = 9
 
-History = list[dict[str, float]]  # one row per epoch
+History = list[dict[str, float]]  # one row per epoch; losses are in nats per window
 
 
 @dataclass
@@ -41,11 +40,6 @@ class Snapshots:
 def snapshot_epochs(epochs: int, number: int) -> set[int]:
     """`number` evenly spaced epochs, the first and the last among them."""
     return {round(epoch) for epoch in torch.linspace(1, epochs, number).tolist()}
-
-
-def save_history(path: Path, history: History) -> None:
-    """Write one row per epoch; losses are in nats per window."""
-    pd.DataFrame(history).to_csv(path, index=False, float_format="%.8g")
 
 
 def save_snapshots(path: Path, snapshots: Snapshots) -> None:

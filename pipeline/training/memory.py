@@ -19,7 +19,6 @@ from pipeline.training.device import autocast
 from pipeline.training.optimiser import make_optimiser
 
 GIB = 2**30
-ADVICE = "lower train.batch_size or train.resident_gib, or take a smaller network"
 OUT_OF_MEMORY = ("can't allocate memory", "out of memory")  # the CPU's allocator; MPS
 
 
@@ -30,7 +29,8 @@ def explain_out_of_memory(device: torch.device) -> Iterator[None]:
         yield
     except RuntimeError as error:
         if isinstance(error, torch.OutOfMemoryError) or any(text in str(error) for text in OUT_OF_MEMORY):
-            raise TrainingError(f"{device} has too little memory; {ADVICE}") from error
+            advice = "lower train.batch_size or train.resident_gib, or take a smaller network"
+            raise TrainingError(f"{device} has too little memory; {advice}") from error
         raise
 
 
@@ -61,9 +61,7 @@ def check_memory(
         raise TrainingError(f"{numbers}; lower train.resident_gib or take a smaller network")
 
 
-def probe_step(
-    model: VAE, objective: Objective, config: TrainConfig, device: torch.device, data_bytes: int = 0
-) -> None:
+def probe_step(model: VAE, objective: Objective, config: TrainConfig, device: torch.device, data_bytes: int) -> None:
     """One step of a copy of the model, on random windows, at the real batch size and precision.
 
     Neither the model, the losses nor torch's random state change. The copy takes as much as the weights of the best

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import torch
 from torch import nn
+from torch.optim import Optimizer
 
 from pipeline.models.vae import VAE
 from pipeline.training.config import TrainConfig
@@ -22,9 +23,7 @@ def is_fused(device: torch.device) -> bool:
     return device.type != "mps"
 
 
-def make_optimiser(
-    parameters: Iterable[nn.Parameter], config: TrainConfig, device: torch.device
-) -> torch.optim.Optimizer:
+def make_optimiser(parameters: Iterable[nn.Parameter], config: TrainConfig, device: torch.device) -> Optimizer:
     """The optimiser of the model's weights."""
     return OPTIMISERS[config.optimiser](
         parameters, config.learning_rate, BETAS, weight_decay=config.weight_decay, fused=is_fused(device)

@@ -1,7 +1,7 @@
 """Fit a baseline in closed form: PCA, or the mean window."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -22,9 +22,7 @@ MIN_VARIANCE = 1e-9  # share of the first component's, below which a component i
 CPU = torch.device("cpu")
 
 
-def fit(
-    model: VAE, train: Split, valid: Split, on_epoch: Callable[[dict[str, float]], None]
-) -> tuple[History, Snapshots]:
+def fit(model: VAE, train: Split, valid: Split) -> tuple[History, Snapshots]:
     """Fit the linear bottleneck of `model`, on the CPU, to evenly cut train windows.
 
     The history has one row, with the mean squared error on train and validation windows.
@@ -41,7 +39,6 @@ def fit(
         "valid_mse": reconstruction_error(model, valid_data),
         "seconds": time.perf_counter() - start,
     }
-    on_epoch(row)
     windows = valid_data.batch(evenly_spaced(len(valid_data), SNAPSHOT_WINDOWS)).x
     samples = model.sample(SNAPSHOT_SAMPLES, torch.Generator().manual_seed(0))
     return [row], Snapshots(windows, [1], [model.reconstruct(windows)], [samples])

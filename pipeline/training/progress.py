@@ -30,7 +30,7 @@ class Recorder(Protocol):
 
 
 class Progress:
-    """Shows a training and passes its numbers to a recorder. On ranks other than 0, which show nothing, it is None."""
+    """Shows a training, and passes its numbers to a recorder. Ranks other than 0 have no recorder and show nothing."""
 
     def __init__(self, name: str, epochs: int, batch_size: int, recorder: Recorder | None) -> None:
         self.name, self.epochs, self.batch_size, self.recorder = name, epochs, batch_size, recorder

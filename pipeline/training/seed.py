@@ -26,9 +26,7 @@ from pipeline.training.trainer import Trainer
 class SeedSetup:
     """All that decides one training."""
 
-    description: dict[
-        str, Any
-    ]  # content of config.json: it builds the model, and has all params that decide the weights
+    description: dict[str, Any]  # content of config.json: it builds the model and decides the weights
     config: VariantConfig
     settings: TrainConfig
     folder: Path  # of the cached representation
@@ -54,7 +52,8 @@ def train_model(
     if config.loss is None:
         assert recorder is not None
         workspace.say(f"{setup}: fitted in closed form, on cpu")
-        history, snapshots = pca.fit(model, train, valid, recorder.log_epoch)
+        history, snapshots = pca.fit(model, train, valid)
+        recorder.log_epoch(history[0])
         setup.description["bottleneck"]["latent"] = model.latent_dims
         return model, history, snapshots
     objective = Objective(config.loss, model.gain.signal)

@@ -1,13 +1,11 @@
 """Finished and unfinished seeds below .melisma/, by fingerprint, so that no seed is trained twice.
 
 DVC deletes a stage's output before it runs the stage again. With this store, a stage that was interrupted, or that got
-one more seed, trains only what is missing. The fingerprint covers all that decides the weights: a training never
-continues from other params, data or code.
+one more seed, trains only what is missing, and never continues from other params, data or code.
 """
 
 import contextlib
 import shutil
-from contextlib import AbstractContextManager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -22,12 +20,9 @@ class SeedStore:
         state = workspace.state()
         self.fingerprint = fingerprint
         self.checkpoints = state / "checkpoints" / fingerprint  # deleted when the seed is finished
-        self._finished, self._lock = state / "seeds" / fingerprint, state / "locks" / fingerprint
+        self.lock = state / "locks" / fingerprint  # held by the process that trains this seed, in any workspace
+        self._finished = state / "seeds" / fingerprint
         self._run = self.checkpoints / "run.json"
-
-    def lock(self, action: str) -> AbstractContextManager[None]:
-        """Keep other processes from training the same seed, in all workspaces of this project."""
-        return workspace.hold_lock(self._lock, action)
 
     def restore(self, folder: Path) -> bool:
         """Copy the finished seed to `folder`; False if there is none."""

@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 
 from pipeline.core import distributed, workspace
@@ -19,7 +20,7 @@ from pipeline.dataset.split import read_split, read_stats
 from pipeline.models import store
 from pipeline.training.checkpoint import Checkpoints
 from pipeline.training.config import TrainConfig, VariantConfig, read_seeds, read_variant, settings_that_decide_weights
-from pipeline.training.history import save_history, save_snapshots
+from pipeline.training.history import save_snapshots
 from pipeline.training.progress import Recorder
 from pipeline.training.seed import SeedSetup, train_model
 from pipeline.training.seed_store import SeedStore
@@ -31,11 +32,7 @@ OpenRun = Callable[[dict[str, Any], SeedSetup], AbstractContextManager[Recorder]
 def train_variant(name: str, raw: Mapping[str, Any], runtime: RuntimeConfig, open_run: OpenRun) -> None:
     """Write data/models/<name>. On rank 0, `open_run` records each training.
 
-    Raises:
-        ParamsError: a param is wrong.
-        DataError: the cache is missing or damaged.
-        TrainingError: the training fails.
-        StoppedError: a signal came.
+    ParamsError if a param is wrong, DataError if the cache is missing or damaged; else the errors of `loop.fit`.
     """
     config, settings = read_variant(raw, name)
     folder = workspace.CACHE / config.representation
@@ -76,7 +73,7 @@ def train_with_seed(setup: SeedSetup, checkpoint_seconds: float, open_run: OpenR
     seed_store = SeedStore(fingerprint)
     checkpoints = Checkpoints(seed_store.checkpoints, checkpoint_seconds)
     # An experiment in a temporary workspace may train the same seed at the same time.
-    with nullcontext() if out is None else seed_store.lock(f"training {setup}"):
+    with nullcontext() if out is None else workspace.hold_lock(seed_store.lock, f"training {setup}"):
         if distributed.broadcast_object(out is not None and seed_store.restore(out)):
             if out is not None:
                 hint = f"kept in .melisma/seeds/{fingerprint}; delete it to train again"
@@ -93,7 +90,7 @@ def train_with_seed(setup: SeedSetup, checkpoint_seconds: float, open_run: OpenR
             model, history, snapshots = train_model(setup, checkpoints, run)
             sizes = {"parameters": sum(p.numel() for p in model.parameters()), "latent_dims": model.latent_dims}
             store.save(out, model, setup.description | sizes)
-            save_history(out / "history.csv", history)
+            pd.DataFrame(history).to_csv(out / "history.csv", index=False, float_format="%.8g")
             save_snapshots(out / "snapshots.parquet", snapshots)
             workspace.write_json(out / "run.json", run.identity)
         seed_store.save(out)

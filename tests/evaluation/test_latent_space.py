@@ -154,7 +154,7 @@ def test_baseline_has_no_codes_and_no_dimensions():
 def test_pca_errors_agree_with_a_fit_of_each_size():
     description = {"network": {"type": "identity"}, "bottleneck": {"type": "linear", "latent": None}}
     model = VAE(DESCRIPTION | description)
-    pca.fit(model, TRAIN, VALID, lambda row: None)
+    pca.fit(model, TRAIN, VALID)
     scores = score_model(model.eval())
     errors = pca_errors(scores.windows["mse"], scores.latents, TEST.shape)
     assert errors.shape == (len(TEST), 20)

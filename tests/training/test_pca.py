@@ -40,7 +40,7 @@ def description(latent: int | None) -> dict:
 
 def fitted(latent: int | None, train: Split, valid: Split | None = None):
     model = VAE(description(latent))
-    history, snapshots = pca.fit(model, train, valid or train, lambda row: None)
+    history, snapshots = pca.fit(model, train, valid or train)
     return model, history, snapshots
 
 
