@@ -33,7 +33,7 @@ class Section(BaseModel):
 
 
 class RuntimeConfig(Section):
-    """Hardware and checkpoints. A change does not rerun a stage."""
+    """Hardware and checkpoints. A change reruns only the report."""
 
     device: str = Field(
         "auto",

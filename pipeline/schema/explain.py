@@ -41,10 +41,9 @@ class Key:
 
 
 def explain(name: str) -> list[dict[str, Any]]:
-    """Describe each key or section of this name, or that ends like it; a section has the list `keys`.
+    """Describe each key or section of this name, or that ends like it; ParamsError if there is none.
 
-    Raises:
-        ParamsError: there is no such key.
+    A section has the list `keys`.
     """
     all_keys, problem = read_keys()
     matches = [key for key in all_keys if key.name == name]

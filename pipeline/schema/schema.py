@@ -33,17 +33,15 @@ class Params(Section):
     train: TrainConfig = Field(TrainConfig(), description="stage train: defaults for models.<variant>.train")
     evaluate: EvaluateConfig = Field(EvaluateConfig(), description="stage evaluate: the same protocol for all variants")
     figures: FiguresConfig = Field(FiguresConfig(), description="stage figures")
-    runtime: RuntimeConfig = Field(RuntimeConfig(), description="hardware and checkpoints; a change reruns no stage")
-    cache: CacheConfig = Field(CacheConfig(), description="where the cache is computed; a change reruns no stage")
-    tracking: TrackingConfig = Field(TrackingConfig(), description="what MLflow records; a change reruns no stage")
+    runtime: RuntimeConfig = Field(
+        RuntimeConfig(), description="hardware, checkpoints; a change reruns only the report"
+    )
+    cache: CacheConfig = Field(CacheConfig(), description="who computes the cache; a change reruns only the report")
+    tracking: TrackingConfig = Field(TrackingConfig(), description="what MLflow records; it reruns only the report")
 
 
 def load(raw: dict[str, Any] | None = None) -> Params:
-    """Check all of `raw`, by default params.yaml.
-
-    Raises:
-        ParamsError: with the first wrong key.
-    """
+    """Check all of `raw`, by default params.yaml. A ParamsError names the first wrong key."""
     raw = read_params() if raw is None else raw
     params = validate(Params, raw, "")
     if len(set(params.seeds)) < len(params.seeds):

@@ -58,10 +58,8 @@ def launch(main: Callable[..., None], arguments: Sequence[str], devices: int) ->
     rank fails, the others end within seconds. No rank outlives this process. Each rank imports the module of `main`.
 
     Raises:
-        MelismaError: the error of the rank that failed first, or one that says how it ended.
-        OSError: likewise.
-        KeyboardInterrupt: after Ctrl-C, unless a rank raised an error.
-        SystemExit: after SIGTERM, likewise; its code is 143.
+        MelismaError, OSError: the error of the rank that failed first, or one that says how it ended.
+        KeyboardInterrupt, SystemExit: after Ctrl-C or SIGTERM (code 143), unless a rank raised an error.
     """
     import torch.distributed as dist  # torch takes seconds to import, and ranks import this file
 

@@ -43,9 +43,7 @@ def check_memory(
     system swaps or kills instead of raising an error, so a lower bound is compared with the free memory: the splits to
     load, gradients, two moments and the weights of the best epoch. Activations and limits of containers do not count.
 
-    Raises:
-        TrainingError: the CPU has too little memory.
-        torch.OutOfMemoryError: the GPU has; see `explain_out_of_memory`.
+    TrainingError if the CPU has too little memory, else torch's error; see `explain_out_of_memory`.
     """
     resident = [split for split in splits if split.nbytes <= config.resident_gib * GIB]
     if device.type != "cpu":
@@ -65,10 +63,8 @@ def probe_step(model: VAE, objective: Objective, config: TrainConfig, device: to
     """One step of a copy of the model, on random windows, at the real batch size and precision.
 
     Neither the model, the losses nor torch's random state change. The copy takes as much as the weights of the best
-    epoch, which a training keeps beside the model; `data_bytes` are allocated for the resident splits.
-
-    Raises:
-        torch.OutOfMemoryError: memory is short (on MPS a RuntimeError).
+    epoch, which a training keeps beside the model; `data_bytes` are allocated for the resident splits. Errors are those
+    of torch.
     """
     trained, objective = copy.deepcopy(model).train(), copy.deepcopy(objective)
     held = [torch.empty(data_bytes, dtype=torch.uint8, device=device)]

@@ -109,9 +109,7 @@ class VQ(Quantised):
     def _update_codes(self, encodings: Tensor, indices: Tensor) -> None:
         """Move each code towards its encodings, and each unused code onto a random encoding.
 
-        Args:
-            encodings: (B, positions, dim) of the global batch.
-            indices: (B, positions) of their codes.
+        Encodings (B, positions, dim) and the indices (B, positions) of their codes are those of the global batch.
         """
         self.quantiser.update_indices(encodings, indices)
         # The library also replaces unused codes, but waits for the device to do so.
