@@ -1,4 +1,4 @@
-"""Stage download: write data/raw/tracks.parquet, and data/raw/audio unless the recordings are read in place."""
+"""Collect the recordings of the source: data/raw/tracks.parquet, and data/raw/audio unless they are read in place."""
 
 from pipeline.core import workspace
 from pipeline.core.params import RuntimeConfig, read_section

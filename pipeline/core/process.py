@@ -60,7 +60,7 @@ def clean_exit() -> Iterator[None]:
     """
     before = {number: signal.getsignal(number) for number in SIGNALS}
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job starts with it ignored
-    signal.signal(signal.SIGTERM, exit_on_sigterm)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         yield
     except MelismaError as error:
@@ -74,11 +74,6 @@ def clean_exit() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def exit_on_sigterm(number: int, frame: FrameType | None) -> None:
-    """A signal handler that raises SystemExit."""
-    sys.exit(128 + signal.SIGTERM)
 
 
 def exit_with_error(message: str, code: int) -> None:
