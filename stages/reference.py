@@ -1,4 +1,4 @@
-"""Collect the test windows as recorded, against which all variants are scored: data/reference/."""
+"""Collect the original test windows, against which all variants are scored: data/reference/."""
 
 from pydantic import TypeAdapter
 

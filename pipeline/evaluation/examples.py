@@ -56,8 +56,8 @@ def save_examples(
     `sample_peak_db` is the peak given to samples of a mel variant, None for waveforms.
     """
     examples = Examples(model, test, example_rows)
-    numbers = [{"example": i} for i in range(len(example_rows))]
-    examples.add_pairs("original", "reconstruction", example_rows, numbers)
+    indices = [{"example": i} for i in range(len(example_rows))]
+    examples.add_pairs("original", "reconstruction", example_rows, indices)
     examples.add_extremes(mse)
     if model.latent_dims:
         examples.add_interpolations(config.walks, config.walk_steps)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from math import log10
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -35,31 +34,24 @@ def score(model: VAE, test: Split, batch_size: int, device: torch.device) -> dic
         return {}
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(SAMPLES, device=device) % max(1, len(model.labels))
-    samples = moments(model.sample(len(part), generator, part) for part in labels.split(batch_size))
+    variance, time_variance, power = moments(model.sample(len(p), generator, p) for p in labels.split(batch_size))
     data = moments(x for x, _ in window_loader(test, device).batches(batch_size))
+    data_variance, data_time_variance, data_power = (max(moment, MIN_VARIANCE) for moment in data)
     metrics = {
-        "sample_variance_ratio": samples.over_windows / max(data.over_windows, MIN_VARIANCE),
-        "sample_time_ratio": samples.over_time / max(data.over_time, MIN_VARIANCE),
+        "sample_variance_ratio": variance / data_variance,
+        "sample_time_ratio": time_variance / data_time_variance,
     }
     if test.kind == "waveform":
-        metrics["sample_level_db"] = 10 * log10(max(samples.power, MIN_VARIANCE) / max(data.power, MIN_VARIANCE))
+        metrics["sample_level_db"] = 10 * log10(max(power, MIN_VARIANCE) / data_power)
     return metrics
 
 
-class Moments(NamedTuple):
-    """Variance over windows, mean variance over time of windows and bands, and mean square."""
-
-    over_windows: float
-    over_time: float
-    power: float
-
-
-def moments(batches: Iterable[Tensor]) -> Moments:
-    """Moments of batches of windows (B, 1, *shape)."""
+def moments(batches: Iterable[Tensor]) -> tuple[float, float, float]:
+    """Variance over windows, mean variance over time of windows and bands, and mean square; of (B, 1, *shape)."""
     over_windows = WindowVariance()
     over_time = power = 0.0
     for x in batches:
         over_windows.add(x)
         over_time += float(x.var(-1, correction=0).flatten(1).mean(1).sum())
         power += float(x.square().flatten(1).mean(1).sum())
-    return Moments(over_windows.variance(), over_time / over_windows.count, power / over_windows.count)
+    return over_windows.variance(), over_time / over_windows.count, power / over_windows.count

@@ -17,7 +17,7 @@ from pipeline.figures.variant_data import Representation, VariantData, Window
 from pipeline.figures.window_rows import interpolation_name
 
 MIN_RATE = 8000  # Hz; browsers need not play a lower one
-GAIN = 0.5  # of all clips: phases from Griffin-Lim can add up to twice the recording's peak
+GAIN = 0.5  # of all clips: phases from Griffin-Lim can add up to twice the track's peak
 MAX_PEAK = 0.999
 EQUAL_TOLERANCE = 1e-3  # of a mel in [0, 1]: 0.08 dB
 
@@ -47,8 +47,13 @@ class Renderer:
         return self._pool.submit(self._render, morph(steps, self._data.representation))
 
     def _render(self, window: Window) -> Audio:
-        config = self._data.representation
-        return raise_rate(render(window, config, self._data.seconds, self._iterations), config.sample_rate)
+        config, audio = self._data.representation, window.array
+        if isinstance(config, MelConfig):
+            from pipeline.audio.inversion import mel_to_audio  # imports scikit-learn, which a waveform does not need
+
+            length = sample_count(self._data.seconds, config.sample_rate)
+            audio = mel_to_audio(audio, window.peak_db, config, length, self._iterations)
+        return raise_rate(audio, config.sample_rate)
 
 
 def _is_same_mel(window: Window, reconstruction: Window) -> bool:
@@ -56,15 +61,6 @@ def _is_same_mel(window: Window, reconstruction: Window) -> bool:
         return False
     is_same_peak = reconstruction.peak_db == window.peak_db
     return is_same_peak and np.allclose(window.array, reconstruction.array, rtol=0, atol=EQUAL_TOLERANCE)
-
-
-def render(window: Window, config: Representation, seconds: float, iterations: int) -> np.ndarray:
-    """(samples,) float32 of a window at the representation's rate: its waveform, or its inverted mel."""
-    if isinstance(config, MelConfig):
-        from pipeline.audio.inversion import mel_to_audio  # imports scikit-learn, which a waveform does not need
-
-        return mel_to_audio(window.array, window.peak_db, config, sample_count(seconds, config.sample_rate), iterations)
-    return np.asarray(window.array, np.float32)
 
 
 def morph(steps: Sequence[Window], config: Representation) -> Window:
@@ -130,7 +126,7 @@ def write_clips(sets: list[list[AudioClip]], out: Path) -> list[Entry]:
 
 
 def _example_clips(index: int, data: VariantData, renderer: Renderer) -> list[AudioClip]:
-    """The recording, the recording through the representation, and the reconstruction."""
+    """The original track, the original through the representation, and the reconstruction."""
     pair = next((pair for pair in data.pairs if pair[0].index == index), None)
     name, label = (pair[0].track_id, pair[0].label) if pair else (f"Example {index + 1}", "")
     error = f", MSE {pair_mse(*pair):#.3g} on its own scale" if pair else ""

@@ -24,7 +24,7 @@ def pair_mse(original: Window, reconstruction: Window) -> float:
 
 
 def window_name(window: Window) -> str:
-    """The recording of a window, or its label if the recording has no name."""
+    """The track of a window, or its label if the track has no name."""
     return window.track_id or window.label or f"window {window.index + 1}"
 
 
@@ -105,7 +105,7 @@ def _draw_zoom(ax: Axes, original: np.ndarray, reconstruction: np.ndarray, rate:
 
 
 def draw_audio(audio: dict[int, ExampleAudio], names: dict[int, str], rate: int) -> Figure:
-    """A row for each example, on one scale: recording, recording through the inversion, reconstruction."""
+    """A row for each example, on one scale: original, original through the inversion, reconstruction."""
     grid = FigureGrid([3.7] * 3, [0.85] * len(audio))
     for row, (index, clips) in enumerate(audio.items()):
         waveforms = (clips.original, clips.ceiling, clips.reconstruction)

@@ -38,7 +38,7 @@ class Window:
 
 @dataclass(frozen=True)
 class ExampleAudio:
-    """Audio (samples,) of an example at the common rate: recording, recording through the inversion, reconstruction."""
+    """Audio (samples,) of an example at the common rate; the ceiling is the original through the representation."""
 
     original: np.ndarray
     ceiling: np.ndarray
@@ -108,7 +108,8 @@ def read_variant_data(variant: str, data: Path) -> VariantData:
     with readable(reference / "reference.json"):
         rate = int(read_json(reference / "reference.json")["mel"]["sample_rate"])
     seed = seeds[0]
-    latents, labels = _read_latents(folder / "latents.parquet", seed)
+    latents = arrays.read(folder / "latents.parquet")
+    is_seed = np.array(latents["seed"]) == seed
     return VariantData(
         seconds=seconds,
         representation=representation,
@@ -119,8 +120,8 @@ def read_variant_data(variant: str, data: Path) -> VariantData:
         snapshots=read_windows(models / f"seed-{seed}" / "snapshots.parquet", "index"),
         examples=read_windows(folder / "examples.parquet", "example", seed),
         audio=_read_audio(reference / "examples.parquet", ceiling / "examples.parquet", folder / "audio.parquet"),
-        latents=latents,
-        labels=labels,
+        latents=_finite(arrays.unpack(latents, "latent"), folder / "latents.parquet")[is_seed],
+        labels=latents.filter(is_seed)["label"].to_pylist(),
         tables={
             name: _read_seed(folder / f"{name}.parquet", seed)
             for name in OPTIONAL_TABLES
@@ -176,13 +177,6 @@ def _read_audio(*paths: Path) -> dict[int, ExampleAudio]:
         tables.append(dict(zip(table["example"].to_pylist(), audio, strict=True)))
     examples = sorted(set.intersection(*map(set, tables)))
     return {index: ExampleAudio(*(table[index] for table in tables)) for index in examples if index >= 0}
-
-
-def _read_latents(path: Path, seed: int) -> tuple[np.ndarray, list[str]]:
-    table = arrays.read(path)
-    values = _finite(arrays.unpack(table, "latent"), path)
-    is_seed = np.array(table["seed"]) == seed
-    return values[is_seed], np.array(table["label"].to_pylist(), object)[is_seed].tolist()
 
 
 def _finite(values: np.ndarray, path: Path) -> np.ndarray:

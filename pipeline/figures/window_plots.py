@@ -87,12 +87,7 @@ def hertz_to_mel(hertz: float) -> float:
 
 
 def spectrogram(
-    ax: Axes,
-    db: np.ndarray,
-    config: WaveformConfig,
-    seconds: float,
-    sides: str = "xy",
-    is_difference: bool = False,
+    ax: Axes, db: np.ndarray, config: WaveformConfig, seconds: float, sides: str = "xy", is_difference: bool = False
 ) -> AxesImage:
     """Plot the result of `spectrum_db`, or the absolute difference of two results."""
     hop = _frame(config) / 4 / config.sample_rate

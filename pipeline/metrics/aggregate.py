@@ -1,4 +1,4 @@
-"""Metrics per window to one mean per variant, with its interval over recordings and its deviation over seeds."""
+"""Metrics per window to one mean per variant, with its interval over tracks and its deviation over seeds."""
 
 import numpy as np
 import pandas as pd
@@ -24,8 +24,8 @@ KEYS: dict[str, float | None] = dict.fromkeys(
 def aggregate(windows: pd.DataFrame, resamples: int) -> dict[str, float | None]:
     """Each metric's mean over tracks and seeds; NaN becomes None.
 
-    Windows are averaged per track, then tracks: a long recording weighs as much as a short one. Each metric X also has
-    X_low and X_high, a 95 % interval over recordings (see `bootstrap.bootstrap_mean`), and X_seed_std, the standard
+    Windows are averaged per track, then tracks: a long track weighs as much as a short one. Each metric X also has
+    X_low and X_high, a 95 % interval over tracks (see `bootstrap.bootstrap_mean`), and X_seed_std, the standard
     deviation of its mean over seeds (None for a single seed). `windows` has the columns seed, track_id, group and any
     of METRICS and PREDICTORS.
     """

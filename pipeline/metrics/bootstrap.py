@@ -1,4 +1,4 @@
-"""Means over recordings of metrics per window, and their confidence intervals."""
+"""Means over tracks of metrics per window, and their confidence intervals."""
 
 from dataclasses import dataclass
 
@@ -30,7 +30,7 @@ def track_means(values: np.ndarray, track_ids: np.ndarray, groups: np.ndarray) -
 def bootstrap_mean(tracks: np.ndarray, groups: np.ndarray, resamples: int) -> Estimates:
     """The mean over tracks and its 95 % bootstrap interval. The draws are fixed and the same for all metrics.
 
-    Groups are drawn with all their tracks: recordings of one artist or composition resemble each other, and draws of
+    Groups are drawn with all their tracks: tracks of one artist or composition resemble each other, and draws of
     single tracks would make the interval too narrow. The statistic is the mean over the drawn tracks. Quantiles are
     Hesterberg's expanded percentiles (2015, arXiv 1411.5279): with few groups, plain percentiles give too short an
     interval, by sqrt((n - 1) / n) and by a normal instead of a t distribution.

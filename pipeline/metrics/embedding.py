@@ -55,7 +55,7 @@ def load(config: EmbeddingConfig | None, rate: int) -> Embed | None:
 def score(embed: Embed | None, audio: np.ndarray, original: np.ndarray) -> dict[str, float | None]:
     """frechet_audio: Frechet distance between embeddings of reconstructions and of originals (arXiv 1812.08466).
 
-    Its unit is the embedding's: compare it only for the same network and the same number of windows. Few windows make
-    it larger (`evaluate.heard` is their number). Audio is (H, samples) at the common rate; `embed` None gives None.
+    Its unit is the embedding's: compare it only for the same network and the same number of windows (the param
+    `evaluate.heard`); few windows make it larger. Audio is (H, samples) at the common rate; `embed` None gives None.
     """
     return {"frechet_audio": None if embed is None else squared_frechet_distance(embed(audio), embed(original))}

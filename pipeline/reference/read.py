@@ -1,4 +1,4 @@
-"""Read data/reference/: the test windows as recorded."""
+"""Read data/reference/: the original test windows."""
 
 from dataclasses import dataclass
 from pathlib import Path

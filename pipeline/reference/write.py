@@ -1,4 +1,4 @@
-"""Write data/reference/: the test windows as recorded, against which every variant is scored."""
+"""Write data/reference/: the original test windows, against which every variant is scored."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -31,7 +31,7 @@ def write_reference(
     out: Path,
     windows: pd.DataFrame,
     tracks: pd.DataFrame,
-    recordings: Path,
+    audio_folder: Path,
     cache: Path,
     mel: MelConfig,
     settings: EvaluateConfig,
@@ -48,7 +48,7 @@ def write_reference(
     `cache` is the folder of the common log-mel, the representation `mel`.
 
     Raises:
-        DataError: there is no test window, the cache is of other windows, or a recording differs from the file that
+        DataError: there is no test window, the cache is of other windows, or a track differs from the file that
             stage `windows` read.
     """
     table = windows[windows["split"] == "test"].sort_values("window_id", ignore_index=True)
@@ -71,8 +71,8 @@ def write_reference(
     ids = table["window_id"].to_numpy()
     examples, scored_on_audio = ids[example_rows].tolist(), ids[audio_rows].tolist()
     indices = dict.fromkeys(scored_on_audio, -1) | {window_id: index for index, window_id in enumerate(examples)}
-    shards = plan_shards(table.iloc[audio_rows], tracks, mel)
-    _write_audio(out / "examples.parquet", [t for s in shards for t in s.tracks], mel.sample_rate, recordings, indices)
+    track_rows = [track for shard in plan_shards(table.iloc[audio_rows], tracks, mel) for track in shard.tracks]
+    _write_audio(out / "examples.parquet", track_rows, mel.sample_rate, audio_folder, indices)
     return {
         "mel": mel.model_dump(include={"sample_rate", "n_fft", "hop_length", "bands"}),
         "seconds": float(table["seconds"].iloc[0]),
@@ -82,9 +82,9 @@ def write_reference(
     }
 
 
-def _write_audio(path: Path, tracks: list[TrackRows], rate: int, recordings: Path, indices: dict[int, int]) -> None:
+def _write_audio(path: Path, tracks: list[TrackRows], rate: int, audio_folder: Path, indices: dict[int, int]) -> None:
     with ThreadPoolExecutor(cores()) as executor, arrays.Writer(path) as writer:
-        decoded = executor.map(lambda track: list(decode_rows(track, rate, recordings)), tracks)
+        decoded = executor.map(lambda track: list(decode_rows(track, rate, audio_folder)), tracks)
         for track, windows in zip(tracks, decoded, strict=True):
             for row, audio in zip(track.rows, windows, strict=True):
                 plain = {"window_id": row.window_id, "track_id": track.track_id, "label": track.label}
