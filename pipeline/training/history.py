@@ -45,9 +45,8 @@ def snapshot_epochs(epochs: int, number: int) -> set[int]:
 def save_snapshots(path: Path, snapshots: Snapshots) -> None:
     """Write rows of kind original (epoch 0), reconstruction or sample, with epoch, index and a float16 array."""
     stacks = [("original", 0, snapshots.originals.cpu())]
-    for epoch, reconstructions, samples in zip(
-        snapshots.epochs, snapshots.reconstructions, snapshots.samples, strict=True
-    ):
+    epochs = zip(snapshots.epochs, snapshots.reconstructions, snapshots.samples, strict=True)
+    for epoch, reconstructions, samples in epochs:
         stacks += [("reconstruction", epoch, reconstructions), ("sample", epoch, samples)]
     rows = [(kind, epoch, index) for kind, epoch, stack in stacks for index in range(len(stack))]
     keys = dict(zip(("kind", "epoch", "index"), map(list, zip(*rows, strict=True)), strict=True))
