@@ -16,7 +16,7 @@ from benchmarks.measure import Row, compare
 from pipeline.audio.representation import MelConfig
 from pipeline.cache import shard
 from pipeline.cache.plan import plan_shards
-from pipeline.cache.shard import code_version
+from pipeline.cache.shard import code_fingerprint
 from pipeline.core.process import worker_pool
 
 CLIPS = 200
@@ -39,7 +39,7 @@ def rows() -> list[Row]:
 
         def cache(run: Callable[..., Iterable[None]] = map) -> None:
             out = Path(tempfile.mkdtemp(dir=name))  # a new folder: replacing files makes the system flush them
-            fixed = {"config": MelConfig(), "seconds": 5.0, "code": code_version()}
+            fixed = {"config": MelConfig(), "seconds": 5.0, "code": code_fingerprint()}
             task = partial(shard.write_shard, recordings=audio, folder=out, **fixed)
             deque(run(task, shards), 0)
 

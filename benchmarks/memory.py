@@ -31,7 +31,7 @@ if __name__ == "__main__":
     from pipeline.audio.representation import MelConfig
     from pipeline.cache import build, shard
     from pipeline.cache.plan import plan_shards
-    from pipeline.cache.shard import code_version
+    from pipeline.cache.shard import code_fingerprint
 
     folder = Path(sys.argv[1])
     out = folder / "out"
@@ -39,6 +39,6 @@ if __name__ == "__main__":
     tables = (pd.read_parquet(folder / f"{name}.parquet") for name in ("windows", "tracks"))
     shards = plan_shards(*tables, MelConfig())
     for item in shards:
-        shard.write_shard(item, MelConfig(), 5.0, folder, out, code_version())
+        shard.write_shard(item, MelConfig(), 5.0, folder, out, code_fingerprint())
     build.collect_shards(shards, MelConfig(), 5.0, out, folder)
     print(peak_memory())

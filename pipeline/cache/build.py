@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from pipeline.audio.representation import RepresentationConfig
 from pipeline.cache.plan import Shard
-from pipeline.cache.shard import STATISTICS_KEY, code_version, combine_statistics, write_shard
+from pipeline.cache.shard import STATISTICS_KEY, code_fingerprint, combine_statistics, write_shard
 from pipeline.core import workspace
 from pipeline.core.process import WorkerDiedError
 from pipeline.sources.config import SPLITS
@@ -34,7 +34,7 @@ def resumable_folder(
 
     It is not in an output of DVC, which deletes outputs before a stage runs.
     """
-    parent = workspace.state() / "cache"
+    parent = workspace.state_folder() / "cache"
     parent.mkdir(exist_ok=True)
     folder = parent / f"{name}-{fingerprint(shards, config, seconds, tracks)}"
     with workspace.hold_lock(parent / f".{folder.name}.lock", f"caching {name} from the same recordings"):
@@ -48,7 +48,7 @@ def fingerprint(shards: list[Shard], config: RepresentationConfig, seconds: floa
     digests = tracks.set_index("track_id")["sha256"]
     recordings = {track.track_id: digests[track.track_id] for shard in shards for track in shard.tracks}
     plan = [asdict(shard) for shard in shards]
-    return workspace.fingerprint([config.model_dump(), seconds, plan, recordings, code_version()])
+    return workspace.fingerprint([config.model_dump(), seconds, plan, recordings, code_fingerprint()])
 
 
 def compute_shards(
@@ -68,7 +68,7 @@ def compute_shards(
         WorkerDiedError: workers die again and again.
     """
     task = partial(
-        write_shard, config=config, seconds=seconds, recordings=recordings, folder=folder, code=code_version()
+        write_shard, config=config, seconds=seconds, recordings=recordings, folder=folder, code=code_fingerprint()
     )
     missing = _missing(shards, folder)
     if len(missing) < len(shards):

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from pipeline.cache.config import CacheConfig
-from pipeline.cache.shard import code_version
+from pipeline.cache.shard import code_fingerprint
 from pipeline.core import workspace
 from pipeline.core.errors import MelismaError, ParamsError
 from pipeline.core.params import PARAMS_FILE, RuntimeConfig
@@ -68,7 +68,7 @@ def _check_workers(client: "distributed.Client", shared: Path) -> None:  # type:
         for worker, (sees_probe, code) in client.run(_worker_state, str(probe)).items():
             if not sees_probe:
                 raise MelismaError(f"the Dask worker {worker} does not see {shared}: it needs the same storage there")
-            if code != code_version():
+            if code != code_fingerprint():
                 raise MelismaError(
                     f"the Dask worker {worker} has other code of Melisma: start it again in this project"
                 )
@@ -80,4 +80,4 @@ def _check_workers(client: "distributed.Client", shared: Path) -> None:  # type:
 
 
 def _worker_state(probe: str) -> tuple[bool, str]:
-    return Path(probe).exists(), code_version()
+    return Path(probe).exists(), code_fingerprint()

@@ -39,9 +39,9 @@ def write_shard(
 
     Raises:
         DataError: a recording differs from the file that the stages `download` and `windows` read.
-        MelismaError: `code` is not the `code_version()` of this process.
+        MelismaError: `code` is not the `code_fingerprint()` of this process.
     """
-    if code != code_version():
+    if code != code_fingerprint():
         raise MelismaError(f"a worker on {platform.node()} has other code of Melisma, or libraries: start it again")
     torch.set_num_threads(1)  # there is a process for each core
     encoder = RowEncoder(shard, config, seconds)
@@ -163,6 +163,6 @@ def combine_statistics(parts: Iterable[str | bytes]) -> dict[str, Any]:
 
 
 @cache
-def code_version() -> str:
+def code_fingerprint() -> str:
     """Digest of the code and the libraries that decide a shard's bytes, as they are at this process's first call."""
     return workspace.fingerprint([version(name) for name in LIBRARIES], source_files(__name__))

@@ -45,7 +45,7 @@ def ui(
     store.prepare()
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup ignores it
         signal.signal(signal.SIGHUP, signal.default_int_handler)  # a closed terminal is as Ctrl-C
-    log = workspace.state() / "ui.log"
+    log = workspace.state_folder() / "ui.log"
     server = start_server(port, store.tracking_uri(), store.artifact_root(), log)
     try:
         wait_for_server(server, port, log)

@@ -42,7 +42,7 @@ def project() -> Path:
     return Path(os.environ.get("DVC_ROOT") or root()).resolve()
 
 
-def state() -> Path:
+def state_folder() -> Path:
     """The git-ignored folder .melisma of the project, for locks, downloads, finished seeds and the like."""
     folder = project() / ".melisma"
     folder.mkdir(exist_ok=True)
@@ -54,7 +54,7 @@ def output(path: Path) -> Iterator[Path]:
     """Yield a new folder. It replaces `path` if the block succeeds, and is removed if the block fails."""
     partial = path.with_name(f".{path.name}.partial")
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = state() / "locks" / fingerprint(str(path.absolute()))  # DVC would see a lock beside `path`
+    lock = state_folder() / "locks" / fingerprint(str(path.absolute()))  # DVC would see a lock beside `path`
     lock.parent.mkdir(exist_ok=True)
     with hold_lock(lock, f"writing {path}"):
         shutil.rmtree(partial, ignore_errors=True)  # of a killed run

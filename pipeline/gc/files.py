@@ -94,7 +94,7 @@ def _downloads(references: References) -> Iterator[UnusedItem]:
     checksums = {config.checksum for config in configs if isinstance(config, PublishedConfig)}
     checksums |= {config.metadata_checksum for config in configs if hasattr(config, "metadata_checksum")}
     prefixes = {checksum.partition(":")[2][:8] for checksum in checksums}
-    folder = workspace.state() / "downloads"
+    folder = workspace.state_folder() / "downloads"
     for file in sorted(folder.glob("[!.]*")):
         lock = folder / f".{file.name.removesuffix('.part')}.lock"
         if file.name[:8] not in prefixes and not _is_locked(lock):
@@ -111,7 +111,7 @@ def _results(params: Params) -> Iterator[UnusedItem]:
         for folder in sorted(path for path in parent.glob("*") if path.is_dir()):
             if folder.name.startswith("."):
                 final = folder.with_name(folder.name.removeprefix(".").removesuffix(".partial"))
-                lock = workspace.state() / "locks" / workspace.fingerprint(str(final.absolute()))
+                lock = workspace.state_folder() / "locks" / workspace.fingerprint(str(final.absolute()))
                 if folder.name.endswith(".partial") and not _is_locked(lock):
                     why = "partial result of a stage that was killed"
                     yield UnusedItem("data", str(folder), why, size(folder), folder)
@@ -121,7 +121,7 @@ def _results(params: Params) -> Iterator[UnusedItem]:
 
 
 def _folders(kind: str) -> list[Path]:
-    return sorted(path for path in (workspace.state() / kind).glob("*") if path.is_dir())
+    return sorted(path for path in (workspace.state_folder() / kind).glob("*") if path.is_dir())
 
 
 def _age_days(folder: Path) -> float:
@@ -143,7 +143,7 @@ def _is_resumable(folder: Path, params: Params, references: References) -> bool:
     """Whether a stage may still use a stored training or a checkpoint."""
     identity = _identity(folder)
     is_missing = _is_result_missing(params, identity.get("variant"), identity.get("seed"))
-    is_locked = _is_locked(workspace.state() / "locks" / folder.name)
+    is_locked = _is_locked(workspace.state_folder() / "locks" / folder.name)
     is_recent = folder.parent.name == "checkpoints" and _age_days(folder) < CHECKPOINT_DAYS
     return references.has_queued or is_missing or is_locked or is_recent
 

@@ -54,7 +54,7 @@ def find_unused() -> tuple[list[UnusedItem], list[str]]:
     pending, other_stores = outbox.count_pending()
     notes += other_stores
     if pending:
-        total = format_bytes(files.size(workspace.state() / "outbox"))
+        total = format_bytes(files.size(workspace.state_folder() / "outbox"))
         notes.append(
             f".melisma/outbox ({total}) and all runs stay: MLflow lacks records of {pending} run{'s' * (pending > 1)} "
             "(`melisma runs --send`)"

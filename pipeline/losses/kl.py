@@ -34,7 +34,7 @@ def divergence(code: Code, estimator: str = "analytic") -> Tensor:
     return ESTIMATORS[estimator](code) if code.kl is None else code.kl
 
 
-def weight(config: KLConfig, progress: float) -> float:
+def weight_at(config: KLConfig, progress: float) -> float:
     """The weight of the KL at a share of the training, 0 to 1. At 1 it is beta under every schedule.
 
     linear rises from 0; log from `LOG_START` of beta by a constant factor per step (as in RAVE v2); cyclical from 0 in
@@ -53,18 +53,18 @@ def warmup_progress(config: KLConfig, progress: float) -> float:
     return 1.0 if progress >= config.warmup else progress / config.warmup
 
 
-def cost(config: KLConfig, divergence: Tensor, level_sizes: tuple[int, ...], progress: float) -> Tensor:
+def loss_term(config: KLConfig, divergence: Tensor, level_sizes: tuple[int, ...], progress: float) -> Tensor:
     """The KL's contribution to the loss, a scalar. Means are over the global batch.
 
     - Free bits are a floor with no gradient below: of a dimension's or level's mean over the batch (Kingma et al. 2016,
       arXiv 1606.04934), or of a window's total (MusicVAE, Roberts et al. 2018).
     - Capacity replaces the KL by the distance of its mean from a target (Burgess et al. 2018, arXiv 1804.03599).
-    - Balance: see `balanced`.
+    - Balance: see `balance_levels`.
 
     `divergence` is (B, units) nats, `level_sizes` the units of each level of a hierarchy, `progress` in [0, 1].
     """
     if config.balance and progress < config.warmup:
-        divergence = balanced(divergence, level_sizes)
+        divergence = balance_levels(divergence, level_sizes)
     if config.free_bits and config.free_bits_per == "dimension":
         nats = distributed.all_reduce_mean(divergence.mean(0)).clamp_min(config.free_bits).sum()
     elif config.free_bits and config.free_bits_per == "level":
@@ -75,10 +75,10 @@ def cost(config: KLConfig, divergence: Tensor, level_sizes: tuple[int, ...], pro
         nats = (totals.clamp_min(config.free_bits) if config.free_bits else totals).mean()
     if config.capacity is not None:
         nats = (distributed.all_reduce_mean(nats) - config.capacity * warmup_progress(config, progress)).abs()
-    return weight(config, progress) * nats
+    return weight_at(config, progress) * nats
 
 
-def balanced(divergence: Tensor, level_sizes: tuple[int, ...]) -> Tensor:
+def balance_levels(divergence: Tensor, level_sizes: tuple[int, ...]) -> Tensor:
     """Weights each level by its nats per dimension, so that an empty level fills before a full one grows.
 
     The weights have mean 1 over levels and no gradient (NVAE, Vahdat and Kautz 2020, arXiv 2007.03898, appendix A).

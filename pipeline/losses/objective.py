@@ -10,7 +10,7 @@ from pipeline.core import distributed
 from pipeline.losses import kl
 from pipeline.losses.adversarial import PatchDiscriminator
 from pipeline.losses.config import LossConfig
-from pipeline.losses.reconstruction import Reconstruction
+from pipeline.losses.reconstruction import ReconstructionDistance
 from pipeline.losses.spectral import spectral_distance
 from pipeline.models.bottlenecks import Code
 from pipeline.models.signal import Signal
@@ -40,7 +40,7 @@ class Objective(nn.Module):
     def __init__(self, config: LossConfig, signal: Signal) -> None:
         super().__init__()
         self.config, self.signal = config, signal
-        self.distance = Reconstruction(config.reconstruction, signal)
+        self.distance = ReconstructionDistance(config.reconstruction, signal)
         self.spectral = spectral_distance(signal) if config.spectral else None
         # The name of this attribute is part of the keys of checkpoints.
         self.adversary = PatchDiscriminator(signal) if config.adversarial else None
@@ -105,8 +105,8 @@ class Objective(nn.Module):
     def regulariser(self, divergence: Tensor, code: Code, progress: float) -> Tensor:
         """The weighted KL, from (B, units) nats, plus the codebook penalties: a scalar. `progress` is in [0, 1]."""
         if code.indices is None:
-            return kl.cost(self.config.kl, divergence, code.level_sizes, progress)
-        weight, nats = kl.weight(self.config.kl, progress), divergence.sum(1).mean()
+            return kl.loss_term(self.config.kl, divergence, code.level_sizes, progress)
+        weight, nats = kl.weight_at(self.config.kl, progress), divergence.sum(1).mean()
         # Only the prior over the codes gets a gradient of the KL: it learns with weight 1, whatever the weight is.
         return weight * nats.detach() + (nats - nats.detach()) + self.signal.size * self._codebook_penalty(code)
 

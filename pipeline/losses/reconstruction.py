@@ -44,7 +44,7 @@ def _log_ratio(y: Tensor, x: Tensor) -> Tensor:
     return ((y + EPSILON) / (x + EPSILON)).log().abs()
 
 
-class Reconstruction(nn.Module):
+class ReconstructionDistance(nn.Module):
     """The reconstruction distance of a variant: the weighted mean of the distances of single values."""
 
     weights: Tensor | None

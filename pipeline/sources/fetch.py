@@ -42,7 +42,7 @@ def fetch(urls: Sequence[str], checksum: str, name: str, key: str) -> Path:
     Raises:
         DataError: all mirrors failed (the message says how), or the disk is too small.
     """
-    folder = workspace.state() / "downloads"
+    folder = workspace.state_folder() / "downloads"
     folder.mkdir(exist_ok=True)
     name = f"{checksum.partition(':')[2][:8]}-{name}"  # mirrors may use one name for different files
     file, part = folder / name, folder / f"{name}.part"

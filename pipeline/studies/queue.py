@@ -123,7 +123,7 @@ class Queue:
         threads = str(max(1, cores() // count))
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
         environment = os.environ | {"PATH": path, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", threads)}
-        log = workspace.state() / "queue.log"
+        log = workspace.state_folder() / "queue.log"
         with log.open("wb") as file:
             result = subprocess.run(
                 [sys.executable, "-m", "dvc", "queue", "start", "-j", str(count)],

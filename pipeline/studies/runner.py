@@ -122,7 +122,7 @@ def _follow(experiments: list[Experiment], opened: queue.Queue, worker_count: in
 
 def _queue_lock() -> AbstractContextManager[None]:
     """Several processes may follow the queue, but only one at a time changes it."""
-    lock = workspace.state() / "locks" / "queue"
+    lock = workspace.state_folder() / "locks" / "queue"
     lock.parent.mkdir(exist_ok=True)
     return workspace.hold_lock(lock, "filling DVC's queue")
 

@@ -66,7 +66,7 @@ def send_pending() -> int:
     """
     sent = 0
     _wait_for_senders()
-    with FileLock(workspace.state() / "outbox.lock"):
+    with FileLock(workspace.state_folder() / "outbox.lock"):
         for process in _ended_stages():
             for folder in _run_folders(process):
                 try:
@@ -130,7 +130,7 @@ def failure_message(error: Exception) -> str:
 
 
 def _outbox() -> Path:
-    return workspace.state() / "outbox"
+    return workspace.state_folder() / "outbox"
 
 
 def _run_folders(process: Path) -> list[Path]:

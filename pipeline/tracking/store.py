@@ -118,7 +118,7 @@ def _create_client(uri: str) -> "MlflowClient":
 
         utils.MAX_RETRY_COUNT = DATABASE_RETRIES
     # MLflow fails if two processes create a database. In it, the default experiment keeps the current folder.
-    lock = nullcontext() if is_server() else FileLock(workspace.state() / "mlflow.lock")
+    lock = nullcontext() if is_server() else FileLock(workspace.state_folder() / "mlflow.lock")
     with lock, chdir(workspace.project()):
         client = MlflowClient(uri)
         client.search_experiments(max_results=1)

@@ -24,5 +24,5 @@ def batch_loss(
     loss = reconstruction + objective.regulariser(divergence, code, progress)
     terms = {name: values.mean() for name, values in (distances | code.penalties).items()}
     terms |= {"kl": divergence.sum(1).mean(), "reconstruction": reconstruction, "loss": loss}
-    terms["beta_effective"] = kl.weight(objective.config.kl, progress) * objective.likelihood_variance(combined)
+    terms["beta_effective"] = kl.weight_at(objective.config.kl, progress) * objective.likelihood_variance(combined)
     return loss, {name: torch.as_tensor(term).detach().float() for name, term in terms.items()}

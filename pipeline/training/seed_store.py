@@ -17,7 +17,7 @@ class SeedStore:
     """What is stored of the seed with one fingerprint."""
 
     def __init__(self, fingerprint: str) -> None:
-        state = workspace.state()
+        state = workspace.state_folder()
         self.fingerprint = fingerprint
         self.checkpoints = state / "checkpoints" / fingerprint  # deleted when the seed is finished
         self.lock = state / "locks" / fingerprint  # held by the process that trains this seed, in any workspace

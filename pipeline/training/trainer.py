@@ -141,7 +141,7 @@ class Trainer:
         names = [name if name in UNPREFIXED_TERMS else f"train_{name}" for name in self.term_names]
         means = {name: value / accepted if accepted else math.nan for name, value in zip(names, sums, strict=True)}
         return means | {
-            "beta": kl.weight(self.objective.config.kl, (self.step - 1) / self.total_steps),
+            "beta": kl.weight_at(self.objective.config.kl, (self.step - 1) / self.total_steps),
             "learning_rate": self.optimiser.param_groups[0]["lr"],
             "skipped_steps": self.steps_in_epoch - accepted,
         }

@@ -53,12 +53,12 @@ def test_the_monte_carlo_kl_is_close_to_the_analytic_one():
     ids=str,
 )
 def test_the_weight_follows_its_schedule(config, weights):
-    assert {p: kl.weight(KLConfig(beta=0.5, **config), p) for p in weights} == pytest.approx(weights)
+    assert {p: kl.weight_at(KLConfig(beta=0.5, **config), p) for p in weights} == pytest.approx(weights)
 
 
 def test_the_log_schedule_rises_by_a_constant_factor():
     config = KLConfig(beta=0.05, schedule="log", warmup=0.5)
-    weights = [kl.weight(config, p) for p in (0.0, 0.125, 0.25, 0.375, 0.5, 1.0)]
+    weights = [kl.weight_at(config, p) for p in (0.0, 0.125, 0.25, 0.375, 0.5, 1.0)]
     assert weights[0] == pytest.approx(1e-6)
     ratios = [b / a for a, b in itertools.pairwise(weights[:5])]
     assert ratios == pytest.approx([ratios[0]] * 4)
@@ -67,8 +67,8 @@ def test_the_log_schedule_rises_by_a_constant_factor():
 
 @pytest.mark.parametrize("schedule", ["constant", "linear", "cyclical", "log"])
 def test_every_schedule_ends_at_beta(schedule):
-    assert kl.weight(KLConfig(beta=0.7, schedule=schedule, warmup=1.0), 1.0) == 0.7
-    assert kl.weight(KLConfig(beta=0.7, schedule=schedule, warmup=0.0, cycles=1), 0.6) == 0.7
+    assert kl.weight_at(KLConfig(beta=0.7, schedule=schedule, warmup=1.0), 1.0) == 0.7
+    assert kl.weight_at(KLConfig(beta=0.7, schedule=schedule, warmup=0.0, cycles=1), 0.6) == 0.7
 
 
 def divergence() -> torch.Tensor:
@@ -77,7 +77,7 @@ def divergence() -> torch.Tensor:
 
 
 def check_cost(config: KLConfig, nats: torch.Tensor, sizes: tuple[int, ...], progress: float, cost: float, gradient):
-    value = kl.cost(config, nats, sizes, progress)
+    value = kl.loss_term(config, nats, sizes, progress)
     assert float(value.detach()) == pytest.approx(cost)
     torch.testing.assert_close(torch.autograd.grad(value, nats)[0], torch.tensor(gradient))
 
@@ -100,7 +100,7 @@ def test_free_bits_per_window_are_a_floor_of_each_total():
 @pytest.mark.parametrize("per", ["dimension", "window"])
 def test_without_free_bits_a_negative_estimate_counts_fully(per):
     nats = torch.tensor([[-1.0, 0.5], [2.0, 0.5]])
-    assert float(kl.cost(KLConfig(free_bits_per=per), nats, (), 1.0)) == pytest.approx(1.0)
+    assert float(kl.loss_term(KLConfig(free_bits_per=per), nats, (), 1.0)) == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize(
@@ -114,8 +114,8 @@ def test_the_capacity_rises_over_the_warmup_and_attracts_the_kl(progress, target
 def test_balance_gives_the_fuller_level_a_larger_weight_until_the_warmup_ends():
     nats = torch.cat([torch.full((2, 2), 3.0), torch.full((2, 4), 1.0)], 1).requires_grad_()
     config = KLConfig(schedule="constant", balance=True, warmup=0.3)
-    (gradient,) = torch.autograd.grad(kl.cost(config, nats, (2, 4), 0.1), nats)
+    (gradient,) = torch.autograd.grad(kl.loss_term(config, nats, (2, 4), 0.1), nats)
     upper, lower = 2 * gradient[0, 0], 2 * gradient[0, 2]  # undo the mean over two windows
     assert float(upper / lower) == pytest.approx(3.0, rel=0.02) and float(upper + lower) == pytest.approx(2.0)
-    (gradient,) = torch.autograd.grad(kl.cost(config, nats, (2, 4), 0.3), nats)
+    (gradient,) = torch.autograd.grad(kl.loss_term(config, nats, (2, 4), 0.3), nats)
     torch.testing.assert_close(gradient, torch.full((2, 6), 0.5))

@@ -57,7 +57,7 @@ def test_a_study_continues_after_a_failure_an_interrupt_and_a_killed_worker(tmp_
     process = project.start("run", "length", "--jobs", "1")
     await_start(project, "mel_conv 60", 2)
     assert len(training_processes()) == 1  # that of the killed worker was ended
-    workspace.state().joinpath("go").touch()
+    workspace.state_folder().joinpath("go").touch()
     output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1 and "epochs-13: failed: train@mel_conv: the loss is not finite" in output
     assert project.trainings().count("mel_conv 5") == 1 and project.trainings().count("mel_conv 13") == 2

@@ -68,7 +68,7 @@ def cost(**config: object) -> Results:
     """Cost of the KL, and the gradient of a scale of the divergence."""
     scale = nn.Parameter(torch.linspace(0.2, 2.0, sum(SIZES)))
     divergence = (share(normal(8, sum(SIZES))) * scale).square()
-    value = kl.cost(KLConfig(**config), divergence, SIZES, 0.2)
+    value = kl.loss_term(KLConfig(**config), divergence, SIZES, 0.2)
     value.backward()
     distributed.average_gradients([scale])
     return {"value": distributed.all_reduce_mean(value.detach()), "gradient": scale.grad}
