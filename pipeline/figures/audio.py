@@ -17,9 +17,9 @@ from pipeline.figures.variant_data import Representation, VariantData, Window
 from pipeline.figures.window_rows import interpolation_name
 
 MIN_RATE = 8000  # Hz; browsers need not play a lower one
-GAIN = 0.5  # of all clips: phases from Griffin-Lim can add up to twice the track's peak
+GAIN = 0.5  # gain of all clips: phases from Griffin-Lim can add up to twice the track's peak
 MAX_PEAK = 0.999
-EQUAL_TOLERANCE = 1e-3  # of a mel in [0, 1]: 0.08 dB
+EQUAL_TOLERANCE = 1e-3  # largest difference of two equal mels in [0, 1]: 0.08 dB
 
 Audio = tuple[np.ndarray, int]  # samples and rate
 AudioClip = tuple[Entry, "Future[Audio]"]
@@ -66,8 +66,8 @@ def _is_same_mel(window: Window, reconstruction: Window) -> bool:
 def morph(steps: Sequence[Window], config: Representation) -> Window:
     """One window that starts as the first step, ends as the last, and passes through the others at equal times.
 
-    Each moment is a weighted mean of the two nearest steps, of a mel in dB, of a waveform its samples. So nothing is
-    cut, and nothing clicks.
+    Each moment is a weighted mean of the two nearest steps: mels are mixed in dB, waveforms sample by sample. So
+    nothing is cut, and nothing clicks.
     """
     values = np.stack([step.array for step in steps])
     if isinstance(config, MelConfig):
@@ -171,9 +171,9 @@ def _window_clip(window: Window, renderer: Renderer) -> AudioClip:
         return Entry(file, title, caption, "audio", index, "sample", label=label or None), renderer.window(window)
     if window.kind == "perturbed":
         file = f"audio/perturbed-{step}.wav"
-        title = f"Moved by {window.scale:g} × spread" if window.scale else "Not moved"
-        caption = "A window whose latent was moved at random, by so many times the spread of the latents over the data."
+        title = f"Moved by {window.scale:g} × std" if window.scale else "Not moved"
+        caption = "A window whose latent was moved in a random direction; std is the latents' standard deviation."
     else:
         file, title = f"audio/transfer-{index}-{step}.wav", f"{window.track_id} as {label}"
-        caption = "Encoded under its own label, decoded under the one that is named."
+        caption = "Encoded with its own label, decoded with the label in the title."
     return Entry(file, title, caption, "audio", index, window.kind, step, label or None), renderer.window(window)

@@ -13,7 +13,7 @@ from pipeline.figures.variant_data import ExampleAudio, Representation, Window
 
 ZOOM_SECONDS = 0.05
 DIFFERENCE_LABEL = "dB too quiet or too loud"
-EXTREMES = ("best", "median", "worst")  # by step
+EXTREMES = ("best", "median", "worst")  # names of steps 0, 1 and 2
 
 Pairs = Sequence[tuple[Window, Window]]
 
@@ -31,7 +31,7 @@ def window_name(window: Window) -> str:
 def draw_reconstructions(pairs: Pairs, config: Representation, are_extremes: bool = False) -> Figure:
     """For each pair original, reconstruction, and the absolute difference of the two in dB.
 
-    Extremes are the windows with the lowest, the median and the highest error; their names say which.
+    Extremes are the windows with the lowest, the median and the highest error; their names say so.
     """
     names = [f"{EXTREMES[w.step]}: {window_name(w)}" if are_extremes else window_name(w) for w, _ in pairs]
     if isinstance(config, MelConfig):

@@ -31,8 +31,8 @@ class Panel:
 
 
 def history_panels(columns: list[str], varying: list[str]) -> list[Panel]:
-    """The plots of a history.csv with these columns; terms have one only if `varying`, so not 0 throughout."""
-    terms: dict[str, dict[str, str]] = {}  # by name: the training and the validation line
+    """The plots of a history.csv with these columns; a term has a plot only if it is `varying`."""
+    terms: dict[str, dict[str, str]] = {}  # term -> column -> name of its line
     for column in columns:
         split, _, term = column.partition("_")
         if split in SPLITS and term and column in varying:

@@ -42,8 +42,8 @@ class Entry:
     kind: str  # image, animation or audio
     example: int | None = None  # index of the example, interpolation or sample
     role: str | None = None  # original, ceiling, reconstruction, sample, linear, slerp, perturbed or transfer
-    step: int | None = None  # of perturbed, the step; of transfer, the index of the target label
-    label: str | None = None  # of the window, or the one given to a sample or transfer
+    step: int | None = None  # perturbed: the step; transfer: the index of the target label
+    label: str | None = None  # the window's label, or the label given to a sample or transfer
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def variant_figures(data: VariantData) -> Iterator[Picture | Animation]:
     yield from _decoder(data)
     sizes = data.tables.get("sizes")
     if sizes is not None and len(sizes) >= 3:
-        caption = "Error of the test windows with so many principal components, with its 95 % interval over recordings."
+        caption = "Error of the test windows by number of principal components, with its 95 % interval over recordings."
         mean_mse = float(data.metrics["mse_mean"])
         title = "Error by number of components"
         yield Picture("components.png", title, caption, lambda: draw_component_curve(sizes, mean_mse))
@@ -98,7 +98,7 @@ def _source_note(data: VariantData) -> str:
         return f" Each is decoded from {'its codes' if 'codes' in data.tables else 'the posterior mean'}."
     if not data.latents.shape[1]:
         return " Each reconstruction is the mean of the training windows."
-    return f" Each is made of {data.latents.shape[1]} principal components of the training windows."
+    return f" Each is a sum of {data.latents.shape[1]} principal components of the training windows."
 
 
 def _reconstructions(data: VariantData) -> Iterator[Picture]:
@@ -123,8 +123,8 @@ def _reconstructions(data: VariantData) -> Iterator[Picture]:
     if is_mel:
         names = {original.index: window_name(original) for original, _ in pairs}
         caption = (
-            "The recording, the recording's own mel spectrogram through the inversion, and the reconstruction through "
-            "the same inversion, on one scale: what the second lacks is lost before any model." + note
+            "The recording, its mel spectrogram converted to audio, and the reconstruction converted to audio, on one "
+            "scale. The second shows the loss without any model." + note
         )
         title = "Waveforms as heard"
         yield WindowPicture("waveforms.png", title, caption, lambda: draw_audio(data.audio, names, data.rate))
@@ -135,12 +135,12 @@ def _training(data: VariantData) -> Iterator[Picture | Animation]:
     samples = len({w.index for w in snapshots if w.kind == "sample"})
     caption = (
         "Terms of the objective for each epoch, dashed on training and solid on validation windows; the validation "
-        "objective is taken at the final weight of the KL term throughout."
+        "objective always has the final weight of the KL term."
     )
     caption += f" One line for each of {seeds} seeds." if seeds > 1 else ""
     yield Picture("training_curves.png", "Training curves", caption, lambda: draw_training_curves(data.histories))
     caption = "One fixed window and its reconstruction as training goes on"
-    caption += "; below it, what one fixed latent drawn from the prior is decoded to." if samples else "."
+    caption += "; below it, the decoding of one fixed latent from the prior." if samples else "."
     title = "Progress over the epochs"
     yield WindowPicture("progress.png", title, caption + note, lambda: draw_progress(snapshots, config))
     yield Animation(
@@ -154,7 +154,7 @@ def _training(data: VariantData) -> Iterator[Picture | Animation]:
         yield Animation(
             "generation.gif",
             "Generation over the epochs",
-            f"What {number} fixed latents drawn from the prior are decoded to after each kept epoch." + note,
+            f"The decoding of {number} fixed latents from the prior after each kept epoch." + note,
             lambda path, dpi: training_progress.write_samples_gif(snapshots, config, path, dpi),
         )
 
@@ -208,17 +208,17 @@ def _decoder(data: VariantData) -> Iterator[Picture]:
         yield WindowPicture("walks.png", title, caption, lambda: draw_interpolations(steps, config))
     if perturbed:
         caption = (
-            "A test window whose latent was moved at random, ever further, in multiples of the spread of the latents "
-            "over the data." + note
+            "A test window whose latent is moved in a random direction by growing distances, in standard deviations of "
+            "the latents over the data." + note
         )
         title = "Perturbed latents"
         yield WindowPicture("perturbations.png", title, caption, lambda: draw_perturbations(perturbed, config))
     if samples:
-        given = ", under the label above each" if any(w.label for w in samples) else ""
-        caption = f"Windows decoded from latents drawn from the prior{given}: what the model makes up by itself." + note
+        given = ", with the label above each" if any(w.label for w in samples) else ""
+        caption = f"Windows decoded from latents drawn from the prior{given}: generated without an input." + note
         yield WindowPicture("samples.png", "Samples of the prior", caption, lambda: draw_samples(samples, config))
     if transfers:
         originals = [original for original, _ in data.pairs]
-        caption = "Test windows, encoded under their own label and decoded under that of the title." + note
+        caption = "Test windows, encoded with their own label and decoded with the label in the title." + note
         title = "Transfer to another label"
         yield WindowPicture("transfer.png", title, caption, lambda: draw_transfers(originals, transfers, config))

@@ -1,4 +1,4 @@
-"""Reads what the figures of a variant show: artefacts of training, evaluation and the reference."""
+"""Read the artefacts for a variant's figures: from training, evaluation and the reference."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,8 +21,8 @@ OPTIONAL_TABLES = ("sizes", "dimensions", "codes")
 class Window:
     """A row of examples.parquet or snapshots.parquet; the array is on the variant's own scale.
 
-    `kind`, `step`, `scale`, `label`, `track_id` and `peak_db` are columns of examples.parquet. `index` is
-    that of the window, interpolation or sample among its kind, from 0. `epoch` is 0 for examples.
+    `kind`, `step`, `scale`, `label`, `track_id` and `peak_db` are columns of examples.parquet. `index` counts
+    the items of one kind from 0. `epoch` is 0 for examples.
     """
 
     kind: str
@@ -54,12 +54,12 @@ class VariantData:
     rate: int  # Hz, the common rate
     seed: int
     metrics: dict[str, Any]
-    histories: dict[int, pd.DataFrame]  # by seed
+    histories: dict[int, pd.DataFrame]  # seed -> history.csv
     snapshots: list[Window]
     examples: list[Window]
-    audio: dict[int, ExampleAudio]  # by example
+    audio: dict[int, ExampleAudio]  # example -> audio
     latents: np.ndarray  # (windows, latent_dims)
-    labels: list[str]  # of the latents
+    labels: list[str]  # label of each latent
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)  # any of OPTIONAL_TABLES
 
     @property

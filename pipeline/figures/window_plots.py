@@ -25,9 +25,9 @@ from pipeline.figures.variant_data import Representation
 FULL_SCALE_RANGE = (-90.0, -10.0)  # dB of full scale, in the spectrogram of a waveform
 MAX_DIFFERENCE_DB = 40.0
 FRAME_SECONDS = 0.1
-MIN_HERTZ = 32.0  # of the spectrogram of a waveform
+MIN_HERTZ = 32.0  # lowest frequency of a waveform's spectrogram
 SPECTROGRAM_ROWS = 160
-OUTLINE_COLUMNS = 500  # pairs of points of a long waveform
+OUTLINE_COLUMNS = 500  # pairs of points that draw a long waveform
 MEL_TICKS = (0, 500, 1000, 2000, 4000, 8000, 16000)
 LOG_TICKS = (50, 100, 200, 400, 800, 1600, 3200, 6400, 12800)
 PEAK_DB_LABEL = "dB below the peak"

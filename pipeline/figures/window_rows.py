@@ -14,7 +14,7 @@ from pipeline.figures.grid import TITLE_SIZE, FigureGrid, set_title
 from pipeline.figures.variant_data import Representation, Window
 
 MAX_COLUMNS = 7
-MAX_STEPS = 11  # of an interpolation
+MAX_STEPS = 11  # shown steps of an interpolation
 MAX_WIDTH = 12.6  # inches
 COLUMN_GAP = 0.12
 
@@ -46,14 +46,14 @@ def draw_interpolations(windows: Sequence[Window], config: Representation) -> Fi
 
 
 def interpolation_name(steps: Sequence[Window]) -> str:
-    """Both ends of an interpolation, or its number from 1."""
+    """The names of both ends of an interpolation, or its number from 1."""
     ends = [steps[0].label or steps[0].track_id, steps[-1].label or steps[-1].track_id]
     return " → ".join(ends) if all(ends) else f"walk {steps[0].index + 1}"
 
 
 def draw_perturbations(windows: Sequence[Window], config: Representation) -> Figure:
-    """One window, its latent moved at random by a growing distance."""
-    titles = [f"{w.scale:g} × spread" if w.scale else "reconstruction" for w in windows]
+    """One window whose latent moves in a random direction by growing distances."""
+    titles = [f"{w.scale:g} × std" if w.scale else "reconstruction" for w in windows]
     cells: Cells = [Cell(title, w.array) for title, w in zip(titles, windows, strict=True)]
     return draw_groups([(window_name(windows[0]), cells)], config)
 

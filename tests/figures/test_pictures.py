@@ -180,7 +180,7 @@ def test_interpolation_between_labels_names_them() -> None:
 def test_perturbations_show_their_scale(variant_data: VariantData) -> None:
     perturbed = variant_data.select("perturbed")
     cells = titles(window_rows.draw_perturbations(perturbed, variant_data.representation))
-    assert cells == ["reconstruction", "0.25 × spread", "0.5 × spread", "1 × spread"]
+    assert cells == ["reconstruction", "0.25 × std", "0.5 × std", "1 × std"]
 
 
 @pytest.mark.parametrize("kind", ["mel", "waveform"])
