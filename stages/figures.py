@@ -24,7 +24,7 @@ def main(variant: str) -> None:
     tracking = read_section(TrackingConfig, "tracking", raw=raw)
     evaluation = workspace.EVALUATION / variant
     with workspace.output(workspace.FIGURES / variant) as out:
-        identity = read_json(evaluation / "run.json")[0]  # of the first seed, which the figures show
+        identity = read_json(evaluation / "run.json")[0]  # identity of the first seed, which the figures show
         model = workspace.MODELS / variant / f"seed-{identity['seed']}"
         with TemporaryDirectory() as images, record(tracking, "figures", identity) as mlflow_run:
             mlflow_run.log_training(model)

@@ -16,9 +16,9 @@ from pipeline.audio.resample import resample_blocks
 from pipeline.audio.scale import INT16_PEAK
 from pipeline.core.errors import DataError, MelismaError, ParamsError
 
-PEAK = 0.99  # of a file that would clip, once it is turned down
+PEAK = 0.99  # peak of a file that is turned down to avoid clipping
 CHUNK_SAMPLES = 2**20
-MAX_WAV_SAMPLES = (2**32 - 100) // 2  # of 16 bits
+MAX_WAV_SAMPLES = (2**32 - 100) // 2  # 16-bit samples that fit a WAV file
 
 
 @dataclass(frozen=True)

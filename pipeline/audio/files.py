@@ -10,7 +10,7 @@ from typing import Self
 import numpy as np
 import soundfile
 
-BLOCK_SAMPLES = 2**20  # of all channels: 4 MiB
+BLOCK_SAMPLES = 2**20  # samples of all channels together: 4 MiB
 MIN_RATE, MAX_RATE = 1000, 768_000  # Hz; another rate means a broken header
 
 

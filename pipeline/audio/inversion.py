@@ -88,7 +88,7 @@ def griffin_lim(magnitudes: np.ndarray, n_fft: int, hop_length: int, length: int
     momentum = np.float32(MOMENTUM / (1 + MOMENTUM))
     previous = np.zeros_like(spectra)
     frames = np.empty((len(target), n_fft), np.float32)
-    for _ in range(iterations):  # in place: new memory would take as long as the arithmetic
+    for _ in range(iterations):  # works in place: new memory would take as long as the arithmetic
         framed = np.lib.stride_tricks.sliding_window_view(invert(spectra), n_fft)[::hop_length]
         rebuilt = fft.rfft(np.multiply(framed, window, out=frames))
         np.multiply(previous, -momentum, out=spectra)

@@ -21,7 +21,7 @@ from pipeline.core import workspace
 from pipeline.core.process import WorkerDiedError
 from pipeline.sources.config import SPLITS
 
-MAX_FAILED_POOLS = 3  # in a row that lost a worker without finishing a shard
+MAX_FAILED_POOLS = 3  # consecutive pools that lost a worker and finished no shard
 
 OpenExecutor = Callable[[], AbstractContextManager[Executor]]
 

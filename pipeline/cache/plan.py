@@ -18,7 +18,7 @@ TOLERANCE_SECONDS = 1e-6
 class Row:
     """A window, or a span of several consecutive windows of the train split."""
 
-    window_id: int  # of its first window
+    window_id: int  # id of the first window
     start: float  # seconds
     seconds: float
     windows: int

@@ -23,10 +23,10 @@ from pipeline.core import arrays, workspace
 from pipeline.core.errors import DataError, MelismaError
 from pipeline.core.imports import source_files
 
-STATISTICS_KEY = "statistics"  # in the metadata of a train shard
+STATISTICS_KEY = "statistics"  # key in the metadata of a train shard
 LIBRARIES = ("librosa", "numpy", "pyarrow", "soundfile", "soxr", "torch")
 SILENCE_DB = -99.9  # the mel's own floor is -100 dB
-SPAN_SILENCE_DB = -200.0  # in a mel span: digital silence, and what lies after its end
+SPAN_SILENCE_DB = -200.0  # dB of digital silence in a mel span, and after its end
 
 
 def write_shard(

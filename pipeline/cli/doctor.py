@@ -1,4 +1,4 @@
-"""Command `doctor`: try whatever Melisma needs of a machine."""
+"""Command `doctor`: check whether this machine can run Melisma."""
 
 import json
 import os

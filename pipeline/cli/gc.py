@@ -16,11 +16,11 @@ def gc(
     yes: Annotated[bool, typer.Option("--yes", help="Remove it.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List what nothing refers to, and with --yes remove it.
+    """List unused files and runs; with --yes remove them.
 
     This covers: stored trainings, checkpoints, partial caches and downloads in .melisma; results in data/ of variants
-    that params.yaml lacks; runs in mlflow.db, with their artifacts. Whatever the workspace, a Git commit or an
-    experiment refers to stays. For DVC's own cache use `dvc gc`.
+    that params.yaml lacks; runs in mlflow.db, with their artifacts. Everything to which the workspace, a Git commit or
+    an experiment refers is kept. For DVC's own cache use `dvc gc`.
     """
     from pipeline.core.progress import format_bytes
     from pipeline.gc import unused as library

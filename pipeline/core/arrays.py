@@ -61,7 +61,7 @@ class RowGroup:
     """A row group of one of the files of a `Column`."""
 
     path: Path
-    index: int  # in its file
+    index: int  # number of the row group in its file
     start: int  # its first row in the column
     rows: int
 

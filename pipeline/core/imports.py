@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 def source_files(*modules: str) -> list[Path]:
     """The files of `modules` and of all their direct and indirect imports, also those inside functions; sorted.
 
-    `modules` are dotted names. The `__init__.py` of each package counts, but no file that holds only a docstring.
+    `modules` are dotted names. A package's `__init__.py` is included; files with only a docstring are not.
     """
     files: set[Path] = set()
     pending = [path for name in modules if (path := module_file(name))]

@@ -70,7 +70,7 @@ def read_params(path: Path = PARAMS_FILE) -> dict[str, Any]:
         line = f" line {mark.line + 1}" if mark else ""
         raise ParamsError(f"{path}{line}: not valid YAML ({getattr(error, 'problem', error)}); correct it") from error
     if not isinstance(raw, dict):
-        raise ParamsError(f"{path}: expected sections such as 'source:' at the top level, found {type(raw).__name__}")
+        raise ParamsError(f"{path}: expected sections such as 'source:' at the top level, not {type(raw).__name__}")
     return raw
 
 
@@ -104,7 +104,7 @@ def validate(schema: type[Schema], raw: Any, key: str) -> Schema:
 
 
 def _keys(location: tuple[int | str, ...], raw: Any) -> list[str]:
-    """The keys of pydantic's `location`, without the branches of unions, which are no keys of the file."""
+    """The keys of pydantic's `location`, without the branches of unions, which do not occur in the file."""
     keys: list[str] = []
     for part in location:
         if isinstance(raw, Mapping) and part not in raw and part in (raw.get("type"), raw.get("kind")):

@@ -57,7 +57,7 @@ def output(path: Path) -> Iterator[Path]:
     lock = state_folder() / "locks" / fingerprint(str(path.absolute()))  # DVC would see a lock beside `path`
     lock.parent.mkdir(exist_ok=True)
     with hold_lock(lock, f"writing {path}"):
-        shutil.rmtree(partial, ignore_errors=True)  # of a killed run
+        shutil.rmtree(partial, ignore_errors=True)  # left by a killed run
         partial.mkdir()
         try:
             yield partial

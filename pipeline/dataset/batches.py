@@ -50,8 +50,8 @@ class WindowLoader(ABC):
             start = (position * last_start).round().long()
         label_index = {label: i for i, label in enumerate(labels)}
         self.label = torch.tensor([label_index.get(label, len(labels)) for label in split.labels.tolist()])
-        self.group = torch.arange(len(split.groups)).repeat_interleave(torch.tensor(split.groups))  # of each row
-        self.row, self.start, self.last_start = row, start, last_start  # of each window
+        self.group = torch.arange(len(split.groups)).repeat_interleave(torch.tensor(split.groups))  # for each row
+        self.row, self.start, self.last_start = row, start, last_start  # values of each window
 
     def __len__(self) -> int:
         """Number of windows."""

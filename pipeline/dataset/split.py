@@ -24,7 +24,7 @@ class Split:
     """
 
     kind: str
-    shape: tuple[int, ...]  # of one window
+    shape: tuple[int, ...]  # shape of one window
     stored: np.ndarray | arrays.Column  # a Column is on disk
     window_ids: np.ndarray
     track_ids: np.ndarray

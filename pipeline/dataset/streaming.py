@@ -22,7 +22,7 @@ MIN_PREFETCH, MAX_PREFETCH = 2, 16  # batches
 class StreamingLoader(WindowLoader):
     """Keeps a few row groups in memory: threads read ahead and assemble batches.
 
-    The batches are those of `ResidentLoader` with the sampler "streamed", bit for bit, for any number of threads.
+    The batches equal those of `ResidentLoader` with the sampler "streamed", bit for bit, for any number of threads.
     """
 
     def __init__(
@@ -88,8 +88,8 @@ def _assemble(batch: Tensor, reads: list[Future[np.ndarray]], rows: list[int], s
 def plan_reads(group: np.ndarray, batch_size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The reads for a sequence of windows. A read is a row group that is kept from its first batch to its last.
 
-    A group that no batch needs for more than LANES batches is dropped and read again later. This happens at the ends
-    of a lane, whose groups its neighbour shares. `group` is the row group of each window, (M,), in epoch order.
+    A group that no batch needs for more than LANES batches is dropped and read again later. This happens at lane ends,
+    since neighbouring lanes share a row group. `group` is the row group of each window, (M,), in epoch order.
 
     Returns:
         (M,) number of the read of each window, and (reads,) the first and the last batch of each read.

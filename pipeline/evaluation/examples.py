@@ -44,13 +44,13 @@ def save_examples(
     - original, reconstruction: the example windows; example is their index.
     - extreme_original, extreme_reconstruction: the test windows with the lowest (step 0), median (1) and highest (2)
       mean squared error, which is in scale.
-    - linear, slerp: interpolations between two examples, of different labels if there are; example is their index. The
+    - linear, slerp: interpolations between two examples, with different labels if possible; `example` numbers them. The
       ends are reconstructions and have the names of their windows; scale is the fraction of the way.
     - perturbed: example 0, its latent moved in one random direction by scale times the standard deviation of latents;
       step 0 is not moved.
     - sample: from the prior; label is the one given. A conditional model gets every label at least once.
-    - transfer: an example under the label `label`, of index step: example 0 under every label, its own too, and
-      the others under one other label each.
+    - transfer: an example decoded with another label: `label`, with index `step`. Example 0 gets every label, also its
+      own; each other example gets one other label.
 
     The model is on the CPU. `example_rows` (N,) are rows of `test`, `mse` (windows,) is of all its reconstructions, and
     `sample_peak_db` is the peak given to samples of a mel variant, None for waveforms.

@@ -13,7 +13,7 @@ from pipeline.metrics.measures import squared_frechet_distance
 from pipeline.models.vae import VAE
 
 BAND_GROUPS = 16
-MAX_WINDOWS = 512  # in each set
+MAX_WINDOWS = 512  # windows per set
 
 
 def features(mel: Tensor) -> np.ndarray:
@@ -34,8 +34,8 @@ def score(
 ) -> dict[str, float | None]:
     """Distance of the test windows to three other sets, by `features`; each set has as many windows, at most 512.
 
-    All sets are of the variant's own representation. So distances of two representations do not compare: with a
-    narrower frequency range there is less to get wrong. The model is on `device`.
+    All sets are of the variant's own representation. So distances of two representations do not compare: a narrower
+    frequency range gives smaller distances. The model is on `device`.
 
     Returns:
         frechet_reconstructions: distance to their reconstructions, dB^2; null where it is not defined.

@@ -14,7 +14,7 @@ from pipeline.dataset.split import Split
 from pipeline.metrics.common_mel import ToMel
 from pipeline.models.vae import VAE
 
-METRICS = {"linear": "interpolation_smoothness", "slerp": "interpolation_smoothness_slerp"}  # by mode
+METRICS = {"linear": "interpolation_smoothness", "slerp": "interpolation_smoothness_slerp"}  # mode -> metric
 SCORED_PAIRS = 8
 
 
@@ -47,9 +47,9 @@ def interpolation_unevenness(mel: Tensor) -> float | None:
 
 @torch.no_grad()
 def score(model: VAE, test: Split, to_mel: ToMel, steps: int, device: torch.device) -> dict[str, float | None]:
-    """Interpolate between eight pairs of evenly spaced test windows, of different labels where there are.
+    """Interpolate between eight pairs of evenly spaced test windows, with different labels if possible.
 
-    A conditional model changes the label half-way, which is a step of its own. `steps` counts the windows of an
+    A conditional model changes the label half-way, which adds a step. `steps` counts the windows of an
     interpolation with both ends, at least 3. The model is on `device`.
 
     Returns:

@@ -20,7 +20,7 @@ ROUNDING = 1e-12
 class DimensionKL:
     """Mean KL of each latent dimension over batches of posteriors.
 
-    In a hierarchy, the prior of a lower level is the one that the mean of the upper level gives.
+    In a hierarchy, the prior of a lower level follows from the mean of the upper level.
     """
 
     def __init__(self, bottleneck: Bottleneck) -> None:

@@ -1,4 +1,4 @@
-"""Do windows drawn from the prior vary? Silence, a constant, or one window for every latent does not."""
+"""Measure whether prior samples differ from each other and over time."""
 
 from collections.abc import Iterable
 from math import log10

@@ -1,4 +1,4 @@
-"""Does the latent of a window predict its label? Two classifiers learn it from train windows alone."""
+"""Measure whether the latent of a window predicts its label. Two classifiers learn it from train windows."""
 
 from typing import NamedTuple
 
@@ -19,8 +19,8 @@ RANK_TOLERANCE = 1e-12  # relative to the largest variance; below it, rounding d
 class LabelScores(NamedTuple):
     """How well a classifier predicts labels."""
 
-    windows: dict[str, np.ndarray]  # (test windows,) by metric: 1 where it is true, else 0; NaN where it is not defined
-    numbers: dict[str, float | None]  # of the whole test split
+    windows: dict[str, np.ndarray]  # metric -> (test windows,): 1 if correct, else 0; NaN if not defined
+    numbers: dict[str, float | None]  # metrics of the whole test split
 
 
 def score(
@@ -54,7 +54,7 @@ def probe(train: np.ndarray, train_labels: np.ndarray, test: np.ndarray, test_la
 
     All three scores use latents standardised by the train rows, without dimensions that do not vary. A latent that is a
     sequence is flattened, so it predicts a label only by values at the same position of every window. Codes of a
-    waveform follow its phase, and so hardly do.
+    waveform follow its phase, so they hardly predict labels.
 
     The accuracies are NaN without a latent, with a single label in training, or with latents that are not finite.
 
@@ -91,7 +91,7 @@ def probe(train: np.ndarray, train_labels: np.ndarray, test: np.ndarray, test_la
 
 
 def project_to_span(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both in coordinates on an orthonormal basis of the span of the train rows, if that has fewer dimensions.
+    """Project both onto the span of the train rows if that is smaller; the basis is orthonormal.
 
     Neither probe changes: the weights of a regression with an L2 penalty lie in the span, and the part of a test row
     outside the span adds the same to its distance from every train row. But 1,900 numbers of 500 windows become 500.

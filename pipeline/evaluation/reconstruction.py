@@ -26,10 +26,10 @@ MIN_LIKELIHOOD_VARIANCE = 1e-8
 class ReconstructionScores:
     """Scores of one model."""
 
-    windows: dict[str, np.ndarray]  # (windows,) by metric
+    windows: dict[str, np.ndarray]  # metric -> (windows,)
     latents: np.ndarray  # (windows, latent_dims) float32 posterior means
     numbers: dict[str, float | None]  # usage of the latent, see `LatentUsage.metrics` and `variance_numbers`
-    tables: dict[str, pd.DataFrame]  # by file name: dimensions or codes, whichever the model has
+    tables: dict[str, pd.DataFrame]  # file name -> table: dimensions, or codes for a codebook
     band_errors: np.ndarray  # (windows, bands) squared errors on the common log-mel
     audio: np.ndarray  # (H, samples) float32 at the common rate, the reconstructions that are scored on audio
 
@@ -45,7 +45,7 @@ def score(
 
     kl and elbo are in nats per window, summed over the latent. elbo uses one draw from the posterior, with a fixed
     seed, and a Gaussian likelihood. The likelihood's variance is the mean squared error of such draws on the validation
-    split: the same rule for every variant, whatever its loss was. kl uses that draw where it has no closed form. A
+    split: the same rule for every variant with any loss. kl uses that draw if it has no closed form. A
     baseline has neither: both are NaN.
 
     The model is on `device`; `scorer` is a new one.

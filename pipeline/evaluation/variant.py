@@ -59,7 +59,7 @@ class SeedScores:
     seed: int
     windows: pd.DataFrame  # for each test window: seed, columns of the reference, metrics, errors of the predictors
     numbers: dict[str, Any]  # seed, and metrics of the whole test split
-    tables: dict[str, pd.DataFrame]  # by file name: bands, and dimensions or codes
+    tables: dict[str, pd.DataFrame]  # file name -> table: bands, and dimensions or codes
     latents: np.ndarray  # (windows, latent_dims) posterior means
     audio: np.ndarray  # (H, samples) reconstructions at the common rate
     model: dict[str, Any]  # latent_dims, parameters, baseline, and reach_hz (see `bands.Bands`)
@@ -70,10 +70,10 @@ class RunRecorder(Protocol):
 
     @property
     def identity(self) -> dict[str, Any]:
-        """Variant, seed, fingerprint and run_id: what run.json holds."""
+        """The content of run.json: variant, seed, fingerprint and run_id."""
 
     def log_results(self, metrics: dict[str, Any], tracks: dict[str, list[Any]]) -> dict[str, Any]:
-        """Log metrics and scores by track; return what results.json holds of them."""
+        """Log metrics and scores by track; return the part that results.json stores."""
 
 
 # Opens the run of the model in a folder. True for the first seed: its model and pictures stand for the variant.

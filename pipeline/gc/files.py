@@ -16,7 +16,7 @@ from pipeline.gc.references import References
 from pipeline.schema.schema import Params
 from pipeline.sources.config import PublishedConfig
 
-CHECKPOINT_DAYS = 14  # an unneeded checkpoint stays so long: another branch or other params may need it
+CHECKPOINT_DAYS = 14  # days that an unneeded checkpoint is kept: another branch or other params may need it
 VARIANT_FOLDERS = workspace.MODELS, workspace.EVALUATION, workspace.FIGURES
 SECONDS_PER_DAY = 86400
 

@@ -36,7 +36,7 @@ def find_unused(references: References, resumable: set[str], abandoned: Iterable
         runs = {run.info.run_id: run for run in search.iterate_runs(client, [*experiments], view=search.WITH_DELETED)}
         models = _models(client, [*experiments])
         used_runs = references.runs | resumable
-        used_runs |= {version.run_id for version in search.pages(client.search_model_versions)}  # of registered models
+        used_runs |= {version.run_id for version in search.pages(client.search_model_versions)}  # registered models
         reasons = _reasons([*runs.values()], experiments, references, used_runs, set(abandoned))
         # A used run may evaluate the model of another run, so that run stays too.
         used_runs |= {run.data.tags.get("model_run") for run_id, run in runs.items() if run_id not in reasons}

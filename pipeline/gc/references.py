@@ -32,11 +32,11 @@ ALL_REFS = "--exclude=refs/exps/exec/*", "--all"
 class References:
     """Everything that is referred to."""
 
-    fingerprints: set[str] = field(default_factory=set)  # of trainings
+    fingerprints: set[str] = field(default_factory=set)  # fingerprints of trainings
     runs: set[str] = field(default_factory=set)  # MLflow ids
     # Variants with a result that DVC's cache lacks: its training and run are unknown.
     incomplete_variants: set[str] = field(default_factory=set)
-    sources: list[SourceConfig] = field(default_factory=list)  # of every params.yaml
+    sources: list[SourceConfig] = field(default_factory=list)  # source of every params.yaml
     has_queued: bool = False  # an experiment is queued or has failed, and may resume its trainings
 
     def add(self, identities: Any) -> None:

@@ -57,7 +57,7 @@ class KLConfig(Section):
     @model_validator(mode="after")
     def _free_bits_or_capacity(self) -> Self:
         if self.free_bits and self.capacity is not None:
-            raise ValueError("capacity: free_bits is set too, and both say how large the KL may be; set one")
+            raise ValueError("capacity: free_bits is set too, and both limit the KL; set one")
         return self
 
 
@@ -70,7 +70,7 @@ class CodebookConfig(Section):
 
 
 class LossConfig(Section):
-    """What a variant minimises. Numbers are weights of further terms, relative to the reconstruction's distance."""
+    """The objective of a variant. Numbers are weights of further terms, relative to the reconstruction distance."""
 
     reconstruction: ReconstructionConfig = Field(ReconstructionConfig(), description="distance and likelihood")
     spectral: float = Field(0.0, ge=0, description="distance of FFTs of a mel (time, bands), or STFTs of a waveform")

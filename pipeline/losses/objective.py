@@ -15,7 +15,7 @@ from pipeline.losses.spectral import spectral_distance
 from pipeline.models.bottlenecks import Code
 from pipeline.models.signal import Signal
 
-MIN_VARIANCE = 1e-2  # of encodings of length 1; limits an adaptive commitment
+MIN_VARIANCE = 1e-2  # smallest variance of encodings of length 1; limits an adaptive commitment
 RANGE_MARGIN = 0.1  # relative to the length of the range
 
 
@@ -34,7 +34,7 @@ class Objective(nn.Module):
             if self.config.energy:
                 terms["energy"] = energy_distance(y, x)  # (B,)
 
-    `signal` is that of the windows as the networks see them, which `WindowGain` may have scaled.
+    `signal` describes the windows that the networks see, which `WindowGain` may have scaled.
     """
 
     def __init__(self, config: LossConfig, signal: Signal) -> None:
@@ -107,11 +107,11 @@ class Objective(nn.Module):
         if code.indices is None:
             return kl.loss_term(self.config.kl, divergence, code.level_sizes, progress)
         weight, nats = kl.weight_at(self.config.kl, progress), divergence.sum(1).mean()
-        # Only the prior over the codes gets a gradient of the KL: it learns with weight 1, whatever the weight is.
+        # Only the prior over the codes gets a gradient of the KL: it always learns with weight 1.
         return weight * nats.detach() + (nats - nats.detach()) + self.signal.size * self._codebook_penalty(code)
 
     def _codebook_penalty(self, code: Code) -> Tensor | float:
-        """In nats per value."""
+        """The weighted codebook penalties, in nats per value."""
         weights, penalties = self.config.codebook, code.penalties
         if weights is None:
             return 0.0
@@ -122,7 +122,7 @@ class Objective(nn.Module):
 
 
 def range_penalty(reconstruction: Tensor, low: float) -> Tensor:
-    """(B,) mean squared excess of (B, 1, *shape) beyond [low, 1] and a margin of 10 % (after system A)."""
+    """(B,) mean squared distance of (B, 1, *shape) from [low, 1] with a margin of 10 % (after system A)."""
     margin = RANGE_MARGIN * (1 - low)
     excess = functional.relu(reconstruction - 1 - margin) + functional.relu(low - margin - reconstruction)
     return excess.square().flatten(1).mean(1)

@@ -1,4 +1,4 @@
-"""Reconstruction distances: means over the values of a window, weighted by mel band if the loss block says so."""
+"""Reconstruction distances: means over the values of a window, weighted by mel band if the loss block sets it."""
 
 from collections.abc import Callable
 from functools import partial
@@ -11,7 +11,7 @@ from torch.nn import functional
 from pipeline.losses.config import ReconstructionConfig
 from pipeline.models.signal import Signal
 
-EPSILON = 0.01  # of log_magnitude: 0.8 dB of a mel's 80, so that values near the floor do not dominate
+EPSILON = 0.01  # added in log_magnitude: 0.8 dB of a mel's 80, so that values near the floor do not dominate
 # Upper frequency in Hz and weight of bass, middle and treble. The weights are system A's.
 MUSICAL_WEIGHTS = ((250.0, 1.5), (4000.0, 2.0), (np.inf, 0.8))
 

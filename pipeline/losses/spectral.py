@@ -48,7 +48,7 @@ class MultiResolutionSTFT(nn.Module):
         distances = []
         for size in self.sizes:
             y, x = (self._magnitudes(v, size) for v in (reconstruction, target))
-            # The gradient of the norm is 0 at a difference of 0; that of a square root is infinite.
+            # At a difference of 0, the norm's gradient is 0; a square root has an infinite gradient there.
             difference = torch.linalg.vector_norm(y - x, dim=1) / y.shape[1] ** 0.5
             relative = difference / (x.square().mean(1) + (MIN_MAGNITUDE * std) ** 2).sqrt()
             epsilon = EPSILON * std

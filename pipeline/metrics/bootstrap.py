@@ -10,7 +10,7 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Estimates:
-    """Of M metrics: (M,) the mean over tracks, and the ends of its interval; NaN if there is none."""
+    """Mean over tracks and interval bounds of M metrics, (M,) each; NaN if not defined."""
 
     mean: np.ndarray
     low: np.ndarray
@@ -52,7 +52,7 @@ def bootstrap_mean(tracks: np.ndarray, groups: np.ndarray, resamples: int) -> Es
 
 
 def expanded_tail(groups: int) -> float:
-    """Share of the draws below a 95 % interval from so many groups (at least 2); 0.025 for many."""
+    """Share of the draws below a 95 % interval, for this number of groups (at least 2); 0.025 for many."""
     quantile = stdtrit(groups - 1, (1 - CONFIDENCE) / 2)
     return float(ndtr(np.sqrt(groups / (groups - 1)) * quantile))
 

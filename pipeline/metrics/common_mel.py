@@ -72,8 +72,8 @@ class CommonMel:
 def peak_normalised_mel(mel: MelConfig, representation: RepresentationConfig) -> ToMel:
     """A function from windows (B, 1, *shape) to (B, bands, frames) on the CPU: 1 is the peak, 0 is 80 dB below.
 
-    It compares windows without an original, such as samples: each is relative to its own peak. A mel stays
-    as it is, clamped at 0, whatever its bands are. A waveform is resampled to the rate of `mel`; silence is 0.
+    It compares windows without an original, such as samples: each is relative to its own peak. A mel, with any number
+    of bands, is only clamped at 0. A waveform is resampled to the rate of `mel`; silence is 0.
     """
     if representation.kind == "mel":
         return lambda x: x.squeeze(1).clamp_min(0).cpu()

@@ -19,18 +19,18 @@ class EmbeddingConfig(Section):
 
 
 class EvaluateConfig(Section):
-    """How every variant is scored."""
+    """The metrics and examples of every variant."""
 
     mel: str = Field("mel128", description="representation of kind mel, the common log-mel that compares all variants")
-    examples: int = Field(4, ge=1, description="test windows that are shown and played, of as many labels as there are")
-    heard: int = Field(12, ge=1, description="test windows scored on audio, with the examples, of many recordings")
-    samples: int = Field(4, ge=1, description="windows sampled from the prior; one of each label at least")
+    examples: int = Field(4, ge=1, description="test windows to show and play, of as many labels as possible")
+    heard: int = Field(12, ge=1, description="test windows scored on audio, of many recordings; includes the examples")
+    samples: int = Field(4, ge=1, description="windows sampled from the prior; at least one of each label")
     walks: int = Field(2, ge=0, description="pairs of examples between which the latent is interpolated")
     walk_steps: int = Field(8, ge=3, description="windows of an interpolation, both ends included")
     perturbations: list[Annotated[float, Field(gt=0)]] = Field(
-        [0.5, 1.0, 2.0], description="by how many times its standard deviation the latent of an example is moved"
+        [0.5, 1.0, 2.0], description="distances by which an example's latent is moved, in standard deviations"
     )
-    griffin_lim_iterations: int = Field(32, ge=1, description="of every mel that becomes audio")
+    griffin_lim_iterations: int = Field(32, ge=1, description="for audio that stages make from mels")
     embedding: EmbeddingConfig | None = Field(None, description="a network; null: no Frechet audio distance")
     bootstrap: int = Field(2000, ge=10, description="resamples of the test groups for a 95 % interval")
     batch_size: int = Field(64, ge=1, description="windows per forward pass")

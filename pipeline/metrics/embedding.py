@@ -35,7 +35,7 @@ def load(config: EmbeddingConfig | None, rate: int) -> Embed | None:
         network = torch.export.load(path).module()
     except Exception as error:  # the file decides which: zip, JSON, torch, ...
         reason = " ".join(str(error).split())[:200]
-        raise DataError(f"{path}: not what torch.export.save writes ({reason})") from error
+        raise DataError(f"{path}: not a file of torch.export.save ({reason})") from error
 
     @torch.no_grad()
     def embed(audio: np.ndarray) -> np.ndarray:

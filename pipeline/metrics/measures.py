@@ -25,11 +25,11 @@ from pipeline.losses.config import STFT_WINDOWS
 MIN_AMPLITUDE = 1e-6  # -120 dB of full scale: about the rounding error of 16 bits in a bin
 MAX_SI_SDR = 60.0  # dB; the minimum is its negative
 STFT_BATCH = 8  # waveforms; the spectra of more do not fit the CPU cache
-FRAME_SECONDS = 0.093  # of the log-spectral distance: 2,048 samples at 22,050 Hz
+FRAME_SECONDS = 0.093  # frame of the log-spectral distance: 2,048 samples at 22,050 Hz
 
 
 def to_double(values: Tensor) -> Tensor:
-    """In double precision; on the CPU if the device lacks it."""
+    """Convert to double precision, on the CPU if the device has none."""
     return (values.cpu() if values.device.type == "mps" else values).double()
 
 
@@ -129,7 +129,7 @@ def squared_frechet_distance(a: np.ndarray, b: np.ndarray) -> float | None:
     |mean_a - mean_b|² + trace(A + B - 2 (A B)^(1/2)) with covariances A and B (Dowson and Landau 1982), as in the FID
     (arXiv 1706.08500), but of any features. The root is taken of A^(1/2) B A^(1/2), which is symmetric and has the same
     eigenvalues, so covariances without full rank are fine. Few rows make the distance larger: their covariances differ
-    by chance, the more so the more features there are. None for fewer than two rows, or for NaN and infinity.
+    by chance, and more with more features. None for fewer than two rows, or for NaN and infinity.
     """
     if min(len(a), len(b)) < 2 or not (np.isfinite(a).all() and np.isfinite(b).all()):
         return None

@@ -12,7 +12,7 @@ from torch import Tensor
 from pipeline.core import distributed
 from pipeline.models.bottlenecks import Bottleneck, Code
 
-# The smallest healthy value of each metric, and what is reported if the metric is below it.
+# The smallest healthy value of each metric, and the message if the metric is below it.
 COLLAPSED = {
     "active_share": (0.05, "{:.1%} of the latent units active"),
     "variance_ratio": (0.2, "reconstructions vary {:.2f} times as much as the data"),
@@ -24,7 +24,7 @@ FLAT = {
     "sample_time_ratio": (0.1, "samples vary over time {:.2f} times as much as the data"),
     "sample_level_db": (-10.0, "samples at {:.1f} dB of the data's level"),
 }
-ACTIVE_UNIT_VARIANCE = 0.01  # of the posterior mean; a unit above it is active (Burda et al. 2016, arXiv 1509.00519)
+ACTIVE_UNIT_VARIANCE = 0.01  # a unit is active if its posterior mean varies more (Burda et al. 2016, arXiv 1509.00519)
 MIN_DATA_VARIANCE = 1e-12
 
 
@@ -83,7 +83,7 @@ class LatentUsage:
     def metrics(self) -> dict[str, float]:
         """Metrics over all added windows; empty if the data does not vary, as with a single window.
 
-        - variance_ratio: variance of the reconstructions over that of the data.
+        - variance_ratio: variance of the reconstructions divided by the variance of the data.
         - active_units, active_share: number and share of the latent units that are active, in coordinates in which the
           prior has variance 1. A hierarchy has them per level too; a baseline and a codebook have none.
         - perplexity, perplexity_share, of a codebook: exp of the entropy of the code usage; its ratio to the size.
@@ -111,7 +111,7 @@ class LatentUsage:
 
 
 class WindowVariance:
-    """Variance over windows of each value of a window, averaged over the values. It is 0 if all windows are equal."""
+    """Per-value variance over windows, averaged over the values. It is 0 if all windows are equal."""
 
     def __init__(self) -> None:
         self.count = 0

@@ -1,4 +1,4 @@
-"""Condition on a label: encoder and decoder are told the label of a window."""
+"""Condition on a label. Encoder and decoder get each window's label."""
 
 from collections.abc import Iterable
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from pipeline.models.config import ConditionConfig
 from pipeline.models.signal import Signal, as_column
 
-MIN_STD_RATIO = 0.05  # smallest standard deviation of a label, relative to that of all labels
+MIN_STD_RATIO = 0.05  # smallest ratio of a label's standard deviation to the one of all windows
 
 
 class Condition(nn.Module):

@@ -22,7 +22,7 @@ def shrink(size: int, strides: list[int]) -> list[int]:
 class _NetworkConfig(Section):
     """The base class of networks."""
 
-    kind: ClassVar[str] = "any"  # of the windows: mel, waveform or any
+    kind: ClassVar[str] = "any"  # kind of its windows: mel, waveform or any
 
 
 class _StridedConfig(_NetworkConfig):

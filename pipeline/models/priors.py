@@ -12,7 +12,7 @@ from pipeline.models.config import MixtureConfig, VampConfig
 
 MIN_STD = 1e-4
 RAW_ONE = log(expm1(1.0))  # softplus maps it to 1
-INITIAL_STD = 0.5  # of the means of a mixture: distinct components, all close to a standard normal
+INITIAL_STD = 0.5  # std of a mixture's initial means: distinct components, close to a standard normal
 Posterior = Callable[[Tensor], tuple[Tensor, Tensor]]  # features (K, channels, 1) to mean and std, (K, latent, 1) each
 
 

@@ -1,4 +1,4 @@
-"""What a model and its losses need to know about the windows: kind, shape, statistics of the train split."""
+"""Kind, shape and train statistics of the windows."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,9 +14,9 @@ class Signal:
     """The windows that a model takes."""
 
     kind: str  # mel (values in [0, 1]) or waveform (values in [-1, 1])
-    shape: tuple[int, ...]  # of one window, (bands, frames) or (samples,)
-    mean: float | list[float]  # of the train split: per band of a mel, or of all samples of a waveform
-    std: float | list[float]  # likewise
+    shape: tuple[int, ...]  # shape of one window: (bands, frames) or (samples,)
+    mean: float | list[float]  # mean of the train split: per band of a mel, or of all samples of a waveform
+    std: float | list[float]  # standard deviation of the same values
     representation: dict[str, Any]  # its block of params.yaml
 
     @classmethod

@@ -17,7 +17,7 @@ from pipeline.dataset.split import Split
 class Reference:
     """The files of `write_reference`."""
 
-    mel_config: MelConfig  # of the common log-mel
+    mel_config: MelConfig  # config of the common log-mel
     windows: pd.DataFrame  # window_id, track_id, label, group and peak_db of each test window
     mel: np.ndarray  # (windows, bands, frames) float16, dB below each window's peak
     mean_error: np.ndarray  # (windows, bands) squared error of the mean predictor

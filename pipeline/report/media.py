@@ -15,7 +15,7 @@ from pipeline.core.process import cores
 
 WEBP_QUALITY = 65
 ANIMATION_QUALITY = 50
-LOSSLESS_EFFORT = 20  # of 100
+LOSSLESS_EFFORT = 20  # compression effort, 0 to 100
 # A PNG, or a frame of a GIF, with fewer bytes per pixel consists of lines and text: it is encoded without loss.
 LINE_ART_BYTES, LINE_ART_FRAME_BYTES = 0.2, 0.1
 MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)  # Hz; MPEG audio has no others
@@ -44,7 +44,7 @@ class MediaEncoder(AbstractContextManager["MediaEncoder"]):
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(cores())
-        self.sounds: dict[str, Sound] = {}  # by the hash of their WAV file
+        self.sounds: dict[str, Sound] = {}  # hash of the WAV file -> sound
 
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown(cancel_futures=True)

@@ -30,15 +30,15 @@ class Row:
     variant: str
     representation: str
     evaluated: bool
-    kind: str = ""  # of representation: mel or waveform
+    kind: str = ""  # kind of the representation: mel or waveform
     input: str = ""  # shape of the input
     role: str = "variant"  # variant, baseline or ceiling
     collapse_reason: str = ""
-    extra_inputs: list[str] = field(default_factory=list)  # of the decoder, besides the latent
+    extra_inputs: list[str] = field(default_factory=list)  # inputs of the decoder besides the latent
     generation: list[str] = field(default_factory=list)  # sentences on samples and transfers
     seeds: list[int] = field(default_factory=list)
     numbers: dict[str, float | None] = field(default_factory=dict)
-    folder: Path = Path()  # of its metrics.json
+    folder: Path = Path()  # folder of its metrics.json
 
     def __getitem__(self, name: str) -> float | None:
         return self.numbers.get(name)
@@ -126,7 +126,7 @@ def _generation(metrics: dict[str, Any]) -> list[str]:
 
 def _add_pca_ratios(rows: list[Row]) -> None:
     """Set mse_pca, the error of PCA with as many components as the latent has numbers, and pca_ratio."""
-    pca_errors: dict[str, dict[int, float]] = {}  # of each representation, by number of components
+    pca_errors: dict[str, dict[int, float]] = {}  # representation -> number of components -> error
     for row in rows:
         path = row.folder / "sizes.parquet"
         if path.is_file():

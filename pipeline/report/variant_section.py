@@ -15,7 +15,7 @@ from pipeline.report.formatting import count, digits, factor, hertz, interval, p
 from pipeline.report.histories import History, describe_training
 from pipeline.report.table import Row
 
-BLOCKS = ("network", "bottleneck", "condition", "loss", "train")  # of a variant in params.yaml
+BLOCKS = ("network", "bottleneck", "condition", "loss", "train")  # blocks of a variant in params.yaml
 
 
 def make_section(row: Row, figures: list[Any], history: History, params: dict[str, Any]) -> dict[str, Any]:

@@ -47,7 +47,7 @@ class Lead:
 def find_verdict(rows: list[Row], windows: dict[str, pd.DataFrame], resamples: int) -> tuple[str, list[Lead]]:
     """The headline, and the lead of all variants on the common log-mel and of each input on its own scale.
 
-    `windows` holds windows.parquet of each variant; `resamples` are those of the bootstrap.
+    `windows` holds windows.parquet of each variant; `resamples` is the number of bootstrap resamples.
     """
     competing = [row for row in rows if row.competes]
     groups = [("common log-mel", "all inputs", "mel_mse", competing)]
@@ -78,7 +78,7 @@ def find_verdict(rows: list[Row], windows: dict[str, pd.DataFrame], resamples: i
 def paired_difference(
     a: pd.DataFrame | None, b: pd.DataFrame | None, metric: str, resamples: int
 ) -> PairedDifference | None:
-    """`metric` of `a` minus that of `b`, by recording; None without two common groups.
+    """Difference of `metric`, a - b, per recording; None without two common groups.
 
     A recording that is hard for one variant is hard for the other. This cancels, so the interval of the difference is
     narrower than the intervals of the two errors.

@@ -22,7 +22,7 @@ from pipeline.training.config import TrainConfig
 
 TYPES = {int: "whole number", float: "number", bool: "true | false", NoneType: "null"}
 LIMITS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
-MAX_VALUE_LENGTH = 24  # of a value in the list of a section
+MAX_VALUE_LENGTH = 24  # characters of a value in the list of a section
 OVERRIDE = re.compile(r"models\.[^.]+\.(train(\..+)?)$")  # a key of `train` that one variant overrides
 
 
@@ -37,7 +37,7 @@ class Key:
     given: dict[str, str]  # type keys, and the types that this key belongs to
     is_used: bool
     value: Any = None
-    choices: tuple[tuple[str, str], ...] = ()  # of a type key: each type and its meaning
+    choices: tuple[tuple[str, str], ...] = ()  # each type and its meaning, if this is a type key
 
 
 def explain(name: str) -> list[dict[str, Any]]:

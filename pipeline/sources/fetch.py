@@ -14,7 +14,7 @@ from pipeline.core import workspace
 from pipeline.core.errors import DataError
 from pipeline.core.progress import byte_progress, format_bytes
 
-MAX_TRIES = 6  # in a row without a new byte; then the next mirror
+MAX_TRIES = 6  # consecutive tries without a new byte; then the next mirror
 FIRST_PAUSE = 1.0  # seconds before the second try; doubles with each further one
 MAX_PAUSE = 120.0  # seconds that a server may ask for
 TIMEOUT = (15.0, 60.0)  # seconds to connect, and between two bytes
@@ -40,7 +40,7 @@ def fetch(urls: Sequence[str], checksum: str, name: str, key: str) -> Path:
     `checksum` is "sha256:" or "md5:" and the hex digest; `key` of params.yaml can name a local copy.
 
     Raises:
-        DataError: all mirrors failed (the message says how), or the disk is too small.
+        DataError: all mirrors failed (the message gives the reasons), or the disk is too small.
     """
     folder = workspace.state_folder() / "downloads"
     folder.mkdir(exist_ok=True)
@@ -50,7 +50,7 @@ def fetch(urls: Sequence[str], checksum: str, name: str, key: str) -> Path:
         if file.exists():
             if _compute_checksum(file, checksum) == checksum:
                 return file
-            workspace.say(f"{file} is damaged or does not fit the checksum in params.yaml; downloading it again")
+            workspace.say(f"{file} is damaged or does not match source.<name>.checksum; downloading it again")
             file.unlink()
         failures = []
         for url in urls:
@@ -73,7 +73,7 @@ def _download(url: str, part: Path, checksum: str) -> None:
     """Complete `part` from one mirror, with growing pauses between tries without a new byte, and verify it.
 
     If a resumed file has a wrong checksum, its old bytes may be wrong: it is downloaded once more. If a new file has a
-    wrong checksum, it is removed, and the mirror counts as one that refuses.
+    wrong checksum, it is removed, and the mirror counts as refusing.
     """
     resumed, largest, tries = _size(part) > 0, _size(part), 0
     while True:
@@ -100,7 +100,7 @@ def _download(url: str, part: Path, checksum: str) -> None:
 
 def _transfer(url: str, part: Path) -> None:
     """Request the missing bytes of `part` once; DataError if the disk is too small."""
-    # identity: some servers declare the compression of the archive as that of the transfer, and it would be undone.
+    # identity: some servers report the archive's compression as transfer compression; the client would unpack it.
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={_size(part)}-"} if _size(part) else {})
     try:
         with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
@@ -120,13 +120,13 @@ def _transfer(url: str, part: Path) -> None:
     except (requests.exceptions.SSLError, requests.exceptions.ProxyError) as error:
         raise _RefusedError(_reason(error)) from error
     except (requests.ConnectionError, requests.Timeout) as error:
-        is_unknown_host = "NameResolutionError" in repr(error)  # or there is no network at all
+        is_unknown_host = "NameResolutionError" in repr(error)  # or the machine has no network
         raise (_RefusedError if is_unknown_host else _InterruptedError)(_reason(error)) from error
     except HTTPError as error:
         raise _InterruptedError(f"the connection was lost ({_reason(error)})") from error
     except requests.RequestException as error:  # a malformed URL, too many redirects
         raise _RefusedError(_reason(error)) from error
-    except OSError as error:  # from the disk; those of the connection are caught above
+    except OSError as error:  # a disk error; connection errors are caught above
         size = format_bytes(_size(part))
         raise DataError(f"{part}: {_reason(error)} after {size}; the next run resumes here") from error
     if total is not None and _size(part) != total:
@@ -134,7 +134,7 @@ def _transfer(url: str, part: Path) -> None:
 
 
 def _prepare(response: requests.Response, part: Path) -> int | None:
-    """The size of the complete file, if the response tells it. Remove `part` if the response does not continue it."""
+    """The size of the complete file, if the response contains it. Remove `part` unless the response continues it."""
     status = response.status_code
     if response.ok and response.headers.get("Content-Type", "").startswith("text/html"):
         raise _RefusedError("it sends a page, not the file")  # perhaps a login page, so `part` stays

@@ -23,9 +23,9 @@ from pipeline.core.progress import byte_progress, format_bytes
 MAX_MEMBERS = 100_000
 MAX_RATIO = 20  # unpacked size / archive size; about 2 for music
 MIN_SIZE_LIMIT = 100_000_000  # bytes unpacked that are always allowed
-MAX_HEADER_BYTES = 1 << 20  # tarfile reads a member's name and attributes at once, whatever their size
+MAX_HEADER_BYTES = 1 << 20  # tarfile reads a member's name and attributes at once, at any size
 FORMAT_ERRORS = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
-PARSER_ERRORS = (struct.error, EOFError, RuntimeError, ValueError, KeyError, OverflowError)  # of tarfile and zipfile
+PARSER_ERRORS = (struct.error, EOFError, RuntimeError, ValueError, KeyError, OverflowError)  # tarfile, zipfile
 DECOMPRESSORS: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
 
 

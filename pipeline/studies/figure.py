@@ -20,7 +20,7 @@ PANELS = {
     "perplexity": "Codes in use (perplexity)",
 }
 MIN_CURVE_VALUES = 3  # a number with fewer values makes no curve
-MIN_LOG_RATIO = 8.0  # of the largest to the smallest value; below it, the x axis is linear
+MIN_LOG_RATIO = 8.0  # ratio of the largest to the smallest value; below it, the x axis is linear
 MAX_TICKS = 8
 DPI = 130
 

@@ -29,7 +29,7 @@ def replace_variants(raw: dict[str, Any], variants: Mapping[str, dict[str, Any]]
             if key != "from":
                 override({"models": derived}, f"models.{name}.{key}", value)
     for name in [name for name in raw["models"] if name not in derived]:
-        del raw["models"][name]  # in place, which keeps the comments of a file
+        del raw["models"][name]  # deletes in place, to keep the comments of a file
     raw["models"].update(derived)
 
 

@@ -89,7 +89,7 @@ class Queue:
     def states(self, names: set[str]) -> dict[str, State]:
         """The states of the experiments `names` (full names) that are queued, run or failed."""
         states: dict[str, State] = {}
-        # In the order in which an experiment moves on, so that none is missed that moves on just now.
+        # Read in the order of the states, so that no experiment is missed when its state changes.
         for entry in self._queue.iter_queued():
             states[entry.name or ""] = State("queued", commit=entry.stash_rev)
         for entry in self._queue.iter_active():

@@ -22,7 +22,7 @@ BOUNDED = ("mse", "mel_mse", "kl", "cosine_similarity", "probe_accuracy")  # met
 METRICS = [*(f"{name}{end}" for name in BOUNDED for end in ("", "_low", "_high")), "perplexity"]
 ERRORS = ("mse", "mel_mse")  # compared recording by recording
 SAME_SCALE_TOLERANCE = 0.005  # relative; the same error measured twice differs by rounding
-RESAMPLES = 2000  # of the bootstrap
+RESAMPLES = 2000  # bootstrap resamples
 
 
 @dataclass(frozen=True)
@@ -39,14 +39,14 @@ class Row:
     representation: Any  # raw params; MSE is measured on its scale
     tracks: pd.DataFrame | None  # `ERRORS` of each test recording
     collapsed: str | None  # the reason, or None
-    seconds: float | None  # of training, all seeds
+    seconds: float | None  # training time, summed over the seeds
     compared_with: str | None = None  # an experiment
     reference: "Row | None" = None  # the same variant in that experiment
     changes: dict[str, PairedDifference] = field(default_factory=dict)  # error -> difference on the same recordings
 
     @property
     def name(self) -> str:
-        """Its experiments; from three on, how many they are."""
+        """Names of its experiments, or their number if three or more."""
         count = len(self.experiments)
         if count < 3:
             return ", ".join(self.experiments)
@@ -72,7 +72,7 @@ class Row:
 
 
 def read_rows(study: str, experiments: list[Experiment]) -> list[Row]:
-    """The rows that have runs, in the order of the file; those of several experiments last. Raises as `connected`."""
+    """The rows that have runs, in the order of the file; shared rows come last. Raises as `connected`."""
     with connected():
         groups: dict[tuple[str, str], list[Any]] = {}
         for run in mlflow_runs.find_runs(study):
@@ -152,7 +152,7 @@ def _row(tag: str, variant: str, runs: list[Any], experiments: list[Experiment])
 
 
 def _training_seconds(runs: list[Any]) -> float | None:
-    """Of all epochs. A run that only evaluates a model names the run that trained it."""
+    """Training seconds, summed over all epochs. A run that only evaluates a model names the run that trained it."""
     ids = [run.data.tags.get("model_run", run.info.run_id) for run in runs]
     histories = [store.client().get_metric_history(run_id, EPOCH_SECONDS) for run_id in ids]
     seconds = [metric.value for history in histories for metric in history]

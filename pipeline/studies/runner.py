@@ -18,7 +18,7 @@ LOST_MESSAGE = (
     "runs it again; else see .dvc/tmp/exps/celery/dvc-exp-worker-*.out"
 )
 
-States = dict[str, State]  # by the experiment's name in the study, or by its full name in `queue`
+States = dict[str, State]  # name in the study (full name in `queue`) -> state
 
 
 def select_experiments(study: str, names: list[str] | None) -> list[Experiment]:

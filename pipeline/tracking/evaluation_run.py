@@ -1,4 +1,4 @@
-"""Records the evaluation of one seed in MLflow: what stage evaluate gives to `evaluation.variant`."""
+"""Record one evaluation in MLflow; stage evaluate passes this to `evaluation.variant`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ from pipeline.tracking.datasets import describe_datasets
 from pipeline.tracking.logged_values import evaluation_metrics
 from pipeline.tracking.run import Run, record
 
-VERSION_TAGS = ("mse", "mel_mse", "cosine_similarity", "kl", "probe_accuracy", "parameters")  # of a registered model
+VERSION_TAGS = ("mse", "mel_mse", "cosine_similarity", "kl", "probe_accuracy", "parameters")  # of a model version
 
 
 @dataclass(frozen=True)

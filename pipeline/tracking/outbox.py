@@ -23,9 +23,9 @@ from pipeline.core.errors import MelismaError
 from pipeline.tracking import store
 from pipeline.tracking.journal import Journal, error_reason, store_works
 
-LOCK_FILE = ".held"  # in a stage's folder; a file, since NFS cannot lock folders
-SENDER_SECONDS = 60.0  # to wait for the sender of a killed stage
-READ_ATTEMPTS, READ_PAUSE = 20, 0.05  # pause in s
+LOCK_FILE = ".held"  # file in a stage's folder, since NFS cannot lock folders
+SENDER_SECONDS = 60.0  # waiting time for the sender of a killed stage
+READ_ATTEMPTS, READ_PAUSE = 20, 0.05  # pause in seconds
 
 Result = TypeVar("Result")
 

@@ -184,7 +184,7 @@ def record(config: TrackingConfig, stage: str, identity: Identity, evaluation: s
 
 
 def _replace_workspace(text: str) -> str:
-    """`text` with the project's path instead of that of a temporary workspace, which DVC deletes."""
+    """Replace a temporary workspace's path by the project's: DVC deletes the workspace."""
     return text.replace(str(Path.cwd()), str(workspace.project())) if "DVC_ROOT" in os.environ else text
 
 

@@ -37,7 +37,7 @@ def tags(identity: Identity, stage: str) -> dict[str, str]:
 def _user_tag() -> dict[str, str]:
     try:
         return {"mlflow.user": getpass.getuser()}
-    except (KeyError, OSError):  # in a container, the user may have a number but no name
+    except (KeyError, OSError):  # a container's user may have a number but no name
         return {}
 
 

@@ -33,7 +33,7 @@ class RunInfo:
     name: str
     status: str  # RUNNING, FINISHED, FAILED or KILLED
     started: datetime
-    trained_seconds: float | None  # of all epochs; None without an epoch
+    trained_seconds: float | None  # training time of all epochs; None without an epoch
     params: dict[str, str]
     metrics: dict[str, float]  # last values
     tags: dict[str, str]  # without MLflow's own

@@ -21,7 +21,7 @@ def start_sampling(run_id: str, stage_pid: int) -> None:
     import psutil  # type: ignore[import-untyped]
 
     if os.getppid() == stage_pid and run_id not in _threads:
-        history = store.client().get_metric_history(run_id, STAGE_MEMORY)  # of a resumed run
+        history = store.client().get_metric_history(run_id, STAGE_MEMORY)  # earlier samples of a resumed run
         first_step = max((metric.step for metric in history), default=-1) + 1
         is_over, stage = threading.Event(), psutil.Process(stage_pid)
         thread = threading.Thread(target=_sample, args=(run_id, stage, first_step, is_over), daemon=True)

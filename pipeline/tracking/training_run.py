@@ -1,4 +1,4 @@
-"""Records the training of one seed in MLflow: what stage train gives to `training.variant`."""
+"""Record one training in MLflow; stage train passes this to `training.variant`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -10,7 +10,7 @@ from pipeline.core import distributed
 from pipeline.core.errors import TrainingError
 
 EXPLOSION = 100.0  # times the typical gradient norm
-MIN_WEIGHT = 0.01  # of a step's norm in the typical norm
+MIN_WEIGHT = 0.01  # smallest weight of a new norm in the typical norm
 MIN_NORM = 1e-12
 SETTLING_STEPS = 50  # accepted steps before the typical norm is trusted
 MAX_BROKEN_IN_A_ROW = 20  # steps with a loss or gradient that is not finite

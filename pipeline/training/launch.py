@@ -16,9 +16,9 @@ from traceback import format_exc
 from pipeline.core.errors import MelismaError, TrainingError
 from pipeline.core.process import DeferredSignals, exit_with_parent
 
-NOTICE_SECONDS = 1.0  # in which the other ranks may notice a failure by themselves
+NOTICE_SECONDS = 1.0  # time for the other ranks to notice a failure
 TERMINATE_SECONDS = 5.0  # after SIGTERM, before SIGKILL
-SAVE_SECONDS = 60.0  # to save and end after Ctrl-C or SIGTERM
+SAVE_SECONDS = 60.0  # time to save and end after Ctrl-C or SIGTERM
 POLL_SECONDS = 0.1
 
 
@@ -29,7 +29,7 @@ class Rank:
     process: SpawnProcess
     pipe: Connection
     handles_signals: bool = False  # it has imported its modules
-    is_stopped: bool = False  # by a signal from here
+    is_stopped: bool = False  # the parent has sent it a signal
     failed_at: float | None = None  # seconds of a clock that all ranks share
     error: Exception | None = None
 
@@ -58,7 +58,7 @@ def launch(main: Callable[..., None], arguments: Sequence[str], devices: int) ->
     rank fails, the others end within seconds. No rank outlives this process. Each rank imports the module of `main`.
 
     Raises:
-        MelismaError, OSError: the error of the rank that failed first, or one that says how it ended.
+        MelismaError, OSError: the error of the rank that failed first, or a message how it ended.
         KeyboardInterrupt, SystemExit: after Ctrl-C or SIGTERM (code 143), unless a rank raised an error.
     """
     import torch.distributed as dist  # torch takes seconds to import, and ranks import this file
@@ -112,7 +112,7 @@ def _start(main: Callable[..., None], arguments: Sequence[str], environment: dic
 def _run(
     parent: int, pipe: Connection, environment: dict[str, str], main: Callable[..., None], arguments: Sequence[str]
 ) -> None:
-    """In a rank: run `main`. An error is sent before the process, and with it its connections, ends."""
+    """Run `main` in a rank. Send an error to the parent before this process ends."""
     exit_with_parent(parent)
     os.setpgrp()  # a terminal sends Ctrl-C to the whole group: now only the parent passes it on
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # drops a pending one

@@ -29,7 +29,7 @@ class SeedSetup:
     description: dict[str, Any]  # content of config.json: it builds the model and decides the weights
     config: VariantConfig
     settings: TrainConfig
-    folder: Path  # of the cached representation
+    folder: Path  # folder of the cached representation
     splits: dict[str, Split]  # train and valid
     device: torch.device
 

@@ -70,7 +70,7 @@ class Trainer:
         self.snapshots = Snapshots(self.snapshot_batch.x.cpu())
         self.history: History = []
         self.best_weights: dict[str, Tensor] = {}
-        self.step = 0  # of the whole training
+        self.step = 0  # steps done since the start of the training
         self.epoch_seconds = 0.0  # so far, in the current epoch
         self.term_names: list[str] = []
         self.term_sums: Tensor | None = None  # (terms + 1,) sums over the epoch's accepted steps, and their number

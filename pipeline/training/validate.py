@@ -25,8 +25,8 @@ def validate(model: VAE, data: WindowLoader, objective: Objective, batch_size: i
     """
     model.eval()
     rank, world = distributed.rank(), distributed.world_size()
-    batch_size = max(1, batch_size // world)  # no more than in a training step, for the memory
-    is_shared = len(data) >= world * batch_size  # at least one batch per rank; else each rank does all
+    batch_size = max(1, batch_size // world)  # the windows of a rank's training step fit the memory
+    is_shared = len(data) >= world * batch_size  # each rank has a batch; else each rank takes all windows
     part = (rank, world) if is_shared else (0, 1)
     noise = fixed_noise(len(data), model.latent_dims).split(batch_size)[part[0] :: part[1]]
     term_parts: dict[str, list[Tensor]] = {}

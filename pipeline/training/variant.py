@@ -97,7 +97,7 @@ def train_with_seed(setup: SeedSetup, checkpoint_seconds: float, open_run: OpenR
 
 
 def fingerprints(setup: SeedSetup) -> tuple[str, str]:
-    """Of the train and valid shards, and of all that decides the weights: description, data, code, machine."""
+    """Two fingerprints: of the data; of everything that decides the weights (description, data, code, machine)."""
     shards = read_stats(setup.folder)["shards"]
     data = workspace.fingerprint({name: shards[name] for name in shards if not name.startswith("test-")})
     libraries = [torch.__version__, version("vector-quantize-pytorch")]

@@ -13,11 +13,11 @@ from pipeline.audio.cut import cut_windows
 from pipeline.audio.files import Recording, UndecodableError
 from pipeline.windows.config import WindowsConfig
 
-FULL_SHARE = 0.95  # a last window of which so much is recorded counts as full
+FULL_SHARE = 0.95  # a last window counts as full if this share of it is recorded
 MAX_CLIPPED_SHARE = 0.1  # above this share of samples beyond [-1, 1], a file has another scale and is not just loud
 REASONS = (
-    *("unreadable", "undecodable", "empty", "changed", "truncated", "too_short"),  # of a file
-    *("silent", "constant", "non_finite", "out_of_range"),  # of a window
+    *("unreadable", "undecodable", "empty", "changed", "truncated", "too_short"),  # reasons for a file
+    *("silent", "constant", "non_finite", "out_of_range"),  # reasons for a window
     *("excluded", "duplicate"),  # left out on purpose
 )
 

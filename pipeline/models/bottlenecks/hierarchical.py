@@ -13,7 +13,7 @@ from pipeline.models.bottlenecks.base import Bottleneck, Code, layout_shape
 from pipeline.models.config import HierarchicalConfig
 from pipeline.models.priors import RAW_ONE, LearnedNormal, positive_std
 
-WIDTH = 128  # of the hidden layer of p(z1|z2)
+WIDTH = 128  # hidden width of p(z1|z2)
 
 
 def _zero(layer: nn.Linear | nn.Conv1d) -> nn.Module:

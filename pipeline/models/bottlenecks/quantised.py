@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from pipeline.models.bottlenecks.base import Bottleneck, Code
 
-LOGIT_SCALE = 10.0  # of products of vectors of length 1, so that likely codes differ from unlikely ones early
+LOGIT_SCALE = 10.0  # factor on products of vectors of length 1: likely and unlikely codes differ early
 
 
 class Quantised(Bottleneck):

@@ -10,7 +10,7 @@ from pipeline.core import distributed
 from pipeline.models.bottlenecks.quantised import Quantised
 from pipeline.models.config import VQConfig
 
-DECAY = 0.99  # of the moving averages that are the codes
+DECAY = 0.99  # decay of the moving averages that are the codes
 KMEANS_BATCHES = 10  # the first batches of a training, on which k-means sets the codes
 # A code is unused if its average count per batch is below MIN_COUNT; with few encodings per code, if it is below
 # MIN_COUNT_SHARE of an even share of the encodings.
@@ -52,7 +52,7 @@ class VQ(Quantised):
         self.quantiser._codebook.init_embed_ = noop
         self.register_buffer("gathered", torch.zeros((), dtype=torch.long))
         self.batches = 0  # the value of `gathered`, readable without waiting for the device
-        self.encodings: list[Tensor] = []  # of the first batches
+        self.encodings: list[Tensor] = []  # encodings of the first batches
 
     def get_extra_state(self) -> Tensor:
         """(vectors, dim) encodings of the first batches, while k-means needs them."""
@@ -116,7 +116,7 @@ class VQ(Quantised):
         book, encodings = self.quantiser._codebook, encodings.flatten(0, 1)
         number = len(encodings)
         unused = book.cluster_size < min(MIN_COUNT, MIN_COUNT_SHARE * number / len(self.codes()))  # (1, codes)
-        rank = unused.cumsum(1) - 1  # of an unused code among the unused ones: each gets another encoding
+        rank = unused.cumsum(1) - 1  # numbers the unused codes: each gets another encoding
         moved = unused & (rank < number)
         drawn = encodings[torch.randperm(number, device=encodings.device)[rank.clamp(0, number - 1)]]
         book.embed.copy_(torch.where(moved[..., None], drawn, book.embed))

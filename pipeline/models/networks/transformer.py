@@ -17,7 +17,7 @@ from pipeline.models.signal import Signal
 
 ROTARY_BASE = 100.0  # ratio of the longest to the shortest wavelength: about 600 to 6 patches
 INITIAL_NEAR = 2.0  # see `Attention`
-INITIAL_SCALE = 0.1  # of a residual branch
+INITIAL_SCALE = 0.1  # initial factor of a residual branch
 
 
 def rotary(positions: Tensor, channels: int) -> Tensor:
@@ -87,7 +87,7 @@ class _PatchesAndTokens(nn.Module):
         number = shrink(signal.shape[0], [config.patch])[-1]
         channels = config.width // config.heads
         self.tokens = min(config.tokens, number)
-        evenly_spaced = (torch.arange(self.tokens) + 0.5) * number / self.tokens - 0.5  # in patches
+        evenly_spaced = (torch.arange(self.tokens) + 0.5) * number / self.tokens - 0.5  # positions in patches
         self.register_buffer("patches_at", rotary(torch.arange(number), channels), persistent=False)
         self.register_buffer("tokens_at", rotary(evenly_spaced, channels), persistent=False)
         self.blocks = nn.ModuleList(Block(config.width, config.heads) for _ in range(config.layers))

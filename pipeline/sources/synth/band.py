@@ -11,8 +11,8 @@ from pipeline.sources.synth.styles import Style
 
 GAINS = {"lead": 0.16, "chords": 0.075, "bass": 0.16, "drums": 0.6}
 MAX_AMPLITUDE = 0.95
-FADE_SECONDS = 0.01  # at both ends
-VARIATION_DB = 1.5  # of balance and equaliser between bands
+FADE_SECONDS = 0.01  # fade at both ends
+VARIATION_DB = 1.5  # largest variation of balance and equaliser between bands
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ class Instrument:
     vibrato: float = 0.0  # cents
     detune: float = 0.0  # cents between two voices; 0: one voice
     breath: float = 0.0  # gain of noise
-    distortion: float = 0.0  # of the whole part
+    distortion: float = 0.0  # applied to the whole part
 
 
 INSTRUMENTS = {
@@ -101,7 +101,7 @@ def render_note(instrument: Instrument, pitch: float, seconds: float, sample_rat
     dark = envelope * (instrument.sustain + (1 - instrument.sustain) * decay_curve)
     bright = envelope * decay_curve * decay_curve * decay_curve * np.float32(instrument.brightness)
 
-    vibrato = np.zeros(samples, dtype=np.int64)  # of the phase
+    vibrato = np.zeros(samples, dtype=np.int64)  # offset of the phase
     if instrument.vibrato:  # a frequency that varies by `depth` is a phase that varies by depth / rate cycles
         rate = 5.2
         depth = frequency * (2 ** (instrument.vibrato / 1200) - 1) / rate / (2 * np.pi)

@@ -59,7 +59,7 @@ class Style:
     bass: tuple[str, ...]  # patterns of the bass
     grooves: tuple[str, ...]
     density: float  # share of the melody's steps with a new note
-    max_leap: int  # in a motif, in steps of the scale
+    max_leap: int  # largest leap in a motif, in steps of the scale
     leads: tuple[str, ...]  # instruments of the melody
     chords: tuple[str, ...]  # instruments of the chords
     basses: tuple[str, ...]  # instruments of the bass
