@@ -21,7 +21,7 @@ from pipeline.audio.scale import FLOOR_DB, INT16_PEAK, below_peak, to_unit
 from pipeline.cache.plan import Row, Shard, TrackRows
 from pipeline.core import arrays, workspace
 from pipeline.core.errors import DataError, MelismaError
-from pipeline.core.imports import source_files
+from pipeline.core.imports import deciding_files
 
 STATISTICS_KEY = "statistics"  # key in the metadata of a train shard
 LIBRARIES = ("librosa", "numpy", "pyarrow", "soundfile", "soxr", "torch")
@@ -164,5 +164,5 @@ def combine_statistics(parts: Iterable[str | bytes]) -> dict[str, Any]:
 
 @cache
 def code_fingerprint() -> str:
-    """Digest of the code and the libraries that decide a shard's bytes, as they are at this process's first call."""
-    return workspace.fingerprint([version(name) for name in LIBRARIES], source_files(__name__))
+    """Digest of the code and the libraries that decide a shard's bytes, at the first call in this process."""
+    return workspace.fingerprint([version(name) for name in LIBRARIES], deciding_files(__name__))

@@ -9,6 +9,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
+from urllib.request import urlopen
 
 import typer
 
@@ -77,7 +78,7 @@ def is_open(port: int) -> bool:
 
 
 def start_server(port: int, uri: str, artifacts: str, log: Path) -> subprocess.Popen[bytes]:
-    """Start an MLflow server that writes to the file `log`. It leads a process group of its own."""
+    """Start an MLflow server that writes to the file `log`. It leads a new process group."""
     command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"]
     command += ["--default-artifact-root", artifacts, "--artifacts-destination", artifacts]
     # The command line is public on this machine, and the URI may hold a password.
@@ -89,14 +90,16 @@ def start_server(port: int, uri: str, artifacts: str, log: Path) -> subprocess.P
 
 
 def wait_for_server(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    """Return when the server listens; MelismaError if it ended, or did not listen in time."""
+    """Return when the server answers; MelismaError if it ended, or did not answer in time."""
     deadline = time.monotonic() + START_SECONDS
-    while not is_open(port):
-        if server.poll() is not None:
+    while True:
+        if server.poll() is not None:  # first: another program may answer on its port
             lines = [line for line in log.read_text(errors="replace").split("\n") if line.strip()]
             raise MelismaError(f"the MLflow server did not start: {[*lines, ''][-1]}; {log} says more")
         if time.monotonic() > deadline:
             raise MelismaError(f"the MLflow server did not answer within {START_SECONDS:.0f} s; {log} may say why")
+        with suppress(OSError), urlopen(f"http://{HOST}:{port}/health", timeout=1):
+            return
         time.sleep(0.2)
 
 

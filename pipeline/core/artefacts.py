@@ -54,7 +54,7 @@ def readable(path: Path) -> Iterator[None]:
     """Turn an error of the block, which reads the artefact `path`, into a DataError that says what to run."""
     try:
         yield
-    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+    except (OSError, ValueError, LookupError, TypeError, pa.ArrowException) as error:
         reason = "missing" if isinstance(error, FileNotFoundError) else " ".join(f"damaged ({error})".split())
         command = f"dvc repro {stage_of(path)}".strip()
         raise DataError(f"{path}: {reason}; run `{command}`") from error

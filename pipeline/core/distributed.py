@@ -104,7 +104,7 @@ def broadcast_object(value: Value) -> Value:
 
 
 def broadcast_(*tensors: Tensor) -> None:
-    """Overwrite the tensors with those of rank 0, in place; their shapes are the same on all ranks."""
+    """Overwrite the tensors with the values of rank 0, in place; their shapes are the same on all ranks."""
     if world_size() > 1:
         for tensor in tensors:
             dist.broadcast(tensor, 0)

@@ -5,6 +5,8 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+# Files of pipeline/core that decide a result. The others serve errors, params, processes and paths.
+DECIDING_CORE = {"arrays.py", "distributed.py"}
 
 
 def source_files(*modules: str) -> list[Path]:
@@ -19,7 +21,13 @@ def source_files(*modules: str) -> list[Path]:
         if path not in files:
             files.add(path)
             pending += imported_files(path)
-    return sorted(path for path in files if len(ast.parse(path.read_text(encoding="utf-8")).body) > 1)
+    return sorted(path for path in files if not _is_docstring_only(path))
+
+
+def deciding_files(*modules: str) -> list[Path]:
+    """`source_files` for a fingerprint of results: without the files of core that change none."""
+    core = ROOT / "pipeline" / "core"
+    return [path for path in source_files(*modules) if path.parent != core or path.name in DECIDING_CORE]
 
 
 @cache
@@ -40,3 +48,7 @@ def module_file(name: str) -> Path | None:
     path = ROOT.joinpath(*name.split("."))
     candidates = (path.with_suffix(".py"), path / "__init__.py")
     return next((file for file in candidates if file.is_file()), None)
+
+
+def _is_docstring_only(path: Path) -> bool:
+    return all(isinstance(node, ast.Expr) for node in ast.parse(path.read_text(encoding="utf-8")).body)

@@ -68,7 +68,8 @@ def clean_exit() -> Iterator[None]:
     except KeyboardInterrupt:
         exit_with_error("interrupted; no half-written file is left", 128 + signal.SIGINT)
     except BrokenPipeError:  # `melisma params | head`
-        raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the flush at exit would fail too
+        sys.exit(1)
     except OSError as error:  # a full or read-only disk, a file without permission
         exit_with_error(f"{error.filename or Path.cwd()}: {error.strerror or error}; no half-written file is left", 1)
     finally:
@@ -116,7 +117,7 @@ class DeferredSignals:
 
 
 def exit_with_parent(parent: int) -> None:
-    """In a child of the process `parent`: exit when the parent has ended, also after `kill -9`."""
+    """Exit when the process `parent` has ended, also after `kill -9`. For a child of that process."""
     collect_garbage_rarely()
 
     def wait() -> None:
@@ -128,7 +129,7 @@ def exit_with_parent(parent: int) -> None:
 
 
 def exit_with_dvc() -> None:
-    """In a stage: send SIGTERM to this process when DVC has ended, since `dvc queue kill` does not end the stage.
+    """Send SIGTERM to this stage when DVC has ended, since `dvc queue kill` does not end the stage.
 
     A shell may run between DVC and the stage, and outlives DVC. DVC_STAGE is in the shell's environment, not in DVC's.
     """

@@ -102,12 +102,12 @@ def read_variant_data(variant: str, data: Path) -> VariantData:
     metrics, config = read_json(folder / "metrics.json"), read_json(folder / "config.json")
     with readable(folder / "metrics.json"):
         seeds = [int(s) for s in metrics["seeds"]]
+        seed = seeds[0]
     with readable(folder / "config.json"):
         representation = read_representation(config)
         seconds, ceiling = float(config["seconds"]), reference / "ceiling" / config["input"]
     with readable(reference / "reference.json"):
         rate = int(read_json(reference / "reference.json")["mel"]["sample_rate"])
-    seed = seeds[0]
     latents = arrays.read(folder / "latents.parquet")
     is_seed = np.array(latents["seed"]) == seed
     return VariantData(

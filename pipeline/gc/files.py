@@ -144,8 +144,9 @@ def _is_resumable(folder: Path, params: Params, references: References) -> bool:
     identity = _identity(folder)
     is_missing = _is_result_missing(params, identity.get("variant"), identity.get("seed"))
     is_locked = _is_locked(workspace.state_folder() / "locks" / folder.name)
-    is_recent = folder.parent.name == "checkpoints" and _age_days(folder) < CHECKPOINT_DAYS
-    return references.has_queued or is_missing or is_locked or is_recent
+    if references.has_queued or is_missing or is_locked:
+        return True
+    return folder.parent.name == "checkpoints" and _age_days(folder) < CHECKPOINT_DAYS
 
 
 def _is_result_missing(params: Params, variant: str | None, seed: int | None) -> bool:

@@ -1,5 +1,7 @@
 """Save and load a trained model: a safetensors file per part, and config.json. Loading needs no params.yaml."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +26,24 @@ def save(folder: Path, model: VAE, description: dict[str, Any]) -> None:
 def load(folder: Path) -> tuple[VAE, dict[str, Any]]:
     """The model in evaluation mode on the CPU, and its description. DataError if a file is missing or damaged."""
     path = folder / "config.json"
-    with readable(path):
+    with _readable(path):
         description = workspace.read_json(path)
         model = VAE(description)
     for part, module in _parts(model):
         path = folder / f"{part}.safetensors"
-        with readable(path):
-            try:
-                module.load_state_dict(load_file(path))
-            except (RuntimeError, SafetensorError) as error:
-                raise ValueError(error) from error
+        with _readable(path):
+            module.load_state_dict(load_file(path))
     return model.eval(), description
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """`readable`, also for the errors of torch and safetensors."""
+    with readable(path):
+        try:
+            yield
+        except (RuntimeError, SafetensorError) as error:
+            raise ValueError(error) from error
 
 
 def _parts(model: VAE) -> list[tuple[str, nn.Module]]:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from pipeline.core.artefacts import read_table
+from pipeline.core.artefacts import read_table, readable
 from pipeline.report.figures import Clip
 from pipeline.report.formatting import digits
 from pipeline.report.table import Row
@@ -21,8 +21,10 @@ def find_examples(rows: list[Row], clips: dict[str, list[Clip]], reference: Path
     numbers = sorted({clip.example for row in drawn for clip in clips[row.variant] if clip.role == "original"})
     if not numbers:
         return []
-    table = read_table(reference / "examples.parquet", ["example", "track_id", "start_seconds"])
-    origins = {row.example: row for row in table.itertuples()}
+    path = reference / "examples.parquet"
+    table = read_table(path, ["example", "track_id", "start_seconds"])
+    with readable(path):
+        origins = {number: table[table["example"] == number].iloc[0] for number in numbers}
     examples = []
     for number in numbers:
         by_role = [(row, {clip.role: clip for clip in clips[row.variant] if clip.example == number}) for row in drawn]

@@ -19,7 +19,10 @@ LOADER = "pipeline.tracking.pyfunc"
 ERROR_TAG = "test/mel_mse"
 COMPARABLE_TAGS = ("evaluation", "test_data")  # two versions are compared if these are equal
 COPIED_TAGS = ("variant", "seed", "fingerprint", "data", "dvc.exp_name", "git.commit")
-PACKAGES = ("numpy", "pydantic", "pyyaml", "filelock", "safetensors", "torch", "vector-quantize-pytorch")
+PACKAGES = (
+    *("filelock", "numpy", "pandas", "pyarrow", "pydantic", "pyyaml"),
+    *("safetensors", "torch", "vector-quantize-pytorch"),
+)
 
 
 def log_model(run_id: str, variant: str, folder: Path) -> None:

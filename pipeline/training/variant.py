@@ -14,7 +14,7 @@ import torch
 
 from pipeline.core import distributed, workspace
 from pipeline.core.errors import ParamsError
-from pipeline.core.imports import source_files
+from pipeline.core.imports import deciding_files
 from pipeline.core.params import PARAMS_FILE, RuntimeConfig
 from pipeline.dataset.split import read_split, read_stats
 from pipeline.models import store
@@ -102,5 +102,5 @@ def fingerprints(setup: SeedSetup) -> tuple[str, str]:
     data = workspace.fingerprint({name: shards[name] for name in shards if not name.startswith("test-")})
     libraries = [torch.__version__, version("vector-quantize-pytorch")]
     machine = [setup.device.type, distributed.world_size()]
-    code = source_files("pipeline.training.seed")
+    code = deciding_files(__name__)
     return data, workspace.fingerprint([setup.description, data, *libraries, *machine], code)
