@@ -16,7 +16,7 @@ def main() -> None:
         build(workspace.DATA, params, out)
         results = [workspace.EVALUATION / name / "results.json" for name in params["models"]]
         fingerprint = workspace.fingerprint([read_json(path) for path in results if path.is_file()])
-        # A report covers all variants, so it has an experiment of its own.
+        # A report covers all variants, so it has its own experiment.
         tracking = read_section(TrackingConfig, "tracking", raw=params)
         tracking = tracking.model_copy(update={"experiment": f"{tracking.experiment}-reports"})
         with record(tracking, "report", {"fingerprint": fingerprint}) as tracking_run:

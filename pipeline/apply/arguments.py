@@ -39,7 +39,7 @@ def find_variant(models: Path, name: str, seed: int | None = None) -> Path:
         if number.isdecimal():
             seeds.setdefault(file.parent.parent.name, []).append(int(number))
     if not seeds:
-        raise ParamsError(f"{models}: no trained variant; `dvc repro` trains those of params.yaml")
+        raise ParamsError(f"{models}: no trained variant; `dvc repro` trains the variants of params.yaml")
     if name not in seeds:
         names = suggest_names(name, sorted(seeds), "trained variants")
         raise ParamsError(f"--variant {name}: not trained in {models}; {names}")

@@ -54,7 +54,7 @@ class InputRecording(Recording):
 
     @property
     def notes(self) -> list[str]:
-        """Messages for the user, once the recording was read: it ends before its header says."""
+        """Messages after the reading: the recording is shorter than its header says."""
         if self.samples_read >= self.frames:
             return []
         return [f"{self.path} ends after {self.seconds_read:.2f} s, though its header says {self.seconds:.2f} s"]

@@ -81,7 +81,7 @@ def write_audio(
 ) -> WrittenFile:
     """Resample (n,) blocks from the variant's rate to `rate` and write them to `partial`, which becomes `target`.
 
-    `count_samples` and errors are those of `write_wav`.
+    For `count_samples` and errors see `write_wav`.
     """
     gain = write_wav(partial, resample_blocks(blocks, variant.rate, rate), rate, count_samples)
     return WrittenFile(

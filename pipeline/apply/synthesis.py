@@ -21,7 +21,7 @@ CrossFade = Callable[[np.ndarray, np.ndarray], np.ndarray]  # end of one window,
 def to_audio(variant: TrainedVariant, windows: Iterable[np.ndarray], overlap: int) -> Iterator[np.ndarray]:
     """Join windows from `windows.restore` to (n,) blocks of audio at the variant's rate.
 
-    Each window shares `overlap` positions (samples, or mel frames) with the one before.
+    Each window shares `overlap` positions (samples, or mel frames) with the window before.
     """
     if isinstance(variant.representation, MelConfig):
         return invert_mel(join(windows, overlap, crossfade_mel), variant.representation)
@@ -47,9 +47,9 @@ def invert_mel(parts: Iterable[np.ndarray], config: MelConfig) -> Iterator[np.nd
 
 
 def split_blocks(parts: Iterable[np.ndarray], size: int, overlap: int) -> Iterator[np.ndarray]:
-    """Consecutive parts (..., n) as blocks of `size` positions; each shares `overlap` positions with the one before.
+    """Consecutive parts (..., n) as blocks of `size` positions; each shares `overlap` positions with the block before.
 
-    The last block has up to `size` + `overlap` positions, so that none repeats only what the one before holds.
+    The last block has up to `size` + `overlap` positions, so that no block consists only of an overlap.
     """
     pending: list[np.ndarray] = []
     length = 0
@@ -88,7 +88,7 @@ def crossfade_mel(end: np.ndarray, begin: np.ndarray) -> np.ndarray:
 
 
 def crossfade_audio(end: np.ndarray, begin: np.ndarray) -> np.ndarray:
-    """Cross-fade of two (samples,) that keeps the loudness, whatever their correlation.
+    """Cross-fade of two (samples,) that keeps the loudness, for any correlation.
 
     With weights that add up to 1, equal signals keep their loudness, but unlike ones lose up to 3 dB half-way. So the
     weights are divided by the gain that they have for two equally loud signals of this correlation (Fink, Holters and

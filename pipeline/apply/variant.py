@@ -63,7 +63,7 @@ class TrainedVariant:
         """
         labels = self.model.labels
         if label is not None and self.model.condition is None:
-            raise ParamsError(f"{option} {label}: variant {self.name} has no labels; use one that has a `condition`")
+            raise ParamsError(f"{option} {label}: variant {self.name} has no labels; use a variant with a `condition`")
         if label is not None and label not in labels:
             names = suggest_names(label, [*labels], "its labels")
             raise ParamsError(f"{option} {label}: no label of variant {self.name}; {names}")

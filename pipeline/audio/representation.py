@@ -1,4 +1,4 @@
-"""Schema of the section `representations`: what a model sees of a window."""
+"""Schema of the section `representations`: the inputs of the models."""
 
 from typing import Annotated, Literal
 

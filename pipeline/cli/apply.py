@@ -162,7 +162,7 @@ def interpolate(
 ) -> None:
     """Interpolate in the latent space from a window of A to a window of B.
 
-    The steps follow one another: the first is the reconstruction of A's window, the last that of B's.
+    The steps follow one another: the first is the reconstruction of A's window, the last of B's.
     """
     variant = load_variant(models, name, seed, device, [first, last], output)
     from pipeline.apply import generate

@@ -41,7 +41,7 @@ def runs(
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Largest number of runs.")] = 20,
     columns: Annotated[str, typer.Option(metavar="A,B", help="Metrics, params. and tags. to show.")] = DEFAULT_COLUMNS,
     send: Annotated[
-        bool, typer.Option("--send", help="Only send what stages stored while MLflow could not be reached.")
+        bool, typer.Option("--send", help="Only send the records that stages stored while MLflow was unreachable.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:

@@ -26,7 +26,7 @@ def find_unused(references: References, resumable: set[str], abandoned: Iterable
     """Runs and artifacts that can be removed; raises as `search.connected`.
 
     Args:
-        references: what results refer to.
+        references: everything to which results refer.
         resumable: ids of runs that a stage may continue.
         abandoned: ids of runs with status RUNNING whose stage has ended.
     """

@@ -30,7 +30,7 @@ ALL_REFS = "--exclude=refs/exps/exec/*", "--all"
 
 @dataclass
 class References:
-    """Everything that is referred to."""
+    """Everything to which the workspace, commits and experiments refer."""
 
     fingerprints: set[str] = field(default_factory=set)  # fingerprints of trainings
     runs: set[str] = field(default_factory=set)  # MLflow ids

@@ -34,7 +34,7 @@ def block_dvc() -> Iterator[None]:
 
 
 def find_unused() -> tuple[list[UnusedItem], list[str]]:
-    """All unused items, files first; and notes about what stays.
+    """All unused items, files first; and notes about kept items.
 
     Raises:
         MelismaError: params.yaml is wrong, or Git or MLflow fail, so nothing is known to be unused.

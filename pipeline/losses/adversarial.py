@@ -47,7 +47,7 @@ class PatchDiscriminator(nn.Module):
         self.optimiser.load_state_dict(state)
 
     def train_step(self, reconstruction: Tensor, target: Tensor) -> Tensor:
-        """One step of the discriminator on the global batch of (B, 1, *shape) each; its (B,) hinge loss before it."""
+        """One step of the discriminator on the global batch of (B, 1, *shape) each; return the (B,) loss before it."""
         scores = self.discriminator(torch.cat((target, reconstruction.detach())))
         original, reconstructed = scores.flatten(1).chunk(2)
         loss = (functional.relu(1 - original) + functional.relu(1 + reconstructed)).mean(1)

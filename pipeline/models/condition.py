@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from pipeline.models.config import ConditionConfig
 from pipeline.models.signal import Signal, as_column
 
-MIN_STD_RATIO = 0.05  # smallest ratio of a label's standard deviation to the one of all windows
+MIN_STD_RATIO = 0.05  # smallest standard deviation of a label, relative to all windows
 
 
 class Condition(nn.Module):
@@ -65,7 +65,7 @@ class Condition(nn.Module):
         return label.masked_fill(uniform < self.dropout, self.unknown)
 
     def before_encoder(self, x: Tensor, label: Tensor | None) -> Tensor:
-        """Windows (B, 1, *shape), standardised from their label's statistics to those of all windows."""
+        """Windows (B, 1, *shape) with the statistics of all windows instead of their label's."""
         offset, ratio = self._statistics(x, label)
         return (x - self.mean - offset) / ratio + self.mean
 

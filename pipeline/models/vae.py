@@ -77,7 +77,7 @@ class VAE(nn.Module):
             config = ConditionConfig.model_validate(description["condition"])
             condition = Condition(config, gain.signal, shape, len(self.labels))
         self.decoder = decoder_class(network, gain.signal)
-        self.gain, self.condition = gain, condition  # last: this order is that of the parameters in a checkpoint
+        self.gain, self.condition = gain, condition  # last: a checkpoint holds the parameters in this order
 
     @property
     def latent_dims(self) -> int:
@@ -109,7 +109,7 @@ class VAE(nn.Module):
     def interpolate(
         self, a: Tensor, b: Tensor, steps: int, mode: str = "linear", label: Tensor | None = None
     ) -> Tensor:
-        """Windows (steps, 1, *shape) from the reconstruction of `a` to that of `b`, both (1, *shape).
+        """Windows (steps, 1, *shape) from the reconstruction of `a` (1, *shape) to the reconstruction of `b`.
 
         The latents are interpolated in coordinates in which the prior is standard normal, see `interpolate_latents`.
         With a condition, `label` (2,) are the labels of `a` and `b`; the label changes half-way.

@@ -19,9 +19,9 @@ SET_NOTES = {
     "inputs. A waveform contains nothing above half its sample rate; the missing bands count as error. “Shared bands” "
     "are the mel bands that all inputs contain.",
     "own": "On the scale of the variant's own input: compare only rows with the same input. “vs. mean” and “vs. PCA” "
-    "are the MSE divided by that of the mean predictor and of PCA. PCA is fitted to the same training windows and "
+    "are the MSE divided by the MSE of the mean predictor or of PCA. PCA is fitted to the same training windows and "
     "keeps as many components as the latent has numbers.",
-    "latent": "What the latent contains. KL and ELBO are in nats per window. The probe is a linear classifier of the "
+    "latent": "The content of the latent. KL and ELBO are in nats per window. The probe is a linear classifier of the "
     "labels, fitted to the latents of training windows. Interpolation: the largest step divided by the mean step.",
     "samples": "Windows decoded from the prior, and windows transferred to another label. The Fréchet distance "
     "compares Gaussian fits of mel statistics; the floor is the distance between training and test windows. Both are "

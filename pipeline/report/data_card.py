@@ -41,7 +41,7 @@ def make_data_card(windows_folder: Path, tracks_file: Path, params: dict[str, An
     omissions = _frequent_first(rejected.loc[is_intentional, "reason"])
     return {
         "facts": _facts(str(source.get("name", "synth")), windows, tracks, used, rejected[~is_intentional]),
-        "labels": labels,  # with their windows
+        "labels": labels,  # labels with their windows
         "train_only_labels": [label for label, counts in labels if counts[0] == counts[-1]],
         "windows": [len(table) for table in by_split],
         "groups": [int(table["group"].nunique()) for table in by_split],
@@ -105,7 +105,7 @@ def _frequent_first(values: pd.Series) -> list[tuple[Any, int]]:
 
 
 def _rejected(path: Any, reason: Any, rows: pd.DataFrame) -> tuple[str, str, str, str]:
-    """One line for all windows of a file with the same reason; the detail is that of the first."""
+    """One line for all windows of a file with the same reason; the detail is from the first."""
     start, detail = rows["start_seconds"].min(), rows["detail"].iloc[0]
     part = "whole file" if pd.isna(start) else f"{plural(len(rows), 'window')} from {start:g} s"
     return str(path), part, str(reason), "" if pd.isna(detail) else str(detail)

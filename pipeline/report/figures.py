@@ -57,7 +57,7 @@ def _clip(entry: dict[str, Any], folder: Path, encoder: MediaEncoder) -> Clip:
 
 
 def _position(clip: Clip) -> tuple[int, int]:
-    """By example, then by COMPARED_ROLES; the others keep their order."""
+    """Sort by example, then by COMPARED_ROLES; other roles keep their order."""
     is_compared = clip.role in COMPARED_ROLES
     return clip.example, COMPARED_ROLES.index(clip.role) if is_compared else len(COMPARED_ROLES)
 

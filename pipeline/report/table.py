@@ -134,7 +134,7 @@ def _add_pca_ratios(rows: list[Row]) -> None:
             pca_errors[row.representation] = max(pca_errors.get(row.representation, {}), errors, key=len)
     for row in rows:
         errors, size = pca_errors.get(row.representation, {}), row["latent_dims"]
-        # A codebook's codes are not coordinates. PCA has no more components than there are training windows.
+        # A codebook's codes are not coordinates. PCA has at most as many components as training windows.
         if errors and size is not None and row["perplexity"] is None and row.role != "baseline":
             row.numbers["mse_pca"] = finite(errors.get(int(size)))
             row.numbers["pca_ratio"] = ratio(row["mse"], row["mse_pca"])

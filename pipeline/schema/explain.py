@@ -1,4 +1,4 @@
-"""Explain the keys of params.yaml: what a key means, what it takes, its default, and its value in the file.
+"""Explain the keys of params.yaml: meaning, allowed values, default, and the value in the file.
 
 All of this is read from the pydantic models and from the file. `*` stands for any variant or representation.
 """
@@ -41,7 +41,7 @@ class Key:
 
 
 def explain(name: str) -> list[dict[str, Any]]:
-    """Describe each key or section of this name, or that ends like it; ParamsError if there is none.
+    """Describe each key or section whose name is `name` or ends with it; ParamsError if there is none.
 
     A section has the list `keys`.
     """
@@ -99,7 +99,7 @@ def _section_lines(section: dict[str, Any]) -> Iterator[str]:
 
 
 def read_keys() -> tuple[list[Key], str]:
-    """Every key, and the reason why there are no values if params.yaml is not valid."""
+    """Every key, and an error text. If params.yaml is not valid, the keys have no values."""
     values, problem = read_params(), ""
     try:
         values = load(values).model_dump(mode="json")
@@ -179,7 +179,7 @@ def _field_keys(
             yield from _section_keys(model, value if is_type_used else None, f"{name}.", types_given, is_type_used)
     else:
         takes = "" if _is_model(annotation) else _describe_type(annotation, field.metadata)
-        yield Key(name, meaning, takes, f"that of {override[1]}" if override else default, given, is_used, value)
+        yield Key(name, meaning, takes, f"value of {override[1]}" if override else default, given, is_used, value)
         for model in models:
             yield from _section_keys(model, value, f"{name}.", given, is_used and value is not None)
 

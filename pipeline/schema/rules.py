@@ -10,9 +10,9 @@ from pipeline.training.config import VariantConfig
 
 
 def find_problems(model: VariantConfig, representation: RepresentationConfig, seconds: float) -> Iterator[str]:
-    """Each problem of a variant as "key: what is wrong, and what to do"; keys are relative to `models.<variant>`.
+    """Each problem of a variant as "key: problem; solution"; keys are relative to `models.<variant>`.
 
-    `representation` is that of its input, `seconds` the length of a window.
+    `representation` describes its input; `seconds` is the length of a window.
     """
     kind, shape = representation.kind, representation.shape(seconds)
     network, bottleneck = model.network, model.bottleneck
@@ -26,7 +26,7 @@ def find_problems(model: VariantConfig, representation: RepresentationConfig, se
     if model.scaling != "none" and kind != "waveform":
         yield "scaling: only a waveform is scaled, not a mel; leave it out"
     if model.scaling == "rms" and network.head != "linear":
-        yield f"scaling: rms brings peaks above 1, beyond network.head {network.head}; use peak, or head linear"
+        yield f"scaling: rms brings peaks above 1, too high for network.head {network.head}; use peak, or head linear"
     if model.condition is not None and network.head != "linear":
         yield f"condition: a label has its own loudness and range, so it needs network.head linear, not {network.head}"
     if model.loss is not None:  # a baseline has none

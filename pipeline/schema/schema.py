@@ -27,7 +27,7 @@ class Params(Section):
     source: SourceConfig = Field(SourceConfig(), description="stage download: where the recordings come from")
     windows: WindowsConfig = Field(WindowsConfig(), description="stage windows: how recordings are cut and split")
     representations: dict[Name, RepresentationConfig] = Field(
-        min_length=1, description="stage cache: what a model sees of a window, by name"
+        min_length=1, description="stage cache: the inputs of the models, by name"
     )
     models: dict[Name, VariantConfig] = Field(min_length=1, description="variants: input, network, bottleneck, loss")
     train: TrainConfig = Field(TrainConfig(), description="stage train: defaults for models.<variant>.train")
@@ -37,7 +37,7 @@ class Params(Section):
         RuntimeConfig(), description="hardware, checkpoints; a change reruns only the report"
     )
     cache: CacheConfig = Field(CacheConfig(), description="who computes the cache; a change reruns only the report")
-    tracking: TrackingConfig = Field(TrackingConfig(), description="what MLflow records; it reruns only the report")
+    tracking: TrackingConfig = Field(TrackingConfig(), description="records in MLflow; a change reruns only the report")
 
 
 def load(raw: dict[str, Any] | None = None) -> Params:

@@ -21,7 +21,7 @@ def list_files(source: SourceConfig, audio: Path) -> list[AudioFile]:
     """All clips: files with a name `<genre>.<5 digits>.wav` or `.au`. The label is the genre; each clip is a group.
 
     The split `filtered` uses the fault-filtered lists and excludes all other clips. `all` keeps the other clips without
-    a split, and `random` leaves all clips without a split. Errors are those of `obtain`; DataError without clips.
+    a split, and `random` leaves all clips without a split. Raises as `obtain`; DataError without clips.
     """
     folder = obtain(source.gtzan, "gtzan", KAGGLE, audio, is_audio)
     splits = {} if source.gtzan.split == "random" else fault_filtered_splits()

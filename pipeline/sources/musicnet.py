@@ -25,7 +25,7 @@ def list_files(source: SourceConfig, audio: Path) -> list[AudioFile]:
     """All recordings `train_data/<id>.wav` and `test_data/<id>.wav`, with composer as label and composition as group.
 
     The split `published` keeps the test recordings as test split and excludes all other movements of their
-    compositions. `random` leaves all recordings without a split. Errors are those of `obtain`; DataError without
+    compositions. `random` leaves all recordings without a split. Raises as `obtain`; DataError without
     recordings, and ParamsError or DataError if the metadata is missing or wrong.
     """
     config = source.musicnet
@@ -49,7 +49,7 @@ def list_files(source: SourceConfig, audio: Path) -> list[AudioFile]:
 
 
 def _composition(row: dict[str, str]) -> str:
-    """With the catalogue number, since titles repeat: Schubert wrote more than one "Piano Sonata in A major"."""
+    """Title with its catalogue number, since titles repeat: Schubert wrote more than one "Piano Sonata in A major"."""
     return f"{row['composer']}/{row['composition']}/{row['catalog_name']}"
 
 

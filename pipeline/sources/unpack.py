@@ -32,7 +32,7 @@ DECOMPRESSORS: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh"
 class _Member(NamedTuple):
     name: str
     kind: str  # file, folder, link, or device or pipe
-    size: int  # bytes when unpacked; the libraries write no more than this
+    size: int  # bytes when unpacked; the libraries write at most this
     extract: Callable[[], object]
 
 
@@ -124,7 +124,7 @@ def _tar_members(file: IO[bytes], folder: Path, size_limit: int) -> Iterator[_Me
             while block := stream.read(1 << 20):
                 rest += len(block)
                 if rest > size_limit:
-                    raise tarfile.ReadError("there is no end after its last member")
+                    raise tarfile.ReadError("the end after its last member is missing")
         elif file.seek(0, 2) < tar.offset + tarfile.BLOCKSIZE:
             raise tarfile.ReadError("it ends early")
 

@@ -1,6 +1,6 @@
-"""The Git commits of experiments: the one that an experiment runs from, and DVC's of its result.
+"""The Git commits of experiments: the start of an experiment, and DVC's commit of its result.
 
-The first is built from Git objects, so no file of the working tree changes. `dvc exp run --queue -S` writes the params
+The start is built from Git objects, so no file of the working tree changes. `dvc exp run --queue -S` writes the params
 into params.yaml, stashes all changes and restores them: if it is killed meanwhile, the user's edits stay in a stash.
 """
 
@@ -23,7 +23,7 @@ LOCK_FILE = Path("dvc.lock")
 REFS = "refs/exps"  # where DVC keeps the commits of experiments
 IGNORED_SECTIONS = {"runtime", "cache", "tracking", "figures"}  # they change no number of a study
 IGNORED_STAGES = ("figures", "report")
-ARGUMENTS_FILE = ".dvc/tmp/repro.dat"  # where DVC reads what to reproduce
+ARGUMENTS_FILE = ".dvc/tmp/repro.dat"  # DVC reads the arguments of the run from it
 AUTHOR = {  # only DVC sees these commits, so the user needs no Git name
     f"GIT_{role}_{key}": value
     for role in ("AUTHOR", "COMMITTER")

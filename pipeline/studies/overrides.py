@@ -14,7 +14,7 @@ ALL_TRAINED = "models.*."  # prefix of a key that stands for every trained varia
 def replace_variants(raw: dict[str, Any], variants: Mapping[str, dict[str, Any]]) -> None:
     """Replace all variants of raw params by `variants`: name -> changes.
 
-    A new variant is a copy of the variant `from`, or of the one of its name, with the other changes.
+    A new variant is a copy of the variant `from`, or of the variant with its name, with the other changes.
 
     Raises:
         ParamsError: there is no such variant, or a key is below a plain value.
@@ -61,7 +61,7 @@ def override(raw: dict[str, Any], key: str, value: Any) -> None:
 
 
 def is_trained(variant: Any) -> bool:
-    """Whether the raw params of a variant are no baseline."""
+    """Whether the variant with these raw params is not a baseline."""
     try:
         return bool(variant["bottleneck"]["type"] != "linear")
     except (KeyError, TypeError):

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from dvc.repo.experiments.queue.base import QueueEntry
     from dvc.repo.experiments.queue.celery import LocalCeleryQueue
 
-TERMINATE_SECONDS = 10.0  # until an experiment that got SIGTERM gets SIGKILL
-WAIT_SECONDS = 60.0  # for a worker to start, or for DVC's lock
+TERMINATE_SECONDS = 10.0  # from SIGTERM to SIGKILL for an experiment
+WAIT_SECONDS = 60.0  # waiting time for a worker to start, or for DVC's lock
 STAGE_LINE = re.compile(r"^Running stage '([^']+)'")
 EPOCH_LINE = re.compile(r"epoch (\d+) of (\d+)")
 ERROR_LINE = re.compile(r"^(?:error|ERROR): (.+)")

@@ -33,8 +33,8 @@ class Study(Section):
     )
     models: dict[schema.Name, dict[str, Any]] = Field(
         {},
-        description="the variants of the study, each a variant of the base (`from`, or the one of its name) and dotted "
-        "keys of it: new value; a list names those that stay as they are; without any, those of the base",
+        description="the variants of the study, each a variant of the base (`from`, or the same name) with dotted "
+        "keys: new values; a list names unchanged variants; by default, all variants of the base",
     )
     experiments: dict[Label, dict[str, Any]] = Field({}, description="name: dotted key, new value")
     grid: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(

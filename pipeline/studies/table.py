@@ -10,7 +10,7 @@ from pipeline.studies import figure
 from pipeline.studies.results import Row, format_setting, is_common_scale
 
 FOLDER = workspace.DATA / "studies"
-MAX_NAMED = 2  # a title names at most so many experiments that others are compared with
+MAX_NAMED = 2  # reference experiments that a title names; more are not named
 MAX_WITH_INTERVALS = 2  # with more changed settings, the table has no room for intervals
 
 

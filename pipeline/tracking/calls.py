@@ -36,7 +36,7 @@ def open_run(
         store.client().update_run(run_id, status="RUNNING", name=run_name(identity, tags) if is_train else None)
         for key, value in tags.items() if is_train else ():  # replace the tags of an attempt that was stopped
             store.client().set_tag(run_id, key, value)
-        if "error" in run.data.tags:  # from an earlier attempt
+        if "error" in run.data.tags:  # an earlier attempt failed
             store.client().delete_tag(run_id, "error")
     else:
         link = {"model_run": run.info.run_id} if run else {}
@@ -197,5 +197,5 @@ def _earlier_run(experiment_id: str, identity: Identity, finished: bool) -> Any:
 
 
 def _format(value: Any) -> str:
-    """A list without brackets: the UI would parse brackets as JSON and show each element on a line of its own."""
+    """A list without brackets: the UI would parse brackets as JSON and show each element on its own line."""
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -11,7 +11,7 @@ with warnings.catch_warnings():
     warnings.filterwarnings("ignore", 'Field name "register"', UserWarning)
 
     class TrackingConfig(Section):
-        """What MLflow records. No result depends on it."""
+        """Records in MLflow. No result depends on them."""
 
         enabled: bool = Field(True, description="record at MLFLOW_TRACKING_URI, or in mlflow.db of the project")
         experiment: str = Field("melisma", description="MLflow experiment of the runs; created if missing")

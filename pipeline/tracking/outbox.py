@@ -1,7 +1,7 @@
 """The outbox, .melisma/outbox/<stage process>/<run>/: journals of calls that MLflow has not yet accepted.
 
 Every call is written here before it is made, and a run's folder is removed once MLflow has all of it. So nothing is
-lost if the store is down or a process is killed: the next stage sends what is left.
+lost if the store is down or a process is killed: the next stage sends the rest.
 """
 
 import fcntl
@@ -57,7 +57,7 @@ def count_pending() -> tuple[int, list[str]]:
 
 
 def send_pending() -> int:
-    """Send what ended stages left for the current store, oldest first; return the number of runs.
+    """Send the remaining calls of ended stages to the current store, oldest first; return the number of runs.
 
     The run of a killed stage ends as KILLED.
 

@@ -107,7 +107,7 @@ def find_run(key: str) -> RunInfo:
                 return _run_info(client, matches[0])
             if matches:
                 raise ParamsError(f"{len(matches)} runs have an id that begins with {key}; give more of it")
-    raise ParamsError(f"there is no run of the id or name '{key}'; `melisma runs` lists them")
+    raise ParamsError(f"no run has the id or name '{key}'; `melisma runs` lists them")
 
 
 def artifact_names(run: RunInfo) -> list[str]:

@@ -21,7 +21,7 @@ from pipeline.tracking.journal import Journal
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT_PREFIXES = ("DVC_", "MLFLOW_")  # variables that select the store and the experiment
-REPLY_SECONDS = 60.0  # a stage waits so long for a reply; the sender goes on after the stage has ended
+REPLY_SECONDS = 60.0  # a stage's waiting time for a reply; the sender continues after the stage has ended
 RETRY_SECONDS = 60.0  # after a failure: a further try of a store that is down may take long
 MAX_PENDING = 2  # requests without a reply: one in progress, one for all calls added meanwhile
 
@@ -88,7 +88,7 @@ class Sender:
 
 
 def serve(folder: Path) -> None:
-    """Handle requests until the stage ends, then send what it left. This is the main function of the process."""
+    """Handle requests until the stage ends, then send its remaining calls. This is the main function of the process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both processes; the stage still ends its run
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "w")
@@ -109,7 +109,7 @@ def serve(folder: Path) -> None:
             error = None
             failures.pop(outbox.store_name(), None)
             try:
-                if journal.run_id is None:  # this run may continue one that is still pending
+                if journal.run_id is None:  # this run may continue a run that is still pending
                     earlier_runs = outbox.send_pending()
                 journal.send(is_complete=request["last"])
             except Exception as exception:  # a database or a server fails in many ways

@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline.tracking import store
 
-FIRST_SECONDS = 1.0  # until the first sample
+FIRST_SECONDS = 1.0  # time until the first sample
 INTERVAL_SHARE = 0.01  # later samples come after this share of the elapsed time, so a long run has few samples
 STAGE_MEMORY = "system/stage_memory_megabytes"  # every sample has this metric
 MEGABYTE = 1e6  # as MLflow counts

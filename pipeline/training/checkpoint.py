@@ -58,7 +58,7 @@ class Checkpoints:
                 if workspace.sha256(path)[:16] == path.stem.split("-")[-1]:
                     state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
                     return state
-                workspace.say(f"warning: {path}: damaged checkpoint, removed; going back to the one before")
+                workspace.say(f"warning: {path}: damaged checkpoint, removed; going back to the checkpoint before")
                 path.unlink(missing_ok=True)
             except OSError as error:
                 workspace.say(f"warning: {path}: {error.strerror or error}; going back to the checkpoint before")

@@ -99,6 +99,6 @@ class _Loop:
             self.report_steps()  # flush first: a resumed run lacks these steps
             is_saved = checkpoints.save(f"{len(trainer.history):06d}-{trainer.step:010d}", trainer.state_dict())
         if number:
-            hint = "; what was learnt is saved, and the next run goes on from there" if is_saved else ""
+            hint = "; the progress is saved, and the next run resumes from it" if is_saved else ""
             name = signal.Signals(number).name
             raise StoppedError(f"stopped by {name} after step {trainer.step} of {trainer.total_steps}{hint}", number)

@@ -48,7 +48,7 @@ def learning_rate(step: int, total_steps: int, config: TrainConfig, losses: Sequ
 
 
 def count_plateaus(losses: Sequence[float], patience: int) -> int:
-    """How many times more than `patience` epochs in a row brought no new best loss."""
+    """The number of times that more than `patience` consecutive epochs had no new best loss."""
     best, waited, count = math.inf, 0, 0
     for loss in losses:
         waited = 0 if loss < best else waited + 1

@@ -9,7 +9,7 @@ from pipeline.core import workspace
 from pipeline.training.history import History
 
 SHOWN_TERMS = ("loss", "kl", "mse", "distance")
-LINE_SECONDS, LINE_EPOCHS = 60.0, 5  # without a terminal: between two lines, whichever is over first
+LINE_SECONDS, LINE_EPOCHS = 60.0, 5  # between two lines without a terminal; the first one counts
 
 
 class Recorder(Protocol):
@@ -34,7 +34,7 @@ class Progress:
 
     def __init__(self, name: str, epochs: int, batch_size: int, recorder: Recorder | None) -> None:
         self.name, self.epochs, self.batch_size, self.recorder = name, epochs, batch_size, recorder
-        self.bar = tqdm(disable=True)  # until the training starts
+        self.bar = tqdm(disable=True)  # hidden until the training starts
 
     def on_start(self, history: History, step: int, steps_per_epoch: int) -> None:
         """Show the bar, and log the epochs of earlier processes again, in case they were not recorded."""
@@ -80,7 +80,7 @@ class Progress:
             self._print(f"  the first step took {row['first_step_seconds']:.1f} s")
         if row["skipped_steps"]:
             steps = f"{row['skipped_steps']:.0f} steps of epoch {self.epoch}"
-            self._print(f"  {steps} were not finite or exploded: skipped; if it goes on, lower train.learning_rate")
+            self._print(f"  {steps} were not finite or exploded: skipped; if this continues, lower train.learning_rate")
         is_due = self.epoch == 1 or self.epoch % LINE_EPOCHS == 0 or self._is_line_due()
         if self.epoch == self.epochs or (self.bar.disable and is_due):
             rate = f"{row['windows_per_second']:.0f} windows/s"

@@ -24,7 +24,7 @@ from pipeline.training.trainer import Trainer
 
 @dataclass(frozen=True)
 class SeedSetup:
-    """All that decides one training."""
+    """Everything that decides one training."""
 
     description: dict[str, Any]  # content of config.json: it builds the model and decides the weights
     config: VariantConfig
@@ -40,7 +40,7 @@ class SeedSetup:
 def train_model(
     setup: SeedSetup, checkpoints: Checkpoints, recorder: Recorder | None
 ) -> tuple[VAE, History, Snapshots]:
-    """Train the model from its latest checkpoint on, or fit a baseline in closed form. Errors are those of `loop.fit`.
+    """Train the model from its latest checkpoint on, or fit a baseline in closed form. Raises as `loop.fit`.
 
     The recorder is None on ranks other than 0. The number of components of a baseline depends on the data, so it is
     added to the description here.

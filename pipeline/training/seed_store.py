@@ -14,7 +14,7 @@ from pipeline.core import workspace
 
 
 class SeedStore:
-    """What is stored of the seed with one fingerprint."""
+    """The stored files of the seed with one fingerprint."""
 
     def __init__(self, fingerprint: str) -> None:
         state = workspace.state_folder()
@@ -40,7 +40,7 @@ class SeedStore:
         partial.rename(self._run)
 
     def load_run(self) -> dict[str, Any]:
-        """What `save_run` noted, or {}."""
+        """The identity that `save_run` stored, or {}."""
         try:
             identity: dict[str, Any] = workspace.read_json(self._run)
         except (OSError, ValueError):  # never started, or killed during `save_run`

@@ -21,7 +21,7 @@ def validate(model: VAE, data: WindowLoader, objective: Objective, batch_size: i
 
     Ranks share the windows. Terms are in nats per window, with the KL in closed form where there is one; valid_mse is
     of the reconstruction from the posterior mean. To detect a collapse, the row has active units or codebook
-    perplexity, the variance of the reconstructions over that of the data, and `collapsed` (1 or 0).
+    perplexity, the ratio of the variances of reconstructions and data, and `collapsed` (1 or 0).
     """
     model.eval()
     rank, world = distributed.rank(), distributed.world_size()

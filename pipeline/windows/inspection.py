@@ -14,7 +14,7 @@ from pipeline.audio.files import Recording, UndecodableError
 from pipeline.windows.config import WindowsConfig
 
 FULL_SHARE = 0.95  # a last window counts as full if this share of it is recorded
-MAX_CLIPPED_SHARE = 0.1  # above this share of samples beyond [-1, 1], a file has another scale and is not just loud
+MAX_CLIPPED_SHARE = 0.1  # above this share of samples outside [-1, 1], a file has another scale and is not just loud
 REASONS = (
     *("unreadable", "undecodable", "empty", "changed", "truncated", "too_short"),  # reasons for a file
     *("silent", "constant", "non_finite", "out_of_range"),  # reasons for a window
@@ -106,7 +106,7 @@ def _inspect(
 
 
 def _has_window(start: int, previous_end: int, samples: int, length: int, config: WindowsConfig) -> bool:
-    """Whether a recording of so many samples has a window at `start`."""
+    """Whether a recording of `samples` samples has a window at `start`."""
     required = (1 - FULL_SHARE if config.partial == "pad" else FULL_SHARE) * length
     return previous_end < samples and samples - start >= max(1, required)
 

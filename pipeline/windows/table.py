@@ -33,7 +33,7 @@ def drop_excluded(tracks: pd.DataFrame) -> tuple[pd.DataFrame, list[Rejection]]:
 def build_tables(
     tracks: pd.DataFrame, inspections: list[Inspection], config: WindowsConfig
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """windows.parquet, and rejected.parquet without what the source excludes.
+    """windows.parquet, and rejected.parquet without the recordings that the source excludes.
 
     DataError if nothing is usable, too much was rejected, or a split would be empty.
     """

@@ -128,7 +128,7 @@ def test_a_bomb_after_the_last_member_is_refused(tmp_path):
         file.write((tmp_path / "tar").read_bytes())
         for _ in range(11):
             file.write(bytes(10_000_000))
-    assert "there is no end after its last member" in refusal(archive, tmp_path)
+    assert "the end after its last member is missing" in refusal(archive, tmp_path)
 
 
 def test_a_zip_with_a_wrong_size_writes_no_more_than_that_size(tmp_path):

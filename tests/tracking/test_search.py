@@ -113,7 +113,7 @@ def test_a_run_is_found_by_its_name_or_id(project):
 
 def test_wrong_names_and_filters_give_one_line(project):
     for arguments, message in [
-        (["nobody"], "no run of the id or name 'nobody'"),
+        (["nobody"], "no run has the id or name 'nobody'"),
         (["--where", "test/mse <"], "MLflow does"),
     ]:
         result = melisma("runs", *arguments)

@@ -7,7 +7,7 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
-PRIOR_STD_SAMPLES = 1000  # from a learned prior, to estimate its standard deviation
+PRIOR_STD_SAMPLES = 1000  # samples of a learned prior that estimate its standard deviation
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Two levels of Gaussians with a learned prior between them (system C; NVAE, Vahdat and Kautz 2020, arXiv 2007.03898).
 
 z2 describes the window as a whole; z1 adds details, under the prior p(z1|z2). Each level has a learned normal prior;
-that of z1 is shifted and scaled depending on z2.
+z2 shifts and scales the prior of z1.
 """
 
 from math import prod

@@ -12,8 +12,8 @@ from pipeline.models.config import LinearConfig
 class Linear(Bottleneck):
     """Coordinates of the features on orthonormal components, in order of decreasing variance.
 
-    The prior is an independent Gaussian per coordinate, with its variance over the train windows. There are no
-    components until `set_components` if `latent` is null.
+    The prior is an independent Gaussian per coordinate, with its variance over the train windows. If `latent` is
+    null, components are missing until `set_components`.
     """
 
     baseline = True

@@ -16,7 +16,7 @@ class Quantised(Bottleneck):
     """Projects the features to a vector per position and replaces each vector by a code (VQ-VAE, arXiv 1711.00937).
 
     The posterior is a point, so the KL is exact: -log p(codes) under the prior. The prior is trained at the same time,
-    and its gradient does not reach the encoder. Positions are ordered by time, those of one frame side by side.
+    and its gradient does not reach the encoder. Positions are ordered by time; the positions of one frame are adjacent.
     """
 
     def __init__(self, dim: int, codebook_size: int, prior_width: int, shape: tuple[int, ...]) -> None:

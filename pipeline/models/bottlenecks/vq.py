@@ -25,7 +25,7 @@ class VQ(Quantised):
     arXiv 2005.00341). The gradient is rotated from code to encoding (arXiv 2410.06424). Evaluation changes nothing.
 
     Ranks update the codebook with the global batch: if torch's generators have the same state on all ranks, the codes
-    are those of a single rank. Encodings that the next k-means needs are part of the `state_dict`.
+    equal the codes of a single rank. Encodings that the next k-means needs are part of the `state_dict`.
 
     Penalties: commitment, the squared distance of an encoding to its code; usage, see `usage_penalty`; and
     encoding_variance, the scale of both.
@@ -109,7 +109,7 @@ class VQ(Quantised):
     def _update_codes(self, encodings: Tensor, indices: Tensor) -> None:
         """Move each code towards its encodings, and each unused code onto a random encoding.
 
-        Encodings (B, positions, dim) and the indices (B, positions) of their codes are those of the global batch.
+        Encodings (B, positions, dim) and the indices (B, positions) of their codes cover the global batch.
         """
         self.quantiser.update_indices(encodings, indices)
         # The library also replaces unused codes, but waits for the device to do so.
@@ -133,7 +133,7 @@ class VQ(Quantised):
 def usage_penalty(encodings: Tensor, codes: Tensor, over_ranks: bool = False) -> Tensor:
     """How unevenly a batch uses the codes: 0 if all are used equally, 1 if a single code is used.
 
-    It is 1 - H / log K, where H is the entropy of the mean soft assignment. The soft assignment is that of a mixture of
+    It is 1 - H / log K, where H is the entropy of the mean soft assignment. The soft assignment comes from a mixture of
     Gaussians around the codes, with the variance of the encodings around their nearest codes. Encodings (vectors, dim)
     and codes (codes, dim) have length 1. With `over_ranks`, means are over the batches of all ranks.
     """

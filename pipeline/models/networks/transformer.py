@@ -92,7 +92,7 @@ class _PatchesAndTokens(nn.Module):
         self.register_buffer("tokens_at", rotary(evenly_spaced, channels), persistent=False)
         self.blocks = nn.ModuleList(Block(config.width, config.heads) for _ in range(config.layers))
         self.cross = Attention(config.width, config.heads)
-        # The input of all cross-attention queries: only rotary positions tell them apart. (A name in checkpoints.)
+        # The input of all cross-attention queries: only their rotary positions differ. (Checkpoints hold this name.)
         self.asks = nn.Parameter(torch.randn(1, 1, config.width))
 
     def _self_attention(self, patches: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ class Band:
 
 
 def draw_band(style: Style, instruments: dict[str, str], rng: Generator) -> Band:
-    """A band of a style; its instruments differ a little from those of other bands."""
+    """A band of a style; its instruments differ a little between bands."""
 
     def vary(value: float, octaves: float) -> float:
         return float(value * 2 ** rng.uniform(-octaves, octaves))
