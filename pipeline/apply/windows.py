@@ -57,7 +57,7 @@ def _cut_windows(blocks: Iterable[np.ndarray], length: int, hop: int) -> Iterato
 def represent(windows: list[np.ndarray], config: MelConfig | WaveformConfig) -> tuple[Tensor, np.ndarray]:
     """(samples,) windows as a model takes them, (B, 1, *shape), and their peaks, (B,) in dB.
 
-    The values equal those of training bit for bit: stored in 16 bits, then scaled to [0, 1] or [-1, 1].
+    The values are the same as in training, bit for bit: stored in 16 bits, then scaled to [0, 1] or [-1, 1].
     """
     if isinstance(config, WaveformConfig):
         stored = np.stack([np.rint(limit(audio) * INT16_PEAK).astype(np.int16) for audio in windows])

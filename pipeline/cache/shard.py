@@ -123,7 +123,7 @@ class RowEncoder:
         return columns | {self.config.kind: values.numpy()}
 
     def _add_statistics(self, values: torch.Tensor, windows: int) -> None:
-        """Add the windows of a row; those of a span are evenly spaced."""
+        """Add the windows of a row; a span has evenly spaced windows."""
         last_start = values.shape[-1] - self.window_length
         for number in range(windows):
             start = round(number * last_start / max(1, windows - 1))

@@ -22,7 +22,7 @@ MIN_PREFETCH, MAX_PREFETCH = 2, 16  # batches
 class StreamingLoader(WindowLoader):
     """Keeps a few row groups in memory: threads read ahead and assemble batches.
 
-    The batches equal those of `ResidentLoader` with the sampler "streamed", bit for bit, for any number of threads.
+    Batches are the same as from `ResidentLoader` with the sampler "streamed", bit for bit for any number of threads.
     """
 
     def __init__(

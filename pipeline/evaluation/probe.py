@@ -50,7 +50,7 @@ def posterior_means(model: VAE, loader: WindowLoader, index: torch.Tensor, batch
 
 
 def probe(train: np.ndarray, train_labels: np.ndarray, test: np.ndarray, test_labels: np.ndarray) -> LabelScores:
-    """Learn labels from the latents `train` and predict those of `test`, both (rows, D).
+    """Learn labels from the latents `train` and predict the labels of `test`, both (rows, D).
 
     All three scores use latents standardised by the train rows, without dimensions that do not vary. A latent that is a
     sequence is flattened, so it predicts a label only by values at the same position of every window. Codes of a

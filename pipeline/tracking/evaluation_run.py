@@ -13,7 +13,7 @@ from pipeline.tracking.datasets import describe_datasets
 from pipeline.tracking.logged_values import evaluation_metrics
 from pipeline.tracking.run import Run, record
 
-VERSION_TAGS = ("mse", "mel_mse", "cosine_similarity", "kl", "probe_accuracy", "parameters")  # of a model version
+VERSION_TAGS = ("mse", "mel_mse", "cosine_similarity", "kl", "probe_accuracy", "parameters")  # tags of a version
 
 
 @dataclass(frozen=True)

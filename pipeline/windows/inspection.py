@@ -53,7 +53,7 @@ def inspect_recording(recording: tuple[str, int | None], root: Path, config: Win
     """Decode a recording block by block and check each of its windows.
 
     The last window counts if 95 % of it is recorded (a GTZAN clip of 660,000 samples has six windows of 5 s), or 5 % if
-    `partial` is pad. If windows overlap, none starts after one that reaches the end.
+    `partial` is pad. If windows overlap, none starts after a window that reaches the end.
 
     `recording` is a path below `root`, and the samples per channel that stage `download` counted (None: unknown).
     """
