@@ -56,7 +56,7 @@ def test_an_unusable_file_is_an_error(saved, tmp_path):
     with pytest.raises(ParamsError, match=r"evaluate\.embedding\.path: no file .*absent\.pt2"):
         embedding.load(EmbeddingConfig(path=tmp_path / "absent.pt2"), RATE)
     (tmp_path / "text.pt2").write_text("weights")
-    with pytest.raises(DataError, match=r"text\.pt2: not what torch.export.save writes"):
+    with pytest.raises(DataError, match=r"text\.pt2: not a file of torch.export.save"):
         embedding.load(EmbeddingConfig(path=tmp_path / "text.pt2"), RATE)
     with pytest.raises(DataError, match=r"frames\.pt2: it does not take"):
         embedding.load(EmbeddingConfig(path=saved, sample_rate=8001), RATE)(AUDIO)
