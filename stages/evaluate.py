@@ -6,7 +6,7 @@ from functools import partial
 from pipeline.core.params import read_params, read_section
 from pipeline.evaluation.variant import evaluate_variant
 from pipeline.tracking.config import TrackingConfig
-from pipeline.tracking.evaluation_run import open_evaluation_run
+from pipeline.tracking.evaluation_run import record_evaluation
 from stages import run
 
 
@@ -14,7 +14,7 @@ def main(name: str) -> None:
     """Write data/evaluation/<name>."""
     raw = read_params()
     tracking = read_section(TrackingConfig, "tracking", raw=raw)
-    evaluate_variant(name, raw, partial(open_evaluation_run, tracking))
+    evaluate_variant(name, raw, partial(record_evaluation, tracking))
 
 
 if __name__ == "__main__":

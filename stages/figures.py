@@ -5,7 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pipeline.core import workspace
-from pipeline.core.artefacts import read_json
+from pipeline.core.artefacts import read_json, read_table
 from pipeline.core.params import read_params, read_section
 from pipeline.figures.config import FiguresConfig
 from pipeline.figures.draw import draw_variant
@@ -24,15 +24,16 @@ def main(variant: str) -> None:
     tracking = read_section(TrackingConfig, "tracking", raw=raw)
     evaluation = workspace.EVALUATION / variant
     with workspace.output(workspace.FIGURES / variant) as out:
-        identity = read_json(evaluation / "run.json")[0]  # identity of the first seed, which the figures show
-        model = workspace.MODELS / variant / f"seed-{identity['seed']}"
-        with TemporaryDirectory() as images, record(tracking, "figures", identity) as mlflow_run:
-            mlflow_run.log_training(model)
-            mlflow_run.log_evaluation(read_json(evaluation / "results.json")[0], is_new=False)
+        result = read_json(evaluation / "seeds.json")[0]  # of the seed that the figures show
+        model = workspace.MODELS / variant / f"seed-{result['seed']}"
+        with TemporaryDirectory() as images, record(tracking, "figures", result, result["evaluation"]) as tracking_run:
+            if not tracking_run.has_results:
+                tracking_run.log_training(model)
+                tracking_run.log_evaluation(result, read_table(evaluation / "windows.parquet"))
             entries = draw_variant(variant, workspace.DATA, out, config, iterations)
-            mlflow_run.log_folder(out, "figures")
+            tracking_run.log_files(out, "artifacts/figures")
             if tracking.enabled and write_epoch_images(model, Path(images), config.dpi):
-                mlflow_run.log_images(Path(images), "reconstructions")
+                tracking_run.log_files(Path(images), "images/reconstructions")
     kinds = [entry.kind for entry in entries]
     counts = [kinds.count(kind) for kind in ("image", "animation", "audio")]
     workspace.say(f"{variant}: {counts[0]} images, {counts[1]} animations and {counts[2]} audio files")

@@ -14,13 +14,13 @@ def main() -> None:
     params = read_params()
     with workspace.output(workspace.REPORT) as out:
         build(workspace.DATA, params, out)
-        results = [workspace.EVALUATION / name / "results.json" for name in params["models"]]
+        results = [workspace.EVALUATION / name / "seeds.json" for name in params["models"]]
         fingerprint = workspace.fingerprint([read_json(path) for path in results if path.is_file()])
         # A report covers all variants, so it has its own experiment.
         tracking = read_section(TrackingConfig, "tracking", raw=params)
         tracking = tracking.model_copy(update={"experiment": f"{tracking.experiment}-reports"})
         with record(tracking, "report", {"fingerprint": fingerprint}) as tracking_run:
-            tracking_run.log_folder(out, "report")
+            tracking_run.log_files(out, "artifacts/report")
     workspace.say(f"report: {workspace.REPORT / 'index.html'}")
 
 

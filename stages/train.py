@@ -6,7 +6,7 @@ from functools import partial
 
 from pipeline.core.params import RuntimeConfig, read_params, read_section
 from pipeline.tracking.config import TrackingConfig
-from pipeline.tracking.training_run import open_training_run
+from pipeline.tracking.training_run import record_training
 from pipeline.training.config import read_variant
 from pipeline.training.launch import launch
 from pipeline.training.variant import train_variant
@@ -21,7 +21,7 @@ def main(name: str) -> None:
     if config.loss and settings.devices > 1 and not is_rank:
         launch(main, (name,), settings.devices)
         return
-    open_run = partial(open_training_run, read_section(TrackingConfig, "tracking", raw=raw))
+    open_run = partial(record_training, read_section(TrackingConfig, "tracking", raw=raw))
     train_variant(name, raw, read_section(RuntimeConfig, "runtime", raw=raw), open_run)
 
 

@@ -130,15 +130,14 @@ def dvc_cache() -> str:
 
 def mlflow_store() -> str:
     """MLflow's store exists, or can be created, and answers."""
-    from pipeline.tracking import journal, store
+    from pipeline.tracking import store
 
-    uri = store.tracking_uri()
     try:
         store.prepare()
     except Exception as error:
         fix = "start that server, or unset MLFLOW_TRACKING_URI" if store.is_server() else CREATE_STORE
-        raise CheckError(store.without_password(f"{uri}: {journal.error_reason(error)}"), fix) from error
-    return store.without_password(uri)
+        raise CheckError(store.failure_message(error), fix) from error
+    return store.store_name()
 
 
 def disk() -> str:

@@ -49,17 +49,17 @@ def runs(
 
     `trained` is the time of all epochs. Names of metrics begin with step/, train/, valid/, epoch/ or test/.
     """
-    from pipeline.tracking import outbox, search
+    from pipeline.tracking import publish, search
 
     os.chdir(workspace.root())
     if send:
-        sent = outbox.send_pending()
+        sent = publish.send_pending()
         typer.echo(json.dumps({"sent": sent}) if as_json else f"runs sent: {sent}")
-        for line in outbox.count_pending()[1]:
+        for line in publish.count_pending()[1]:
             typer.echo(line, err=True)
         return
     keys = [key.strip() for key in columns.split(",")]
-    if number := outbox.count_pending()[0]:
+    if number := publish.count_pending()[0]:
         typer.echo(f"runs that are not completely in MLflow: {number} (`melisma runs --send`)", err=True)
     if run is not None:
         info = search.find_run(run)

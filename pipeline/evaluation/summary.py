@@ -21,13 +21,6 @@ SEED_NUMBERS = (
 )
 
 
-def track_scores(windows: pd.DataFrame) -> dict[str, list[Any]]:
-    """Scores by track, to compare two variants: track_id, group, mse and mel_mse, with None for NaN."""
-    tracks = windows.groupby("track_id", as_index=False).agg({"group": "first", "mse": "mean", "mel_mse": "mean"})
-    columns = tracks.astype(object).where(tracks.notna(), None)
-    return {str(name): columns[name].tolist() for name in columns}
-
-
 def variant_metrics(
     windows: pd.DataFrame, seeds: list[dict[str, Any]], model: Mapping[str, Any], resamples: int
 ) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from pipeline.dataset.split import Split, read_split, read_stats
 from pipeline.evaluation import frechet, interpolation, prior_samples, probe, reconstruction, transfer
 from pipeline.evaluation.examples import save_examples
 from pipeline.evaluation.latent_space import pca_errors, pca_sizes_table
-from pipeline.evaluation.summary import summary_line, track_scores, variant_metrics
+from pipeline.evaluation.summary import summary_line, variant_metrics
 from pipeline.metrics import embedding
 from pipeline.metrics.common_mel import ToMel, peak_normalised_mel
 from pipeline.metrics.config import EvaluateConfig
@@ -66,17 +66,13 @@ class SeedScores:
 
 
 class RunRecorder(Protocol):
-    """Records the evaluation of one seed as part of the run of its training."""
+    """Records the evaluation of one seed, in the run of its training."""
 
-    @property
-    def identity(self) -> dict[str, Any]:
-        """The content of run.json: variant, seed, fingerprint and run_id."""
-
-    def log_results(self, metrics: dict[str, Any], tracks: dict[str, list[Any]]) -> dict[str, Any]:
-        """Log metrics and scores by track; return the part that results.json stores."""
+    def log_evaluation(self, result: dict[str, Any], windows: pd.DataFrame) -> None:
+        """Log an element of seeds.json, and the seed's rows of windows.parquet."""
 
 
-# Opens the run of the model in a folder. True for the first seed: its model and pictures stand for the variant.
+# Opens the run of the model in a folder, <variant>/seed-<n>. True for the first seed: its model stands for the variant.
 OpenRun = Callable[[EvaluationSetup, Path, bool], AbstractContextManager[RunRecorder]]
 
 
@@ -90,7 +86,7 @@ def evaluate_variant(name: str, raw: Mapping[str, Any], open_run: OpenRun) -> No
     settings = settings_that_decide_weights(*read_variant(raw, name))
     setup = read_setup(name, settings["input"], raw)
     scores: list[SeedScores] = []
-    runs, results = [], []
+    results = []
     with workspace.output(workspace.EVALUATION / name) as out:
         for seed in read_seeds(raw):
             folder = workspace.MODELS / name / f"seed-{seed}"
@@ -101,14 +97,17 @@ def evaluate_variant(name: str, raw: Mapping[str, Any], open_run: OpenRun) -> No
                 if not scores:
                     workspace.write_json(out / "config.json", description)
                     write_examples(out, model, seed_scores, setup)
-                metrics = combined_metrics([seed_scores], setup)
-                results.append({"seed": seed, **run.log_results(metrics, track_scores(seed_scores.windows))})
-            runs.append(run.identity)
+                results.append(
+                    {key: description[key] for key in ("variant", "seed", "fingerprint", "data")}
+                    | {"evaluation": setup.fingerprint, "settings": setup.config.model_dump(exclude_defaults=True)}
+                    | {"metrics": combined_metrics([seed_scores], setup)}
+                )
+                run.log_evaluation(results[-1], seed_scores.windows)
             scores.append(seed_scores)
         metrics = combined_metrics(scores, setup)
         write_tables(out, scores, setup)
-        for file, value in (("metrics", metrics), ("run", runs), ("results", results)):
-            workspace.write_json(out / f"{file}.json", value)
+        workspace.write_json(out / "metrics.json", metrics)
+        workspace.write_json(out / "seeds.json", results)
     workspace.say(f"{name}: {summary_line(metrics)}")
 
 

@@ -16,7 +16,7 @@ NATS, UNWEIGHTED = "nats per window", "unweighted"
 UNITS = {"active_units": "latent dimensions", "perplexity": "codes", "mse": "on the input's scale"}
 SPLITS = {"train": "training", "valid": "validation"}
 HIDDEN_COLUMNS = {
-    *("epoch", "grad_norm", "variance_ratio", "learning_rate", "seconds", "windows_per_second", "first_step_seconds"),
+    *("epoch", "grad_norm", "variance_ratio", "learning_rate"),
     *("beta_effective", "active_share", "perplexity_share", "collapsed"),
 }
 

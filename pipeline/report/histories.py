@@ -1,11 +1,11 @@
-"""The training history of each variant: epochs, time and validation curves per seed."""
+"""The training history of each variant: epochs and validation curves per seed."""
 
 from pathlib import Path
 
 import pandas as pd
 
 from pipeline.core.artefacts import read_csv, readable
-from pipeline.report.formatting import duration, plural
+from pipeline.report.formatting import plural
 
 CURVES = ("valid_mse", "valid_loss", "valid_kl")
 
@@ -14,12 +14,11 @@ History = dict[int, pd.DataFrame]  # history.csv by seed; empty for a baseline, 
 
 
 def describe_training(history: History) -> str:
-    """Epochs, duration and selected epoch of each seed; empty without training."""
+    """Epochs and selected epoch of each seed; empty without training."""
     seeds = []
     for seed, epochs in history.items():
-        time = f" in {duration(float(epochs['seconds'].sum()))}" if "seconds" in epochs else ""
         best = f", best epoch {epochs['epoch'].iloc[best_row(epochs)]}" if "valid_loss" in epochs else ""
-        seeds.append(f"seed {seed}: {plural(len(epochs), 'epoch')}{time}{best}")
+        seeds.append(f"seed {seed}: {plural(len(epochs), 'epoch')}{best}")
     return "; ".join(seeds)
 
 

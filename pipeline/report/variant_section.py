@@ -25,7 +25,7 @@ def make_section(row: Row, figures: list[Any], history: History, params: dict[st
     if blocks.get("scaling", "none") != "none":
         settings.append(("scaling", str(blocks["scaling"])))
     settings += [(name, _one_line(blocks[name])) for name in BLOCKS if blocks.get(name)]
-    runs = row.folder / "run.json"
+    seeds = row.folder / "seeds.json"
     return {
         "row": row,
         "summary": _summary(row),  # visible while the section is closed
@@ -35,7 +35,7 @@ def make_section(row: Row, figures: list[Any], history: History, params: dict[st
         "has_skips": bool((blocks.get("network") or {}).get("skip")),
         "training": describe_training(history),
         "figures": figures,
-        "runs": list(read_json(runs)) if runs.is_file() else [],
+        "runs": list(read_json(seeds)) if seeds.is_file() else [],
     }
 
 

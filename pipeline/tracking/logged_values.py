@@ -1,12 +1,20 @@
 """Metrics and params as MLflow gets them. Its pages group names by the part before a slash or dot."""
 
+import json
 from collections.abc import Mapping
 from math import isfinite
 from typing import Any
 
+import pandas as pd
+
+from pipeline.core.params import flatten
+
 EPOCH_SECONDS = "epoch/seconds"  # training time; the start and end of a run include the time between its stages
 # Keys of config.json that become tags, repeat other settings, or are no settings.
-NOT_PARAMS = ("variant", "seed", "kind", "labels", "stats", "parameters", "latent_dims", "input", "seconds", "train")
+NOT_PARAMS = (
+    *("variant", "seed", "fingerprint", "data", "kind", "labels", "stats", "parameters", "latent_dims", "input"),
+    *("seconds", "train"),
+)
 # Keys of `train` that only say how a machine runs the training.
 MACHINE = ("channels_last", "compile", "deterministic", "devices", "order", "resident_gib", "snapshots")
 RARE = ("collapsed", "first_step_seconds", "skipped_steps")  # columns of history.csv that deserve a chart if not zero
@@ -26,6 +34,25 @@ def epoch_metrics(row: Mapping[str, float]) -> dict[str, float]:
 def evaluation_metrics(results: Mapping[str, Any]) -> dict[str, float]:
     """The numbers of metrics.json as test/<metric>."""
     return {f"test/{key}": float(value) for key, value in results.items() if isinstance(value, int | float)}
+
+
+def format_track_scores(windows: pd.DataFrame) -> str:
+    """The errors of each recording as JSON, from rows of windows.parquet: lists track_id, group, mse and mel_mse."""
+    tracks = windows.groupby("track_id", as_index=False).agg({"group": "first", "mse": "mean", "mel_mse": "mean"})
+    columns = tracks.astype(object).where(tracks.notna(), None)  # NaN is no valid JSON
+    return json.dumps({name: columns[name].tolist() for name in columns})
+
+
+def format_params(values: Mapping[str, Any]) -> dict[str, str]:
+    """Nested settings as texts under dotted keys, without None and empty lists.
+
+    A list has no brackets: the UI would parse them as JSON and show each element on its own line.
+    """
+    return {
+        key: ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+        for key, value in flatten(values)
+        if value not in (None, [])
+    }
 
 
 def variant_params(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -26,9 +26,10 @@ PACKAGES = (
 
 
 def log_model(run_id: str, variant: str, folder: Path) -> None:
-    """Log the model in `folder`, <variant>/seed-<n>, as an output of the run, unless the run has a model.
+    """Log a model as an output of the run, unless the run has a model.
 
-    A run that only evaluates the model of another run gets that model as an input.
+    `folder` has the model in `seed` and, from `copy_code`, its code in `pipeline`. A run that only evaluates the model
+    of another run gets that model as an input.
     """
     from mlflow.entities import LoggedModelInput, LoggedModelOutput
 
@@ -45,7 +46,7 @@ def log_model(run_id: str, variant: str, folder: Path) -> None:
         run.info.experiment_id, name=variant, source_run_id=run_id, tags=tags, params=run.data.params, model_type="VAE"
     )
     try:
-        with TemporaryDirectory() as temporary, store.file_timeout():
+        with TemporaryDirectory() as temporary:
             out = Path(temporary) / "model"
             save_model(folder, out, model.model_id, run_id, model.artifact_location)
             client.log_model_artifacts(model.model_id, str(out))
@@ -57,7 +58,7 @@ def log_model(run_id: str, variant: str, folder: Path) -> None:
 
 
 def save_model(folder: Path, out: Path, model_id: str, run_id: str, location: str) -> None:
-    """Write the model in `folder` to the new folder `out` in the format of `mlflow.pyfunc`."""
+    """Write the model in `folder`, as for `log_model`, to the new folder `out` in the format of `mlflow.pyfunc`."""
     os.environ["MLFLOW_UV_AUTO_DETECT"] = "false"  # else MLflow takes the requirements of the whole project from uv
     for name in ("mlflow.pyfunc", "mlflow.utils.environment"):  # hide their progress messages
         logging.getLogger(name).setLevel(logging.ERROR)
@@ -65,20 +66,19 @@ def save_model(folder: Path, out: Path, model_id: str, run_id: str, location: st
     from mlflow.models import Model, ModelSignature
     from mlflow.types import Schema, TensorSpec
 
-    config = workspace.read_json(folder / "config.json")
+    config = workspace.read_json(folder / "seed" / "config.json")
     windows = Schema([TensorSpec(np.dtype(np.float32), (-1, *config["shape"]))])
-    snapshots = arrays.unpack(arrays.read(folder / "snapshots.parquet"), "array")
+    snapshots = arrays.unpack(arrays.read(folder / "seed" / "snapshots.parquet"), "array")
     with TemporaryDirectory() as temporary:
-        code, files = Path(temporary) / "pipeline", Path(temporary) / "seed"
-        _copy_code(code)
+        files = Path(temporary) / "seed"
         files.mkdir()
-        for file in [*folder.glob("*.safetensors"), folder / "config.json"]:
+        for file in [*folder.glob("seed/*.safetensors"), folder / "seed" / "config.json"]:
             workspace.link(file, files / file.name)
         mlflow.pyfunc.save_model(
             out,
             loader_module=LOADER,
             data_path=str(files),
-            code_paths=[str(code)],
+            code_paths=[str(folder / "pipeline")],
             pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in PACKAGES],  # no local version
             signature=ModelSignature(inputs=windows, outputs=windows),
             input_example=np.asarray(snapshots[:1], np.float32),
@@ -128,8 +128,9 @@ def model_id_of(run_id: str) -> str | None:
     return next(map(str, outputs + inputs), None)
 
 
-def _copy_code(package: Path) -> None:
+def copy_code(package: Path) -> None:
     """Copy all source files that `LOADER` imports to the folder `package`."""
+    shutil.rmtree(package, ignore_errors=True)
     for source in source_files(LOADER):
         target = package / source.relative_to(ROOT / "pipeline")
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,186 +1,207 @@
-"""One MLflow run per variant and seed: stage train opens it, stages evaluate and figures continue it.
+"""What a stage records: one run per variant and seed, which stage train opens, and evaluate and figures continue.
 
-A store that fails never stops a stage: the stage warns once, and its calls wait in the outbox.
+A stage only writes files; `publisher` sends them to MLflow. A store or a disk that fails never stops a stage.
 """
 
 import os
+import resource
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from functools import cache
-from itertools import count
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec
+
+import pandas as pd
 
 from pipeline.core import workspace
+from pipeline.core.artefacts import read_csv, read_json
 from pipeline.core.errors import StoppedError
-from pipeline.tracking import outbox, run_tags
+from pipeline.tracking import logged_values, mlflow_model, publisher, run_tags, store
 from pipeline.tracking.config import TrackingConfig
-from pipeline.tracking.journal import Journal
-from pipeline.tracking.logged_values import EPOCH_SECONDS, epoch_metrics
+from pipeline.tracking.run_folder import ARTIFACTS, MODEL, RunFolder, SeriesWriter, folder_for
 from pipeline.tracking.run_tags import Identity
-from pipeline.tracking.sender import Reply, Sender
 
-JOURNAL_NUMBERS = count()
 STEP_TERMS = ("loss", "reconstruction", "kl", "grad_norm")
+CHECK_SECONDS = 60.0  # between two looks at the publisher
+ERROR_FILE, TRACKS_FILE = f"{ARTIFACTS}/error.txt", f"{ARTIFACTS}/test/tracks.json"
+MAX_ERROR = 500  # characters
+
+Arguments = ParamSpec("Arguments")
+
+
+def _recording(
+    method: Callable[Concatenate["Run", RunFolder, Arguments], None],
+) -> Callable[Concatenate["Run", Arguments], None]:
+    """Give the method the run's folder; do nothing without one, or after an error of the disk."""
+
+    def record_or_stop(run: "Run", *arguments: Arguments.args, **options: Arguments.kwargs) -> None:
+        if run.folder:
+            try:
+                method(run, run.folder, *arguments, **options)
+            except OSError as error:
+                print(f"warning: nothing more of {run.name} is recorded ({error})", file=sys.stderr)
+                run.folder = None
+
+    return record_or_stop
 
 
 class Run:
-    """An open run. Without a sender (tracking is off) it logs nothing."""
+    """An open run; without a folder it records nothing."""
 
-    def __init__(self, identity: Identity, sender: Sender | None, stage: str) -> None:
-        self._identity = {**identity, "run_id": identity.get("run_id") if sender else None}
-        self._sender = sender
-        self._has_failed = False
-        self._name = run_tags.label(identity)
-        if sender:
-            self._is_opening = True
-            info = {"run": self._name, "stage": stage, "store": outbox.store_name()}
-            folder = sender.folder / f"{next(JOURNAL_NUMBERS):03d}-{self._name}-{stage}"
-            self._journal = Journal.create(folder, info)
+    def __init__(self, folder: RunFolder | None, name: str) -> None:
+        self.folder, self.name = folder, name
+        self.has_results = True  # False if no evaluation is recorded: DVC restored it, or it comes from another machine
+        self._series: dict[str, SeriesWriter] = {}
+        self._checked = time.monotonic()
+        self._has_warned = False
 
-    @property
-    def identity(self) -> Identity:
-        """The content of run.json. Waits for the run's id, which is None if the run could not be opened."""
-        if self._sender and self._is_opening:
-            self._send(wait=True)
-            self._is_opening = False
-        return self._identity
+    @_recording
+    def log_params(self, folder: RunFolder, values: Mapping[str, Any]) -> None:
+        """Add nested settings under dotted keys."""
+        folder.update(params=folder.meta["params"] | logged_values.format_params(values))
 
-    def log_params(self, values: Mapping[str, Any]) -> None:
-        """Log nested settings under dotted keys, without None. MLflow accepts each key once."""
-        self._call("log_params", values)
+    @_recording
+    def log_datasets(self, folder: RunFolder, descriptions: list[dict[str, Any]]) -> None:
+        """Set the datasets, from `datasets.describe_datasets`, that are the run's inputs."""
+        folder.update(datasets=descriptions)
 
-    def log_series(self, rows: Mapping[int, Mapping[str, float]], skip_if_logged: str | None = None) -> None:
-        """Log rows, step -> metrics. Skip the steps for which an earlier process logged the metric `skip_if_logged`."""
-        self._call("log_series", rows, _now(), skip_if_logged)
+    @_recording
+    def log_epoch(self, folder: RunFolder, row: dict[str, float]) -> None:
+        """Add an epoch: a row of history.csv, and its timing."""
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e3 if sys.platform == "linux" else 1e6)
+        self._append(folder, "epoch", [row | {"peak_memory_megabytes": peak}])
+        self._check(folder)
 
-    def log_epoch(self, row: dict[str, float]) -> None:
-        """Log a row of history.csv."""
-        self.log_series({int(row["epoch"]): epoch_metrics(row)}, EPOCH_SECONDS)
+    @_recording
+    def log_steps(self, folder: RunFolder, first: int, rows: list[dict[str, float]]) -> None:
+        """Add the main terms of training steps; `first` is the number of the first one."""
+        terms = [{term: row[term] if isfinite(row[term]) else "" for term in STEP_TERMS} for row in rows]
+        self._append(folder, "step", [{"step": step, **values} for step, values in enumerate(terms, first)])
 
-    def log_steps(self, first: int, rows: list[dict[str, float]]) -> None:
-        """Log the main terms of training steps; `first` is the number of the first one."""
-        terms = [{f"step/{term}": row[term] for term in STEP_TERMS if isfinite(row[term])} for row in rows]
-        self.log_series(dict(enumerate(terms, first)), "step/loss")
+    @_recording
+    def log_files(self, folder: RunFolder, path: Path, name: str) -> None:
+        """Add the files below `path`, which must not change in place, as artifacts/<...> or images/<key>/<step>.png."""
+        folder.link(path, name)
+        folder.update()
 
-    def log_folder(self, path: Path, name: str) -> None:
-        """Log every file below `path` as an artifact below `name`. The files must not change until the run ends."""
-        self._call("log_folder", path.absolute(), name)
+    @_recording
+    def log_training(self, folder: RunFolder, path: Path) -> None:
+        """Add settings and epochs of the model in the folder `path`, if this run did not train it."""
+        self.log_params(logged_values.variant_params(read_json(path / "config.json")))
+        if not folder.series_file("epoch").exists():
+            rows = read_csv(path / "history.csv").fillna("")
+            self._append(folder, "epoch", [dict(row) for _, row in rows.iterrows()])
 
-    def log_datasets(self, descriptions: list[dict[str, Any]]) -> None:
-        """Add the datasets of `datasets.describe_datasets` to the run's inputs."""
-        self._call("log_datasets", descriptions)
+    @_recording
+    def log_evaluation(self, folder: RunFolder, result: dict[str, Any], windows: pd.DataFrame) -> None:
+        """Add an element of seeds.json, and the errors of each recording, from rows of windows.parquet."""
+        metrics, windows = result["metrics"], windows[windows["seed"] == result["seed"]]
+        _write_text(folder.path / TRACKS_FILE, logged_values.format_track_scores(windows))
+        self.log_params({"evaluate": result["settings"]})
+        tags = {"collapsed": metrics["collapse_reason"] or "no", "samples_flat": metrics["samples_flat_reason"] or "no"}
+        values = logged_values.evaluation_metrics(metrics)
+        folder.update(metrics=values, evaluated=_now(), tags=folder.meta["tags"] | tags)
 
-    def log_images(self, path: Path, key: str) -> None:
-        """Log each <step>.png in `path` as the image `key` of that step. The files must stay until the run ends."""
-        self._call("log_images", path.absolute(), key)
+    @_recording
+    def log_model(self, folder: RunFolder, variant: str, path: Path) -> None:
+        """Add the model in the folder `path` for `mlflow.pyfunc`, with the code that it needs."""
+        folder.link(path, f"{MODEL}/seed")
+        mlflow_model.copy_code(folder.path / MODEL / "pipeline")
+        folder.update(model=variant)
 
-    def log_training(self, path: Path) -> None:
-        """Log settings and epochs of the model in the folder `path` if the run lacks them."""
-        self._call("log_training", *(path.absolute() / name for name in ("config.json", "history.csv")))
+    @_recording
+    def register_model(self, folder: RunFolder, tags: Mapping[str, str]) -> None:
+        """Make the run's model a version of the registered model of its variant, with these tags."""
+        folder.update(version=dict(tags))
 
-    def log_evaluation(self, results: dict[str, Any], is_new: bool) -> None:
-        """Log params, metrics and tags of an evaluation. An old one is logged only if the run has none."""
-        self._call("log_evaluation", results, is_new, _now())
+    @_recording
+    def _open(self, folder: RunFolder, experiment: str, stage: str, identity: Identity, evaluation: str | None) -> None:
+        """Begin or continue the run; stage train replaces the tags of an earlier attempt."""
+        meta = folder.meta
+        self.has_results = "metrics" in meta
+        is_owner = stage == "train" or not meta
+        tags = meta.get("tags", {}) | (run_tags.tags(identity, stage) if is_owner else {}) | {"dvc.stage": stage}
+        folder.update(
+            name=run_tags.run_name(identity, tags) if is_owner else meta["name"],
+            experiment=experiment,
+            store=store.store_name(),
+            fingerprint=identity["fingerprint"],
+            evaluation=evaluation or meta.get("evaluation"),
+            tags=tags,
+            params=meta.get("params", {}),
+            started=meta.get("started") or _now(),
+            ended=None,
+            status="RUNNING",
+            error=None,
+        )
+        (folder.path / ERROR_FILE).unlink(missing_ok=True)
+        publisher.start()
 
-    def log_model(self, variant: str, path: Path) -> None:
-        """Log the model in the folder `path` for `mlflow.pyfunc` if the run has no model. This takes some seconds."""
-        self._call("log_model", variant, path.absolute())
+    @_recording
+    def _close(self, folder: RunFolder, status: str, error: BaseException | None = None) -> None:
+        if error:
+            trace = "".join(traceback.format_exception(error))
+            _write_text(folder.path / ERROR_FILE, _replace_workspace(trace))
+        message = _replace_workspace(str(error))[:MAX_ERROR] if error else None
+        folder.update(status=status, ended=_now(), error=message)
 
-    def register_model(self, variant: str, tags: Mapping[str, str]) -> None:
-        """Make the run's model a version of the registered model `variant`, with these tags."""
-        self._call("register_model", variant, dict(tags))
+    @_recording
+    def _wait(self, folder: RunFolder) -> None:
+        publisher.wait(folder, self.name)
 
-    def _call(self, function: str, *arguments: Any, last: bool = False) -> None:
-        if self._sender:
-            try:
-                self._journal.add(function, *arguments)
-            except OSError as error:  # a full disk
-                print(f"warning: nothing more of {self._name} is recorded ({error})", file=sys.stderr)
-                self._sender = None
-            else:
-                self._send(wait=last, last=last)
+    def _append(self, folder: RunFolder, series: str, rows: list[dict[str, Any]]) -> None:
+        if series not in self._series:
+            self._series[series] = SeriesWriter(folder, series)
+        self._series[series].append(rows)
 
-    def _send(self, wait: bool = False, last: bool = False) -> None:
-        """Ask the sender to send the journal, and handle its replies."""
-        assert self._sender
-        self._sender.request_send(self._journal.folder.name, last)
-        for reply in self._sender.read_replies(wait):
-            self._handle(reply)
-        if not self._sender.is_alive:
-            self._warn_once("the process that talks to MLflow ended")
-        elif wait and self._sender.pending:
-            self._warn_once(f"MLflow at {outbox.store_name()} does not answer")
-
-    def _handle(self, reply: Reply) -> None:
-        if reply["earlier_runs"]:
-            workspace.say(
-                f"MLflow at {outbox.store_name()}: sent the records of {reply['earlier_runs']} earlier stages"
-            )
-        for refused in reply["refused"]:
-            print(f"warning: {refused}", file=sys.stderr)
-        self._identity["run_id"] = reply["run_id"] or self._identity["run_id"]
-        if reply["error"] is not None:
-            self._warn_once(reply["error"])
-        elif self._has_failed:
-            self._has_failed = False
-            workspace.say(f"MLflow at {outbox.store_name()} works again and has all records of {self._name}")
-
-    def _warn_once(self, reason: str) -> None:
-        if not self._has_failed:
-            self._has_failed = True
-            print(
-                f"warning: {reason}; the stage goes on. The records of {self._name} are in {self._journal.folder}. The "
-                "next stage that reaches MLflow sends them, or `melisma runs --send`",
-                file=sys.stderr,
-            )
+    def _check(self, folder: RunFolder) -> None:
+        """Now and then, replace a publisher that was killed, and warn once if the store fails."""
+        if time.monotonic() - self._checked > CHECK_SECONDS:
+            self._checked = time.monotonic()
+            publisher.start()
+            reason = folder.sent.get("error")
+            if reason and not self._has_warned:
+                print(f"warning: {reason}; the training goes on, and its record is kept", file=sys.stderr)
+                self._has_warned = True
 
 
 @contextmanager
 def record(config: TrackingConfig, stage: str, identity: Identity, evaluation: str | None = None) -> Iterator[Run]:
     """The run of `identity`. It ends as FINISHED, or as FAILED or KILLED after an error or a signal in the block.
 
-    Stage train continues the run that `identity` names, else creates one. Other stages continue that run too. If the
-    store lacks it (another machine has it, or DVC's cache restored the model), they continue the newest finished run
-    with the same fingerprint, else create one.
-
     Args:
         config: the `tracking` section.
         stage: becomes a tag.
-        identity: variant, seed, fingerprint and, from run.json, run_id; `Run.identity` has the id of the used run.
-        evaluation: fingerprint of the evaluation settings. A run with another evaluation stays as it is, since params
-            cannot change in MLflow: a new run, linked to it by the tag model_run, takes the results.
+        identity: fingerprint, variant, seed and data; a report has only a fingerprint.
+        evaluation: fingerprint of the evaluation's settings, from stage evaluate on; see `folder_for`.
     """
+    run, lock = Run(None, run_tags.label(identity)), ExitStack()
+    if config.enabled:
+        try:
+            folder = folder_for(identity["fingerprint"], evaluation)
+            folder.path.mkdir(parents=True, exist_ok=True)
+            lock.enter_context(folder.lock())
+            run.folder = folder
+        except OSError as error:
+            print(f"warning: {run.name} is not recorded ({error})", file=sys.stderr)
+    status, failure = "FINISHED", None
     try:
-        sender = _sender(workspace.project()) if config.enabled else None
-        _restart(sender)
-        run = Run(identity, sender, stage)
-    except OSError as error:  # a full disk
-        print(f"warning: {run_tags.label(identity)} is not recorded ({error})", file=sys.stderr)
-        sender, run = None, Run(identity, None, stage)
-    if sender:
-        run._call(
-            "open_run", config.experiment, run._identity, stage, evaluation, run_tags.tags(identity, stage), _now()
-        )
-        run._call("start_sampling", os.getpid())
-    status = "FINISHED"
-    try:
+        run._open(config.experiment, stage, identity, evaluation)
         yield run
     except (KeyboardInterrupt, SystemExit, StoppedError):
         status = "KILLED"
         raise
     except BaseException as error:
-        status = "FAILED"
-        trace = "".join(traceback.format_exception(error))
-        run._call("log_failure", _replace_workspace(str(error)), _replace_workspace(trace))
+        status, failure = "FAILED", error
         raise
     finally:
-        _restart(run._sender)
-        run._call("end_run", status, _now(), last=True)
+        run._close(status, failure)
+        lock.close()
+        if status != "KILLED":  # else the user wants it to end now
+            run._wait()
 
 
 def _replace_workspace(text: str) -> str:
@@ -188,15 +209,9 @@ def _replace_workspace(text: str) -> str:
     return text.replace(str(Path.cwd()), str(workspace.project())) if "DVC_ROOT" in os.environ else text
 
 
-@cache
-def _sender(project: Path) -> Sender:
-    """One sender per process and project."""
-    return Sender()
-
-
-def _restart(sender: Sender | None) -> None:
-    if sender and not sender.is_alive:
-        sender.start()
+def _write_text(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
 
 
 def _now() -> int:

@@ -1,14 +1,15 @@
-"""Tags that say where a run comes from. The stage collects them, since its calls may be sent much later."""
+"""Tags that say where a run comes from."""
 
 import getpass
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from pipeline.core.errors import MelismaError
 from pipeline.core.git import git
 
 DVC_TAGS = {"dvc.exp_name": "DVC_EXP_NAME", "dvc.exp_baseline_rev": "DVC_EXP_BASELINE_REV"}
-Identity = dict[str, Any]  # run.json: variant, seed, fingerprint, data, and run_id (None if nothing was recorded)
+Identity = Mapping[str, Any]  # variant, seed, fingerprint (of the training) and data (the fingerprint of its data)
 
 
 def label(identity: Identity) -> str:

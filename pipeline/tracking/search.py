@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from pipeline.core.errors import MelismaError, ParamsError
 from pipeline.core.params import read_section, suggest
-from pipeline.tracking import outbox, store
+from pipeline.tracking import store
 from pipeline.tracking.config import TrackingConfig
 from pipeline.tracking.logged_values import EPOCH_SECONDS
 
@@ -132,7 +132,7 @@ def connected() -> Iterator[Any]:
         if getattr(error, "error_code", "") == "INVALID_PARAMETER_VALUE":
             reason = store.without_password(" ".join(str(error).split())[:MAX_REASON]) or type(error).__name__
             raise ParamsError(f"MLflow does not understand this: {reason}") from error
-        raise MelismaError(outbox.failure_message(error)) from error
+        raise MelismaError(store.failure_message(error)) from error
 
 
 def experiment_ids(client: Any) -> list[str]:

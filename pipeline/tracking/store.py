@@ -4,8 +4,7 @@ import json
 import logging
 import os
 import re
-from collections.abc import Iterator
-from contextlib import chdir, contextmanager, nullcontext
+from contextlib import chdir, nullcontext
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,15 +19,12 @@ from pipeline.tracking.config import TrackingConfig
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"
-FILE_TIMEOUT_SECONDS = "120"
 DEFAULTS = {
-    # A store that is down should cost seconds; MLflow's own defaults cost minutes.
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-    TIMEOUT: "15",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # MLflow's own 7 take minutes if a store is down
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",  # send nothing to others without being asked, as with DVC
 }
+MAX_REASON = 200  # characters
 DATABASE_RETRIES = 4  # MLflow's own 10 take 102 s
 VIEW_NAME = "melisma"
 VIEW_TAG = f"mlflow.sharedViewState.{VIEW_NAME}"  # where MLflow's button "Share" stores a view, as JSON
@@ -73,27 +69,36 @@ def without_password(text: str) -> str:
     return re.sub(r"(?<=password=)[^&\s]*", "", re.sub(r"//[^/?#\s]*@", "//", text))
 
 
+def store_name() -> str:
+    """The address of the store without its password, which must not be written to a file."""
+    return without_password(tracking_uri())
+
+
+def failure_message(error: Exception) -> str:
+    """One line about a failed call: the first network or system error in its chain of causes, if any."""
+    from urllib3.exceptions import HTTPError  # comes with MLflow
+
+    first: BaseException = error
+    while (cause := first.__cause__ or first.__context__) is not None:
+        first = cause
+    error = first if isinstance(first, OSError | HTTPError) and str(first) else error
+    reason = " ".join(str(error).split())[:MAX_REASON] or type(error).__name__
+    return f"MLflow at {store_name()} failed ({without_password(reason)})"
+
+
+def works() -> bool:
+    """Whether the store answers."""
+    try:
+        client().search_experiments(max_results=1)
+    except Exception:  # a database or a server fails in many ways
+        return False
+    return True
+
+
 def set_defaults() -> None:
     """Set MLflow's environment variables that the user has not set. MLflow reads them at each call."""
     for key, value in DEFAULTS.items():
         os.environ.setdefault(key, value)
-
-
-@contextmanager
-def file_timeout() -> Iterator[None]:
-    """Wait longer for an answer in the block, unless the user has set the timeout.
-
-    A server answers an upload only after it has stored the file, maybe on yet another server.
-    """
-    set_defaults()
-    is_default = os.environ.get(TIMEOUT) == DEFAULTS[TIMEOUT]
-    if is_default:
-        os.environ[TIMEOUT] = FILE_TIMEOUT_SECONDS
-    try:
-        yield
-    finally:
-        if is_default:
-            os.environ[TIMEOUT] = DEFAULTS[TIMEOUT]
 
 
 def prepare() -> None:

@@ -74,10 +74,13 @@ class _Loop:
         steps = trainer.step - start_step
         if steps > 1 and first_step_seconds:
             steps, seconds = steps - 1, seconds - first_step_seconds
-        row["windows_per_second"] = steps * size / seconds
-        row["first_step_seconds"] = first_step_seconds
-        row["seconds"], trainer.epoch_seconds = earlier_seconds + time.perf_counter() - start, 0.0
-        self.progress.on_epoch(row)
+        timing = {
+            "windows_per_second": steps * size / seconds,
+            "first_step_seconds": first_step_seconds,
+            "seconds": earlier_seconds + time.perf_counter() - start,
+        }
+        trainer.epoch_seconds = 0.0
+        self.progress.on_epoch(row, timing)
         self.save_or_stop(exchange_signals=True)
 
     def report_steps(self) -> None:

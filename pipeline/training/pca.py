@@ -1,6 +1,5 @@
 """Fit a baseline in closed form: PCA, or the mean window."""
 
-import time
 from collections.abc import Iterator
 
 import torch
@@ -27,7 +26,6 @@ def fit(model: VAE, train: Split, valid: Split) -> tuple[History, Snapshots]:
 
     The history has one row, with the mean squared error on train and validation windows.
     """
-    start = time.perf_counter()
     bottleneck = model.bottleneck
     assert isinstance(bottleneck, Linear)
     train_data, valid_data = window_loader(train, CPU), window_loader(valid, CPU)
@@ -37,7 +35,6 @@ def fit(model: VAE, train: Split, valid: Split) -> tuple[History, Snapshots]:
         "epoch": 1,
         "train_mse": reconstruction_error(model, train_data),
         "valid_mse": reconstruction_error(model, valid_data),
-        "seconds": time.perf_counter() - start,
     }
     windows = valid_data.batch(evenly_spaced(len(valid_data), SNAPSHOT_WINDOWS)).x
     samples = model.sample(SNAPSHOT_SAMPLES, torch.Generator().manual_seed(0))

@@ -1,7 +1,7 @@
 """Show a training: a progress bar on a terminal; elsewhere a line now and then."""
 
 import time
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
 from tqdm import tqdm
 
@@ -15,12 +15,8 @@ LINE_SECONDS, LINE_EPOCHS = 60.0, 5  # between two lines without a terminal; the
 class Recorder(Protocol):
     """Records one training, for example as a run of MLflow."""
 
-    @property
-    def identity(self) -> dict[str, Any]:
-        """Variant, seed, fingerprint and run_id: the content of run.json."""
-
     def log_epoch(self, row: dict[str, float]) -> None:
-        """Each row of history; a resumed run first repeats the earlier ones."""
+        """Each row of history, with its timing; a resumed run first repeats the earlier ones, without timing."""
 
     def log_steps(self, first: int, rows: list[dict[str, float]]) -> None:
         """The terms of each step since the last call; `first` is the number of the first one, from 1.
@@ -69,21 +65,21 @@ class Progress:
         if self.recorder is not None:
             self.recorder.log_steps(first, rows)
 
-    def on_epoch(self, row: dict[str, float]) -> None:
-        """Record and show the row."""
-        self._log_epoch(row)
+    def on_epoch(self, row: dict[str, float], timing: dict[str, float]) -> None:
+        """Record and show a row of history; `timing` has seconds, windows_per_second and first_step_seconds."""
+        self._log_epoch(row | timing)
         self.epoch += 1
         self._set_title()
         summary = _summary(row, "valid")
         self.bar.set_postfix_str(summary)
-        if row["first_step_seconds"] > 1:
-            self._print(f"  the first step took {row['first_step_seconds']:.1f} s")
+        if timing["first_step_seconds"] > 1:
+            self._print(f"  the first step took {timing['first_step_seconds']:.1f} s")
         if row["skipped_steps"]:
             steps = f"{row['skipped_steps']:.0f} steps of epoch {self.epoch}"
             self._print(f"  {steps} were not finite or exploded: skipped; if this continues, lower train.learning_rate")
         is_due = self.epoch == 1 or self.epoch % LINE_EPOCHS == 0 or self._is_line_due()
         if self.epoch == self.epochs or (self.bar.disable and is_due):
-            rate = f"{row['windows_per_second']:.0f} windows/s"
+            rate = f"{timing['windows_per_second']:.0f} windows/s"
             self._print(f"  epoch {self.epoch} of {self.epochs}: {summary}, {rate}")
 
     def __enter__(self) -> Self:

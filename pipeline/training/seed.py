@@ -1,5 +1,6 @@
 """Train one seed of a variant: from its description to its weights."""
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,8 +53,9 @@ def train_model(
     if config.loss is None:
         assert recorder is not None
         workspace.say(f"{setup}: fitted in closed form, on cpu")
+        start = time.perf_counter()
         history, snapshots = pca.fit(model, train, valid)
-        recorder.log_epoch(history[0])
+        recorder.log_epoch(history[0] | {"seconds": time.perf_counter() - start})
         setup.description["bottleneck"]["latent"] = model.latent_dims
         return model, history, snapshots
     objective = Objective(config.loss, model.gain.signal)

@@ -8,7 +8,6 @@ import contextlib
 import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from pipeline.core import workspace
 
@@ -22,30 +21,12 @@ class SeedStore:
         self.checkpoints = state / "checkpoints" / fingerprint  # deleted when the seed is finished
         self.lock = state / "locks" / fingerprint  # held by the process that trains this seed, in any workspace
         self._finished = state / "seeds" / fingerprint
-        self._run = self.checkpoints / "run.json"
 
     def restore(self, folder: Path) -> bool:
         """Copy the finished seed to `folder`; False if there is none."""
         if self._finished.is_dir():
             shutil.copytree(self._finished, folder)
         return self._finished.is_dir()
-
-    def save_run(self, identity: dict[str, Any]) -> None:
-        """Note the run that records this training."""
-        if identity["run_id"] is None:  # not recorded this time: keep the earlier note
-            return
-        self.checkpoints.mkdir(parents=True, exist_ok=True)
-        partial = self._run.with_name(".run.json")
-        workspace.write_json(partial, identity)
-        partial.rename(self._run)
-
-    def load_run(self) -> dict[str, Any]:
-        """The identity that `save_run` stored, or {}."""
-        try:
-            identity: dict[str, Any] = workspace.read_json(self._run)
-        except (OSError, ValueError):  # never started, or killed during `save_run`
-            return {}
-        return identity
 
     def save(self, folder: Path) -> None:
         """Store a copy of the finished seed in `folder`, atomically, and delete its checkpoints."""

@@ -25,7 +25,7 @@ from pipeline.training.progress import Recorder
 from pipeline.training.seed import SeedSetup, train_model
 from pipeline.training.seed_store import SeedStore
 
-# Opens the run of an identity, or continues it if the identity has a run_id.
+# Opens the run of an identity: variant, seed, fingerprint, and data (the fingerprint of the data).
 OpenRun = Callable[[dict[str, Any], SeedSetup], AbstractContextManager[Recorder]]
 
 
@@ -82,18 +82,15 @@ def train_with_seed(setup: SeedSetup, checkpoint_seconds: float, open_run: OpenR
         if out is None:
             train_model(setup, checkpoints, None)
             return
-        identity = {name: setup.description[name] for name in ("variant", "seed")}
-        identity |= {"fingerprint": fingerprint, "data": data, **seed_store.load_run()}
+        origin = {"fingerprint": fingerprint, "data": data}
         out.mkdir()
-        with open_run(identity, setup) as run:
-            seed_store.save_run(run.identity)
+        with open_run({name: setup.description[name] for name in ("variant", "seed")} | origin, setup) as run:
             model, history, snapshots = train_model(setup, checkpoints, run)
             sizes = {"parameters": sum(p.numel() for p in model.parameters()), "latent_dims": model.latent_dims}
-            store.save(out, model, setup.description | sizes)
+            store.save(out, model, setup.description | sizes | origin)
             pd.DataFrame(history).to_csv(out / "history.csv", index=False, float_format="%.8g")
             save_snapshots(out / "snapshots.parquet", snapshots)
-            workspace.write_json(out / "run.json", run.identity)
-        seed_store.save(out)
+            seed_store.save(out)
 
 
 def fingerprints(setup: SeedSetup) -> tuple[str, str]:

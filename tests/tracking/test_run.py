@@ -1,89 +1,126 @@
-"""Which run a stage opens, its tags and status, in a real MLflow store."""
+"""Which run a stage records, its tags and status, and its files."""
 
+import json
 import subprocess
 
 import pytest
 
 from pipeline.core.errors import TrainingError
-from pipeline.tracking import run_tags, store
+from pipeline.tracking import publisher, run_tags, store
 from pipeline.tracking.config import TrackingConfig
 from pipeline.tracking.run import record
-from tests.tracking.conftest import CONFIG, get, history
-
-IDENTITY = {"variant": "mel_conv", "seed": 3, "fingerprint": "abc", "data": "def"}
-
-
-def open_and_close(stage, identity, evaluation=None):
-    with record(CONFIG, stage, identity, evaluation) as run:
-        pass
-    return run.identity["run_id"]
+from pipeline.tracking.run_folder import RunFolder, SeriesWriter, folder_for
+from tests.tracking.conftest import CONFIG, IDENTITY, WINDOWS, epoch, get, history, result, run_stage, runs
 
 
 def test_train_evaluate_and_figures_share_a_run(project, tmp_path, monkeypatch):
     monkeypatch.setenv("DVC_EXP_NAME", "brave-cat")
     with record(CONFIG, "train", IDENTITY) as run:
         run.log_params({"network": {"type": "conv2d", "norm": None, "labels": [], "channels": [8, 16]}, "seed": 3})
-        for step in (1, 2):
-            run.log_series({step: {"train/loss": 1.0 / step}})
+        for number in (1, 2):
+            run.log_epoch(epoch(number))
+        run.log_steps(1, [{"loss": 3.0, "reconstruction": 2.0, "kl": float("nan"), "grad_norm": 1.0, "other": 0.0}])
     (tmp_path / "a.png").write_bytes(b"png")
-    with record(CONFIG, "evaluate", run.identity, evaluation="e1") as second:
-        second.log_series({0: {"test/mse": 0.5}})
-    with record(CONFIG, "figures", second.identity) as third:
-        third.log_folder(tmp_path, "figures")
-    run_id = run.identity["run_id"]
-    assert run_id == second.identity["run_id"] == third.identity["run_id"]
-    found = get(run_id)
-    assert found.info.status == "FINISHED" and found.info.run_name == "mel_conv-seed3-brave-cat"
-    assert found.data.params == {"network.type": "conv2d", "network.channels": "8, 16", "seed": "3"}
-    metrics = {key: value for key, value in found.data.metrics.items() if not key.startswith("system/")}
-    assert metrics == {"train/loss": 0.5, "test/mse": 0.5} and history(run_id, "train/loss") == [(1, 1.0), (2, 0.5)]
-    tags = found.data.tags
+    with record(CONFIG, "evaluate", IDENTITY, "e1") as run:
+        assert not run.has_results
+        run.log_evaluation(result(), WINDOWS)
+    with record(CONFIG, "figures", IDENTITY, "e1") as run:
+        assert run.has_results
+        run.log_files(tmp_path, "artifacts/figures")
+    (run,) = runs("abc")
+    assert run.info.status == "FINISHED" and run.info.run_name == "mel_conv-seed3-brave-cat"
+    assert run.data.params == {
+        **{"network.type": "conv2d", "network.channels": "8, 16", "seed": "3", "evaluate.bootstrap": "20"}
+    }
+    assert history(run, "train/loss") == [(1, 1.0), (2, 0.5)] and history(run, "epoch/seconds") == [(1, 2.0), (2, 2.0)]
+    assert run.data.metrics["epoch/peak_memory_megabytes"] > 50
+    assert history(run, "step/loss") == [(1, 3.0)] and not history(run, "step/kl")
+    assert run.data.metrics["test/mse"] == 0.5 and run.data.tags["collapsed"] == "no"
+    tags = run.data.tags
     assert (tags["variant"], tags["seed"], tags["fingerprint"], tags["data"]) == ("mel_conv", "3", "abc", "def")
-    assert tags["dvc.stage"] == "figures" and tags["dvc.exp_name"] == "brave-cat"
+    assert (tags["dvc.stage"], tags["dvc.exp_name"], tags["evaluation"]) == ("figures", "brave-cat", "e1")
     assert len(tags["git.commit"]) == 40 and tags["git.dirty"] in ("true", "false")
-    artifact = project / "mlartifacts" / "tests" / run_id / "artifacts" / "figures" / "a.png"
-    assert artifact.read_bytes() == b"png"
+    folder = project / "mlartifacts" / "tests" / run.info.run_id / "artifacts"
+    assert (folder / "figures" / "a.png").read_bytes() == b"png"
+    tracks = json.loads((folder / "test" / "tracks.json").read_text())
+    assert tracks == {"track_id": ["a"], "group": ["g"], "mse": [0.5], "mel_mse": [0.2]}  # only of this seed
+    assert folder_for("abc").training_seconds() == 4.0
 
 
-def test_another_evaluation_gets_its_own_run_and_a_repeated_one_does_not():
-    trained = open_and_close("train", IDENTITY)
-    identity = IDENTITY | {"run_id": trained}
-    assert open_and_close("evaluate", identity, "e1") == trained
-    assert open_and_close("evaluate", identity, "e1") == trained
-    other = open_and_close("evaluate", identity, "e2")
-    assert other != trained and get(other).data.tags["model_run"] == trained
+def test_another_evaluation_gets_its_own_run_and_a_repeated_one_does_not(project):
+    trained = run_stage("train", "twice").info.run_id
+    assert run_stage("evaluate", "twice", "e1").info.run_id == trained
+    assert run_stage("evaluate", "twice", "e1").info.run_id == trained
+    other = run_stage("evaluate", "twice", "e2")
+    assert other.info.run_id != trained and other.data.tags["model_run"] == trained
+    assert run_stage("figures", "twice", "e2").info.run_id == other.info.run_id
+    assert run_stage("figures", "twice", "e1").info.run_id == trained
 
 
-def test_a_run_of_another_store_is_replaced_by_the_finished_one_of_its_fingerprint_or_a_new_one():
-    foreign = IDENTITY | {"fingerprint": "shared", "run_id": "0" * 32}
-    created = open_and_close("evaluate", foreign)
-    assert get(created).data.tags["fingerprint"] == "shared"
-    trained = open_and_close("train", IDENTITY | {"fingerprint": "shared"})
-    with pytest.raises(TrainingError), record(CONFIG, "train", IDENTITY | {"fingerprint": "shared"}):
-        raise TrainingError("no")  # a failed run does not count
-    assert created != trained and open_and_close("evaluate", foreign) == trained
-
-
-def test_status_and_error_of_a_run_that_fails_or_is_interrupted(project):
-    with pytest.raises(TrainingError), record(CONFIG, "train", IDENTITY) as failed:
+def test_an_attempt_after_a_failed_one_continues_its_run(project):
+    with pytest.raises(TrainingError), record(CONFIG, "train", IDENTITY | {"fingerprint": "failed"}) as run:
+        run.log_epoch(epoch(1))
         raise TrainingError("kl not finite in epoch 2")
-    with pytest.raises(KeyboardInterrupt), record(CONFIG, "train", IDENTITY) as killed:
-        raise KeyboardInterrupt
-    run = get(failed.identity["run_id"])
-    assert run.info.status == "FAILED" and run.data.tags["error"] == "kl not finite in epoch 2"
-    trace = project / "mlartifacts" / "tests" / run.info.run_id / "artifacts" / "error.txt"
+    (failed,) = runs("failed")
+    assert failed.info.status == "FAILED" and failed.data.tags["error"] == "kl not finite in epoch 2"
+    trace = project / "mlartifacts" / "tests" / failed.info.run_id / "artifacts" / "error.txt"
     assert "TrainingError" in trace.read_text()
-    assert get(killed.identity["run_id"]).info.status == "KILLED"
+    with pytest.raises(KeyboardInterrupt), record(CONFIG, "train", IDENTITY | {"fingerprint": "failed"}) as run:
+        run.log_epoch(epoch(1, train_loss=7.0))  # a resumed training repeats its epochs
+        run.log_epoch(epoch(2))
+        raise KeyboardInterrupt
+    publisher.publish_all({})  # the stage does not wait
+    (killed,) = runs("failed")
+    assert killed.info.status == "KILLED" and "error" not in killed.data.tags
+    assert history(killed, "train/loss") == [(1, 1.0), (2, 0.5)]
 
 
-def test_messages_contain_no_password(monkeypatch, capsys):
+def test_a_message_of_a_failed_stage_names_no_temporary_workspace(project, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(TrainingError), record(CONFIG, "train", IDENTITY | {"fingerprint": "temporary"}):
+        raise TrainingError(f"{tmp_path}/data is missing")
+    assert get("temporary").data.tags["error"] == f"{project}/data is missing"
+
+
+def test_the_partial_line_of_a_killed_stage_is_ignored_and_replaced(tmp_path):
+    folder = RunFolder(tmp_path)
+    SeriesWriter(folder, "epoch").append([{"epoch": 1, "a": 0.5}])
+    complete = folder.series_file("epoch").read_text()
+    folder.series_file("epoch").write_text(complete + "2,17")
+    assert [row["epoch"] for row in folder.read_series("epoch")[0]] == ["1"]
+    SeriesWriter(folder, "epoch").append([{"epoch": 1, "a": 9.0}, {"epoch": 2, "a": 0.25}])
+    rows, end = folder.read_series("epoch")
+    assert [(row["epoch"], row["a"]) for row in rows] == [("1", "0.5"), ("2", "0.25")]
+    assert folder.read_series("epoch", end) == ([], end)
+    folder.series_file("epoch").write_text("epoch,ti")  # killed in the header
+    SeriesWriter(folder, "epoch").append([{"epoch": 1, "a": 0.5}])
+    assert [row["a"] for row in folder.read_series("epoch")[0]] == ["0.5"]
+
+
+def test_messages_contain_no_password(project, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://bob:s3cret@127.0.0.1:9/mlflow")
-    open_and_close("train", IDENTITY)
-    errors = capsys.readouterr().err
-    assert errors.count("warning:") == 1
-    assert "postgresql://127.0.0.1:9/mlflow failed" in errors and "s3cret" not in errors
+    with record(CONFIG, "train", IDENTITY | {"fingerprint": "secret"}):
+        pass
+    folder = folder_for("secret")
+    assert "MLflow at postgresql://127.0.0.1:9/mlflow failed" in folder.sent["error"]
+    assert "s3cret" not in "".join(file.read_text() for file in folder.path.iterdir() if file.is_file())
     message = "no answer from http://bob:s3@cret@there:5000/mail?to=a@b.c"
     assert store.without_password(message) == "no answer from http://there:5000/mail?to=a@b.c"
+
+
+def test_a_full_disk_stops_the_records_but_not_the_stage(project, monkeypatch, capsys):
+    def fail(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    with record(CONFIG, "train", IDENTITY | {"fingerprint": "full"}) as run:
+        monkeypatch.setattr(SeriesWriter, "append", fail)
+        run.log_epoch(epoch(1))
+        run.log_epoch(epoch(2))
+    assert capsys.readouterr().err.count("warning: nothing more of mel_conv-seed3 is recorded") == 1
+    monkeypatch.setattr(RunFolder, "update", fail)
+    with record(CONFIG, "train", IDENTITY | {"fingerprint": "full"}) as run:
+        run.log_epoch(epoch(1))
+    assert capsys.readouterr().err.count("warning:") == 1
 
 
 def test_a_run_has_no_git_tags_without_a_commit(tmp_path, monkeypatch):
@@ -95,7 +132,7 @@ def test_a_run_has_no_git_tags_without_a_commit(tmp_path, monkeypatch):
         assert not [key for key in run_tags.tags(IDENTITY, "train") if "git." in key]
 
 
-def test_nothing_is_recorded_if_tracking_is_off():
-    with record(TrackingConfig(enabled=False), "train", IDENTITY) as run:
-        run.log_series({0: {"a": 1.0}})
-    assert run.identity == IDENTITY | {"run_id": None}
+def test_nothing_is_recorded_if_tracking_is_off(project):
+    with record(TrackingConfig(enabled=False), "train", IDENTITY | {"fingerprint": "off"}) as run:
+        run.log_epoch(epoch(1))
+    assert not folder_for("off").path.exists()

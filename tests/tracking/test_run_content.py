@@ -1,9 +1,8 @@
-"""The content of a run: datasets, images, results, the model, system metrics, reports."""
+"""The content of a run in MLflow: datasets, images, results, the model, reports."""
 
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import mlflow
@@ -16,21 +15,14 @@ from PIL import Image
 from pipeline.core import workspace
 from pipeline.dataset.split import Split
 from pipeline.models import store as models
-from pipeline.tracking import store
+from pipeline.tracking import publisher, store
 from pipeline.tracking.datasets import describe_datasets
+from pipeline.tracking.publish import Mirror
 from pipeline.tracking.run import record
 from pipeline.training.history import Snapshots, save_snapshots
 from tests.apply import variants
-from tests.tracking.conftest import CONFIG, artifacts, experiment_id, get, history
+from tests.tracking.conftest import CONFIG, IDENTITY, WINDOWS, artifacts, experiment_id, get, history, result, runs
 
-IDENTITY = {"variant": "mel_conv", "seed": 3, "fingerprint": "content", "data": "def"}
-RESULTS = {
-    "params": {"evaluate": {"bootstrap": 20}},
-    "metrics": {"test/mse": 0.5, "test/mel_mse": 0.25},
-    "tracks": {"track_id": ["a"], "group": ["a"], "mse": [0.5], "mel_mse": [0.25]},
-    "dataset": {"dataset_name": "mel128", "dataset_digest": "0" * 16},
-    "tags": {"evaluation": "e1", "collapsed": "no"},
-}
 NETWORK = {"type": "conv2d", "channels": [4, 8]}
 BOTTLENECK = {"type": "gaussian", "latent": 2, "layout": "vector"}
 
@@ -45,7 +37,7 @@ def trained(tmp_path_factory):
     model, _ = models.load(folder)
     x = model.sample(2, torch.Generator().manual_seed(0)).detach()
     save_snapshots(folder / "snapshots.parquet", Snapshots(x, [1, 2], [x, x], [x, x]))
-    rows = [{"epoch": n, "train_loss": 1 / n, "valid_mse": None if n == 1 else 0.5, "seconds": 1.0} for n in (1, 2)]
+    rows = [{"epoch": n, "train_loss": 1 / n, "valid_mse": None if n == 1 else 0.5} for n in (1, 2)]
     pd.DataFrame(rows).to_csv(folder / "history.csv", index=False)
     return folder
 
@@ -71,29 +63,24 @@ def run(database, trained, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DVC_ROOT", str(database))
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        patch.setattr(publisher, "start", lambda: None)
+        patch.setattr(publisher, "wait", lambda folder, _: Mirror(folder).publish())
         for _ in range(2):
-            with record(CONFIG, "evaluate", IDENTITY, evaluation="e1") as opened:
+            with record(CONFIG, "evaluate", IDENTITY | {"fingerprint": "content"}, "e1") as opened:
                 opened.log_training(trained)
                 opened.log_datasets(datasets)
                 opened.log_model("mel_conv", trained)
-                opened.log_evaluation(RESULTS, is_new=False)
-                opened.log_images(images, "reconstructions")
-                opened.register_model("mel_conv", {"test/mel_mse": "0.25", "evaluation": "e1"})
-        return get(opened.identity["run_id"])
+                opened.log_evaluation(result(), WINDOWS)
+                opened.log_files(images, "images/reconstructions")
+                opened.register_model({"test/mel_mse": "0.25", "evaluation": "e1"})
+        return get("content", "e1")
 
 
 def test_a_run_without_its_training_gets_it_from_the_files(run):
     params = {"network.type": "conv2d", "bottleneck.latent": "2", "representation.name": "tiny"}
     assert params.items() <= run.data.params.items()
-    assert history(run.info.run_id, "train/loss") == [(1, 1.0), (2, 0.5)]
-    assert history(run.info.run_id, "valid/mse") == [(2, 0.5)] and run.data.metrics["epoch/seconds"] == 1.0
-
-
-def test_old_results_do_not_replace_those_of_the_run(run):
-    assert run.data.metrics["test/mse"] == 0.5 and run.data.tags["collapsed"] == "no"
-    with record(CONFIG, "figures", IDENTITY | {"run_id": run.info.run_id}) as opened:
-        opened.log_evaluation({**RESULTS, "metrics": {"test/mse": 0.7}}, is_new=False)
-    assert get(run.info.run_id).data.metrics["test/mse"] == 0.5
+    assert history(run, "train/loss") == [(1, 1.0), (2, 0.5)] and history(run, "valid/mse") == [(2, 0.5)]
+    assert not {"fingerprint", "data"} & run.data.params.keys()  # tags
 
 
 def test_datasets_have_digest_profile_and_a_source_inside_the_project(run):
@@ -107,11 +94,11 @@ def test_datasets_have_digest_profile_and_a_source_inside_the_project(run):
 
 
 def test_images_are_logged_once_per_step(run):
-    names = sorted(path.split("+")[:3] for path in artifacts(run.info.run_id, "images") if path.endswith(".png"))
+    names = sorted(path.split("+")[:3] for path in artifacts(run, "images") if path.endswith(".png"))
     assert names == [["images/reconstructions", "step", "1"], ["images/reconstructions", "step", "12"]]
 
 
-def test_the_loaded_model_reconstructs_and_has_signature_and_requirements(run, trained, monkeypatch):
+def test_the_loaded_model_reconstructs_and_has_signature_and_requirements(project, run, trained, monkeypatch):
     monkeypatch.setattr(sys, "path", [*sys.path])  # MLflow adds the model's code
     (output,) = run.outputs.model_outputs
     mlflow.set_tracking_uri(store.tracking_uri())
@@ -126,7 +113,7 @@ def test_the_loaded_model_reconstructs_and_has_signature_and_requirements(run, t
     assert {"torch", "safetensors"} <= {line.split("==")[0] for line in lines}
 
 
-def test_the_model_contains_all_code_that_it_needs(run):
+def test_the_model_contains_all_code_that_it_needs(project, run):
     """A process that cannot import the project loads it."""
     code = """
 import sys
@@ -152,7 +139,7 @@ def test_no_logged_file_names_the_workspace_or_the_model_folder(run, trained, pr
     assert str(project).encode() in content  # the folder of the artifacts
 
 
-def test_the_model_is_registered_once_and_a_worse_one_is_not_the_best(run, trained):
+def test_the_model_is_registered_once_and_a_worse_one_is_not_the_best(project, run, trained):
     client = store.client()
     (version,) = client.search_model_versions("name = 'mel_conv'")
     assert version.run_id == run.info.run_id and version.tags["test/mel_mse"] == "0.25"
@@ -163,47 +150,34 @@ def test_the_model_is_registered_once_and_a_worse_one_is_not_the_best(run, train
     with record(CONFIG, "train", IDENTITY | {"fingerprint": "worse"}) as worse:
         worse.log_training(trained)
         worse.log_model("mel_conv", trained)
-        worse.register_model("mel_conv", {"test/mel_mse": "0.5", "evaluation": "e1"})
-    assert client.get_model_version_by_alias("mel_conv", "newest").run_id == worse.identity["run_id"]
+        worse.register_model({"test/mel_mse": "0.5", "evaluation": "e1"})
+    assert client.get_model_version_by_alias("mel_conv", "newest").run_id == get("worse").info.run_id
     assert client.get_model_version_by_alias("mel_conv", "best").run_id == run.info.run_id
 
 
-def test_another_evaluation_has_the_model_as_an_input(run, trained):
-    with record(CONFIG, "evaluate", IDENTITY | {"run_id": run.info.run_id}, evaluation="e2") as again:
+def test_another_evaluation_has_the_model_as_an_input(project, run, trained):
+    with record(CONFIG, "evaluate", IDENTITY | {"fingerprint": "content"}, "e2") as again:
         again.log_model("mel_conv", trained)
-    (model,) = get(again.identity["run_id"]).inputs.model_inputs
+    (model,) = get("content", "e2").inputs.model_inputs
     assert model.model_id == run.outputs.model_outputs[0].model_id
 
 
-def test_system_metrics_go_on_with_the_next_step_in_a_later_stage():
-    with record(CONFIG, "train", IDENTITY | {"fingerprint": "system"}) as run:
-        assert run.identity["run_id"]
-        time.sleep(1.2)
-    with record(CONFIG, "evaluate", run.identity):
-        time.sleep(1.2)
-    metrics = get(run.identity["run_id"]).data.metrics
-    assert metrics["system/stage_memory_megabytes"] > 50
-    assert {"system/cpu_utilization_percentage", "system/system_memory_usage_megabytes"} <= set(metrics)
-    steps = [step for step, _ in history(run.identity["run_id"], "system/stage_cpu_percentage")]
-    assert steps == [*range(len(steps))] and len(steps) >= 2
-
-
-def test_the_ui_opens_on_the_runs_with_selected_columns(run, monkeypatch):
+def test_the_ui_opens_on_the_runs_with_selected_columns(project, run, monkeypatch):
     monkeypatch.setattr(store, "read_section", lambda *_: CONFIG)
     assert store.runs_page(store.client()).startswith(f"/#/experiments/{experiment_id()}/runs?")
     view = json.loads(store.client().get_experiment(experiment_id()).tags[store.VIEW_TAG])
     assert "metrics.`test/mel_mse`" in view["selectedColumns"]
 
 
-def test_a_repeated_report_has_one_run(tmp_path, monkeypatch):
+def test_a_repeated_report_has_one_run(project, tmp_path, monkeypatch):
     monkeypatch.setenv("DVC_EXP_NAME", "brave-cat")
     (tmp_path / "index.html").write_text("<p>")
     for _ in range(2):
         with record(CONFIG, "report", {"fingerprint": "of all"}) as report:
-            report.log_folder(tmp_path, "report")
-    (run,) = store.client().search_runs([experiment_id()], "tags.fingerprint = 'of all'")
-    assert run.info.run_id == report.identity["run_id"] and run.info.run_name == "report-brave-cat"
-    assert "variant" not in run.data.tags and artifacts(run.info.run_id, "report") == ["report/index.html"]
+            report.log_files(tmp_path, "artifacts/report")
+    (found,) = runs("of all")
+    assert found.info.run_name == "report-brave-cat" and artifacts(found, "report") == ["report/index.html"]
+    assert "variant" not in found.data.tags
 
 
 def model_folder(run) -> Path:

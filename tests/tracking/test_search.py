@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from pipeline.cli import app
 from pipeline.cli.runs import EXAMPLE
-from pipeline.tracking import outbox, search, store
+from pipeline.tracking import publish, search, store
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNS = [  # name, status, metrics, params, tags; oldest first
@@ -123,28 +123,12 @@ def test_wrong_names_and_filters_give_one_line(project):
 
 
 def test_pending_runs_are_counted_and_sent(project, monkeypatch):
-    monkeypatch.setattr(outbox, "pending_runs", lambda: dict.fromkeys("ab", outbox.store_name()))
-    monkeypatch.setattr(outbox, "send_pending", lambda: 2)
-    assert "runs that are not completely in MLflow: 2 (`melisma runs --send`)" in melisma("runs").stderr
-    assert melisma("runs", "--send").stdout == "runs sent: 2\n"
-    monkeypatch.setattr(outbox, "pending_runs", lambda: {"a": "http://there:5000"})
-    monkeypatch.setattr(outbox, "send_pending", lambda: 0)
-    assert melisma("runs").stderr == ""
-    result = melisma("runs", "--send")
-    assert (result.stdout, result.stderr) == ("runs sent: 0\n", "1 run pending for MLflow at http://there:5000\n")
-
-
-def test_reading_the_outbox_goes_on_if_a_folder_vanishes(project, monkeypatch):
-    results = iter([FileNotFoundError(2, "No such file", "about.json"), {}])
-
-    def read():
-        if isinstance(result := next(results), Exception):
-            raise result
-        return result
-
-    monkeypatch.setattr(outbox, "pending_runs", read)
+    monkeypatch.setattr(publish, "count_pending", lambda: (2, ["1 run pending for MLflow at http://there:5000"]))
+    monkeypatch.setattr(publish, "send_pending", lambda: 2)
     result = melisma("runs")
-    assert result.exit_code == 0 and result.stderr == ""
+    assert result.stderr == "runs that are not completely in MLflow: 2 (`melisma runs --send`)\n"
+    result = melisma("runs", "--send")
+    assert (result.stdout, result.stderr) == ("runs sent: 2\n", "1 run pending for MLflow at http://there:5000\n")
 
 
 def test_a_search_creates_no_database(project, tmp_path, monkeypatch):

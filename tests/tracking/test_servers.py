@@ -13,13 +13,14 @@ from pathlib import Path
 import pytest
 
 from pipeline.cli import ui
-from pipeline.tracking import calls, outbox, run_tags, store
+from pipeline.tracking import store
+from pipeline.tracking.publish import Mirror
 from pipeline.tracking.run import record
-from tests.tracking.conftest import CONFIG, artifacts, copy_to_outbox, get, history
+from pipeline.tracking.run_folder import folder_for
+from tests.tracking.conftest import CONFIG, IDENTITY, WINDOWS, artifacts, epoch, get, history, result
 
 pytestmark = pytest.mark.e2e
-IDENTITY = {"variant": "mel_conv", "seed": 3, "fingerprint": "servers", "data": "def"}
-PROCESSES, CALLS, STEPS = 6, 10, 100
+PROCESSES, EPOCHS = 6, 100
 
 
 def free_port():
@@ -90,68 +91,64 @@ def new_store(request, monkeypatch, tmp_path_factory):
     return request.param
 
 
-def test_records_are_sent_when_a_server_is_up_again(address, request, monkeypatch, tmp_path, capsys):
+def test_runs_are_sent_when_a_server_is_up_again(address, request, project, monkeypatch, tmp_path):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     (tmp_path / "a.png").write_bytes(b"png")
-    with record(CONFIG, "train", IDENTITY) as run:
-        run.log_series({1: {"a": 0.5}, 2: {"a": 0.25}})
-        run.log_folder(tmp_path, "figures")
-    copy_to_outbox(run)
-    run._journal.discard()
-    assert run.identity["run_id"] is None and capsys.readouterr().err.count("warning: MLflow") == 1
+    with record(CONFIG, "train", IDENTITY | {"fingerprint": "up"}) as run:
+        run.log_epoch(epoch(1))
+        run.log_files(tmp_path, "artifacts/figures")
+    assert "Connection refused" in folder_for("up").sent["error"]
     request.getfixturevalue("server")
-    with record(CONFIG, "evaluate", run.identity) as later:
-        later.log_series({0: {"b": 1.0}})
-    run_id = later.identity["run_id"]
-    assert history(run_id, "a") == [(1, 0.5), (2, 0.25)] and history(run_id, "b") == [(0, 1.0)]
-    assert get(run_id).info.artifact_uri.startswith("mlflow-artifacts:") and not outbox.pending_runs()
-    assert artifacts(run_id, "figures") == ["figures/a.png"]
-    assert Path(store.client().download_artifacts(run_id, "figures/a.png", str(tmp_path))).read_bytes() == b"png"
+    with record(CONFIG, "evaluate", IDENTITY | {"fingerprint": "up"}, "e1") as run:
+        run.log_evaluation(result(), WINDOWS)
+    run = get("up")
+    assert history(run, "train/loss") == [(1, 1.0)] and run.data.metrics["test/mse"] == 0.5
+    assert run.info.artifact_uri.startswith("mlflow-artifacts:") and folder_for("up").is_complete
+    assert artifacts(run, "figures") == ["figures/a.png"]
+    assert Path(store.client().download_artifacts(run.info.run_id, "figures/a.png")).read_bytes() == b"png"
 
 
-def record_steps(number, barrier, run_ids):
-    """Open a run and log to it. The process is a fork, so MLflow is imported already."""
+def record_epochs(number, barrier):
+    """A first stage. The process is a fork, so MLflow is imported already."""
     barrier.wait()
-    identity = IDENTITY | {"seed": number, "fingerprint": f"six-{number}", "run_id": None}
-    run_id = calls.open_run("six", identity, "train", None, run_tags.tags(identity, "train"), int(time.time() * 1000))
-    for call in range(CALLS):
-        rows = {step: {"step/loss": float(step)} for step in range(call * STEPS, (call + 1) * STEPS)}
-        calls.log_series(run_id, rows, int(time.time() * 1000), "step/loss")
-    calls.end_run(run_id, "FINISHED", int(time.time() * 1000))
-    run_ids.put(run_id)
+    with record(
+        CONFIG.model_copy(update={"experiment": "six"}), "train", IDENTITY | {"fingerprint": f"six-{number}"}
+    ) as run:
+        for i in range(1, EPOCHS + 1):
+            run.log_epoch(epoch(i))
+            if i % 10 == 0:
+                Mirror(run.folder).publish()
 
 
-def test_six_processes_may_open_a_new_store_and_write_at_once(new_store):
+def test_six_processes_may_open_a_new_store_and_write_at_once(project, new_store):
     from mlflow import MlflowClient  # noqa: F401  # for all forks
 
     fork = multiprocessing.get_context("fork")
-    barrier, queue = fork.Barrier(PROCESSES), fork.SimpleQueue()
-    processes = [fork.Process(target=record_steps, args=(number, barrier, queue)) for number in range(PROCESSES)]
+    barrier = fork.Barrier(PROCESSES)
+    processes = [fork.Process(target=record_epochs, args=(number, barrier)) for number in range(PROCESSES)]
     for process in processes:
         process.start()
     for process in processes:
         process.join()
     assert [process.exitcode for process in processes] == [0] * PROCESSES
-    run_ids = {queue.get() for _ in processes}
-    assert len(run_ids) == PROCESSES and [e.name for e in store.client().search_experiments()].count("six") == 1
-    for run_id in run_ids:
-        assert get(run_id).info.status == "FINISHED"
-        assert sorted(step for step, _ in history(run_id, "step/loss")) == list(range(CALLS * STEPS))
+    assert [e.name for e in store.client().search_experiments()].count("six") == 1
+    found = [get(f"six-{number}") for number in range(PROCESSES)]
+    assert len({run.info.run_id for run in found}) == PROCESSES
+    for run in found:
+        assert run.info.status == "FINISHED"
+        assert [step for step, _ in history(run, "train/loss")] == [*range(1, EPOCHS + 1)]
 
 
-def test_a_run_in_postgresql_has_its_artifacts_in_the_project(postgres, project, monkeypatch, tmp_path, capsys):
+def test_a_run_in_postgresql_has_its_artifacts_in_the_project(postgres, project, monkeypatch, tmp_path):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", postgres)
     (tmp_path / "a.png").write_bytes(b"png")
-    with record(CONFIG, "train", IDENTITY) as run:
+    with record(CONFIG, "train", IDENTITY | {"fingerprint": "postgres"}) as run:
         run.log_params({"a": 1})
-        run.log_series({1: {"a": 0.5}})
-        journal = (run._journal.folder / "about.json").read_text()
-    with record(CONFIG, "figures", run.identity) as figures:
-        figures.log_folder(tmp_path, "figures")
-    assert figures.identity["run_id"] == run.identity["run_id"] and "s3cret" not in journal
-    found = get(run.identity["run_id"])
-    assert found.data.params == {"a": "1"} and history(found.info.run_id, "a") == [(1, 0.5)]
-    assert found.info.artifact_uri.startswith((project / "mlartifacts").as_uri())
-    assert artifacts(found.info.run_id, "figures") == ["figures/a.png"]
-    assert "warning" not in capsys.readouterr().err
+        run.log_epoch(epoch(1))
+        run.log_files(tmp_path, "artifacts/figures")
+    folder = folder_for("postgres")
+    assert folder.is_complete and "s3cret" not in (folder.path / "meta.json").read_text()
+    run = get("postgres")
+    assert run.data.params == {"a": "1"} and history(run, "train/loss") == [(1, 1.0)]
+    assert run.info.artifact_uri.startswith((project / "mlartifacts").as_uri())
+    assert artifacts(run, "figures") == ["figures/a.png"]

@@ -1,0 +1,115 @@
+"""The publisher: a process in the background that mirrors the runs of a project to one store.
+
+The first stage that records starts it. It serves all stages, since the import of MLflow takes seconds, and ends when
+none has recorded for a minute. If it is killed, nothing is lost: the next one compares the files with the store.
+"""
+
+import fcntl
+import os
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from pipeline.core import workspace
+from pipeline.core.imports import ROOT
+from pipeline.tracking import store
+from pipeline.tracking.publish import Mirror
+from pipeline.tracking.run_folder import RunFolder, run_folders, runs_folder
+
+LIVE_SECONDS = 20.0  # between two looks at runs that a stage records
+RETRY_SECONDS = 60.0  # after an error
+IDLE_SECONDS = 30.0  # without a stage; then the publisher ends
+WAIT_SECONDS, RESTART_SECONDS = 60.0, 5.0  # of a stage at its end; it replaces a publisher that was killed meanwhile
+POLL_SECONDS = 0.1
+WAKE_FILE, LOCK_FILE = ".wake", ".publisher"  # in `runs_folder`; a stage touches the first
+
+
+def start() -> None:
+    """Start the publisher if none runs, and let it look at all runs now."""
+    (runs_folder() / WAKE_FILE).touch()
+    lock = os.open(runs_folder() / f"{LOCK_FILE}-{workspace.fingerprint(store.store_name())}", os.O_CREAT | os.O_RDWR)
+    with suppress(BlockingIOError):  # one runs
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        project = workspace.project()
+        code = project if (project / "pipeline" / "tracking").is_dir() else ROOT  # DVC deletes a temporary workspace
+        with (workspace.state_folder() / "publisher.log").open("wb") as log:
+            subprocess.Popen(
+                [sys.executable, "-m", "pipeline.tracking.publisher"],
+                cwd=project,
+                env=os.environ | {"PYTHONPATH": str(code), "DVC_ROOT": str(project)},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                pass_fds=[lock],  # the process holds the lock until it ends
+            )
+    os.close(lock)
+
+
+def wait(folder: RunFolder, name: str) -> None:
+    """Wait until the store has the run `name`, or warn that it does not."""
+    state, end = folder.state, time.monotonic() + WAIT_SECONDS
+    while folder.sent.get("state") != state and time.monotonic() < end:
+        start()
+        restart = time.monotonic() + RESTART_SECONDS
+        while folder.sent.get("state") != state and time.monotonic() < restart:
+            time.sleep(POLL_SECONDS)
+    sent = folder.sent
+    reason = sent["error"] if sent.get("state") == state else f"MLflow at {store.store_name()} does not answer"
+    if reason:
+        print(
+            f"warning: {reason}; the stage goes on. The record of {name} is in {folder.path}. The next stage that "
+            "reaches MLflow sends it, or `melisma runs --send`",
+            file=sys.stderr,
+        )
+
+
+def main() -> None:
+    """Mirror runs until no stage has recorded for some time."""
+    mirrors: dict[Path, Mirror] = {}
+    busy = time.monotonic()
+    with suppress(FileNotFoundError):  # somebody deleted the project
+        while time.monotonic() - busy < IDLE_SECONDS:
+            waken = _wake_time()
+            if publish_all(mirrors):
+                busy = time.monotonic()
+            look = time.monotonic() + LIVE_SECONDS
+            while _wake_time() == waken and time.monotonic() < look:
+                time.sleep(POLL_SECONDS)
+
+
+def publish_all(mirrors: dict[Path, Mirror]) -> bool:
+    """Send what has changed. `mirrors` has those of live runs, by folder. Whether a stage records."""
+    is_busy, down = False, None
+    for folder in run_folders():
+        if folder.meta["store"] != store.store_name():
+            continue
+        is_live = folder.is_live()
+        is_busy |= is_live
+        if is_due(folder) and down:  # do not wait again for a store that is down
+            folder.note_sent(folder.state, down)
+        elif is_due(folder):
+            mirror = mirrors.setdefault(folder.path, Mirror(folder))
+            error = mirror.publish()
+            down = error if error and not store.works() else None
+            mirror.watch_system(is_live)
+        if not is_live and folder.path in mirrors:
+            mirrors.pop(folder.path).watch_system(False)
+    return is_busy
+
+
+def is_due(folder: RunFolder) -> bool:
+    """Whether the run has changed since the last try, or that failed some time ago."""
+    sent = folder.sent
+    is_tried = (sent.get("store"), sent.get("state")) == (folder.meta["store"], folder.state)
+    return not is_tried or (sent["error"] is not None and time.time() - sent["time"] > RETRY_SECONDS)
+
+
+def _wake_time() -> int:
+    return (runs_folder() / WAKE_FILE).stat().st_mtime_ns
+
+
+if __name__ == "__main__":
+    main()

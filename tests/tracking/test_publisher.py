@@ -1,0 +1,104 @@
+"""The publisher's process: one for a project and store, and replaced if it is killed."""
+
+import os
+import shutil
+import time
+from types import SimpleNamespace
+
+import psutil
+import pytest
+
+from pipeline.core import workspace
+from pipeline.tracking import publisher, run
+from pipeline.tracking.run import record
+from pipeline.tracking.run_folder import folder_for
+from tests.tracking.conftest import CONFIG, IDENTITY, epoch, get, history
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch, empty_store):
+    """A project whose publisher is a process."""
+    shutil.copy(empty_store, tmp_path)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    yield tmp_path
+    for process in processes(tmp_path):
+        process.kill()
+
+
+def processes(project):
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        if "pipeline.tracking.publisher" in (process.info["cmdline"] or ()) and process.cwd() == str(project):
+            found.append(process)
+    return found
+
+
+def test_a_process_mirrors_live_runs_and_is_replaced_after_a_kill(project, monkeypatch, capsys):
+    monkeypatch.setattr(run, "CHECK_SECONDS", 0.0)
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "1")
+    with record(CONFIG, "train", IDENTITY) as opened:
+        opened.log_epoch(epoch(1))
+        (first,) = processes(project)
+        end = time.monotonic() + 60
+        while not folder_for("abc").sent.get("run_id") and time.monotonic() < end:
+            time.sleep(0.1)
+        assert get().info.status == "RUNNING"
+        time.sleep(2.5)
+        first.kill()
+        first.wait()
+        opened.log_epoch(epoch(2))  # starts another one
+        (second,) = processes(project)
+        opened.log_epoch(epoch(3))
+    (last,) = processes(project)
+    assert last.pid == second.pid != first.pid and capsys.readouterr().err == ""
+    finished = get()
+    assert finished.info.status == "FINISHED"
+    assert history(finished, "train/loss") == [(1, 1.0), (2, 0.5), (3, 1 / 3)]
+    steps = [step for step, _ in history(finished, "system/cpu_utilization_percentage")]
+    assert steps and steps == [*range(len(steps))]
+
+
+def test_a_stage_warns_once_about_a_store_that_is_down(project, monkeypatch, capsys):
+    monkeypatch.setattr(run, "CHECK_SECONDS", 0.0)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://bob:s3cret@127.0.0.1:9")
+    with record(CONFIG, "train", IDENTITY) as opened:
+        end = time.monotonic() + 60
+        while not folder_for("abc").sent and time.monotonic() < end:
+            time.sleep(0.1)
+        for number in (1, 2, 3):
+            opened.log_epoch(epoch(number))
+        during = capsys.readouterr().err
+    after = capsys.readouterr().err
+    assert during.count("warning:") == 1 and "the training goes on" in during
+    assert after.count("warning:") == 1 and "`melisma runs --send`" in after and str(folder_for("abc").path) in after
+    for text in (during, after, (project / ".melisma" / "publisher.log").read_text()):
+        assert "s3cret" not in text
+    assert "http://127.0.0.1:9 failed" in after
+
+
+def test_it_ends_if_no_stage_records_or_the_project_is_deleted(project, monkeypatch):
+    monkeypatch.setattr(publisher, "LIVE_SECONDS", 0.1)
+    monkeypatch.setattr(publisher, "IDLE_SECONDS", 0.5)
+    (project / ".melisma" / "runs").mkdir(parents=True)
+    (project / ".melisma" / "runs" / publisher.WAKE_FILE).touch()
+    publisher.main()
+    monkeypatch.setattr(publisher, "publish_all", lambda _: shutil.rmtree(workspace.state_folder()) or True)
+    publisher.main()
+
+
+def test_a_run_that_a_stage_records_is_live_and_a_lock_of_another_store_is_another_one(project, monkeypatch):
+    popen = []
+    stand_in = SimpleNamespace(DEVNULL=None, Popen=lambda *_, pass_fds, **__: popen.append(os.dup(pass_fds[0])))
+    monkeypatch.setattr(publisher, "subprocess", stand_in)
+    monkeypatch.setattr(publisher, "wait", lambda *_: None)
+    with record(CONFIG, "train", IDENTITY):
+        assert folder_for("abc").is_live()
+        publisher.start()
+        assert len(popen) == 1  # one runs
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+        publisher.start()
+        assert len(popen) == 2
+    assert not folder_for("abc").is_live()
+    for lock in popen:
+        os.close(lock)
