@@ -1,7 +1,6 @@
-"""References to trainings, runs and sources, from the workspace and from every commit and experiment in Git.
+"""References to trainings and sources, from the workspace and from every commit and experiment in Git.
 
-dvc.lock names the results of a commit, and DVC's cache has them. Each result has a run.json with the fingerprint of its
-training and the id of its MLflow run.
+dvc.lock names the models of a commit, and DVC's cache has their files: config.json has the fingerprint of a training.
 """
 
 import contextlib
@@ -22,7 +21,7 @@ from pipeline.sources.config import SourceConfig
 
 LOCK_FILE = "dvc.lock"
 # An output or dependency in dvc.lock. A regular expression, since parsing a long file as YAML takes seconds per commit.
-RESULT = re.compile(r"- path: data/(?:models|evaluation)/(\S+)\n(?: +hash: md5\n)? +md5: ([0-9a-f]{32}\.dir)\n")
+MODEL = re.compile(r"- path: data/models/(\S+)\n(?: +hash: md5\n)? +md5: ([0-9a-f]{32}\.dir)\n")
 QUEUE_REFS = "refs/exps/stash", "refs/exps/celery/stash", "refs/exps/celery/failed"
 # Without DVC's notes of the last experiment, which stay after the experiment is removed.
 ALL_REFS = "--exclude=refs/exps/exec/*", "--all"
@@ -33,17 +32,10 @@ class References:
     """Everything to which the workspace, commits and experiments refer."""
 
     fingerprints: set[str] = field(default_factory=set)  # fingerprints of trainings
-    runs: set[str] = field(default_factory=set)  # MLflow ids
-    # Variants with a result that DVC's cache lacks: its training and run are unknown.
+    # Variants with a model that DVC's cache lacks: its training is unknown.
     incomplete_variants: set[str] = field(default_factory=set)
     sources: list[SourceConfig] = field(default_factory=list)  # source of every params.yaml
     has_queued: bool = False  # an experiment is queued or has failed, and may resume its trainings
-
-    def add(self, identities: Any) -> None:
-        """Add the content of a run.json: a run, or a list of runs."""
-        for identity in identities if isinstance(identities, list) else [identities]:
-            self.fingerprints.add(identity["fingerprint"])
-            self.runs |= {identity["run_id"]} - {None}
 
 
 def collect_references(cache: Path) -> References:
@@ -54,19 +46,19 @@ def collect_references(cache: Path) -> References:
 
     Raises:
         MelismaError: Git fails, so nothing is known to be unused.
-        DataError: a run.json in data/ is damaged.
+        DataError: a config.json in data/models is damaged.
     """
     references = References(has_queued=any(git("for-each-ref", ref) for ref in QUEUE_REFS))
-    for pattern in ("models/*/seed-*/run.json", "evaluation/*/run.json"):
-        for file in workspace.DATA.glob(pattern):
-            references.add(artefacts.read_json(file))
+    contents = [artefacts.read_json(file) for file in workspace.MODELS.glob("*/seed-*/*.json")]
     locks = [*_versions(LOCK_FILE), Path(LOCK_FILE).read_text(encoding="utf-8") if Path(LOCK_FILE).is_file() else ""]
-    for variant, digest in {result for text in locks for result in RESULT.findall(text)}:
+    for variant, digest in {model for text in locks for model in MODEL.findall(text)}:
         try:
-            for identities in list(_identities(cache, digest)):
-                references.add(identities)
+            files = [entry for entry in _read_json(cache, digest) if entry["relpath"].endswith(".json")]
+            contents += [_read_json(cache, file["md5"]) for file in files]
         except FileNotFoundError:
             references.incomplete_variants.add(variant)
+    # Models of earlier versions have the fingerprint in run.json.
+    references.fingerprints |= {content["fingerprint"] for content in contents if "fingerprint" in content}
     for text in [*_versions(str(PARAMS_FILE)), PARAMS_FILE.read_text(encoding="utf-8")]:
         with contextlib.suppress(yaml.YAMLError, ParamsError, AttributeError):  # a commit may have any content
             raw = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
@@ -74,15 +66,9 @@ def collect_references(cache: Path) -> References:
     return references
 
 
-def _identities(cache: Path, digest: str) -> Iterator[Any]:
-    """The content of every run.json in a folder of DVC's cache; FileNotFoundError if the cache lacks one."""
-    for entry in json.loads(_cache_file(cache, digest).read_text()):
-        if entry["relpath"].rsplit("/", 1)[-1] == "run.json":
-            yield json.loads(_cache_file(cache, entry["md5"]).read_text())
-
-
-def _cache_file(cache: Path, digest: str) -> Path:
-    return cache / digest[:2] / digest[2:]
+def _read_json(cache: Path, digest: str) -> Any:
+    """The content of a JSON file in DVC's cache, or the list of files in a folder."""
+    return json.loads((cache / digest[:2] / digest[2:]).read_text())
 
 
 def _versions(file: str) -> Iterator[str]:

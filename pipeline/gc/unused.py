@@ -1,5 +1,6 @@
 """Find and remove everything that is unused in the project of the current folder."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,14 +8,12 @@ from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 
-from pipeline.core import workspace
 from pipeline.core.errors import MelismaError
-from pipeline.core.progress import format_bytes
-from pipeline.gc import files, mlflow_runs
+from pipeline.gc import files, runs
 from pipeline.gc.files import UnusedItem
 from pipeline.gc.references import collect_references
 from pipeline.schema import schema
-from pipeline.tracking import outbox, store
+from pipeline.tracking import publish, store
 
 DVC_COMMAND = "dvc gc --workspace --all-commits --all-experiments"  # keeps the same results in DVC's cache
 
@@ -42,7 +41,8 @@ def find_unused() -> tuple[list[UnusedItem], list[str]]:
     params = schema.load()
     with _dvc_repo() as repo:
         references = collect_references(Path(repo.cache.local.path))
-    items, notes = list(files.find_unused(params, references)), []
+    resumable = files.resumable_trainings(params, references)
+    items, notes = list(files.find_unused(params, references, resumable)), []
     if references.incomplete_variants:
         names = ", ".join(sorted(references.incomplete_variants))
         notes.append(
@@ -51,29 +51,26 @@ def find_unused() -> tuple[list[UnusedItem], list[str]]:
         )
     if references.has_queued:
         notes.append("all trainings stay: queued or failed experiments may continue them")
-    pending, other_stores = outbox.count_pending()
+    pending, other_stores = publish.count_pending()
     notes += other_stores
     if pending:
-        total = format_bytes(files.size(workspace.state_folder() / "outbox"))
-        notes.append(
-            f".melisma/outbox ({total}) and all runs stay: MLflow lacks records of {pending} run{'s' * (pending > 1)} "
-            "(`melisma runs --send`)"
-        )
-    elif mlflow_runs.has_own_database():
-        resumable = files.resumable_runs(params, references)
-        items += mlflow_runs.find_unused(references, resumable, outbox.read_stable(outbox.abandoned_runs))
-    elif not store.tracking_uri().startswith("sqlite:"):
+        notes.append(f"all runs stay: MLflow lacks data of {pending} run{'s' * (pending > 1)} (`melisma runs --send`)")
+    else:
+        items += runs.find_unused(references, resumable)
+    if not store.tracking_uri().startswith("sqlite:"):
         notes.append("the runs of a server stay: some may belong to other people")
     return items, notes
 
 
 def remove(items: list[UnusedItem]) -> None:
-    """Remove the items of `find_unused`."""
-    for item in items:
-        if item.path is not None:
-            files.remove(item.path)
+    """Remove the items of `find_unused`; folders of runs first, since `melisma runs --send` sends them."""
+    for path in [item.path for item in items if item.path]:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
     if names := [item.name for item in items if item.path is None]:
-        mlflow_runs.remove(names)
+        runs.remove(names)
 
 
 def _running_processes() -> list[int]:

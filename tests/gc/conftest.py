@@ -13,6 +13,8 @@ import yaml
 from typer.testing import CliRunner
 
 from pipeline.cli import app
+from pipeline.tracking import store
+from pipeline.tracking.run_folder import RunFolder, runs_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -37,31 +39,42 @@ class Project:
         file.write_text(content)
         return digest
 
-    def write_lock(self, training, run=None):
-        """Write a dvc.lock with the result of a training; return the result's digest."""
-        identity = {"variant": "mel_conv", "seed": 0, "fingerprint": training, "run_id": run}
-        folder = [{"md5": self.add_to_cache(json.dumps(identity)), "relpath": "seed-0/run.json"}]
+    def write_lock(self, training, file="config.json"):
+        """Write a dvc.lock with the model of a training; return the model's digest."""
+        content = json.dumps({"variant": "mel_conv", "seed": 0, "fingerprint": training})
+        folder = [{"md5": self.add_to_cache(content), "relpath": f"seed-0/{file}"}]
         digest = self.add_to_cache(json.dumps(folder), ".dir")
         out = {"path": "data/models/mel_conv", "hash": "md5", "md5": digest, "size": 1, "nfiles": 1}
         lock = {"schema": "2.0", "stages": {"train@mel_conv": {"cmd": "python", "outs": [out]}}}
         (self.path / "dvc.lock").write_text(yaml.safe_dump(lock, sort_keys=False))
         return digest
 
-    def commit(self, training, run):
-        digest = self.write_lock(training, run)
+    def commit(self, training, file="config.json"):
+        digest = self.write_lock(training, file)
         self.git("add", ".")
         self.git("commit", "-qm", training)
         return digest
 
-    def store_training(self, training, run=None, kind="seeds", seed=0):
+    def store_training(self, training, kind="seeds", seed=0):
         """Write an old training to .melisma."""
         folder = self.path / ".melisma" / kind / training
         folder.mkdir(parents=True)
-        identity = {"variant": "mel_conv", "seed": seed, "fingerprint": training, "run_id": run}
-        (folder / "run.json").write_text(json.dumps(identity))
+        if kind == "seeds":
+            (folder / "config.json").write_text(json.dumps({"variant": "mel_conv", "seed": seed}))
         (folder / "weights").write_bytes(b"w" * 1000)
         for path in (*folder.iterdir(), folder):
             os.utime(path, (0, 0))
+        return folder
+
+    def record_run(self, name, status="FINISHED", ended=0, run_id=None, tags=None):
+        """Write the folder of a run that MLflow has."""
+        tags = tags or {"variant": "mel_conv", "seed": "0", "fingerprint": name}
+        folder = RunFolder(runs_folder() / name)
+        (folder.path / "artifacts").mkdir(parents=True)
+        (folder.path / "artifacts" / "a.txt").write_text("a" * 100)
+        meta = {"name": name, "fingerprint": tags["fingerprint"], "tags": tags, "status": status, "ended": ended}
+        folder.update(**meta, store=store.store_name())
+        folder.note_sent(folder.state, None, run_id)
         return folder
 
 
