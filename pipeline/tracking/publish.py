@@ -197,7 +197,7 @@ def choose_run(runs: list[Any], evaluation: str | None) -> tuple[Any, Any]:
 
 def count_pending() -> tuple[int, list[str]]:
     """The number of runs of ended stages that the current store lacks; and a line about each other store's."""
-    stores = Counter(f.meta["store"] for f in run_folders() if not f.is_live() and not f.is_complete)
+    stores = Counter(f.meta.get("store") for f in run_folders() if not f.is_live() and not f.is_complete)
     current = stores.pop(store.store_name(), 0)
     return current, [f"{n} run{'s' * (n > 1)} pending for MLflow at {name}" for name, n in sorted(stores.items())]
 
@@ -210,7 +210,7 @@ def send_pending() -> int:
     """
     number = 0
     for folder in run_folders():
-        if folder.meta["store"] == store.store_name() and not folder.is_live() and not _is_sent(folder):
+        if folder.meta.get("store") == store.store_name() and not folder.is_live() and not _is_sent(folder):
             error = Mirror(folder).publish()
             if error and not store.works():
                 raise MelismaError(error)

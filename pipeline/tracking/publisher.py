@@ -23,41 +23,50 @@ RETRY_SECONDS = 60.0  # after an error
 IDLE_SECONDS = 30.0  # without a stage; then the publisher ends
 WAIT_SECONDS, RESTART_SECONDS = 60.0, 5.0  # of a stage at its end; it replaces a publisher that was killed meanwhile
 POLL_SECONDS = 0.1
+LOG_FILE = "publisher.log"  # in .melisma
 WAKE_FILE, LOCK_FILE = ".wake", ".publisher"  # in `runs_folder`; a stage touches the first
 
 
-def start() -> None:
-    """Start the publisher if none runs, and let it look at all runs now."""
+def start() -> "subprocess.Popen[bytes] | None":
+    """Let the publisher look at all runs now. Start one if none runs, and return it."""
     (runs_folder() / WAKE_FILE).touch()
     lock = os.open(runs_folder() / f"{LOCK_FILE}-{workspace.fingerprint(store.store_name())}", os.O_CREAT | os.O_RDWR)
-    with suppress(BlockingIOError):  # one runs
+    project = workspace.project()
+    code = project if (project / "pipeline/tracking/publisher.py").is_file() else ROOT  # DVC deletes other workspaces
+    path = os.pathsep.join(filter(None, [str(code), os.environ.get("PYTHONPATH")]))
+    try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        project = workspace.project()
-        code = project if (project / "pipeline" / "tracking").is_dir() else ROOT  # DVC deletes a temporary workspace
-        with (workspace.state_folder() / "publisher.log").open("wb") as log:
-            subprocess.Popen(
+        with (workspace.state_folder() / LOG_FILE).open("wb") as log:
+            return subprocess.Popen(
                 [sys.executable, "-m", "pipeline.tracking.publisher"],
                 cwd=project,
-                env=os.environ | {"PYTHONPATH": str(code), "DVC_ROOT": str(project)},
+                env=os.environ | {"PYTHONPATH": path, "DVC_ROOT": str(project)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
                 pass_fds=[lock],  # the process holds the lock until it ends
             )
-    os.close(lock)
+    except BlockingIOError:  # one runs
+        return None
+    finally:
+        os.close(lock)
 
 
 def wait(folder: RunFolder, name: str) -> None:
     """Wait until the store has the run `name`, or warn that it does not."""
-    state, end = folder.state, time.monotonic() + WAIT_SECONDS
-    while folder.sent.get("state") != state and time.monotonic() < end:
-        start()
-        restart = time.monotonic() + RESTART_SECONDS
-        while folder.sent.get("state") != state and time.monotonic() < restart:
+    reason: str | None = f"MLflow at {store.store_name()} does not answer"
+    end = time.monotonic() + WAIT_SECONDS
+    while time.monotonic() < end:
+        publisher, restart = start(), time.monotonic() + RESTART_SECONDS
+        while not folder.is_tried and time.monotonic() < restart:
             time.sleep(POLL_SECONDS)
-    sent = folder.sent
-    reason = sent["error"] if sent.get("state") == state else f"MLflow at {store.store_name()} does not answer"
+        if folder.is_tried:
+            reason = folder.sent["error"]
+            break
+        if publisher and publisher.poll():
+            reason = f"the process that sends runs to MLflow failed ({workspace.state_folder() / LOG_FILE} says why)"
+            break
     if reason:
         print(
             f"warning: {reason}; the stage goes on. The record of {name} is in {folder.path}. The next stage that "
@@ -84,7 +93,7 @@ def publish_all(mirrors: dict[Path, Mirror]) -> bool:
     """Send what has changed. `mirrors` has those of live runs, by folder. Whether a stage records."""
     is_busy, down = False, None
     for folder in run_folders():
-        if folder.meta["store"] != store.store_name():
+        if folder.meta.get("store") != store.store_name():
             continue
         is_live = folder.is_live()
         is_busy |= is_live
@@ -103,8 +112,7 @@ def publish_all(mirrors: dict[Path, Mirror]) -> bool:
 def is_due(folder: RunFolder) -> bool:
     """Whether the run has changed since the last try, or that failed some time ago."""
     sent = folder.sent
-    is_tried = (sent.get("store"), sent.get("state")) == (folder.meta["store"], folder.state)
-    return not is_tried or (sent["error"] is not None and time.time() - sent["time"] > RETRY_SECONDS)
+    return not folder.is_tried or (sent["error"] is not None and time.time() - sent["time"] > RETRY_SECONDS)
 
 
 def _wake_time() -> int:

@@ -6,7 +6,6 @@ They outlast a temporary workspace of DVC, a killed stage and a lost MLflow data
 import contextlib
 import csv
 import fcntl
-import hashlib
 import json
 import os
 import shutil
@@ -47,15 +46,19 @@ class RunFolder:
     @property
     def state(self) -> str:
         """Changes with every change of the run."""
-        files = [self.path / META_FILE, *map(self.series_file, SERIES)]
-        times = [(file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.exists()]
-        return hashlib.sha256(repr(times).encode()).hexdigest()[:16]
+        stats = [file.stat() for file in (self.path / META_FILE, *map(self.series_file, SERIES)) if file.exists()]
+        return workspace.fingerprint([(stat.st_ino, stat.st_size, stat.st_mtime_ns) for stat in stats])
+
+    @property
+    def is_tried(self) -> bool:
+        """Whether somebody has tried to send the present state to the run's store."""
+        sent = self.sent
+        return (sent.get("state"), sent.get("store")) == (self.state, self.meta["store"])
 
     @property
     def is_complete(self) -> bool:
-        """Whether MLflow has everything."""
-        sent = self.sent
-        return sent.get("state") == self.state and not sent["error"] and sent["store"] == self.meta["store"]
+        """Whether the store has everything."""
+        return self.is_tried and not self.sent["error"]
 
     def update(self, **changes: Any) -> None:
         """Change keys of meta.json."""
@@ -107,7 +110,7 @@ class RunFolder:
     def is_live(self) -> bool:
         """Whether a stage records this run. The run of a killed stage gets the status KILLED."""
         with self.lock(exclusive=True) as is_free:
-            if is_free and self.meta["status"] == "RUNNING":
+            if is_free and self.meta.get("status") == "RUNNING":
                 files = [file for file in self.path.iterdir() if file.name != SENT_FILE]
                 self.update(status="KILLED", ended=int(max(file.stat().st_mtime for file in files) * 1000))
             return not is_free
