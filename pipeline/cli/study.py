@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,11 +14,13 @@ import typer
 from pipeline.cli.base import AsJson, app
 from pipeline.core import process, workspace
 from pipeline.core.errors import ParamsError
+from pipeline.core.params import RuntimeConfig, read_section
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from pipeline.studies.queue import State
+    from pipeline.studies.results import Row
     from pipeline.studies.study import Experiment
 
 STATUS_STYLES = {"running": "bold", "done": "green", "failed": "red", "lost": "red", "queued": "dim"}
@@ -37,7 +40,7 @@ def list_(as_json: AsJson = False) -> None:
     rows = []
     for name in files.study_names():
         try:
-            number, about = len(files.load_experiments(name)), files.first_sentence(name)
+            number, about = len(files.load_experiments(name)), _first_sentence(files.FOLDER / f"{name}.yaml")
         except ParamsError as error:  # it does not fit the present params.yaml; the others may
             number, about = 0, f"does not fit: {error}"
         rows.append({"study": name, "experiments": number, "about": about})
@@ -52,11 +55,12 @@ def list_(as_json: AsJson = False) -> None:
 @study.command()
 def show(name: Name, as_json: AsJson = False) -> None:
     """List the experiments of a study: what each one changes, and its status."""
-    from pipeline.studies import runner
+    from pipeline.studies import commit, queue, runner
+    from pipeline.studies.study import load_experiments
 
     os.chdir(workspace.root())
-    experiments = runner.select_experiments(name, None)
-    states = runner.current_states(experiments)
+    experiments = load_experiments(name)
+    states = runner.read_states(experiments, commit.snapshot(), queue.State(""))
     if as_json:
         rows = [{"name": e.name, "settings": e.settings, "status": states[e.name].status} for e in experiments]
         typer.echo(json.dumps(rows, indent=2))
@@ -85,26 +89,27 @@ def run_study(
     Ctrl-C stops this display, not the experiments; the same command shows them again. Exit code 1 if an experiment
     failed; the others run all the same.
     """
-    from pipeline.studies import commit, mlflow_runs, runner
+    from pipeline.studies import commit, results, runner
+    from pipeline.studies.study import load_experiments, select_experiments
 
     os.chdir(workspace.root())
     # Read both once: the files may change while the experiments run for hours.
-    experiments, base = runner.select_experiments(name, None), commit.snapshot()
-    selected = runner.select_experiments(name, [label.strip() for label in only.split(",")]) if only else experiments
+    experiments, base = load_experiments(name), commit.snapshot()
+    selected = select_experiments(experiments, [label.strip() for label in only.split(",")]) if only else experiments
+    default_jobs = jobs or _default_jobs(selected[0])
     try:
         with status_display(name) as display:
-            states = runner.run_study(selected, base, jobs, display, typer.echo)
+            for states in runner.run_study(selected, base, jobs, default_jobs, typer.echo):
+                display(states)
     except KeyboardInterrupt:
         process.exit_with_error(
             f"the experiments go on: `melisma study run {name}` shows them again, `dvc queue stop` ends the queue "
             "after the running ones, `dvc queue stop --kill` at once",
             130,
         )
-    if mlflow_runs.is_tracking_enabled():
-        mlflow_runs.tag_runs(name, commit.find_completed(experiments, base), experiments)
-        _write_results(name, experiments)
-    else:
-        typer.echo("no table: it is read from MLflow, and tracking.enabled is false", err=True)
+    rows = _read_rows(experiments, base)
+    results.tag_runs(name, rows)
+    _write_results(name, experiments, rows)
     for label, state in states.items():
         if state.status != "done":
             typer.echo(f"{label}: {state.status}: {state.detail}", err=True)
@@ -117,33 +122,74 @@ def table_(
     as_json: AsJson = False,
     csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write all numbers to this file.")] = None,
 ) -> None:
-    """Print the results of a study, from its runs in MLflow."""
-    from pipeline.studies import results, runner, table
+    """Print the results of a study, which DVC keeps with its experiments."""
+    from pipeline.studies import commit
+    from pipeline.studies.study import load_experiments
 
     csv = csv.absolute() if csv else None
     os.chdir(workspace.root())
-    experiments = runner.select_experiments(name, None)
+    experiments = load_experiments(name)
+    rows = _read_rows(experiments, commit.snapshot())
     if as_json:
-        typer.echo(json.dumps([row.flat() for row in results.read_rows(name, experiments)], indent=2))
+        typer.echo(json.dumps([row.flat() for row in rows], indent=2))
     elif csv:
-        csv.write_text(table.format_csv(results.read_rows(name, experiments)), encoding="utf-8")
+        _write_csv(rows, csv)
     else:
-        _write_results(name, experiments)
+        _write_results(name, experiments, rows)
 
 
-def _write_results(name: str, experiments: "list[Experiment]") -> None:
-    """Write the files of a study and print its table."""
-    from pipeline.studies import results, table
+def _first_sentence(file: Path) -> str:
+    """The first sentence of the comment at the top of a file."""
+    lines = file.read_text(encoding="utf-8").splitlines()
+    comment = " ".join(line.removeprefix("#").strip() for line in takewhile(lambda line: line.startswith("#"), lines))
+    return comment.partition(". ")[0].removesuffix(".")
 
-    rows = results.read_rows(name, experiments)
-    files = table.write_results(name, rows)
+
+def _default_jobs(experiment: "Experiment") -> int:
+    """One worker on a GPU, else one per four cores."""
+    device = read_section(RuntimeConfig, "runtime", raw=experiment.raw).device
+    if device != "cpu":
+        from pipeline.core.distributed import pick_device  # importing torch takes seconds
+
+        if pick_device(device).type != "cpu":
+            return 1
+    return max(1, process.cores() // 4)
+
+
+def _read_rows(experiments: "list[Experiment]", base: str) -> "list[Row]":
+    """The rows of a study's table; a line on standard error names results of other code than `base` has."""
+    from pipeline.studies import commit, results, runner
+
+    commits = runner.find_results(experiments, base)
+    if names := [name for name, revision in commits.items() if not commit.has_code(revision, base)]:
+        typer.echo(f"with older code: {', '.join(names)}", err=True)
+    return results.read_rows(experiments, commits, base)
+
+
+def _write_results(name: str, experiments: "list[Experiment]", rows: "list[Row]") -> None:
+    """Write the files of a study and print its table; without rows, do neither."""
+    from pipeline.studies import figure, table
+
     if rows:
+        folder = workspace.DATA / "studies" / name
+        with workspace.output(folder) as out:
+            _write_csv(rows, out / "table.csv")
+            (out / "table.md").write_text(table.format_text(rows, is_markdown=True), encoding="utf-8")
+            figure.draw(rows, out / "figure.png")
         typer.echo(table.format_text(rows), nl=False)
-        typer.echo(", ".join(map(str, files)))
-    if names := results.without_comparison(rows):
-        typer.echo(f"not compared, since MLflow lacks the errors of single recordings: {', '.join(names)}", err=True)
-    if names := results.without_result(experiments, rows):
-        typer.echo(f"without a result: {', '.join(names)}; `melisma study run {name}` runs them", err=True)
+        typer.echo(", ".join(str(path) for path in sorted(folder.iterdir())))
+    names = {label for row in rows for label in row.experiments}
+    if missing := [experiment.name for experiment in experiments if experiment.name not in names]:
+        typer.echo(f"without a result: {', '.join(missing)}; `melisma study run {name}` runs them", err=True)
+
+
+def _write_csv(rows: "list[Row]", path: Path) -> None:
+    """A line for each row with all its numbers, unrounded."""
+    import pandas as pd
+
+    columns = list(rows[0].flat()) if rows else ["experiment"]
+    frame = pd.DataFrame([row.flat() for row in rows], columns=columns, dtype=object)
+    frame.to_csv(path, index=False, lineterminator="\n")
 
 
 @contextmanager

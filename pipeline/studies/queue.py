@@ -1,8 +1,15 @@
-"""DVC's queue of experiments and its workers. No other module uses DVC's internal classes."""
+"""DVC's experiments, their files and their queue. No other module uses what is internal to DVC.
+
+`dvc exp run --queue -S` cannot queue a study: it writes the params into params.yaml, stashes all changes and restores
+them. If it is killed meanwhile, the user's edits stay in a stash. So `add` builds the same commit beside the working
+tree. `dvc queue status` takes seconds and names neither stage nor error, so `states` reads the same entries and the
+logs. tests/studies/test_queue.py compares all of this with DVC's commands.
+"""
 
 import contextlib
 import json
 import os
+import pickle
 import re
 import shutil
 import subprocess
@@ -11,6 +18,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,14 +27,18 @@ import psutil  # type: ignore[import-untyped]
 from pipeline.core import workspace
 from pipeline.core.errors import MelismaError
 from pipeline.core.git import git
+from pipeline.core.params import PARAMS_FILE
 from pipeline.core.process import cores
-from pipeline.studies.commit import create_stash
-from pipeline.studies.study import Experiment
+from pipeline.studies import commit
+from pipeline.studies.study import Experiment, apply_changes, load_study
 
 if TYPE_CHECKING:
+    from dvc.fs import DVCFileSystem
     from dvc.repo.experiments.queue.base import QueueEntry
     from dvc.repo.experiments.queue.celery import LocalCeleryQueue
 
+REFS = "refs/exps"  # refs/exps/<first two digits>/<other digits of the baseline>/<name of the experiment>
+ARGUMENTS_FILE = ".dvc/tmp/repro.dat"  # the arguments of `dvc exp run`
 TERMINATE_SECONDS = 10.0  # from SIGTERM to SIGKILL for an experiment
 WAIT_SECONDS = 60.0  # waiting time for a worker to start, or for DVC's lock
 STAGE_LINE = re.compile(r"^Running stage '([^']+)'")
@@ -44,165 +56,172 @@ class State:
     commit: str = ""  # the commit that it runs from, if it is in the queue
 
 
-class Queue:
-    """The queue of this project."""
+def result_commits(name: str) -> list[str]:
+    """The commits of the results of an experiment (full name), renamed ones too; newest first."""
+    patterns = [f"{REFS}/*/*/{name}", f"{REFS}/*/*/{name}-???????"]
+    return git("for-each-ref", "--sort=-committerdate", "--format=%(objectname)", *patterns).split()
 
-    def __init__(self, queue: "LocalCeleryQueue") -> None:
-        self._queue = queue
 
-    def add(self, experiment: Experiment, base: str) -> None:
-        """Queue an experiment on the commit `base` of `commit.snapshot`.
-
-        Raises:
-            MelismaError: DVC could not run it.
-        """
-        from dvc.repo.experiments.queue.base import QueueEntry
-        from dvc.repo.experiments.queue.tasks import run_exp
-
-        cache = str(self._queue.repo.cache.local.path)
-        if not cache.isascii():  # DVC writes this path, as ASCII, to a file of each experiment
-            raise MelismaError(f"{cache}: DVC queues no experiments if this path is not ASCII; move the project")
-        head = git("rev-parse", "HEAD")
-        message = self._queue.stash.format_message(head, head, experiment.full_name)
-        stash = create_stash(experiment, base, head, message)
-        self._push_stash(stash, f"commit: {message}")
-        folders = str(workspace.root()), git("rev-parse", "--show-toplevel")
-        entry = QueueEntry(*folders, self._queue.ref, stash, head, None, experiment.full_name, head)
-        self._queue.celery.signature(run_exp.s(entry.asdict(), copy_paths=None, message=None)).delay()
-
-    def _push_stash(self, stash: str, message: str) -> None:
-        """Add a commit to DVC's list of stashes, under DVC's lock, since a worker may change the list."""
-        from dvc.lock import LockError
-        from dvc.repo.experiments.utils import get_exp_rwlock
-
-        end = time.monotonic() + WAIT_SECONDS
-        while True:
-            try:
-                with get_exp_rwlock(self._queue.repo, writes=[self._queue.ref]):
-                    git("update-ref", "--create-reflog", "-m", message, self._queue.ref, stash)
-                return
-            except LockError as error:
-                if time.monotonic() > end:
-                    raise MelismaError(f"DVC's queue is locked: {error}") from error
-                time.sleep(0.2)
-
-    def states(self, names: set[str]) -> dict[str, State]:
-        """The states of the experiments `names` (full names) that are queued, run or failed."""
-        states: dict[str, State] = {}
-        # Read in the order of the states, so that no experiment is missed when its state changes.
-        for entry in self._queue.iter_queued():
-            states[entry.name or ""] = State("queued", commit=entry.stash_rev)
-        for entry in self._queue.iter_active():
-            states[entry.name or ""] = State("running", self._position(entry), self._started(entry), entry.stash_rev)
-        for result in self._queue.iter_failed():
-            states[result.entry.name or ""] = State("failed", self._error(result.entry), commit=result.entry.stash_rev)
-        return {name: state for name, state in states.items() if name in names}
-
-    def other_names(self, names: set[str]) -> list[str]:
-        """Names of the queued experiments that are not in `names`."""
-        return [entry.name or entry.stash_rev[:7] for entry in self._queue.iter_queued() if entry.name not in names]
-
-    def remove(self, stash: str) -> None:
-        """Remove a failed or queued experiment, unless it has started."""
-        from dvc.repo.experiments.exceptions import UnresolvedExpNamesError
-
-        with contextlib.suppress(UnresolvedExpNamesError):
-            self._queue.remove([stash])
-
-    def workers(self) -> list[int]:
-        """Process ids of the living workers."""
-        files = Path(self._queue.wdir).glob("dvc-exp-worker-*.json")
-        return [process.pid for file in files if (process := _process(file, "queue-worker"))]
-
-    def start_workers(self, count: int) -> None:
-        """Start workers until `count` run; they share the cores, and go on after this process ends.
-
-        Raises:
-            MelismaError: DVC started none.
-        """
-        threads = str(max(1, cores() // count))
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-        environment = os.environ | {"PATH": path, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", threads)}
-        log = workspace.state_folder() / "queue.log"
-        with log.open("wb") as file:
-            result = subprocess.run(
-                [sys.executable, "-m", "dvc", "queue", "start", "-j", str(count)],
-                env=environment, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True,
-            )  # fmt: skip
-        end = time.monotonic() + WAIT_SECONDS
-        while not result.returncode and not self.workers() and time.monotonic() < end:
-            time.sleep(0.1)
-        if not self.workers():
-            raise MelismaError(f"DVC started no worker; see {log}")
-
-    def fail_orphans(self, names: set[str]) -> None:
-        """Mark the running experiments in `names` as failed. Call this only if no worker lives.
-
-        DVC still counts them as running after somebody killed their worker, so a study would wait for ever.
-        """
-        entries = [entry for entry in self._queue.iter_active() if entry.name in names]
-        for entry in entries:
-            self._end(entry)  # DVC marks only dead experiments
-        if entries:
-            with contextlib.redirect_stdout(sys.stderr):
-                self._queue.kill([entry.stash_rev for entry in entries], force=True)
-
-    def _end(self, entry: "QueueEntry") -> None:
-        """End the processes of an experiment, and delete its folder."""
-        key = entry.stash_rev
-        if process := _process(Path(self._queue.pid_dir) / key / f"{key}.json", key):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                _terminate([process, *process.children(recursive=True)])
-        if (info := self._queue.proc.get(key)) and info.returncode is None:
-            info.returncode = -1  # else DVC would kill the process that has this id now
-            self._queue.proc[key] = info
-        if Path(self._queue.get_infofile_path(entry.stash_rev)).is_file():
-            shutil.rmtree(self._queue._load_info(entry.stash_rev).root_dir, ignore_errors=True)
-
-    def _log_file(self, entry: "QueueEntry") -> Path:
-        return Path(self._queue.pid_dir) / entry.stash_rev / f"{entry.stash_rev}.out"
-
-    def _log_lines(self, entry: "QueueEntry") -> list[str]:
-        try:
-            return self._log_file(entry).read_text(errors="replace").splitlines()
-        except OSError:  # it has not started
-            return []
-
-    def _position(self, entry: "QueueEntry") -> str:
-        """The current stage and its epoch."""
-        stage = epoch = ""
-        for line in self._log_lines(entry):
-            if match := STAGE_LINE.match(line):
-                stage, epoch = match[1], ""
-            elif match := EPOCH_LINE.search(line):
-                epoch = f", epoch {match[1]} of {match[2]}"
-        return stage + epoch or "starting"
-
-    def _started(self, entry: "QueueEntry") -> float | None:
-        try:
-            return self._log_file(entry).with_suffix(".pid").stat().st_mtime
-        except OSError:
-            return None
-
-    def _error(self, entry: "QueueEntry") -> str:
-        """The first error in the log. It is the stage's own; DVC's errors follow."""
-        if not self._log_file(entry).exists():
-            return "DVC could not start it; see .dvc/tmp/exps/celery/dvc-exp-worker-*.out"
-        lines = self._log_lines(entry)
-        stage = next((match[1] for line in reversed(lines) if (match := STAGE_LINE.match(line))), "")
-        errors = [match[1] for line in lines if (match := ERROR_LINE.match(line))]
-        reason = errors[0] if errors else "it was stopped"
-        return f"{stage}: {reason}" if stage else reason
+def rename_result(name: str) -> str | None:
+    """Rename the result with this name on HEAD, so that the name is free; return the new name, None without one."""
+    head = git("rev-parse", "HEAD")
+    ref = f"{REFS}/{head[:2]}/{head[2:]}/{name}"
+    result = git("for-each-ref", ref, "--format=%(objectname)")
+    if not result:
+        return None
+    git("update-ref", f"{ref}-{result[:7]}", result)
+    git("update-ref", "-d", ref, result)
+    return f"{name}-{result[:7]}"
 
 
 @contextmanager
-def open_queue() -> Iterator[Queue]:
-    """The project's queue."""
+def files_at(revision: str) -> Iterator["DVCFileSystem"]:
+    """The project's files at a commit, from Git and DVC's cache; "/" is the project's folder.
+
+    dvc.api would read from the top of the Git repository, but the project may be a folder in it.
+    """
     from dvc.repo import Repo
 
-    with Repo(str(workspace.root())) as repo:
-        repo_experiments: Any = repo.experiments
-        yield Queue(repo_experiments.celery_queue)
+    with Repo(str(workspace.root())) as repo, repo.switch(revision):
+        yield repo.dvcfs
+
+
+def create_stash(experiment: Experiment, base: str) -> str:
+    """The commit that `dvc exp run --queue` makes: `base`, from `commit.snapshot`, with the experiment's params."""
+    from dvc.repo.experiments.stash import ExpStash
+    from dvc.utils.serialize import dumps_yaml, parse_yaml_for_update
+
+    head, name = git("rev-parse", "HEAD"), experiment.full_name
+    run_env = {"DVC_EXP_BASELINE_REV": head, "DVC_EXP_NAME": name, "DVC_ROOT": str(workspace.root())}
+    arguments: dict[str, Any] = {"args": (), "kwargs": {"targets": [], "run_env": run_env}}
+    raw = parse_yaml_for_update(experiment.base.read_text(encoding="utf-8"), experiment.base)  # with its comments
+    params = str(dumps_yaml(apply_changes(load_study(experiment.study), experiment.settings, raw)))
+    files = {str(PARAMS_FILE): params.encode(), ARGUMENTS_FILE: pickle.dumps(arguments)}
+    if (lock := Path("dvc.lock")).is_file():  # shows DVC which stages are up to date, even if Git does not track it
+        files[str(lock)] = lock.read_bytes()
+    return commit.create(base, head, files, ExpStash.format_message(head, head, name))
+
+
+def add(experiment: Experiment, base: str) -> None:
+    """Queue an experiment on the commit `base` of `commit.snapshot`; MelismaError if DVC could not run it."""
+    from dvc.repo.experiments.queue.base import QueueEntry
+    from dvc.repo.experiments.queue.tasks import run_exp
+
+    cache = str(_queue().repo.cache.local.path)
+    if not cache.isascii():  # DVC writes this path, as ASCII, to a file of each experiment
+        raise MelismaError(f"{cache}: DVC queues no experiments if this path is not ASCII; move the project")
+    stash, head = create_stash(experiment, base), git("rev-parse", "HEAD")
+    _push(stash)
+    folders = str(workspace.root()), git("rev-parse", "--show-toplevel")
+    entry = QueueEntry(*folders, _queue().ref, stash, head, None, experiment.full_name, head)
+    _queue().celery.signature(run_exp.s(entry.asdict(), copy_paths=None, message=None)).delay()
+
+
+def _push(stash: str) -> None:
+    """Add a commit to DVC's list of stashes, under DVC's lock, since a worker may change the list."""
+    from dvc.lock import LockError
+    from dvc.repo.experiments.utils import get_exp_rwlock
+
+    message = f"commit: {git('log', '-1', '--format=%s', stash)}"
+    end = time.monotonic() + WAIT_SECONDS
+    while True:
+        try:
+            with get_exp_rwlock(_queue().repo, writes=[_queue().ref]):
+                git("update-ref", "--create-reflog", "-m", message, _queue().ref, stash)
+            return
+        except LockError as error:
+            if time.monotonic() > end:
+                raise MelismaError(f"DVC's queue is locked: {error}") from error
+            time.sleep(0.2)
+
+
+def states() -> dict[str, State]:
+    """Full name (or commit, if it has none) -> state of the experiments that are queued, run or failed."""
+    # Read in the order of the states, so that no experiment is missed when its state changes.
+    entries = [(entry, State("queued", commit=entry.stash_rev)) for entry in _queue().iter_queued()]
+    for entry in _queue().iter_active():
+        pid_file, position = _run_file(entry, ".pid"), _read_log(entry)[0] or "starting"
+        started = pid_file.stat().st_mtime if pid_file.exists() else None
+        entries.append((entry, State("running", position, started, entry.stash_rev)))
+    for entry, _ in _queue().iter_failed():
+        entries.append((entry, State("failed", _read_log(entry)[1], commit=entry.stash_rev)))
+    return {entry.name or entry.stash_rev[:7]: state for entry, state in entries}
+
+
+def remove(stash: str) -> None:
+    """Remove a failed or queued experiment, unless it has started."""
+    from dvc.repo.experiments.exceptions import UnresolvedExpNamesError
+
+    with contextlib.suppress(UnresolvedExpNamesError):
+        _queue().remove([stash])
+
+
+def workers() -> list[int]:
+    """Process ids of the living workers."""
+    files = Path(_queue().wdir).glob("dvc-exp-worker-*.json")
+    return [process.pid for file in files if (process := _process(file, "queue-worker"))]
+
+
+def start_workers(count: int) -> None:
+    """Start workers until `count` run, or MelismaError; they share the cores and outlive this process."""
+    threads = str(max(1, cores() // count))
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    environment = {"OMP_NUM_THREADS": threads, **os.environ, "PATH": path}
+    command = [sys.executable, "-m", "dvc", "queue", "start", "-j", str(count)]
+    log = workspace.state_folder() / "queue.log"
+    with log.open("wb") as file:
+        result = subprocess.run(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True
+        )
+    end = time.monotonic() + WAIT_SECONDS
+    while not result.returncode and not workers() and time.monotonic() < end:
+        time.sleep(0.1)
+    if not workers():
+        raise MelismaError(f"DVC started no worker; see {log}")
+
+
+def fail_orphans(names: set[str]) -> None:
+    """Mark the running experiments in `names` as failed. Call this only if no worker lives.
+
+    DVC still counts them as running after somebody killed their worker, so a study would wait for ever.
+    """
+    for task, entry in list(_queue()._iter_active_tasks()):
+        if entry.name in names:
+            if process := _process(_run_file(entry, ".json"), entry.stash_rev):
+                _end(process)
+            with contextlib.suppress(FileNotFoundError):  # it has not started
+                shutil.rmtree(_queue()._load_info(entry.stash_rev).root_dir)
+            _queue().celery.backend.mark_as_failure(task.id, None)
+
+
+def _run_file(entry: "QueueEntry", suffix: str) -> Path:
+    """A file of the process of an experiment: its output (.out), its id (.pid), or its description (.json)."""
+    return Path(_queue().pid_dir, entry.stash_rev, entry.stash_rev + suffix)
+
+
+def _read_log(entry: "QueueEntry") -> tuple[str, str]:
+    """The current stage with its epoch, and the stage with its error, from the output of an experiment."""
+    log = _run_file(entry, ".out")
+    if not log.exists():
+        return "", "DVC could not start it; see .dvc/tmp/exps/celery/dvc-exp-worker-*.out"
+    stage = epoch = error = ""
+    for line in log.read_text(errors="replace").splitlines():
+        if match := STAGE_LINE.match(line):
+            stage, epoch = match[1], ""
+        elif match := EPOCH_LINE.search(line):
+            epoch = f", epoch {match[1]} of {match[2]}"
+        elif match := ERROR_LINE.match(line):
+            error = error or match[1]  # the first is the stage's own; DVC's errors follow
+    return stage + epoch, ": ".join(filter(None, [stage, error or "it was stopped"]))
+
+
+@cache
+def _queue() -> "LocalCeleryQueue":
+    from dvc.repo import Repo
+
+    experiments: Any = Repo(str(workspace.root())).experiments
+    queue: LocalCeleryQueue = experiments.celery_queue
+    return queue
 
 
 def _process(file: Path, word: str) -> psutil.Process | None:
@@ -218,11 +237,12 @@ def _process(file: Path, word: str) -> psutil.Process | None:
         return None
 
 
-def _terminate(processes: list[psutil.Process]) -> None:
-    """End processes; SIGTERM first, so that a training writes its last checkpoint."""
-    for process in processes:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.terminate()
-    for process in psutil.wait_procs(processes, timeout=TERMINATE_SECONDS)[1]:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
+def _end(process: psutil.Process) -> None:
+    """End a process and its children; SIGTERM first, so that a training writes its last checkpoint."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        living = [process, *process.children(recursive=True)]
+        for signal in ("terminate", "kill"):
+            for one in living:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    getattr(one, signal)()
+            living = psutil.wait_procs(living, timeout=TERMINATE_SECONDS)[1]

@@ -1,10 +1,12 @@
 """The file of a study, and its experiments."""
 
+import copy
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import product, takewhile
+from functools import cached_property
+from itertools import product
 from math import prod
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,27 +16,21 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 from pipeline.core.errors import ParamsError
 from pipeline.core.params import PARAMS_FILE, Section, read_params, suggest, validate
 from pipeline.schema import schema
-from pipeline.studies.overrides import override, replace_variants
 
 FOLDER = Path("studies")
-
+NAMED_SECTIONS = ("models", "representations")  # their keys are names that the user chooses
+ALL_TRAINED = "models.*."  # prefix of a key that stands for every trained variant
 NAME_PATTERN = r"^[A-Za-z0-9_-]+$"  # names of DVC experiments begin with it
 Label = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 
 
 class Study(Section):
-    """Schema of studies/<name>.yaml."""
+    """Schema of studies/<name>.yaml; docs/studies.md explains it."""
 
     base: Path = Field(PARAMS_FILE, description="a params file, from the project's folder")
-    overrides: dict[str, Any] = Field(
-        {},
-        description="dotted key of the base: new value, in every experiment; `models.*.` before a key, here and below, "
-        "means every variant that is trained",
-    )
+    overrides: dict[str, Any] = Field({}, description="dotted key of the base: new value, in every experiment")
     models: dict[schema.Name, dict[str, Any]] = Field(
-        {},
-        description="the variants of the study, each a variant of the base (`from`, or the same name) with dotted "
-        "keys: new values; a list names unchanged variants; by default, all variants of the base",
+        {}, description="name: dotted keys of a variant of the base (`from`, or this name) with new values; or a list"
     )
     experiments: dict[Label, dict[str, Any]] = Field({}, description="name: dotted key, new value")
     grid: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(
@@ -69,54 +65,40 @@ class Experiment:
         """The name in DVC."""
         return self.study if self.name == self.study else f"{self.study}-{self.name}"
 
+    @cached_property
+    def params(self) -> dict[str, Any]:
+        """All params with their defaults."""
+        return schema.load(self.raw).model_dump(mode="json")
+
 
 def study_names() -> list[str]:
     """All studies."""
     return sorted(path.stem for path in FOLDER.glob("[!.]*.yaml"))
 
 
-def first_sentence(name: str) -> str:
-    """The first sentence of the comment at the top of a study's file."""
-    lines = (FOLDER / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
-    comment = " ".join(line.removeprefix("#").strip() for line in takewhile(lambda line: line.startswith("#"), lines))
-    return comment.partition(". ")[0].removesuffix(".")
-
-
 def load_study(name: str) -> Study:
-    """Read and check the file of a study.
-
-    Raises:
-        ParamsError: there is no such study, or one of its keys is wrong.
-    """
+    """Read and check the file of a study; ParamsError if there is no such study, or one of its keys is wrong."""
     if name not in study_names():
         raise ParamsError(f"{FOLDER}: there is no study '{name}'; {suggest(name, study_names())}")
     file = FOLDER / f"{name}.yaml"
     if not re.match(NAME_PATTERN, name):
         raise ParamsError(f"{file}: DVC experiments get this name; use only letters, digits, - and _")
-    with _name_file(file):
-        return validate(Study, read_params(file), "")
+    raw = read_params(file)
+    with _error_prefix(str(file)):
+        return validate(Study, raw, "")
 
 
 def load_experiments(name: str) -> list[Experiment]:
-    """The experiments of a study in the order of the file; the params of each are checked.
-
-    Raises:
-        ParamsError: there is no such study, or a key of it or of the params of an experiment is wrong.
-    """
+    """The experiments of a study in the order of the file; ParamsError if the file or the params of one are wrong."""
     study = load_study(name)
-    with _name_file(FOLDER / f"{name}.yaml"):
-        experiments: dict[str, Experiment] = {}
-        # Each experiment has all grid values before the next one begins: the first `grid_size` are the references.
-        grid_size = prod(map(len, study.grid.values())) if len(study.experiments) > 1 else 1
+    experiments: dict[str, Experiment] = {}
+    # Each experiment has all grid values before the next one begins: the first `grid_size` are the references.
+    grid_size = prod(map(len, study.grid.values())) if len(study.experiments) > 1 else 1
+    with _error_prefix(f"{FOLDER / name}.yaml"):
         for label, settings in _settings(study):
             raw = apply_changes(study, settings, read_params(study.base))
-            try:
+            with _error_prefix(label):
                 schema.load(raw)
-            except ParamsError as error:
-                message = str(error)
-                raise ParamsError(
-                    f"{label}: {message.removeprefix(f'{PARAMS_FILE}: ')}" if label else message
-                ) from error
             if label in experiments:
                 raise ParamsError(f"two experiments are called '{label}'")
             position = len(experiments)
@@ -125,24 +107,26 @@ def load_experiments(name: str) -> list[Experiment]:
     return list(experiments.values())
 
 
-def study_params(name: str) -> dict[str, Any]:
-    """The raw params of `<study>/<experiment>`, or of `<study>` if it has only one experiment.
+def select_experiments(experiments: list[Experiment], names: list[str]) -> list[Experiment]:
+    """The experiments with these names; ParamsError if there is no such experiment."""
+    all_names = [experiment.name for experiment in experiments]
+    for name in names:
+        if name not in all_names:
+            raise ParamsError(f"{experiments[0].study}: there is no experiment '{name}'; {suggest(name, all_names)}")
+    return [experiment for experiment in experiments if experiment.name in names]
 
-    Raises:
-        ParamsError: as `load_experiments`, or there is no such experiment.
-    """
+
+def study_params(name: str) -> dict[str, Any]:
+    """The raw params of `<study>/<experiment>`, or of `<study>` if it has only one experiment; or ParamsError."""
     study, _, label = name.partition("/")
-    experiments = {experiment.name: experiment for experiment in load_experiments(study)}
-    first = next(iter(experiments))
+    experiments = load_experiments(study)
     if not label and len(experiments) > 1:
-        raise ParamsError(f"{study} has {len(experiments)} experiments; take one, as in {study}/{first}")
-    if label and label not in experiments:
-        raise ParamsError(f"{FOLDER / study}.yaml: there is no experiment '{label}'; {suggest(label, experiments)}")
-    return experiments[label or first].raw
+        raise ParamsError(f"{study} has {len(experiments)} experiments; take one, as in {study}/{experiments[0].name}")
+    return select_experiments(experiments, [label or experiments[0].name])[0].raw
 
 
 def apply_changes(study: Study, settings: dict[str, Any], raw: dict[str, Any]) -> dict[str, Any]:
-    """Change raw params in place by the study and the settings of an experiment, and return them; see `overrides`."""
+    """Change raw params in place by the study and the settings of an experiment, and return them; see `override`."""
     for key, value in study.overrides.items():
         override(raw, key, value)
     if study.models:
@@ -150,6 +134,50 @@ def apply_changes(study: Study, settings: dict[str, Any], raw: dict[str, Any]) -
     for key, value in settings.items():
         override(raw, key, value)
     return raw
+
+
+def replace_variants(raw: dict[str, Any], variants: Mapping[str, dict[str, Any]]) -> None:
+    """Replace all variants of raw params by `variants`: name -> changes; ParamsError as `override`.
+
+    A new variant is a copy of the variant `from`, or of the variant with its name, with the other changes.
+    """
+    derived: dict[str, Any] = {}
+    for name, changes in variants.items():
+        source = changes.get("from", name)
+        if source not in raw["models"]:
+            raise ParamsError(f"models.{name}.from: no such entry; {suggest(str(source), raw['models'])}")
+        derived[name] = copy.deepcopy(raw["models"][source])
+        for key, value in changes.items():
+            if key != "from":
+                override({"models": derived}, f"models.{name}.{key}", value)
+    for name in [name for name in raw["models"] if name not in derived]:
+        del raw["models"][name]  # deletes in place, to keep the comments of a file
+    raw["models"].update(derived)
+
+
+def override(raw: dict[str, Any], key: str, value: Any) -> None:
+    """Set the dotted `key` of raw params in place; `models.*.<key>` means this key of every trained variant.
+
+    ParamsError if it is below an entry that does not exist, or below a plain value; the schema checks all other keys.
+    """
+    if key.startswith(ALL_TRAINED):
+        for name, variant in raw["models"].items():
+            match variant:
+                case {"bottleneck": {"type": "linear"}}:
+                    continue  # a baseline
+            override(raw, f"models.{name}.{key.removeprefix(ALL_TRAINED)}", value)
+        return
+    *path, last = key.split(".")
+    section: Any = raw
+    for depth, step in enumerate(path):
+        if depth == 1 and path[0] in NAMED_SECTIONS and step not in section:
+            raise ParamsError(f"{path[0]}.{step}: no such entry; {suggest(step, section)}")
+        if section.get(step) is None:
+            section[step] = {}
+        section = section[step]
+        if not isinstance(section, Mapping):
+            raise ParamsError(f"{key}: {'.'.join(path[: depth + 1])} holds no keys (it is {section!r})")
+    section[last] = copy.deepcopy(value)
 
 
 def _settings(study: Study) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -161,21 +189,16 @@ def _settings(study: Study) -> Iterator[tuple[str, dict[str, Any]]]:
             for key, value in grid_values.items():
                 if not name or len(grid_values) > 1:
                     parts.append(key.rpartition(".")[2])
-                parts.append(_value_label(value))
+                text = "-".join(map(str, value)) if isinstance(value, list) else str(value)
+                parts.append(re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip("-."))
             yield "-".join(parts), settings | grid_values
 
 
-def _value_label(value: Any) -> str:
-    """A value as a part of a name."""
-    text = "-".join(map(str, value)) if isinstance(value, list) else str(value)
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip("-.")
-
-
 @contextmanager
-def _name_file(file: Path) -> Iterator[None]:
-    """Put the study's file at the start of an error message, instead of params.yaml."""
+def _error_prefix(prefix: str) -> Iterator[None]:
+    """Put `prefix` at the start of an error message, instead of params.yaml."""
     try:
         yield
     except ParamsError as error:
-        message = str(error).removeprefix(f"{PARAMS_FILE}: ").removeprefix(f"{file}: ")
-        raise ParamsError(f"{file}: {message}") from error
+        message = str(error).removeprefix(f"{PARAMS_FILE}: ")
+        raise ParamsError(f"{prefix}: {message}" if prefix else message) from error

@@ -11,22 +11,21 @@ from typing import Any
 import pytest
 import yaml
 
+from pipeline.studies import queue
+from pipeline.studies.results import METRICS
+from pipeline.studies.study import load_experiments
+
 ROOT = Path(__file__).parents[2]
-STAGES = {
-    "train": {
-        "foreach": "${models}",
-        "do": {
-            "cmd": "python stand_in.py ${key}",
-            "deps": ["stand_in.py", "pipeline"],
-            "params": ["train", "models.${key}"],
-            "outs": ["data/models/${key}", "data/evaluation/${key}"],
-        },
-    }
+TRAIN = {
+    "cmd": "python stand_in.py ${key}",
+    "deps": ["stand_in.py", "pipeline"],
+    "params": ["train", "models.${key}"],
+    "outs": ["data/evaluation/${key}"],
 }
-# Writes the results that a study reads. With 13 epochs it fails until a file `mended` exists; with 60 it waits for a
-# file `go`.
+# Writes the results that a study reads. With 13 epochs it fails; with 60 it waits for a file `go`.
 STAND_IN = """
 import json, os, sys, time, yaml
+import pyarrow as pa, pyarrow.parquet as pq
 from pathlib import Path
 name, raw = sys.argv[1], yaml.safe_load(open("params.yaml"))
 epochs = raw["models"][name].get("train", {}).get("epochs", raw["train"]["epochs"])
@@ -34,25 +33,23 @@ outside = Path(os.environ["DVC_ROOT"]) / ".melisma"
 with (outside / "ran").open("a") as file:
     file.write(f"{name} {epochs}\\n")
 print(f"  epoch 1 of {epochs}: loss 1", flush=True)
-if epochs == 13 and not (outside / "mended").exists():
+if epochs == 13:
     sys.exit("error: the loss is not finite")
 while epochs == 60 and not (outside / "go").exists():
     time.sleep(0.1)
-models, evaluation = Path("data/models") / name / "seed-0", Path("data/evaluation") / name
-for folder in (models, evaluation):
-    folder.mkdir(parents=True)
-config = {"variant": name, "seed": 0, "loss": None, "train": {"epochs": epochs}, "input": "mel128",
-          "representation": {"kind": "mel"}, "seconds": 1.0}
-(models / "config.json").write_text(json.dumps(config))
-(models / "history.csv").write_text("epoch,seconds\\n1,1.5\\n2,2.5\\n")
-metrics = {"test/mse": 1 / epochs, "test/mse_low": 0.9 / epochs, "test/mse_high": 1.1 / epochs}
-tracks = {"track_id": ["a"], "group": ["a"], "mse": [1 / epochs], "mel_mse": [1 / epochs]}
-tags = {"collapsed": "no", "evaluation": "e"}
-result = {"params": {}, "metrics": metrics, "tracks": tracks, "dataset": {}, "tags": tags}
-(evaluation / "results.json").write_text(json.dumps([{"seed": 0, **result}]))
-identity = {"variant": name, "seed": 0, "fingerprint": f"{name}{epochs}", "data": "d", "run_id": None}
-(evaluation / "run.json").write_text(json.dumps([identity]))
-"""
+run = outside / "runs" / f"{name}{epochs}"
+run.mkdir(parents=True, exist_ok=True)
+(run / "meta.json").write_text('{"tags": {}, "evaluation": "e"}')
+(run / "epochs.csv").write_text("epoch,seconds\\n1,1.5\\n2,2.5\\n")
+folder = Path("data/evaluation") / name
+folder.mkdir(parents=True)
+metrics = dict.fromkeys(NAMES) | {"mse": 1 / epochs, "mse_low": 0.9 / epochs, "mse_high": 1.1 / epochs}
+metrics |= {"baseline": name == "mean", "collapsed": False, "collapse_reason": None}
+(folder / "metrics.json").write_text(json.dumps(metrics))
+(folder / "seeds.json").write_text(json.dumps([{"seed": 0, "fingerprint": f"{name}{epochs}", "evaluation": "e"}]))
+columns = {"track_id": ["a"], "group": ["a"], "mse": [1 / epochs], "mel_mse": [1 / epochs]}
+pq.write_table(pa.table(columns), folder / "windows.parquet")
+""".replace("NAMES", repr(METRICS))
 
 
 @dataclass
@@ -85,6 +82,16 @@ class Project:
         return file.read_text().splitlines() if file.exists() else []
 
 
+def complete(project: Project, study: str, base: str) -> list[str]:
+    """Give each experiment of a study a commit as that of its result; return the commits."""
+    head = project.git("rev-parse", "HEAD")
+    commits = []
+    for experiment in load_experiments(study):
+        commits.append(queue.create_stash(experiment, base))
+        project.git("update-ref", f"refs/exps/{head[:2]}/{head[2:]}/{experiment.full_name}", commits[-1])
+    return commits
+
+
 def environ() -> dict[str, str]:
     """The environment without variables of an outer DVC, Git or MLflow."""
     variables = {k: v for k, v in os.environ.items() if not k.startswith(("DVC_", "MLFLOW_", "GIT_"))}
@@ -94,11 +101,12 @@ def environ() -> dict[str, str]:
 def build(path: Path) -> Project:
     """A repository with one commit: params of three variants and a stand-in for the pipeline."""
     project = Project(path)
-    lines = (ROOT / "params.yaml").read_text(encoding="utf-8")
-    raw = yaml.safe_load(lines)
+    queue._queue.cache_clear()
+    raw = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     raw["models"] = {name: raw["models"][name] for name in ("mean", "mel_conv", "mel_fc")}
+    raw["tracking"]["enabled"] = False  # the table needs no MLflow
     (path / "params.yaml").write_text("# the settings\n" + yaml.safe_dump(raw, sort_keys=False))
-    (path / "dvc.yaml").write_text(yaml.safe_dump({"stages": STAGES}))
+    (path / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"train": {"foreach": "${models}", "do": TRAIN}}}))
     (path / "stand_in.py").write_text(STAND_IN)
     (path / "README.md").write_text("a project\n")
     shutil.copy(ROOT / ".gitignore", path)

@@ -1,19 +1,19 @@
 """`melisma study run` and `show` without DVC's queue, and the display of a running study."""
 
 import time
-from contextlib import nullcontext
 from types import SimpleNamespace
-from unittest.mock import Mock
 
 import pytest
 from typer.testing import CliRunner
 
 from pipeline.cli import app
+from pipeline.cli import study as command
 from pipeline.cli.study import status_display
-from pipeline.core import distributed
-from pipeline.studies import commit, mlflow_runs, queue, results, runner
+from pipeline.core import distributed, process
+from pipeline.studies import commit, queue, results, runner
 from pipeline.studies.queue import State
 from pipeline.studies.study import load_experiments
+from tests.studies.conftest import complete
 
 QUEUED = State("queued")
 EPOCH_1, EPOCH_2 = (State("running", f"train@a, epoch {n} of 9") for n in (1, 2))
@@ -22,38 +22,34 @@ FAILED = State("failed", "train@a: the loss is not finite")
 
 @pytest.fixture
 def study_run(project, monkeypatch):
-    """Runs the command with a stand-in for `runner.run_study`; returns the commits of the completed experiments."""
+    """Runs the command with a stand-in for `runner.run_study`; returns the commits of the current results."""
     project.write("mine", overrides={"train.epochs": 7}, models=["mean"])
-    completed = {}
-    monkeypatch.setattr(mlflow_runs, "tag_runs", lambda study, commits, experiments: completed.update(commits))
-    monkeypatch.setattr(results, "read_rows", lambda *_: [])
+    commits = {}
+
+    def read_rows(_, results_of, base):
+        commits.update({name: c for name, c in results_of.items() if commit.has_code(c, base)})
+        return []
+
+    monkeypatch.setattr(results, "read_rows", read_rows)
 
     def run(stand_in, *options):
         monkeypatch.setattr(runner, "run_study", stand_in)
         result = CliRunner().invoke(app, ["study", "run", "mine", *options])
         assert result.exit_code == 0, result.output
-        return completed
+        return commits
 
     return run
-
-
-def complete(project, base):
-    """Make the experiment a completed one; return its commit."""
-    head = project.git("rev-parse", "HEAD")
-    stash = commit.create_stash(load_experiments("mine")[0], base, head, "message")
-    project.git("update-ref", f"refs/exps/{head[:2]}/{head[2:]}/mine", stash)
-    return stash
 
 
 def test_edits_during_a_study_do_not_invalidate_its_results(project, study_run):
     commits = []
 
     def stand_in(experiments, base, *_):
-        commits.append(complete(project, base))
+        commits.extend(complete(project, "mine", base))
         (project.path / "pipeline" / "code.py").write_text("x = 5\n")
         params = (project.path / "params.yaml").read_text()
         (project.path / "params.yaml").write_text(params.replace("clip_norm: 1.0", "clip_norm: 2.0"))
-        return {experiment.name: State("done") for experiment in experiments}
+        yield {experiment.name: State("done") for experiment in experiments}
 
     assert study_run(stand_in, "--jobs", "1") == {"mine": commits[0]}
 
@@ -64,7 +60,7 @@ def test_names_of_experiments_may_have_spaces_between_them(project, study_run):
 
     def stand_in(experiments, *_):
         names.extend(experiment.name for experiment in experiments)
-        return {}
+        yield {}
 
     study_run(stand_in, "--only", "epochs-7, epochs-9")
     assert names == ["epochs-7", "epochs-9"]
@@ -73,72 +69,67 @@ def test_names_of_experiments_may_have_spaces_between_them(project, study_run):
 def test_show_warns_that_recordings_are_not_checked(project):
     project.write("mine", overrides={"train.epochs": 7}, models=["mean"])
     assert CliRunner().invoke(app, ["study", "show", "mine"]).stderr == ""
-    complete(project, commit.snapshot())
+    complete(project, "mine", commit.snapshot())
     result = CliRunner().invoke(app, ["study", "show", "mine"])
     assert "changes of the recordings are not checked" in result.stderr
 
 
-def stopped_queue(states=(), workers=(), others=()):
-    """A stand-in for the queue, which runs nothing: every experiment has left it at the second poll."""
-    stopped = Mock()
-    stopped.workers.return_value, stopped.other_names.return_value = list(workers), list(others)
-    stopped.states.side_effect = lambda _: {} if stopped.add.called or stopped.remove.called else dict(states)
-    return stopped
-
-
 @pytest.fixture
 def run_on(project, monkeypatch):
-    """Runs the study on such a queue; returns the messages."""
+    """Runs the study on a stand-in for the queue, which is empty at the second look; returns messages and changes."""
     project.write("mine", overrides={"train.epochs": 7}, models=["mean"])
 
-    def run(stopped, jobs=1):
-        messages = []
-        monkeypatch.setattr(queue, "open_queue", lambda: nullcontext(stopped))
-        states = runner.run_study(load_experiments("mine"), commit.snapshot(), jobs, lambda _: None, messages.append)
-        assert set(states) == {"mine"}
-        return messages
+    def run(states=None, workers=(), jobs=1):
+        calls, messages = [], []
+        for name in ("add", "remove", "start_workers", "fail_orphans"):
+            monkeypatch.setattr(queue, name, lambda *arguments, name=name: calls.append((name, arguments[0])))
+        monkeypatch.setattr(queue, "workers", lambda: list(workers))
+        looks = iter([states or {}])
+        monkeypatch.setattr(queue, "states", lambda: next(looks, {}))
+        *_, ended = runner.run_study(load_experiments("mine"), commit.snapshot(), jobs, 1, messages.append)
+        assert set(ended) == {"mine"}
+        return messages, calls
 
     return run
 
 
 def test_an_experiment_that_was_queued_with_older_code_is_queued_again(project, run_on):
-    head = project.git("rev-parse", "HEAD")
-    old = commit.create_stash(load_experiments("mine")[0], commit.snapshot(), head, "message")
+    [experiment] = load_experiments("mine")
+    old = queue.create_stash(experiment, commit.snapshot())
     (project.path / "pipeline" / "code.py").write_text("x = 5\n")
-    stopped = stopped_queue({"mine": State("queued", commit=old)})
-    message = "mine: was queued with other params or code; it is queued again with the new ones"
-    assert run_on(stopped) == [message]
-    stopped.remove.assert_called_once_with(old)
-    assert [added.args[0].full_name for added in stopped.add.call_args_list] == ["mine"]
+    messages, calls = run_on({"mine": State("queued", commit=old)})
+    assert messages == ["mine: was queued with other params or code; it is queued again with the new ones"]
+    assert calls[1:] == [("remove", old), ("add", experiment)]
 
 
 def test_messages_about_other_experiments_and_too_many_workers(run_on):
-    assert run_on(stopped_queue(workers=[1, 2], others=["own", "another"]), jobs=1) == [
+    others = {"own": QUEUED, "another": QUEUED, "third": EPOCH_1}
+    assert run_on(others, workers=[1, 2])[0] == [
         "DVC's queue also runs: own, another",
         "2 workers run already, more than --jobs 1; `dvc queue stop` ends them",
     ]
     for jobs, started in ((2, []), (3, [3]), (None, [])):  # missing workers are started
-        stopped = stopped_queue(workers=[1, 2])
-        assert run_on(stopped, jobs) == []
-        assert [call.args[0] for call in stopped.start_workers.call_args_list] == started
+        messages, calls = run_on(workers=[1, 2], jobs=jobs)
+        assert messages == []
+        assert [count for name, count in calls if name == "start_workers"] == started
 
 
 def test_a_warning_names_code_that_git_does_not_track(project, run_on):
     (project.path / "notes.py").write_text("not of the pipeline\n")
     (project.path / "pipeline" / "new.py").write_text("y = 1\n")
     message = "warning: Git does not track pipeline/new.py: no experiment has them before `git add`"
-    assert run_on(stopped_queue()) == [message]
+    assert run_on()[0] == [message]
     project.git("add", "pipeline/new.py")
-    assert run_on(stopped_queue()) == []
+    assert run_on()[0] == []
     assert project.git("show", f"{commit.snapshot()}:pipeline/new.py") == "y = 1"
 
 
 def test_one_worker_runs_on_a_gpu_and_else_one_per_four_cores(project, monkeypatch):
     project.write("mine", overrides={"train.epochs": 7})
-    monkeypatch.setattr(runner, "cores", lambda: 9)
+    monkeypatch.setattr(process, "cores", lambda: 9)
     for kind, count in {"cuda": 1, "mps": 1, "cpu": 2}.items():
         monkeypatch.setattr(distributed, "pick_device", lambda _, kind=kind: SimpleNamespace(type=kind))
-        assert runner._default_jobs(load_experiments("mine")[0]) == count
+        assert command._default_jobs(load_experiments("mine")[0]) == count
 
 
 def test_without_a_terminal_each_change_of_a_stage_or_status_is_a_line(capsys):

@@ -1,14 +1,12 @@
 """The commit of an experiment, and completed experiments. The working tree never changes."""
 
-import pickle
-import subprocess
-
 import pytest
 import yaml
 
 from pipeline.schema import schema
-from pipeline.studies import commit
+from pipeline.studies import commit, queue, runner
 from pipeline.studies.study import load_experiments
+from tests.studies.conftest import complete
 
 
 @pytest.fixture
@@ -24,12 +22,8 @@ def experiment(project):
     return load_experiments("mine")[0]
 
 
-def create_stash(project, experiment):
-    return commit.create_stash(experiment, commit.snapshot(), project.git("rev-parse", "HEAD"), "message")
-
-
 def test_the_commit_has_the_edits_and_the_experiments_params(project, experiment):
-    stash = create_stash(project, experiment)
+    stash = queue.create_stash(experiment, commit.snapshot())
     params = yaml.safe_load(project.git("show", f"{stash}:params.yaml"))
     assert schema.load(params) == schema.load(experiment.raw) and params["train"]["batch_size"] == 16
     assert list(params["models"]) == ["mean", "mel_fc"] and params["train"]["epochs"] == 7
@@ -37,7 +31,6 @@ def test_the_commit_has_the_edits_and_the_experiments_params(project, experiment
     assert project.git("show", f"{stash}:pipeline/code.py") == "x = 2"
     names = project.git("diff", "--name-only", "HEAD", stash).splitlines()
     assert names == [".dvc/tmp/repro.dat", "dvc.lock", "params.yaml", "pipeline/code.py"]
-    assert len(project.git("rev-list", "--parents", "-n1", stash).split()) == 3  # as a stash of Git
 
 
 def test_the_working_tree_the_index_and_stashes_do_not_change(project, experiment):
@@ -49,52 +42,43 @@ def test_the_working_tree_the_index_and_stashes_do_not_change(project, experimen
         return files, project.git("status", "--porcelain=v2"), project.git("stash", "list"), project.git("show-ref")
 
     before = state()
-    create_stash(project, experiment)
+    queue.create_stash(experiment, commit.snapshot())
     assert state() == before
 
 
-def test_the_commit_tells_dvc_the_experiment_and_the_project(project, experiment):
-    blob = f"{create_stash(project, experiment)}:{commit.ARGUMENTS_FILE}"
-    content = subprocess.run(
-        ["git", "cat-file", "blob", blob], cwd=project.path, capture_output=True, check=True
-    ).stdout
-    environment = pickle.loads(content)["kwargs"]["run_env"]
-    assert environment["DVC_EXP_NAME"] == "mine" and environment["DVC_ROOT"] == str(project.path)
+def find_results():
+    """Name -> commit, and whether it has the present code."""
+    base = commit.snapshot()
+    commits = runner.find_results(load_experiments("mine"), base)
+    return {name: (revision, commit.has_code(revision, base)) for name, revision in commits.items()}
 
 
-def complete(project, experiment):
-    """Make it a completed experiment; return its commit."""
-    stash, head = create_stash(project, experiment), project.git("rev-parse", "HEAD")
-    project.git("update-ref", f"refs/exps/{head[:2]}/{head[2:]}/{experiment.full_name}", stash)
-    return stash
-
-
-def find_completed():
-    return commit.find_completed(load_experiments("mine"), commit.snapshot())
-
-
-def test_an_experiment_is_completed_while_params_and_code_are_the_same(project, experiment):
-    assert find_completed() == {}
-    stash = complete(project, experiment)
-    assert find_completed() == {"mine": stash}
+def test_a_result_is_current_while_params_and_code_are_the_same(project, experiment):
+    assert find_results() == {}
+    [stash] = complete(project, "mine", commit.snapshot())
+    assert find_results() == {"mine": (stash, True)}
     (project.path / "README.md").write_text("another text\n")
     project.git("commit", "-qam", "text, and what was edited")  # another baseline
     params = (project.path / "params.yaml").read_text()
     (project.path / "params.yaml").write_text(params.replace("device: auto", "device: cpu"))
-    assert find_completed() == {"mine": stash}  # no number depends on these
+    assert find_results() == {"mine": (stash, True)}  # no number depends on these
     (project.path / "params.yaml").write_text(params.replace("clip_norm: 1.0", "clip_norm: 2.0"))
-    assert find_completed() == {}
+    assert find_results() == {}
     (project.path / "params.yaml").write_text(params)
     (project.path / "pipeline" / "code.py").write_text("x = 3\n")
-    assert find_completed() == {}
+    assert find_results() == {"mine": (stash, False)}
+    [new] = complete(project, "mine", commit.snapshot())
+    assert find_results() == {"mine": (new, True)}
 
 
-def test_an_outdated_experiment_is_renamed(project, experiment):
-    assert commit.rename_outdated(experiment) is None
-    stash = complete(project, experiment)
-    name = commit.rename_outdated(experiment)
+def test_an_outdated_result_is_renamed_and_used_until_a_new_one_exists(project, experiment):
+    assert queue.rename_result("mine") is None
+    [stash] = complete(project, "mine", commit.snapshot())
+    (project.path / "pipeline" / "code.py").write_text("x = 3\n")
+    name = queue.rename_result("mine")
     refs = project.git("for-each-ref", "refs/exps", "--format=%(objectname) %(refname:lstrip=4)")
     assert name == f"mine-{stash[:7]}" and refs == f"{stash} {name}"
+    assert find_results() == {"mine": (stash, False)}
 
 
 def test_code_paths_cover_all_stages_whose_numbers_a_study_shows():
@@ -104,7 +88,6 @@ def test_code_paths_cover_all_stages_whose_numbers_a_study_shows():
 
 
 def test_a_stage_of_the_user_may_have_no_dependency(project):
-    before = set(commit.code_paths())
-    dvc_yaml = project.path / "dvc.yaml"
-    dvc_yaml.write_text(f"{dvc_yaml.read_text()}  mine:\n    cmd: echo mine\n")
-    assert set(commit.code_paths()) == before
+    with (project.path / "dvc.yaml").open("a") as file:
+        file.write("  mine:\n    cmd: echo mine\n")
+    assert set(commit.code_paths()) == {"stand_in.py", "pipeline"}

@@ -1,16 +1,49 @@
-"""Processes of DVC's queue that are dead or not DVC's, and a folder that DVC cannot use."""
+"""What DVC's releases may change: its commits, entries and files; and processes that are dead or not DVC's."""
 
 import json
+import pickle
 import subprocess
 import sys
+from dataclasses import asdict
 from types import SimpleNamespace
 
 import pytest
+from dvc.cli import main as dvc
 
 from pipeline.core.errors import MelismaError
-from pipeline.studies.queue import Queue, _process, open_queue
+from pipeline.schema import schema
+from pipeline.studies import commit, queue
 from pipeline.studies.study import load_experiments
 from tests.studies.conftest import build
+
+
+def describe(project, entry):
+    """All that DVC stores of a queued experiment, without its name and its commit."""
+    stash = entry.stash_rev
+    blob = subprocess.run(["git", "cat-file", "blob", f"{stash}:.dvc/tmp/repro.dat"], capture_output=True, check=True)
+    values = {
+        "entry": asdict(entry) | {"stash_rev": ""},
+        "environment": pickle.loads(blob.stdout)["kwargs"]["run_env"],  # all others are options and their defaults
+        "files": project.git("diff", "--name-only", "HEAD", stash).splitlines(),
+        "parents": len(project.git("log", "-1", "--format=%p", stash).split()),
+        "message": project.git("log", "-1", "--format=%s", stash),
+        "stashed": project.git("log", "-g", "--format=%H %gs", queue._queue().ref).count(f"{stash} commit: "),
+    }
+    return repr(values).replace(entry.name, "NAME")
+
+
+def test_a_queued_experiment_equals_one_that_dvc_queues(project):
+    """If a release of DVC changes what `dvc exp run --queue` stores, `queue` must change too."""
+    project.write("ours", overrides={"train.epochs": 7})
+    assert dvc(["exp", "run", "--queue", "-n", "theirs", "-S", "train.epochs=7"]) == 0
+    queue.add(load_experiments("ours")[0], commit.snapshot())
+    entries = {entry.name: entry for entry in queue._queue().iter_queued()}
+    assert describe(project, entries["ours"]) == describe(project, entries["theirs"])
+    assert commit.has_params(entries["theirs"].stash_rev, load_experiments("ours")[0])
+    assert {name: state.status for name, state in queue.states().items()} == {"ours": "queued", "theirs": "queued"}
+    queue.remove(entries["ours"].stash_rev)
+    assert dvc(["queue", "remove", "theirs"]) == 0
+    assert queue.states() == {} and schema.load().train.epochs != 7
 
 
 def test_a_worker_is_a_living_process_with_the_right_command_line(tmp_path):
@@ -18,34 +51,33 @@ def test_a_worker_is_a_living_process_with_the_right_command_line(tmp_path):
     file = tmp_path / "worker.json"
     with subprocess.Popen([sys.executable, "-c", "input()", "queue-worker"], stdin=subprocess.PIPE) as process:
         file.write_text(json.dumps({"pid": process.pid, "returncode": None}))
-        assert _process(file, "queue-worker") and not _process(file, "another word")
+        assert queue._process(file, "queue-worker") and not queue._process(file, "another word")
         file.write_text(json.dumps({"pid": process.pid, "returncode": 0}))
-        assert not _process(file, "queue-worker")
+        assert not queue._process(file, "queue-worker")
         file.write_text(json.dumps({"pid": process.pid, "returncode": None}))
         process.kill()
-    assert not _process(file, "queue-worker")
+    assert not queue._process(file, "queue-worker")
 
 
-def test_a_foreign_process_with_the_id_of_an_experiment_lives_on(tmp_path):
+def test_a_foreign_process_with_the_id_of_an_experiment_lives_on(tmp_path, monkeypatch):
     with subprocess.Popen([sys.executable, "-c", "input()", "dvc exp show"], stdin=subprocess.PIPE) as process:
-        info = SimpleNamespace(pid=process.pid, returncode=None)
         (tmp_path / "mine").mkdir()
-        (tmp_path / "mine" / "mine.json").write_text(json.dumps(vars(info)))
-        codes = []
-        dvc = SimpleNamespace(
+        (tmp_path / "mine" / "mine.json").write_text(json.dumps({"pid": process.pid, "returncode": None}))
+        failed = []
+        entry = SimpleNamespace(name="study-mine", stash_rev="mine")
+        stand_in = SimpleNamespace(
             pid_dir=str(tmp_path),
-            proc={"mine": info},
-            iter_active=lambda: [SimpleNamespace(name="study-mine", stash_rev="mine")],
-            get_infofile_path=lambda key: str(tmp_path / "none"),
-            kill=lambda keys, force: codes.append(info.returncode),
+            _iter_active_tasks=lambda: [(SimpleNamespace(id="task"), entry)],
+            _load_info=lambda _: SimpleNamespace(root_dir=str(tmp_path / "none")),
+            celery=SimpleNamespace(backend=SimpleNamespace(mark_as_failure=lambda task, _: failed.append(task))),
         )
-        Queue(dvc).fail_orphans({"study-none"})
-        assert codes == []
-        Queue(dvc).fail_orphans({"study-mine"})
-        assert codes == [-1] and process.poll() is None  # DVC sends no signal to a process with an exit code
+        monkeypatch.setattr(queue, "_queue", lambda: stand_in)
+        queue.fail_orphans({"study-none"})
+        assert failed == []
+        queue.fail_orphans({"study-mine"})
+        assert failed == ["task"] and process.poll() is None
         process.kill()
-    missing = SimpleNamespace(name="study-mine", stash_rev="gone")
-    assert "see .dvc/tmp/exps/celery/dvc-exp-worker-*.out" in Queue(dvc)._error(missing)
+    assert "see .dvc/tmp/exps/celery/dvc-exp-worker-*.out" in queue._read_log(entry)[1]
 
 
 def test_nothing_is_queued_in_a_folder_that_is_not_ascii(tmp_path, monkeypatch):
@@ -53,7 +85,6 @@ def test_nothing_is_queued_in_a_folder_that_is_not_ascii(tmp_path, monkeypatch):
     project = build(tmp_path / "prüf")
     monkeypatch.chdir(project.path)
     project.write("mine", overrides={"train.epochs": 7})
-    with open_queue() as queue:
-        with pytest.raises(MelismaError, match=r"prüf/.*: DVC queues no experiments"):
-            queue.add(load_experiments("mine")[0], "HEAD")
-        assert queue.other_names(set()) == []
+    with pytest.raises(MelismaError, match=r"prüf/.*: DVC queues no experiments"):
+        queue.add(load_experiments("mine")[0], "HEAD")
+    assert queue.states() == {}

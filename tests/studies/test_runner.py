@@ -1,13 +1,17 @@
 """A study in DVC's queue, with a failure, an interrupt and a killed worker."""
 
 import csv
+import shutil
 import signal
 import time
 
 import psutil
+from typer.testing import CliRunner
 
+from pipeline.cli import app
 from pipeline.core import workspace
 from pipeline.studies import queue
+from pipeline.tracking.run_folder import folder_for
 from tests.studies.conftest import build
 
 PATIENCE = 240  # seconds
@@ -47,12 +51,11 @@ def test_a_study_continues_after_a_failure_an_interrupt_and_a_killed_worker(tmp_
     assert "epochs-5: running, train@mel_conv" in output or "epochs-5: done" in output
     assert (project.git("status", "--porcelain"), (project.path / "params.yaml").read_text()) == before
 
-    with queue.open_queue() as opened:
-        states = opened.states({"length-epochs-60", "length-epochs-13", "length-epochs-5"})
-        assert {name[14:]: state.status for name, state in states.items()} == {"60": "running", "13": "failed"}
-        assert states["length-epochs-60"].detail == "train@mel_conv, epoch 1 of 60"
-        [worker] = opened.workers()
-        psutil.Process(worker).kill()
+    states = queue.states()
+    assert {name[14:]: state.status for name, state in states.items()} == {"60": "running", "13": "failed"}
+    assert states["length-epochs-60"].detail == "train@mel_conv, epoch 1 of 60"
+    [worker] = queue.workers()
+    psutil.Process(worker).kill()
 
     process = project.start("run", "length", "--jobs", "1")
     await_start(project, "mel_conv 60", 2)
@@ -64,13 +67,18 @@ def test_a_study_continues_after_a_failure_an_interrupt_and_a_killed_worker(tmp_
     assert "without a result: epochs-13" in output and not list((project.path / ".dvc/tmp/exps").glob("tmp*"))
     assert (project.git("status", "--porcelain"), (project.path / "params.yaml").read_text()) == before
 
-    # The stand-in logs nothing, so the runs come from the files. `mean`, which no experiment changes, has one run.
+    # No experiment changes `mean`, so it has one row.
     with (project.path / "data" / "studies" / "length" / "table.csv").open(newline="") as file:
-        rows = [
-            [row[key] for key in ("experiment", "variant", "epochs", "mse", "seconds")] for row in csv.DictReader(file)
-        ]
+        columns = ("experiment", "variant", "epochs", "mse", "seconds")
+        rows = [[row[key] for key in columns] for row in csv.DictReader(file)]
     assert rows == [
         ["epochs-5", "mel_conv", "5", str(1 / 5), "4.0"],
         ["epochs-60", "mel_conv", "60", str(1 / 60), "4.0"],
         ["epochs-5, epochs-60", "mean", "", str(1 / 20), "4.0"],
     ]
+    assert folder_for("mean20").meta["tags"] == {"study.length": "epochs-5,epochs-60"}
+    assert not (project.path / "mlflow.db").exists()
+    shutil.rmtree(project.path / ".dvc" / "cache")
+    error = CliRunner().invoke(app, ["study", "table", "length"]).stderr
+    assert error.startswith("error: length-epochs-5: DVC's cache lacks a file (") and error.count("\n") == 1
+    assert "`dvc exp pull REMOTE length-epochs-5`" in error

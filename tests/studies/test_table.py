@@ -1,132 +1,150 @@
-"""The results of a study from MLflow, as a table and a figure."""
+"""The results of a study from the files of its experiments, as a table and a figure."""
 
-import csv
-import io
 import json
+from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
+import pandas as pd
 import pytest
-from dvc_data.index import DataIndexDirError
+from fsspec.implementations.dirfs import DirFileSystem
+from fsspec.implementations.local import LocalFileSystem
 from PIL import Image
 from typer.testing import CliRunner
 
 from pipeline.cli import app
-from pipeline.core.errors import MelismaError
 from pipeline.report.formatting import NBSP
-from pipeline.studies import figure, mlflow_runs, results, table
+from pipeline.studies import commit, figure, queue, results, runner, table
 from pipeline.studies.study import load_experiments
-from pipeline.tracking import calls, store
-from tests.studies.conftest import build
+from pipeline.tracking import publisher
+from pipeline.tracking.run_folder import folder_for
+from tests.studies.conftest import build, complete
 
 EPOCHS = [5, 10, 20]
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    """A study of three experiments: the first has two seeds, the last was not run."""
+    """A study of three experiments with two seeds; the last was not run."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("MLFLOW_TRACKING_URI", "DVC_ROOT"):
-            patch.delenv(name, raising=False)
+        patch.delenv("DVC_ROOT", raising=False)
         project = build(tmp_path_factory.mktemp("project"))
         patch.chdir(project.path)
         project.write("scan", models=["mean", "mel_conv"], grid={"models.mel_conv.train.epochs": EPOCHS})
-        create_run("mean", 0, "epochs-5,epochs-10", {"mse": 0.03})
-        create_run(
-            "mel_conv", 0, "epochs-5", {"mse": 0.02, "mse_low": 0.018, "mse_high": 0.024, "kl": 100.0}, seconds=30.0
-        )
-        create_run(
-            "mel_conv", 1, "epochs-5", {"mse": 0.03, "mse_low": 0.028, "mse_high": 0.034, "kl": 120.0}, seconds=40.0
-        )
-        create_run("mel_conv", 0, "epochs-10", {"mse": 0.01, "kl": 1.0}, collapsed="1 of 64 units is active")
-        create_run("mel_conv", 0, None, {"mse": 0.5})
+        commits = complete(project, "scan", commit.snapshot())
+        folders = {revision: Path("kept") / revision for revision in commits}
+        for revision in commits[:2]:
+            write(folders[revision], "mean", "m", [0.03, 0.03], baseline=True, collapsed=None)
+        write(folders[commits[0]], "mel_conv", "a", [0.02, 0.03], mse_low=0.023, mse_high=0.029, kl=100.0)
+        write(folders[commits[1]], "mel_conv", "b", [0.01, 0.01], collapsed=True, collapse_reason="1 of 64 units")
+        for fingerprint, epochs in {"a0": "1,20\n2,10\n", "a1": "1,40\n", "b0": ""}.items():
+            run = folder_for(fingerprint)
+            run.path.mkdir(parents=True)
+            run.update(tags={}, evaluation="e")
+            run.series_file("epoch").write_text(f"epoch,seconds\n{epochs}")
+        last = project.git("for-each-ref", "refs/exps/*/*/scan-epochs-20", "--format=%(refname)")
+        project.git("update-ref", "-d", last)
+        patch.setattr(queue, "files_at", lambda key: nullcontext(DirFileSystem(folders[key], LocalFileSystem())))
         yield project
 
 
-def create_run(variant, seed, names, metrics, seconds=None, collapsed="no", study="scan"):
-    tags = {"variant": variant, "seed": str(seed), "collapsed": collapsed}
-    tags |= {mlflow_runs.tag_name(study): names} if names else {}
-    client = store.client()
-    run_id = client.create_run(store.ensure_experiment(client, "melisma"), tags=tags).info.run_id
-    for key, value in {"mel_mse": metrics["mse"], **metrics}.items():
-        client.log_metric(run_id, f"test/{key}", value)
-    errors = [metrics["mse"] + n / 100 for n in range(4)]
-    tracks = {"track_id": list("abcd"), "group": list("xxyz"), "mse": errors, "mel_mse": errors}
-    client.log_dict(run_id, tracks, calls.TRACKS_FILE)
-    for epoch, value in enumerate([seconds - 10, 10.0] if seconds else [], 1):
-        client.log_metric(run_id, "epoch/seconds", value, step=epoch)
-    client.set_terminated(run_id)
-    return run_id
+def write(folder, variant, fingerprint, errors, **changes):
+    """Write the evaluation of a variant: a seed for each error."""
+    out = folder / "data" / "evaluation" / variant
+    out.mkdir(parents=True)
+    mse = sum(errors) / len(errors)
+    metrics = dict.fromkeys(results.METRICS) | {"mse": mse, "mel_mse": mse, "baseline": False, "collapsed": False}
+    (out / "metrics.json").write_text(json.dumps(metrics | {"collapse_reason": None} | changes))
+    seeds = [{"seed": n, "fingerprint": f"{fingerprint}{n}", "evaluation": "e"} for n in range(len(errors))]
+    (out / "seeds.json").write_text(json.dumps(seeds))
+    rows = [(n, "abcd"[i], "xxyz"[i], error + i / 100) for n, error in enumerate(errors) for i in range(4)]
+    windows = pd.DataFrame(rows, columns=["seed", "track_id", "group", "mse"])
+    windows.assign(mel_mse=windows["mse"]).to_parquet(out / "windows.parquet")
 
 
 @pytest.fixture
 def rows(project):
-    return results.read_rows("scan", load_experiments("scan"))
+    experiments, base = load_experiments("scan"), commit.snapshot()
+    return results.read_rows(experiments, runner.find_results(experiments, base), base)
 
 
-def test_rows_are_means_over_the_seeds(rows):
+def test_rows_have_the_metrics_of_all_seeds(rows):
     assert [(row.name, row.variant) for row in rows] == [
         ("epochs-5", "mel_conv"),
         ("epochs-10", "mel_conv"),
-        ("epochs-5, epochs-10", "mean"),  # no experiment changes it, so it has one run
+        ("epochs-5, epochs-10", "mean"),  # no experiment changes it, so it has one result
     ]
     first, second, mean = rows
     assert (first.changes, mean.changes) == ({}, {}) and second.compared_with == "epochs-5"
     difference = second.changes["mel_mse"]
     assert difference.difference == pytest.approx(-0.015) and difference.high < 0
-    assert (
-        second.changes["mse"] == difference
-        and second.reference.name == "epochs-5"
-        and results.without_comparison(rows) == []
-    )
+    assert second.changes["mse"] == difference and second.reference.name == "epochs-5"
     assert first.metrics["mse"] == pytest.approx(0.025) and first.metrics["mse_low"] == pytest.approx(0.023)
-    assert (first.seeds, first.seconds, first.collapsed) == ([0, 1], 70.0, None)
     assert [row.settings for row in rows] == [{"epochs": 5}, {"epochs": 10}, {"epochs": None}]
-    assert second.collapsed and mean.seconds is None
-    assert results.without_result(load_experiments("scan"), rows) == ["epochs-20"]
+    assert [row.seconds for row in rows] == [70.0, None, None]  # this machine trained all seeds of the first alone
 
 
 def test_errors_are_compared_only_on_the_same_scale(rows):
     first, second, _ = rows
-    pair = [first, replace(second, representation="another")]
-    assert list(results._compare(pair, load_experiments("scan"))[1].changes) == ["mel_mse"]
+    other_scale = replace(second, scale="another")
+    assert list(results._compare(other_scale, "epochs-5", [first]).changes) == ["mel_mse"]
     for ratio, columns in {1.0: 1, 1.001: 1, 3.0: 2}.items():  # the same error has one column
-        scaled = [
-            replace(row, metrics=row.metrics | {"mel_mse": ratio * row.metrics["mse"]}) for row in (first, second)
-        ]
+        scaled = [replace(r, metrics=r.metrics | {"mel_mse": ratio * r.metrics["mse"]}) for r in (first, second)]
         assert table.format_text(scaled).splitlines()[0].count("against epochs-5") == columns
-    assert results.without_comparison([first, replace(second, tracks=None)]) == ["epochs-10"]
 
 
 def test_the_table_leaves_out_empty_columns(rows):
     lines = table.format_text(rows).splitlines()
     assert lines[0].split("  ")[0] == "experiment" and "label accuracy" not in lines[0]
     assert "0.0250 (0.0230–0.0290)" in lines[1] and " no " in lines[1]
+    assert lines[1].endswith(f" 1{NBSP}min 10{NBSP}s") and lines[2].endswith("–")
     assert " yes " in lines[2] and "mel MSE against epochs-5" in lines[0]
     assert f"-60{NBSP}% (-60 to -60)" in lines[2]
     markdown = table.format_text(rows, is_markdown=True).splitlines()
     assert markdown[1].startswith("| --- | --- | ---: |")
     assert len({line.count("|") for line in markdown}) == 1
-    records = list(csv.DictReader(io.StringIO(table.format_csv(rows))))
-    assert float(records[0]["mse"]) == pytest.approx(0.025) and records[1]["collapsed"] == "1 of 64 units is active"
 
 
 def test_the_command_table_prints_rows_and_missing_experiments_and_writes_files(project):
     result = CliRunner().invoke(app, ["study", "table", "scan"])
     assert result.exit_code == 0 and "epochs-10" in result.stdout
-    assert "without a result: epochs-20; `melisma study run scan` runs them" in result.stderr
+    assert result.stderr == "without a result: epochs-20; `melisma study run scan` runs them\n"
     files = {path.name for path in (project.path / "data" / "studies" / "scan").iterdir()}
     assert files == {"table.csv", "table.md", "figure.png"} and not project.git("status", "--porcelain", "data")
+    CliRunner().invoke(app, ["study", "table", "scan", "--csv", "numbers.csv"])
+    records = pd.read_csv("numbers.csv")
+    assert records["mse"][0] == pytest.approx(0.025) and records["collapsed"][1] == "1 of 64 units"
     printed = json.loads(CliRunner().invoke(app, ["study", "table", "scan", "--json"]).stdout)
     assert [row["variant"] for row in printed] == ["mel_conv", "mel_conv", "mean"]
 
 
-def test_a_failing_store_gives_one_line_without_its_password(project, monkeypatch):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://user:secret@127.0.0.1:9")
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with pytest.raises(MelismaError, match=r"^MLflow at http://127\.0\.0\.1:9 failed \(") as error:
-        results.read_rows("scan", load_experiments("scan"))
-    assert "secret" not in str(error.value)
+def test_results_of_older_code_are_named_and_make_rows_of_their_own(project, monkeypatch):
+    experiments = load_experiments("scan")
+    [_, second] = runner.find_results(experiments, commit.snapshot()).values()
+    monkeypatch.setattr("pipeline.studies.commit.has_code", lambda revision, _: revision != second)
+    monkeypatch.setattr(results, "has_code", commit.has_code)
+    result = CliRunner().invoke(app, ["study", "table", "scan", "--json"])
+    assert result.stderr == "with older code: epochs-10\n"
+    names = [(row["experiment"], row["variant"]) for row in json.loads(result.stdout)]
+    assert names == [(name, variant) for name in ("epochs-5", "epochs-10") for variant in ("mean", "mel_conv")]
+
+
+def test_a_run_has_the_tag_of_the_experiments_while_they_have_its_result(rows, monkeypatch):
+    def tags(tagged):
+        results.tag_runs("scan", tagged)
+        return [folder_for(fingerprint).meta["tags"].get("study.scan") for fingerprint in ("a0", "a1", "b0")]
+
+    folder_for("a0").set_tag("study.other", "x")
+    assert tags(rows) == ["epochs-5", "epochs-5", "epochs-10"]
+    shared = replace(rows[1], experiments=["epochs-10", "epochs-20"])
+    assert tags([shared]) == [None, None, "epochs-10,epochs-20"]
+    assert folder_for("a0").meta["tags"] == {"study.other": "x"}
+    assert not folder_for("m0").path.exists()  # it has no run on this machine
+    started = []
+    monkeypatch.setattr(publisher, "start", lambda: started.append(True))
+    monkeypatch.setattr(results, "read_section", lambda *_: SimpleNamespace(enabled=True))
+    assert tags([]) == [None, None, None] and started == [True]
 
 
 def test_a_number_with_three_values_makes_curves_and_other_settings_dots(rows, tmp_path):
@@ -137,9 +155,7 @@ def test_a_number_with_three_values_makes_curves_and_other_settings_dots(rows, t
     first = rows[0]
     scan = [replace(first, experiments=[f"e{n}"], settings={"epochs": n}) for n in (1, 2, 4)]
     dots = [replace(first, experiments=[name], settings={"weighting": name}) for name in ("none", "musical", "a")]
-    assert (
-        figure._curve_key(scan) == "epochs" and figure._curve_key(dots) is None and figure._curve_key(scan[:2]) is None
-    )
+    assert [figure._curve_key(drawn) for drawn in (scan, dots, scan[:2])] == ["epochs", None, None]
     assert size(scan)[1] > size(dots)[1]
     assert size(dots * 5)[1] > 2 * size(dots)[1]  # a line for each
     figure.draw([rows[2]], tmp_path / "none.png")
@@ -149,61 +165,21 @@ def test_a_number_with_three_values_makes_curves_and_other_settings_dots(rows, t
 def test_a_lower_bound_of_zero_is_drawn(rows):
     metrics = rows[0].metrics | {"probe_accuracy": 0.05, "probe_accuracy_low": 0.0, "probe_accuracy_high": 0.1}
     scan = [replace(rows[0], settings={"epochs": n}, metrics=metrics) for n in (1, 2, 4)]
-    axes = {ax.get_title(): ax for ax in figure._draw_curves(scan, "epochs").axes}
+    axes = {ax.get_title(): ax for ax in figure.draw_figure(scan).axes}
     [band] = axes["Label accuracy"].collections
     assert band.get_paths()[0].get_extents().extents[[1, 3]] == pytest.approx([0.0, 0.1])
 
 
-def test_no_file_is_written_without_a_run(project):
+def test_no_file_is_written_without_a_result(project):
     project.write("other", grid={"train.clip_norm": [2.0]})
-    assert table.write_results("other", results.read_rows("other", load_experiments("other"))) == []
+    result = CliRunner().invoke(app, ["study", "table", "other"])
+    assert (result.exit_code, result.stdout) == (0, "") and "without a result: clip_norm-2.0" in result.stderr
     assert not (project.path / "data" / "studies" / "other").exists()
-
-
-def test_a_run_has_the_tag_of_an_experiment_until_another_run_replaces_it(project, monkeypatch):
-    old = create_run("mel_conv", 0, "epochs-5,epochs-10", {"mse": 0.1}, study="again")
-    new = create_run("mel_conv", 0, None, {"mse": 0.1})
-    monkeypatch.setattr(mlflow_runs, "_run_ids", lambda *_: [new])
-
-    def tags(*completed):
-        mlflow_runs.tag_runs("again", dict.fromkeys(completed, "commit"), load_experiments("scan"))
-        return [store.client().get_run(run_id).data.tags.get("study.again") for run_id in (old, new)]
-
-    assert tags() == ["epochs-5,epochs-10", None]
-    assert tags("epochs-5") == ["epochs-10", "epochs-5"]
-    assert tags("epochs-5", "epochs-10") == [None, "epochs-5,epochs-10"]
-    assert [run.info.run_id for run in mlflow_runs.find_runs("again")] == [new]
-
-
-def test_a_result_belongs_to_a_run_of_the_same_training_and_evaluation(project):
-    run_ids = {}
-    for evaluation, status in {"first": "FINISHED", "second": "FINISHED", "third": "FAILED"}.items():
-        run_ids[evaluation] = create_run("mel_conv", 0, None, {"mse": 0.1})
-        store.client().set_tag(run_ids[evaluation], "fingerprint", "trained")
-        store.client().set_tag(run_ids[evaluation], "evaluation", evaluation)
-        store.client().set_terminated(run_ids[evaluation], status)
-    store.client().set_tag(run_ids["second"], "model_run", run_ids["first"])  # a run that only evaluates the model
-    identity = {"fingerprint": "trained", "run_id": "of another machine"}
-    expected = [run_ids["first"], run_ids["second"], None]
-    assert [mlflow_runs._find_run(identity, name) for name in run_ids] == expected
-    assert mlflow_runs._find_run({**identity, "run_id": run_ids["third"]}, "third") == run_ids["third"]
-
-
-@pytest.mark.parametrize("error", [FileNotFoundError, DataIndexDirError])
-def test_a_file_that_the_cache_lacks_gives_one_line_with_what_to_run(project, monkeypatch, error):
-    def fail(*_):
-        raise error("not there")
-
-    monkeypatch.setattr("dvc.repo.Repo.dvcfs", SimpleNamespace(read_text=fail))
-    [first, *_] = load_experiments("scan")
-    match = r"^scan-epochs-5: DVC's cache lacks a file .not there.*`dvc exp pull REMOTE scan-epochs-5`"
-    with pytest.raises(MelismaError, match=match):
-        mlflow_runs.tag_runs("scan", {first.name: "HEAD"}, [first])
 
 
 def test_the_command_show_lists_experiments_with_status_and_settings(project):
     lines = CliRunner().invoke(app, ["study", "show", "scan"]).stdout.splitlines()
     assert lines[0] == "variants: mean, mel_conv"
-    assert lines[1].split() == ["epochs-5", "not", "run", "models.mel_conv.train.epochs:", "5"]
+    assert lines[3].split() == ["epochs-20", "not", "run", "models.mel_conv.train.epochs:", "20"]
     listed = json.loads(CliRunner().invoke(app, ["study", "show", "scan", "--json"]).stdout)
     assert [one["settings"] for one in listed] == [{"models.mel_conv.train.epochs": number} for number in EPOCHS]
