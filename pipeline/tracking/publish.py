@@ -6,6 +6,7 @@ Every part may be repeated, so it does not matter when an earlier try stopped.
 import hashlib
 import sys
 from collections import Counter
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
@@ -121,7 +122,7 @@ class Mirror:
             batch: list[Metric] = []
             for row in rows:
                 step, time = int(float(row.pop(series))), int(row.pop("time"))
-                values = {key: float(value) for key, value in row.items() if value}
+                values = {key: float(value) for key, value in row.items() if value and isfinite(float(value))}
                 metrics = epoch_metrics(values) if series == "epoch" else {f"step/{k}": v for k, v in values.items()}
                 if all(step <= last_steps.get(key, -1) for key in metrics):
                     continue

@@ -10,7 +10,6 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from math import isfinite
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec
 
@@ -78,7 +77,7 @@ class Run:
     @_recording
     def log_steps(self, folder: RunFolder, first: int, rows: list[dict[str, float]]) -> None:
         """Add the main terms of training steps; `first` is the number of the first one."""
-        terms = [{term: row[term] if isfinite(row[term]) else "" for term in STEP_TERMS} for row in rows]
+        terms = [{term: row[term] for term in STEP_TERMS} for row in rows]
         self._append(folder, "step", [{"step": step, **values} for step, values in enumerate(terms, first)])
 
     @_recording
@@ -92,8 +91,7 @@ class Run:
         """Add settings and epochs of the model in the folder `path`, if this run did not train it."""
         self.log_params(logged_values.variant_params(read_json(path / "config.json")))
         if not folder.series_file("epoch").exists():
-            rows = read_csv(path / "history.csv").fillna("")
-            self._append(folder, "epoch", [dict(row) for _, row in rows.iterrows()])
+            self._append(folder, "epoch", [dict(row) for _, row in read_csv(path / "history.csv").iterrows()])
 
     @_recording
     def log_evaluation(self, folder: RunFolder, result: dict[str, Any], windows: pd.DataFrame) -> None:
