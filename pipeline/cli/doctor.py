@@ -137,7 +137,7 @@ def mlflow_store() -> str:
     except Exception as error:
         fix = "start that server, or unset MLFLOW_TRACKING_URI" if store.is_server() else CREATE_STORE
         raise CheckError(store.failure_message(error), fix) from error
-    return store.store_name()
+    return store.without_password(store.tracking_uri())
 
 
 def disk() -> str:

@@ -19,8 +19,8 @@ def gc(
     """List unused files and runs; with --yes remove them.
 
     This covers: stored trainings, checkpoints, runs, partial caches and downloads in .melisma; results in data/ of
-    variants that params.yaml lacks; runs in mlflow.db, with their artifacts. Everything to which the workspace, a Git commit or
-    an experiment refers is kept. For DVC's own cache use `dvc gc`.
+    variants that params.yaml lacks; runs in mlflow.db, with their artifacts. Everything to which the workspace, a Git
+    commit or an experiment refers is kept. For DVC's own cache use `dvc gc`.
     """
     from pipeline.core.progress import format_bytes
     from pipeline.gc import unused as library

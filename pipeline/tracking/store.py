@@ -24,6 +24,7 @@ DEFAULTS = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",  # send nothing to others without being asked, as with DVC
 }
+DATABASE = "mlflow.db"
 MAX_REASON = 200  # characters
 DATABASE_RETRIES = 4  # MLflow's own 10 take 102 s
 VIEW_NAME = "melisma"
@@ -44,7 +45,7 @@ VIEW = {
 
 def tracking_uri() -> str:
     """MLFLOW_TRACKING_URI, or mlflow.db in the project (not in a temporary workspace, which DVC deletes)."""
-    path = str(workspace.project() / "mlflow.db").replace("%", "%25").replace("?", "%3F")  # Jenkins uses % in folders
+    path = str(workspace.project() / DATABASE).replace("%", "%25").replace("?", "%3F")  # Jenkins uses % in folders
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{path}"
 
 
@@ -70,8 +71,8 @@ def without_password(text: str) -> str:
 
 
 def store_name() -> str:
-    """The address of the store without its password, which must not be written to a file."""
-    return without_password(tracking_uri())
+    """MLFLOW_TRACKING_URI without its password, else mlflow.db: a name that stays right if the project moves."""
+    return without_password(os.environ.get("MLFLOW_TRACKING_URI") or DATABASE)
 
 
 def failure_message(error: Exception) -> str:
