@@ -4,7 +4,7 @@ import argparse
 import json
 from dataclasses import asdict
 
-from benchmarks import caching, length, memory, reading, results, startup, training
+from benchmarks import caching, length, memory, reading, results, startup, tracking, training
 from benchmarks.measure import table
 
 PARTS = {
@@ -15,6 +15,7 @@ PARTS = {
     "length": length,
     "training": training,
     "results": results,
+    "tracking": tracking,
 }
 
 if __name__ == "__main__":

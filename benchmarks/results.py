@@ -1,20 +1,14 @@
 """Time of the stages from reference to report, of all variants, against the time of their training."""
 
-import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from benchmarks.measure import ROOT, Row
+from benchmarks import project
+from benchmarks.measure import Row
 from pipeline.core import params
-
-CODE = ("pipeline", "stages", "dvc.yaml")
 
 
 def measure(raw: dict[str, Any], folder: Path) -> Counter[str]:
@@ -23,17 +17,12 @@ def measure(raw: dict[str, Any], folder: Path) -> Counter[str]:
     Each stage is a process, as under DVC, whose own time is not counted. Each variant is evaluated and drawn right
     after its training, so that a busy machine slows both alike.
     """
-    for name in CODE:
-        (folder / name).symlink_to(ROOT / name)
-    (folder / "params.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
-    (folder / "data" / "music").mkdir(parents=True)
+    project.create(folder, raw)
     seconds: Counter[str] = Counter()
 
     def run(stage: str, *arguments: str) -> None:
         start = time.perf_counter()
-        environment = os.environ | {"PYTHONPATH": str(folder), "DVC_ROOT": str(folder)}
-        command = [sys.executable, "-m", f"stages.{stage}", *arguments]
-        subprocess.run(command, cwd=folder, env=environment, check=True, stdout=subprocess.DEVNULL)
+        project.run_stage(folder, stage, *arguments)
         seconds[stage] += time.perf_counter() - start
 
     run("download")

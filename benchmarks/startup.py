@@ -11,10 +11,12 @@ from benchmarks.measure import ROOT, Row, compare
 ALL_LIBRARIES = "import torch, mlflow, pandas, pyarrow, librosa, matplotlib.pyplot, sklearn.decomposition"
 AS_PROGRAM = "import sys; sys.argv[0] = '-m'"  # by this name, stages know that they run as programs
 RECORD = """
+import os
 from pipeline.tracking.config import TrackingConfig
 from pipeline.tracking.run import record
-with record(TrackingConfig(enabled={enabled}), "train", {{"variant": "any", "seed": 0, "fingerprint": "any"}}) as run:
-    run.log_series({{0: {{"loss": 1.0}}}})
+identity = {{"variant": "any", "seed": 0, "fingerprint": str(os.getpid())}}
+with record(TrackingConfig(enabled={enabled}), "train", identity) as run:
+    run.log_epoch({{"epoch": 1, "train_loss": 1.0}})
 """
 
 
@@ -39,7 +41,7 @@ def rows() -> list[Row]:
         )
         for stage in sorted(path.stem for path in (ROOT / "stages").glob("[!_]*.py"))
     ]
-    with tempfile.TemporaryDirectory() as name:  # the warm-up round creates its database
+    with tempfile.TemporaryDirectory() as name:  # the warm-up round creates its database and starts the publisher
         recording, silent = (_stage("train") + RECORD.format(enabled=enabled) for enabled in (True, False))
         frequent_gc = recording.replace(AS_PROGRAM, "")
         for reference, code in (("without a run", silent), ("with Python's usual garbage collection", frequent_gc)):

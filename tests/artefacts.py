@@ -78,7 +78,6 @@ def history(epochs: int, seed: int) -> pd.DataFrame:
             "beta_effective": beta,
             "learning_rate": 1e-3,
             "grad_norm": 0.5 + fall,
-            "seconds": 2.0,
         }
     )
 
@@ -131,15 +130,14 @@ def make_variant(
         sizes = pd.DataFrame({"latent": size, "mse": error, "mse_low": 0.9 * error, "mse_high": 1.1 * error})
         sizes.to_parquet(folder / "sizes.parquet", index=False)
     write_json(folder / "metrics.json", all_metrics | (metrics or {}))
-    write_json(folder / "results.json", [{"seed": s, "params": {}, "metrics": {}, "tags": {}} for s in seeds])
-    runs = [{"variant": variant, "seed": s, "fingerprint": "0", "run_id": None} for s in seeds]
-    write_json(folder / "run.json", runs)
+    origin = {"variant": variant, "data": "d", "evaluation": "e", "settings": {}, "metrics": {}}
+    write_json(folder / "seeds.json", [{"seed": s, "fingerprint": f"trained-{s}", **origin} for s in seeds])
     for seed in seeds:
         model = root / "models" / variant / f"seed-{seed}"
         model.mkdir(parents=True)
         rows = history(epochs, seed)
         if components is not None:
-            rows = rows.loc[:0, ["epoch", "valid_mse", "seconds"]]
+            rows = rows.loc[:0, ["epoch", "valid_mse"]]
         rows.to_csv(model / "history.csv", index=False)
         files.write_snapshots(model / "snapshots.parquet", epochs if components is None else 1)
 

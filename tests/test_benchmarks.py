@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 import torch
 
-from benchmarks import caching, length, memory, reading, results
+from benchmarks import caching, length, memory, reading, results, startup, tracking
 from benchmarks.measure import ROOT, Row, compare, table
 from benchmarks.training import bare_step, case, conventional, data_wait, first_step, utilisation
 from benchmarks.training.case import Case, on_disk
@@ -109,3 +109,19 @@ def test_every_stage_is_timed_in_a_small_project(tmp_path):
     stages = {path.stem for path in (ROOT / "stages").glob("[!_]*.py")}
     assert set(seconds) == stages and min(seconds.values()) > 0
     assert (tmp_path / "data" / "report" / "index.html").is_file()
+
+
+@pytest.mark.e2e
+def test_a_stage_that_records_is_started(tmp_path):
+    startup._run(startup._stage("train") + startup.RECORD.format(enabled=True), tmp_path)
+    assert len([*tmp_path.glob(".melisma/runs/*/epochs.csv")]) == 1
+
+
+@pytest.mark.e2e
+def test_the_cost_of_tracking_is_measured_in_a_small_project(tmp_path, monkeypatch):
+    monkeypatch.setattr(tracking, "SETTLE_SECONDS", 0.5)
+    raw = merged(params.read_params(), TINY)
+    raw["models"] = {"mel_conv": raw["models"]["mel_conv"]}
+    rows = tracking.measure(raw, tmp_path, rounds=1)
+    assert len(rows) == 4 and all(row.ours > 0 and row.theirs > 0 for row in rows)
+    assert len([*tmp_path.glob(".melisma/runs/*/steps.csv")]) == 1  # only one of the two trainings was recorded

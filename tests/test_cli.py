@@ -240,7 +240,8 @@ def test_doctor_hides_the_password_of_a_store(project, monkeypatch):
     monkeypatch.setattr(store, "prepare", fail)
     with pytest.raises(doctor.CheckError) as caught:
         doctor.mlflow_store()
-    assert str(caught.value) == "https://example.org/mlflow: no answer from https://example.org second line"
+    reason = "no answer from https://example.org second line"
+    assert str(caught.value) == f"MLflow at https://example.org/mlflow failed ({reason})"
     assert "MLFLOW_TRACKING_URI" in caught.value.fix
 
 

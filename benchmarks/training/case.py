@@ -136,9 +136,9 @@ class History:
     def on_step_terms(self, first: int, rows: list[dict[str, float]]) -> None:
         """Do nothing."""
 
-    def on_epoch(self, row: dict[str, float]) -> None:
-        """Keep the row."""
-        self.rows.append(row)
+    def on_epoch(self, row: dict[str, float], timing: dict[str, float]) -> None:
+        """Keep the row and its timing."""
+        self.rows.append(row | timing)
 
 
 class TakeTurns(History):
@@ -174,9 +174,9 @@ class TakeTurns(History):
             self.turn_start = self._synchronised_time()
             self.reference_times.append(self.turn_start - end)
 
-    def on_epoch(self, row: dict[str, float]) -> None:
+    def on_epoch(self, row: dict[str, float], timing: dict[str, float]) -> None:
         """Start a new turn: the time of the validation counts for neither side."""
-        super().on_epoch(row)
+        super().on_epoch(row, timing)
         start = self._synchronised_time()
         self._on_epoch(row)
         self.turn_start = self._synchronised_time()

@@ -28,7 +28,7 @@ TINY: dict[str, Any] = {
     "evaluate": {"examples": 2, "heard": 2, "samples": 1, "griffin_lim_iterations": 2, "bootstrap": 20},
     "figures": {"dpi": 50},
     "runtime": {"device": "cpu", "workers": 1},  # starting a second one takes longer than it saves
-    "tracking": {"enabled": False},  # importing MLflow takes a process of each stage longer than the stage's own work
+    "tracking": {"enabled": False},  # importing MLflow takes longer than a stage's own work
 }
 
 
@@ -78,6 +78,12 @@ def environ() -> dict[str, str]:
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("DVC_", "MLFLOW_", "GIT_"))}
     # The number of threads changes the last digits of a sum, and two busy test workers would fight for the cores.
     return kept | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
+
+
+def contents(project: Project, variant: str) -> dict[str, bytes]:
+    """The bytes of all files of a trained variant."""
+    folder = project.path / "data" / "models" / variant
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def clone(folder: Path, changes: dict[str, Any], variants: Iterable[str] = TINY["models"]) -> Project:

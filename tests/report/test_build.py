@@ -146,7 +146,8 @@ def test_the_page_states_how_to_reproduce_it(page: Page) -> None:
     assert "representation: mel" in page.text and "make repro" in page.text and "scikit-learn" in page.text
     for name in NAMES:
         assert f"dvc repro evaluate@{name}" in page.text
-    assert "seed 0: 6 epochs in 12 s, best epoch" in page.text
+    assert "seed 0: 6 epochs, best epoch" in page.text
+    assert "The MLflow run of seed 1 has the tag fingerprint = trained-1 ." in page.text
 
 
 def test_skip_connections_are_stated(data: Path) -> None:

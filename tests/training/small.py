@@ -63,7 +63,7 @@ class Recording:
         if terms:
             self.terms.append(terms)
 
-    def on_epoch(self, row):
+    def on_epoch(self, row, timing):
         self.rows.append(row)
 
     def on_step_terms(self, first, rows):

@@ -16,12 +16,3 @@ def test_a_saved_seed_is_restored_and_others_are_not(tmp_path, monkeypatch):
     assert (tmp_path / "second" / "weights").read_text() == "w"
     assert not SeedStore("abd").restore(tmp_path / "third")
     assert not (tmp_path / "third").exists()
-
-
-def test_the_noted_run_survives_a_process_that_records_nothing(tmp_path, monkeypatch):
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    seed = SeedStore("abc")
-    assert seed.load_run() == {}
-    seed.save_run({"run_id": "1", "seed": 0})
-    seed.save_run({"run_id": None, "seed": 0})
-    assert seed.load_run() == {"run_id": "1", "seed": 0}
