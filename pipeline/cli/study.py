@@ -14,7 +14,6 @@ import typer
 from pipeline.cli.base import AsJson, app
 from pipeline.core import process, workspace
 from pipeline.core.errors import ParamsError
-from pipeline.core.params import RuntimeConfig, read_section
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -147,6 +146,8 @@ def _first_sentence(file: Path) -> str:
 
 def _default_jobs(experiment: "Experiment") -> int:
     """One worker on a GPU, else one per four cores."""
+    from pipeline.core.params import RuntimeConfig, read_section
+
     device = read_section(RuntimeConfig, "runtime", raw=experiment.raw).device
     if device != "cpu":
         from pipeline.core.distributed import pick_device  # importing torch takes seconds

@@ -17,7 +17,7 @@ NOT_PARAMS = (
 )
 # Keys of `train` that only say how a machine runs the training.
 MACHINE = ("channels_last", "compile", "deterministic", "devices", "order", "resident_gib", "snapshots")
-RARE = ("collapsed", "first_step_seconds", "skipped_steps")  # columns of history.csv that deserve a chart if not zero
+RARE = ("collapsed", "first_step_seconds", "skipped_steps")  # columns that deserve a chart if not zero
 
 
 def epoch_metrics(row: Mapping[str, float]) -> dict[str, float]:

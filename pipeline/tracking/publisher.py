@@ -1,7 +1,7 @@
 """The publisher: a process in the background that mirrors the runs of a project to one store.
 
-The first stage that records starts it. It serves all stages, since the import of MLflow takes seconds, and ends when
-none has recorded for a minute. If it is killed, nothing is lost: the next one compares the files with the store.
+The first stage that records starts it. It serves all stages, since the import of MLflow takes seconds, and ends some
+time after the last one. If it is killed, nothing is lost: the next one compares the files with the store.
 """
 
 import fcntl
