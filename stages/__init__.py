@@ -15,8 +15,8 @@ if sys.argv[0] == "-m":  # `python -m stages.x`, before x is imported, which may
     process.collect_garbage_rarely()
 
 
-def run(main: Callable[..., None], *arguments: str) -> None:
-    """Run a stage's `main`; see `process.clean_exit` for how it may end.
+def run(main: Callable[..., None], *arguments: str, at_end: Callable[[], None] = lambda: None) -> None:
+    """Run a stage's `main`, then `at_end` even if it failed; see `process.clean_exit` for how it may end.
 
     All of params.yaml is checked first, so that a mistake in any section shows at once, not after an hour.
     """
@@ -29,4 +29,7 @@ def run(main: Callable[..., None], *arguments: str) -> None:
         from pipeline.schema.schema import load
 
         load()
-        main(*arguments)
+        try:
+            main(*arguments)
+        finally:
+            at_end()

@@ -5,6 +5,7 @@ from functools import partial
 
 from pipeline.core.params import read_params, read_section
 from pipeline.evaluation.variant import evaluate_variant
+from pipeline.tracking import publisher
 from pipeline.tracking.config import TrackingConfig
 from pipeline.tracking.evaluation_run import record_evaluation
 from stages import run
@@ -18,4 +19,4 @@ def main(name: str) -> None:
 
 
 if __name__ == "__main__":
-    run(main, *sys.argv[1:])
+    run(main, *sys.argv[1:], at_end=publisher.wait)

@@ -11,6 +11,7 @@ from pipeline.figures.config import FiguresConfig
 from pipeline.figures.draw import draw_variant
 from pipeline.figures.training_progress import write_epoch_images
 from pipeline.metrics.config import EvaluateConfig
+from pipeline.tracking import publisher
 from pipeline.tracking.config import TrackingConfig
 from pipeline.tracking.run import record
 from stages import run
@@ -40,4 +41,4 @@ def main(variant: str) -> None:
 
 
 if __name__ == "__main__":
-    run(main, *sys.argv[1:])
+    run(main, *sys.argv[1:], at_end=publisher.wait)

@@ -4,6 +4,7 @@ from pipeline.core import workspace
 from pipeline.core.artefacts import read_json
 from pipeline.core.params import read_params, read_section
 from pipeline.report.build import build
+from pipeline.tracking import publisher
 from pipeline.tracking.config import TrackingConfig
 from pipeline.tracking.run import record
 from stages import run
@@ -25,4 +26,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, at_end=publisher.wait)

@@ -5,6 +5,7 @@ import sys
 from functools import partial
 
 from pipeline.core.params import RuntimeConfig, read_params, read_section
+from pipeline.tracking import publisher
 from pipeline.tracking.config import TrackingConfig
 from pipeline.tracking.training_run import record_training
 from pipeline.training.config import read_variant
@@ -26,4 +27,4 @@ def main(name: str) -> None:
 
 
 if __name__ == "__main__":
-    run(main, *sys.argv[1:])
+    run(main, *sys.argv[1:], at_end=publisher.wait)

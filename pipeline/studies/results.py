@@ -92,7 +92,7 @@ def tag_runs(study: str, rows: list[Row]) -> None:
     for run in runs:
         value = ",".join(names[run.path]) or None
         if run.meta["tags"].get(tag) != value:
-            run.set_tag(tag, value)
+            run.update(tags={tag: value})
     if runs and read_section(TrackingConfig, "tracking").enabled:
         from pipeline.tracking import publisher
 

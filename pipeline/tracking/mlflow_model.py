@@ -4,7 +4,8 @@ import json
 import logging
 import os
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -41,18 +42,15 @@ def log_model(run_id: str, variant: str, folder: Path) -> None:
     if earlier:
         client.log_inputs(run_id, models=[LoggedModelInput(earlier)])
         return
-    tags = {key: run.data.tags[key] for key in COPIED_TAGS if run.data.tags.get(key)}
-    model = client.create_logged_model(
-        run.info.experiment_id, name=variant, source_run_id=run_id, tags=tags, params=run.data.params, model_type="VAE"
+    experiment, tags = run.info.experiment_id, run.data.tags
+    begun = client.search_logged_models([experiment], f"source_run_id = '{run_id}'")  # by a try that failed
+    model = next(iter(begun), None) or client.create_logged_model(
+        experiment, variant, run_id, {key: tags[key] for key in COPIED_TAGS if tags.get(key)}, run.data.params, "VAE"
     )
-    try:
-        with TemporaryDirectory() as temporary:
-            out = Path(temporary) / "model"
-            save_model(folder, out, model.model_id, run_id, model.artifact_location)
-            client.log_model_artifacts(model.model_id, str(out))
-    except BaseException:
-        client.finalize_logged_model(model.model_id, "FAILED")
-        raise
+    with TemporaryDirectory() as temporary:
+        out = Path(temporary) / "model"
+        save_model(folder, out, model.model_id, run_id, model.artifact_location)
+        client.log_model_artifacts(model.model_id, str(out))
     client.finalize_logged_model(model.model_id, "READY")
     client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
 
@@ -92,11 +90,9 @@ def register_model(run_id: str, variant: str, tags: dict[str, str]) -> None:
     `best` is the version with the lowest test/mel_mse among those with equal tags evaluation and test_data. A model
     that is registered already keeps its version and gets the tags.
     """
-    import mlflow
     from mlflow.exceptions import MlflowException
 
     client = store.client()
-    mlflow.set_tracking_uri(client.tracking_uri)  # for models:/ below
     model_id = model_id_of(run_id)
     assert model_id, "the run has a model"
     with suppress(MlflowException):  # it exists
@@ -105,12 +101,14 @@ def register_model(run_id: str, variant: str, tags: dict[str, str]) -> None:
     versions = {version.run_id: version for version in client.search_model_versions(f"name = '{variant}'")}
     current = versions.get(source_run)
     if current is None:
-        current = client.create_model_version(variant, f"models:/{model_id}", source_run, model_id=model_id)
+        with _tracking_uri(client.tracking_uri):  # for models:/
+            current = client.create_model_version(variant, f"models:/{model_id}", source_run, model_id=model_id)
         link = json.dumps([{"name": variant, "version": current.version}])
         client.set_logged_model_tags(model_id, {"mlflow.modelVersions": link})  # shown on the model's page
     for key, value in tags.items():
         client.set_model_version_tag(variant, current.version, key, value)
-    client.set_registered_model_alias(variant, "newest", current.version)
+    newest = max([current, *versions.values()], key=lambda version: int(version.version))
+    client.set_registered_model_alias(variant, "newest", newest.version)
     errors = {
         version.version: float(version.tags.get(ERROR_TAG, "inf"))
         for version in versions.values()
@@ -126,6 +124,18 @@ def model_id_of(run_id: str) -> str | None:
     outputs = [model.model_id for model in run.outputs.model_outputs] if run.outputs else []
     inputs = [model.model_id for model in run.inputs.model_inputs] if run.inputs else []
     return next(map(str, outputs + inputs), None)
+
+
+@contextmanager
+def _tracking_uri(uri: str) -> Iterator[None]:
+    """Set MLflow's global address, which is an environment variable too, in the block."""
+    import mlflow
+
+    earlier = os.environ.get("MLFLOW_TRACKING_URI")
+    mlflow.set_tracking_uri(uri)
+    yield
+    if earlier is None:
+        os.environ.pop("MLFLOW_TRACKING_URI", None)
 
 
 def copy_code(package: Path) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 METRICS_PER_CALL, PARAMS_PER_CALL = 1000, 100  # MLflow's limits
-ARTIFACTS_TAG = "artifacts"  # digest of the files that the store has
+ARTIFACTS_TAG, VERSION_TAG = "artifacts", "version"  # digests of what the store has
 STUDY_TAG = "study."  # prefix of the tags of studies
 
 
@@ -33,6 +33,7 @@ class Mirror:
         self._run_id = ""
         self._read: dict[str, int] = {}  # series -> bytes that the store has
         self._monitor: SystemMetricsMonitor | None = None
+        self.is_store_down = False  # at the last `publish`
 
     def publish(self) -> str | None:
         """Send the difference. Return the error, in one line, if a part could not be sent."""
@@ -50,6 +51,7 @@ class Mirror:
                     errors.append(store.failure_message(error))
                     if part == self._open:
                         break
+            self.is_store_down = bool(errors) and part == self._open
             self.folder.note_sent(state, next(iter(errors), None), self._run_id)
         return next(iter(errors), None)
 
@@ -71,9 +73,10 @@ class Mirror:
         query = f"tags.fingerprint = '{meta['fingerprint']}'"
         order = ["attributes.start_time ASC"]
         runs = list(search.pages(client.search_runs, [experiment], query, order_by=order))
+        runs.sort(key=lambda run: run.info.run_id != self.folder.sent.get("run_id"))  # another clone may have its own
         run, link = choose_run(runs, meta["evaluation"])
         if run is None:
-            tags = meta["tags"] | ({"model_run": link.info.run_id} if link else {})
+            tags = _tags(meta) | ({"model_run": link.info.run_id} if link else {})
             run = client.create_run(experiment, start_time=meta["started"], tags=tags, run_name=meta["name"])
         if run.info.run_id != self._run_id:
             self._run_id, self._read = run.info.run_id, {}
@@ -82,12 +85,10 @@ class Mirror:
     def _send_tags(self, meta: dict[str, Any]) -> None:
         from mlflow.entities import RunTag
 
-        client, current = store.client(), self._run.data.tags
-        wanted = meta["tags"] | {key: meta[key] for key in ("evaluation", "error") if meta[key]}
-        new = [RunTag(key, value) for key, value in wanted.items() if current.get(key) != value]
-        client.log_batch(self._run_id, tags=new)
-        for key in current:
-            if (key == "error" or key.startswith(STUDY_TAG)) and key not in wanted:
+        client, current, wanted = store.client(), self._run.data.tags, _tags(meta)
+        client.log_batch(self._run_id, tags=[RunTag(k, v) for k, v in wanted.items() if current.get(k) != v])
+        for key in ("error", *meta["tags"]):
+            if key in current and key not in wanted:
                 client.delete_tag(self._run_id, key)
         if self._run.info.run_name != meta["name"]:
             client.update_run(self._run_id, name=meta["name"])
@@ -168,13 +169,16 @@ class Mirror:
         known = [item.path for item in store.client().list_artifacts(self._run_id, IMAGES)] if files else []
         for file in files:
             key, step = file.parent.name, int(file.stem)
-            if not any(name.startswith(f"{IMAGES}/{key}+step+{step}+") for name in known):
+            is_known = any(name.startswith(f"{IMAGES}/{key}+step+{step}+") and ".webp" in name for name in known)
+            if not is_known:  # MLflow writes the thumbnail, a WebP file, last
                 image = Image.open(file).convert("RGB")  # MLflow's thumbnail of a palette image has ragged edges
                 store.client().log_image(self._run_id, image, key=key, step=step)
 
     def _send_version(self, meta: dict[str, Any]) -> None:
-        if tags := meta.get("version"):
+        tags, digest = meta.get("version"), workspace.fingerprint(meta.get("version"))
+        if tags and self._run.data.tags.get(VERSION_TAG) != digest:  # a later evaluation may have changed the version
             mlflow_model.register_model(self._run_id, meta["model"], tags)
+            store.client().set_tag(self._run_id, VERSION_TAG, digest)
 
     def _send_status(self, meta: dict[str, Any]) -> None:
         info = self._run.info
@@ -196,6 +200,12 @@ def choose_run(runs: list[Any], evaluation: str | None) -> tuple[Any, Any]:
     return same or (trained if trained and "evaluation" not in trained.data.tags else None), trained
 
 
+def _tags(meta: dict[str, Any]) -> dict[str, str]:
+    """The tags that MLflow must have."""
+    tags = meta["tags"] | {key: meta[key] for key in ("evaluation", "error")}
+    return {key: value for key, value in tags.items() if value is not None}
+
+
 def count_pending() -> tuple[int, list[str]]:
     """The number of runs of ended stages that the current store lacks; and a line about each other store's."""
     stores = Counter(f.meta.get("store") for f in run_folders() if not f.is_live() and not f.is_complete)
@@ -212,8 +222,9 @@ def send_pending() -> int:
     number = 0
     for folder in run_folders():
         if folder.meta.get("store") == store.store_name() and not folder.is_live() and not _is_sent(folder):
-            error = Mirror(folder).publish()
-            if error and not store.works():
+            mirror = Mirror(folder)
+            error = mirror.publish()
+            if mirror.is_store_down:
                 raise MelismaError(error)
             if error:
                 print(f"warning: {error}; the record stays in {folder.path}", file=sys.stderr)

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import time
+import traceback
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,27 +24,28 @@ RETRY_SECONDS = 60.0  # after an error
 IDLE_SECONDS = 30.0  # without a stage; then the publisher ends
 WAIT_SECONDS, RESTART_SECONDS = 60.0, 5.0  # of a stage at its end; it replaces a publisher that was killed meanwhile
 POLL_SECONDS = 0.1
-LOG_FILE = "publisher.log"  # in .melisma
-WAKE_FILE, LOCK_FILE = ".wake", ".publisher"  # in `runs_folder`; a stage touches the first
+WAKE_FILE = ".wake"  # in `runs_folder`; stages touch it
+
+_ended: dict[str, RunFolder] = {}  # name -> run of this process, for which `wait` waits
 
 
 def start() -> "subprocess.Popen[bytes] | None":
     """Let the publisher look at all runs now. Start one if none runs, and return it."""
     (runs_folder() / WAKE_FILE).touch()
-    lock = os.open(runs_folder() / f"{LOCK_FILE}-{workspace.fingerprint(store.store_name())}", os.O_CREAT | os.O_RDWR)
-    project = workspace.project()
+    project, log = workspace.project(), _log_file()
     code = project if (project / "pipeline/tracking/publisher.py").is_file() else ROOT  # DVC deletes other workspaces
     path = os.pathsep.join(filter(None, [str(code), os.environ.get("PYTHONPATH")]))
+    lock = os.open(log.with_suffix(".lock"), os.O_CREAT | os.O_RDWR)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        with (workspace.state_folder() / LOG_FILE).open("wb") as log:
+        with log.open("wb") as file:
             return subprocess.Popen(
                 [sys.executable, "-m", "pipeline.tracking.publisher"],
                 cwd=project,
                 env=os.environ | {"PYTHONPATH": path, "DVC_ROOT": str(project)},
                 stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
+                stdout=file,
+                stderr=file,
                 start_new_session=True,
                 pass_fds=[lock],  # the process holds the lock until it ends
             )
@@ -53,26 +55,34 @@ def start() -> "subprocess.Popen[bytes] | None":
         os.close(lock)
 
 
-def wait(folder: RunFolder, name: str) -> None:
-    """Wait until the store has the run `name`, or warn that it does not."""
-    reason: str | None = f"MLflow at {store.store_name()} does not answer"
+def wait_at_end(folder: RunFolder, name: str) -> None:
+    """Let `wait` wait for this run."""
+    _ended[name] = folder
+
+
+def wait() -> None:
+    """Wait until the store has the ended runs of this process, and warn of those that it has not."""
     end = time.monotonic() + WAIT_SECONDS
-    while time.monotonic() < end:
-        publisher, restart = start(), time.monotonic() + RESTART_SECONDS
-        while not folder.is_tried and time.monotonic() < restart:
-            time.sleep(POLL_SECONDS)
-        if folder.is_tried:
-            reason = folder.sent["error"]
-            break
-        if publisher and publisher.poll():
-            reason = f"the process that sends runs to MLflow failed ({workspace.state_folder() / LOG_FILE} says why)"
-            break
-    if reason:
-        print(
-            f"warning: {reason}; the stage goes on. The record of {name} is in {folder.path}. The next stage that "
-            "reaches MLflow sends it, or `melisma runs --send`",
-            file=sys.stderr,
-        )
+    for name, folder in _ended.items():
+        if reason := _wait_for(folder, end):
+            print(
+                f"warning: {reason}; the stage goes on. The record of {name} is in {folder.path}. The next stage that "
+                "reaches MLflow sends it, or `melisma runs --send`",
+                file=sys.stderr,
+            )
+    _ended.clear()
+
+
+def _wait_for(folder: RunFolder, end: float) -> str | None:
+    """Wait until `end`; why the store does not have all of the run, or None."""
+    with suppress(OSError):  # a full disk
+        while not folder.is_tried and time.monotonic() < end:
+            publisher, restart = start(), time.monotonic() + RESTART_SECONDS
+            while not folder.is_tried and time.monotonic() < restart:
+                time.sleep(POLL_SECONDS)
+            if publisher and (publisher.poll() or 0) > 0:
+                return f"the process that sends runs to MLflow failed ({_log_file()} says why)"
+    return folder.sent["error"] if folder.is_tried else f"MLflow at {store.store_name()} does not have the run yet"
 
 
 def main() -> None:
@@ -95,17 +105,20 @@ def publish_all(mirrors: dict[Path, Mirror]) -> bool:
     for folder in run_folders():
         if folder.meta.get("store") != store.store_name():
             continue
-        is_live = folder.is_live()
-        is_busy |= is_live
-        if is_due(folder) and down:  # do not wait again for a store that is down
-            folder.note_sent(folder.state, down)
-        elif is_due(folder):
-            mirror = mirrors.setdefault(folder.path, Mirror(folder))
-            error = mirror.publish()
-            down = error if error and not store.works() else None
-            mirror.watch_system(is_live)
-        if not is_live and folder.path in mirrors:
-            mirrors.pop(folder.path).watch_system(False)
+        try:
+            is_live = folder.is_live()
+            is_busy |= is_live
+            if is_due(folder) and down:  # do not wait again for a store that is down
+                folder.note_sent(folder.state, down)
+            elif is_due(folder):
+                mirror = mirrors.setdefault(folder.path, Mirror(folder))
+                error = mirror.publish()
+                down = error if mirror.is_store_down else None
+                mirror.watch_system(is_live and not error)
+            if not is_live and folder.path in mirrors:
+                mirrors.pop(folder.path).watch_system(False)
+        except (OSError, ValueError, KeyError):  # a damaged or removed folder, a full disk
+            traceback.print_exc()  # go on with the other runs
     return is_busy
 
 
@@ -113,6 +126,11 @@ def is_due(folder: RunFolder) -> bool:
     """Whether the run has changed since the last try, or that failed some time ago."""
     sent = folder.sent
     return not folder.is_tried or (sent["error"] is not None and time.time() - sent["time"] > RETRY_SECONDS)
+
+
+def _log_file() -> Path:
+    """What the publisher of the current store prints."""
+    return workspace.state_folder() / f"publisher-{workspace.fingerprint(store.store_name())}.log"
 
 
 def _wake_time() -> int:

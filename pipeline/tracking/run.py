@@ -14,17 +14,19 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec
 
 import pandas as pd
+from filelock import FileLock
 
 from pipeline.core import workspace
 from pipeline.core.artefacts import read_csv, read_json
 from pipeline.core.errors import StoppedError
 from pipeline.tracking import logged_values, mlflow_model, publisher, run_tags, store
 from pipeline.tracking.config import TrackingConfig
-from pipeline.tracking.run_folder import ARTIFACTS, MODEL, RunFolder, SeriesWriter, folder_for
+from pipeline.tracking.run_folder import ARTIFACTS, MODEL, RunFolder, SeriesWriter, folder_for, runs_folder
 from pipeline.tracking.run_tags import Identity
 
 STEP_TERMS = ("loss", "reconstruction", "kl", "grad_norm")
 CHECK_SECONDS = 60.0  # between two looks at the publisher
+TIMING = ("seconds", "windows_per_second", "first_step_seconds")  # None in epochs that another process trained
 ERROR_FILE, TRACKS_FILE = f"{ARTIFACTS}/error.txt", f"{ARTIFACTS}/test/tracks.json"
 MAX_ERROR = 500  # characters
 
@@ -34,13 +36,13 @@ Arguments = ParamSpec("Arguments")
 def _recording(
     method: Callable[Concatenate["Run", RunFolder, Arguments], None],
 ) -> Callable[Concatenate["Run", Arguments], None]:
-    """Give the method the run's folder; do nothing without one, or after an error of the disk."""
+    """Give the method the run's folder; do nothing without one, or after an error of the disk or of its files."""
 
     def record_or_stop(run: "Run", *arguments: Arguments.args, **options: Arguments.kwargs) -> None:
         if run.folder:
             try:
                 method(run, run.folder, *arguments, **options)
-            except OSError as error:
+            except (OSError, ValueError) as error:
                 print(f"warning: nothing more of {run.name} is recorded ({error})", file=sys.stderr)
                 run.folder = None
 
@@ -71,7 +73,7 @@ class Run:
     def log_epoch(self, folder: RunFolder, row: dict[str, float]) -> None:
         """Add an epoch: a row of history.csv, and its timing."""
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e3 if sys.platform == "linux" else 1e6)
-        self._append(folder, "epoch", [row | {"peak_memory_megabytes": peak}])
+        self._append(folder, "epoch", [{**dict.fromkeys(TIMING), **row, "peak_memory_megabytes": peak}])
         self._check(folder)
 
     @_recording
@@ -88,10 +90,11 @@ class Run:
 
     @_recording
     def log_training(self, folder: RunFolder, path: Path) -> None:
-        """Add settings and epochs of the model in the folder `path`, if this run did not train it."""
+        """Add the settings, and the missing epochs, of the model in the folder `path`."""
         self.log_params(logged_values.variant_params(read_json(path / "config.json")))
-        if not folder.series_file("epoch").exists():
-            self._append(folder, "epoch", [dict(row) for _, row in read_csv(path / "history.csv").iterrows()])
+        unknown = dict.fromkeys((*TIMING, "peak_memory_megabytes"))
+        rows = [{**row, **unknown} for row in read_csv(path / "history.csv").to_dict("records")]
+        self._append(folder, "epoch", rows)
 
     @_recording
     def log_evaluation(self, folder: RunFolder, result: dict[str, Any], windows: pd.DataFrame) -> None:
@@ -100,8 +103,7 @@ class Run:
         _write_text(folder.path / TRACKS_FILE, logged_values.format_track_scores(windows))
         self.log_params({"evaluate": result["settings"]})
         tags = {"collapsed": metrics["collapse_reason"] or "no", "samples_flat": metrics["samples_flat_reason"] or "no"}
-        values = logged_values.evaluation_metrics(metrics)
-        folder.update(metrics=values, evaluated=_now(), tags=folder.meta["tags"] | tags)
+        folder.update(metrics=logged_values.evaluation_metrics(metrics), evaluated=_now(), tags=tags)
 
     @_recording
     def log_model(self, folder: RunFolder, variant: str, path: Path) -> None:
@@ -121,7 +123,7 @@ class Run:
         meta = folder.meta
         self.has_results = "metrics" in meta
         is_owner = stage == "train" or not meta
-        tags = meta.get("tags", {}) | (run_tags.tags(identity, stage) if is_owner else {}) | {"dvc.stage": stage}
+        tags = (run_tags.tags(identity, stage) if is_owner else {}) | {"dvc.stage": stage}
         folder.update(
             name=run_tags.run_name(identity, tags) if is_owner else meta["name"],
             experiment=experiment,
@@ -145,10 +147,6 @@ class Run:
             _write_text(folder.path / ERROR_FILE, _replace_workspace(trace))
         message = _replace_workspace(str(error))[:MAX_ERROR] if error else None
         folder.update(status=status, ended=_now(), error=message)
-
-    @_recording
-    def _wait(self, folder: RunFolder) -> None:
-        publisher.wait(folder, self.name)
 
     def _append(self, folder: RunFolder, series: str, rows: list[dict[str, Any]]) -> None:
         if series not in self._series:
@@ -176,18 +174,20 @@ def record(config: TrackingConfig, stage: str, identity: Identity, evaluation: s
         identity: fingerprint, variant, seed and data; a report has only a fingerprint.
         evaluation: fingerprint of the evaluation's settings, from stage evaluate on; see `folder_for`.
     """
-    run, lock = Run(None, run_tags.label(identity)), ExitStack()
+    run, held = Run(None, run_tags.label(identity)), ExitStack()
     if config.enabled:
         try:
-            folder = folder_for(identity["fingerprint"], evaluation)
-            folder.path.mkdir(parents=True, exist_ok=True)
-            lock.enter_context(folder.lock())
-            run.folder = folder
+            runs_folder().mkdir(parents=True, exist_ok=True)
+            with FileLock(runs_folder() / ".opening"):  # another stage may open an evaluation of the same training
+                folder = folder_for(identity["fingerprint"], evaluation)
+                folder.path.mkdir(exist_ok=True)
+                held.enter_context(folder.hold())
+                run.folder = folder
+                run._open(config.experiment, stage, identity, evaluation)
         except OSError as error:
             print(f"warning: {run.name} is not recorded ({error})", file=sys.stderr)
     status, failure = "FINISHED", None
     try:
-        run._open(config.experiment, stage, identity, evaluation)
         yield run
     except (KeyboardInterrupt, SystemExit, StoppedError):
         status = "KILLED"
@@ -197,13 +197,14 @@ def record(config: TrackingConfig, stage: str, identity: Identity, evaluation: s
         raise
     finally:
         run._close(status, failure)
-        lock.close()
-        if status != "KILLED":  # else the user wants it to end now
-            run._wait()
+        held.close()
+        if run.folder and status != "KILLED":  # else the user wants it to end now
+            publisher.wait_at_end(run.folder, run.name)
 
 
 def _replace_workspace(text: str) -> str:
-    """Replace a temporary workspace's path by the project's: DVC deletes the workspace."""
+    """Replace a temporary workspace's path by the project's, since DVC deletes the workspace; and bytes of odd names."""
+    text = text.encode(errors="backslashreplace").decode()
     return text.replace(str(Path.cwd()), str(workspace.project())) if "DVC_ROOT" in os.environ else text
 
 

@@ -15,11 +15,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from pipeline.core import workspace
 
 META_FILE, SENT_FILE, LOCK_FILE = "meta.json", "sent.json", ".lock"
 SERIES = "step", "epoch"  # <name>s.csv has a row for each
 ARTIFACTS, IMAGES, MODEL = "artifacts", "images", "model"  # folders
+LIVE_TRIES, LIVE_PAUSE = 3, 0.01  # pause in seconds
 
 
 class RunFolder:
@@ -33,8 +36,8 @@ class RunFolder:
         """The content of meta.json; {} if it is missing.
 
         name, experiment, store, status, started and ended (ms), error; fingerprint (of the training) and evaluation (of
-        its settings); tags, params, datasets; metrics and evaluated (ms); model (a variant) and version (tags of a
-        registered model).
+        its settings); tags (None: MLflow must not have it), params, datasets; metrics and evaluated (ms); model (a
+        variant) and version (tags of a registered model).
         """
         return _read(self.path / META_FILE)
 
@@ -46,8 +49,8 @@ class RunFolder:
     @property
     def state(self) -> str:
         """Changes with every change of the run."""
-        stats = [file.stat() for file in (self.path / META_FILE, *map(self.series_file, SERIES)) if file.exists()]
-        return workspace.fingerprint([(stat.st_ino, stat.st_size, stat.st_mtime_ns) for stat in stats])
+        sizes = [file.stat().st_size for file in map(self.series_file, SERIES) if file.exists()]
+        return workspace.fingerprint([self.meta, sizes])
 
     @property
     def is_tried(self) -> bool:
@@ -61,13 +64,11 @@ class RunFolder:
         return self.is_tried and not self.sent["error"]
 
     def update(self, **changes: Any) -> None:
-        """Change keys of meta.json."""
-        _write(self.path / META_FILE, self.meta | changes)
-
-    def set_tag(self, key: str, value: str | None) -> None:
-        """Set a tag, or remove it if `value` is None."""
-        tags = {name: text for name, text in self.meta["tags"].items() if name != key}
-        self.update(tags=tags if value is None else tags | {key: value})
+        """Change keys of meta.json; `tags` are added to the earlier ones."""
+        with FileLock(self.path / ".changing"):
+            meta = self.meta
+            changes["tags"] = meta.get("tags", {}) | changes.get("tags", {})
+            _write(self.path / META_FILE, meta | changes)
 
     def note_sent(self, state: str, error: str | None, run_id: str | None = None) -> None:
         """Write sent.json; without `run_id`, keep the earlier one."""
@@ -109,22 +110,26 @@ class RunFolder:
 
     def is_live(self) -> bool:
         """Whether a stage records this run. The run of a killed stage gets the status KILLED."""
-        with self.lock(exclusive=True) as is_free:
-            if is_free and self.meta.get("status") == "RUNNING":
-                files = [file for file in self.path.iterdir() if file.name != SENT_FILE]
-                self.update(status="KILLED", ended=int(max(file.stat().st_mtime for file in files) * 1000))
-            return not is_free
+        for _ in range(LIVE_TRIES):  # another process may look at the same moment
+            with (self.path / LOCK_FILE).open("a") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    time.sleep(LIVE_PAUSE)
+                    continue
+                if self.meta.get("status") == "RUNNING":
+                    files = [self.path / META_FILE, *map(self.series_file, SERIES)]
+                    last = max(file.stat().st_mtime for file in files if file.exists())
+                    self.update(status="KILLED", ended=int(last * 1000))
+                return False
+        return True
 
     @contextmanager
-    def lock(self, exclusive: bool = False) -> Iterator[bool]:
-        """Hold the run: a stage shares it while it records. False if `exclusive` and a stage holds the run."""
-        with (self.path / LOCK_FILE).open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB if exclusive else fcntl.LOCK_SH)
-            except BlockingIOError:
-                yield False
-            else:
-                yield True
+    def hold(self) -> Iterator[None]:
+        """Show other processes that a stage records this run. Several stages may hold it."""
+        with (self.path / LOCK_FILE).open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_SH)
+            yield
 
 
 class SeriesWriter:
@@ -178,7 +183,7 @@ def folder_for(fingerprint: str, evaluation: str | None = None) -> RunFolder:
 def _read(path: Path) -> dict[str, Any]:
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):  # a power cut may leave an empty file
         return {}
     return content
 

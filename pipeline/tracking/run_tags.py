@@ -17,18 +17,18 @@ def label(identity: Identity) -> str:
     return f"{identity['variant']}-seed{identity['seed']}" if "variant" in identity else "report"
 
 
-def run_name(identity: Identity, tags: dict[str, str]) -> str:
+def run_name(identity: Identity, tags: Mapping[str, str | None]) -> str:
     """The label, and the name of the DVC experiment if there is one."""
     return "-".join([label(identity), *filter(None, [tags.get("dvc.exp_name")])])
 
 
-def tags(identity: Identity, stage: str) -> dict[str, str]:
-    """Tags of a run that `stage` opens."""
+def tags(identity: Identity, stage: str) -> dict[str, str | None]:
+    """Tags of a run that `stage` opens; None for those that an earlier attempt may have had."""
     return {
         **{key: str(identity[key]) for key in ("variant", "seed", "fingerprint", "data") if key in identity},
         **_user_tag(),
         "dvc.stage": stage,
-        **{tag: os.environ[name] for tag, name in DVC_TAGS.items() if os.environ.get(name)},
+        **{tag: os.environ.get(name) or None for tag, name in DVC_TAGS.items()},
         "mlflow.source.name": f"stages/{stage}.py",
         **_git_tags(),
         "mlflow.note.content": _description(identity),

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 DEFAULTS = {
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # MLflow's own 7 take minutes if a store is down
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # if a store is down, MLflow's own 7 tries take minutes,
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",  # and so do its 120 s if a server never answers
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",  # send nothing to others without being asked, as with DVC
 }
@@ -67,12 +68,13 @@ def artifact_root() -> str:
 
 def without_password(text: str) -> str:
     """`text` without `user:password@` and the value of `password=` in addresses."""
-    return re.sub(r"(?<=password=)[^&\s]*", "", re.sub(r"//[^/?#\s]*@", "//", text))
+    return re.sub(r"(?i)(?<=password=)[^&\s]*", "", re.sub(r"//[^/?#\s]*@", "//", text))
 
 
 def store_name() -> str:
     """MLFLOW_TRACKING_URI without its password, else mlflow.db: a name that stays right if the project moves."""
-    return without_password(os.environ.get("MLFLOW_TRACKING_URI") or DATABASE)
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or DATABASE
+    return re.sub(r"//.*@", "//", without_password(uri))  # in an address, a password may have any character
 
 
 def failure_message(error: Exception) -> str:
@@ -85,15 +87,6 @@ def failure_message(error: Exception) -> str:
     error = first if isinstance(first, OSError | HTTPError) and str(first) else error
     reason = " ".join(str(error).split())[:MAX_REASON] or type(error).__name__
     return f"MLflow at {store_name()} failed ({without_password(reason)})"
-
-
-def works() -> bool:
-    """Whether the store answers."""
-    try:
-        client().search_experiments(max_results=1)
-    except Exception:  # a database or a server fails in many ways
-        return False
-    return True
 
 
 def set_defaults() -> None:

@@ -31,13 +31,13 @@ def database(tmp_path_factory, empty_store):
     return Path(shutil.copy(empty_store, tmp_path_factory.mktemp("project"))).parent
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def project(database, monkeypatch):
     """The current project; a run is sent when it ends."""
     monkeypatch.setenv("DVC_ROOT", str(database))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setattr(publisher, "start", lambda: None)
-    monkeypatch.setattr(publisher, "wait", lambda folder, _: Mirror(folder).publish())
+    monkeypatch.setattr(publisher, "wait_at_end", lambda folder, _: Mirror(folder).publish())
     return database
 
 

@@ -128,10 +128,13 @@ def test_a_store_that_is_down_is_asked_once_for_all_runs(empty_project, monkeypa
     monkeypatch.setenv("MLFLOW_TRACKING_URI", DOWN)
     for folder in run_folders():
         folder.update(store=store.store_name())
-    calls = []
-    monkeypatch.setattr(Mirror, "publish", lambda mirror: calls.append(mirror) or "it is down")
+    opened = []
+    open_run = Mirror._open
+    monkeypatch.setattr(
+        Mirror, "_open", lambda mirror, meta: opened.append(meta["fingerprint"]) or open_run(mirror, meta)
+    )
     publisher.publish_all({})
-    assert len(calls) == 1 and folder_for("second").sent["error"] == "it is down"
+    assert opened == ["first"] and "127.0.0.1:9 failed" in folder_for("second").sent["error"]
 
 
 def test_a_lost_database_is_filled_again_but_a_deleted_run_is_not_sent(empty_project, empty_store):
@@ -180,7 +183,7 @@ def test_kills_at_any_moment_lose_and_repeat_nothing(empty_project, figures, mon
     """Twenty times, a stage or its publisher is killed. Forks have imported MLflow already."""
     for number in range(20):
         (figures / f"{number}.png").write_bytes(os.urandom(20_000))
-    monkeypatch.setattr(publisher, "wait", lambda *_: time.sleep(0.02))
+    monkeypatch.setattr(publisher, "wait_at_end", lambda *_: time.sleep(0.02))
     monkeypatch.setattr(Mirror, "watch_system", lambda *_: None)
     fork, order = get_context("fork"), random.Random(0)
     sender = None
@@ -218,7 +221,33 @@ def test_a_killed_stage_has_the_status_killed(empty_project):
     stage = get_context("fork").Process(target=die)
     stage.start()
     stage.join()
-    assert folder_for("abc").meta["status"] == "RUNNING"
+    folder = folder_for("abc")
+    assert folder.meta["status"] == "RUNNING"
+    for name in ("meta.json", "epochs.csv"):
+        os.utime(folder.path / name, (1_790_000_000,) * 2)
     assert publisher.publish_all({}) is False
     run = get()
-    assert run.info.status == "KILLED" and run.info.end_time and history(run, "train/loss") == [(1, 1.0)]
+    assert (run.info.status, run.info.end_time) == ("KILLED", 1_790_000_000_000)
+    assert history(run, "train/loss") == [(1, 1.0)]
+
+
+def test_a_damaged_folder_stops_neither_its_stage_nor_other_runs(empty_project):
+    for fingerprint in ("first", "second"):
+        run_stage("train", fingerprint)
+    (folder_for("first").path / "meta.json").write_text("")  # after a power cut
+    (folder_for("second").path / "epochs.csv").write_text("epoch,time\nnothing,nothing\n")
+    run_stage("train", "third")
+    for folder in (folder_for("second"), folder_for("third")):
+        (folder.path / "sent.json").unlink()
+    publisher.publish_all({})
+    assert folder_for("third").is_complete and folder_for("second").sent["error"]
+    assert run_stage("train", "first").info.status == "FINISHED"
+
+
+def test_clones_that_share_a_store_keep_their_study_tags(project):
+    run_stage("train", "cloned")
+    folder_for("cloned").update(tags={"study.mine": "a"})
+    Mirror(folder_for("cloned")).publish()
+    theirs = folder_for("cloned").path.rename(folder_for("cloned").path.with_name("elsewhere"))
+    assert run_stage("train", "cloned").data.tags["study.mine"] == "a"
+    shutil.rmtree(theirs)

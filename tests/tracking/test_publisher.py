@@ -50,6 +50,7 @@ def test_a_process_mirrors_live_runs_and_is_replaced_after_a_kill(project, monke
         opened.log_epoch(epoch(2))  # starts another one
         (second,) = processes(project)
         opened.log_epoch(epoch(3))
+    publisher.wait()
     (last,) = processes(project)
     assert last.pid == second.pid != first.pid and capsys.readouterr().err == ""
     finished = get()
@@ -69,12 +70,33 @@ def test_a_stage_warns_once_about_a_store_that_is_down(project, monkeypatch, cap
         for number in (1, 2, 3):
             opened.log_epoch(epoch(number))
         during = capsys.readouterr().err
+    publisher.wait()
     after = capsys.readouterr().err
     assert during.count("warning:") == 1 and "the training goes on" in during
     assert after.count("warning:") == 1 and "`melisma runs --send`" in after and str(folder_for("abc").path) in after
-    for text in (during, after, (project / ".melisma" / "publisher.log").read_text()):
+    for text in (during, after, publisher._log_file().read_text()):
         assert "s3cret" not in text
     assert "http://127.0.0.1:9 failed" in after
+
+
+def test_a_stage_does_not_wait_for_a_publisher_that_fails_or_a_server_that_never_answers(project, monkeypatch, capsys):
+    with record(CONFIG, "train", IDENTITY):
+        [process.kill() for process in processes(project)]
+        monkeypatch.setattr(publisher, "RESTART_SECONDS", 1.0)
+    monkeypatch.setenv("PYTHONSTARTUP", "")
+    monkeypatch.setattr(publisher.sys, "executable", "/bin/false")
+    publisher.wait()
+    assert "the process that sends runs to MLflow failed" in capsys.readouterr().err
+    monkeypatch.setattr(publisher, "WAIT_SECONDS", 1.0)
+    monkeypatch.setattr(publisher, "start", lambda: None)
+    folders = [publisher.RunFolder(project / name) for name in "ab"]
+    for folder in folders:
+        folder.path.mkdir()
+        folder.update(store="mlflow.db")
+        publisher.wait_at_end(folder, folder.path.name)
+    start = time.monotonic()
+    publisher.wait()
+    assert capsys.readouterr().err.count("does not have the run yet") == 2 and time.monotonic() - start < 1.9
 
 
 def test_it_ends_if_no_stage_records_or_the_project_is_deleted(project, monkeypatch):
@@ -91,7 +113,6 @@ def test_a_run_that_a_stage_records_is_live_and_a_lock_of_another_store_is_anoth
     popen = []
     stand_in = SimpleNamespace(DEVNULL=None, Popen=lambda *_, pass_fds, **__: popen.append(os.dup(pass_fds[0])))
     monkeypatch.setattr(publisher, "subprocess", stand_in)
-    monkeypatch.setattr(publisher, "wait", lambda *_: None)
     with record(CONFIG, "train", IDENTITY):
         assert folder_for("abc").is_live()
         publisher.start()

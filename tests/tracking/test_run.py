@@ -12,6 +12,8 @@ from pipeline.tracking.run import record
 from pipeline.tracking.run_folder import RunFolder, SeriesWriter, folder_for
 from tests.tracking.conftest import CONFIG, IDENTITY, WINDOWS, epoch, get, history, result, run_stage, runs
 
+TRAINED = {"train": None, "loss": None, "input": "mel128", "representation": {"kind": "mel"}, "seconds": 1.0}
+
 
 def test_train_evaluate_and_figures_share_a_run(project, tmp_path, monkeypatch):
     monkeypatch.setenv("DVC_EXP_NAME", "brave-cat")
@@ -75,11 +77,38 @@ def test_an_attempt_after_a_failed_one_continues_its_run(project):
     assert history(killed, "train/loss") == [(1, 1.0), (2, 0.5)]
 
 
+def test_epochs_that_another_process_trained_are_filled_in(project, tmp_path):
+    """The training was begun without a record, and the disk was full in its third epoch."""
+    identity = IDENTITY | {"fingerprint": "filled"}
+    with record(CONFIG, "train", identity) as run:
+        run.log_epoch({"epoch": 1, "train_loss": 1.0})  # as a resumed training repeats it
+        run.log_epoch(epoch(2))
+    (tmp_path / "config.json").write_text(json.dumps(TRAINED))
+    (tmp_path / "history.csv").write_text("epoch,train_loss\n1,1\n2,0.5\n3,0.25\n")
+    with record(CONFIG, "evaluate", identity, "e1") as run:
+        run.log_training(tmp_path)
+    (found,) = runs("filled")
+    assert history(found, "train/loss") == [(1, 1.0), (2, 0.5), (3, 0.25)]
+    assert history(found, "epoch/seconds") == [(2, 2.0)] and folder_for("filled").training_seconds() == 2.0
+
+
+def test_a_training_outside_of_its_experiment_loses_the_experiments_tag_but_not_that_of_a_study(project, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setenv("DVC_EXP_NAME", "brave-cat")
+        run_stage("train", "moved")
+    folder_for("moved").update(tags={"study.sizes": "large"})
+    run = run_stage("train", "moved")
+    assert "dvc.exp_name" not in run.data.tags and run.info.run_name == "mel_conv-seed3"
+    assert run.data.tags["study.sizes"] == "large"
+    folder_for("moved").update(tags={"study.sizes": None})
+    assert "study.sizes" not in run_stage("evaluate", "moved", "e1").data.tags
+
+
 def test_a_message_of_a_failed_stage_names_no_temporary_workspace(project, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(TrainingError), record(CONFIG, "train", IDENTITY | {"fingerprint": "temporary"}):
-        raise TrainingError(f"{tmp_path}/data is missing")
-    assert get("temporary").data.tags["error"] == f"{project}/data is missing"
+        raise TrainingError(f"{tmp_path}/caf\udce9 is missing")  # a name that is not UTF-8
+    assert get("temporary").data.tags["error"] == f"{project}/caf\\udce9 is missing"
 
 
 def test_the_partial_line_of_a_killed_stage_is_ignored_and_replaced(tmp_path):
@@ -104,6 +133,8 @@ def test_messages_contain_no_password(project, monkeypatch):
     folder = folder_for("secret")
     assert "MLflow at postgresql://127.0.0.1:9/mlflow failed" in folder.sent["error"]
     assert "s3cret" not in "".join(file.read_text() for file in folder.path.iterdir() if file.is_file())
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://bob:s3/c@r#et@127.0.0.1/mlflow")
+    assert store.store_name() == "postgresql://127.0.0.1/mlflow"
     message = "no answer from http://bob:s3@cret@there:5000/mail?to=a@b.c"
     assert store.without_password(message) == "no answer from http://there:5000/mail?to=a@b.c"
 

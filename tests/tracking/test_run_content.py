@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from mlflow import MlflowClient
 from PIL import Image
 
 from pipeline.core import workspace
@@ -19,6 +20,7 @@ from pipeline.tracking import publisher, store
 from pipeline.tracking.datasets import describe_datasets
 from pipeline.tracking.publish import Mirror
 from pipeline.tracking.run import record
+from pipeline.tracking.run_folder import folder_for
 from pipeline.training.history import Snapshots, save_snapshots
 from tests.apply import variants
 from tests.tracking.conftest import CONFIG, IDENTITY, WINDOWS, artifacts, experiment_id, get, history, result, runs
@@ -64,7 +66,7 @@ def run(database, trained, tmp_path_factory):
         patch.setenv("DVC_ROOT", str(database))
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         patch.setattr(publisher, "start", lambda: None)
-        patch.setattr(publisher, "wait", lambda folder, _: Mirror(folder).publish())
+        patch.setattr(publisher, "wait_at_end", lambda folder, _: Mirror(folder).publish())
         for _ in range(2):
             with record(CONFIG, "evaluate", IDENTITY | {"fingerprint": "content"}, "e1") as opened:
                 opened.log_training(trained)
@@ -153,6 +155,30 @@ def test_the_model_is_registered_once_and_a_worse_one_is_not_the_best(project, r
         worse.register_model({"test/mel_mse": "0.5", "evaluation": "e1"})
     assert client.get_model_version_by_alias("mel_conv", "newest").run_id == get("worse").info.run_id
     assert client.get_model_version_by_alias("mel_conv", "best").run_id == run.info.run_id
+
+
+def test_an_older_run_that_is_sent_again_changes_no_version(project, run):
+    client = store.client()
+    newest = client.get_model_version_by_alias("mel_conv", "newest").version
+    folder_for("content", "e1").update(tags={"study.sizes": "large"})
+    assert Mirror(folder_for("content", "e1")).publish() is None
+    assert client.get_model_version_by_alias("mel_conv", "newest").version == newest
+    assert store.store_name() == "mlflow.db"  # also after MLflow's address was set
+
+
+def test_a_model_whose_upload_failed_is_completed(project, trained, monkeypatch):
+    def fail(*_):
+        raise OSError("the server refuses the files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "log_model_artifacts", fail)
+        with record(CONFIG, "evaluate", IDENTITY | {"fingerprint": "refused"}, "e1") as opened:
+            opened.log_model("mel_conv", trained)
+    assert "refuses the files" in folder_for("refused").sent["error"]
+    assert Mirror(folder_for("refused")).publish() is None
+    source = f"source_run_id = '{get('refused').info.run_id}'"
+    (model,) = store.client().search_logged_models([experiment_id()], source)
+    assert model.status == "READY" and get("refused").outputs.model_outputs[0].model_id == model.model_id
 
 
 def test_another_evaluation_has_the_model_as_an_input(project, run, trained):
