@@ -103,13 +103,11 @@ class Mirror:
     def _send_inputs(self, meta: dict[str, Any]) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
-        known = {item.dataset.digest for item in self._run.inputs.dataset_inputs} if self._run.inputs else set()
-        inputs = [
-            DatasetInput(Dataset(**item["dataset"]), [InputTag("mlflow.data.context", item["context"])])
-            for item in meta.get("datasets", ())
-            if item["dataset"]["digest"] not in known
-        ]
-        if inputs:
+        if datasets := meta.get("datasets"):  # MLflow ignores those that the run has
+            inputs = [
+                DatasetInput(Dataset(**item["dataset"]), [InputTag("mlflow.data.context", item["context"])])
+                for item in datasets
+            ]
             store.client().log_inputs(self._run_id, inputs)
 
     def _send_series(self, meta: dict[str, Any]) -> None:

@@ -97,16 +97,9 @@ class RunFolder:
         return sum(seconds) if seconds else None
 
     def link(self, source: Path, name: str) -> None:
-        """Replace `name`, a file or folder of the run, by hard links to `source`."""
-        target = self.path / name
-        if target.is_dir():
-            shutil.rmtree(target)
-        target.unlink(missing_ok=True)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if source.is_dir():
-            shutil.copytree(source, target, copy_function=lambda a, b: workspace.link(Path(a), Path(b)))
-        else:
-            workspace.link(source, target)
+        """Replace the run's folder `name` by hard links to the files in `source`."""
+        shutil.rmtree(self.path / name, ignore_errors=True)
+        shutil.copytree(source, self.path / name, copy_function=lambda a, b: workspace.link(Path(a), Path(b)))
 
     def is_live(self) -> bool:
         """Whether a stage records this run. The run of a killed stage gets the status KILLED."""
