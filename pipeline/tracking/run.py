@@ -144,8 +144,8 @@ class Run:
     def _close(self, folder: RunFolder, status: str, error: BaseException | None = None) -> None:
         if error:
             trace = "".join(traceback.format_exception(error))
-            _write_text(folder.path / ERROR_FILE, _replace_workspace(trace))
-        message = _replace_workspace(str(error))[:MAX_ERROR] if error else None
+            _write_text(folder.path / ERROR_FILE, _clean(trace))
+        message = _clean(str(error))[:MAX_ERROR] if error else None
         folder.update(status=status, ended=_now(), error=message)
 
     def _append(self, folder: RunFolder, series: str, rows: list[dict[str, Any]]) -> None:
@@ -202,9 +202,9 @@ def record(config: TrackingConfig, stage: str, identity: Identity, evaluation: s
             publisher.wait_at_end(run.folder, run.name)
 
 
-def _replace_workspace(text: str) -> str:
-    """Replace a temporary workspace's path by the project's, since DVC deletes the workspace; and bytes of odd names."""
-    text = text.encode(errors="backslashreplace").decode()
+def _clean(text: str) -> str:
+    """Replace a temporary workspace's path by the project's, since DVC deletes the workspace."""
+    text = text.encode(errors="backslashreplace").decode()  # a file name that is not UTF-8
     return text.replace(str(Path.cwd()), str(workspace.project())) if "DVC_ROOT" in os.environ else text
 
 
