@@ -23,8 +23,11 @@ def main(name: str) -> None:
         launch(main, (name,), settings.devices)
         return
     open_run = partial(record_training, read_section(TrackingConfig, "tracking", raw=raw))
-    train_variant(name, raw, read_section(RuntimeConfig, "runtime", raw=raw), open_run)
+    try:
+        train_variant(name, raw, read_section(RuntimeConfig, "runtime", raw=raw), open_run)
+    finally:
+        publisher.wait()  # here, since a rank has no `at_end`
 
 
 if __name__ == "__main__":
-    run(main, *sys.argv[1:], at_end=publisher.wait)
+    run(main, *sys.argv[1:])

@@ -15,7 +15,6 @@ from pipeline.gc.files import UnusedItem, size, unused_path
 from pipeline.gc.references import References
 from pipeline.tracking import search, store
 from pipeline.tracking.config import TrackingConfig
-from pipeline.tracking.publish import STUDY_TAG
 from pipeline.tracking.run_folder import run_folders
 
 KEPT_REPORTS = 3  # the newest: each is a copy of all pages, and stage report writes another in seconds
@@ -39,8 +38,8 @@ def find_unused(references: References, resumable: set[str]) -> Iterator[UnusedI
     """
     used = references.fingerprints | resumable
     folders = {folder.path.name: folder for folder in run_folders()}
-    busy = {f.meta["fingerprint"] for f in folders.values() if f.is_live() or not f.is_complete}
-    metas = {key: folder.meta for key, folder in folders.items()}
+    busy = {f.meta.get("fingerprint") for f in folders.values() if f.is_live() or not f.is_complete}
+    metas = {key: folder.meta for key, folder in folders.items() if folder.meta}  # without damaged ones
     runs = [Run(key, meta["name"], meta["tags"], meta["status"], meta["ended"]) for key, meta in metas.items()]
     unused = _unused(runs, used | busy, references)
     for run, why in unused:
@@ -77,7 +76,7 @@ def _unused(runs: list[Run], used: set[str], references: References) -> list[tup
     reports = [run for run in runs if "variant" not in run.tags]
     kept = sorted((run for run in reports if run.status == "FINISHED"), key=lambda run: run.ended)[-KEPT_REPORTS:]
     kept += [run for run in runs if run.tags.get("variant") in references.incomplete_variants]
-    kept += [run for run in runs if any(key.startswith(STUDY_TAG) for key in run.tags)]
+    kept += [run for run in runs if any(key.startswith("study.") and run.tags[key] for key in run.tags)]
     used = used | {run.tags["fingerprint"] for run in kept}
     training, report = "no result here or in Git comes from its training", f"the {KEPT_REPORTS} newest reports stay"
     return [(run, report if run in reports else training) for run in runs if run.tags["fingerprint"] not in used]

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 METRICS_PER_CALL, PARAMS_PER_CALL = 1000, 100  # MLflow's limits
 ARTIFACTS_TAG, VERSION_TAG = "artifacts", "version"  # digests of what the store has
-STUDY_TAG = "study."  # prefix of the tags of studies
 
 
 class Mirror:

@@ -56,7 +56,7 @@ class RunFolder:
     def is_tried(self) -> bool:
         """Whether somebody has tried to send the present state to the run's store."""
         sent = self.sent
-        return (sent.get("state"), sent.get("store")) == (self.state, self.meta["store"])
+        return (sent.get("state"), sent.get("store")) == (self.state, self.meta.get("store"))
 
     @property
     def is_complete(self) -> bool:

@@ -43,7 +43,7 @@ def fill(project, empty_store):
         if status != "RUNNING":
             client.set_terminated(run_id, status, ended)
         if has_folder:
-            project.record_run(name, status, ended, run_id, tags)
+            project.record_run(name, status, ended, run_id, {"study.earlier": None} | tags)
         project.runs[name] = run_id
         return run_id
 
@@ -136,7 +136,7 @@ def test_runs_stay_while_mlflow_lacks_some(project):
 
 def test_a_run_that_a_stage_records_stays(project):
     project.record_run("left", "RUNNING")
-    with folder_for("left").lock():
+    with folder_for("left").hold():
         assert all("failed" in runs and "left" not in runs for runs in unused_runs(gc()))
 
 

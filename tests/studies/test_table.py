@@ -135,11 +135,11 @@ def test_a_run_has_the_tag_of_the_experiments_while_they_have_its_result(rows, m
         results.tag_runs("scan", tagged)
         return [folder_for(fingerprint).meta["tags"].get("study.scan") for fingerprint in ("a0", "a1", "b0")]
 
-    folder_for("a0").set_tag("study.other", "x")
+    folder_for("a0").update(tags={"study.other": "x"})
     assert tags(rows) == ["epochs-5", "epochs-5", "epochs-10"]
     shared = replace(rows[1], experiments=["epochs-10", "epochs-20"])
     assert tags([shared]) == [None, None, "epochs-10,epochs-20"]
-    assert folder_for("a0").meta["tags"] == {"study.other": "x"}
+    assert folder_for("a0").meta["tags"]["study.other"] == "x"
     assert not folder_for("m0").path.exists()  # it has no run on this machine
     started = []
     monkeypatch.setattr(publisher, "start", lambda: started.append(True))
