@@ -38,8 +38,8 @@ def find_unused(references: References, resumable: set[str]) -> Iterator[UnusedI
     """
     used = references.fingerprints | resumable
     folders = {folder.path.name: folder for folder in run_folders()}
-    busy = {f.meta.get("fingerprint") for f in folders.values() if f.is_live() or not f.is_complete}
     metas = {key: folder.meta for key, folder in folders.items() if folder.meta}  # without damaged ones
+    busy = {meta["fingerprint"] for key, meta in metas.items() if folders[key].is_live() or not folders[key].is_complete}
     runs = [Run(key, meta["name"], meta["tags"], meta["status"], meta["ended"]) for key, meta in metas.items()]
     unused = _unused(runs, used | busy, references)
     for run, why in unused:
