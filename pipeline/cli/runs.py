@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import asdict
 from math import isfinite
+from textwrap import shorten
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -41,7 +42,7 @@ def runs(
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Largest number of runs.")] = 20,
     columns: Annotated[str, typer.Option(metavar="A,B", help="Metrics, params. and tags. to show.")] = DEFAULT_COLUMNS,
     send: Annotated[
-        bool, typer.Option("--send", help="Only send the records that stages stored while MLflow was unreachable.")
+        bool, typer.Option("--send", help="Only send what MLflow lacks: all runs if its database is new.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -49,7 +50,8 @@ def runs(
 
     `trained` is the time of all epochs. Names of metrics begin with step/, train/, valid/, epoch/ or test/.
     """
-    from pipeline.tracking import publish, search
+    from pipeline.tracking import publish, search, store
+    from pipeline.tracking.run_folder import run_folders
 
     os.chdir(workspace.root())
     if send:
@@ -73,6 +75,8 @@ def runs(
         typer.echo(json.dumps([_to_json(info) for info in infos[:limit]], indent=2))
     elif infos:
         typer.echo("\n".join(_table_lines([_row(info, keys) for info in infos[:limit]])))
+    elif not conditions and (number := sum(folder.meta.get("store") == store.store_name() for folder in run_folders())):
+        typer.echo(f"MLflow has no runs, but .melisma/runs has {number}: `melisma runs --send` sends them", err=True)
     else:
         typer.echo(f"no runs {'like this' if conditions else 'yet'}", err=True)
     own_keys = [] if columns == DEFAULT_COLUMNS else keys
@@ -95,7 +99,7 @@ def _row(info: "RunInfo", keys: list[str]) -> dict[str, str]:
         "started": f"{info.started:%Y-%m-%d %H:%M}",
         "trained": _format_duration(info.trained_seconds),
         **{key: _format_number(value) if isinstance(value, float) else value or "" for key, value in values.items()},
-        "note": "; ".join(note for note in notes if note)[:100],
+        "note": shorten("; ".join(note for note in notes if note), 100, placeholder=" …"),
     }
 
 

@@ -39,7 +39,9 @@ def find_unused(references: References, resumable: set[str]) -> Iterator[UnusedI
     used = references.fingerprints | resumable
     folders = {folder.path.name: folder for folder in run_folders()}
     metas = {key: folder.meta for key, folder in folders.items() if folder.meta}  # without damaged ones
-    busy = {meta["fingerprint"] for key, meta in metas.items() if folders[key].is_live() or not folders[key].is_complete}
+    busy = {
+        meta["fingerprint"] for key, meta in metas.items() if folders[key].is_live() or not folders[key].is_complete
+    }
     runs = [Run(key, meta["name"], meta["tags"], meta["status"], meta["ended"]) for key, meta in metas.items()]
     unused = _unused(runs, used | busy, references)
     for run, why in unused:
@@ -78,7 +80,10 @@ def _unused(runs: list[Run], used: set[str], references: References) -> list[tup
     kept += [run for run in runs if run.tags.get("variant") in references.incomplete_variants]
     kept += [run for run in runs if any(key.startswith("study.") and run.tags[key] for key in run.tags)]
     used = used | {run.tags["fingerprint"] for run in kept}
-    training, report = "no result here or in Git comes from its training", f"the {KEPT_REPORTS} newest reports stay"
+    training, report = (
+        "no result here or in Git comes from its training",
+        f"it is older than the {KEPT_REPORTS} newest reports",
+    )
     return [(run, report if run in reports else training) for run in runs if run.tags["fingerprint"] not in used]
 
 

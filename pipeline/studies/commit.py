@@ -24,6 +24,7 @@ AUTHOR |= dict.fromkeys(("GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"), "melisma@lo
 
 def snapshot() -> str:
     """A commit of all tracked files as they are now; HEAD if none has changed."""
+    git("status", "--porcelain")  # notices files that are newer but equal, for which `stash create` would fail
     return git("stash", "create", environment=AUTHOR) or git("rev-parse", "HEAD")
 
 

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from pipeline.cli import app
 from pipeline.cli.runs import EXAMPLE
 from pipeline.tracking import publish, search, store
+from pipeline.tracking.run_folder import RunFolder
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNS = [  # name, status, metrics, params, tags; oldest first
@@ -134,6 +135,9 @@ def test_pending_runs_are_counted_and_sent(project, monkeypatch):
 def test_a_search_creates_no_database(project, tmp_path, monkeypatch):
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     assert melisma("runs").stderr == "no runs yet\n"
+    RunFolder(tmp_path / ".melisma" / "runs" / "abc").path.mkdir(parents=True)
+    RunFolder(tmp_path / ".melisma" / "runs" / "abc").update(store="mlflow.db")
+    assert "MLflow has no runs, but .melisma/runs has 1: `melisma runs --send`" in melisma("runs").stderr
     assert not (tmp_path / "mlflow.db").exists()
 
 
