@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from pipeline.tracking import store
 LOADER = "pipeline.tracking.pyfunc"
 ERROR_TAG = "test/mel_mse"
 COMPARABLE_TAGS = ("evaluation", "test_data")  # two versions are compared if these are equal
+VERSION_METRICS = ("mse", "mel_mse", "cosine_similarity", "kl", "probe_accuracy", "parameters")
 COPIED_TAGS = ("variant", "seed", "fingerprint", "data", "dvc.exp_name", "git.commit")
 PACKAGES = (
     *("filelock", "numpy", "pandas", "pyarrow", "pydantic", "pyyaml"),
@@ -82,6 +84,14 @@ def save_model(folder: Path, out: Path, model_id: str, run_id: str, location: st
             input_example=np.asarray(snapshots[:1], np.float32),
             mlflow_model=Model(artifact_path=location, run_id=run_id, model_uuid=model_id, model_id=model_id),
         )
+
+
+def version_tags(meta: dict[str, Any]) -> dict[str, str]:
+    """Tags of a version of a registered model, from a run's meta.json."""
+    values = {key: meta["metrics"].get(key) for key in (f"test/{name}" for name in VERSION_METRICS)}
+    tags = {key: f"{value:.6g}" for key, value in values.items() if value is not None}
+    test_data = next((item["dataset"]["digest"] for item in meta.get("datasets", ()) if item["context"] == "test"), "")
+    return tags | {"evaluation": meta["evaluation"], "test_data": test_data}
 
 
 def register_model(run_id: str, variant: str, tags: dict[str, str]) -> None:

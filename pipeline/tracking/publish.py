@@ -172,10 +172,12 @@ class Mirror:
                 store.client().log_image(self._run_id, image, key=key, step=step)
 
     def _send_version(self, meta: dict[str, Any]) -> None:
-        tags, digest = meta.get("version"), workspace.fingerprint(meta.get("version"))
-        if tags and self._run.data.tags.get(VERSION_TAG) != digest:  # a later evaluation may have changed the version
-            mlflow_model.register_model(self._run_id, meta["model"], tags)
-            store.client().set_tag(self._run_id, VERSION_TAG, digest)
+        if meta.get("is_registered") and "metrics" in meta:
+            tags = mlflow_model.version_tags(meta)
+            digest = workspace.fingerprint(tags)
+            if self._run.data.tags.get(VERSION_TAG) != digest:  # a later evaluation may have changed the version
+                mlflow_model.register_model(self._run_id, meta["model"], tags)
+                store.client().set_tag(self._run_id, VERSION_TAG, digest)
 
     def _send_status(self, meta: dict[str, Any]) -> None:
         info = self._run.info

@@ -106,16 +106,14 @@ class Run:
         folder.update(metrics=logged_values.evaluation_metrics(metrics), evaluated=_now(), tags=tags)
 
     @_recording
-    def log_model(self, folder: RunFolder, variant: str, path: Path) -> None:
-        """Add the model in the folder `path` for `mlflow.pyfunc`, with the code that it needs."""
+    def log_model(self, folder: RunFolder, variant: str, path: Path, is_registered: bool) -> None:
+        """Add the model in the folder `path` for `mlflow.pyfunc`, with the code that it needs.
+
+        If it `is_registered`, it also becomes a version of the registered model `variant`.
+        """
         folder.link(path, f"{MODEL}/seed")
         mlflow_model.copy_code(folder.path / MODEL / "pipeline")
-        folder.update(model=variant)
-
-    @_recording
-    def register_model(self, folder: RunFolder, tags: Mapping[str, str]) -> None:
-        """Make the run's model a version of the registered model of its variant, with these tags."""
-        folder.update(version=dict(tags))
+        folder.update(model=variant, is_registered=is_registered)
 
     @_recording
     def _open(self, folder: RunFolder, experiment: str, stage: str, identity: Identity, evaluation: str | None) -> None:

@@ -37,7 +37,7 @@ class RunFolder:
 
         name, experiment, store, status, started and ended (ms), error; fingerprint (of the training) and evaluation (of
         its settings); tags (None: MLflow must not have it), params, datasets; metrics and evaluated (ms); model (a
-        variant) and version (tags of a registered model).
+        variant) and is_registered.
         """
         return _read(self.path / META_FILE)
 

@@ -71,10 +71,9 @@ def run(database, trained, tmp_path_factory):
             with record(CONFIG, "evaluate", IDENTITY | {"fingerprint": "content"}, "e1") as opened:
                 opened.log_training(trained)
                 opened.log_datasets(datasets)
-                opened.log_model("mel_conv", trained)
+                opened.log_model("mel_conv", trained, is_registered=True)
                 opened.log_evaluation(result(), WINDOWS)
                 opened.log_files(images, "images/reconstructions")
-                opened.register_model({"test/mel_mse": "0.25", "evaluation": "e1"})
         return get("content", "e1")
 
 
@@ -149,11 +148,11 @@ def test_the_model_is_registered_once_and_a_worse_one_is_not_the_best(project, r
     assert json.loads(model.tags["mlflow.modelVersions"]) == [{"name": "mel_conv", "version": version.version}]
     for alias in ("newest", "best"):
         assert client.get_model_version_by_alias("mel_conv", alias).version == version.version
-    with record(CONFIG, "train", IDENTITY | {"fingerprint": "worse"}) as worse:
-        worse.log_training(trained)
-        worse.log_model("mel_conv", trained)
-        worse.register_model({"test/mel_mse": "0.5", "evaluation": "e1"})
-    assert client.get_model_version_by_alias("mel_conv", "newest").run_id == get("worse").info.run_id
+    with record(CONFIG, "evaluate", IDENTITY | {"fingerprint": "worse"}, "e1") as worse:
+        worse.log_datasets(folder_for("content", "e1").meta["datasets"])
+        worse.log_model("mel_conv", trained, is_registered=True)
+        worse.log_evaluation(result(mel_mse=0.5), WINDOWS)
+    assert client.get_model_version_by_alias("mel_conv", "newest").run_id == get("worse", "e1").info.run_id
     assert client.get_model_version_by_alias("mel_conv", "best").run_id == run.info.run_id
 
 
@@ -173,7 +172,7 @@ def test_a_model_whose_upload_failed_is_completed(project, trained, monkeypatch)
     with monkeypatch.context() as patch:
         patch.setattr(MlflowClient, "log_model_artifacts", fail)
         with record(CONFIG, "evaluate", IDENTITY | {"fingerprint": "refused"}, "e1") as opened:
-            opened.log_model("mel_conv", trained)
+            opened.log_model("mel_conv", trained, is_registered=False)
     assert "refuses the files" in folder_for("refused").sent["error"]
     assert Mirror(folder_for("refused")).publish() is None
     source = f"source_run_id = '{get('refused').info.run_id}'"
@@ -183,7 +182,7 @@ def test_a_model_whose_upload_failed_is_completed(project, trained, monkeypatch)
 
 def test_another_evaluation_has_the_model_as_an_input(project, run, trained):
     with record(CONFIG, "evaluate", IDENTITY | {"fingerprint": "content"}, "e2") as again:
-        again.log_model("mel_conv", trained)
+        again.log_model("mel_conv", trained, is_registered=False)
     (model,) = get("content", "e2").inputs.model_inputs
     assert model.model_id == run.outputs.model_outputs[0].model_id
 
