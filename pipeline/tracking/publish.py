@@ -3,7 +3,6 @@
 Every part may be repeated, so it does not matter when an earlier try stopped.
 """
 
-import hashlib
 import sys
 from collections import Counter
 from math import isfinite
@@ -37,6 +36,7 @@ class Mirror:
     def publish(self) -> str | None:
         """Send the difference. Return the error, in one line, if a part could not be sent."""
         errors: list[str] = []
+        self.is_store_down = False
         parts = [
             *(self._open, self._send_tags, self._send_params, self._send_inputs, self._send_series, self._send_model),
             *(self._send_results, self._send_artifacts, self._send_images, self._send_version, self._send_status),
@@ -49,8 +49,9 @@ class Mirror:
                 except Exception as error:  # a database or a server fails in many ways
                     errors.append(store.failure_message(error))
                     if part == self._open:
+                        is_folder_wrong = isinstance(error, KeyError) or error_code(error) == "INVALID_PARAMETER_VALUE"
+                        self.is_store_down = not is_folder_wrong
                         break
-            self.is_store_down = bool(errors) and part == self._open
             self.folder.note_sent(state, next(iter(errors), None), self._run_id)
         return next(iter(errors), None)
 
@@ -152,8 +153,9 @@ class Mirror:
         """Send all artifacts if one has changed."""
         folder = self.folder.path / ARTIFACTS
         files = sorted(path for path in folder.rglob("*") if path.is_file())
-        names = [(path.relative_to(folder).as_posix(), workspace.sha256(path)) for path in files]
-        digest = hashlib.sha256(repr(names).encode()).hexdigest()[:16]
+        digest = workspace.fingerprint(
+            [(path.relative_to(folder).as_posix(), workspace.sha256(path)) for path in files]
+        )
         if files and self._run.data.tags.get(ARTIFACTS_TAG) != digest:
             store.client().log_artifacts(self._run_id, str(folder))
             store.client().set_tag(self._run_id, ARTIFACTS_TAG, digest)
@@ -240,8 +242,13 @@ def _is_sent(folder: RunFolder) -> bool:
     with search.connected() as client:
         try:
             client.get_run(folder.sent["run_id"])
-        except MlflowException as error:  # the database is a new one
-            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+        except MlflowException as error:
+            if error_code(error) != "RESOURCE_DOES_NOT_EXIST":
                 raise
-            return False
+            return False  # the database is a new one
     return True
+
+
+def error_code(error: Exception) -> str:
+    """MLflow's code of an error; empty for other errors."""
+    return str(getattr(error, "error_code", ""))

@@ -232,15 +232,17 @@ def test_a_killed_stage_has_the_status_killed(empty_project):
 
 
 def test_a_damaged_folder_stops_neither_its_stage_nor_other_runs(empty_project):
-    for fingerprint in ("first", "second"):
+    for fingerprint in ("zeroth", "first", "second"):
         run_stage("train", fingerprint)
+    folder_for("zeroth").update(experiment="")  # which MLflow refuses
     (folder_for("first").path / "meta.json").write_text("")  # after a power cut
     (folder_for("second").path / "epochs.csv").write_text("epoch,time\nnothing,nothing\n")
     run_stage("train", "third")
     for folder in (folder_for("second"), folder_for("third")):
         (folder.path / "sent.json").unlink()
     publisher.publish_all({})
-    assert folder_for("third").is_complete and folder_for("second").sent["error"]
+    assert folder_for("third").is_complete
+    assert folder_for("second").sent["error"] and folder_for("zeroth").sent["error"]
     assert run_stage("train", "first").info.status == "FINISHED"
 
 
