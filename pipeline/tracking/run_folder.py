@@ -142,11 +142,11 @@ class SeriesWriter:
         rows = [{self.name: row[self.name], "time": now, **row} for row in rows if row[self.name] > self.last]
         if not rows:
             return
+        self.columns = self.columns or list(rows[0])
         with self.path.open("a", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, self.columns or list(rows[0]), extrasaction="ignore", lineterminator="\n")
-            if not self.columns:
+            writer = csv.DictWriter(file, self.columns, extrasaction="ignore", lineterminator="\n")
+            if file.tell() == 0:
                 writer.writeheader()
-                self.columns = list(rows[0])
             writer.writerows(rows)
         self.last = rows[-1][self.name]
 
