@@ -94,6 +94,8 @@ def link(source: Path, target: Path) -> None:
     """Make `target` a hard link to the file `source`, or a copy if the file system has no hard links."""
     try:
         os.link(source, target)
+    except FileExistsError:
+        raise
     except OSError:
         shutil.copyfile(source, target)
 

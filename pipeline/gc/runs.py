@@ -38,7 +38,7 @@ def find_unused(references: References, resumable: set[str]) -> Iterator[UnusedI
     """
     used = references.fingerprints | resumable
     folders = {folder.path.name: folder for folder in run_folders()}
-    metas = {key: folder.meta for key, folder in folders.items() if folder.meta}  # without damaged ones
+    metas = {key: folder.meta for key, folder in folders.items()}
     busy = {
         meta["fingerprint"] for key, meta in metas.items() if folders[key].is_live() or not folders[key].is_complete
     }

@@ -31,7 +31,7 @@ PACKAGES = (
 def log_model(run_id: str, variant: str, folder: Path) -> None:
     """Log a model as an output of the run, unless the run has a model.
 
-    `folder` has the model in `seed` and, from `copy_code`, its code in `pipeline`. A run that only evaluates the model
+    `folder` has the model in `seed` and, from `copy_code`, its code in `code`. A run that only evaluates the model
     of another run gets that model as an input.
     """
     from mlflow.entities import LoggedModelInput, LoggedModelOutput
@@ -78,7 +78,7 @@ def save_model(folder: Path, out: Path, model_id: str, run_id: str, location: st
             out,
             loader_module=LOADER,
             data_path=str(files),
-            code_paths=[str(folder / "pipeline")],
+            code_paths=[str(folder / "code" / "pipeline")],
             pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in PACKAGES],  # no local version
             signature=ModelSignature(inputs=windows, outputs=windows),
             input_example=np.asarray(snapshots[:1], np.float32),
@@ -143,14 +143,15 @@ def _tracking_uri(uri: str) -> Iterator[None]:
 
     earlier = os.environ.get("MLFLOW_TRACKING_URI")
     mlflow.set_tracking_uri(uri)
-    yield
-    if earlier is None:
-        os.environ.pop("MLFLOW_TRACKING_URI", None)
+    try:
+        yield
+    finally:
+        if earlier is None:
+            os.environ.pop("MLFLOW_TRACKING_URI", None)
 
 
 def copy_code(package: Path) -> None:
-    """Copy all source files that `LOADER` imports to the folder `package`."""
-    shutil.rmtree(package, ignore_errors=True)
+    """Copy all source files that `LOADER` imports to the new folder `package`."""
     for source in source_files(LOADER):
         target = package / source.relative_to(ROOT / "pipeline")
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -59,7 +59,8 @@ class Mirror:
         """Let MLflow log the load of the machine as long as a stage records the run."""
         from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
-        if is_live and self._run_id and not self._monitor:
+        thread = self._monitor and self._monitor._process
+        if is_live and self._run_id and not (thread and thread.is_alive()):  # it ends at its first error
             self._monitor = SystemMetricsMonitor(self._run_id, resume_logging=True, tracking_uri=store.tracking_uri())
             self._monitor.start()
         elif self._monitor and not is_live:

@@ -60,6 +60,11 @@ def wait_at_end(folder: RunFolder, name: str) -> None:
     _ended[name] = folder
 
 
+def forget() -> None:
+    """Do not wait at the end, since a signal came."""
+    _ended.clear()
+
+
 def wait() -> None:
     """Wait until the store has the ended runs of this process, and warn of those that it has not."""
     end = time.monotonic() + WAIT_SECONDS
@@ -92,7 +97,7 @@ def main() -> None:
     with suppress(FileNotFoundError):  # somebody deleted the project
         while time.monotonic() - busy < IDLE_SECONDS:
             waken = _wake_time()
-            if publish_all(mirrors):
+            if publish_all(mirrors) or _wake_time() != waken:
                 busy = time.monotonic()
             look = time.monotonic() + LIVE_SECONDS
             while _wake_time() == waken and time.monotonic() < look:
@@ -117,7 +122,7 @@ def publish_all(mirrors: dict[Path, Mirror]) -> bool:
                 mirror.watch_system(is_live and not error)
             if not is_live and folder.path in mirrors:
                 mirrors.pop(folder.path).watch_system(False)
-        except (OSError, ValueError, KeyError):  # a damaged or removed folder, a full disk
+        except Exception:  # a damaged or removed folder, a full disk, an error of MLflow's monitor
             traceback.print_exc()  # go on with the other runs
     return is_busy
 

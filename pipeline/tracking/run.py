@@ -3,6 +3,7 @@
 A stage only writes files; `publisher` sends them to MLflow. A store or a disk that fails never stops a stage.
 """
 
+import csv
 import os
 import resource
 import sys
@@ -11,6 +12,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Concatenate, ParamSpec
 
 import pandas as pd
@@ -42,7 +44,7 @@ def _recording(
         if run.folder:
             try:
                 method(run, run.folder, *arguments, **options)
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, KeyError, csv.Error) as error:
                 print(f"warning: nothing more of {run.name} is recorded ({error})", file=sys.stderr)
                 run.folder = None
 
@@ -111,8 +113,11 @@ class Run:
 
         If it `is_registered`, it also becomes a version of the registered model `variant`.
         """
-        folder.link(path, f"{MODEL}/seed")
-        mlflow_model.copy_code(folder.path / MODEL / "pipeline")
+        with TemporaryDirectory() as code:
+            mlflow_model.copy_code(Path(code) / "pipeline")
+            folder.update(model=None)  # so that the publisher does not read half of it
+            folder.link(path, f"{MODEL}/seed")
+            folder.link(Path(code), f"{MODEL}/code")
         folder.update(model=variant, is_registered=is_registered)
 
     @_recording
@@ -196,7 +201,9 @@ def record(config: TrackingConfig, stage: str, identity: Identity, evaluation: s
     finally:
         run._close(status, failure)
         held.close()
-        if run.folder and status != "KILLED":  # else the user wants it to end now
+        if status == "KILLED":  # the user wants the stage to end now
+            publisher.forget()
+        elif run.folder:
             publisher.wait_at_end(run.folder, run.name)
 
 

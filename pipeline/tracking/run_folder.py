@@ -48,7 +48,7 @@ class RunFolder:
 
     @property
     def state(self) -> str:
-        """Changes with every change of the run."""
+        """Changes with meta.json and with each row; files that a stage links count when it ends."""
         sizes = [file.stat().st_size for file in map(self.series_file, SERIES) if file.exists()]
         return workspace.fingerprint([self.meta, sizes])
 
@@ -98,8 +98,9 @@ class RunFolder:
 
     def link(self, source: Path, name: str) -> None:
         """Replace the run's folder `name` by hard links to the files in `source`."""
-        shutil.rmtree(self.path / name, ignore_errors=True)
-        shutil.copytree(source, self.path / name, copy_function=lambda a, b: workspace.link(Path(a), Path(b)))
+        with FileLock(self.path / ".linking"):  # another stage may do the same
+            shutil.rmtree(self.path / name, ignore_errors=True)
+            shutil.copytree(source, self.path / name, copy_function=lambda a, b: workspace.link(Path(a), Path(b)))
 
     def is_live(self) -> bool:
         """Whether a stage records this run. The run of a killed stage gets the status KILLED."""
@@ -157,9 +158,11 @@ def runs_folder() -> Path:
 
 
 def run_folders() -> list[RunFolder]:
-    """All runs of the project, in the order of their start."""
-    folders = [RunFolder(file.parent) for file in runs_folder().glob(f"*/{META_FILE}")]
-    return sorted(folders, key=lambda folder: (folder.meta.get("started", 0), folder.path.name))
+    """All runs of the project, in the order of their start, without damaged ones."""
+    metas = {file.parent: _read(file) for file in runs_folder().glob(f"*/{META_FILE}")}
+    return [
+        RunFolder(path) for path in sorted(metas, key=lambda path: (metas[path].get("started", 0), path)) if metas[path]
+    ]
 
 
 def folder_for(fingerprint: str, evaluation: str | None = None) -> RunFolder:

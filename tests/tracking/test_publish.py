@@ -243,6 +243,7 @@ def test_a_damaged_folder_stops_neither_its_stage_nor_other_runs(empty_project):
     publisher.publish_all({})
     assert folder_for("third").is_complete
     assert folder_for("second").sent["error"] and folder_for("zeroth").sent["error"]
+    assert publish.count_pending() == (2, [])  # without the damaged one
     assert run_stage("train", "first").info.status == "FINISHED"
 
 

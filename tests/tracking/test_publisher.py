@@ -94,6 +94,12 @@ def test_a_stage_does_not_wait_for_a_publisher_that_fails_or_a_server_that_never
         folder.path.mkdir()
         folder.update(store="mlflow.db")
         publisher.wait_at_end(folder, folder.path.name)
+    with pytest.raises(KeyboardInterrupt), record(CONFIG, "train", IDENTITY):
+        raise KeyboardInterrupt
+    publisher.wait()
+    assert capsys.readouterr().err == ""  # a signal came
+    for folder in folders:
+        publisher.wait_at_end(folder, folder.path.name)
     start = time.monotonic()
     publisher.wait()
     assert capsys.readouterr().err.count("does not have the run yet") == 2 and time.monotonic() - start < 1.9

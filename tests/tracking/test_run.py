@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -152,6 +153,23 @@ def test_a_full_disk_stops_the_records_but_not_the_stage(project, monkeypatch, c
     with record(CONFIG, "train", IDENTITY | {"fingerprint": "full"}) as run:
         run.log_epoch(epoch(1))
     assert capsys.readouterr().err.count("warning:") == 1
+
+
+def test_a_damaged_file_stops_the_records_but_not_the_stage(project, capsys):
+    with record(CONFIG, "train", IDENTITY | {"fingerprint": "damaged"}) as run:
+        run.folder.series_file("epoch").write_text("nothing\n1\n")
+        run.log_epoch(epoch(1))
+    assert capsys.readouterr().err.count("warning: nothing more of mel_conv-seed3 is recorded") == 1
+
+
+def test_stages_may_link_files_to_one_run_at_once(project, tmp_path):
+    for number in range(40):
+        (tmp_path / f"{number}.png").write_bytes(b"png")
+    folder = folder_for("linked")
+    folder.path.mkdir(parents=True)
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda _: folder.link(tmp_path, "artifacts/figures"), range(8)))
+    assert len([*folder.path.glob("artifacts/figures/*.png")]) == 40
 
 
 def test_a_run_has_no_git_tags_without_a_commit(tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import mlflow
 import numpy as np
@@ -163,6 +164,17 @@ def test_an_older_run_that_is_sent_again_changes_no_version(project, run):
     assert Mirror(folder_for("content", "e1")).publish() is None
     assert client.get_model_version_by_alias("mel_conv", "newest").version == newest
     assert store.store_name() == "mlflow.db"  # also after MLflow's address was set
+
+
+def test_a_registration_that_fails_is_tried_again(project, trained, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "create_model_version", Mock(side_effect=OSError("no")))
+        with record(CONFIG, "evaluate", IDENTITY | {"fingerprint": "again"}, "e1") as opened:
+            opened.log_model("mel_fc", trained, is_registered=True)
+            opened.log_evaluation(result(), WINDOWS)
+    assert folder_for("again").sent["error"] and store.store_name() == "mlflow.db"
+    assert Mirror(folder_for("again")).publish() is None
+    assert len(store.client().search_model_versions("name = 'mel_fc'")) == 1
 
 
 def test_a_model_whose_upload_failed_is_completed(project, trained, monkeypatch):
