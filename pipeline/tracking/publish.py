@@ -49,7 +49,9 @@ class Mirror:
                 except Exception as error:  # a database or a server fails in many ways
                     errors.append(store.failure_message(error))
                     if part == self._open:
-                        is_folder_wrong = isinstance(error, KeyError) or error_code(error) == "INVALID_PARAMETER_VALUE"
+                        is_folder_wrong = (
+                            isinstance(error, KeyError) or store.error_code(error) == "INVALID_PARAMETER_VALUE"
+                        )
                         self.is_store_down = not is_folder_wrong
                         break
             self.folder.note_sent(state, next(iter(errors), None), self._run_id)
@@ -229,7 +231,7 @@ def send_pending() -> int:
             if mirror.is_store_down:
                 raise MelismaError(error)
             if error:
-                print(f"warning: {error}; the record stays in {folder.path}", file=sys.stderr)
+                print(f"warning: {error}; the files stay in {folder.path}", file=sys.stderr)
             number += not error
     return number
 
@@ -244,12 +246,7 @@ def _is_sent(folder: RunFolder) -> bool:
         try:
             client.get_run(folder.sent["run_id"])
         except MlflowException as error:
-            if error_code(error) != "RESOURCE_DOES_NOT_EXIST":
+            if store.error_code(error) != "RESOURCE_DOES_NOT_EXIST":
                 raise
             return False  # the database is a new one
     return True
-
-
-def error_code(error: Exception) -> str:
-    """MLflow's code of an error; empty for other errors."""
-    return str(getattr(error, "error_code", ""))

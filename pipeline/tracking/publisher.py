@@ -71,8 +71,8 @@ def wait() -> None:
     for name, folder in _ended.items():
         if reason := _wait_for(folder, end):
             print(
-                f"warning: {reason}; the stage goes on. The record of {name} is in {folder.path}. The next stage that "
-                "reaches MLflow sends it, or `melisma runs --send`",
+                f"warning: {reason}. The files of run {name} are in {folder.path}: the next stage that reaches MLflow "
+                "sends them, or `melisma runs --send`",
                 file=sys.stderr,
             )
     _ended.clear()
@@ -93,14 +93,14 @@ def _wait_for(folder: RunFolder, end: float) -> str | None:
 def main() -> None:
     """Mirror runs until no stage has recorded for some time."""
     mirrors: dict[Path, Mirror] = {}
-    busy = time.monotonic()
+    last_busy = time.monotonic()
     with suppress(FileNotFoundError):  # somebody deleted the project
-        while time.monotonic() - busy < IDLE_SECONDS:
-            waken = _wake_time()
-            if publish_all(mirrors) or _wake_time() != waken:
-                busy = time.monotonic()
-            look = time.monotonic() + LIVE_SECONDS
-            while _wake_time() == waken and time.monotonic() < look:
+        while time.monotonic() - last_busy < IDLE_SECONDS:
+            wake_time = _wake_time()
+            if publish_all(mirrors) or _wake_time() != wake_time:
+                last_busy = time.monotonic()
+            next_look = time.monotonic() + LIVE_SECONDS
+            while _wake_time() == wake_time and time.monotonic() < next_look:
                 time.sleep(POLL_SECONDS)
 
 

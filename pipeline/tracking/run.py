@@ -163,7 +163,7 @@ class Run:
             publisher.start()
             reason = folder.sent.get("error")
             if reason and not self._has_warned:
-                print(f"warning: {reason}; the training goes on, and its record is kept", file=sys.stderr)
+                print(f"warning: {reason}; the training goes on, and its files are kept", file=sys.stderr)
                 self._has_warned = True
 
 

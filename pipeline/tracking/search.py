@@ -22,7 +22,6 @@ ATTRIBUTES = {"name": "attributes.run_name", "status": "attributes.status", "sta
 ACTIVE, WITH_DELETED = 1, 3  # values of MLflow's ViewType
 PAGE_SIZE = 1000
 NEWEST_FIRST = ["attributes.start_time DESC"]
-MAX_REASON = 300  # characters
 
 
 @dataclass(frozen=True)
@@ -129,9 +128,8 @@ def connected() -> Iterator[Any]:
     except MelismaError:
         raise
     except Exception as error:  # a database or a server fails in many ways
-        if getattr(error, "error_code", "") == "INVALID_PARAMETER_VALUE":
-            reason = store.without_password(" ".join(str(error).split())[:MAX_REASON]) or type(error).__name__
-            raise ParamsError(f"MLflow does not understand this: {reason}") from error
+        if store.error_code(error) == "INVALID_PARAMETER_VALUE":
+            raise ParamsError(f"MLflow does not understand this: {store.one_line(error)}") from error
         raise MelismaError(store.failure_message(error)) from error
 
 

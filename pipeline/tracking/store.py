@@ -26,7 +26,7 @@ DEFAULTS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",  # send nothing to others without being asked, as with DVC
 }
 DATABASE = "mlflow.db"
-MAX_REASON = 200  # characters
+MAX_REASON = 300  # characters
 DATABASE_RETRIES = 4  # MLflow's own 10 take 102 s
 VIEW_NAME = "melisma"
 VIEW_TAG = f"mlflow.sharedViewState.{VIEW_NAME}"  # where MLflow's button "Share" stores a view, as JSON
@@ -85,8 +85,17 @@ def failure_message(error: Exception) -> str:
     while (cause := first.__cause__ or first.__context__) is not None:
         first = cause
     error = first if isinstance(first, OSError | HTTPError) and str(first) else error
-    reason = " ".join(str(error).split())[:MAX_REASON] or type(error).__name__
-    return f"MLflow at {store_name()} failed ({without_password(reason)})"
+    return f"MLflow at {store_name()} failed ({one_line(error)})"
+
+
+def one_line(error: BaseException) -> str:
+    """The message of an error, shortened, without passwords."""
+    return without_password(" ".join(str(error).split())[:MAX_REASON] or type(error).__name__)
+
+
+def error_code(error: Exception) -> str:
+    """MLflow's code of an error; empty for other errors."""
+    return str(getattr(error, "error_code", ""))
 
 
 def set_defaults() -> None:

@@ -110,9 +110,12 @@ def test_it_ends_if_no_stage_records_or_the_project_is_deleted(project, monkeypa
     monkeypatch.setattr(publisher, "IDLE_SECONDS", 0.5)
     (project / ".melisma" / "runs").mkdir(parents=True)
     (project / ".melisma" / "runs" / publisher.WAKE_FILE).touch()
+    start = time.monotonic()
     publisher.main()
+    assert 0.4 < time.monotonic() - start < 5
     monkeypatch.setattr(publisher, "publish_all", lambda _: shutil.rmtree(workspace.state_folder()) or True)
     publisher.main()
+    assert not (project / ".melisma" / "runs").exists()
 
 
 def test_a_run_that_a_stage_records_is_live_and_a_lock_of_another_store_is_another_one(project, monkeypatch):
