@@ -80,10 +80,8 @@ def _unused(runs: list[Run], used: set[str], references: References) -> list[tup
     kept += [run for run in runs if run.tags.get("variant") in references.incomplete_variants]
     kept += [run for run in runs if any(key.startswith("study.") and run.tags[key] for key in run.tags)]
     used = used | {run.tags["fingerprint"] for run in kept}
-    training, report = (
-        "no result here or in Git comes from its training",
-        f"it is older than the {KEPT_REPORTS} newest reports",
-    )
+    training = "no result here or in Git comes from its training"
+    report = f"it is older than the {KEPT_REPORTS} newest reports"
     return [(run, report if run in reports else training) for run in runs if run.tags["fingerprint"] not in used]
 
 
