@@ -21,7 +21,7 @@ setup: $(NEEDS_UV) ## install what uv.lock lists into .venv; EXTRAS="cluster pos
 	$(UV) sync --frozen $(addprefix --extra=,$(EXTRAS))
 
 repro: $(NEEDS_UV) ## set up, then build everything that is out of date, up to the report
-	$(RUN) dvc repro
+	$(RUN) melisma repro
 	@echo
 	@echo "Report: $(CURDIR)/data/report/index.html"
 	@echo "Runs:   'make ui' opens MLflow and prints its address"

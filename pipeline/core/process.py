@@ -38,7 +38,9 @@ class WorkerDiedError(MelismaError):
 
 
 def cores() -> int:
-    """Number of CPU cores that this process may use."""
+    """Number of CPU cores that this process may use. MELISMA_CORES is its share of them beside other stages."""
+    if share := os.environ.get("MELISMA_CORES"):
+        return int(share)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -46,6 +48,15 @@ def collect_garbage_rarely() -> None:
     """Scan less often: libraries keep half a million objects alive, and scans can double the time of a short run."""
     gc.set_threshold(*GC_THRESHOLDS)
     atexit.register(gc.freeze)  # skips the last scan
+
+
+def use_one_thread() -> None:
+    """Let numeric libraries that are imported after this use one thread.
+
+    Their results depend on the number of threads in the last bits, and their threads wait for each other actively,
+    which takes many times as long if other programs run. Worker processes and Python's threads use all `cores`.
+    """
+    os.environ["OMP_NUM_THREADS"] = "1"
 
 
 # Signals and exit codes

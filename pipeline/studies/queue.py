@@ -29,6 +29,7 @@ from pipeline.core.errors import MelismaError
 from pipeline.core.git import git
 from pipeline.core.params import PARAMS_FILE
 from pipeline.core.process import cores
+from pipeline.repro.build import EPOCH_LINE, ERROR_LINE
 from pipeline.studies import commit
 from pipeline.studies.study import Experiment, apply_changes, load_study
 
@@ -42,8 +43,6 @@ ARGUMENTS_FILE = ".dvc/tmp/repro.dat"  # the arguments of `dvc exp run`
 TERMINATE_SECONDS = 10.0  # from SIGTERM to SIGKILL for an experiment
 WAIT_SECONDS = 60.0  # waiting time for a worker to start, or for DVC's lock
 STAGE_LINE = re.compile(r"^Running stage '([^']+)'")
-EPOCH_LINE = re.compile(r"epoch (\d+) of (\d+)")
-ERROR_LINE = re.compile(r"^(?:error|ERROR): (.+)")
 
 
 @dataclass(frozen=True)
@@ -164,9 +163,8 @@ def workers() -> list[int]:
 
 def start_workers(count: int) -> None:
     """Start workers until `count` run, or MelismaError; they share the cores and outlive this process."""
-    threads = str(max(1, cores() // count))
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    environment = {"OMP_NUM_THREADS": threads, **os.environ, "PATH": path}
+    environment = {"MELISMA_CORES": str(max(1, cores() // count)), **os.environ, "PATH": path}
     command = [sys.executable, "-m", "dvc", "queue", "start", "-j", str(count)]
     log = workspace.state_folder() / "queue.log"
     with log.open("wb") as file:

@@ -1,0 +1,229 @@
+"""Run the stages of a build side by side, each by a `dvc repro --single-item` of its own.
+
+DVC decides what each stage must do and writes dvc.lock and its cache; this only chooses when a stage starts.
+"""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from graphlib import TopologicalSorter
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Protocol
+
+import psutil  # type: ignore[import-untyped]
+
+from pipeline.core.process import DeferredSignals, cores
+from pipeline.repro.graph import Stage
+
+EPOCH_LINE = re.compile(r"epoch (\d+) of (\d+)")
+ERROR_LINE = re.compile(r"^(?:error|ERROR): (.+)")
+# Lines of DVC that say no more than the name of the stage and its end.
+QUIET = re.compile(
+    r"Running stage|> python -m|(Updating|Generating) lock file|Data and pipelines are up to date|Use `dvc push`"
+    r"|To (track the changes|enable auto staging)|\t(git add|dvc config)"
+)
+POLL_SECONDS = 0.2
+SAVE_SECONDS = 60.0  # time for a training to save and end after Ctrl-C or SIGTERM
+GIB = 2**30
+
+
+@dataclass
+class Job:
+    """A running or ended stage."""
+
+    stage: Stage
+    process: "subprocess.Popen[str]"
+    memory: int  # bytes that it may need
+    started: float = field(default_factory=time.monotonic)
+    seconds: float = 0.0  # it took, once it has ended
+    epoch: tuple[int, int] | None = None  # of a training: the latest that it named, and their number
+    lines: list[str] = field(default_factory=list)  # its output
+    error: str = ""  # the first line that reports one
+
+    def read(self, line: str) -> None:
+        """Take a line of its output."""
+        self.lines.append(line)
+        if match := EPOCH_LINE.search(line):
+            self.epoch = int(match[1]), int(match[2])
+        elif (match := ERROR_LINE.match(line)) and not self.error:
+            self.error = match[1]  # the first is the stage's own; DVC's errors follow
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal to DVC and its stage, which are a group of processes."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, number)
+
+    def free_memory(self) -> int:
+        """Bytes of `memory` that it does not use yet."""
+        used = 0
+        with contextlib.suppress(psutil.Error):
+            process = psutil.Process(self.process.pid)
+            for one in (process, *process.children(recursive=True)):
+                with contextlib.suppress(psutil.Error):
+                    used += one.memory_info().rss
+        return max(0, self.memory - used)
+
+
+class View(Protocol):
+    """Shows a build."""
+
+    def on_line(self, job: Job, line: str) -> None:
+        """A stage has printed a line."""
+
+    def on_end(self, job: Job) -> None:
+        """A stage has ended."""
+
+    def on_poll(self, jobs: Iterable[Job]) -> None:
+        """The running stages, several times a second."""
+
+
+class Build:
+    """Runs stages, at most `jobs` at once.
+
+    Stages at the start of a long chain come first, so that short ones are left to fill the cores at the end.
+    """
+
+    def __init__(self, stages: Sequence[Stage], jobs: int, view: View) -> None:
+        self.stages, self.jobs, self.view = {stage.name: stage for stage in stages}, jobs, view
+        self.depths = depths(stages)
+        self.running: dict[str, Job] = {}
+        self.failed: list[Job] = []
+        self.events: SimpleQueue[tuple[str, str | None]] = SimpleQueue()  # a stage and its line, or None at its end
+
+    def run(self) -> list[str]:
+        """Run all stages; the names of those that did not run because one that they need failed.
+
+        KeyboardInterrupt or SystemExit after a signal, when all that runs has saved its work and ended; a second signal
+        kills at once. No process of a stage outlives this call.
+        """
+        order: TopologicalSorter[str] = TopologicalSorter({name: s.needs for name, s in self.stages.items()})
+        order.prepare()
+        ready: list[str] = []
+        waiting = set(self.stages)
+        try:
+            with DeferredSignals() as signals:
+                while True:
+                    ready += order.get_ready()
+                    ready.sort(key=lambda name: -self.depths[name])  # stable: else in DVC's order
+                    while ready and not signals.received and self.start(ready[0], len(ready)):
+                        waiting.remove(ready.pop(0))
+                    if signals.received or not self.running:
+                        break
+                    for name in self.take():
+                        order.done(name)
+                if signals.received:
+                    self.stop()
+        finally:
+            for job in self.running.values():
+                job.send_signal(signal.SIGKILL)
+        if signals.received == signal.SIGTERM:
+            sys.exit(128 + signal.SIGTERM)
+        if signals.received:
+            raise KeyboardInterrupt
+        return [name for name in self.stages if name in waiting]
+
+    def start(self, name: str, ready: int) -> bool:
+        """Start a stage with its share of the cores, unless enough run or the memory is short: then False."""
+        if len(self.running) >= self.jobs:
+            return False
+        share = max(1, cores() // min(self.jobs, len(self.running) + ready))
+        memory = memory_need(self.stages[name], share)
+        promised = sum(job.free_memory() for job in self.running.values())
+        if self.running and memory + promised > psutil.virtual_memory().available:
+            return False
+        process = subprocess.Popen(
+            command(name),
+            env=os.environ | {"MELISMA_CORES": str(share), "PYTHONUNBUFFERED": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            process_group=0,  # a terminal's Ctrl-C reaches only this process
+        )
+        self.running[name] = Job(self.stages[name], process, memory)
+
+        def read() -> None:
+            assert process.stdout is not None
+            for line in process.stdout:
+                self.events.put((name, line.rstrip()))
+            process.wait()  # the output ends when the last process of the stage has ended
+            self.events.put((name, None))
+
+        Thread(target=read, daemon=True).start()
+        return True
+
+    def take(self) -> list[str]:
+        """Take the lines and ends since the last call, or wait a moment; the stages that have ended well."""
+        succeeded = []
+        self.view.on_poll(self.running.values())
+        with contextlib.suppress(Empty):
+            name, line = self.events.get(timeout=POLL_SECONDS)
+            while True:
+                if line is None:
+                    job = self.running.pop(name)
+                    job.seconds = time.monotonic() - job.started
+                    if job.process.returncode:
+                        self.failed.append(job)
+                    else:
+                        succeeded.append(name)
+                    self.view.on_end(job)
+                elif line and not QUIET.match(line):
+                    self.running[name].read(line)
+                    self.view.on_line(self.running[name], line)
+                name, line = self.events.get_nowait()
+        return succeeded
+
+    def stop(self) -> None:
+        """End all that runs. DVC ignores SIGINT while its stage runs, and so outlives it and frees its locks."""
+        for job in self.running.values():
+            job.send_signal(signal.SIGINT)
+        end = time.monotonic() + SAVE_SECONDS
+        while self.running and time.monotonic() < end:
+            self.take()
+
+
+def command(name: str) -> list[str]:
+    """The command line that builds one stage."""
+    arguments = ["--wait-for-lock", "repro", "--single-item", name]
+    return [sys.executable, "-m", "pipeline.repro.child", str(os.getpid()), *arguments]
+
+
+def depths(stages: Sequence[Stage]) -> dict[str, int]:
+    """Name -> number of stages on the longest way to the end of the build."""
+    result = {stage.name: 1 for stage in stages}
+    for stage in reversed(stages):  # each before those that it needs
+        for name in stage.needs:
+            result[name] = max(result[name], result[stage.name] + 1)
+    return result
+
+
+def memory_need(stage: Stage, share: int) -> int:
+    """Bytes that a stage may need: 1 GiB for each process that it may start, and the data that it reads, at most 4 GiB.
+
+    (A training loads a split of up to `train.resident_gib`; what is larger is streamed.)
+    """
+    files = [path for top in stage.inputs for path in (top.rglob("*") if top.is_dir() else [top])]
+    return share * GIB + min(4 * GIB, sum(path.stat().st_size for path in files if path.is_file()))
+
+
+def default_jobs(device: str, devices: int) -> int:
+    """One job per core; on a GPU at most one per 6 GiB of its free memory, and one if a training takes several GPUs."""
+    import pynvml  # type: ignore[import-untyped]
+
+    if devices > 1:
+        return 1
+    jobs = cores()
+    if device in ("auto", "cuda") or device.startswith("cuda:"):
+        with contextlib.suppress(pynvml.NVMLError):  # no GPU of NVIDIA
+            pynvml.nvmlInit()
+            gpu = pynvml.nvmlDeviceGetHandleByIndex(int(device.partition(":")[2] or 0))
+            jobs = min(jobs, max(1, pynvml.nvmlDeviceGetMemoryInfo(gpu).free // (6 * GIB)))
+    return jobs

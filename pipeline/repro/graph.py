@@ -1,0 +1,46 @@
+"""The stages of dvc.yaml, what each needs, and which are out of date. DVC answers all three."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.core import workspace
+from pipeline.core.errors import MelismaError
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage that a build may run."""
+
+    name: str  # such as train@mel_conv
+    needs: frozenset[str]  # names of the stages that write its inputs
+    inputs: tuple[Path, ...] = ()  # files and folders in data/ that it reads
+
+
+def outdated_stages(targets: Iterable[str] = ()) -> list[Stage]:
+    """The stages that `dvc repro` would look at again, in its order: those that changed and all that depend on them.
+
+    `targets` are names of stages, as for `dvc repro`; by default all. MelismaError with DVC's words if it refuses.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+    from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
+
+    targets = list(targets)
+    try:
+        with Repo(str(workspace.root()), _wait_for_lock=True) as repo:
+            graph = get_active_graph(repo.index.graph)
+            steps = plan_repro(graph, collect_stages(repo, targets or ["dvc.yaml"]))
+            changed = set(repo.status(targets, with_deps=True))
+    except DvcException as error:
+        raise MelismaError(str(error)) from error
+    stages: dict[str, Stage] = {}
+    for step in steps:  # each comes after those that it needs
+        needs = frozenset(needed.addressing for needed in graph.successors(step))
+        if step.addressing in changed or needs & stages.keys():
+            inputs = (Path(dep.fs_path) for dep in step.deps)
+            data = (workspace.root() / workspace.DATA).resolve()
+            stages[step.addressing] = Stage(
+                step.addressing, needs & stages.keys(), tuple(path for path in inputs if data in path.parents)
+            )
+    return list(stages.values())

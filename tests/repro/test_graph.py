@@ -1,0 +1,63 @@
+"""What is out of date, by DVC: a small project of its own, with real DVC."""
+
+import subprocess
+
+import pytest
+import yaml
+
+from pipeline.core.errors import MelismaError
+from pipeline.repro.graph import outdated_stages
+
+
+def stage(source, target):
+    return {"cmd": f"mkdir -p data && cp {source} {target}", "deps": [source], "outs": [target]}
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """first -> second -> last, and other -> last."""
+    graph = {
+        "first": stage("source", "data/first"),
+        "second": stage("data/first", "data/second"),
+        "other": {"foreach": ["x"], "do": stage("more", "data/${item}")},
+        "last": {"cmd": "cat data/second data/x > data/last", "deps": ["data/second", "data/x"], "outs": ["data/last"]},
+    }
+    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": graph}, sort_keys=False))
+    (tmp_path / "params.yaml").write_text("{}\n")
+    (tmp_path / "source").write_text("1")
+    (tmp_path / "more").write_text("2")
+    monkeypatch.chdir(tmp_path)
+    subprocess.run(["dvc", "init", "--no-scm", "-q"], check=True)
+    return tmp_path
+
+
+def names(targets=()):
+    return [found.name for found in outdated_stages(targets)]
+
+
+def test_all_stages_of_a_new_project_in_order(project):
+    listed = {found.name: found for found in outdated_stages()}
+    assert list(listed) == ["first", "second", "other@x", "last"]
+    assert listed["last"].needs == {"second", "other@x"}
+    assert listed["last"].inputs == (project / "data/second", project / "data/x")
+    assert listed["first"].inputs == ()  # it reads nothing in data/
+
+
+def test_only_what_changed_and_what_depends_on_it(project):
+    subprocess.run(["dvc", "repro", "-q"], check=True)
+    assert names() == []
+    (project / "more").write_text("3")
+    assert names() == ["other@x", "last"]
+    assert names(["second"]) == []
+    (project / "data" / "first").unlink()
+    assert names() == ["first", "second", "other@x", "last"]
+    assert names(["second"]) == ["first", "second"]
+
+
+def test_a_target_may_name_a_group(project):
+    assert names(["other"]) == ["other@x"]
+
+
+def test_an_unknown_target_is_refused_in_the_words_of_dvc(project):
+    with pytest.raises(MelismaError, match="nosuch"):
+        outdated_stages(["nosuch"])
