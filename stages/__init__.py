@@ -13,6 +13,7 @@ if sys.argv[0] == "-m":  # `python -m stages.x`, before x is imported, which may
     if "DVC_STAGE" in os.environ:
         process.exit_with_dvc()
     process.collect_garbage_rarely()
+    process.use_one_thread()
 
 
 def run(main: Callable[..., None], *arguments: str, at_end: Callable[[], None] = lambda: None) -> None:

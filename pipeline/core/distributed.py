@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 from pipeline.core.errors import ParamsError
 from pipeline.core.params import PARAMS_FILE
-from pipeline.core.process import cores
 
 Value = TypeVar("Value")
 
@@ -136,17 +135,14 @@ def pick_device(name: str) -> torch.device:
 def process_group(device: torch.device) -> Iterator[torch.device]:
     """Join the process group of the ranks that torchrun or `training.launch` started; a single process needs none.
 
-    Yields the device of this rank; ParamsError if this host has fewer devices than ranks. On a CPU, the ranks share the
-    cores of the host equally.
+    Yields the device of this rank; ParamsError if this host has fewer devices than ranks.
     """
     if "RANK" not in os.environ:
         yield device
         return
     local_rank = int(os.environ["LOCAL_RANK"])
     ranks = int(os.environ.get("LOCAL_WORLD_SIZE", os.environ["WORLD_SIZE"]))
-    if device.type == "cpu":
-        torch.set_num_threads(max(1, cores() // ranks))
-    elif (count := torch.cuda.device_count() if device.type == "cuda" else 1) < ranks:
+    if device.type != "cpu" and (count := torch.cuda.device_count() if device.type == "cuda" else 1) < ranks:
         raise ParamsError(
             f"{PARAMS_FILE}: train.devices: {ranks} requested, but this machine has {count} {device.type}"
         )

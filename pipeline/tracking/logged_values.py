@@ -16,7 +16,7 @@ NOT_PARAMS = (
     *("seconds", "train"),
 )
 # Keys of `train` that only say how a machine runs the training.
-MACHINE = ("channels_last", "compile", "deterministic", "devices", "order", "resident_gib", "snapshots")
+MACHINE = ("channels_last", "compile", "deterministic", "devices", "order", "resident_gib", "snapshots", "threads")
 RARE = ("collapsed", "first_step_seconds", "skipped_steps")  # columns that deserve a chart if not zero
 
 

@@ -44,7 +44,8 @@ class TrainConfig(Section):
     deterministic: bool = Field(False, description="bit-equal results on a GPU too; slower")
     channels_last: bool = Field(True, description="memory layout of 2-D convolutions")
     compile: bool = Field(False, description="torch.compile: a slow first step, then faster steps on a GPU")
-    devices: int = Field(1, ge=1, description="processes on this machine, each with a GPU or its share of the cores")
+    devices: int = Field(1, ge=1, description="processes on this machine, each with a GPU if there are GPUs")
+    threads: int = Field(1, ge=1, description="CPU threads of each process; they decide the last bits of the weights")
     resident_gib: float = Field(4.0, ge=0, description="a split up to this size is on the device, others stream")
     order: Literal["auto", "shuffled", "streamed"] = Field(
         "auto", description="order of the windows in an epoch; auto: shuffled if the split is loaded, else streamed"

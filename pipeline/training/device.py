@@ -26,7 +26,7 @@ def autocast(config: TrainConfig, device: torch.device) -> torch.autocast:
 
 @contextmanager
 def numerics(config: TrainConfig, device: torch.device) -> Iterator[None]:
-    """Set torch's global switches for a training: TF32 or not, fastest or reproducible kernels.
+    """Set torch's global switches for a training: threads, TF32 or not, fastest or reproducible kernels.
 
     With fp32 nothing is rounded; with tf32 and bf16 the remaining 32-bit products are (to 10 bits of mantissa).
     """
@@ -36,7 +36,9 @@ def numerics(config: TrainConfig, device: torch.device) -> Iterator[None]:
         torch.backends.cudnn.allow_tf32,
         torch.backends.cudnn.benchmark,
         torch.are_deterministic_algorithms_enabled(),
+        torch.get_num_threads(),
     )
+    torch.set_num_threads(config.threads)
     if config.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is not reproducible without it
     torch.set_float32_matmul_precision("high" if tf32 else "highest")
@@ -49,3 +51,4 @@ def numerics(config: TrainConfig, device: torch.device) -> Iterator[None]:
         torch.set_float32_matmul_precision(before[0])
         torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark = before[1:3]
         torch.use_deterministic_algorithms(before[3])
+        torch.set_num_threads(before[4])
