@@ -4,7 +4,7 @@ import argparse
 import json
 from dataclasses import asdict
 
-from benchmarks import caching, length, memory, reading, results, startup, tracking, training
+from benchmarks import build, caching, length, memory, reading, startup, tracking, training
 from benchmarks.measure import table
 
 PARTS = {
@@ -14,7 +14,7 @@ PARTS = {
     "memory": memory,
     "length": length,
     "training": training,
-    "results": results,
+    "build": build,
     "tracking": tracking,
 }
 

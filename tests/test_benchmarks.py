@@ -6,12 +6,12 @@ from functools import partial
 import pytest
 import torch
 
-from benchmarks import caching, length, memory, reading, results, startup, tracking
+from benchmarks import build, caching, length, memory, reading, startup, tracking
 from benchmarks.measure import ROOT, Row, compare, table
 from benchmarks.training import bare_step, case, conventional, data_wait, first_step, utilisation
 from benchmarks.training.case import Case, on_disk
 from pipeline.core import params
-from tests.e2e.conftest import TINY, merged
+from tests.e2e.conftest import TINY, clone, merged
 
 
 def test_caching_and_reading_run_on_little_data(monkeypatch):
@@ -103,12 +103,12 @@ def test_without_a_gpu_utilisation_is_skipped_with_a_line(capsys):
 
 @pytest.mark.e2e
 def test_every_stage_is_timed_in_a_small_project(tmp_path):
-    raw = merged(params.read_params(), TINY) | {"tracking": {"enabled": False}}
-    raw["models"] = {"pca": raw["models"]["pca"]}
-    seconds = results.measure(raw, tmp_path)
+    folder = clone(tmp_path, {}, ["pca"]).path
+    seconds = build.measure(folder, *build.SERIAL)
     stages = {path.stem for path in (ROOT / "stages").glob("[!_]*.py")}
-    assert set(seconds) == stages and min(seconds.values()) > 0
-    assert (tmp_path / "data" / "report" / "index.html").is_file()
+    assert set(seconds) == stages | {"all", build.BETWEEN} and min(seconds.values()) > 0
+    assert seconds.pop("all") == pytest.approx(sum(seconds.values()), rel=0.05)
+    assert (folder / "data" / "report" / "index.html").is_file()
 
 
 @pytest.mark.e2e
