@@ -79,7 +79,7 @@ def run_study(
     name: Name,
     jobs: Annotated[
         int | None,
-        typer.Option("--jobs", "-j", min=1, help="Experiments at once; by default 1 on a GPU, else 1 per 4 cores."),
+        typer.Option("--jobs", "-j", min=1, help="Experiments at once; by default by cores and memory."),
     ] = None,
     only: Annotated[str | None, typer.Option(metavar="A,B", help="Names of experiments; by default all.")] = None,
 ) -> None:
@@ -88,6 +88,8 @@ def run_study(
     Ctrl-C stops this display, not the experiments; the same command shows them again. Exit code 1 if an experiment
     failed; the others run all the same.
     """
+    from pipeline.repro.build import default_jobs
+    from pipeline.schema.schema import load
     from pipeline.studies import commit, results, runner
     from pipeline.studies.study import load_experiments, select_experiments
 
@@ -95,10 +97,11 @@ def run_study(
     # Read both once: the files may change while the experiments run for hours.
     experiments, base = load_experiments(name), commit.snapshot()
     selected = select_experiments(experiments, [label.strip() for label in only.split(",")]) if only else experiments
-    default_jobs = jobs or _default_jobs(selected[0])
+    params = load(selected[0].raw)
+    workers = jobs or default_jobs(params.runtime.device, params.train.devices)
     try:
         with status_display(name) as display:
-            for states in runner.run_study(selected, base, jobs, default_jobs, typer.echo):
+            for states in runner.run_study(selected, base, jobs, workers, typer.echo):
                 display(states)
     except KeyboardInterrupt:
         process.exit_with_error(
@@ -142,19 +145,6 @@ def _first_sentence(file: Path) -> str:
     lines = file.read_text(encoding="utf-8").splitlines()
     comment = " ".join(line.removeprefix("#").strip() for line in takewhile(lambda line: line.startswith("#"), lines))
     return comment.partition(". ")[0].removesuffix(".")
-
-
-def _default_jobs(experiment: "Experiment") -> int:
-    """One worker on a GPU, else one per four cores."""
-    from pipeline.core.params import RuntimeConfig, read_section
-
-    device = read_section(RuntimeConfig, "runtime", raw=experiment.raw).device
-    if device != "cpu":
-        from pipeline.core.distributed import pick_device  # importing torch takes seconds
-
-        if pick_device(device).type != "cpu":
-            return 1
-    return max(1, process.cores() // 4)
 
 
 def _read_rows(experiments: "list[Experiment]", base: str) -> "list[Row]":

@@ -215,15 +215,18 @@ def memory_need(stage: Stage, share: int) -> int:
 
 
 def default_jobs(device: str, devices: int) -> int:
-    """One job per core; on a GPU at most one per 6 GiB of its free memory, and one if a training takes several GPUs."""
+    """One job per core, at most one per 2 GiB of free memory, on a GPU one per 6 GiB of its free memory.
+
+    `device` and `devices` are `runtime.device` and `train.devices`; several devices leave no room for a second job.
+    """
     import pynvml  # type: ignore[import-untyped]
 
     if devices > 1:
         return 1
-    jobs = cores()
+    jobs = min(cores(), psutil.virtual_memory().available // (2 * GIB))
     if device in ("auto", "cuda") or device.startswith("cuda:"):
         with contextlib.suppress(pynvml.NVMLError):  # no GPU of NVIDIA
             pynvml.nvmlInit()
             gpu = pynvml.nvmlDeviceGetHandleByIndex(int(device.partition(":")[2] or 0))
-            jobs = min(jobs, max(1, pynvml.nvmlDeviceGetMemoryInfo(gpu).free // (6 * GIB)))
-    return jobs
+            jobs = min(jobs, pynvml.nvmlDeviceGetMemoryInfo(gpu).free // (6 * GIB))
+    return max(1, jobs)

@@ -9,10 +9,11 @@ import time
 from collections import namedtuple
 
 import psutil
+import pynvml
 import pytest
 
 from pipeline.repro import build
-from pipeline.repro.build import Build, depths, memory_need
+from pipeline.repro.build import Build, default_jobs, depths, memory_need
 from pipeline.repro.graph import Stage
 
 
@@ -124,6 +125,22 @@ def test_a_stage_waits_until_its_memory_is_free(programs, monkeypatch):
         run = Build(stages(a="", b=""), 2, Log())
         run.run()
         assert len(run.failed) == failures, gib
+
+
+def test_jobs_follow_cores_memory_and_gpu(monkeypatch):
+    memory = namedtuple("memory", "available free")
+    monkeypatch.setenv("MELISMA_CORES", "16")
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: memory(64 * 2**30, 0))
+    assert default_jobs("cpu", 1) == 16
+    monkeypatch.setattr(pynvml, "nvmlInit", lambda: None)
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetHandleByIndex", lambda index: index)
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetMemoryInfo", lambda gpu: memory(0, (80 if gpu else 13) * 2**30))
+    assert (default_jobs("auto", 1), default_jobs("cuda:1", 1), default_jobs("cpu", 1)) == (2, 13, 16)
+    assert default_jobs("cuda", 2) == 1
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: memory(7 * 2**30, 0))
+    assert default_jobs("cpu", 1) == 3
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: memory(2**30, 0))
+    assert default_jobs("cpu", 1) == 1
 
 
 def test_memory_counts_processes_and_data(tmp_path):

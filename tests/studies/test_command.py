@@ -1,15 +1,12 @@
 """`melisma study run` and `show` without DVC's queue, and the display of a running study."""
 
 import time
-from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
 
 from pipeline.cli import app
-from pipeline.cli import study as command
 from pipeline.cli.study import status_display
-from pipeline.core import distributed, process
 from pipeline.studies import commit, queue, results, runner
 from pipeline.studies.queue import State
 from pipeline.studies.study import load_experiments
@@ -122,14 +119,6 @@ def test_a_warning_names_code_that_git_does_not_track(project, run_on):
     project.git("add", "pipeline/new.py")
     assert run_on()[0] == []
     assert project.git("show", f"{commit.snapshot()}:pipeline/new.py") == "y = 1"
-
-
-def test_one_worker_runs_on_a_gpu_and_else_one_per_four_cores(project, monkeypatch):
-    project.write("mine", overrides={"train.epochs": 7})
-    monkeypatch.setattr(process, "cores", lambda: 9)
-    for kind, count in {"cuda": 1, "mps": 1, "cpu": 2}.items():
-        monkeypatch.setattr(distributed, "pick_device", lambda _, kind=kind: SimpleNamespace(type=kind))
-        assert command._default_jobs(load_experiments("mine")[0]) == count
 
 
 def test_without_a_terminal_each_change_of_a_stage_or_status_is_a_line(capsys):
