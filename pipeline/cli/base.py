@@ -32,6 +32,6 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 @app.callback()
 def main(debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False) -> None:
-    """A reproducible bench for variational autoencoders of music audio. `dvc repro` builds everything."""
+    """A reproducible bench for variational autoencoders of music audio. `melisma repro` builds everything."""
     if debug:
         os.environ["MELISMA_DEBUG"] = "1"
