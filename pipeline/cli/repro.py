@@ -100,16 +100,18 @@ class Table(Lines):
     def on_poll(self, jobs: "Iterable[Job]") -> None:
         """See `build.View`."""
         from rich import table
+        from rich.text import Text
 
         title = f"{self.ended} of {self.total} stages in {_clock(time.monotonic() - self.start)}"
         rows = table.Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
         for column in ("stage", "for", "epoch", "left", "last line"):
-            rows.add_column(column, no_wrap=True, header_style="dim")
+            rows.add_column(column, no_wrap=column != "last line", header_style="dim")
         for job in jobs:
             seconds, epoch, left = time.monotonic() - job.started, "", ""
             if job.epoch:
                 epoch, left = "{} of {}".format(*job.epoch), _clock(seconds * (job.epoch[1] / job.epoch[0] - 1))
-            rows.add_row(job.stage.name, _clock(seconds), epoch, left, job.lines[-1].strip() if job.lines else "")
+            last = Text(job.lines[-1].strip() if job.lines else "", no_wrap=True, overflow="ellipsis")
+            rows.add_row(job.stage.name, _clock(seconds), epoch, left, last)
         self.live.update(rows, refresh=True)
 
     def say(self, line: str) -> None:

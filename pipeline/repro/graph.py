@@ -1,5 +1,6 @@
 """The stages of dvc.yaml, what each needs, and which are out of date. DVC answers all three."""
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ def outdated_stages(targets: Iterable[str] = ()) -> list[Stage]:
     from dvc.repo import Repo
     from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
 
+    logging.getLogger("dvc").setLevel(logging.CRITICAL)  # else a terminal shows its progress bars
     targets = list(targets)
     try:
         with Repo(str(workspace.root()), _wait_for_lock=True) as repo:
