@@ -1,8 +1,10 @@
 """The optimiser, its learning rate, and the moving average of the weights."""
 
 import copy
+import inspect
 import math
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -15,7 +17,15 @@ from pipeline.training.config import TrainConfig
 # gradients of a mean squared error become many times smaller.
 BETAS = (0.9, 0.99)
 COSINE_END = 0.01  # share of the learning rate
-OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+
+
+def _uncompiled(optimiser: type[Optimizer]) -> Any:
+    """The class without torch's decorators for compiled steps, which would import torch._dynamo for a second."""
+    plain = {name: inspect.unwrap(getattr(optimiser, name)) for name in ("add_param_group", "zero_grad", "step")}
+    return type(optimiser.__name__, (optimiser,), plain | {"step": torch.no_grad()(plain["step"])})
+
+
+OPTIMISERS = {"adam": _uncompiled(torch.optim.Adam), "adamw": _uncompiled(torch.optim.AdamW)}
 
 
 def is_fused(device: torch.device) -> bool:
@@ -25,9 +35,10 @@ def is_fused(device: torch.device) -> bool:
 
 def make_optimiser(parameters: Iterable[nn.Parameter], config: TrainConfig, device: torch.device) -> Optimizer:
     """The optimiser of the model's weights."""
-    return OPTIMISERS[config.optimiser](
+    optimiser: Optimizer = OPTIMISERS[config.optimiser](
         parameters, config.learning_rate, BETAS, weight_decay=config.weight_decay, fused=is_fused(device)
     )
+    return optimiser
 
 
 def learning_rate(step: int, total_steps: int, config: TrainConfig, losses: Sequence[float] = ()) -> float:
