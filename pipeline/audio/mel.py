@@ -2,11 +2,11 @@
 
 from functools import cache
 
-import librosa
 import numpy as np
 import torch
 from torch import Tensor
 
+from pipeline.audio.mel_scale import mel_filters, split_rows
 from pipeline.audio.representation import MelConfig
 
 AMIN = 1e-10  # smallest power, as in librosa
@@ -23,14 +23,8 @@ class LogMel:
     def __init__(self, config: MelConfig) -> None:
         self.n_fft, self.hop_length = config.n_fft, config.hop_length
         self.hann = torch.hann_window(config.n_fft)
-        filters = librosa.filters.mel(sr=config.sample_rate, n_fft=config.n_fft, n_mels=config.bands)
-        # A filter covers few bins, so most of the product is saved if each group of bands reads only its own bins.
-        self.groups = []
-        for first in range(0, config.bands, BANDS_PER_GROUP):
-            rows = filters[first : first + BANDS_PER_GROUP]
-            bins = np.flatnonzero(rows.any(axis=0))
-            low, high = (int(bins[0]), int(bins[-1]) + 1) if len(bins) else (0, 1)
-            self.groups.append((low, high, torch.from_numpy(np.ascontiguousarray(rows[:, low:high].T))))
+        filters = mel_filters(config.sample_rate, config.n_fft, config.bands)
+        self.groups = [(bins, torch.from_numpy(block).T) for _, bins, block in split_rows(filters, BANDS_PER_GROUP)]
 
     def __call__(self, audio: np.ndarray) -> Tensor:
         """(samples,) float32 to (bands, frames) float32, power in dB, at least -100."""
@@ -47,7 +41,7 @@ class LogMel:
         squares = spectrum.real**2  # NumPy is twice as fast as torch here
         squares += spectrum.imag**2
         power = torch.from_numpy(squares)
-        return torch.cat([power[:, low:high] @ weights for low, high, weights in self.groups], dim=1)
+        return torch.cat([power[:, bins] @ weights for bins, weights in self.groups], dim=1)
 
 
 @cache

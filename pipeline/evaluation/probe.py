@@ -9,6 +9,7 @@ from pipeline.dataset.batches import WindowLoader
 from pipeline.dataset.loader import window_loader
 from pipeline.dataset.sampler import evenly_spaced
 from pipeline.dataset.split import Split
+from pipeline.evaluation.classifiers import logistic_regression, nearest_neighbours, silhouette, standardiser
 from pipeline.models.vae import VAE
 
 MAX_TRAIN_WINDOWS = 4000
@@ -64,29 +65,23 @@ def probe(train: np.ndarray, train_labels: np.ndarray, test: np.ndarray, test_la
       rows of the nearest other label (Rousseeuw 1987); from -1 to 1. None with fewer than two labels, or with as many
       labels as rows.
     """
-    from sklearn.linear_model import LogisticRegression  # takes two seconds to import
-    from sklearn.metrics import silhouette_score
-    from sklearn.neighbors import KNeighborsClassifier
-    from sklearn.preprocessing import StandardScaler
-
     train_labels, test_labels = train_labels.astype(str), test_labels.astype(str)
     undefined = np.full(len(test), np.nan)
     windows = {"probe_accuracy": undefined, "knn_accuracy": undefined}
     numbers: dict[str, float | None] = {"silhouette": None}
     if not train.shape[1] or not (np.isfinite(train).all() and np.isfinite(test).all()):
         return LabelScores(windows, numbers)
-    scaler = StandardScaler().fit(train.astype(np.float64))
-    train, test = scaler.transform(train.astype(np.float64)), scaler.transform(test.astype(np.float64))
+    standardise = standardiser(train)
+    train, test = standardise(train), standardise(test)
     if 2 <= len(set(test_labels)) < len(test):
-        numbers["silhouette"] = float(silhouette_score(test, test_labels))
+        numbers["silhouette"] = silhouette(test, test_labels)
     if len(set(train_labels)) >= 2:
         train, test = project_to_span(train, test)
-        for name, classifier in (
-            ("probe_accuracy", LogisticRegression(max_iter=1000)),
-            ("knn_accuracy", KNeighborsClassifier(min(NEIGHBOURS, len(train)))),
+        for name, predict in (
+            ("probe_accuracy", logistic_regression(train, train_labels)),
+            ("knn_accuracy", nearest_neighbours(train, train_labels, NEIGHBOURS)),
         ):
-            predicted = classifier.fit(train, train_labels).predict(test)
-            windows[name] = (predicted == test_labels).astype(np.float64)
+            windows[name] = (predict(test) == test_labels).astype(np.float64)
     return LabelScores(windows, numbers)
 
 

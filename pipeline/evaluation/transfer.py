@@ -1,7 +1,5 @@
 """Transfer to another label, by a conditional variant. A probe that learnt real windows predicts the result's label."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -9,12 +7,10 @@ from torch import Tensor
 from pipeline.dataset.batches import WindowLoader
 from pipeline.dataset.loader import window_loader
 from pipeline.dataset.split import Split
+from pipeline.evaluation.classifiers import Predict, logistic_regression, standardiser
 from pipeline.evaluation.probe import LabelScores
 from pipeline.models.collapse import WindowVariance
 from pipeline.models.vae import VAE
-
-if TYPE_CHECKING:
-    from sklearn.pipeline import Pipeline
 
 FRAME = 256  # samples, of a waveform's spectra; the hop is half a frame
 MIN_POWER = 1e-6  # so that silence has a logarithm
@@ -34,15 +30,13 @@ def features(x: Tensor) -> np.ndarray:
     return statistics
 
 
-def fit_probe(train: WindowLoader, batch_size: int) -> "Pipeline":
-    """Standardised logistic regression from `features` of the real windows of `train` to the index of their label."""
-    from sklearn.linear_model import LogisticRegression  # takes a second to import, only for conditional variants
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
+def fit_probe(train: WindowLoader, batch_size: int) -> Predict:
+    """A linear probe from `features` of windows to the index of their label; it learns the real windows of `train`."""
     parts = [(features(x), label.cpu().numpy()) for x, label in train.batches(batch_size)]
-    probe: Pipeline = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
-    return probe.fit(*(np.concatenate(side) for side in zip(*parts, strict=True)))
+    rows, labels = (np.concatenate(side) for side in zip(*parts, strict=True))
+    standardise = standardiser(rows)
+    predict = logistic_regression(standardise(rows), labels)
+    return lambda inputs: predict(standardise(inputs))
 
 
 def target_labels(label: Tensor, labels: int, start: int = 0) -> Tensor:
@@ -85,13 +79,13 @@ def score(model: VAE, train: Split, test: Split, batch_size: int, device: torch.
         over_windows.add(x)
         change += float((reconstructed - transferred).square().flatten(1).mean(1).sum())
         count += len(x)
-        transferred_as = probe.predict(features(transferred))
+        transferred_as = probe(features(transferred))
         for name, predicted, expected in (
             ("transfer_accuracy", transferred_as, target),
             ("transfer_source", transferred_as, label),
-            ("transfer_statistics", probe.predict(features(statistics_replaced)), target),
-            ("transfer_real", probe.predict(features(x)), label),
-            ("transfer_reconstruction", probe.predict(features(reconstructed)), label),
+            ("transfer_statistics", probe(features(statistics_replaced)), target),
+            ("transfer_real", probe(features(x)), label),
+            ("transfer_reconstruction", probe(features(reconstructed)), label),
         ):
             hits.setdefault(name, []).append(predicted == expected.cpu().numpy())
     windows = {name: np.concatenate(parts).astype(np.float64) for name, parts in hits.items()}

@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 
+from pipeline.audio.mel_scale import hertz_to_mel
 from pipeline.audio.representation import MelConfig, WaveformConfig
 from pipeline.audio.scale import FLOOR_DB, to_db
 from pipeline.figures import style
@@ -79,11 +80,6 @@ def mel(ax: Axes, array: np.ndarray, config: MelConfig, sides: str = "xy", is_di
 def mel_position(hertz: float, config: MelConfig) -> float:
     """Position of a frequency on the axis of mel bands; the first band extends from 0 to 1, with its centre at 0.5."""
     return hertz_to_mel(hertz) / hertz_to_mel(config.sample_rate / 2) * (config.bands + 1) - 0.5
-
-
-def hertz_to_mel(hertz: float) -> float:
-    """Mels on the scale of Slaney's Auditory Toolbox (1998): linear up to 1,000 Hz, logarithmic above."""
-    return hertz * 3 / 200 if hertz < 1000 else 15 + 27 * float(np.log(hertz / 1000) / np.log(6.4))
 
 
 def spectrogram(

@@ -1,11 +1,11 @@
 """Scores on the bands of the common log-mel: all, bass, middle, treble, and those that a representation reaches."""
 
-import librosa
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
+from pipeline.audio.mel_scale import band_edges
 from pipeline.audio.representation import MelConfig
 from pipeline.metrics import measures
 from pipeline.metrics.bootstrap import track_means
@@ -24,7 +24,7 @@ class Bands:
     """
 
     def __init__(self, mel: MelConfig, sample_rate: int) -> None:
-        edges = librosa.mel_frequencies(mel.bands + 2, fmin=0, fmax=mel.sample_rate / 2)
+        edges = band_edges(mel.sample_rate, mel.bands)
         self.hertz = edges[1:-1]
         nyquist = sample_rate / 2
         self.reach_hz = None if sample_rate >= mel.sample_rate else nyquist

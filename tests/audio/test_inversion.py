@@ -3,8 +3,10 @@
 import librosa
 import numpy as np
 import pytest
+from sklearn.decomposition import non_negative_factorization
 
-from pipeline.audio.inversion import griffin_lim, mel_to_audio
+from pipeline.audio.inversion import UPDATES, griffin_lim, invert_filters, mel_to_audio
+from pipeline.audio.mel_scale import mel_filters
 from pipeline.audio.representation import MelConfig
 from pipeline.core.errors import DataError
 
@@ -37,6 +39,17 @@ def test_the_mel_of_the_audio_is_within_2_db_of_the_given_mel() -> None:
     distance = np.sqrt(np.mean((result - (mel * 80 - 80)) ** 2, axis=0)).mean()  # log-spectral distance, dB
     assert distance < 2
     assert audio.shape == (SAMPLES,) and audio.dtype == np.float32
+
+
+@pytest.mark.parametrize("bands", [128, 400])  # of 400 bands, some have no bin
+def test_the_inverse_of_the_filters_equals_that_of_scikit_learn(bands: int) -> None:
+    power = np.random.default_rng(0).random((bands, 9), np.float32)
+    filters = mel_filters(MEL.sample_rate, MEL.n_fft, bands)
+    expected = non_negative_factorization(
+        power.T.copy(), H=filters.T.copy(), n_components=1025, update_H=False, solver="mu",
+        beta_loss="kullback-leibler", tol=0, max_iter=UPDATES,
+    )[0].T  # fmt: skip
+    np.testing.assert_allclose(invert_filters(power, filters), expected, rtol=1e-4, atol=1e-6 * expected.max())
 
 
 @pytest.mark.parametrize(("n_fft", "hop", "length"), [(2048, 512, SAMPLES), (512, 160, 12345), (301, 301, 5000)])

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from pipeline.audio.mel import FRAMES_PER_BATCH, LogMel
+from pipeline.audio.mel_scale import band_edges, mel_filters
 from pipeline.audio.representation import MelConfig
 from pipeline.audio.scale import below_peak, to_db, to_unit
 
@@ -46,6 +47,14 @@ def test_log_mel_equals_librosa_before_and_after_storage(rate, n_fft, hop, bands
     assert np.abs(stored.numpy() - expected).max() < 1e-3
     assert np.abs(stored.half().float().numpy() - expected).max() < 0.04
     assert stored.max() == 0 and stored.min() >= -80
+
+
+@pytest.mark.filterwarnings("ignore:Empty filters")
+@pytest.mark.parametrize(("rate", "n_fft", "bands"), [(22050, 2048, 128), (3000, 256, 100), (8000, 513, 17)])
+def test_filters_equal_those_of_librosa(rate, n_fft, bands):
+    expected = librosa.filters.mel(sr=rate, n_fft=n_fft, n_mels=bands)
+    assert mel_filters(rate, n_fft, bands).tobytes() == expected.tobytes()
+    np.testing.assert_array_equal(band_edges(rate, bands), librosa.mel_frequencies(bands + 2, fmin=0, fmax=rate / 2))
 
 
 def test_long_windows_take_more_than_one_batch_of_frames():

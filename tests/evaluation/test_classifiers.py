@@ -1,0 +1,49 @@
+"""The classifiers against scikit-learn's."""
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import silhouette_score
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.preprocessing import StandardScaler
+
+from pipeline.evaluation import classifiers
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.fixture(autouse=True)
+def several_blocks(monkeypatch):
+    monkeypatch.setattr(classifiers, "BLOCK_ROWS", 7)
+
+
+def rows(number: int, labels: int, dims: int = 5) -> tuple[np.ndarray, np.ndarray]:
+    """Overlapping clusters, and their labels."""
+    label = np.arange(number) % labels
+    return RNG.standard_normal((number, dims)) + np.eye(labels, dims)[label], np.array(list("edcba"))[label]
+
+
+@pytest.mark.parametrize("labels", [2, 3, 5])
+def test_predictions_equal_those_of_scikit_learn(labels):
+    (train, train_labels), (test, _) = rows(90, labels), rows(200, labels)
+    for predict, theirs in (
+        (classifiers.logistic_regression(train, train_labels), LogisticRegression()),
+        (classifiers.nearest_neighbours(train, train_labels, 5), KNeighborsClassifier(5)),
+    ):
+        np.testing.assert_array_equal(predict(test), theirs.fit(train, train_labels).predict(test))
+
+
+def test_the_silhouette_equals_that_of_scikit_learn():
+    data, labels = rows(40, 4)
+    labels[0] = "z"  # the only row of its label
+    assert classifiers.silhouette(data, labels) == pytest.approx(silhouette_score(data, labels), abs=1e-12)
+    assert classifiers.silhouette(np.ones_like(data), labels) == 0
+
+
+def test_dimensions_that_do_not_vary_are_only_centred():
+    data, _ = rows(50, 3)
+    data[:, 1], data[:, 2] = 0.1, 0
+    moved = data + np.linspace(0, 1, 5)
+    np.testing.assert_allclose(
+        classifiers.standardiser(data)(moved), StandardScaler().fit(data).transform(moved), atol=1e-12
+    )
