@@ -10,7 +10,6 @@ from pipeline.dataset.sampler import evenly_spaced
 from pipeline.dataset.split import Split
 from pipeline.metrics.common_mel import ToMel
 from pipeline.metrics.measures import squared_frechet_distance
-from pipeline.models.vae import VAE
 
 BAND_GROUPS = 16
 MAX_WINDOWS = 512  # windows per set
@@ -28,37 +27,49 @@ def features(mel: Tensor) -> np.ndarray:
     return statistics
 
 
-@torch.no_grad()
-def score(
-    model: VAE, train: Split, test: Split, to_mel: ToMel, batch_size: int, device: torch.device
-) -> dict[str, float | None]:
-    """Distance of the test windows to three other sets, by `features`; each set has as many windows, at most 512.
+class FrechetSets:
+    """Features of test windows, at most 512, and of as many reconstructions, samples of the prior and train windows.
 
-    All sets are of the variant's own representation. So distances of two representations do not compare: a narrower
-    frequency range gives smaller distances. The model is on `device`.
-
-    Returns:
-        frechet_reconstructions: distance to their reconstructions, dB^2; null where it is not defined.
-        frechet_samples: distance to windows drawn from the prior, given the model's labels in turn; null without a
-            latent.
-        frechet_floor: distance to real train windows; even a perfect generator is not expected below it.
+    All are of the variant's own representation. So distances of two representations do not compare: a narrower
+    frequency range gives smaller distances.
     """
-    test_loader, train_loader = window_loader(test, device, model.labels), window_loader(train, device)
-    test_rows = evenly_spaced(len(test_loader), MAX_WINDOWS)
-    train_rows = evenly_spaced(len(train_loader), min(len(test_loader), MAX_WINDOWS))
-    test_parts, reconstructions, samples = [], [], []
-    for rows in test_rows.split(batch_size):
-        x, label = test_loader.batch(rows)
-        test_parts.append(features(to_mel(x)))
-        reconstructions.append(features(to_mel(model.reconstruct(x, label))))
-    floor = [features(to_mel(train_loader.batch(rows).x)) for rows in train_rows.split(batch_size)]
-    if model.latent_dims:
-        generator = torch.Generator().manual_seed(0)
-        labels = torch.arange(len(test_rows), device=device) % max(1, len(model.labels))
-        samples = [features(to_mel(model.sample(len(part), generator, part))) for part in labels.split(batch_size)]
-    test_features = np.concatenate(test_parts)
-    return {
-        "frechet_reconstructions": squared_frechet_distance(np.concatenate(reconstructions), test_features),
-        "frechet_samples": squared_frechet_distance(np.concatenate(samples), test_features) if samples else None,
-        "frechet_floor": squared_frechet_distance(np.concatenate(floor), test_features),
-    }
+
+    def __init__(self, test_windows: int, to_mel: ToMel) -> None:
+        self.rows = evenly_spaced(test_windows, MAX_WINDOWS)
+        self._to_mel = to_mel
+        self._seen = 0  # test windows
+        self._sets: dict[str, list[np.ndarray]] = {"test": [], "reconstructions": [], "samples": [], "floor": []}
+
+    def missing(self, name: str) -> int:
+        """Number of windows that a set still needs."""
+        return len(self.rows) - sum(map(len, self._sets[name]))
+
+    def add(self, name: str, windows: Tensor) -> None:
+        """Add windows (B, 1, *shape) to a set, as far as it needs them."""
+        needed = windows[: self.missing(name)]
+        if len(needed):
+            self._sets[name].append(features(self._to_mel(needed)))
+
+    def add_reconstructions(self, x: Tensor, y: Tensor) -> None:
+        """Add the next test windows (B, 1, *shape) and their reconstructions; in the end all of the split."""
+        rows = self.rows - self._seen
+        rows = rows[(rows >= 0) & (rows < len(x))].to(x.device)
+        self._seen += len(x)
+        self.add("test", x[rows])
+        self.add("reconstructions", y[rows])
+
+    def score(self, train: Split, batch_size: int, device: torch.device) -> dict[str, float | None]:
+        """Squared Frechet distances of the test windows to the other sets, by `features`, in dB^2.
+
+        Returns:
+            frechet_reconstructions: distance to their reconstructions; null where it is not defined.
+            frechet_samples: distance to samples of the prior; null without any.
+            frechet_floor: distance to real train windows; even a perfect generator is not expected below it.
+        """
+        loader = window_loader(train, device)
+        for rows in evenly_spaced(len(loader), len(self.rows)).split(batch_size):
+            self.add("floor", loader.batch(rows).x)
+        sets = {name: np.concatenate(parts) for name, parts in self._sets.items() if parts}
+        test = sets.pop("test")
+        distances = {f"frechet_{name}": squared_frechet_distance(values, test) for name, values in sets.items()}
+        return {"frechet_samples": None} | distances

@@ -1,6 +1,6 @@
 """Measure whether prior samples differ from each other and over time."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from math import log10
 
 import torch
@@ -8,6 +8,7 @@ from torch import Tensor
 
 from pipeline.dataset.loader import window_loader
 from pipeline.dataset.split import Split
+from pipeline.evaluation.frechet import FrechetSets
 from pipeline.models.collapse import WindowVariance
 from pipeline.models.vae import VAE
 
@@ -16,10 +17,10 @@ MIN_VARIANCE = 1e-12  # avoids a division by zero
 
 
 @torch.no_grad()
-def score(model: VAE, test: Split, batch_size: int, device: torch.device) -> dict[str, float]:
-    """Draw 64 windows from the prior, given the model's labels in turn, and compare their variance with the data's.
+def score(model: VAE, test: Split, sets: FrechetSets, batch_size: int, device: torch.device) -> dict[str, float]:
+    """Draw windows from the prior, given the model's labels in turn, and compare the variance of 64 with the data's.
 
-    The model is on `device`.
+    The model is on `device`. `sets` gets as many samples as it needs.
 
     Returns:
         sample_variance_ratio: variance over windows at each value, averaged over values, divided by the data's. Near 0
@@ -33,8 +34,18 @@ def score(model: VAE, test: Split, batch_size: int, device: torch.device) -> dic
     if not model.latent_dims:
         return {}
     generator = torch.Generator().manual_seed(0)
-    labels = torch.arange(SAMPLES, device=device) % max(1, len(model.labels))
-    variance, time_variance, power = moments(model.sample(len(p), generator, p) for p in labels.split(batch_size))
+    labels = torch.arange(max(SAMPLES, sets.missing("samples")), device=device) % max(1, len(model.labels))
+
+    def draw() -> Iterator[Tensor]:
+        drawn = 0
+        for part in labels.split(batch_size):
+            samples = model.sample(len(part), generator, part)
+            sets.add("samples", samples)
+            if drawn < SAMPLES:
+                yield samples[: SAMPLES - drawn]
+            drawn += len(part)
+
+    variance, time_variance, power = moments(draw())
     data = moments(x for x, _ in window_loader(test, device).batches(batch_size))
     data_variance, data_time_variance, data_power = (max(moment, MIN_VARIANCE) for moment in data)
     metrics = {

@@ -13,6 +13,7 @@ from pipeline.dataset.loader import mean_window, window_loader
 from pipeline.dataset.sampler import fixed_noise
 from pipeline.dataset.split import Split
 from pipeline.evaluation import latent_space
+from pipeline.evaluation.frechet import FrechetSets
 from pipeline.losses import kl
 from pipeline.metrics import measures
 from pipeline.models.collapse import LatentUsage
@@ -36,7 +37,13 @@ class ReconstructionScores:
 
 @torch.no_grad()
 def score(
-    model: VAE, test: Split, valid: Split, scorer: CommonScorer, batch_size: int, device: torch.device
+    model: VAE,
+    test: Split,
+    valid: Split,
+    scorer: CommonScorer,
+    sets: FrechetSets,
+    batch_size: int,
+    device: torch.device,
 ) -> ReconstructionScores:
     """Reconstruct and score every test window.
 
@@ -48,7 +55,7 @@ def score(
     split: the same rule for every variant with any loss. kl uses that draw if it has no closed form. A
     baseline has neither: both are NaN.
 
-    The model is on `device`; `scorer` is a new one.
+    The model is on `device`; `scorer` and `sets` are new.
     """
     loader = window_loader(test, device, model.labels)
     rate = scorer.common.representation.sample_rate
@@ -61,6 +68,7 @@ def score(
         for name, values in own_scale_metrics(y.squeeze(1), x.squeeze(1), rate).items():
             columns.setdefault(name, []).append(values)
         scorer.add(y.squeeze(1), None if test.peak_db is None else test.peak_db[start : start + len(x)])
+        sets.add_reconstructions(x, y)
         start += len(x)
         latents.append(code.mean)
         usage.add(x, y, code)

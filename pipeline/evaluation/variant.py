@@ -16,8 +16,9 @@ from pipeline.core import arrays, workspace
 from pipeline.core.distributed import pick_device
 from pipeline.core.params import RuntimeConfig, read_section
 from pipeline.dataset.split import Split, read_split, read_stats
-from pipeline.evaluation import frechet, interpolation, prior_samples, probe, reconstruction, transfer
+from pipeline.evaluation import interpolation, prior_samples, probe, reconstruction, transfer
 from pipeline.evaluation.examples import save_examples
+from pipeline.evaluation.frechet import FrechetSets
 from pipeline.evaluation.latent_space import pca_errors, pca_sizes_table
 from pipeline.evaluation.summary import summary_line, variant_metrics
 from pipeline.metrics import embedding
@@ -150,7 +151,8 @@ def score_seed(seed: int, model: VAE, description: dict[str, Any], setup: Evalua
     iterations = config.griffin_lim_iterations
     scorer = CommonScorer(reference, setup.representation, setup.stats["seconds"], iterations)
     model, batch_size = model.to(device), config.batch_size
-    reconstructed = reconstruction.score(model, test, valid, scorer, batch_size, device)
+    sets = FrechetSets(len(test), setup.to_mel)
+    reconstructed = reconstruction.score(model, test, valid, scorer, sets, batch_size, device)
     probed = probe.score(model, train, test, batch_size, device, reconstructed.latents)
     transferred = transfer.score(model, train, test, batch_size, device)
     windows = {
@@ -165,10 +167,10 @@ def score_seed(seed: int, model: VAE, description: dict[str, Any], setup: Evalua
         "seed": seed,
         **reconstructed.numbers,
         **probed.numbers,
-        **frechet.score(model, train, test, setup.to_mel, batch_size, device),
         **embedding.score(setup.embed, reconstructed.audio, reference.audio),
         **interpolation.score(model, test, setup.to_mel, config.walk_steps, device),
-        **prior_samples.score(model, test, batch_size, device),
+        **prior_samples.score(model, test, sets, batch_size, device),
+        **sets.score(train, batch_size, device),
         **transferred.numbers,
     }
     track_ids = reference.windows["track_id"].to_numpy()

@@ -6,12 +6,13 @@ import torch
 from scipy.linalg import sqrtm
 
 from pipeline.audio.representation import MelConfig, WaveformConfig
+from pipeline.dataset.loader import window_loader
 from pipeline.dataset.split import Split
 from pipeline.evaluation import frechet
-from pipeline.evaluation.frechet import features, score
+from pipeline.evaluation.frechet import FrechetSets, features
 from pipeline.metrics.common_mel import peak_normalised_mel
 from pipeline.metrics.measures import squared_frechet_distance
-from tests.evaluation.small import CPU, LABELS, SHAPE, build_model, split
+from tests.evaluation.small import CPU, LABELS, split
 
 RNG = np.random.default_rng(0)
 
@@ -55,31 +56,41 @@ def test_features_are_mean_and_deviation_of_band_groups():
     assert features(mel[:, :5]).shape == (3, 10) and features(mel[:, :100]).shape == (3, 32)
 
 
+def copies_and_silence(test: Split, train: Split, to_mel, gain: float = 1.0) -> dict[str, float | None]:
+    """Scores of reconstructions that are copies with this gain, and of silent samples."""
+    sets = FrechetSets(len(test), to_mel)
+    for x, _ in window_loader(test, CPU).batches(7):
+        sets.add_reconstructions(x, gain * x)
+    sets.add("samples", torch.zeros(len(test), 1, *test.shape))
+    return sets.score(train, 7, CPU)
+
+
 def test_copy_is_below_the_floor_and_silence_above():
-    model = build_model(condition=False)
-    model.reconstruct = lambda x, label=None: x
-    model.sample = lambda number, generator, label: torch.zeros(number, 1, *SHAPE)
-    to_mel = peak_normalised_mel(MelConfig(), MelConfig(bands=6))
-    metrics = score(model, split(0, 60), split(1, 60), to_mel, 7, CPU)
+    metrics = copies_and_silence(split(1, 60), split(0, 60), peak_normalised_mel(MelConfig(), MelConfig(bands=6)))
     assert metrics["frechet_reconstructions"] == pytest.approx(0, abs=1e-6)
     assert 0 < metrics["frechet_floor"] < metrics["frechet_samples"] / 10
 
 
-def test_all_sets_have_the_same_size(monkeypatch):
-    sizes = []
-    monkeypatch.setattr(frechet, "squared_frechet_distance", lambda a, b: sizes.append((len(a), len(b))))
-    model, to_mel = build_model(), peak_normalised_mel(MelConfig(), MelConfig(bands=6))
-    for max_windows, batch_size in ((12, 5), (512, 8)):
-        monkeypatch.setattr(frechet, "MAX_WINDOWS", max_windows)
-        score(model, split(0, 60), split(1, 30), to_mel, batch_size, CPU)
-    assert sizes == [(12, 12)] * 3 + [(30, 30)] * 3
+@pytest.mark.parametrize(("max_windows", "size"), [(12, 12), (512, 30)])
+def test_all_sets_have_the_same_size(monkeypatch, max_windows, size):
+    monkeypatch.setattr(frechet, "MAX_WINDOWS", max_windows)
+    seen = {}
+    sets = FrechetSets(30, lambda x: seen.setdefault("test", []).extend(x.flatten(1).tolist()) or x.squeeze(1))
+    monkeypatch.setattr(frechet, "squared_frechet_distance", lambda a, b: (len(a), len(b)))
+    windows = torch.arange(30.0).reshape(30, 1, 1, 1).expand(30, 1, 2, 3)
+    for part in windows.split(5):
+        sets.add_reconstructions(part, part)
+    assert sorted({row[0] for row in seen["test"]}) == frechet.evenly_spaced(30, max_windows).tolist()
+    sets.add("samples", windows[:5])
+    sets.add("samples", windows)
+    assert set(sets.score(split(0, 60), 4, CPU).values()) == {(size, size)}
 
 
-def test_no_latent_no_samples():
-    model = build_model(condition=False)
-    model.bottleneck.latent_dims = 0
-    model.reconstruct = lambda x, label=None: x
-    assert score(model, split(0), split(1), lambda x: x.squeeze(1), 7, CPU)["frechet_samples"] is None
+def test_no_samples_no_distance():
+    sets = FrechetSets(30, lambda x: x.squeeze(1))
+    for x, _ in window_loader(split(1), CPU).batches(8):
+        sets.add_reconstructions(x, x)
+    assert sets.score(split(0), 7, CPU)["frechet_samples"] is None
 
 
 def test_waveform_gain_does_not_matter():
@@ -91,9 +102,6 @@ def test_waveform_gain_does_not_matter():
     quiet, loud, silent = (to_mel(torch.from_numpy(gain * tones[:2, None]).float())[0] for gain in (0.01, 0.5, 0))
     assert loud.shape == MelConfig().shape(2.0) and loud.max() == 1 and silent.max() == 0
     assert (quiet - loud).abs().mean() < 0.02
-    model = build_model(condition=False)
-    model.reconstruct = lambda x, label=None: 0.5 * x
-    model.sample = lambda number, generator, label: torch.zeros(number, 1, 6000)
-    metrics = score(model, data, data, to_mel, 8, CPU)
+    metrics = copies_and_silence(data, data, to_mel, gain=0.5)
     assert metrics["frechet_reconstructions"] < 1 < metrics["frechet_samples"]
     assert metrics["frechet_floor"] == pytest.approx(0, abs=1e-6)

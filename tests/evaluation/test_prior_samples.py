@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from pipeline.dataset.split import Split
+from pipeline.evaluation.frechet import FrechetSets
 from pipeline.evaluation.prior_samples import SAMPLES, score
 from pipeline.models.collapse import why_flat
 
@@ -28,12 +29,16 @@ class Sampler:
         return self.draw(torch.randn(number, 1, *self.shape, generator=generator))
 
 
+def sets(size: int = 0) -> FrechetSets:
+    return FrechetSets(size, lambda x: x.squeeze(1))
+
+
 def score_mel(draw) -> dict[str, float]:
-    return score(Sampler((6, 20), draw), MEL, 16, CPU)
+    return score(Sampler((6, 20), draw), MEL, sets(), 16, CPU)
 
 
 def score_waveform(draw) -> dict[str, float]:
-    return score(Sampler((50,), draw), WAVE, 16, CPU)
+    return score(Sampler((50,), draw), WAVE, sets(), 16, CPU)
 
 
 def test_samples_like_the_data_are_not_flat():
@@ -78,6 +83,11 @@ def test_all_labels_are_given_in_batches():
             given.append(label)
             return super().sample(number, generator, label)
 
-    score(Conditional((6, 20), torch.sigmoid), MEL, 24, CPU)
+    few, many = sets(30), sets(100)
+    score(Conditional((6, 20), torch.sigmoid), MEL, few, 24, CPU)
     assert [len(part) for part in given] == [24, 24, SAMPLES - 48]
     assert torch.cat(given).bincount().tolist() == [22, 21, 21]
+    metrics = score(Conditional((6, 20), torch.sigmoid), MEL, many, 24, CPU)
+    assert len(torch.cat(given)) == SAMPLES + 100
+    assert few.missing("samples") == many.missing("samples") == 0
+    assert metrics == score(Conditional((6, 20), torch.sigmoid), MEL, few, 24, CPU)  # of the same 64

@@ -15,6 +15,7 @@ from pipeline.audio.resample import resample
 from pipeline.dataset.sampler import fixed_noise
 from pipeline.dataset.split import Split
 from pipeline.evaluation import reconstruction
+from pipeline.evaluation.frechet import FrechetSets
 from pipeline.evaluation.reconstruction import ReconstructionScores, constant_predictors, score
 from pipeline.models.vae import VAE
 from pipeline.reference.common_scores import CommonScorer
@@ -46,6 +47,10 @@ def split(number: int, seed: int) -> Split:
 TRAIN, VALID, TEST = split(20, 0), split(10, 1), split(11, 2)
 
 
+def frechet_sets(test: Split) -> FrechetSets:
+    return FrechetSets(len(test), lambda x: x.reshape(len(x), 1, -1))
+
+
 def common_scorer(representation: MelConfig | WaveformConfig = MEL) -> CommonScorer:
     """With the test windows as their own reference, three of them with audio."""
     ids = {"window_id": TEST.window_ids, "track_id": TEST.track_ids, "label": TEST.labels, "group": TEST.labels}
@@ -57,7 +62,7 @@ def common_scorer(representation: MelConfig | WaveformConfig = MEL) -> CommonSco
 
 
 def score_model(model, batch_size: int = 4) -> ReconstructionScores:
-    return score(model, TEST, VALID, common_scorer(), batch_size, CPU)
+    return score(model, TEST, VALID, common_scorer(), frechet_sets(TEST), batch_size, CPU)
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +141,7 @@ def test_waveform_is_scored_on_its_own_scale_and_on_the_common_log_mel():
     }
     model = VAE(DESCRIPTION | description).eval()
     scorer = common_scorer(config)
-    scores = score(model, test, test, scorer, 4, CPU)
+    scores = score(model, test, test, scorer, frechet_sets(test), 4, CPU)
     with torch.no_grad():
         x = torch.from_numpy(values / 32767).float()
         y = model(x.unsqueeze(1))[0].squeeze(1)
