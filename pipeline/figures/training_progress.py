@@ -1,13 +1,14 @@
 """Training progress: GIF animations of a reconstruction and of samples, and an image of the fixed windows per epoch."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
 from PIL.Image import Image
 
 from pipeline.audio.representation import MelConfig
@@ -24,6 +25,8 @@ SAMPLE_COLUMNS = 3
 SAMPLES = SAMPLE_COLUMNS**2
 EPOCH_COLUMNS = 2
 EPOCH_WIDTH, EPOCH_HEIGHT = 2.6, 1.15  # inches, of a window in an epoch image
+
+Frame = tuple[str, list[np.ndarray]]  # a text, and an array for each updated artist
 
 
 def write_reconstruction_gif(snapshots: Sequence[Window], config: Representation, path: Path, dpi: int) -> None:
@@ -69,34 +72,44 @@ def _write_gif(
     grid: FigureGrid,
     artists: Sequence[Artist],
     updates: Sequence[window_plots.Update],
-    frames: Sequence[tuple[str, Sequence[np.ndarray]]],
+    frames: Sequence[Frame],
     title_axes: Axes,
     path: Path,
     dpi: int,
 ) -> None:
-    """Draw the fixed parts once, then for each frame its title and the updated artists; write an endless GIF."""
-    figure = grid.figure
-    figure.set_dpi(min(dpi, MAX_DPI))
+    """Write an endless GIF of `_draw_frames`, with the text as the title of `title_axes`."""
     title = title_axes.set_title("", fontweight="bold")
-    animated = [*artists, title]
-    for artist in animated:
-        artist.set_animated(True)
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    background = canvas.copy_from_bbox(figure.bbox)
-    images: list[Image] = []
-    for text, arrays in frames:
-        canvas.restore_region(background)
-        title.set_text(text)
-        for update, array in zip(updates, arrays, strict=True):
-            update(array)
-        for artist in animated:
-            figure.draw_artist(artist)
-        images.append(style.to_palette(canvas))
+    images = list(_draw_frames(grid, artists, updates, frames, title, dpi))
     durations = [FRAME_MS] * (len(images) - 1) + [LAST_FRAME_MS]
     content = io.BytesIO()
     images[0].save(content, "GIF", save_all=True, append_images=images[1:], duration=durations, loop=0)
     path.write_bytes(content.getvalue())
+
+
+def _draw_frames(
+    grid: FigureGrid,
+    artists: Sequence[Artist],
+    updates: Sequence[window_plots.Update],
+    frames: Sequence[Frame],
+    heading: Text,
+    dpi: int,
+) -> Iterator[Image]:
+    """Draw the fixed parts once, then for each frame its text as `heading` and the updated artists."""
+    grid.figure.set_dpi(min(dpi, MAX_DPI))
+    animated = [*artists, heading]
+    for artist in animated:
+        artist.set_animated(True)
+    canvas = FigureCanvasAgg(grid.figure)
+    canvas.draw()
+    background = canvas.copy_from_bbox(grid.figure.bbox)
+    for text, arrays in frames:
+        canvas.restore_region(background)
+        heading.set_text(text)
+        for update, array in zip(updates, arrays, strict=True):
+            update(array)
+        for artist in animated:
+            grid.figure.draw_artist(artist)
+        yield style.to_palette(canvas)
 
 
 def write_epoch_images(model: Path, out: Path, dpi: int) -> int:
@@ -127,8 +140,8 @@ def draw_epoch_images(snapshots: Sequence[Window], config: Representation, out: 
     blocks = -(-len(originals) // EPOCH_COLUMNS)
     widths = [EPOCH_WIDTH] * min(EPOCH_COLUMNS, len(originals))
     grid = FigureGrid(widths, [EPOCH_HEIGHT] * 2 * blocks, top=0.72, row_gaps=([0.06, 0.36] * blocks)[:-1])
-    grid.figure.set_dpi(min(dpi, MAX_DPI))
     limit = window_plots.amplitude_limit(*(w.array for w in originals), *reconstructions.values())
+    artists: list[Artist] = []
     updates: list[window_plots.Update] = []
     for i, window in enumerate(originals):
         block, column = divmod(i, EPOCH_COLUMNS)
@@ -137,13 +150,13 @@ def draw_epoch_images(snapshots: Sequence[Window], config: Representation, out: 
         window_plots.window([above], window.array, config, limit, style.INK, y)
         set_title(above, window_name(window), EPOCH_WIDTH, is_bold=True)
         first = reconstructions[epochs[0], window.index]
-        updates += window_plots.window([below], first, config, limit, style.ACCENT, x + y)[1]
+        images, [update] = window_plots.window([below], first, config, limit, style.ACCENT, x + y)
+        artists += [*images, *below.spines.values()]  # the frame of the axes is above the window
+        updates.append(update)
     heading = grid.figure.text(0.02, 0.985, "", va="top", fontsize=15, fontweight="bold")
-    for epoch in [0, *epochs]:
-        heading.set_text(f"Rebuilt after epoch {epoch}" if epoch else "Before training")
-        for window, update in zip(originals, updates, strict=True):
-            update(reconstructions[epoch, window.index] if epoch else np.zeros_like(window.array))
-        canvas = FigureCanvasAgg(grid.figure)
-        canvas.draw()
-        style.to_palette(canvas).save(out / f"{epoch}.png", "PNG", compress_level=style.PNG_COMPRESSION)
-    return 1 + len(epochs)
+    frames = [("Before training", [np.zeros_like(window.array) for window in originals])]
+    for epoch in epochs:
+        frames.append((f"Rebuilt after epoch {epoch}", [reconstructions[epoch, w.index] for w in originals]))
+    for epoch, image in zip([0, *epochs], _draw_frames(grid, artists, updates, frames, heading, dpi), strict=True):
+        image.save(out / f"{epoch}.png", "PNG", compress_level=style.PNG_COMPRESSION)
+    return len(frames)
