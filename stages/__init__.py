@@ -14,6 +14,7 @@ if sys.argv[0] == "-m":  # `python -m stages.x`, before x is imported, which may
         process.exit_with_dvc()
     process.collect_garbage_rarely()
     process.use_one_thread()
+    process.reuse_memory()
 
 
 def run(main: Callable[..., None], *arguments: str, at_end: Callable[[], None] = lambda: None) -> None:
