@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.audio.files import write_wav
+from pipeline.audio.inversion import mel_to_audio
 from pipeline.audio.representation import MelConfig, sample_count
 from pipeline.audio.resample import resample
 from pipeline.audio.scale import FLOOR_DB, to_db
@@ -49,8 +50,6 @@ class Renderer:
     def _render(self, window: Window) -> Audio:
         config, audio = self._data.representation, window.array
         if isinstance(config, MelConfig):
-            from pipeline.audio.inversion import mel_to_audio  # imports scikit-learn, which a waveform does not need
-
             length = sample_count(self._data.seconds, config.sample_rate)
             audio = mel_to_audio(audio, window.peak_db, config, length, self._iterations)
         return raise_rate(audio, config.sample_rate)

@@ -10,6 +10,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from torch import Tensor
 
 from pipeline.audio.cut import pad
+from pipeline.audio.inversion import mel_to_audio
 from pipeline.audio.mel import AMIN, LogMel
 from pipeline.audio.representation import MelConfig, RepresentationConfig, sample_count
 from pipeline.audio.resample import resample
@@ -51,8 +52,6 @@ class CommonMel:
     def _window_to_audio(self, window: np.ndarray, peak_db: float) -> np.ndarray:
         config = self.representation
         if config.kind == "mel":
-            from pipeline.audio.inversion import mel_to_audio  # takes 2 s to import, and waveforms do not need it
-
             length = sample_count(self.seconds, config.sample_rate)
             window = mel_to_audio(window, peak_db, config, length, self.iterations)
         return pad(resample(window, config.sample_rate, self.mel.sample_rate)[: self.length], self.length)
