@@ -30,15 +30,15 @@ class Fourier(nn.Module):
 class MultiResolutionSTFT(nn.Module):
     """Relative L2 distance of STFT magnitudes plus L1 distance of their logarithms, averaged over Hann windows.
 
-    After Yamamoto et al. 2020 (arXiv 1910.11480), but per window instead of over the batch. Hann windows have 2048 to
-    128 samples, if they fit, and a hop of a quarter. The sum has no unit. It is multiplied by the variance of the data,
-    which brings it to the scale of a squared error.
+    After Yamamoto et al. 2020 (arXiv 1910.11480), but per window instead of over the batch. Hann windows have 2048, 512
+    and 128 samples, if they fit, and a hop of a half. The sum has no unit. Times the variance of the data, it is on the
+    scale of a squared error.
     """
 
     def __init__(self, signal: Signal) -> None:
         super().__init__()
         self.variance = signal.variance
-        self.sizes = [size for size in STFT_WINDOWS if size <= signal.shape[0]]
+        self.sizes = [size for size in STFT_WINDOWS[::2] if size <= signal.shape[0]]
         for size in self.sizes:
             self.register_buffer(f"hann_{size}", torch.hann_window(size), persistent=False)
 
@@ -59,7 +59,7 @@ class MultiResolutionSTFT(nn.Module):
     def _magnitudes(self, waveform: Tensor, size: int) -> Tensor:
         """(B, bins * frames), on the scale of the samples."""
         window = self.get_buffer(f"hann_{size}")
-        x, hop = waveform.squeeze(1), size // 4
+        x, hop = waveform.squeeze(1), size // 2
         stft = torch.stft(x, size, hop, window=window, pad_mode="constant", normalized=True, return_complex=True)
         return stft.abs().flatten(1)
 
