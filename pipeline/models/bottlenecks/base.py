@@ -89,6 +89,14 @@ class Bottleneck(nn.Module):
         return z.std(0).to(next(self.parameters()).device)
 
 
+class Pointwise(nn.Linear):
+    """A linear layer at each position: for a single one, twice as fast as a convolution with a kernel of 1."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, out_features, positions) of (B, in_features, positions)."""
+        return super().forward(x.transpose(1, 2)).transpose(1, 2)
+
+
 def layout_shape(layout: str, shape: tuple[int, ...]) -> tuple[int, int]:
     """(channels, positions) to which a layout flattens features of `shape`: vector has one position per window."""
     return (prod(shape), 1) if layout == "vector" else (shape[0], prod(shape[1:]))

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline.core import distributed
-from pipeline.models.bottlenecks.base import Bottleneck, Code, layout_shape, standard_normal
+from pipeline.models.bottlenecks.base import Bottleneck, Code, Pointwise, layout_shape, standard_normal
 from pipeline.models.config import GaussianConfig
 from pipeline.models.norm import BatchNorm1d
 from pipeline.models.priors import PRIORS, LearnedNormal, positive_std
@@ -38,10 +38,10 @@ class Gaussian(Bottleneck):
         self.latent_dims = config.latent * self.positions
         self.isotropic = config.covariance == "isotropic"
         self.split = [config.latent, 1 if self.isotropic else config.latent]
-        self.to_posterior = nn.Conv1d(self.channels, sum(self.split), 1)
+        self.to_posterior = Pointwise(self.channels, sum(self.split))
         self.normalise = UnitVariance(config.latent) if config.batch_norm else nn.Identity()
         self.learned = PRIORS[config.prior.type](config.prior, config.latent, self.channels)
-        self.from_latent = nn.Conv1d(config.latent, self.channels, 1)
+        self.from_latent = Pointwise(config.latent, self.channels)
 
     def posterior(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation, (B, latent, positions) each, of features (B, channels, positions)."""

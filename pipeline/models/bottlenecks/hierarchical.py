@@ -9,14 +9,14 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
-from pipeline.models.bottlenecks.base import Bottleneck, Code, layout_shape
+from pipeline.models.bottlenecks.base import Bottleneck, Code, Pointwise, layout_shape
 from pipeline.models.config import HierarchicalConfig
 from pipeline.models.priors import RAW_ONE, LearnedNormal, positive_std
 
 WIDTH = 128  # hidden width of p(z1|z2)
 
 
-def _zero(layer: nn.Linear | nn.Conv1d) -> nn.Module:
+def _zero(layer: nn.Linear) -> nn.Module:
     nn.init.zeros_(layer.weight)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
@@ -41,10 +41,10 @@ class Hierarchical(Bottleneck):
         self.prior_z2, self.prior_z1 = LearnedNormal(upper), LearnedNormal(config.latent_z1)
         self.to_z2 = nn.Linear(prod(shape), 2 * upper)
         self.to_prior = nn.Sequential(nn.Linear(upper, WIDTH), nn.SiLU(), _zero(nn.Linear(WIDTH, 2 * lower)))
-        self.to_z1 = _zero(nn.Conv1d(self.channels, 2 * config.latent_z1, 1))
+        self.to_z1 = _zero(Pointwise(self.channels, 2 * config.latent_z1))
         self.from_z2_to_z1 = _zero(nn.Linear(upper, 2 * lower, bias=False))
         self.from_z2 = nn.Linear(upper, prod(shape))
-        self.from_z1 = nn.Conv1d(config.latent_z1, self.channels, 1)
+        self.from_z1 = Pointwise(config.latent_z1, self.channels)
 
     def encode(self, features: Tensor, noise: Tensor | None = None) -> Code:
         """See `Bottleneck.encode`. Without noise, the prior of z1 is p(z1|z2) at the mean of z2."""
