@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from pipeline.models.bottlenecks.base import Bottleneck, Code
 
+LSTMState = tuple[Tensor, Tensor]  # (1, B, width) each
 LOGIT_SCALE = 10.0  # factor on products of vectors of length 1: likely and unlikely codes differ early
 
 
@@ -71,7 +72,7 @@ class Quantised(Bottleneck):
 
 
 class CodePrior(nn.Module):
-    """A GRU that predicts each code of a window from the earlier ones, in the order of time, for any length.
+    """An LSTM that predicts each code of a window from the earlier ones, in the order of time, for any length.
 
     Its input is the place within the frame, the previous code, and the code at the same place of the previous frame. It
     sees the code vectors as well as their indices, so that it need not relearn a code whose vector has moved. In its
@@ -86,7 +87,7 @@ class CodePrior(nn.Module):
         self.frame_before = nn.Embedding(codes + 1, width)
         self.place = nn.Embedding(places, width)
         self.vectors = nn.Linear(2 * dim, width, bias=False)
-        self.recurrent = nn.GRU(width, width, batch_first=True)
+        self.recurrent = nn.LSTM(width, width, batch_first=True)
         self.logits = nn.Linear(width, codes)
         self.direction = nn.Linear(width, dim)
 
@@ -106,7 +107,7 @@ class CodePrior(nn.Module):
         device = self.logits.weight.device
         nothing = torch.full((number, 1), self.codes, device=generator.device)
         drawn: list[Tensor] = []
-        state: Tensor | None = None
+        state: LSTMState | None = None
         for position in range(positions):
             before, frame_before = (
                 (drawn[-lag] if position >= lag else nothing).to(device) for lag in (1, self.places)
@@ -118,9 +119,9 @@ class CodePrior(nn.Module):
         return torch.cat(drawn, dim=1)
 
     def step(
-        self, before: Tensor, frame_before: Tensor, place: Tensor, state: Tensor | None, codes: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Logits (B, positions, codes) of the next codes, and the GRU state (1, B, width) after the last position.
+        self, before: Tensor, frame_before: Tensor, place: Tensor, state: LSTMState | None, codes: Tensor
+    ) -> tuple[Tensor, LSTMState]:
+        """Logits (B, positions, codes) of the next codes, and the state after the last position.
 
         `before` and `frame_before` are (B, positions) indices of the previous codes, and of the codes at the same place
         of the previous frame. `place` is (positions,). `state` is None at the start of a window.
