@@ -4,11 +4,14 @@ A new network, bottleneck or prior needs a class here, a place in its union, and
 or `PRIORS`. Systems A to E are the original projects, see docs/variants.md.
 """
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from pipeline.core.params import Section
+
+Stride = Annotated[int, Field(ge=2)]
+Strides = Stride | list[Stride]
 
 
 def shrink(size: int, strides: list[int]) -> list[int]:
@@ -29,12 +32,24 @@ class _StridedConfig(_NetworkConfig):
     """Convolutions in stages, each of which shortens every axis."""
 
     channels: list[int]
+    strides: Strides
     skip: bool = Field(False, description="the decoder also gets the output of each stage, past the latent")
 
     @property
-    def strides(self) -> list[int]:
-        """Stride of each stage."""
-        return [2] * len(self.channels)
+    def stage_strides(self) -> list[int]:
+        """The stride of each stage."""
+        return self.strides if isinstance(self.strides, list) else [self.strides] * len(self.channels)
+
+    @property
+    def stages(self) -> list[tuple[int, int, int]]:
+        """Of each stage of the encoder: channels of its input and of its output, and stride."""
+        return list(zip([1, *self.channels[:-1]], self.channels, self.stage_strides, strict=True))
+
+    @model_validator(mode="after")
+    def _one_stride_per_stage(self) -> Self:
+        if len(self.stage_strides) != len(self.channels):
+            raise ValueError(f"strides: {len(self.channels)} channels need as many strides, or one number for all")
+        return self
 
 
 class Conv2dConfig(_StridedConfig):
@@ -42,7 +57,8 @@ class Conv2dConfig(_StridedConfig):
 
     kind = "mel"
     type: Literal["conv2d"]
-    channels: list[int] = Field([16, 32, 64, 128], min_length=1, description="channels; stages halve bands and frames")
+    channels: list[int] = Field([16, 32, 64, 128], min_length=1, description="channels of each stage")
+    strides: Strides = Field(2, description="factor by which stages shorten bands and frames; a list: one per stage")
     norm: Literal["batch", "instance", "none"] = Field("batch", description="norm of each stage (instance: system D)")
     activation: Literal["silu", "gelu"] = Field("silu", description="activation after each norm (gelu: system A)")
     head: Literal["linear", "sigmoid", "softplus"] = Field("linear", description="last layer (softplus: system D)")
@@ -52,14 +68,9 @@ class Strided1dConfig(_StridedConfig):
     """The base class of 1-D convolutional networks."""
 
     kind = "waveform"
-    channels: list[int] = Field([16, 32, 64], min_length=1, description="channels per stage")
-    stride: int = Field(4, ge=2, description="factor by which each stage shortens the sequence")
+    channels: list[int] = Field([16, 32, 64], min_length=1, description="channels of each stage")
+    strides: Strides = Field(4, description="factor by which stages shorten the sequence; a list: one per stage")
     head: Literal["linear", "tanh", "sigmoid"] = Field("linear", description="last layer (sigmoid: system B)")
-
-    @property
-    def strides(self) -> list[int]:
-        """See `_StridedConfig.strides`."""
-        return [self.stride] * len(self.channels)
 
 
 class ResNet1dConfig(Strided1dConfig):

@@ -35,7 +35,7 @@ def find_problems(model: VariantConfig, representation: RepresentationConfig, se
 
 
 def _network_problems(network: NetworkConfig, shape: tuple[int, ...]) -> Iterator[str]:
-    if network.type in ("conv2d", "resnet1d") and prod(shrink(size, network.strides)[-1] for size in shape) < 2:
+    if network.type in ("conv2d", "resnet1d") and prod(shrink(size, network.stage_strides)[-1] for size in shape) < 2:
         problem = f"{len(network.channels)} stages leave one position of a window of {' x '.join(map(str, shape))}"
         yield f"network.channels: {problem}, too little for its norms; use fewer stages or longer windows"
     if network.type == "fc" and network.frame is not None and network.frame > shape[-1]:

@@ -24,11 +24,15 @@ pytestmark = pytest.mark.e2e
 EPOCHS = 20
 VARIANTS = {
     "mel_vqvae": {
-        "network": {"channels": [4, 8]},
+        "network": {"channels": [4, 8], "strides": 2},
         "bottleneck": {"codes": 8, "dim": 2, "prior_width": 8},
         "train": {"epochs": EPOCHS, "moving_average": 0.9},
     },
-    "mel_conv": {"network": {"channels": [4, 8]}, "bottleneck": {"latent": 4}, "train": {"epochs": EPOCHS}},
+    "mel_conv": {
+        "network": {"channels": [4, 8], "strides": 2},
+        "bottleneck": {"latent": 4},
+        "train": {"epochs": EPOCHS},
+    },
 }
 MACHINE = ("epoch/seconds", "epoch/windows_per_second", "epoch/peak_memory_megabytes")  # not in history.csv
 

@@ -34,10 +34,10 @@ def waves(samples: int = 1000, number: int = 3) -> torch.Tensor:
 @pytest.mark.parametrize(
     "network",
     [
-        *(CONV | {"stride": stride} for stride in (2, 3, 5)),
+        *(CONV | {"strides": strides} for strides in (2, 3, [5, 2])),
         *(CONV | {"activation": name, "weight_norm": False} for name in ("elu", "leaky_relu")),
         CONV | {"pooling": "global", "skip": True},
-        {"type": "resnet1d", "channels": [4, 8], "stride": 3},
+        {"type": "resnet1d", "channels": [4, 8], "strides": [3, 4]},
         *(FC | {"frame": frame} for frame in (None, 1, 7)),
         *(TRANSFORMER | {"patch": patch} for patch in (2, 33, 50)),
     ],

@@ -127,9 +127,9 @@ def test_all_values_of_a_single_grid_are_compared_with_the_first(write):
 
 
 def test_names_contain_the_keys_if_the_grid_has_several(write):
-    write(grid={"train.clip_norm": [0.5, 1.0], "models.mel_conv.network.channels": [[4, 8]]})
+    write(grid={"train.clip_norm": [0.5, 1.0], "models.mel_conv.network.channels": [[4, 8, 8]]})
     names = [one.name for one in studies.load_experiments("mine")]
-    assert names == ["clip_norm-0.5-channels-4-8", "clip_norm-1.0-channels-4-8"]
+    assert names == ["clip_norm-0.5-channels-4-8-8", "clip_norm-1.0-channels-4-8-8"]
     assert studies.study_params(f"mine/{names[0]}")["train"]["clip_norm"] == 0.5
 
 

@@ -77,7 +77,7 @@ class Conv1dDecoder(Strided1dDecoder):
 
     def __init__(self, config: Conv1dConfig, signal: Signal) -> None:
         super().__init__(config, signal, _units(config), ACTIVATIONS[config.activation], _wrap(config))
-        channels, positions = config.channels[-1], shrink(signal.shape[0], config.strides)[-1]
+        channels, positions = config.channels[-1], shrink(signal.shape[0], config.stage_strides)[-1]
         self.expand: nn.Module = nn.Identity()
         if config.pooling == "global":
             layers = nn.Flatten(), nn.Linear(channels, channels * positions), nn.Unflatten(1, (channels, positions))

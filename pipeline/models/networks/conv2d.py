@@ -4,8 +4,6 @@ After system D of docs/variants.md: each stage halves bands and frames and has a
 GELU as in system A), and the input is standardised per band.
 """
 
-import itertools
-
 from torch import nn
 
 from pipeline.models.config import Conv2dConfig
@@ -27,8 +25,8 @@ class Conv2dEncoder(StagedEncoder):
     def __init__(self, config: Conv2dConfig, signal: Signal) -> None:
         bias = config.norm == "none"  # a norm removes the bias
         stages = [
-            _stage(nn.Conv2d(width, channels, 3, stride=2, padding=1, bias=bias), config)
-            for width, channels in itertools.pairwise([1, *config.channels])
+            _stage(nn.Conv2d(before, after, 2 * stride - 1, stride, padding=stride - 1, bias=bias), config)
+            for before, after, stride in config.stages
         ]
         super().__init__(config, signal, stages)
 
@@ -38,9 +36,11 @@ class Conv2dDecoder(StagedDecoder):
 
     def __init__(self, config: Conv2dConfig, signal: Signal) -> None:
         bias = config.norm == "none"
+        (_, channels, stride), *others = config.stages
         stages = [
-            _stage(nn.ConvTranspose2d(width, channels, 4, stride=2, padding=1, bias=bias), config)
-            for width, channels in itertools.pairwise(config.channels[::-1])
+            _stage(nn.ConvTranspose2d(after, before, 2 * step, step, padding=step // 2, bias=bias), config)
+            for before, after, step in others[::-1]
         ]
-        last = nn.ConvTranspose2d(config.channels[0], 1, 4, stride=2, padding=1)
+        # A transposed convolution to one channel takes twice as long.
+        last = nn.Sequential(nn.Conv2d(channels, stride**2, 3, padding=1), nn.PixelShuffle(stride))
         super().__init__(config, signal, [*stages, last], nn.Conv2d)

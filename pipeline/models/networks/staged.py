@@ -16,7 +16,7 @@ class StagedEncoder(nn.Module):
         super().__init__()
         self.standardise, self.skip = Standardise(signal), config.skip
         self.stages = nn.ModuleList(stages)
-        self.shape = (config.channels[-1], *(shrink(size, config.strides)[-1] for size in signal.shape))
+        self.shape = (config.channels[-1], *(shrink(size, config.stage_strides)[-1] for size in signal.shape))
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Features (B, *self.shape); with skips also the output of each earlier stage, the deepest first."""
@@ -26,9 +26,9 @@ class StagedEncoder(nn.Module):
 
 
 class StagedDecoder(nn.Module):
-    """Features to windows. The output of a stage may be too long: `offset` values and the end are cut off.
+    """Features to windows. The output of a stage may be too long: the end is cut off.
 
-    `skip_layer` makes the layer for a skip connection from its channels. Subclasses may replace `self.last`.
+    `skip_layer` makes the layer for a skip connection from its channels.
     """
 
     def __init__(
@@ -37,14 +37,11 @@ class StagedDecoder(nn.Module):
         signal: Signal,
         stages: Iterable[nn.Module],
         skip_layer: type[nn.Conv1d | nn.Conv2d],
-        offset: int = 0,
     ) -> None:
         super().__init__()
-        self.sizes = list(zip(*(shrink(size, config.strides)[-2::-1] for size in signal.shape), strict=True))
-        self.offset = offset
+        self.sizes = list(zip(*(shrink(size, config.stage_strides)[-2::-1] for size in signal.shape), strict=True))
         self.stages = nn.ModuleList(stages)
         self.skips = nn.ModuleList(skip_layer(c, c, 1) for c in config.channels[-2::-1] if config.skip)
-        self.last: nn.Module = nn.Identity()
         self.head = Head(config.head, signal)
 
     def forward(self, inputs: list[Tensor]) -> Tensor:
@@ -52,7 +49,7 @@ class StagedDecoder(nn.Module):
         x, *skips = inputs
         for i, (stage, sizes) in enumerate(zip(self.stages, self.sizes, strict=True)):
             # Slices, not `narrow`: a full slice is no operation, so a gradient keeps its memory format.
-            x = stage(x)[(..., *(slice(self.offset, self.offset + size) for size in sizes))]
+            x = stage(x)[(..., *(slice(size) for size in sizes))]
             if i < len(skips):
                 x = x + self.skips[i](skips[i])
-        return self.head(self.last(x))
+        return self.head(x)

@@ -4,7 +4,6 @@ A stage of the encoder is a strided convolution and residual units. A stage of t
 activation and a transposed convolution. Kernels span two strides, so that neighbouring positions overlap.
 """
 
-import itertools
 from collections.abc import Callable, Sequence
 
 from torch import nn
@@ -28,14 +27,14 @@ class Strided1dEncoder(StagedEncoder):
 
     def __init__(self, config: Strided1dConfig, signal: Signal, units: Units, wrap: Wrap = lambda layer: layer) -> None:
         stages = [
-            nn.Sequential(*strided_conv(width, channels, config.stride, wrap), *units(channels))
-            for width, channels in itertools.pairwise([1, *config.channels])
+            nn.Sequential(*strided_conv(before, after, stride, wrap), *units(after))
+            for before, after, stride in config.stages
         ]
         super().__init__(config, signal, stages)
 
 
 class Strided1dDecoder(StagedDecoder):
-    """The mirror image of the encoder, and a last convolution."""
+    """The mirror image of the encoder."""
 
     def __init__(
         self,
@@ -45,14 +44,12 @@ class Strided1dDecoder(StagedDecoder):
         activation: Callable[[int], nn.Module],
         wrap: Wrap = lambda layer: layer,
     ) -> None:
-        stride, last = config.stride, config.channels[0]
         stages = [
             nn.Sequential(
-                *units(width),
-                activation(width),
-                wrap(nn.ConvTranspose1d(width, channels, 2 * stride, stride=stride)),
+                *units(after),
+                activation(after),
+                wrap(nn.ConvTranspose1d(after, before, 2 * stride, stride, padding=stride // 2)),
             )
-            for width, channels in itertools.pairwise([*config.channels[::-1], last])
+            for before, after, stride in config.stages[::-1]
         ]
-        super().__init__(config, signal, stages, nn.Conv1d, offset=stride // 2)
-        self.last = nn.Sequential(activation(last), wrap(nn.Conv1d(last, 1, 7, padding=3)))
+        super().__init__(config, signal, stages, nn.Conv1d)
