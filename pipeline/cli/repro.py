@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -26,7 +27,7 @@ def repro(
     ] = None,
     jobs: Annotated[
         int | None,
-        typer.Option("--jobs", "-j", min=1, help="Stages at once; by default by the cores and the memory of a GPU."),
+        typer.Option("--jobs", "-j", min=1, help="Stages at once; by default by cores, memory and memory of a GPU."),
     ] = None,
 ) -> None:
     """Build what is out of date, as `dvc repro` does, but independent stages side by side.
@@ -39,20 +40,26 @@ def repro(
 
     os.chdir(workspace.root())
     params = load()  # a mistake shows before anything runs
-    jobs = jobs or default_jobs(params.runtime.device, params.train.devices)
-    with workspace.hold_lock(workspace.state_folder() / "locks" / "repro", "building this project"):
+    jobs = jobs or default_jobs(params.runtime.device, params.train)
+    lock = workspace.state_folder() / "locks" / f"repro-{workspace.fingerprint(str(Path.cwd()))}"
+    lock.parent.mkdir(exist_ok=True)
+    with workspace.hold_lock(lock, "building this project"):
         stages = outdated_stages(targets or [])
         if not stages:
             workspace.say("everything is up to date")
             return
+        skipped: list[str] = []
         with _view([stage.name for stage in stages]) as view:
             build = Build(stages, jobs, view)
-            skipped = build.run()
-    for job in build.failed:
-        typer.echo(f"{job.stage.name} failed: {job.error or job.lines[-1]}", err=True)
-    if build.failed:
+            try:
+                skipped = build.run()
+            finally:  # also after Ctrl-C
+                failed = [job for job in build.failed if job.outcome == "FAILED"]
+                for job in failed:
+                    typer.echo(f"{job.stage.name} failed: {job.reason}", err=True)
+    if failed:
         not_run = f"; not run, since they need what failed: {', '.join(skipped)}" if skipped else ""
-        exit_with_error(f"{len(build.failed)} of {len(stages)} stages failed{not_run}", 1)
+        exit_with_error(f"{len(failed)} of {len(stages)} stages failed{not_run}", 1)
 
 
 class Lines:
@@ -68,8 +75,7 @@ class Lines:
     def on_end(self, job: "Job") -> None:
         """See `build.View`."""
         self.ended += 1
-        result = "FAILED" if job.process.returncode else "done"
-        Lines.on_line(self, job, f"{result} after {_clock(job.seconds)}, {self.ended} of {self.total}")
+        Lines.on_line(self, job, f"{job.outcome} after {_clock(job.seconds)}, {self.ended} of {self.total}")
 
     def on_poll(self, jobs: "Iterable[Job]") -> None:
         """See `build.View`."""
@@ -93,7 +99,7 @@ class Table(Lines):
 
     def on_end(self, job: "Job") -> None:
         """See `build.View`."""
-        for line in job.lines if job.process.returncode else []:
+        for line in job.lines if job.outcome == "FAILED" else []:
             super().on_line(job, line)
         super().on_end(job)
 
@@ -107,11 +113,11 @@ class Table(Lines):
         for column in ("stage", "for", "epoch", "left", "last line"):
             rows.add_column(column, no_wrap=column != "last line", header_style="dim")
         for job in jobs:
-            seconds, epoch, left = time.monotonic() - job.started, "", ""
-            if job.epoch:
-                epoch, left = "{} of {}".format(*job.epoch), _clock(seconds * (job.epoch[1] / job.epoch[0] - 1))
+            now = time.monotonic()
+            epoch = "{} of {}".format(*job.epoch) if job.epoch else ""
+            left = _clock(max(0.0, job.training_end - now)) if job.training_end else ""
             last = Text(job.lines[-1].strip() if job.lines else "", no_wrap=True, overflow="ellipsis")
-            rows.add_row(job.stage.name, _clock(seconds), epoch, left, last)
+            rows.add_row(job.stage.name, _clock(now - job.started), epoch, left, last)
         self.live.update(rows, refresh=True)
 
     def say(self, line: str) -> None:

@@ -98,7 +98,7 @@ def run_study(
     experiments, base = load_experiments(name), commit.snapshot()
     selected = select_experiments(experiments, [label.strip() for label in only.split(",")]) if only else experiments
     params = load(selected[0].raw)
-    workers = jobs or default_jobs(params.runtime.device, params.train.devices)
+    workers = jobs or default_jobs(params.runtime.device, params.train)
     try:
         with status_display(name) as display:
             for states in runner.run_study(selected, base, jobs, workers, typer.echo):

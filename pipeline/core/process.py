@@ -58,7 +58,8 @@ def use_one_thread() -> None:
     Their results depend on the number of threads in the last bits, and their threads wait for each other actively,
     which takes many times as long if other programs run. Worker processes and Python's threads use all `cores`.
     """
-    os.environ["OMP_NUM_THREADS"] = "1"
+    for library in ("OMP", "MKL", "OPENBLAS"):
+        os.environ[f"{library}_NUM_THREADS"] = "1"
 
 
 def reuse_memory() -> None:

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from graphlib import TopologicalSorter
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -20,7 +21,9 @@ from typing import Protocol
 import psutil  # type: ignore[import-untyped]
 
 from pipeline.core.process import DeferredSignals, cores
+from pipeline.repro.child import signal_stage
 from pipeline.repro.graph import Stage
+from pipeline.training.config import TrainConfig
 
 EPOCH_LINE = re.compile(r"epoch (\d+) of (\d+)")
 ERROR_LINE = re.compile(r"^(?:error|ERROR): (.+)")
@@ -31,6 +34,7 @@ QUIET = re.compile(
 )
 POLL_SECONDS = 0.2
 SAVE_SECONDS = 60.0  # time for a training to save and end after Ctrl-C or SIGTERM
+KILL_SECONDS = 10.0  # time for DVC to end after its stage was killed
 GIB = 2**30
 
 
@@ -40,25 +44,43 @@ class Job:
 
     stage: Stage
     process: "subprocess.Popen[str]"
-    memory: int  # bytes that it may need
+    share: int = 1  # cores
+    memory: int = 0  # bytes that it may need
     started: float = field(default_factory=time.monotonic)
     seconds: float = 0.0  # it took, once it has ended
-    epoch: tuple[int, int] | None = None  # of a training: the latest that it named, and their number
     lines: list[str] = field(default_factory=list)  # its output
     error: str = ""  # the first line that reports one
+    epoch: tuple[int, int] | None = None  # of the current training: the latest that it named, and their number
+    training_end: float | None = None  # when that training may end, by the clock of `started`
+    signalled: set[int] = field(default_factory=set)  # processes that were asked to stop
+    _first_epoch: tuple[int, float] = (0, 0.0)  # of the current training: the first that it named, and when
 
     def read(self, line: str) -> None:
         """Take a line of its output."""
         self.lines.append(line)
         if match := EPOCH_LINE.search(line):
-            self.epoch = int(match[1]), int(match[2])
+            now, (epoch, last) = time.monotonic(), (int(match[1]), int(match[2]))
+            if self.epoch is None or epoch < self.epoch[0]:  # the first line, or the next seed
+                self._first_epoch, self.training_end = (epoch, now), None
+            elif epoch > self._first_epoch[0]:
+                first, start = self._first_epoch
+                self.training_end = now + (now - start) / (epoch - first) * (last - epoch)
+            self.epoch = epoch, last
         elif (match := ERROR_LINE.match(line)) and not self.error:
             self.error = match[1]  # the first is the stage's own; DVC's errors follow
 
-    def send_signal(self, number: int) -> None:
-        """Send a signal to DVC and its stage, which are a group of processes."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, number)
+    @property
+    def outcome(self) -> str:
+        """done, stopped or FAILED, once it has ended."""
+        return (
+            "stopped" if self.process.returncode and self.signalled else "FAILED" if self.process.returncode else "done"
+        )
+
+    @property
+    def reason(self) -> str:
+        """Why it failed."""
+        code = self.process.returncode
+        return self.error or (f"ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}")
 
     def free_memory(self) -> int:
         """Bytes of `memory` that it does not use yet."""
@@ -67,7 +89,8 @@ class Job:
             process = psutil.Process(self.process.pid)
             for one in (process, *process.children(recursive=True)):
                 with contextlib.suppress(psutil.Error):
-                    used += one.memory_info().rss
+                    info = one.memory_info()
+                    used += info.rss - getattr(info, "shared", 0)  # the files of libraries need memory only once
         return max(0, self.memory - used)
 
 
@@ -101,7 +124,7 @@ class Build:
         """Run all stages; the names of those that did not run because one that they need failed.
 
         KeyboardInterrupt or SystemExit after a signal, when all that runs has saved its work and ended; a second signal
-        kills at once. No process of a stage outlives this call.
+        kills at once, as an error of the view does.
         """
         order: TopologicalSorter[str] = TopologicalSorter({name: s.needs for name, s in self.stages.items()})
         order.prepare()
@@ -118,11 +141,13 @@ class Build:
                         break
                     for name in self.take():
                         order.done(name)
-                if signals.received:
-                    self.stop()
+                end = time.monotonic() + SAVE_SECONDS
+                while self.running and time.monotonic() < end:
+                    for job in self.running.values():
+                        signal_stage(job.process.pid, signal.SIGINT, job.signalled)
+                    self.take()
         finally:
-            for job in self.running.values():
-                job.send_signal(signal.SIGKILL)
+            self.kill()
         if signals.received == signal.SIGTERM:
             sys.exit(128 + signal.SIGTERM)
         if signals.received:
@@ -133,7 +158,8 @@ class Build:
         """Start a stage with its share of the cores, unless enough run or the memory is short: then False."""
         if len(self.running) >= self.jobs:
             return False
-        share = max(1, cores() // min(self.jobs, len(self.running) + ready))
+        free_cores = cores() - sum(job.share for job in self.running.values())
+        share = max(1, free_cores // min(self.jobs - len(self.running), ready))
         memory = memory_need(self.stages[name], share)
         promised = sum(job.free_memory() for job in self.running.values())
         if self.running and memory + promised > psutil.virtual_memory().available:
@@ -148,7 +174,7 @@ class Build:
             errors="replace",
             process_group=0,  # a terminal's Ctrl-C reaches only this process
         )
-        self.running[name] = Job(self.stages[name], process, memory)
+        self.running[name] = Job(self.stages[name], process, share, memory)
 
         def read() -> None:
             assert process.stdout is not None
@@ -181,13 +207,17 @@ class Build:
                 name, line = self.events.get_nowait()
         return succeeded
 
-    def stop(self) -> None:
-        """End all that runs. DVC ignores SIGINT while its stage runs, and so outlives it and frees its locks."""
-        for job in self.running.values():
-            job.send_signal(signal.SIGINT)
-        end = time.monotonic() + SAVE_SECONDS
-        while self.running and time.monotonic() < end:
-            self.take()
+    def kill(self) -> None:
+        """Kill the stages that still run; then DVC, if it does not end either."""
+        end = time.monotonic() + KILL_SECONDS
+        while (
+            living := [j.process for j in self.running.values() if j.process.poll() is None]
+        ) and time.monotonic() < end:
+            for process in living:
+                signal_stage(process.pid, signal.SIGKILL, set())
+            time.sleep(POLL_SECONDS)
+        for process in living:
+            process.kill()
 
 
 def command(name: str) -> list[str]:
@@ -210,20 +240,25 @@ def memory_need(stage: Stage, share: int) -> int:
 
     (A training loads a split of up to `train.resident_gib`; what is larger is streamed.)
     """
+    return share * GIB + min(4 * GIB, _data_size(stage))
+
+
+@cache
+def _data_size(stage: Stage) -> int:
     files = [path for top in stage.inputs for path in (top.rglob("*") if top.is_dir() else [top])]
-    return share * GIB + min(4 * GIB, sum(path.stat().st_size for path in files if path.is_file()))
+    return sum(path.stat().st_size for path in files if path.is_file())
 
 
-def default_jobs(device: str, devices: int) -> int:
+def default_jobs(device: str, train: TrainConfig) -> int:
     """One job per core, at most one per 2 GiB of free memory, on a GPU one per 6 GiB of its free memory.
 
-    `device` and `devices` are `runtime.device` and `train.devices`; several devices leave no room for a second job.
+    `device` is `runtime.device`. A training on several devices leaves no room for a second job.
     """
     import pynvml  # type: ignore[import-untyped]
 
-    if devices > 1:
+    if train.devices > 1:
         return 1
-    jobs = min(cores(), psutil.virtual_memory().available // (2 * GIB))
+    jobs = min(cores() // train.threads, psutil.virtual_memory().available // (2 * GIB))
     if device in ("auto", "cuda") or device.startswith("cuda:"):
         with contextlib.suppress(pynvml.NVMLError):  # no GPU of NVIDIA
             pynvml.nvmlInit()

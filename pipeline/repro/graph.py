@@ -24,6 +24,7 @@ def outdated_stages(targets: Iterable[str] = ()) -> list[Stage]:
     `targets` are names of stages, as for `dvc repro`; by default all. MelismaError with DVC's words if it refuses.
     """
     from dvc.exceptions import DvcException
+    from dvc.lock import LockError
     from dvc.repo import Repo
     from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
 
@@ -34,15 +35,14 @@ def outdated_stages(targets: Iterable[str] = ()) -> list[Stage]:
             graph = get_active_graph(repo.index.graph)
             steps = plan_repro(graph, collect_stages(repo, targets or ["dvc.yaml"]))
             changed = set(repo.status(targets, with_deps=True))
+    except LockError as error:
+        raise MelismaError("another DVC command is running in this project; try again when it has ended") from error
     except DvcException as error:
         raise MelismaError(str(error)) from error
     stages: dict[str, Stage] = {}
     for step in steps:  # each comes after those that it needs
         needs = frozenset(needed.addressing for needed in graph.successors(step))
         if step.addressing in changed or needs & stages.keys():
-            inputs = (Path(dep.fs_path) for dep in step.deps)
-            data = (workspace.root() / workspace.DATA).resolve()
-            stages[step.addressing] = Stage(
-                step.addressing, needs & stages.keys(), tuple(path for path in inputs if data in path.parents)
-            )
+            inputs = [workspace.root() / dep.def_path for dep in step.deps if dep.def_path.startswith("data/")]
+            stages[step.addressing] = Stage(step.addressing, frozenset(needs & stages.keys()), tuple(inputs))
     return list(stages.values())

@@ -164,7 +164,7 @@ def workers() -> list[int]:
 def start_workers(count: int) -> None:
     """Start workers until `count` run, or MelismaError; they share the cores and outlive this process."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    environment = {"MELISMA_CORES": str(max(1, cores() // count)), **os.environ, "PATH": path}
+    environment = os.environ | {"MELISMA_CORES": str(max(1, cores() // count)), "PATH": path}
     command = [sys.executable, "-m", "dvc", "queue", "start", "-j", str(count)]
     log = workspace.state_folder() / "queue.log"
     with log.open("wb") as file:

@@ -13,8 +13,9 @@ import pynvml
 import pytest
 
 from pipeline.repro import build
-from pipeline.repro.build import Build, default_jobs, depths, memory_need
+from pipeline.repro.build import Build, Job, default_jobs, depths, memory_need
 from pipeline.repro.graph import Stage
+from pipeline.training.config import TrainConfig
 
 
 class Log:
@@ -27,10 +28,14 @@ class Log:
         self.lines.append((job.stage.name, line))
 
     def on_end(self, job):
-        self.ended.append(job.stage.name)
+        self.ended.append((job.stage.name, job.outcome))
 
     def on_poll(self, jobs):
         pass
+
+
+# As DVC, it waits for its stage; a signal to it would end it at once.
+DVC = "import signal, subprocess, sys; signal.signal(signal.SIGINT, signal.SIG_DFL)"
 
 
 def stages(**needs):
@@ -43,11 +48,9 @@ def programs(monkeypatch, tmp_path):
     codes = {}
 
     def command(name):
-        return [
-            sys.executable,
-            "-c",
-            f"import os; os.chdir({str(tmp_path)!r})\n" + textwrap.dedent(codes.get(name, "")),
-        ]
+        start = f"import os; os.chdir({str(tmp_path)!r})\n"
+        stage = [sys.executable, "-c", start + textwrap.dedent(codes.get(name, ""))]
+        return [sys.executable, "-c", f"{DVC}\nsys.exit(subprocess.call({stage!r}))"]
 
     monkeypatch.setattr(build, "command", command)
     return codes
@@ -71,7 +74,7 @@ def test_needed_stages_come_first_and_long_chains_before_short_ones(programs):
     log = Log()
     chain = stages(short="", a="", b="a", c="b", end="short c")
     assert Build(chain, 1, log).run() == []
-    assert log.ended == ["a", "b", "short", "c", "end"]
+    assert [name for name, _ in log.ended] == ["a", "b", "short", "c", "end"]
     assert depths(chain) == {"short": 2, "a": 4, "b": 3, "c": 2, "end": 1}
 
 
@@ -79,7 +82,7 @@ def test_independent_stages_run_at_the_same_time(programs):
     programs["a"], programs["b"] = WAIT_FOR.format(own="a", other="b"), WAIT_FOR.format(own="b", other="a")
     log = Log()
     assert Build(stages(a="", b=""), 2, log).run() == []
-    assert sorted(log.ended) == ["a", "b"]
+    assert sorted(log.ended) == [("a", "done"), ("b", "done")]
 
 
 def test_no_more_stages_run_at_once_than_jobs(programs, tmp_path):
@@ -101,8 +104,32 @@ def test_a_failure_stops_only_what_needs_it(programs):
     log = Log()
     run = Build(stages(a="", b="a", c="b", d="", e="d"), 2, log)
     assert run.run() == ["b", "c"]
-    assert [(job.stage.name, job.error, job.epoch) for job in run.failed] == [("a", "no data", (3, 9))]
-    assert set(log.ended) == {"a", "d", "e"}
+    assert [(job.stage.name, job.reason, job.epoch) for job in run.failed] == [("a", "no data", (3, 9))]
+    assert set(log.ended) == {("a", "FAILED"), ("d", "done"), ("e", "done")}
+
+
+def test_a_stage_that_dies_without_a_word_has_a_reason(programs):
+    programs["a"], programs["b"] = "exit(3)", "os.kill(os.getppid(), 9)"
+    run = Build(stages(a="", b=""), 2, Log())
+    run.run()
+    reasons = {job.stage.name: job.reason for job in run.failed}
+    assert reasons == {"a": "ended with exit code 3", "b": "ended by SIGKILL"}
+
+
+def test_the_time_left_follows_the_epochs_of_the_current_seed(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    job = Job(Stage("a", frozenset()), None)
+    for seconds, line, end in (
+        (50, "epoch 1 of 11: loss 1", None),  # the start of a stage is no epoch
+        (10, "epoch 6 of 11: loss 1", 170.0),  # 2 s an epoch
+        (10, "epoch 11 of 11: loss 1", 170.0),
+        (5, "epoch 1 of 11: loss 1", None),  # the next seed
+        (1, "epoch 2 of 11: loss 1", 185.0),
+    ):
+        now[0] += seconds
+        job.read(line)
+        assert job.training_end == end, line
 
 
 def test_lines_of_dvc_that_say_nothing_are_left_out(programs):
@@ -131,16 +158,21 @@ def test_jobs_follow_cores_memory_and_gpu(monkeypatch):
     memory = namedtuple("memory", "available free")
     monkeypatch.setenv("MELISMA_CORES", "16")
     monkeypatch.setattr(psutil, "virtual_memory", lambda: memory(64 * 2**30, 0))
-    assert default_jobs("cpu", 1) == 16
+    assert default_jobs("cpu", TrainConfig()) == 16
     monkeypatch.setattr(pynvml, "nvmlInit", lambda: None)
     monkeypatch.setattr(pynvml, "nvmlDeviceGetHandleByIndex", lambda index: index)
     monkeypatch.setattr(pynvml, "nvmlDeviceGetMemoryInfo", lambda gpu: memory(0, (80 if gpu else 13) * 2**30))
-    assert (default_jobs("auto", 1), default_jobs("cuda:1", 1), default_jobs("cpu", 1)) == (2, 13, 16)
-    assert default_jobs("cuda", 2) == 1
+    assert (
+        default_jobs("auto", TrainConfig()),
+        default_jobs("cuda:1", TrainConfig()),
+        default_jobs("cpu", TrainConfig()),
+    ) == (2, 13, 16)
+    assert default_jobs("cuda", TrainConfig(devices=2)) == 1
+    assert default_jobs("cpu", TrainConfig(threads=5)) == 3
     monkeypatch.setattr(psutil, "virtual_memory", lambda: memory(7 * 2**30, 0))
-    assert default_jobs("cpu", 1) == 3
+    assert default_jobs("cpu", TrainConfig()) == 3
     monkeypatch.setattr(psutil, "virtual_memory", lambda: memory(2**30, 0))
-    assert default_jobs("cpu", 1) == 1
+    assert default_jobs("cpu", TrainConfig()) == 1
 
 
 def test_memory_counts_processes_and_data(tmp_path):
@@ -187,7 +219,7 @@ def test_a_signal_lets_stages_save_and_starts_no_other(programs, tmp_path, numbe
         signal.signal(signal.SIGTERM, before)
     assert (tmp_path / "saved").exists()
     assert has_ended(int((tmp_path / "pid").read_text()))
-    assert log.ended == ["a"]
+    assert log.ended == [("a", "stopped")]
 
 
 def test_a_second_signal_kills(programs, tmp_path):

@@ -1,5 +1,8 @@
 """What is out of date, by DVC: a small project of its own, with real DVC."""
 
+import json
+import os
+import shutil
 import subprocess
 
 import pytest
@@ -40,6 +43,7 @@ def test_all_stages_of_a_new_project_in_order(project):
     assert list(listed) == ["first", "second", "other@x", "last"]
     assert listed["last"].needs == {"second", "other@x"}
     assert listed["last"].inputs == (project / "data/second", project / "data/x")
+    assert len(set(listed.values())) == 4  # hashable
     assert listed["first"].inputs == ()  # it reads nothing in data/
 
 
@@ -54,8 +58,36 @@ def test_only_what_changed_and_what_depends_on_it(project):
     assert names(["second"]) == ["first", "second"]
 
 
-def test_a_target_may_name_a_group(project):
+def test_targets_are_those_of_dvc(project):
     assert names(["other"]) == ["other@x"]
+    assert names(["dvc.yaml:second"]) == ["first", "second"]
+
+
+def test_a_frozen_stage_needs_nothing(project):
+    subprocess.run(["dvc", "repro", "-q"], check=True)
+    subprocess.run(["dvc", "freeze", "-q", "second"], check=True)
+    (project / "source").write_text("3")
+    assert names() == ["first"]
+
+
+def test_results_that_are_missing_beside_a_lock_are_built(project):
+    subprocess.run(["dvc", "repro", "-q"], check=True)
+    shutil.rmtree(project / "data")
+    assert names() == ["first", "second", "other@x", "last"]
+
+
+def test_a_folder_of_data_may_be_a_link(project):
+    (project / "elsewhere").mkdir()
+    (project / "data").symlink_to("elsewhere")
+    assert [len(found.inputs) for found in outdated_stages()] == [0, 1, 0, 2]
+
+
+def test_another_command_of_dvc_is_named(project):
+    subprocess.run(["dvc", "repro", "-q"], check=True)
+    lock = {"write": {str(project / "data" / "first"): {"pid": os.getppid(), "cmd": "dvc repro"}}, "read": {}}
+    (project / ".dvc" / "tmp" / "rwlock").write_text(json.dumps(lock))
+    with pytest.raises(MelismaError, match="another DVC command"):
+        outdated_stages()
 
 
 def test_an_unknown_target_is_refused_in_the_words_of_dvc(project):

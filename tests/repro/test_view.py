@@ -1,6 +1,7 @@
 """What a build shows: lines without a terminal, a table on one."""
 
 import io
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -15,7 +16,7 @@ NAMES = ["train@mel_conv", "report"]
 
 
 def job(name="train@mel_conv", code=0, *lines):
-    made = Job(Stage(name, frozenset()), SimpleNamespace(returncode=code), 0)
+    made = Job(Stage(name, frozenset()), SimpleNamespace(returncode=code))
     for line in lines:
         made.read(line)
     made.started, made.seconds = made.started - 30, 72.4
@@ -54,10 +55,12 @@ def screen():
 def test_the_table_shows_epoch_and_time_left_and_cuts_long_lines(screen):
     view, take = screen
     take()
-    view.on_poll([job("train@mel_conv", 0, "  epoch 5 of 20: " + "loss 1, " * 20)])
+    running = job("train@mel_conv", 0, "  epoch 5 of 20: " + "loss 1, " * 20)
+    running.training_end = time.monotonic() + 60
+    view.on_poll([running])
     title, header, row = take().splitlines()[-3:]
     assert "0 of 2 stages in 0:00:00" in title and header.split() == ["stage", "for", "epoch", "left", "last", "line"]
-    assert row.startswith("train@mel_conv  0:00:30  5 of 20  0:01:30  epoch 5 of 20: loss 1")
+    assert row.startswith("train@mel_conv  0:00:30  5 of 20  0:01:00  epoch 5 of 20: loss 1")
     assert row.rstrip().endswith("…") and len(row) <= 80
 
 
