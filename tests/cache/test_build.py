@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import signal
 import time
 from contextlib import contextmanager, nullcontext
 from functools import partial
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import librosa
 import numpy as np
+import psutil
 import pyarrow.parquet as pq
 import pytest
 import soundfile
@@ -121,9 +121,11 @@ def test_the_shard_of_a_killed_worker_is_computed_again(music, tmp_path, small_s
         with worker_pool(2) as executor:
             pools.append(executor)
             if len(pools) == 1:
-                executor.submit(_wait_for_a_shard, str(tmp_path / "killed.kept")).add_done_callback(
-                    lambda _: os.kill(next(iter(executor._processes)), signal.SIGKILL)
-                )
+                folder = tmp_path / "killed.kept"
+                executor.submit(_kill_the_other_worker, str(folder))
+                while not (folder / "ready").exists():
+                    time.sleep(0.01)
+                (folder / "ready").unlink()
             yield executor
 
     killed = make_cache(*music, MEL, tmp_path / "killed", open_executor=open_deadly_pool)
@@ -133,9 +135,16 @@ def test_the_shard_of_a_killed_worker_is_computed_again(music, tmp_path, small_s
     assert read_files(tmp_path / "killed") == read_files(tmp_path / "whole")
 
 
-def _wait_for_a_shard(folder: str) -> None:
+def _kill_the_other_worker(folder: str) -> None:
+    """Kill it after its first shard, and compute nothing."""
+    processes = psutil.Process(os.getppid()).children()
+    others = [p.pid for p in processes if "spawn_main" in " ".join(p.cmdline()) and p.pid != os.getpid()]
+    Path(folder, "ready").touch()
     while not list(Path(folder).glob("*.parquet")):
-        time.sleep(0.005)
+        pass
+    for other in others:
+        os.kill(other, signal.SIGKILL)
+    time.sleep(60)
 
 
 def test_workers_that_die_again_and_again_stop_the_stage(music, tmp_path, capsys):
