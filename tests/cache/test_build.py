@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import signal
 import time
 from contextlib import contextmanager, nullcontext
 from functools import partial
