@@ -42,7 +42,6 @@ def repro(
     params = load()  # a mistake shows before anything runs
     jobs = jobs or default_jobs(params.runtime.device, params.train)
     lock = workspace.state_folder() / "locks" / f"repro-{workspace.fingerprint(str(Path.cwd()))}"
-    lock.parent.mkdir(exist_ok=True)
     with workspace.hold_lock(lock, "building this project"):
         stages = outdated_stages(targets or [])
         if not stages:

@@ -55,7 +55,6 @@ def output(path: Path) -> Iterator[Path]:
     partial = path.with_name(f".{path.name}.partial")
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = state_folder() / "locks" / fingerprint(str(path.absolute()))  # DVC would see a lock beside `path`
-    lock.parent.mkdir(exist_ok=True)
     with hold_lock(lock, f"writing {path}"):
         shutil.rmtree(partial, ignore_errors=True)  # left by a killed run
         partial.mkdir()
@@ -71,6 +70,7 @@ def output(path: Path) -> Iterator[Path]:
 @contextmanager
 def hold_lock(lock: Path, action: str) -> Iterator[None]:
     """Let one process at a time run the block, and say so if it must wait. A process that dies releases the lock."""
+    lock.parent.mkdir(exist_ok=True)
     try:
         acquired = FileLock(lock).acquire(timeout=0)
     except Timeout:

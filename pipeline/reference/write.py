@@ -59,7 +59,6 @@ def write_reference(
         raise DataError(f"{cache}: it is of other test windows; run `dvc repro`")
     assert test.peak_db is not None
     mean = mean_window(read_split(cache, "train"), settings.batch_size)[0].numpy()
-    torch.set_num_threads(1)  # inversions and Fourier transforms run in parallel threads
     with arrays.Writer(out / "windows.parquet") as writer:
         for row, peak_db, values in zip(table.itertuples(), test.peak_db, test.values, strict=True):
             unit = to_unit(values.astype(np.float32), "mel")

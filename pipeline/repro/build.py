@@ -209,14 +209,13 @@ class Build:
 
     def kill(self) -> None:
         """Kill the stages that still run; then DVC, if it does not end either."""
+        processes = [job.process for job in self.running.values()]
         end = time.monotonic() + KILL_SECONDS
-        while (
-            living := [j.process for j in self.running.values() if j.process.poll() is None]
-        ) and time.monotonic() < end:
-            for process in living:
+        while any(process.poll() is None for process in processes) and time.monotonic() < end:
+            for process in processes:
                 signal_stage(process.pid, signal.SIGKILL, set())
             time.sleep(POLL_SECONDS)
-        for process in living:
+        for process in processes:
             process.kill()
 
 

@@ -98,5 +98,4 @@ def _fill_queue(experiments: list[Experiment], base: str, say: Callable[[str], N
 def _queue_lock() -> AbstractContextManager[None]:
     """Several processes may follow the queue, but only one at a time changes it."""
     lock = workspace.state_folder() / "locks" / "queue"
-    lock.parent.mkdir(exist_ok=True)
     return workspace.hold_lock(lock, "filling DVC's queue")

@@ -50,7 +50,8 @@ def programs(monkeypatch, tmp_path):
     def command(name):
         start = f"import os; os.chdir({str(tmp_path)!r})\n"
         stage = [sys.executable, "-c", start + textwrap.dedent(codes.get(name, ""))]
-        return [sys.executable, "-c", f"{DVC}\nsys.exit(subprocess.call({stage!r}))"]
+        after = f"open({str(tmp_path / 'dvc-went-on')!r}, 'w'); sys.exit(code)"
+        return [sys.executable, "-c", f"{DVC}\ncode = subprocess.call({stage!r})\n{after}"]
 
     monkeypatch.setattr(build, "command", command)
     return codes
@@ -220,6 +221,7 @@ def test_a_signal_lets_stages_save_and_starts_no_other(programs, tmp_path, numbe
     assert (tmp_path / "saved").exists()
     assert has_ended(int((tmp_path / "pid").read_text()))
     assert log.ended == [("a", "stopped")]
+    assert (tmp_path / "dvc-went-on").exists()
 
 
 def test_a_second_signal_kills(programs, tmp_path):
@@ -237,6 +239,7 @@ def test_a_second_signal_kills(programs, tmp_path):
     assert time.monotonic() - start < 20
     assert has_ended(int((tmp_path / "pid").read_text()))
     assert not (tmp_path / "saved").exists()
+    assert (tmp_path / "dvc-went-on").exists()
 
 
 def test_an_error_of_the_view_ends_the_stages(programs, tmp_path):
