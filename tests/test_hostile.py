@@ -120,7 +120,7 @@ def fuzz(folder: Path) -> None:
 
     edited()
     random_bytes()
-    assert 50 < sum(results) < len(results) - 50, f"only {sum(results)} of {len(results)} files are used"
+    assert 25 < sum(results) < len(results) - 25, f"only {sum(results)} of {len(results)} files are used"
     growth = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     assert growth < MAX_MEGABYTES, f"{growth:.0f} MiB more"
 

@@ -70,7 +70,7 @@ def test_repro_prints_where_the_results_are(checkout):
     write_script(checkout[1] / "uv", fake_uv())
     result = make(checkout, "repro")
     assert result.returncode == 0, result.stderr
-    assert "uv run --frozen dvc repro []" in result.stdout  # with bytecode, and without the other environment
+    assert "uv run --frozen melisma repro []" in result.stdout  # with bytecode, and without the other environment
     assert f"{checkout[0]}/data/report/index.html" in result.stdout
     assert "make ui" in result.stdout.splitlines()[-1]
 

@@ -207,24 +207,29 @@ def has_ended(pid):
     return True
 
 
+@pytest.fixture
+def handlers():
+    """Those of a program; a job in the background of a shell starts with SIGINT ignored."""
+    before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 @pytest.mark.parametrize(("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
-def test_a_signal_lets_stages_save_and_starts_no_other(programs, tmp_path, number, error):
+def test_a_signal_lets_stages_save_and_starts_no_other(handlers, programs, tmp_path, number, error):
     programs["a"] = SAVE
     log = Log()
     log.on_line = lambda job, line: os.kill(os.getpid(), number)
-    before = signal.signal(signal.SIGTERM, lambda *_: None)
-    try:
-        with pytest.raises(error):
-            Build(stages(a="", b="a", c=""), 1, log).run()
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    with pytest.raises(error):
+        Build(stages(a="", b="a", c=""), 1, log).run()
     assert (tmp_path / "saved").exists()
     assert has_ended(int((tmp_path / "pid").read_text()))
     assert log.ended == [("a", "stopped")]
     assert (tmp_path / "dvc-went-on").exists()
 
 
-def test_a_second_signal_kills(programs, tmp_path):
+def test_a_second_signal_kills(handlers, programs, tmp_path):
     programs["a"] = SAVE.replace("time.sleep(0.3)", "time.sleep(60)")
     log = Log()
 
