@@ -1,4 +1,4 @@
-"""Plain classifiers in NumPy, equal to scikit-learn's, whose import takes longer than their work."""
+"""Plain classifiers in NumPy, after scikit-learn's, whose import takes longer than their work."""
 
 from collections.abc import Callable
 
@@ -18,7 +18,6 @@ def standardiser(train: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     """
     mean, std = train.mean(axis=0, dtype=np.float64), train.std(axis=0, dtype=np.float64)
     std[std <= len(train) * np.finfo(np.float64).eps * np.abs(mean)] = 1
-    std[std == 0] = 1
     return lambda rows: (rows - mean) / std
 
 
@@ -57,14 +56,14 @@ def logistic_regression(train: np.ndarray, labels: np.ndarray) -> Predict:
 
 
 def nearest_neighbours(train: np.ndarray, labels: np.ndarray, number: int) -> Predict:
-    """The most frequent label of the `number` nearest rows of `train`, or of all; the first by name of equal ones."""
+    """The most frequent label of the `number` nearest rows of `train`, or of all. At a tie, the first row and label."""
     names, index = np.unique(labels, return_inverse=True)
     number = min(number, len(train))
     one_hot = np.eye(len(names))[index]
 
     def predict(inputs: np.ndarray) -> np.ndarray:
         blocks = np.array_split(inputs, -(-len(inputs) // BLOCK_ROWS))
-        nearest = [np.argpartition(squared_distances(block, train), number - 1)[:, :number] for block in blocks]
+        nearest = [squared_distances(block, train).argsort(axis=1, kind="stable")[:, :number] for block in blocks]
         return names[one_hot[np.concatenate(nearest)].sum(axis=1).argmax(axis=1)]
 
     return predict

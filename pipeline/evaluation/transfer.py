@@ -79,15 +79,15 @@ def score(model: VAE, train: Split, test: Split, batch_size: int, device: torch.
         over_windows.add(x)
         change += float((reconstructed - transferred).square().flatten(1).mean(1).sum())
         count += len(x)
-        transferred_as = probe(features(transferred))
-        for name, predicted, expected in (
-            ("transfer_accuracy", transferred_as, target),
-            ("transfer_source", transferred_as, label),
-            ("transfer_statistics", probe(features(statistics_replaced)), target),
-            ("transfer_real", probe(features(x)), label),
-            ("transfer_reconstruction", probe(features(reconstructed)), label),
+        for name, rows, expected in (
+            ("transfer_accuracy", features(transferred), target),
+            ("transfer_source", features(transferred), label),
+            ("transfer_statistics", features(statistics_replaced), target),
+            ("transfer_real", features(x), label),
+            ("transfer_reconstruction", features(reconstructed), label),
         ):
-            hits.setdefault(name, []).append(predicted == expected.cpu().numpy())
-    windows = {name: np.concatenate(parts).astype(np.float64) for name, parts in hits.items()}
+            is_hit = np.where(probe(rows) == expected.cpu().numpy(), 1.0, 0.0)
+            hits.setdefault(name, []).append(np.where(np.isfinite(rows).all(axis=1), is_hit, np.nan))
+    windows = {name: np.concatenate(parts) for name, parts in hits.items()}
     relative_change = change / count / max(over_windows.variance(), MIN_VARIANCE)
     return LabelScores(windows, {"transfer_chance": 1 / len(model.labels), "transfer_change": relative_change})

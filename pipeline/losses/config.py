@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from pipeline.core.params import Section
 
-STFT_WINDOWS = (2048, 1024, 512, 256, 128)  # samples, of the spectral term on a waveform
+STFT_WINDOWS = (2048, 512, 128)  # samples, of the spectral term on a waveform
 
 
 class ReconstructionConfig(Section):

@@ -38,7 +38,7 @@ class MultiResolutionSTFT(nn.Module):
     def __init__(self, signal: Signal) -> None:
         super().__init__()
         self.variance = signal.variance
-        self.sizes = [size for size in STFT_WINDOWS[::2] if size <= signal.shape[0]]
+        self.sizes = [size for size in STFT_WINDOWS if size <= signal.shape[0]]
         for size in self.sizes:
             self.register_buffer(f"hann_{size}", torch.hann_window(size), persistent=False)
 

@@ -20,11 +20,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from pipeline.audio.scale import FLOOR_DB
-from pipeline.losses.config import STFT_WINDOWS
 
 MIN_AMPLITUDE = 1e-6  # -120 dB of full scale: about the rounding error of 16 bits in a bin
 MAX_SI_SDR = 60.0  # dB; the minimum is its negative
 STFT_BATCH = 8  # waveforms; the spectra of more do not fit the CPU cache
+STFT_WINDOWS = (2048, 1024, 512, 256, 128)  # samples, of the multi-resolution STFT distance
 FRAME_SECONDS = 0.093  # frame of the log-spectral distance: 2,048 samples at 22,050 Hz
 
 

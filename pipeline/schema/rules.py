@@ -36,8 +36,8 @@ def find_problems(model: VariantConfig, representation: RepresentationConfig, se
 
 def _network_problems(network: NetworkConfig, shape: tuple[int, ...]) -> Iterator[str]:
     if network.type in ("conv2d", "resnet1d") and prod(shrink(size, network.stage_strides)[-1] for size in shape) < 2:
-        problem = f"{len(network.channels)} stages leave one position of a window of {' x '.join(map(str, shape))}"
-        yield f"network.channels: {problem}, too little for its norms; use fewer stages or longer windows"
+        problem = f"leave one position of a window of {' x '.join(map(str, shape))}, too little for the norms"
+        yield f"network.strides: {network.stage_strides} {problem}; use fewer or smaller ones, or longer windows"
     if network.type == "fc" and network.frame is not None and network.frame > shape[-1]:
         yield f"network.frame: {network.frame} is longer than the {shape[-1]} of a window; use a shorter frame"
     if network.type == "transformer" and network.width % (2 * network.heads):

@@ -33,6 +33,14 @@ def test_predictions_equal_those_of_scikit_learn(labels):
         np.testing.assert_array_equal(predict(test), theirs.fit(train, train_labels).predict(test))
 
 
+def test_the_first_of_equally_near_rows_count_as_in_scikit_learn():
+    train, labels = np.ones((40, 3)), np.repeat(list("dcba"), 10)
+    test = np.zeros((9, 3))
+    predicted = classifiers.nearest_neighbours(train, labels, 5)(test)
+    np.testing.assert_array_equal(predicted, KNeighborsClassifier(5).fit(train, labels).predict(test))
+    assert set(predicted) == {"d"}
+
+
 def test_the_silhouette_equals_that_of_scikit_learn():
     data, labels = rows(40, 4)
     labels[0] = "z"  # the only row of its label

@@ -62,3 +62,10 @@ def test_waveform_features_are_spectral_bands():
     values = features(torch.cat([low, high, torch.zeros_like(low)]))
     assert values.shape == (3, 2 * 129) and np.isfinite(values).all()
     assert values[0, :129].argmax() == round(100 / 3000 * 256) and values[1, :129].argmax() == round(1000 / 3000 * 256)
+
+
+def test_windows_that_are_not_finite_have_no_score():
+    model = build_model()
+    model.reconstruct = lambda x, label=None: torch.full_like(x, torch.nan)
+    windows = score(model, TRAIN, TEST, 7, CPU).windows
+    assert np.isnan(windows["transfer_reconstruction"]).all() and np.isfinite(windows["transfer_real"]).all()

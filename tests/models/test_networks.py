@@ -34,7 +34,7 @@ def waves(samples: int = 1000, number: int = 3) -> torch.Tensor:
 @pytest.mark.parametrize(
     "network",
     [
-        *(CONV | {"strides": strides} for strides in (2, 3, [5, 2])),
+        *(CONV | {"strides": strides} for strides in (2, 3, [5, 2], [25, 5])),
         *(CONV | {"activation": name, "weight_norm": False} for name in ("elu", "leaky_relu")),
         CONV | {"pooling": "global", "skip": True},
         {"type": "resnet1d", "channels": [4, 8], "strides": [3, 4]},

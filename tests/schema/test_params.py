@@ -74,7 +74,7 @@ def changed(key: str, value: object) -> dict:
         ("models.mel_cvae.network.head", "sigmoid", "models.mel_cvae.condition: .*head linear, not sigmoid"),
         ("models.mel_cvae.condition.dropout", 1.0, "models.mel_cvae.condition.dropout: .*less than 1"),
         ("models.mel_conv.train", {"epoch": 3}, "models.mel_conv.train: unknown key 'epoch'; did you mean 'epochs'?"),
-        ("models.mel_conv.network.strides", [16, 8, 8], "mel_conv.network.channels: 3 stages leave one position"),
+        ("models.mel_conv.network.strides", [16, 8, 8], r"mel_conv.network.strides: \[16, 8, 8\] leave one position"),
         ("models.mel_conv.network.strides", [4, 2], "models.mel_conv.network: strides: 3 channels need"),
         ("models.wave_fc.network.layers", 16, "models.wave_fc.network.layers: .*15"),
         ("models.wave_fc.network.frame", 15001, "models.wave_fc.network.frame: 15001 is longer than the 15000"),

@@ -23,6 +23,9 @@ def test_every_experiment_passes_the_schema_and_is_unlike_the_base_and_the_other
 def test_the_full_study_has_the_sizes_of_the_originals():
     models = schema.load(studies.study_params("full")).models
     assert models["mel_conv"].bottleneck.latent >= 512 and models["pca"].bottleneck.latent is None
+    strides = {name: set(m.network.stage_strides) for name, m in models.items() if hasattr(m.network, "strides")}
+    mel, wave = {name for name in strides if name.startswith("mel")}, {"wave_vqvae": {4}, "wave_conv": {5}}
+    assert strides == {name: {2} for name in mel} | wave | {"wave_resnet": {2}}
 
 
 @pytest.fixture

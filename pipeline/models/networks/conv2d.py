@@ -1,7 +1,7 @@
 """Strided 2-D convolutions over a mel spectrogram.
 
-After system D of docs/variants.md: each stage halves bands and frames and has a norm. Here the activation is SiLU (or
-GELU as in system A), and the input is standardised per band.
+After system D of docs/variants.md, whose stages halve bands and frames: each has a stride and a norm. Here the
+activation is SiLU (or GELU as in system A), and the input is standardised per band.
 """
 
 from torch import nn
@@ -32,7 +32,10 @@ class Conv2dEncoder(StagedEncoder):
 
 
 class Conv2dDecoder(StagedDecoder):
-    """The mirror image of the encoder."""
+    """The mirror image of the encoder, but for the last stage.
+
+    It is a sub-pixel convolution (Shi et al. 2016, arXiv 1609.05158): a transposed one would take twice as long.
+    """
 
     def __init__(self, config: Conv2dConfig, signal: Signal) -> None:
         bias = config.norm == "none"
@@ -41,6 +44,5 @@ class Conv2dDecoder(StagedDecoder):
             _stage(nn.ConvTranspose2d(after, before, 2 * step, step, padding=step // 2, bias=bias), config)
             for before, after, step in others[::-1]
         ]
-        # A transposed convolution to one channel takes twice as long.
         last = nn.Sequential(nn.Conv2d(channels, stride**2, 3, padding=1), nn.PixelShuffle(stride))
         super().__init__(config, signal, [*stages, last], nn.Conv2d)
