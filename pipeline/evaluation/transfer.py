@@ -79,9 +79,10 @@ def score(model: VAE, train: Split, test: Split, batch_size: int, device: torch.
         over_windows.add(x)
         change += float((reconstructed - transferred).square().flatten(1).mean(1).sum())
         count += len(x)
+        moved = features(transferred)
         for name, rows, expected in (
-            ("transfer_accuracy", features(transferred), target),
-            ("transfer_source", features(transferred), label),
+            ("transfer_accuracy", moved, target),
+            ("transfer_source", moved, label),
             ("transfer_statistics", features(statistics_replaced), target),
             ("transfer_real", features(x), label),
             ("transfer_reconstruction", features(reconstructed), label),

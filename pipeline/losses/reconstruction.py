@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pipeline.audio.mel_scale import band_edges
 from pipeline.losses.config import ReconstructionConfig
 from pipeline.models.signal import Signal
 
@@ -76,20 +77,17 @@ def band_weights(weighting: str, signal: Signal) -> Tensor | None:
     """
     if weighting == "none":
         return None
-    import librosa  # slow to import, and few variants need it
-
     centres = band_centres(signal)
     if weighting == "musical":
         borders, values = np.array(MUSICAL_WEIGHTS).T
         weights = values[np.searchsorted(borders, centres)]
     else:
+        import librosa  # slow to import, and no other weighting needs it
+
         weights = 10 ** (librosa.A_weighting(centres, min_db=-80.0) / 20)
     return torch.tensor(weights / weights.mean(), dtype=torch.float32).unsqueeze(1)
 
 
 def band_centres(signal: Signal) -> np.ndarray:
     """(bands,) centre frequencies of a mel's bands in Hz, lowest first."""
-    import librosa
-
-    bands, nyquist = signal.representation["bands"], signal.representation["sample_rate"] / 2
-    return librosa.mel_frequencies(bands + 2, fmin=0.0, fmax=nyquist)[1:-1]
+    return band_edges(signal.representation["sample_rate"], signal.representation["bands"])[1:-1]
