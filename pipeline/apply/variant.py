@@ -12,6 +12,7 @@ from pipeline.apply.arguments import suggest_names
 from pipeline.audio.representation import MelConfig, RepresentationConfig, WaveformConfig, sample_count
 from pipeline.core.distributed import pick_device
 from pipeline.core.errors import DataError, ParamsError
+from pipeline.core.text import normalise
 from pipeline.dataset.split import read_split
 from pipeline.models import store
 from pipeline.models.vae import VAE
@@ -61,13 +62,13 @@ class TrainedVariant:
 
         ParamsError, which names the command's `option`, if the variant has no labels, or not this one.
         """
-        labels = self.model.labels
+        labels = [normalise(name) for name in self.model.labels]
         if label is not None and self.model.condition is None:
             raise ParamsError(f"{option} {label}: variant {self.name} has no labels; use a variant with a `condition`")
-        if label is not None and label not in labels:
-            names = suggest_names(label, [*labels], "its labels")
+        if label is not None and normalise(label) not in labels:
+            names = suggest_names(label, labels, "its labels")
             raise ParamsError(f"{option} {label}: no label of variant {self.name}; {names}")
-        return torch.tensor([len(labels) if label is None else labels.index(label)], device=self.device)
+        return torch.tensor([len(labels) if label is None else labels.index(normalise(label))], device=self.device)
 
     def require_latent(self, command: str) -> None:
         """ParamsError if the variant has no latent: the baseline that gives the same window for every input."""

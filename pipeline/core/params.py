@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pipeline.core.errors import ParamsError
+from pipeline.core.text import normalise
 
 PARAMS_FILE = Path("params.yaml")
 
@@ -53,8 +54,15 @@ Schema = TypeVar("Schema", bound=BaseModel)
 
 def suggest(name: str, known: Any) -> str:
     """The end of an error message about an unknown name: the closest known name, or all known names."""
-    matches = difflib.get_close_matches(name, list(known), n=1)
-    return f"did you mean '{matches[0]}'?" if matches else f"known are: {', '.join(sorted(known)) or 'none'}"
+    names = sorted(map(str, known))
+    by_form = {normalise(other).casefold(): other for other in names}
+    matches = difflib.get_close_matches(normalise(name).casefold(), by_form, n=1)
+    if not matches:
+        return f"known are: {', '.join(names) or 'none'}"
+    match = by_form[matches[0]]
+    if normalise(match) == normalise(name):
+        return f"'{match}' only looks the same: copy its characters"
+    return f"did you mean '{match}'?"
 
 
 def read_params(path: Path = PARAMS_FILE) -> dict[str, Any]:

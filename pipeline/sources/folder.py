@@ -1,18 +1,33 @@
 """Source folder: your recordings, any tree of audio files."""
 
+from collections.abc import Hashable
 from pathlib import Path
 
+import pandas as pd
+
+from pipeline.core import workspace
 from pipeline.core.errors import DataError, ParamsError
 from pipeline.core.params import PARAMS_FILE
+from pipeline.core.text import normalise, normalise_path, printable
 from pipeline.sources.config import SPLITS, SourceConfig
-from pipeline.sources.files import SUFFIXES, find_audio, read_csv
+from pipeline.sources.files import PathFinder, find_audio, read_csv, refuse_lines, walk
 from pipeline.sources.tracks import AudioFile
 
 UNLABELLED = "unlabelled"
+OPTIONAL_COLUMNS = ("label", "group", "split")
+# Words that mean one split to everybody. "dev" and "eval" do not: some authors train on "dev" or tune on "eval".
+SPLIT_WORDS = {split: split for split in SPLITS} | {
+    "training": "train",
+    "val": "valid",
+    "validation": "valid",
+    "testing": "test",
+}
 
 
 def list_files(source: SourceConfig, audio: Path) -> list[AudioFile]:
     """The audio files below `source.path`, sorted by path; they are read in place, so `audio` is not used.
+
+    Labels and groups are in normal form (`normalise`); the path of a file is spelled as on the disk.
 
     ParamsError if there is no such folder or CSV; DataError if the folder holds no audio or the CSV is wrong.
     """
@@ -25,16 +40,16 @@ def list_files(source: SourceConfig, audio: Path) -> list[AudioFile]:
         files = [_from_path(path, source.folder.group) for path in find_audio(folder)]
     if not files:
         hint = "put recordings there or set source.path (an absolute path if DVC runs in a temporary workspace)"
-        raise DataError(f"{folder.absolute()}: no audio files ({', '.join(sorted(SUFFIXES))}); {hint}")
+        raise DataError(f"{folder.absolute()}: no audio files (.wav, .flac, .mp3, .m4a and many others); {hint}")
     return files
 
 
 def _from_path(path: str, group_by: str) -> AudioFile:
     """Label and group from the folders of the path."""
-    folders = path.split("/")[:-1]
-    label = folders[0] if folders else UNLABELLED
-    group = "/".join(folders[:2]) if group_by == "folder" and len(folders) > 1 else path
-    return AudioFile(path, label, group)
+    parts = normalise_path(path).split("/")
+    label = parts[0] if len(parts) > 1 else ""
+    group = parts[:2] if group_by == "folder" and len(parts) > 2 else parts
+    return AudioFile(path, label or UNLABELLED, "/".join(group))
 
 
 def _read_csv(source: SourceConfig, folder: Path) -> list[AudioFile]:
@@ -42,15 +57,62 @@ def _read_csv(source: SourceConfig, folder: Path) -> list[AudioFile]:
     csv = folder / str(source.folder.csv)
     if not csv.resolve().is_relative_to(folder.resolve()):  # DVC would not notice changes
         raise ParamsError(f"{PARAMS_FILE}: source.folder.csv: {csv} is not inside source.path; move it there")
-    table = read_csv(csv, "source.folder.csv", ["path"])
-    files = []
-    for line, row in enumerate(table.to_dict("records"), start=2):
-        if not (folder / row["path"]).is_file():
-            raise DataError(f"{csv} line {line}: there is no file {folder / row['path']}")
-        split = row.get("split") or None
-        if split not in (None, *SPLITS):
-            raise DataError(f"{csv} line {line}: split is '{split}', but must be train, valid or test (or empty)")
-        default = _from_path(row["path"], source.folder.group)
-        label, group = row.get("label") or default.label, row.get("group") or default.group
-        files.append(AudioFile(row["path"], label, group, split))
-    return sorted(files, key=lambda file: file.path)
+    table = read_csv(csv, "source.folder.csv", ["path"], OPTIONAL_COLUMNS)
+    if table.empty:
+        raise DataError(f"{csv}: lists no files; add a line for each below its first line")
+    _refuse_hidden_split(csv, table)
+    tree = walk(folder)
+    finder = PathFinder(folder, [*tree.audio, *tree.others])
+    files: dict[str, AudioFile] = {}
+    lines: dict[str, int] = {}  # of a file
+    splits: dict[str, tuple[str, int]] = {}  # of a group, and the line that gives it
+    problems = []
+    for line, row in zip(table.index, table.to_dict("records"), strict=True):
+        try:
+            file = _read_row(row, finder, source.folder.group)
+        except DataError as error:
+            problems.append((line, str(error)))
+            continue
+        if file.path in files:
+            problems.append((line, f"'{printable(file.path)}' is in line {lines[file.path]} too; remove one of them"))
+            continue
+        files[file.path], lines[file.path] = file, line
+        if file.split is not None:
+            split, other = splits.setdefault(file.group, (file.split, line))
+            if split != file.split:
+                problem = f"split is {file.split}, but the group '{printable(file.group)}' is in {split} (line {other})"
+                problems.append((line, f"{problem}; give such files different groups, or set source.folder.group=file"))
+    refuse_lines(csv, problems)
+    _say_what_is_missing(csv, table, sorted(set(tree.audio) - set(files)))
+    return sorted(files.values(), key=lambda file: file.path)
+
+
+def _read_row(row: dict[Hashable, str], finder: PathFinder, group_by: str) -> AudioFile:
+    """The file of a row; DataError, which does not name the row, if its path or its split is wrong."""
+    if not row["path"]:
+        raise DataError("has no path")
+    default = _from_path(finder.find(row["path"]), group_by)
+    label, group = normalise(row.get("label", "")), normalise_path(row.get("group", ""))
+    split = normalise(row.get("split", ""))
+    if split and split.casefold() not in SPLIT_WORDS:
+        raise DataError(f"split is '{printable(split)}', but must be train, valid or test (or empty)")
+    return AudioFile(default.path, label or default.label, group or default.group, SPLIT_WORDS.get(split.casefold()))
+
+
+def _refuse_hidden_split(csv: Path, table: pd.DataFrame) -> None:
+    """DataError if a column under another name holds splits: else a random split would replace them."""
+    if "split" in table:
+        return
+    for column in table.columns.difference(["path", *OPTIONAL_COLUMNS], sort=False):
+        words = {normalise(cell).casefold() for cell in table[column]} - {""}
+        if words and len(words & SPLIT_WORDS.keys()) >= min(2, len(words)):
+            raise DataError(f"{csv}: the column '{printable(column)}' holds splits; rename it to split, or remove it")
+
+
+def _say_what_is_missing(csv: Path, table: pd.DataFrame, unlisted: list[str]) -> None:
+    for column, instead in (("label", "their folder is the label"), ("split", "windows.splits decides")):
+        if column in table and (empty := (table[column] == "").sum()):
+            workspace.say(f"  {csv.name}: files without a {column}: {empty} of {len(table)}; {instead}")
+    if unlisted:
+        count = f"{len(unlisted)}, such as {printable(unlisted[0])}"
+        workspace.say(f"  left out, audio files that {csv.name} does not list: {count}")

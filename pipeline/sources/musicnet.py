@@ -6,18 +6,20 @@ movements; other movements of the same compositions are training recordings.
 
 import re
 from pathlib import Path
-from typing import Any
 
+from pipeline.core.text import normalise, printable
 from pipeline.sources.config import MusicnetConfig, SourceConfig
 from pipeline.sources.fetch import fetch
-from pipeline.sources.files import is_audio, match_audio, read_csv
+from pipeline.sources.files import is_audio, match_audio, read_csv, refuse_lines
 from pipeline.sources.folder import UNLABELLED
 from pipeline.sources.published import obtain
 from pipeline.sources.tracks import AudioFile
 
 KAGGLE = "imsparsh/musicnet-dataset"
 METADATA = "musicnet_metadata.csv"
-COLUMNS = ["id", "composer", "composition", "catalog_name"]
+COLUMNS = ("id", "composer", "composition", "catalog_name")
+OTHER_COLUMNS = ("movement", "ensemble", "source", "transcriber", "seconds")  # of the published table
+ID = re.compile(r"(\d+)(\.0*)?")  # programs for tables write 1001 as 1001.0
 RECORDING = re.compile(r"(?:.*/)?(train|test)_data/(\d+)\.wav", re.IGNORECASE)
 
 
@@ -44,7 +46,7 @@ def list_files(source: SourceConfig, audio: Path) -> list[AudioFile]:
             split = "test"
         elif config.split == "published" and group in tested:
             excluded = "another movement of its composition is in the test split"
-        files.append(AudioFile(path, rows[number]["composer"], group, split, excluded))
+        files.append(AudioFile(path, rows[number]["composer"] or UNLABELLED, group, split, excluded))
     return files
 
 
@@ -57,12 +59,26 @@ def _is_needed(path: str) -> bool:
     return is_audio(path) or path.rsplit("/", 1)[-1] == METADATA
 
 
-def _read_metadata(config: MusicnetConfig, folder: Path) -> dict[str, Any]:
-    """Rows by id: from the user's table, the table beside the audio, or the published one."""
+def _read_metadata(config: MusicnetConfig, folder: Path) -> dict[str, dict[str, str]]:
+    """Rows by id, in normal form: from the user's table, the table beside the audio, or the published one."""
     key = "source.musicnet.metadata"
     if config.metadata is not None:
         csv = Path(config.metadata)
     else:
         local = min(folder.rglob(METADATA), default=None)
         csv = local or fetch(config.metadata_mirrors, config.metadata_checksum, METADATA, key)
-    return {row["id"]: row for row in read_csv(csv, key, COLUMNS).to_dict("records")}
+    table = read_csv(csv, key, COLUMNS, ignored=OTHER_COLUMNS)
+    rows: dict[str, dict[str, str]] = {}
+    lines: dict[str, int] = {}
+    problems = []
+    for line, row in zip(table.index, table.to_dict("records"), strict=True):
+        match = ID.fullmatch(row["id"])
+        if match is None:
+            problems.append((line, f"the id '{printable(row['id'])}' is no number; correct it"))
+        elif match[1] in rows:
+            problems.append((line, f"the id {match[1]} is in line {lines[match[1]]} too; remove one of them"))
+        else:
+            rows[match[1]] = {column: normalise(row[column]) for column in COLUMNS}
+            lines[match[1]] = line
+    refuse_lines(csv, problems)
+    return rows

@@ -7,6 +7,7 @@ import pandas as pd
 
 from pipeline.core.errors import DataError, ParamsError
 from pipeline.core.params import PARAMS_FILE, suggest
+from pipeline.core.text import normalise
 from pipeline.sources.config import SPLITS
 from pipeline.windows.assignment import assign_splits, join_duplicates
 from pipeline.windows.config import WindowsConfig
@@ -15,11 +16,12 @@ from pipeline.windows.inspection import Inspection, Rejection
 
 def select_labels(tracks: pd.DataFrame, labels: list[str]) -> pd.DataFrame:
     """The tracks of these labels, of all if `labels` is empty; ParamsError if no track has one of them."""
-    existing = set(tracks["label"])
+    names = tracks["label"].map(normalise)
+    existing = set(names)
     for label in labels:
-        if label not in existing:
+        if normalise(label) not in existing:
             raise ParamsError(f"{PARAMS_FILE}: source.labels: no recording has '{label}'; {suggest(label, existing)}")
-    return tracks[tracks["label"].isin(labels)].reset_index(drop=True) if labels else tracks
+    return tracks[names.isin([normalise(label) for label in labels])].reset_index(drop=True) if labels else tracks
 
 
 def drop_excluded(tracks: pd.DataFrame) -> tuple[pd.DataFrame, list[Rejection]]:

@@ -1,5 +1,8 @@
 """Source musicnet: its layouts, its metadata, and test compositions that are also in the training recordings."""
 
+import re
+import unicodedata
+
 import pytest
 
 from pipeline.core.errors import DataError, ParamsError
@@ -99,7 +102,9 @@ def test_a_recording_without_metadata_is_excluded(tmp_path, folder):
     ("content", "error", "message"),
     [
         ("id,composer\n1,x\n", DataError, "needs a column 'composition'"),
-        ("id,composer,composition,catalog_name\n7,a,b,c\n7,a,b,c\n", DataError, "lists id 7 more than once"),
+        ("id,composer,composition,catalog_name\n7,a,b,c\n7,a,b,c\n", DataError, "line 3: the id 7 is in line 2 too"),
+        ("id,composer,composition,catalog_name\n7,a,b,c\n7.0,a,b,c\n", DataError, "line 3: the id 7 is in line 2 too"),
+        ("id,composer,composition,catalog_name\n7,a,b,c\n,a,b,c\nx,,,\n", DataError, r"line 3: the id '' .*\(1 more"),
         (None, ParamsError, r"source\.musicnet\.metadata: .*mine\.csv: No such file"),
     ],
 )
@@ -108,6 +113,18 @@ def test_wrong_metadata_is_refused(tmp_path, folder, content, error, message):
         (tmp_path / "mine.csv").write_text(content)
     with pytest.raises(error, match=message):
         list_musicnet(tmp_path, path=str(folder), metadata=str(tmp_path / "mine.csv"))
+
+
+def test_metadata_as_a_table_program_saves_it(tmp_path, folder, capsys):
+    text = (folder / METADATA).read_text().replace("id,composer", " ID ,Composer", 1)
+    text = re.sub(r"^(\d+),", r"\1.0,", text, flags=re.MULTILINE).replace(
+        "Alpha", unicodedata.normalize("NFD", "Álpha ")
+    )
+    (tmp_path / "mine.csv").write_text(text.replace("\n", ",\r\n"), encoding="utf-8-sig")
+    files = list_musicnet(tmp_path, path=str(folder), metadata=str(tmp_path / "mine.csv"))
+    assert {file.label for file in files.values()} == {"Álpha", "Beta"}
+    assert files["1001"].group == "Álpha/Sonata in A/O1" and files["1001"].excluded
+    assert "columns not used" not in capsys.readouterr().out
 
 
 def test_a_folder_without_recordings_is_refused_and_other_files_are_counted(tmp_path, capsys):
