@@ -30,9 +30,9 @@ def measure(folder: Path, *command: str) -> Counter[str]:
         assert process.stdout is not None
         for line in process.stdout:
             now = time.perf_counter()
-            if line.startswith("> python -m stages."):
+            if line.startswith("> sh stages/python -m stages."):
                 seconds[kind] += now - last
-                kind, last = line.split()[3].removeprefix("stages."), now
+                kind, last = line.split()[4].removeprefix("stages."), now
             elif line.startswith(("Generating lock file", "Updating lock file")):
                 seconds[kind] += now - last
                 kind, last = BETWEEN, now

@@ -7,6 +7,8 @@ from pipeline.core import workspace
 from pipeline.core.errors import MelismaError
 
 TIMEOUT_SECONDS = 30.0  # a dead network drive makes Git hang
+# For a ZIP download.
+INIT_HINT = "run `git init` in the project's folder, then try again (experiments also need a commit)"
 
 
 def git(*arguments: str, content: bytes | None = None, environment: dict[str, str] | None = None) -> str:
@@ -26,7 +28,11 @@ def git(*arguments: str, content: bytes | None = None, environment: dict[str, st
             check=True,
             timeout=TIMEOUT_SECONDS,
         )
+    except FileNotFoundError as error:
+        raise MelismaError(f"git {arguments[0]} failed: there is no program git on PATH; install Git") from error
     except (OSError, subprocess.SubprocessError) as error:
         reason = error.stderr.decode(errors="replace") if isinstance(error, subprocess.CalledProcessError) else error
-        raise MelismaError(f"git {arguments[0]} failed: {str(reason).strip()}") from error
+        is_repository = any((parent / ".git").exists() for parent in (folder, *folder.parents))
+        hint = "" if is_repository or "GIT_DIR" in variables else f"; {INIT_HINT}"
+        raise MelismaError(f"git {arguments[0]} failed: {str(reason).strip()}{hint}") from error
     return result.stdout.decode(errors="replace").rstrip()

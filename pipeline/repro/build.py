@@ -29,7 +29,7 @@ EPOCH_LINE = re.compile(r"epoch (\d+) of (\d+)")
 ERROR_LINE = re.compile(r"^(?:error|ERROR): (.+)")
 # Lines of DVC that say no more than the name of the stage and its end.
 QUIET = re.compile(
-    r"Running stage|> python -m|(Updating|Generating) lock file|Data and pipelines are up to date|Use `dvc push`"
+    r"Running stage|> sh stages/python|(Updating|Generating) lock file|Data and pipelines are up to date|Use `dvc push`"
     r"|To (track the changes|enable auto staging)|\t(git add|dvc config)"
 )
 POLL_SECONDS = 0.2

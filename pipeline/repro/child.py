@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 
@@ -39,6 +40,9 @@ def end_stage_with(parent: int) -> None:
 if __name__ == "__main__":
     threading.Thread(target=end_stage_with, args=(int(sys.argv.pop(1)),), daemon=True).start()
     sys.argv[0] = "dvc"  # DVC names its processes by it
+    os.environ["PATH"] = (
+        f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"  # for the stage
+    )
     collect_garbage_rarely()
     from dvc.cli import main
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pipeline.core import workspace
 from pipeline.core.errors import MelismaError
+from pipeline.core.git import INIT_HINT
 
 
 @dataclass(frozen=True)
@@ -23,10 +24,11 @@ def outdated_stages(targets: Iterable[str] = ()) -> list[Stage]:
 
     `targets` are names of stages, as for `dvc repro`; by default all. MelismaError with DVC's words if it refuses.
     """
-    from dvc.exceptions import DvcException
+    from dvc.exceptions import DvcException, NotDvcRepoError
     from dvc.lock import LockError
     from dvc.repo import Repo
     from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
+    from dvc.scm import SCMError
 
     logging.getLogger("dvc").setLevel(logging.CRITICAL)  # else a terminal shows its progress bars
     targets = list(targets)
@@ -37,6 +39,10 @@ def outdated_stages(targets: Iterable[str] = ()) -> list[Stage]:
             changed = set(repo.status(targets, with_deps=True))
     except LockError as error:
         raise MelismaError("another DVC command is running in this project; try again when it has ended") from error
+    except SCMError as error:
+        raise MelismaError(f"{error}; DVC needs one, and a ZIP download has none: {INIT_HINT}") from error
+    except NotDvcRepoError as error:
+        raise MelismaError(f"{error}; copy the project with its hidden files, such as the folder .dvc") from error
     except DvcException as error:
         raise MelismaError(str(error)) from error
     stages: dict[str, Stage] = {}

@@ -68,7 +68,7 @@ class GtzanConfig(PublishedConfig):
     checksum: Checksum = "sha256:24347e0223d2ba798e0a558c4c172d9d4a19c00bb7963fe055d183dadb4ef2c6"
     split: Literal["filtered", "all", "random"] = Field(
         "filtered",
-        description="the fault-filtered lists only | the other clips too, but not in valid and test | no lists",
+        description="the fault-filtered lists only | also other clips, in train | no lists; an artist is in one split",
     )
 
 

@@ -95,7 +95,7 @@ def test_after_kill_9_no_worker_stays_and_the_next_run_starts_afresh(slow):
 def repro(slow, request):
     """`slow`, with or without a shell that stays between DVC and the stage."""
     dvc_yaml = slow.path / "dvc.yaml"
-    stage = "python -m stages.download"
+    stage = "sh stages/python -m stages.download"
     dvc_yaml.write_text(dvc_yaml.read_text().replace(stage, request.param.format(stage)))
     return slow
 

@@ -135,7 +135,7 @@ def test_the_time_left_follows_the_epochs_of_the_current_seed(monkeypatch):
 
 def test_lines_of_dvc_that_say_nothing_are_left_out(programs):
     programs["a"] = """
-        print("Running stage 'a':\\n> python -m stages.a\\nresult\\nUpdating lock file 'dvc.lock'\\n")
+        print("Running stage 'a':\\n> sh stages/python -m stages.a\\nresult\\nUpdating lock file 'dvc.lock'\\n")
         print("\\nTo track the changes with git, run:\\n\\n\\tgit add dvc.lock\\n\\nUse `dvc push` to send")
     """
     log = Log()

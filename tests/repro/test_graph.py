@@ -76,7 +76,7 @@ def test_results_that_are_missing_beside_a_lock_are_built(project):
     assert names() == ["first", "second", "other@x", "last"]
 
 
-def test_a_folder_of_data_may_be_a_link(project):
+def test_a_link_is_no_error_before_its_stage_refuses_it(project):
     (project / "elsewhere").mkdir()
     (project / "data").symlink_to("elsewhere")
     assert [len(found.inputs) for found in outdated_stages()] == [0, 1, 0, 2]
@@ -93,3 +93,17 @@ def test_another_command_of_dvc_is_named(project):
 def test_an_unknown_target_is_refused_in_the_words_of_dvc(project):
     with pytest.raises(MelismaError, match="nosuch"):
         outdated_stages(["nosuch"])
+
+
+def test_without_git_one_line_says_what_to_do(project):
+    (project / ".dvc" / "config").write_text("")  # as in a ZIP download
+    with pytest.raises(MelismaError, match=r"is not a git repository; .* ZIP download .* run `git init`"):
+        outdated_stages()
+    subprocess.run(["git", "init", "-q"], check=True)
+    assert names() == ["first", "second", "other@x", "last"]
+
+
+def test_without_the_hidden_folder_of_dvc_one_line_says_what_to_do(project):
+    shutil.rmtree(project / ".dvc")
+    with pytest.raises(MelismaError, match=r"hidden files, such as the folder \.dvc"):
+        outdated_stages()
