@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.audio.files import write_wav
+from pipeline.audio.wav import write_wav
 from pipeline.sources import synth, tracks
 from pipeline.sources.config import SynthConfig
 from pipeline.sources.tracks import AudioFile
@@ -32,6 +32,5 @@ def corpus(folder: Path, clips: int, seconds: float = 30.0) -> tuple[pd.DataFram
         write_wav(folder / f"{number}.wav", repeated, RATE)
         files.append(AudioFile(f"{number}.wav", f"label{number % 2}", str(number)))
     rows = tracks.tracks_table(tracks.read_track(file, folder) for file in files)
-    recordings = zip(rows["path"], rows["frames"].astype(int), strict=True)
-    inspected = [*map(partial(inspect_recording, root=folder, config=WindowsConfig()), recordings)]
+    inspected = [*map(partial(inspect_recording, root=folder, config=WindowsConfig()), rows["path"])]
     return table.build_tables(rows, inspected, WindowsConfig())[0], rows

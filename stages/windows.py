@@ -1,4 +1,4 @@
-"""Cut recordings into windows and assign them to splits: data/windows/windows.parquet and rejected.parquet."""
+"""Cut recordings into windows and assign them to splits: data/windows/windows, recordings and rejected.parquet."""
 
 from functools import partial
 
@@ -11,7 +11,7 @@ from pipeline.core.params import RuntimeConfig, read_section
 from pipeline.core.process import map_ordered, worker_pool
 from pipeline.sources.config import SourceConfig
 from pipeline.sources.tracks import audio_folder
-from pipeline.windows import table
+from pipeline.windows import shares, table
 from pipeline.windows.config import WindowsConfig
 from pipeline.windows.inspection import inspect_recording
 from stages import run
@@ -22,17 +22,17 @@ def main() -> None:
     source, config = read_section(SourceConfig, "source"), read_section(WindowsConfig, "windows")
     tracks = table.select_labels(read_table(workspace.RAW / "tracks.parquet"), source.labels)
     tracks, excluded = table.drop_excluded(tracks)
-    samples = [None if pd.isna(n) else int(n) for n in tracks["frames"]]
     inspect = partial(inspect_recording, root=audio_folder(source), config=config)
     with worker_pool(read_section(RuntimeConfig, "runtime").workers) as executor:
-        results = map_ordered(executor, inspect, zip(tracks["path"], samples, strict=True))
+        results = map_ordered(executor, inspect, tracks["path"])
         inspections = list(tqdm(results, total=len(tracks), desc="inspecting", unit="file", disable=None))
     windows, rejected = table.build_tables(tracks, inspections, config)
     rejected = pd.concat([rejected, table.rejection_table(excluded)], ignore_index=True)
     with workspace.output(workspace.WINDOWS) as out:
         windows.to_parquet(out / "windows.parquet", index=False)
+        table.recordings_table(tracks, inspections).to_parquet(out / "recordings.parquet", index=False)
         rejected.to_parquet(out / "rejected.parquet", index=False)
-    for line in table.summary(windows, rejected):
+    for line in (*table.summary(windows, rejected), *shares.lines(windows, tracks, config.splits)):
         workspace.say(line)
 
 

@@ -146,18 +146,21 @@ def make_data(root: Path, rejected: list[dict[str, Any]], labels: list[str] = LA
     """Write windows/ and raw/tracks.parquet below `root`: four tracks of six windows for each label."""
     (root / "windows").mkdir(parents=True)
     (root / "raw").mkdir()
-    tracks, windows = [], []
+    tracks, recordings, windows = [], [], []
     for label in labels:
         for t, split in enumerate(["train", "train", "valid", "test"]):
             track = {"track_id": f"{label}/{t}", "label": label, "group": f"{label}/{max(t, 1)}"}
-            file = {"path": f"{label}/{t}.wav", "sample_rate": 22050, "channels": 1, "frames": 22050 * 30}
-            tracks.append({**track, **file})
+            path = f"{label}/{t}.wav"
+            tracks.append({**track, "path": path, "bytes": 44 + 2 * 22050 * 30})
+            sound = {"sample_rate": 22050, "channels": 1, "seconds": 30.0}
+            recordings.append({"track_id": track["track_id"], "path": path, **sound})
             for w in range(6):
                 columns = {"start_seconds": 5.0 * w, "seconds": 5.0, "repair": None, "copy_of": None}
                 windows.append({"window_id": len(windows), **track, "split": split, **columns})
     pd.DataFrame(tracks).to_parquet(root / "raw" / "tracks.parquet")
     pd.DataFrame(windows).to_parquet(root / "windows" / "windows.parquet")
-    columns = ["path", "start_seconds", "reason", "detail"]
+    pd.DataFrame(recordings).to_parquet(root / "windows" / "recordings.parquet")
+    columns = ["path", "start_seconds", "reason", "detail", "seconds"]
     pd.DataFrame(rejected, columns=columns).to_parquet(root / "windows" / "rejected.parquet")
 
 

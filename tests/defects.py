@@ -1,7 +1,9 @@
 """A folder with all defects that were seen in recordings, and the expected result for each file."""
 
+import io
 import os
 import shutil
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +39,13 @@ def rejected(reason: str, detail: str = "") -> Expected:
 def both_rejected(reason: str, detail: str = "") -> Expected:
     """Both windows are rejected."""
     return Expected(0, None, ((0.0, reason), (2.5, reason)), detail)
+
+
+def encode(kind: str, subtype: str, audio: np.ndarray) -> bytes:
+    """A file of mono audio at 8 kHz."""
+    content = io.BytesIO()
+    soundfile.write(content, audio, 8000, format=kind, subtype=subtype)
+    return content.getvalue()
 
 
 def make_defects(folder: Path) -> dict[str, Expected]:
@@ -75,6 +84,25 @@ def make_defects(folder: Path) -> dict[str, Expected]:
     phase = music()
     wav("opposite channels", both_rejected("silent"), np.stack([phase, -phase], 1))
 
+    # Headers that claim another length than the file has
+    for name, size in (("arecord", 2**31), ("to a pipe", 2**32 - 36), ("killed recorder", 0), ("old header", 20_000)):
+        content = wav(name, GOOD, music()).read_bytes()
+        sizes = struct.pack("<I", min(size + 36, 2**32 - 1)), struct.pack("<I", min(size, 2**32 - 1))
+        add(f"jazz/{name}.wav", GOOD).write_bytes(content[:4] + sizes[0] + content[8:40] + sizes[1] + content[44:])
+    flac = bytearray(encode("FLAC", "PCM_16", music()))
+    flac[21], flac[22:26] = flac[21] & 0xF0, bytes(4)
+    add("jazz/streamed.flac", GOOD).write_bytes(flac)
+    for name, kind, subtype in (("joined.flac", "FLAC", "PCM_16"), ("chained.ogg", "OGG", "VORBIS")):
+        parts = (encode(kind, subtype, music(seconds=seconds)) for seconds in (2.0, 4.0))
+        add(f"jazz/{name}", GOOD).write_bytes(b"".join(parts))
+    twice = encode("WAV", "PCM_16", music()) + encode("WAV", "PCM_16", music())
+    add("jazz/two files.wav", Expected(2, None, ((5.0, "truncated"),), "another file follows")).write_bytes(twice)
+    damaged = bytearray(encode("FLAC", "PCM_16", music()))
+    at = len(damaged) * 6 // 10
+    damaged[at : at + 10] = bytes(10)
+    late = add("jazz/damaged.flac", Expected(1, None, ((2.5, "truncated"),), "is damaged"))
+    late.write_bytes(damaged)
+
     # Unusable or repaired windows
     not_finite = Expected(1, None, ((2.5, "non_finite"),), "NaN or infinite in 1 of 20,000 samples")
     for name, value in (("nan", np.nan), ("inf", np.inf)):
@@ -96,7 +124,17 @@ def make_defects(folder: Path) -> dict[str, Expected]:
     wav("six channels", GOOD, np.stack([music() for _ in range(6)], 1))
 
     # Names, links, and entries that are no files
-    for name in ("- dash", "sp ace  s", "q'uo\"te", "$HOME & <b>%20</b>;#", "ünï 音楽 🎵", "new\nline", "back\\slash"):
+    for name in (
+        ".38",
+        "...And",
+        "- dash",
+        "sp ace  s",
+        "q'uo\"te",
+        "$HOME & <b>%20</b>;#",
+        "ünï 音楽 🎵",
+        "new\nline",
+        "back\\slash",
+    ):
         wav(name, GOOD, music())
     add("jazz/link.wav", GOOD).symlink_to("../rock/good0.flac")
     add("jazz/broken link.wav", rejected("unreadable", "No such file")).symlink_to("nowhere.wav")

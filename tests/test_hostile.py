@@ -75,7 +75,7 @@ def apply_edits(base: bytes, edits: list[tuple[int, bytes, str]], share: float) 
 def is_used(path: Path) -> bool:
     """Check that stages windows and cache use the file or reject it with a reason, and that used samples are valid."""
     start = time.monotonic()
-    inspection = inspect_recording((path.name, None), path.parent, CONFIG)
+    inspection = inspect_recording(path.name, path.parent, CONFIG)
     assert inspection.windows or inspection.rejections
     assert all(bad.reason in REASONS and bad.path == path.name and bad.detail for bad in inspection.rejections)
     starts = [window.start_seconds for window in inspection.windows] or [0.0, SECONDS]
@@ -150,7 +150,7 @@ def make_rf64(frames: int) -> bytes:
 def test_a_header_with_too_large_values_is_not_trusted(tmp_path):
     for name, content, reason in (
         ("frames.wav", make_wav(2**31, 1, 8000), None),
-        ("channels.wav", make_wav(2, 1000, 8000), "too_short"),
+        ("channels.wav", make_wav(2, 1000, 8000), "undecodable"),
         ("more channels.wav", make_wav(2, 60_000, 8000), "undecodable"),
         ("one hertz.wav", make_wav(4000, 1, 1), "undecodable"),
         ("gigahertz.wav", make_wav(4000, 1, 2_000_000_000), "undecodable"),
@@ -161,15 +161,15 @@ def test_a_header_with_too_large_values_is_not_trusted(tmp_path):
         (tmp_path / name).write_bytes(content)
         assert is_used(tmp_path / name) is (reason is None), name
         if reason:
-            assert inspect_recording((name, None), tmp_path, CONFIG).rejections[0].reason == reason, name
+            assert inspect_recording(name, tmp_path, CONFIG).rejections[0].reason == reason, name
 
 
-def test_a_folder_lists_pipes_and_links_but_only_headers_of_files_are_read(tmp_path):
+def test_a_folder_lists_pipes_and_links_but_only_files_are_read(tmp_path):
     (tmp_path / "a/folder.wav").mkdir(parents=True)
-    (tmp_path / "a/.hidden").mkdir()
+    (tmp_path / "a/.git").mkdir()
     soundfile.write(tmp_path / "a/good.wav", np.zeros(10), 8000)
-    for name in ("a/._good.wav", "a/.hidden/good.wav", "a/notes.txt"):
-        (tmp_path / name).write_bytes(b"x")
+    for name in ("a/._good.wav", "a/.git/good.wav", "a/notes.txt"):
+        (tmp_path / name).write_bytes(b"\0\5\x16\7")  # AppleDouble
     os.mkfifo(tmp_path / "a/pipe.wav")  # opening it would wait for ever
     for name, target in {"gone": "nowhere", "loop": "loop.wav", "link": "good.wav"}.items():
         (tmp_path / f"a/{name}.wav").symlink_to(target)
@@ -180,4 +180,4 @@ def test_a_folder_lists_pipes_and_links_but_only_headers_of_files_are_read(tmp_p
     tracks = tracks_table(read_track(file, tmp_path) for file in files)
     tracks.to_parquet(tmp_path / "tracks.parquet")  # fails for a name that is not UTF-8
     expected = {path: path in ("a/good.wav", "a/link.wav") for path in paths}
-    assert tracks.set_index("path")["frames"].notna().to_dict() == expected
+    assert tracks.set_index("path")["bytes"].notna().to_dict() == expected

@@ -74,7 +74,7 @@ def convert(
         blocks = recording.resampled_blocks(variant.rate)
         audio = transform_audio(variant, blocks, transform)
         # Up to here nothing is computed: `write_audio` pulls the audio.
-        file = output.write_audio(partial, target, variant, audio, recording.rate, lambda: recording.samples_read)
+        file = output.write_audio(partial, target, variant, audio, recording.rate, lambda: recording.samples)
         return replace(file, notes=tuple(recording.notes))
 
 

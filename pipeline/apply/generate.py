@@ -1,5 +1,6 @@
 """Generate audio from the latent space: `melisma interpolate` and `melisma sample`."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -37,11 +38,12 @@ def interpolate(
     """
     variant.require_latent("interpolate")
     indices = torch.cat([variant.label_index(labels[0], "--from"), variant.label_index(labels[1], "--to")])
-    audio, rates = [], []
+    audio, rates, notes = [], [], []
     for path, start in zip(sources, at, strict=True):
         with InputRecording(path) as recording:
             audio.append(recording.window(start, variant.rate, variant.length))
             rates.append(recording.rate)
+            notes += recording.notes
     x, peaks_db = represent(audio, variant.representation)
     x = x.to(variant.device)
     with output.new_file(target) as partial:
@@ -49,7 +51,8 @@ def interpolate(
         windows = restore(decoded, np.linspace(peaks_db[0], peaks_db[1], steps), variant)
         overlap = min(variant.positions // 2, round(FADE_SECONDS * variant.rate / variant.samples_per_position))
         length = variant.length + (steps - 1) * (variant.positions - overlap) * variant.samples_per_position
-        return _write_windows(partial, target, variant, windows, overlap, length, rates[0])
+        file = _write_windows(partial, target, variant, windows, overlap, length, rates[0])
+        return replace(file, notes=tuple(notes))
 
 
 @torch.no_grad()

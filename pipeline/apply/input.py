@@ -7,19 +7,21 @@ import numpy as np
 
 from pipeline.apply.arguments import check_input
 from pipeline.audio.cut import cut_windows, pad
-from pipeline.audio.files import Recording, UndecodableError, limit
+from pipeline.audio.recording import Recording, UndecodableError, limit
 from pipeline.audio.resample import resample_blocks
 from pipeline.core.errors import DataError, ParamsError
+from pipeline.windows.config import WindowsConfig
+from pipeline.windows.inspection import window_problem
 
-OnProgress = Callable[[Path, float, float], object]  # takes the file, the seconds read, and its length in seconds
+OnProgress = Callable[[Path, float, float | None], object]  # the file, the seconds read, its length if known
 
 
-def ignore_progress(path: Path, seconds_read: float, seconds: float) -> None:
+def ignore_progress(path: Path, seconds_read: float, seconds: float | None) -> None:
     """Show no progress."""
 
 
 class InputRecording(Recording):
-    """An open recording, which can be read once; `seconds` is its length according to the header.
+    """An open recording, which can be read once.
 
     Raises:
         ParamsError: there is no such file.
@@ -29,17 +31,16 @@ class InputRecording(Recording):
     def __init__(self, path: Path, on_progress: OnProgress = ignore_progress) -> None:
         check_input(path)
         self.path, self._on_progress = path, on_progress
+        self._problems = _Problems()
         try:
             super().__init__(path)
         except UndecodableError as error:
             raise self._data_error(error) from error
-        self.samples_read = 0  # per channel
-        self.seconds = self.frames / self.rate
 
     @property
     def seconds_read(self) -> float:
         """Seconds read so far."""
-        return self.samples_read / self.rate
+        return self.samples / self.rate
 
     def resampled_blocks(self, rate: int) -> Iterator[np.ndarray]:
         """The recording at sample rate `rate`, mixed to mono: (n,) float32 blocks."""
@@ -54,15 +55,14 @@ class InputRecording(Recording):
 
     @property
     def notes(self) -> list[str]:
-        """Messages after the reading: the recording is shorter than its header says."""
-        if self.samples_read >= self.frames:
-            return []
-        return [f"{self.path} ends after {self.seconds_read:.2f} s, though its header says {self.seconds:.2f} s"]
+        """Messages after the reading: what is missing or odd, in the words of stage windows."""
+        loss = [self.loss.detail] if self.loss else []
+        return [f"{self.path}: {note}" for note in (*loss, *self._problems.describe())]
 
     def _decoded_blocks(self) -> Iterator[np.ndarray]:
         try:
             for block in self.blocks():
-                self.samples_read += len(block)
+                self._problems.add(block, self.rate)
                 yield limit(block)
                 self._on_progress(self.path, self.seconds_read, self.seconds)
         except UndecodableError as error:
@@ -70,3 +70,42 @@ class InputRecording(Recording):
 
     def _data_error(self, error: UndecodableError) -> DataError:
         return DataError(f"{self.path}: {error.reason}: {error.detail}")
+
+
+class _Problems:
+    """Finds the windows of a recording that stage windows would reject, by its default settings."""
+
+    def __init__(self) -> None:
+        self._config = WindowsConfig()
+        self._rest = np.empty(0, np.float32)
+        self._rate = 0
+        self._windows = 0
+        self._starts: dict[str, list[int]] = {}  # by reason, numbers of windows
+        self._details: dict[str, str] = {}  # by reason, of the first window
+
+    def add(self, block: np.ndarray, rate: int) -> None:
+        """Check the windows that `block`, (n,) samples at `rate`, completes."""
+        self._rate, length = rate, round(self._config.seconds * rate)
+        self._rest = np.concatenate([self._rest, block])
+        while len(self._rest) >= length:
+            self._check(self._rest[:length])
+            self._rest = self._rest[length:]
+
+    def describe(self) -> list[str]:
+        """A line for each reason, in the words of stage windows."""
+        if self._rate and len(self._rest):
+            self._check(self._rest)
+        self._rest = self._rest[:0]
+        seconds = self._config.seconds
+        return [
+            f"{len(starts)} of {self._windows} windows of {seconds:g} s are {reason}, the first at "
+            f"{starts[0] * seconds:g} s: {self._details[reason]}"
+            for reason, starts in self._starts.items()
+        ]
+
+    def _check(self, window: np.ndarray) -> None:
+        if problem := window_problem(window, self._config.silence_db):
+            reason, detail = problem
+            self._starts.setdefault(reason, []).append(self._windows)
+            self._details.setdefault(reason, detail)
+        self._windows += 1

@@ -32,7 +32,7 @@ class TrackRows:
     track_id: str
     label: str
     rows: tuple[Row, ...]
-    samples: int | None = None  # per channel, as stage `download` counted them
+    bytes: int | None = None  # size of the file at stage `download`
 
 
 @dataclass(frozen=True)
@@ -55,14 +55,14 @@ def plan_shards(windows: pd.DataFrame, tracks: pd.DataFrame, config: Representat
 
     Shards come split by split, rows in order of window_id.
     """
-    files = tracks.set_index("track_id")[["path", "frames"]].to_dict("index")
+    files = tracks.set_index("track_id")[["path", "bytes"]].to_dict("index")
     hop = float(windows.groupby("track_id")["start_seconds"].diff().abs().min())  # NaN: no recording has two windows
     by_split: dict[str, list[TrackRows]] = {}
     for _, group in windows.sort_values("window_id").groupby(["split", "track_id"], sort=False):
         split, track_id, label = (str(group[name].iloc[0]) for name in ("split", "track_id", "label"))
         rows = tuple(join_windows(group, config.train_span_seconds if split == "train" else None, hop))
-        path, samples = files[track_id]["path"], files[track_id]["frames"]
-        track = TrackRows(path, track_id, label, rows, None if pd.isna(samples) else int(samples))
+        path, size = files[track_id]["path"], files[track_id]["bytes"]
+        track = TrackRows(path, track_id, label, rows, None if pd.isna(size) else int(size))
         by_split.setdefault(split, []).append(track)
     row_seconds = {
         split: max(row.seconds for track in items for row in track.rows) for split, items in by_split.items()

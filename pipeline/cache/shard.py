@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from pipeline.audio.cut import cut_windows, pad
-from pipeline.audio.files import Recording, UndecodableError, limit
+from pipeline.audio.recording import Recording, UndecodableError, limit
 from pipeline.audio.mel import log_mel
 from pipeline.audio.representation import RepresentationConfig, sample_count
 from pipeline.audio.resample import resample_blocks
@@ -24,7 +24,7 @@ from pipeline.core.errors import DataError, MelismaError
 from pipeline.core.imports import deciding_files
 
 STATISTICS_KEY = "statistics"  # key in the metadata of a train shard
-LIBRARIES = ("numpy", "pyarrow", "soundfile", "soxr", "torch")
+LIBRARIES = ("av", "numpy", "pyarrow", "soxr", "torch")
 SILENCE_DB = -99.9  # the mel's own floor is -100 dB
 SPAN_SILENCE_DB = -200.0  # dB of digital silence in a mel span, and after its end
 
@@ -74,8 +74,8 @@ def decode_rows(track: TrackRows, rate: int, recordings: Path) -> Iterator[np.nd
     count = 0
     try:
         with Recording(path) as recording:
-            if track.samples is not None and track.samples != recording.frames:
-                raise DataError(f"{path}: {recording.frames} samples, not {track.samples}; {hint}")
+            if track.bytes is not None and track.bytes != path.stat().st_size:
+                raise DataError(f"{path}: {path.stat().st_size:,} bytes, not {track.bytes:,}; {hint}")
             blocks = resample_blocks(map(limit, recording.blocks()), recording.rate, rate)
             for length, audio in zip(lengths, cut_windows(blocks, starts, max(lengths)), strict=False):
                 count += 1

@@ -242,15 +242,16 @@ def show_progress(quiet: bool) -> "Iterator[OnProgress]":
     printed = time.monotonic()
     with tqdm(total=1.0, delay=1, leave=False, bar_format=PROGRESS_BAR, disable=True if quiet else None) as bar:
 
-        def on_progress(path: Path, seconds_read: float, seconds: float) -> None:
+        def on_progress(path: Path, seconds_read: float, seconds: float | None) -> None:
             nonlocal printed
             if not bar.disable:
                 bar.set_description_str(path.name, refresh=False)
-                bar.total, bar.n = max(seconds, seconds_read), seconds_read
+                bar.total, bar.n = max(seconds or 0, seconds_read), seconds_read
                 bar.refresh()
             elif not quiet and time.monotonic() - printed >= PROGRESS_INTERVAL:
                 printed = time.monotonic()
-                typer.echo(f"  {path.name}: {seconds_read:.0f} of {seconds:.0f} s", err=True)
+                total = f" of {seconds:.0f}" if seconds else ""
+                typer.echo(f"  {path.name}: {seconds_read:.0f}{total} s", err=True)
 
         yield on_progress
 

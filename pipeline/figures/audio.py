@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.audio.files import write_wav
+from pipeline.audio.wav import write_wav
 from pipeline.audio.inversion import mel_to_audio
 from pipeline.audio.representation import MelConfig, sample_count
 from pipeline.audio.resample import resample
 from pipeline.audio.scale import FLOOR_DB, to_db
+from pipeline.figures import style
 from pipeline.figures.comparisons import pair_mse
 from pipeline.figures.registry import Entry
 from pipeline.figures.variant_data import Representation, VariantData, Window
@@ -127,7 +128,7 @@ def write_clips(sets: list[list[AudioClip]], out: Path) -> list[Entry]:
 def _example_clips(index: int, data: VariantData, renderer: Renderer) -> list[AudioClip]:
     """The original track, the original through the representation, and the reconstruction."""
     pair = next((pair for pair in data.pairs if pair[0].index == index), None)
-    name, label = (pair[0].track_id, pair[0].label) if pair else (f"Example {index + 1}", "")
+    name, label = (style.isolate(pair[0].track_id), pair[0].label) if pair else (f"Example {index + 1}", "")
     error = f", MSE {pair_mse(*pair):#.3g} on its own scale" if pair else ""
     rate = data.representation.sample_rate
     if isinstance(data.representation, MelConfig):
@@ -162,17 +163,17 @@ def _interpolation_clips(index: int, data: VariantData, renderer: Renderer) -> l
 
 def _window_clip(window: Window, renderer: Renderer) -> AudioClip:
     """The clip of a sample, a perturbed window or a transfer."""
-    index, step, label = window.index, window.step, window.label
+    index, step, label, text = window.index, window.step, window.label, style.isolate(window.label)
     if window.kind == "sample":
         file = f"audio/sample-{index}.wav"
-        title = f"Sample {index + 1}" + (f", {label}" if label else "")
-        caption = "Decoded from a latent that was drawn from the prior" + (f", as {label}." if label else ".")
+        title = f"Sample {index + 1}" + (f", {text}" if label else "")
+        caption = "Decoded from a latent that was drawn from the prior" + (f", as {text}." if label else ".")
         return Entry(file, title, caption, "audio", index, "sample", label=label or None), renderer.window(window)
     if window.kind == "perturbed":
         file = f"audio/perturbed-{step}.wav"
         title = f"Moved by {window.scale:g} × std" if window.scale else "Not moved"
         caption = "A window whose latent was moved in a random direction; std is the latents' standard deviation."
     else:
-        file, title = f"audio/transfer-{index}-{step}.wav", f"{window.track_id} as {label}"
+        file, title = f"audio/transfer-{index}-{step}.wav", f"{style.isolate(window.track_id)} as {text}"
         caption = "Encoded with its own label, decoded with the label in the title."
     return Entry(file, title, caption, "audio", index, window.kind, step, label or None), renderer.window(window)

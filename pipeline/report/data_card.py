@@ -23,13 +23,14 @@ REPAIRS = {
 
 
 def make_data_card(windows_folder: Path, tracks_file: Path, params: dict[str, Any]) -> dict[str, Any]:
-    """Summarise windows.parquet, rejected.parquet and tracks.parquet; DataError if one is missing or damaged.
+    """Summarise the tables of the stages download and windows; DataError if one is missing or damaged.
 
     Lists of numbers have one for each split, then one for all of them together.
     """
     windows = read_table(windows_folder / "windows.parquet")
     rejected = read_table(windows_folder / "rejected.parquet")
-    tracks = read_table(tracks_file)
+    decoded = read_table(windows_folder / "recordings.parquet", ["track_id", "sample_rate", "channels", "seconds"])
+    tracks = read_table(tracks_file).merge(decoded, on="track_id", how="left")
     source = params.get("source") or {}
     if source.get("labels"):
         tracks = tracks[tracks["label"].isin(source["labels"])]
@@ -38,7 +39,6 @@ def make_data_card(windows_folder: Path, tracks_file: Path, params: dict[str, An
     labels = [(str(label), [*map(int, row), int(row.sum())]) for label, row in per_label.iterrows()]
     by_split = [*(windows[windows["split"] == split] for split in SPLITS), windows]
     is_intentional = rejected["reason"].isin(list(INTENTIONAL))
-    omissions = _frequent_first(rejected.loc[is_intentional, "reason"])
     return {
         "facts": _facts(str(source.get("name", "synth")), windows, tracks, used, rejected[~is_intentional]),
         "labels": labels,  # labels with their windows
@@ -49,8 +49,8 @@ def make_data_card(windows_folder: Path, tracks_file: Path, params: dict[str, An
         "repairs": _repairs(windows, used),
         "repaired_files": _repaired_files(windows, used),
         "omissions": {
-            "Unusable": _frequent_first(rejected.loc[~is_intentional, "reason"]),
-            "Intentional": [(INTENTIONAL[reason], n) for reason, n in omissions],
+            "Unusable": _omissions(rejected[~is_intentional]),
+            "Intentional": _omissions(rejected[is_intentional]),
         },
         "rejected": [_rejected(path, reason, rows) for (path, reason), rows in rejected.groupby(["path", "reason"])],
     }
@@ -69,11 +69,30 @@ def _facts(
     return [
         ("Source", source),
         ("Licence", LICENCES.get(source, "not known")),
-        ("Recordings", f"{tracks_used}, {hours((used['frames'] / used['sample_rate']).sum())}"),
+        ("Recordings", f"{tracks_used}, {hours(used['seconds'].sum())}"),
+        ("Sound", f"{hours(tracks['seconds'].sum())} decoded, {hours(_covered_seconds(windows, tracks))} in windows"),
         ("Sample rates", ", ".join(rates)),
         ("Groups", f"{windows['group'].nunique():,}, {f'{leaks:,}' if leaks else 'none'} in more than one split"),
         ("Windows", f"{len(windows):,} of {seconds:g} s, {plural(windows['label'].nunique(), 'label')}"),
         ("Unusable", " and ".join(unusable) or "nothing"),
+    ]
+
+
+def _covered_seconds(windows: pd.DataFrame, tracks: pd.DataFrame) -> float:
+    """Seconds of sound in windows; where windows overlap, they count once, and padding not at all."""
+    ordered = windows.sort_values(["track_id", "start_seconds"])
+    ends = ordered["track_id"].map(tracks.set_index("track_id")["seconds"])
+    next_starts = ordered.groupby("track_id")["start_seconds"].shift(-1).fillna(ends)
+    lengths = pd.concat([ordered["seconds"], next_starts - ordered["start_seconds"]], axis=1).min(axis=1)
+    return float(lengths.sum())
+
+
+def _omissions(rejected: pd.DataFrame) -> list[tuple[str, str]]:
+    """Each reason, with its number and the seconds that it leaves out, as far as they are known."""
+    seconds = rejected.groupby("reason")["seconds"].sum()
+    return [
+        (INTENTIONAL.get(reason, reason), f"{n:,}" + (f", {hours(seconds[reason])}" if seconds[reason] else ""))
+        for reason, n in _frequent_first(rejected["reason"])
     ]
 
 

@@ -31,7 +31,7 @@ def collect(source: SourceConfig, out: Path, workers: int | None) -> pd.DataFram
             render = partial(synth.render_file, config=source.synth, folder=audio)
             _map(executor, render, synth.plan(source.synth), "rendering")
         read = partial(read_track, folder=audio if audio.exists() else audio_folder(source))
-        tracks = tracks_table(_map(executor, read, files, "reading headers"))
+        tracks = tracks_table(_map(executor, read, files, "reading files"))
     workspace.say(f"{len(tracks)} recordings with {tracks['label'].nunique()} labels from source {source.name}")
     for reason, count in tracks["excluded"].value_counts().items():
         workspace.say(f"  excluded: {count}, {reason}")

@@ -3,13 +3,13 @@
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pandas as pd
 
-from pipeline.audio.files import Recording, UndecodableError
 from pipeline.core import workspace
+from pipeline.core.text import normalise_path
 from pipeline.sources.config import SourceConfig
 
 
@@ -32,18 +32,16 @@ def audio_folder(source: SourceConfig) -> Path:
 
 
 def read_track(file: AudioFile, folder: Path) -> dict[str, Any]:
-    """A row of tracks.parquet: track_id, the attributes of `file`, sample_rate, channels, frames and sha256.
+    """A row of tracks.parquet: track_id, the attributes of `file`, the file's size in bytes, and its sha256.
 
-    An unreadable file has None as its last values but "" as sha256; stage windows rejects it with a reason.
+    An unreadable file has None and ""; stage windows rejects it with a reason.
     """
     path = folder / file.path
-    row = {"track_id": file.path.rsplit(".", 1)[0], **asdict(file)}
-    row |= {"sample_rate": None, "channels": None, "frames": None, "sha256": ""}
-    with suppress(UndecodableError), Recording(path) as recording:
-        row |= {"sample_rate": recording.rate, "channels": recording.channels, "frames": recording.frames}
+    row = {"track_id": normalise_path(str(PurePosixPath(file.path).with_suffix(""))), **asdict(file)}
+    row |= {"bytes": None, "sha256": ""}
     if path.is_file():  # opening a pipe would wait for ever
         with suppress(OSError):
-            row["sha256"] = workspace.sha256(path)
+            row |= {"bytes": path.stat().st_size, "sha256": workspace.sha256(path)}
     return row
 
 
@@ -52,6 +50,4 @@ def tracks_table(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
     table = pd.DataFrame(rows).sort_values("path", ignore_index=True)
     while (duplicated := table["track_id"].duplicated(keep=False)).any():  # a path may equal another file's id: repeat
         table.loc[duplicated, "track_id"] = table.loc[duplicated, "path"]
-    for column in ("sample_rate", "channels", "frames"):
-        table[column] = table[column].astype("Int64")
-    return table
+    return table.astype({"bytes": "Int64"})

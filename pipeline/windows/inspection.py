@@ -2,15 +2,16 @@
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import count
+from math import isfinite
 from pathlib import Path
 
 import numpy as np
 
 from pipeline.audio.cut import cut_windows
-from pipeline.audio.files import Recording, UndecodableError
+from pipeline.audio.recording import Recording, UndecodableError
 from pipeline.windows.config import WindowsConfig
 
 FULL_SHARE = 0.95  # a last window counts as full if this share of it is recorded
@@ -38,47 +39,48 @@ class Rejection:
     start_seconds: float | None
     reason: str
     detail: str
+    seconds: float | None = None  # of sound that this leaves out; None: not known
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """The windows of a recording. `digest` identifies its decoded audio; None if no window is usable."""
+    """The windows of a recording, and its sample rate in Hz, channels and decoded seconds (None: undecodable).
+
+    `digest` identifies its decoded audio; None if no window is usable.
+    """
 
     windows: list[Window] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
     digest: str | None = None
+    sample_rate: int | None = None
+    channels: int | None = None
+    seconds: float | None = None
 
 
-def inspect_recording(recording: tuple[str, int | None], root: Path, config: WindowsConfig) -> Inspection:
-    """Decode a recording block by block and check each of its windows.
+def inspect_recording(path: str, root: Path, config: WindowsConfig) -> Inspection:
+    """Decode the recording at `path` below `root` block by block, and check each of its windows.
 
     The last window counts if 95 % of it is recorded (a GTZAN clip of 660,000 samples has six windows of 5 s), or 5 % if
     `partial` is pad. If windows overlap, none starts after a window that reaches the end.
-
-    `recording` is a path below `root`, and the samples per channel that stage `download` counted (None: unknown).
     """
-    path, expected_samples = recording
     try:
-        with Recording(root / path) as file:
-            return _inspect(path, file.blocks(), file.rate, max(expected_samples or 0, file.frames), config)
+        with Recording(root / path) as recording:
+            return _inspect(path, recording, config)
     except UndecodableError as error:
         is_escaped = error.reason == "unreadable" and re.search(r"\\x[0-9a-f]{2}", path)
         detail = "its name is not UTF-8; rename the file" if is_escaped else error.detail
         return Inspection(rejections=[Rejection(path, None, error.reason, detail)])
 
 
-def _inspect(
-    path: str, blocks: Iterable[np.ndarray], rate: int, expected_samples: int, config: WindowsConfig
-) -> Inspection:
+def _inspect(path: str, recording: Recording, config: WindowsConfig) -> Inspection:
+    rate = recording.rate
     length = round(config.seconds * rate)
-    digest, decoded_samples = hashlib.sha256(f"{rate}:".encode()), 0
+    digest = hashlib.sha256(f"{rate}:".encode())
     windows: list[Window] = []
     rejections: list[Rejection] = []
 
-    def counted_blocks() -> Iterator[np.ndarray]:
-        nonlocal decoded_samples
-        for block in blocks:
-            decoded_samples += len(block)
+    def hashed_blocks() -> Iterator[np.ndarray]:
+        for block in recording.blocks():
             digest.update(np.ascontiguousarray(block).data)
             yield block
 
@@ -86,23 +88,26 @@ def _inspect(
         return round(number * config.hop * rate)
 
     number = end = 0  # windows so far, and the end of the last one
-    for samples in cut_windows(counted_blocks(), map(start_of, count()), length):
+    for samples in cut_windows(hashed_blocks(), map(start_of, count()), length):
         start = start_of(number)
         if not _has_window(start, end, start + len(samples), length, config):
             break
-        problem = _problem(samples, config.silence_db)
+        problem = window_problem(samples, config.silence_db)
         if problem:
-            rejections.append(Rejection(path, number * config.hop, *problem))
+            rejections.append(Rejection(path, number * config.hop, *problem, len(samples) / rate))
         else:
             windows.append(Window(number * config.hop, _repair(samples, length)))
         number, end = number + 1, start + length
-    duration = f"{decoded_samples / rate:.2f} s"
-    if _has_window(start_of(number), end, expected_samples, length, config):
-        detail = f"ends after {duration}, its header says {expected_samples / rate:.2f} s"
-        rejections.append(Rejection(path, number * config.hop if number else None, "truncated", detail))
+    seconds, loss = recording.samples / rate, recording.loss
+    expected_samples = recording.samples + round(loss.seconds * rate) if loss and isfinite(loss.seconds) else None
+    if loss and (expected_samples is None or _has_window(start_of(number), end, expected_samples, length, config)):
+        lost_seconds = loss.seconds if isfinite(loss.seconds) else None
+        first_lost = number * config.hop if number else None
+        rejections.append(Rejection(path, first_lost, "truncated", loss.detail, lost_seconds))
     elif not number:
-        rejections.append(Rejection(path, None, "too_short", f"{duration}, a window takes {config.seconds:g} s"))
-    return Inspection(windows, rejections, digest.hexdigest() if windows else None)
+        detail = f"{seconds:.2f} s, a window takes {config.seconds:g} s"
+        rejections.append(Rejection(path, None, "too_short", detail, seconds))
+    return Inspection(windows, rejections, digest.hexdigest() if windows else None, rate, recording.channels, seconds)
 
 
 def _has_window(start: int, previous_end: int, samples: int, length: int, config: WindowsConfig) -> bool:
@@ -111,8 +116,8 @@ def _has_window(start: int, previous_end: int, samples: int, length: int, config
     return previous_end < samples and samples - start >= max(1, required)
 
 
-def _problem(window: np.ndarray, silence_db: float) -> tuple[str, str] | None:
-    """Reason and detail of a rejection; None for a usable window."""
+def window_problem(window: np.ndarray, silence_db: float) -> tuple[str, str] | None:
+    """Reason and detail of the rejection of a window (samples,); None for a usable one."""
     finite = np.isfinite(window)
     if not finite.all():
         return "non_finite", f"NaN or infinite in {np.count_nonzero(~finite):,} of {len(window):,} samples"

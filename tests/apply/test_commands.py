@@ -104,8 +104,29 @@ def test_a_truncated_recording_is_reported(melisma, folder):
     (folder / "a.wav").write_bytes((folder / "a.wav").read_bytes()[:10_000])
     for command, output in (("reconstruct", "out.wav"), ("encode", "out.parquet")):
         printed = melisma(f"{command} a.wav --variant wave -o {output}").stdout
-        assert "a.wav ends after 0.62 s, though its header says 1.20 s" in printed
+        assert "a.wav: ends after 0.62 s, its header says 1.20 s" in printed
     assert soundfile.info("out.wav").frames == (10_000 - 44) // 2
+
+
+def test_what_stage_windows_would_reject_is_reported_in_its_words(melisma, folder):
+    audio = chord(0, 12.0, 8000)
+    nan, opposite = audio.copy(), np.stack([audio, -audio], 1)
+    nan[50_000] = np.nan
+    for sound, words in (
+        (nan, "1 of 3 windows of 5 s are non_finite, the first at 5 s: NaN or infinite in 1 of 40,000 samples"),
+        (32768 * audio, "3 of 3 windows of 5 s are out_of_range, the first at 0 s: "),
+        (opposite, "3 of 3 windows of 5 s are silent, the first at 0 s: every sample is 0"),
+    ):
+        soundfile.write("a.wav", sound, 8000, subtype="FLOAT")
+        for command in ("reconstruct a.wav", "interpolate a.wav b.wav", "encode a.wav"):
+            output = "out.parquet" if command.startswith("encode") else "out.wav"
+            result = melisma(f"{command} --variant wave -o {output}")
+            assert result.exit_code == 0
+            assert f"a.wav: {words}" in result.stdout or command.startswith("interpolate"), result.stdout
+    soundfile.write("a.wav", opposite[:16_000], 8000)
+    assert (
+        "a.wav: 1 of 1 windows of 5 s are silent" in melisma("interpolate a.wav b.wav --variant wave -o o.wav").stdout
+    )
 
 
 class Terminal(io.StringIO):
@@ -143,7 +164,7 @@ def test_the_lowest_seed_is_the_default(melisma):
         ("reconstruct a.wav --variant mel --label jazz", 2, "variant mel has no labels"),
         ("reconstruct none.wav --variant mel", 2, "none.wav: no such file"),
         ("reconstruct . --variant mel", 2, "name the audio files in it"),
-        ("reconstruct broken.wav --variant mel", 1, "broken.wav: undecodable: Format not recognised."),
+        ("reconstruct broken.wav --variant mel", 1, "broken.wav: undecodable: Invalid data found"),
         ("perturb a.wav --variant mean --scale 1", 2, "variant mean has no latent"),
         ("perturb a.wav --variant mel --scale nan", 2, "--scale"),
         ("transfer a.wav --variant labelled --to jaz", 2, "did you mean 'jazz'? its labels: jazz, rock"),

@@ -23,7 +23,7 @@ def make_tables(root: Path, seconds: float = 1.0, **settings: Any) -> tuple[pd.D
     files = list_files(SourceConfig(name="folder", path=str(root), folder=FolderConfig(group="file")), root)
     tracks = tracks_table(read_track(file, root) for file in files)
     config = WindowsConfig(seconds=seconds, **settings)
-    inspections = [inspect_recording((path, None), root, config) for path in tracks["path"]]
+    inspections = [inspect_recording(path, root, config) for path in tracks["path"]]
     return build_tables(tracks, inspections, config)[0], tracks
 
 

@@ -205,8 +205,8 @@ def test_a_changed_recording_is_an_error(music, tmp_path):
     track = TrackRows("label0/track0.wav", "label0/track0", "label0", (Row(0, 2.0, 1.0, 1), Row(1, 3.0, 1.0, 1)))
     with pytest.raises(DataError, match=r"track0\.wav: ends before 3 s; it changed since"):
         list(decode_rows(track, 11025, root))
-    changed = dataclasses.replace(track, rows=track.rows[:1], samples=12345)
-    with pytest.raises(DataError, match=r"track0\.wav: 33075 samples, not 12345; it changed since"):
+    changed = dataclasses.replace(track, rows=track.rows[:1], bytes=12345)
+    with pytest.raises(DataError, match=r"track0\.wav: 66,194 bytes, not 12,345; it changed since"):
         list(decode_rows(changed, 11025, root))
 
 

@@ -58,7 +58,7 @@ def dataset(sizes: list[int], splits: list[str], seconds: float = 1.0) -> tuple[
         frame = recording([seconds * n for n in range(size)], seconds, sum(sizes[:number]))
         parts.append(frame.assign(track_id=f"t{number}", label=f"l{number % 2}", split=split))
     tracks = pd.DataFrame({"track_id": [f"t{n}" for n in range(len(sizes))]})
-    return pd.concat(parts), tracks.assign(path=tracks["track_id"] + ".wav", frames=pd.NA)
+    return pd.concat(parts), tracks.assign(path=tracks["track_id"] + ".wav", bytes=pd.NA)
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
@@ -121,7 +121,7 @@ def test_a_large_cache_has_many_shards_of_even_size():
 def test_equal_spans_with_windows_of_other_lengths_have_another_fingerprint():
     """The rows are the same, but not the statistics of their windows."""
     config = WaveformConfig(train_span_seconds=10.0)
-    tracks = pd.DataFrame({"track_id": ["t0"], "path": ["a.wav"], "frames": [80000], "sha256": ["0"]})
+    tracks = pd.DataFrame({"track_id": ["t0"], "path": ["a.wav"], "bytes": [160000], "sha256": ["0"]})
     windows = {seconds: recording([0.0, start], seconds) for seconds, start in ((5.0, 5.0), (8.0, 2.0))}
     labels = {"track_id": "t0", "label": "l0", "split": "train"}
     shards = {seconds: plan_shards(frame.assign(**labels), tracks, config) for seconds, frame in windows.items()}

@@ -56,6 +56,21 @@ def test_every_file_is_used_repaired_or_rejected_as_it_should(project, windows, 
         assert all(fate.detail in detail for detail in bad["detail"]), name
 
 
+def test_every_second_is_in_a_window_or_in_a_row_or_too_short_for_one(project, windows, rejected):
+    recordings = pd.read_parquet(project.path / "data/windows/recordings.parquet")
+    assert set(recordings["path"]) == set(project.fates) and recordings["track_id"].is_unique
+    for row in recordings.itertuples():
+        mine, bad = windows[windows["track_id"] == row.track_id], rejected[rejected["path"] == row.path]
+        assert len(mine) or len(bad), row.path
+        if pd.isna(row.seconds):
+            assert bad["reason"].isin(["undecodable", "empty", "unreadable"]).all() and len(bad) == 1
+            continue
+        in_rows = bad.loc[bad["reason"] != "truncated", "seconds"].sum()
+        rest = row.seconds - mine["seconds"].sum() - in_rows  # negative: padding
+        assert -0.05 * SECONDS <= rest < 0.95 * SECONDS, row.path
+        assert (bad.loc[bad["reason"] == "truncated", "seconds"] > 0.5 * SECONDS).all(), row.path
+
+
 def test_copies_are_on_one_side_of_the_split(project, windows):
     tracks = pd.read_parquet(project.path / "data/raw/tracks.parquet").set_index("path")["track_id"]
     groups = windows.groupby("track_id")["group"].first()

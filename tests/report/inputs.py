@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from pipeline.audio.files import write_wav
+from pipeline.audio.wav import write_wav
 from pipeline.core.workspace import write_json
 from tests import artefacts
 

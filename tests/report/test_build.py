@@ -1,10 +1,13 @@
 """The page: it needs no other file, escapes text, and states what is missing."""
 
+import re
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from pipeline.figures.config import FiguresConfig
+from pipeline.figures.draw import draw_variant
 from tests import artefacts
 from tests.report.conftest import HTML_LABEL, NAMES, REJECTED
 from tests.report.inputs import make_params
@@ -34,6 +37,19 @@ def test_text_from_files_is_escaped(page: Page, data: Path) -> None:
     assert HTML_LABEL in page.text and "jig/<i>.wav" in page.text
 
 
+def test_right_to_left_names_are_isolated(tmp_path: Path) -> None:
+    rejected = {"path": "שיר/01/عربي.wav", "start_seconds": None, "reason": "silent", "detail": "שיר 1", "seconds": 1.0}
+    artefacts.make_data(tmp_path, [rejected], ["שיר", "古典"])
+    artefacts.make_variant(tmp_path, "mel_a", "mel", labels=["שיר", "古典"])
+    (tmp_path / "figures" / "mel_a").mkdir(parents=True)
+    draw_variant("mel_a", tmp_path, tmp_path / "figures" / "mel_a", FiguresConfig(dpi=50), 2)
+    text = write(tmp_path, make_params("mel_a")).text
+    html = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    assert "<bdi>שיר</bdi>/<bdi>01</bdi>/<bdi>عربي.wav</bdi></td>" in html and "<bdi>שיר 1</bdi></td>" in html
+    assert "Example 1, שיר" in text and "Example 1, <bdi>שיר</bdi>" in re.sub(r"\s+", " ", html)
+    assert '<strong dir="auto">שיר</strong><small><bdi>' in html
+
+
 def test_rejected_files_are_counted_and_listed_with_their_reasons(page: Page) -> None:
     assert "Unusable: silent (2), unreadable (1)" in page.text
     assert "Unusable 1 file and 2 windows" in page.text
@@ -61,17 +77,21 @@ def test_intentional_omissions_are_no_faults(tmp_path: Path) -> None:
 
 def test_repairs_are_counted_and_listed(empty: Path) -> None:
     assert "Repaired Nothing: every recording is mono" in write(empty, make_params("mel_absent"), "before").text
-    windows_file, tracks_file = empty / "windows" / "windows.parquet", empty / "raw" / "tracks.parquet"
-    windows, tracks = pd.read_parquet(windows_file), pd.read_parquet(tracks_file)
+    windows_file, recordings_file = empty / "windows" / "windows.parquet", empty / "windows" / "recordings.parquet"
+    tracks_file = empty / "raw" / "tracks.parquet"
+    windows, recordings, tracks = (pd.read_parquet(file) for file in (windows_file, recordings_file, tracks_file))
     windows["repair"] = pd.Series(["limited", "limited", None, None, None, "limited, padded"])
     windows["copy_of"] = pd.Series([None] * 6 + ["ballad/0.wav"] * 6)
     windows.to_parquet(windows_file)
-    tracks.loc[:2, "channels"] = 2
-    tracks.loc[0, ["sample_rate", "frames"]] = 48000, 30 * 48000
-    unused = {**tracks.iloc[0].to_dict(), "track_id": "bad", "path": "bad.wav", "frames": 2**60, "channels": 1000}
+    recordings.loc[:2, "channels"] = 2
+    recordings.loc[0, "sample_rate"] = 48000
+    silent = {"track_id": "bad", "path": "bad.wav", "sample_rate": 48000, "channels": 8, "seconds": 120.0}
+    pd.concat([recordings, pd.DataFrame([silent])]).to_parquet(recordings_file)
+    unused = {**tracks.iloc[0].to_dict(), "track_id": "bad", "path": "bad.wav"}
     pd.concat([tracks, pd.DataFrame([unused])]).to_parquet(tracks_file)
     text = write(empty, make_params("mel_absent")).text
-    assert "Recordings 16 of 17 used, 8.0 min Sample rates 22.05 kHz (15), 48 kHz (1)" in text
+    assert "Recordings 16 of 17 used, 8.0 min Sound 10.0 min decoded, 8.0 min in windows" in text
+    assert "Sample rates 22.05 kHz (15), 48 kHz (1)" in text
     assert "3 recordings mixed to mono" in text
     assert "1 recording kept in the same split as another one with the same audio" in text
     assert "3 windows limited to [-1, 1]" in text and "1 window padded with zeros, because the" in text
@@ -143,7 +163,7 @@ def test_each_sound_is_stored_once(data: Path, page: Page) -> None:
 
 
 def test_the_page_states_how_to_reproduce_it(page: Page) -> None:
-    assert "representation: mel" in page.text and "make repro" in page.text and "soundfile" in page.text
+    assert "representation: mel" in page.text and "make repro" in page.text and "soxr" in page.text
     for name in NAMES:
         assert f"dvc repro evaluate@{name}" in page.text
     assert "seed 0: 6 epochs, best epoch" in page.text

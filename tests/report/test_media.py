@@ -9,7 +9,7 @@ import pytest
 import soundfile
 from PIL import Image
 
-from pipeline.audio.files import write_wav
+from pipeline.audio.wav import write_wav
 from pipeline.report.media import MediaEncoder
 from tests.artefacts import music
 

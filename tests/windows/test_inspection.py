@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipeline.audio import files
+from pipeline.audio import recording as files
 from pipeline.windows import inspection
 from pipeline.windows.config import WindowsConfig
 from pipeline.windows.inspection import REASONS, Inspection, inspect_recording
@@ -18,9 +18,9 @@ def music(seconds: float, rate: int = RATE) -> np.ndarray:
     return np.random.default_rng(0).normal(0, 0.1, round(seconds * rate)).astype(np.float32)
 
 
-def check(folder, audio, name="a.wav", rate=RATE, expected_samples=None, **settings) -> Inspection:
+def check(folder, audio, name="a.wav", rate=RATE, **settings) -> Inspection:
     soundfile.write(folder / name, audio, rate, subtype="FLOAT")
-    return inspect_recording((name, expected_samples), folder, WindowsConfig(**settings))
+    return inspect_recording(name, folder, WindowsConfig(**settings))
 
 
 def starts(result: Inspection) -> list[float]:
@@ -72,8 +72,8 @@ def test_windows_in_sequence_are_the_recording(tmp_path, monkeypatch, rate, seco
     def problem(window, _):
         pieces.append(window.copy())
 
-    monkeypatch.setattr(inspection, "_problem", problem)
-    result = inspect_recording(("a.wav", None), tmp_path, config)
+    monkeypatch.setattr(inspection, "window_problem", problem)
+    result = inspect_recording("a.wav", tmp_path, config)
     np.testing.assert_array_equal(np.concatenate(pieces), soundfile.read(path, dtype="float32")[0])
     first_samples = [round(window.start_seconds * rate) for window in result.windows]
     assert first_samples == np.cumsum([0, *(len(window) for window in pieces[:-1])]).tolist()
@@ -126,30 +126,25 @@ def test_a_file_that_is_shorter_than_its_header_says_is_truncated(tmp_path, suff
     soundfile.write(path, music(20), RATE, subtype="PCM_16")
     content = path.read_bytes()
     path.write_bytes(content[: len(content) * 6 // 10])
-    result = inspect_recording((path.name, None), tmp_path, WindowsConfig())
+    result = inspect_recording(path.name, tmp_path, WindowsConfig())
     assert starts(result) == [0, 5] and rejections(result) == [(10, "truncated")]
     assert result.rejections[0].detail == "ends after 12.00 s, its header says 20.00 s"
     path.write_bytes(content[: len(content) // 10])
-    assert rejections(inspect_recording((path.name, None), tmp_path, WindowsConfig())) == [(None, "truncated")]
-
-
-def test_a_file_that_is_shorter_than_at_stage_download_is_truncated(tmp_path):
-    assert rejections(check(tmp_path, music(10), expected_samples=20 * RATE)) == [(10, "truncated")]
-    assert rejections(check(tmp_path, music(10), expected_samples=10 * RATE)) == []
+    assert rejections(inspect_recording(path.name, tmp_path, WindowsConfig())) == [(None, "truncated")]
 
 
 def test_a_file_that_changes_during_decoding_is_rejected(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "BLOCK_SAMPLES", RATE)
     soundfile.write(tmp_path / "a.wav", music(20), RATE)
-    problem = inspection._problem
+    problem = inspection.window_problem
 
     def append_and_check(window, silence_db):
         with (tmp_path / "a.wav").open("ab") as file:
             file.write(b"\0\0")
         return problem(window, silence_db)
 
-    monkeypatch.setattr(inspection, "_problem", append_and_check)
-    result = inspect_recording(("a.wav", None), tmp_path, WindowsConfig())
+    monkeypatch.setattr(inspection, "window_problem", append_and_check)
+    result = inspect_recording("a.wav", tmp_path, WindowsConfig())
     assert result.windows == [] and rejections(result) == [(None, "changed")]
 
 
@@ -168,13 +163,13 @@ def test_reasons_and_details_of_unusable_files(tmp_path):
         "na\\xefve.wav": ("unreadable", "its name is not UTF-8; rename the file"),
     }
     for name, reason_and_detail in expected.items():
-        (rejection,) = inspect_recording((name, None), tmp_path, WindowsConfig()).rejections
+        (rejection,) = inspect_recording(name, tmp_path, WindowsConfig()).rejections
         assert (rejection.path, rejection.start_seconds, rejection.reason, rejection.detail) == (
             name,
             None,
             *reason_and_detail,
         )
-    (rejection,) = inspect_recording(("text.wav", None), tmp_path, WindowsConfig()).rejections
+    (rejection,) = inspect_recording("text.wav", tmp_path, WindowsConfig()).rejections
     assert rejection.reason == "undecodable" and str(tmp_path) not in rejection.detail
     assert {reason for reason, _ in expected.values()} | {"undecodable"} <= set(REASONS)
 
@@ -184,7 +179,7 @@ def test_equal_audio_has_equal_digests_in_every_file_format(tmp_path):
 
     def digest(name, audio, rate=RATE):
         soundfile.write(tmp_path / name, audio, rate)
-        return inspect_recording((name, None), tmp_path, WindowsConfig(seconds=2.0)).digest
+        return inspect_recording(name, tmp_path, WindowsConfig(seconds=2.0)).digest
 
     names = ["a.wav", "b.wav", "c.flac", "d.aiff", "e.au"]
     assert len({digest(name, samples) for name in names} | {digest("f.wav", np.stack([samples] * 2, 1))}) == 1

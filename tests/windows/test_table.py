@@ -24,7 +24,8 @@ def unusable(reason: str = "undecodable", detail: str = "no known format") -> In
 
 
 def test_window_ids_are_dense_and_rejections_and_repairs_are_kept():
-    first = Inspection([Window(0.0, None), Window(5.0, "limited")], [Rejection("a/0.wav", 10.0, "silent", "-90 dB")])
+    silent = Rejection("a/0.wav", 10.0, "silent", "-90 dB", 5.0)
+    first = Inspection([Window(0.0, None), Window(5.0, "limited")], [silent])
     windows, rejected = build_tables(tracks(5), [first] + [usable(0.0)] * 4, WindowsConfig())
     assert windows["window_id"].tolist() == list(range(6))
     assert windows.columns.tolist() == [
@@ -32,7 +33,7 @@ def test_window_ids_are_dense_and_rejections_and_repairs_are_kept():
     ]
     assert windows["repair"].dropna().to_dict() == {1: "limited"}
     assert rejected.to_dict("records") == [
-        {"path": "a/0.wav", "start_seconds": 10.0, "reason": "silent", "detail": "-90 dB"}
+        {"path": "a/0.wav", "start_seconds": 10.0, "reason": "silent", "detail": "-90 dB", "seconds": 5.0}
     ]
 
 

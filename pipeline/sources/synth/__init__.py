@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.audio.files import write_wav
+from pipeline.audio.wav import write_wav
 from pipeline.sources.config import SourceConfig, SynthConfig
 from pipeline.sources.synth.band import draw_band, perform
 from pipeline.sources.synth.instruments import Audio

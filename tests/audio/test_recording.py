@@ -1,0 +1,329 @@
+"""Decoding block by block, what is lost of a recording, and the reasons for which a file cannot be decoded."""
+
+import io
+import os
+import struct
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import soundfile
+
+from pipeline.audio import recording as module
+from pipeline.audio.recording import Loss, Recording, UndecodableError, limit
+from tests.recordings import chord, tone
+
+RATE = 22050
+
+
+def decode(path) -> np.ndarray:
+    with Recording(path) as recording:
+        return np.concatenate(list(recording.blocks()))
+
+
+def decode_error(path) -> UndecodableError:
+    with pytest.raises(UndecodableError) as caught:
+        decode(path)
+    return caught.value
+
+
+def write_wav_header(path, start: int, value: int) -> None:
+    """Write 2205 samples as a WAV with four other bytes in its header."""
+    soundfile.write(path, tone(0.1), RATE)
+    content = bytearray(path.read_bytes())
+    content[start : start + 4] = value.to_bytes(4, "little")
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3", "aiff", "au"])
+def test_every_format_decodes_to_the_same_tone(tmp_path, suffix):
+    path = tmp_path / f"a.{suffix}"
+    soundfile.write(path, tone(1.0), RATE)
+    with Recording(path) as recording:
+        assert recording.rate == RATE
+        audio = np.concatenate(list(recording.blocks()))
+        assert len(audio) == recording.samples and recording.loss is None
+        assert recording.seconds == pytest.approx(1.0, abs=0.15)
+    spectrum = np.abs(np.fft.rfft(audio[:RATE]))
+    assert audio.dtype == np.float32
+    assert abs(len(audio) - RATE) < 2500  # mp3 pads
+    assert abs(int(spectrum.argmax()) - 440) <= 2
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3])
+@pytest.mark.parametrize(
+    ("suffix", "subtype"),
+    [("wav", "PCM_U8"), ("wav", "PCM_16"), ("wav", "PCM_24"), ("wav", "PCM_32"), ("wav", "FLOAT"), ("wav", "DOUBLE"),
+     ("flac", "PCM_S8"), ("aiff", "PCM_16"), ("au", "PCM_24")],
+)  # fmt: skip
+def test_blocks_hold_all_samples_of_the_file(tmp_path, monkeypatch, channels, suffix, subtype):
+    monkeypatch.setattr(module, "BLOCK_SAMPLES", 1000)
+    path = tmp_path / f"a.{suffix}"
+    soundfile.write(path, np.random.default_rng(0).uniform(-1, 1, (12_345, channels)), RATE, subtype=subtype)
+    expected = soundfile.read(path, dtype="float32", always_2d=True)[0]
+    with Recording(path) as recording:
+        blocks = list(recording.blocks())
+    assert {len(block) for block in blocks[:-1]} == {1000 // channels} and 0 < len(blocks[-1]) <= 1000 // channels
+    audio = np.concatenate(blocks)
+    assert len(audio) == 12_345
+    if channels == 1:
+        np.testing.assert_array_equal(audio, expected[:, 0])
+    np.testing.assert_allclose(audio, expected.astype(np.float64).mean(axis=1), atol=1e-7)
+
+
+def test_more_channels_than_samples_per_block(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "BLOCK_SAMPLES", 4)
+    soundfile.write(tmp_path / "a.wav", np.tile(np.linspace(-0.5, 0.5, 9)[:, None], 8), RATE, subtype="FLOAT")
+    np.testing.assert_allclose(decode(tmp_path / "a.wav"), np.linspace(-0.5, 0.5, 9), atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"", "empty"), (None, "empty"), (b"not audio at all" * 100, "undecodable"), (b"RIFF\0\0", "undecodable")],
+)
+def test_the_error_has_a_reason_but_no_path(tmp_path, content, reason):
+    if content is None:
+        soundfile.write(tmp_path / "a.wav", np.zeros(0, np.float32), RATE)
+    else:
+        (tmp_path / "a.wav").write_bytes(content)
+    error = decode_error(tmp_path / "a.wav")
+    assert error.reason == reason
+    assert str(tmp_path) not in error.detail  # rejects are compared between machines
+
+
+@pytest.mark.parametrize("rate", [1, 999, 768_001, 2_000_000_000])
+def test_an_impossible_sample_rate_is_a_broken_header(tmp_path, rate):
+    write_wav_header(tmp_path / "a.wav", 24, rate)
+    error = decode_error(tmp_path / "a.wav")
+    assert error.reason == "undecodable" and f"{rate} Hz" in error.detail
+
+
+def read(path: Path, content: bytes) -> tuple[float, Loss | None]:
+    """Seconds that are decoded, and what is lost."""
+    path.write_bytes(content)
+    with Recording(path) as recording:
+        return sum(map(len, recording.blocks())) / recording.rate, recording.loss
+
+
+def encode(kind: str, subtype: str, seconds: float = 4.0, rate: int = 16000, seed: int = 0) -> bytes:
+    content = io.BytesIO()
+    soundfile.write(content, chord(seed, seconds, rate), rate, format=kind, subtype=subtype)
+    return content.getvalue()
+
+
+def encode_with_ffmpeg(suffix: str, codec: str, seconds: float = 4.0, rate: int = 16000) -> bytes:
+    """A file of a format that libsndfile does not write."""
+    content = io.BytesIO()
+    content.name = f"a.{suffix}"
+    audio = chord(0, seconds, rate)
+    container_format = {"m4a": "ipod", "wma": "asf", "mka": "matroska"}.get(suffix, suffix)
+    with av.open(content, "w", format=container_format) as container:
+        stream = container.add_stream(codec, rate=rate)
+        stream.bit_rate = 64000
+        stream.layout = "mono"
+        resampler = av.AudioResampler(stream.format, "mono", rate, stream.frame_size or 1024)
+        frame = av.AudioFrame.from_ndarray(audio[None], "fltp", "mono")
+        frame.sample_rate, frame.pts = rate, 0
+        for part in [*resampler.resample(frame), *resampler.resample(None), None]:
+            container.mux(stream.encode(part))
+    return content.getvalue()
+
+
+def with_sizes(wav: bytes, riff: int, data: int) -> bytes:
+    """A WAV with other sizes in its header."""
+    at = wav.index(b"data") + 4
+    return wav[:4] + struct.pack("<I", riff) + wav[8:at] + struct.pack("<I", data) + wav[at + 4 :]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec"),
+    [
+        ("m4a", "aac"),
+        ("m4a", "alac"),
+        ("adts", "aac"),
+        ("wma", "wmav2"),
+        ("mp2", "mp2"),
+        ("wv", "wavpack"),
+        ("tta", "tta"),
+        ("mka", "libopus"),
+        ("webm", "libopus"),
+        ("mp4", "aac"),
+        ("avi", "mp2"),
+        ("ac3", "ac3"),
+        ("caf", "alac"),
+    ],
+)
+def test_the_formats_of_music_folders_are_read(tmp_path, suffix, codec):
+    rate = {"libopus": 48000, "ac3": 48000, "wmav2": 44100}.get(codec, 16000)
+    seconds, loss = read(tmp_path / f"a.{suffix}", encode_with_ffmpeg(suffix, codec, rate=rate))
+    assert seconds == pytest.approx(4.0, abs=0.2) and loss is None
+
+
+PCM = [
+    *(("wav", "WAV", subtype) for subtype in ("PCM_16", "PCM_24", "FLOAT", "IMA_ADPCM", "ULAW")),
+    *(("w64", "W64", "PCM_16"), ("wav", "RF64", "PCM_16"), ("aiff", "AIFF", "PCM_16"), ("au", "AU", "PCM_16")),
+]
+
+
+@pytest.mark.parametrize(("suffix", "kind", "subtype"), [*PCM, ("flac", "FLAC", "PCM_16"), ("caf", "CAF", "ALAC_16"),
+                                                         ("mp3", "MP3", "MPEG_LAYER_III")])  # fmt: skip
+def test_a_file_that_was_cut_off_is_read_up_to_its_end_and_the_rest_is_a_loss(tmp_path, suffix, kind, subtype):
+    content = encode(kind, subtype)
+    seconds, loss = read(tmp_path / f"a.{suffix}", content[: len(content) // 2])
+    assert seconds == pytest.approx(2.0, abs=0.4)
+    assert loss.seconds == pytest.approx(4.0 - seconds, abs=0.15)
+    assert loss.detail.startswith(f"ends after {seconds:.2f} s, its header says ")
+
+
+UNKNOWN = [0, 2**31, 2**31 - 1, 2**31 - 4096, 2**31 - 44, 2**32 - 1, 2**32 - 2, 2**32 - 4096]
+
+
+@pytest.mark.parametrize("data", UNKNOWN)
+@pytest.mark.parametrize("riff", [None, 0, 36, 2**32 - 1])  # None: 36 more than the samples
+def test_a_size_that_stands_for_unknown_is_no_promise(tmp_path, data, riff):
+    wav = with_sizes(encode("WAV", "PCM_16"), min(data + 36, 2**32 - 1) if riff is None else riff, data)
+    assert read(tmp_path / "a.wav", wav) == (4.0, None)
+
+
+@pytest.mark.parametrize("claimed", [32_000, 100, 2**32 + 32_000 - 128_000 + 96_000 - 2**32])
+def test_a_wav_header_that_was_never_updated_loses_nothing(tmp_path, claimed):
+    assert read(tmp_path / "a.wav", with_sizes(encode("WAV", "PCM_16"), claimed + 36, claimed)) == (4.0, None)
+
+
+def test_chunks_after_the_samples_of_a_wav_are_no_sound(tmp_path):
+    wav = encode("WAV", "PCM_16")
+    tail = b"LIST" + struct.pack("<I", 2000) + bytes(range(250)) * 8
+    assert read(tmp_path / "a.wav", wav + tail)[0] == 4.0
+    inside = wav[:4] + struct.pack("<I", len(wav) - 8 + len(tail)) + wav[8:] + tail
+    assert read(tmp_path / "a.wav", inside)[0] == 4.0
+
+
+def test_a_flac_stream_without_a_length_is_read(tmp_path):
+    flac = bytearray(encode("FLAC", "PCM_16"))
+    flac[21] &= 0xF0
+    flac[22:26] = bytes(4)
+    assert read(tmp_path / "a.flac", bytes(flac)) == (4.0, None)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "kind", "subtype"),
+    [("mp3", "MP3", "MPEG_LAYER_III"), ("ogg", "OGG", "VORBIS"), ("opus", "OGG", "OPUS"), ("flac", "FLAC", "PCM_16"),
+     ("au", "AU", "PCM_16")],
+)  # fmt: skip
+def test_joined_streams_are_read_to_their_end(tmp_path, suffix, kind, subtype):
+    content = encode(kind, subtype, 2.0) + encode(kind, subtype, 4.0, seed=1)
+    seconds, loss = read(tmp_path / f"a.{suffix}", content)
+    assert seconds == pytest.approx(6.0, abs=0.2) and loss is None
+
+
+@pytest.mark.parametrize(("suffix", "kind"), [("wav", "WAV"), ("aiff", "AIFF")])
+def test_a_second_file_that_cannot_be_read_is_a_loss(tmp_path, suffix, kind):
+    second = encode(kind, "PCM_16", 4.0, seed=1)
+    seconds, loss = read(tmp_path / f"a.{suffix}", encode(kind, "PCM_16", 2.0) + second)
+    assert seconds == 2.0 and loss.seconds == pytest.approx(4.0, abs=0.01)
+    assert loss.detail == f"{len(second):,} bytes after 2.00 s cannot be read: damaged, or another file follows"
+
+
+def test_a_chained_stream_with_another_sample_rate_is_read_up_to_there(tmp_path):
+    content = encode("OGG", "VORBIS", 2.0) + encode("OGG", "VORBIS", 4.0, rate=44100)
+    seconds, loss = read(tmp_path / "a.ogg", content)
+    assert seconds == pytest.approx(2.0, abs=0.1) and loss.detail.endswith("after 2.00 s") and loss.seconds > 1
+
+
+@pytest.mark.parametrize(
+    ("suffix", "kind", "subtype", "detail"),
+    [
+        ("flac", "FLAC", "PCM_16", "is damaged: "),
+        ("ogg", "OGG", "VORBIS", "is damaged: "),
+        ("opus", "OGG", "OPUS", "is damaged: "),
+        ("caf", "CAF", "ALAC_16", "is damaged: "),
+    ],
+)
+def test_bad_bytes_cost_only_what_follows_them(tmp_path, suffix, kind, subtype, detail):
+    content = bytearray(encode(kind, subtype, 20.0))
+    start = len(content) * 7 // 10
+    content[start : start + 3] = b"\xff\0\xaa"
+    seconds, loss = read(tmp_path / f"a.{suffix}", bytes(content))
+    assert 11 < seconds < 15 and loss.seconds == pytest.approx(20.0 - seconds, abs=1.0)
+    assert loss.detail.startswith(detail) and loss.detail.endswith(f" after {seconds:.2f} s")
+
+
+def test_a_bad_frame_of_an_mp3_is_skipped_as_players_do(tmp_path):
+    content = bytearray(encode("MP3", "MPEG_LAYER_III", 20.0))
+    start = len(content) * 7 // 10
+    content[start : start + 300] = bytes(300)
+    seconds, loss = read(tmp_path / "a.mp3", bytes(content))
+    assert seconds == pytest.approx(20.0, abs=0.2) and (loss is None or loss.seconds < 0.3)
+
+
+def test_zeros_at_the_end_of_a_stream_are_a_loss(tmp_path):
+    content = encode("MP3", "MPEG_LAYER_III", 20.0)
+    content = content[: len(content) // 2] + bytes(len(content) // 2)
+    seconds, loss = read(tmp_path / "a.mp3", content)
+    assert seconds == pytest.approx(10.0, abs=1.0) and loss.seconds == pytest.approx(20.0 - seconds, abs=0.3)
+
+
+def test_a_playlist_opens_no_other_file(tmp_path):
+    soundfile.write(tmp_path / "good.wav", tone(1.0), RATE)
+    for content in (
+        f"ffconcat version 1.0\nfile {tmp_path}/good.wav\n",
+        f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{tmp_path}/good.wav\n#EXT-X-ENDLIST\n",
+    ):
+        (tmp_path / "a.wav").write_text(content)
+        assert decode_error(tmp_path / "a.wav").reason == "undecodable"
+
+
+def test_names_are_no_addresses(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("concat:a.wav", "pipe:0.wav", "http:__x.wav", "%03d.wav", "a?b#c.wav", " .wav", "-.wav"):
+        with open(name, "wb") as file:  # noqa: PTH123
+            file.write(encode("WAV", "PCM_16"))
+        with Recording(Path(name)) as recording:
+            assert sum(map(len, recording.blocks())) == 64_000, name
+
+
+def test_a_file_that_grows_while_it_is_read_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "BLOCK_SAMPLES", 1000)
+    soundfile.write(tmp_path / "a.wav", tone(0.5), RATE)
+    with Recording(tmp_path / "a.wav") as recording, pytest.raises(UndecodableError) as caught:
+        for number, _ in enumerate(recording.blocks()):
+            if number == 2:
+                with (tmp_path / "a.wav").open("ab") as file:
+                    file.write(b"\0" * 100)
+    assert caught.value.reason == "changed"
+    assert len(decode(tmp_path / "a.wav")) == 11025  # complete again: bytes after the samples do not count
+
+
+def test_pipes_folders_and_broken_links_are_unreadable(tmp_path):
+    os.mkfifo(tmp_path / "pipe.wav")  # opening it would wait for a writer
+    (tmp_path / "gone.wav").symlink_to("nowhere.wav")
+    (tmp_path / "loop.wav").symlink_to("loop.wav")
+    (tmp_path / "folder.wav").mkdir()
+    assert {path.name: str(decode_error(path)) for path in tmp_path.iterdir()} == {
+        "folder.wav": "unreadable: not a regular file",
+        "gone.wav": "unreadable: No such file or directory",
+        "loop.wav": "unreadable: Too many levels of symbolic links",
+        "pipe.wav": "unreadable: not a regular file",
+    }
+
+
+def test_a_link_to_a_recording_is_read(tmp_path):
+    soundfile.write(tmp_path / "a.wav", tone(0.5), RATE)
+    (tmp_path / "b.wav").symlink_to("a.wav")
+    np.testing.assert_array_equal(decode(tmp_path / "b.wav"), decode(tmp_path / "a.wav"))
+
+
+@pytest.mark.filterwarnings("error")
+def test_channels_are_averaged_and_opposite_infinities_are_nan_without_a_warning(tmp_path):
+    frames = np.array([[np.inf, -np.inf], [3e38, 3e38], [0.5, 0.25], [0.5, -0.5]])
+    soundfile.write(tmp_path / "a.wav", frames, RATE, subtype="FLOAT")
+    np.testing.assert_array_equal(decode(tmp_path / "a.wav"), np.array([np.nan, 3e38, 0.375, 0], np.float32))
+
+
+def test_limit_clips_samples_and_returns_a_good_block_itself():
+    good = np.array([-1, -0.3, 0, 0.7, 1], np.float32)
+    assert limit(good) is good
+    bad = np.array([-1.5, -1, 0.25, 3e38, np.nan, np.inf, -np.inf], np.float32)
+    np.testing.assert_array_equal(limit(bad), np.array([-1, -1, 0.25, 1, 0, 0, 0], np.float32))
+    np.testing.assert_array_equal(limit(np.array([0.5, np.nan], np.float32)), np.array([0.5, 0], np.float32))
