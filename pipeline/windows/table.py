@@ -1,4 +1,4 @@
-"""The tables of stage windows: windows.parquet and rejected.parquet."""
+"""The tables of stage windows: windows.parquet, recordings.parquet and rejected.parquet."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -73,9 +73,16 @@ def _check_rejections(inspections: list[Inspection], rejected: pd.DataFrame, win
     raise DataError(f"{share:.0%} of the {unit} were rejected ({reasons}) and {cause}{example}; {action}")
 
 
+def recordings_table(tracks: pd.DataFrame, inspections: list[Inspection]) -> pd.DataFrame:
+    """recordings.parquet: what decoding has shown of each track that the source does not exclude."""
+    columns = {"sample_rate": "Int64", "channels": "Int64", "seconds": "float64"}
+    table = pd.DataFrame({name: [getattr(inspection, name) for inspection in inspections] for name in columns})
+    return pd.concat([tracks[["track_id", "path", "label"]], table.astype(columns)], axis=1)
+
+
 def rejection_table(rejections: list[Rejection]) -> pd.DataFrame:
     """rejected.parquet."""
-    columns = {"path": "str", "start_seconds": "float64", "reason": "str", "detail": "str"}
+    columns = {"path": "str", "start_seconds": "float64", "reason": "str", "detail": "str", "seconds": "float64"}
     return pd.DataFrame([asdict(rejection) for rejection in rejections], columns=list(columns)).astype(columns)
 
 
