@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from pipeline.cli import app, doctor
 from pipeline.schema import schema
-from pipeline.tracking import store
+from pipeline.tracking import search, store
 
 ROOT = Path(__file__).resolve().parent.parent
 MELISMA = [sys.executable, "-c", "from pipeline.cli import app; app()"]
@@ -237,12 +237,24 @@ def test_doctor_hides_the_password_of_a_store(project, monkeypatch):
         raise ConnectionError("no answer from https://me:secret@example.org\nsecond line")
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://me:secret@example.org/mlflow")
-    monkeypatch.setattr(store, "prepare", fail)
+    monkeypatch.setattr(store, "check", fail)
     with pytest.raises(doctor.CheckError) as caught:
         doctor.mlflow_store()
     reason = "no answer from https://example.org second line"
     assert str(caught.value) == f"MLflow at https://example.org/mlflow failed ({reason})"
     assert "MLFLOW_TRACKING_URI" in caught.value.fix
+
+
+def test_doctor_and_ui_say_that_the_experiment_was_deleted(project, empty_store):
+    shutil.copy(empty_store, project)
+    number = store.ensure_experiment(store.client(), "melisma")
+    store.client().delete_experiment(number)
+    with pytest.raises(doctor.CheckError, match="the experiment 'melisma' was deleted") as caught:
+        doctor.mlflow_store()
+    assert f"mlflow experiments restore --experiment-id {number}`" in caught.value.fix
+    for command in ("ui", "runs"):
+        result = melisma(command)
+        assert result.exit_code == 1 and caught.value.fix in result.stderr and result.stderr.count("\n") == 1
 
 
 def test_ui_with_a_port_that_is_taken(project):
@@ -268,6 +280,7 @@ def test_ui_with_a_server_that_is_down(project, monkeypatch):
 
 
 def test_ui_reports_why_the_server_did_not_start(project, monkeypatch):
+    monkeypatch.setattr(search, "connected", contextlib.nullcontext)
     monkeypatch.setattr(store, "prepare", lambda: None)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "nonsense://somewhere")
     result = melisma("ui")

@@ -17,7 +17,6 @@ from pipeline.core.errors import MelismaError
 
 MIN_FREE_GIB = 2.0  # the default build takes less
 REINSTALL = "run `make setup` in the project's folder"
-CREATE_STORE = "check the permissions of mlflow.db, or move it away: the next run makes a new one"
 
 
 @dataclass(frozen=True)
@@ -129,14 +128,15 @@ def dvc_cache() -> str:
 
 
 def mlflow_store() -> str:
-    """MLflow's store exists, or can be created, and answers."""
+    """MLflow's store exists, or can be created, and takes runs."""
     from pipeline.tracking import store
 
     try:
-        store.prepare()
-    except Exception as error:
-        fix = "start that server, or unset MLFLOW_TRACKING_URI" if store.is_server() else CREATE_STORE
-        raise CheckError(store.failure_message(error), fix) from error
+        store.check()
+    except MelismaError:
+        raise
+    except Exception as error:  # a database or a server fails in many ways
+        raise CheckError(store.failure(error), store.remedy(error)) from error
     return store.without_password(store.tracking_uri())
 
 
@@ -155,6 +155,6 @@ CHECKS: dict[str, tuple[Callable[[], str], str]] = {
     "torch": (torch_pair, REINSTALL),
     "device": (device, "set runtime.device in params.yaml to cpu, or correct it"),
     "dvc": (dvc_cache, "clone the project with Git, and run this from its folder"),
-    "mlflow": (mlflow_store, CREATE_STORE),
+    "mlflow": (mlflow_store, "correct params.yaml"),
     "disk": (disk, "check that the project's folder can be read"),
 }

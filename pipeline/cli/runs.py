@@ -13,6 +13,7 @@ import typer
 
 from pipeline.cli.base import AsJson, app
 from pipeline.core import workspace
+from pipeline.core.errors import MelismaError
 
 if TYPE_CHECKING:
     from pipeline.tracking.search import RunInfo
@@ -55,10 +56,12 @@ def runs(
 
     os.chdir(workspace.root())
     if send:
-        sent = publish.send_pending()
+        sent, errors = publish.send_pending()
         typer.echo(json.dumps({"sent": sent}) if as_json else f"runs sent: {sent}")
         for line in publish.count_pending()[1]:
             typer.echo(line, err=True)
+        if errors:
+            raise MelismaError("; ".join(errors))
         return
     keys = [key.strip() for key in columns.split(",")]
     if number := publish.count_pending()[0]:

@@ -43,7 +43,8 @@ def ui(
         return
     port = choose_port(port)
     typer.echo("starting MLflow, which takes some seconds ...")
-    store.prepare()
+    with search.connected():
+        store.prepare()
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup ignores it
         signal.signal(signal.SIGHUP, signal.default_int_handler)  # a closed terminal is as Ctrl-C
     log = workspace.state_folder() / "ui.log"

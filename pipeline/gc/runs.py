@@ -133,6 +133,6 @@ def _experiments_and_models(client: Any) -> tuple[dict[str, str], dict[str, str]
 
 
 def _folder(experiment: str, name: str) -> Path:
-    """The artifact folder of a run or model id; see `store.ensure_experiment`."""
-    folder = workspace.project() / "mlartifacts" / experiment
+    """The artifact folder of a run or model id."""
+    folder = store.artifact_folder(experiment)
     return folder / "models" / name if name.startswith("m-") else folder / name

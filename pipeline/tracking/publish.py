@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from pipeline.core import workspace
-from pipeline.core.errors import MelismaError
 from pipeline.tracking import mlflow_model, search, store
 from pipeline.tracking.logged_values import epoch_metrics
 from pipeline.tracking.run_folder import ARTIFACTS, IMAGES, MODEL, SERIES, RunFolder, run_folders
@@ -31,12 +30,12 @@ class Mirror:
         self._run_id = ""
         self._read: dict[str, int] = {}  # series -> bytes that the store has
         self._monitor: SystemMetricsMonitor | None = None
-        self.is_store_down = False  # at the last `publish`
+        self.is_closed = False  # whether, at the last `publish`, the store or its experiment took nothing
 
     def publish(self) -> str | None:
         """Send the difference. Return the error, in one line, if a part could not be sent."""
         errors: list[str] = []
-        self.is_store_down = False
+        self.is_closed = False
         parts = [
             *(self._open, self._send_tags, self._send_params, self._send_inputs, self._send_series, self._send_model),
             *(self._send_results, self._send_artifacts, self._send_images, self._send_version, self._send_status),
@@ -49,10 +48,7 @@ class Mirror:
                 except Exception as error:  # a database or a server fails in many ways
                     errors.append(store.failure_message(error))
                     if part == self._open:
-                        is_folder_wrong = (
-                            isinstance(error, KeyError) or store.error_code(error) == "INVALID_PARAMETER_VALUE"
-                        )
-                        self.is_store_down = not is_folder_wrong
+                        self.is_closed = not isinstance(error, KeyError)  # a damaged meta.json
                         break
             self.folder.note_sent(state, next(iter(errors), None), self._run_id)
         return next(iter(errors), None)
@@ -217,23 +213,26 @@ def count_pending() -> tuple[int, list[str]]:
     return current, [f"{n} run{'s' * (n > 1)} pending for MLflow at {name}" for name, n in sorted(stores.items())]
 
 
-def send_pending() -> int:
-    """Send all runs of ended stages that the current store does not have; return their number.
+def send_pending() -> tuple[int, list[str]]:
+    """Send all runs of ended stages that the current store does not have.
 
-    Raises:
-        MelismaError: the store fails.
+    Returns:
+        The number of sent runs, and the error of each experiment that takes none.
     """
-    number = 0
+    number, closed = 0, dict[str, str]()
     for folder in run_folders():
-        if folder.meta.get("store") == store.store_name() and not folder.is_live() and not _is_sent(folder):
+        meta = folder.meta
+        if meta.get("store") != store.store_name() or meta.get("experiment") in closed or folder.is_live():
+            continue
+        if not _is_sent(folder):
             mirror = Mirror(folder)
             error = mirror.publish()
-            if mirror.is_store_down:
-                raise MelismaError(error)
-            if error:
+            if mirror.is_closed:
+                closed[meta["experiment"]] = str(error)
+            elif error:
                 print(f"warning: {error}; the files stay in {folder.path}", file=sys.stderr)
             number += not error
-    return number
+    return number, list(dict.fromkeys(closed.values()))
 
 
 def _is_sent(folder: RunFolder) -> bool:

@@ -106,19 +106,21 @@ def main() -> None:
 
 def publish_all(mirrors: dict[Path, Mirror]) -> bool:
     """Send what has changed. `mirrors` has those of live runs, by folder. Whether a stage records."""
-    is_busy, down = False, None
+    is_busy, closed = False, dict[str | None, str | None]()  # experiments of the store that take nothing
     for folder in run_folders():
-        if folder.meta.get("store") != store.store_name():
+        meta = folder.meta
+        if meta.get("store") != store.store_name():
             continue
         try:
-            is_live = folder.is_live()
+            is_live, experiment = folder.is_live(), meta.get("experiment")
             is_busy |= is_live
-            if is_due(folder) and down:  # do not wait again for a store that is down
-                folder.note_sent(folder.state, down)
+            if is_due(folder) and experiment in closed:  # do not wait again for a store that is down
+                folder.note_sent(folder.state, closed[experiment])
             elif is_due(folder):
                 mirror = mirrors.setdefault(folder.path, Mirror(folder))
                 error = mirror.publish()
-                down = error if mirror.is_store_down else None
+                if mirror.is_closed:
+                    closed[experiment] = error
                 mirror.watch_system(is_live and not error)
             if not is_live and folder.path in mirrors:
                 mirrors.pop(folder.path).watch_system(False)

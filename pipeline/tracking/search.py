@@ -54,20 +54,24 @@ def build_filter(
     status: str | None = None,
     where: str | None = None,
 ) -> str:
-    """An MLflow filter. In `where`, a name with a slash, such as test/mse, is a metric."""
+    """An MLflow filter. In `where`, a name with a slash, such as test/mse, is a metric; raises as `_quote`."""
     parts = [f"tags.variant = {_quote(variant)}"] if variant else []
     parts += [f'tags."dvc.exp_name" = {_quote(experiment)}'] if experiment else []
-    parts += [f'tags."study.{study}" != {_quote("")}'] if study else []
+    parts += [f"tags.{_quote(f'study.{study}', '`')} != ''"] if study else []
     parts += [f"attributes.status = {_quote(status.upper())}"] if status else []
     parts += [SLASHED.sub(lambda match: f"{match[1] or 'metrics'}.`{match[2]}`", where)] if where else []
     return " and ".join(parts)
 
 
 def build_order(key: str) -> list[str]:
-    """An MLflow order by name, status, started, or a metric, param or tag; -KEY puts the largest first."""
+    """An MLflow order by name, status, started, or a metric, param or tag; -KEY puts the largest first.
+
+    Raises as `_quote`.
+    """
     name, direction = key.removeprefix("-"), "DESC" if key.startswith("-") else "ASC"
     kind, _, rest = name.partition(".")
-    column = f"{kind}.`{rest}`" if kind in KINDS else ATTRIBUTES.get(name, f"metrics.`{name}`")
+    kind, rest = (kind, rest) if kind in KINDS else ("metrics", name)
+    column = ATTRIBUTES.get(name) or f"{kind}.{_quote(rest, '`')}"
     return [f"{column} {direction}"] if name == "started" else [f"{column} {direction}", *NEWEST_FIRST]
 
 
@@ -117,25 +121,27 @@ def artifact_names(run: RunInfo) -> list[str]:
 
 @contextmanager
 def connected() -> Iterator[Any]:
-    """A client of the store. An error in the block becomes one line.
+    """A client of the store. An error becomes one line.
 
     Raises:
         ParamsError: MLflow does not understand a filter or an order.
         MelismaError: the store fails.
     """
+    client = None
     try:
-        yield store.client()
+        client = store.client()
+        yield client
     except MelismaError:
         raise
     except Exception as error:  # a database or a server fails in many ways
-        if store.error_code(error) == "INVALID_PARAMETER_VALUE":
+        if client and store.error_code(error) == "INVALID_PARAMETER_VALUE":
             raise ParamsError(f"MLflow does not understand this: {store.one_line(error)}") from error
         raise MelismaError(store.failure_message(error)) from error
 
 
 def experiment_ids(client: Any) -> list[str]:
     """The id of the project's experiment; empty before the first run."""
-    experiment = client.get_experiment_by_name(read_section(TrackingConfig, "tracking").experiment)
+    experiment = store.find_experiment(client, read_section(TrackingConfig, "tracking").experiment)
     return [experiment.experiment_id] if experiment else []
 
 
@@ -187,5 +193,9 @@ def _is_missing() -> bool:
     return file is not None and not file.exists()
 
 
-def _quote(text: str) -> str:
-    return f'"{text}"' if "'" in text else f"'{text}'"
+def _quote(text: str, marks: str = "'\"") -> str:
+    """`text` in the first of the quotation marks that it does not have; ParamsError if it has all of them."""
+    mark = next((mark for mark in marks if mark not in text), "")
+    if not mark or (mark == "`" and '"' in text):  # which MLflow would take for the beginning of a text
+        raise ParamsError(f"MLflow cannot search for {text}, because of its quotation marks; leave it out")
+    return f"{mark}{text}{mark}"

@@ -110,7 +110,7 @@ def test_only_unused_runs_trainings_and_artifacts_are_removed(project):
     assert {path.name for path in artifacts.with_name("melisma-reports").iterdir()} == {runs[name] for name in reports}
     (model,) = store.client().search_logged_models(["1"])
     assert model.name == "here" and [path.name for path in (artifacts / "models").iterdir()] == [model.model_id]
-    assert gc()["unused"] == [] and publish.send_pending() == 0
+    assert gc()["unused"] == [] and publish.send_pending() == (0, [])
 
 
 def test_a_renamed_mlflow_experiment_keeps_its_runs_and_artifacts(project):

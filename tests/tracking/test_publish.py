@@ -3,8 +3,10 @@
 import contextlib
 import os
 import random
+import re
 import shutil
 import signal
+import string
 import time
 from multiprocessing import get_context
 from pathlib import Path
@@ -13,7 +15,6 @@ import pytest
 from mlflow.exceptions import MlflowException
 from urllib3.exceptions import ResponseError
 
-from pipeline.core.errors import MelismaError
 from pipeline.tracking import publish, publisher, store
 from pipeline.tracking.publish import Mirror, send_pending
 from pipeline.tracking.run import record
@@ -97,11 +98,11 @@ def test_a_stage_goes_on_without_its_store_and_a_later_one_sends_its_run(empty_p
     folder = folder_for("down")
     assert "MLflow at http://127.0.0.1:9 failed" in folder.sent["error"]
     assert publish.count_pending()[0] == 1
-    with pytest.raises(MelismaError, match="Connection refused"):
-        send_pending()
+    number, errors = send_pending()
+    assert number == 0 and len(errors) == 1 and "Connection refused" in errors[0]
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     assert publish.count_pending() == (0, ["1 run pending for MLflow at http://127.0.0.1:9"])
-    assert send_pending() == 0  # it belongs to the other store
+    assert send_pending() == (0, [])  # it belongs to the other store
     assert store.client().get_experiment_by_name("tests") is None
     run_stage("evaluate", "down", "e1")  # here
     run = get("down")
@@ -118,8 +119,8 @@ def test_a_part_that_fails_does_not_stop_the_others(empty_project, figures):
         assert folder.sent["error"] and get("part").info.status == "FINISHED"
         assert history(get("part"), "train/loss") == [(1, 1.0)]
         assert not publisher.is_due(folder)  # soon after an error
-        assert send_pending() == 0
-    assert send_pending() == 1 and artifacts(get("part"), "figures") == ["figures/a.png"]
+        assert send_pending() == (0, [])
+    assert send_pending() == (1, []) and artifacts(get("part"), "figures") == ["figures/a.png"]
 
 
 def test_a_store_that_is_down_is_asked_once_for_all_runs(empty_project, monkeypatch):
@@ -141,11 +142,65 @@ def test_a_lost_database_is_filled_again_but_a_deleted_run_is_not_sent(empty_pro
     with record(CONFIG, "train", IDENTITY) as run:
         run.log_epoch(epoch(1))
     store.client().delete_run(get().info.run_id)
-    assert send_pending() == 0 and not runs("abc")
+    assert send_pending() == (0, []) and not runs("abc")
     store._create_client.cache_clear()
     shutil.copy(empty_store, empty_project)
-    assert publish.count_pending()[0] == 0 and send_pending() == 1
+    assert publish.count_pending()[0] == 0 and send_pending() == (1, [])
     assert history(get(), "train/loss") == [(1, 1.0)]
+
+
+def test_a_deleted_experiment_is_named_with_the_command_that_restores_it(empty_project):
+    run_stage("train", "before")
+    client, number = store.client(), store.client().get_experiment_by_name("tests").experiment_id
+    client.delete_experiment(number)
+    with record(CONFIG, "train", IDENTITY | {"fingerprint": "after"}) as run:
+        run.log_epoch(epoch(1))
+    error = folder_for("after").sent["error"]
+    assert "the experiment 'tests' was deleted" in error and "tracking.experiment" in error
+    with record(CONFIG.model_copy(update={"experiment": "other"}), "train", IDENTITY | {"fingerprint": "last"}):
+        folder_for("last").update(started=2**50)
+    (folder_for("last").path / "sent.json").unlink()
+    assert send_pending() == (1, [error])  # the other experiment takes runs
+    command = re.search("`(.*?)`", error)[1]
+    assert store.tracking_uri() in command
+    client.restore_experiment(re.search(r"--experiment-id (\d+)$", command)[1])  # as the command does
+    assert send_pending() == (1, []) and history(get("after"), "train/loss") == [(1, 1.0)]
+
+
+def test_a_stage_continues_a_run_that_was_deleted_in_a_new_one(empty_project, figures):
+    with record(CONFIG, "train", IDENTITY) as run:
+        run.log_epoch(epoch(1))
+        run.log_files(figures, "artifacts/figures")
+    deleted = get()
+    store.client().delete_run(deleted.info.run_id)
+    new = run_stage("evaluate", evaluation="e1")
+    assert new.info.run_id != deleted.info.run_id and folder_for("abc").is_complete
+    assert history(new, "train/loss") == [(1, 1.0)] and artifacts(new, "figures") == ["figures/a.png"]
+
+
+@pytest.mark.parametrize("name", [string.punctuation, "..", "../up", "/etc", "~", ".a", "é😀 x", "50%20", "x" * 200])
+def test_artifacts_of_any_experiment_lie_in_the_project(project, figures, name):
+    with record(CONFIG.model_copy(update={"experiment": name}), "train", IDENTITY | {"fingerprint": "any"}) as run:
+        run.log_files(figures, "artifacts/figures")
+    run = get("any")
+    folder = store.artifact_folder(name) / run.info.run_id / "artifacts"
+    assert folder.resolve().parents[2] == project.resolve() / "mlartifacts"
+    assert (folder / "figures" / "a.png").read_bytes() == b"png"
+    path = store.client().download_artifacts(run.info.run_id, "figures/a.png")  # as the UI does
+    assert Path(path).read_bytes() == b"png"
+    shutil.rmtree(folder_for("any").path)
+
+
+def test_a_project_that_moved_writes_nothing_where_it_was(empty_project):
+    old = empty_project / "old"
+    client, location = store.client(), (old / "mlartifacts" / "tests").as_uri()
+    client.create_experiment("tests", artifact_location=location)
+    with record(CONFIG, "train", IDENTITY):
+        pass
+    error = folder_for("abc").sent["error"]
+    assert f"ln -s {empty_project} {old}`" in error and not old.exists()
+    old.symlink_to(empty_project)
+    assert send_pending() == (1, [])
 
 
 def test_choose_run_of_a_shared_store(project):
@@ -160,7 +215,7 @@ def test_choose_run_of_a_shared_store(project):
 def test_an_error_message_has_the_reason_of_the_server(project):
     error = MlflowException("API request to http://127.0.0.1/api/2.0/mlflow/experiments/search failed")
     error.__cause__ = ResponseError("too many 503 error responses")
-    assert store.failure_message(error).endswith("failed (too many 503 error responses)")
+    assert store.failure(error).endswith("failed (too many 503 error responses)")
 
 
 def record_slowly(figures):

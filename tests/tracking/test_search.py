@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import string
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,8 @@ def test_an_unknown_key_gets_a_suggestion(project):
         (["--sort", "-test/mse", "--variant", "mel_conv"], [0, 1]),
         (["--sort", "name", "--limit", "2"], [0, 1]),
         (["--variant", "o'hara"], []),
+        *((["--exp", f"a{mark}b"], []) for mark in string.punctuation),
+        *((["--study", f"a{mark}b"], []) for mark in string.punctuation if mark not in '`"'),
         (["--where", EXAMPLE], [1, 0]),
     ],
 )
@@ -116,6 +119,9 @@ def test_wrong_names_and_filters_give_one_line(project):
     for arguments, message in [
         (["nobody"], "no run has the id or name 'nobody'"),
         (["--where", "test/mse <"], "MLflow does"),
+        (["--exp", "a'b\"c"], "because of its quotation marks"),
+        (["--study", "a`b"], "because of its quotation marks"),
+        (["--sort", 'a"b'], "because of its quotation marks"),
     ]:
         result = melisma("runs", *arguments)
         assert result.exit_code == 2 and result.stderr.count("\n") == 1 and message in result.stderr
@@ -125,11 +131,16 @@ def test_wrong_names_and_filters_give_one_line(project):
 
 def test_pending_runs_are_counted_and_sent(project, monkeypatch):
     monkeypatch.setattr(publish, "count_pending", lambda: (2, ["1 run pending for MLflow at http://there:5000"]))
-    monkeypatch.setattr(publish, "send_pending", lambda: 2)
+    monkeypatch.setattr(publish, "send_pending", lambda: (2, []))
     result = melisma("runs")
     assert result.stderr == "runs that are not completely in MLflow: 2 (`melisma runs --send`)\n"
     result = melisma("runs", "--send")
     assert (result.stdout, result.stderr) == ("runs sent: 2\n", "1 run pending for MLflow at http://there:5000\n")
+    monkeypatch.setattr(publish, "send_pending", lambda: (2, ["this failed; mend it"]))
+    result = melisma("runs", "--send")
+    assert (
+        result.exit_code == 1 and result.stdout == "runs sent: 2\n" and "error: this failed; mend it" in result.stderr
+    )
 
 
 def test_a_search_creates_no_database(project, tmp_path, monkeypatch):
