@@ -5,7 +5,10 @@ import http.server
 import importlib.util
 import json
 import os
+import re
+import shlex
 import shutil
+import string
 import subprocess
 import sys
 import threading
@@ -16,6 +19,7 @@ from itertools import chain
 from pathlib import Path
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -215,6 +219,46 @@ def test_the_lock_file_fits_pyproject():
     specifiers = {requirement.name: requirement.specifier for requirement in map(Requirement, required)}
     assert {name: Requirement(f"x{text}").specifier for name, text in locked.items()} == specifiers
     assert lock["requires-python"].replace(" ", "") == project["requires-python"]
+
+
+def test_another_package_called_pipeline_is_no_obstacle(tmp_path):
+    for name in ("pipeline", "stages"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").touch()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    module, _, attribute = project["project"]["scripts"]["melisma"].partition(":")
+    assert module in project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    command = [sys.executable, "-c", f"from {module} import {attribute}; {attribute}()", "--help"]  # as the script does
+    environment = os.environ | {"PYTHONPATH": f"{tmp_path}:{ROOT}"}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert "A reproducible bench" in done.stdout, done.stderr
+    command = [sys.executable, "-m", "stages.train"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert "usage: python -m stages.train" in done.stderr
+
+
+def test_the_overrides_in_the_docs_work_when_they_are_pasted(tmp_path):
+    from dvc.utils.cli_parse import to_path_overrides
+    from dvc.utils.hydra import apply_overrides, get_hydra_sweeps
+
+    files = [ROOT / "README.md", ROOT / "params.yaml", ROOT / "data" / "music" / "README.md", *ROOT.glob("docs/*.md")]
+    pattern = re.compile(r"""-S ("[^"\n]*"|'[^'\n]*'|[^\s`'"]+=[^\s`'"]+)""")
+    found = {word for file in files for text in pattern.findall(file.read_text("utf-8")) for word in shlex.split(text)}
+    assert len(found) > 20
+    (sweep, *_) = get_hydra_sweeps(to_path_overrides(sorted(found)))  # the first value of each
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    apply_overrides(tmp_path / "params.yaml", sweep["params.yaml"])  # raises for a key that params.yaml lacks
+
+
+def test_single_quotes_around_double_quotes_take_any_text(tmp_path):
+    """As docs/experiments.md says; DVC gives a meaning to a backslash and a dollar sign."""
+    from dvc.utils.hydra import apply_overrides
+
+    letters = [*(set(string.punctuation) - set("'\"\\$")), " ", "é", "音", "😀"]
+    names = [name for letter in letters for name in (f"a{letter}", f"{letter}b", f"a{letter} b")] + ["1990", "null"]
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    apply_overrides(tmp_path / "params.yaml", [f"source.labels={json.dumps(names, ensure_ascii=False)}"])
+    assert yaml.safe_load((tmp_path / "params.yaml").read_text(encoding="utf-8"))["source"]["labels"] == names
 
 
 def test_dvc_sends_no_telemetry_and_links_files():
