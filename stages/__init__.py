@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pipeline.core import process
 
 if sys.argv[0] == "-m":  # `python -m stages.x`, before x is imported, which may take seconds
+    process.use_utf8()
     signal.signal(signal.SIGINT, lambda *_: os._exit(128 + signal.SIGINT))
     if "DVC_STAGE" in os.environ:
         process.exit_with_dvc()

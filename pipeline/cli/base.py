@@ -1,8 +1,6 @@
 """The program that all commands are added to."""
 
 import os
-import sys
-from io import TextIOWrapper
 from typing import Annotated, Any
 
 import typer
@@ -16,8 +14,7 @@ class Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command of `ctx`."""
-        if isinstance(sys.stdout, TextIOWrapper):  # a terminal may lack a letter, such as the dash of an interval
-            sys.stdout.reconfigure(errors="backslashreplace")
+        process.use_utf8()
         with process.clean_exit():
             return super().invoke(ctx)
 

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 from types import FrameType
 from typing import Any, Self, TypeVar
@@ -74,6 +75,28 @@ def reuse_memory() -> None:
             mallopt(M_TRIM_THRESHOLD, 2**29)
 
 
+# Encodings
+
+
+def use_utf8() -> None:
+    """Start this program anew in Python's UTF-8 mode, unless file names already are in UTF-8.
+
+    An old locale, or PYTHONUTF8=0 in the locale C, can name only files of its own alphabet. Worker processes inherit
+    the mode.
+    """
+    if sys.getfilesystemencoding() != "utf-8":
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
+
+
+def escape_output() -> None:
+    """Print a letter that the output's encoding lacks as an escape such as \\u53e4, as standard error always does.
+
+    A label, the name of a file or the dash of an interval would else end the process after its work is done.
+    """
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
 # Signals and exit codes
 
 
@@ -84,6 +107,7 @@ def clean_exit() -> Iterator[None]:
     SIGINT and SIGTERM unwind the stack, so that `finally` blocks remove half-written files. Exit codes: 1 for a
     failure, 2 for wrong params or arguments, 130 for SIGINT, 143 for SIGTERM.
     """
+    escape_output()
     before = {number: signal.getsignal(number) for number in SIGNALS}
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job starts with it ignored
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
@@ -145,6 +169,7 @@ class DeferredSignals:
 def exit_with_parent(parent: int) -> None:
     """Exit when the process `parent` has ended, also after `kill -9`. For a child of that process."""
     collect_garbage_rarely()
+    escape_output()
 
     def wait() -> None:
         while os.getppid() == parent:

@@ -25,7 +25,7 @@ def pair_mse(original: Window, reconstruction: Window) -> float:
 
 def window_name(window: Window) -> str:
     """The track of a window, or its label if the track has no name."""
-    return window.track_id or window.label or f"window {window.index + 1}"
+    return style.isolate(window.track_id or window.label) or f"window {window.index + 1}"
 
 
 def draw_reconstructions(pairs: Pairs, config: Representation, are_extremes: bool = False) -> Figure:
@@ -33,7 +33,9 @@ def draw_reconstructions(pairs: Pairs, config: Representation, are_extremes: boo
 
     Extremes are the windows with the lowest, the median and the highest error; their names say so.
     """
-    names = [f"{EXTREMES[w.step]}: {window_name(w)}" if are_extremes else window_name(w) for w, _ in pairs]
+    names = [
+        f"{EXTREMES[w.step]}: {window_name(w)}" if are_extremes else window_name(w) for w, _ in pairs
+    ]
     if isinstance(config, MelConfig):
         return _draw_mels(pairs, names, config)
     return _draw_waveforms(pairs, names, config)

@@ -35,7 +35,7 @@ def draw_variant(variant: str, data: Path, out: Path, config: FiguresConfig, ite
     # limit would end with the first clip.
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(cores()) as pool:
         clips = start_clips(variant_data, pool, iterations)
-        with style.paper_style():
+        with style.paper_style(variant_data.texts):
             for figure in variant_figures(variant_data):
                 if isinstance(figure, Picture):
                     style.save(figure.draw(), out / figure.file, config.dpi, figure.use_palette)

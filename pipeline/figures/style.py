@@ -1,7 +1,10 @@
 """Style of all figures: fonts, a colour-blind-safe palette, and PNG files with reproducible bytes."""
 
 import io
-from collections.abc import Iterable
+import unicodedata
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,8 @@ from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.ft2font import FT2Font, LoadFlags
 from PIL import Image
 
+from pipeline.figures import fonts
+
 INK, MUTED, GRID, ACCENT, REFERENCE = "#1c2126", "#67727e", "#e3e6e9", "#0b6e75", "#9aa3ac"
 ERROR, FAINT = "#D55E00", "#c3c9cf"  # errors; a line that lies below another one
 # Okabe and Ito (2008) without black, and without yellow, which is too light on white
@@ -23,10 +28,12 @@ OKABE_ITO = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "
 MARKERS = ["o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "p", "h"]
 DB_COLORS = "magma"  # bright is loud
 AMOUNT_COLORS = "YlGnBu"  # errors and distances: dark is large
+REGIONAL, SKIN_TONES = "\U0001f1e6\U0001f1ff", "\U0001f3fb\U0001f3ff"  # first and last; two regional letters are a flag
+JOINER, ISOLATE, END_ISOLATE = "\u200d", "\u2068", "\u2069"
 PNG_COMPRESSION = 4  # a higher level takes three times as long and saves 2 %
 
 RC: dict[str, Any] = {
-    "font.family": "DejaVu Sans",  # ships with matplotlib, so text is the same on every machine
+    "font.family": fonts.FAMILY,
     "font.size": 9,
     "axes.titlesize": 9.5,
     "axes.titleweight": "bold",
@@ -60,10 +67,20 @@ RC: dict[str, Any] = {
 }
 
 
-def paper_style() -> Any:
-    """A context in which matplotlib uses this style and no settings of the user."""
-    settings: Any = {**matplotlib.rcParamsDefault, **RC, "backend": "agg"}
-    return matplotlib.rc_context(settings)
+@contextmanager
+def paper_style(texts: Iterable[str] = ()) -> Iterator[None]:
+    """A context in which matplotlib uses this style and no settings of the user.
+
+    Letters of `texts`, the user's texts in the figures, may come from other installed fonts. If no font has a letter,
+    one line says so instead of matplotlib's warning for each text.
+    """
+    families, missing = fonts.choose_families(texts)
+    settings: Any = {**matplotlib.rcParamsDefault, **RC, "font.family": families, "backend": "agg"}
+    with matplotlib.rc_context(settings), warnings.catch_warnings():
+        if missing:
+            fonts.warn(missing)
+        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
+        yield
 
 
 def figure(width: float, height: float) -> Figure:
@@ -110,37 +127,61 @@ def _palette() -> Image.Image:
 
 def shorten(text: str, limit: int = 44) -> str:
     """Text of a user for a figure: at most `limit` characters, without the middle if longer; `$` starts no math."""
-    return _without_middle(" ".join(text.split()), limit).replace("$", r"\$")
+    return _without_middle(_characters(text), limit).replace("$", r"\$")
 
 
 def fit_width(text: str, inches: float, size: float, is_bold: bool = False) -> str:
     """`shorten` to a width in inches at a font size in points."""
-    text = " ".join(text.split())
-    limit = len(text)
-    while limit > 1 and text_width(_without_middle(text, limit), size, is_bold) > inches:
+    characters = _characters(text)
+    limit = len(characters)
+    while limit > 1 and text_width(_without_middle(characters, limit), size, is_bold) > inches:
         limit -= 1
     return shorten(text, limit)
 
 
 def text_width(text: str, size: float, is_bold: bool = False) -> float:
     """Width of a text without math, in inches, at a font size in points."""
-    font = _font(is_bold)
+    font = _font(tuple(matplotlib.rcParams["font.family"]), is_bold)
     font.set_size(size, 72)
     font.set_text(text, 0.0, flags=LoadFlags.NO_HINTING)
     return float(font.get_width_height()[0]) / 64 / 72
 
 
 @cache
-def _font(is_bold: bool) -> FT2Font:
+def _font(families: tuple[str, ...], is_bold: bool) -> FT2Font:
     weight = "bold" if is_bold else "normal"
-    return get_font(findfont(FontProperties(family=RC["font.family"], weight=weight)))
+    return get_font([findfont(FontProperties(family=family, weight=weight)) for family in families])
 
 
-def _without_middle(text: str, limit: int) -> str:
-    if len(text) <= limit:
-        return text
-    half = (limit - 1) // 2
-    return f"{text[: limit - 1 - half]}…{text[len(text) - half :]}"
+def _characters(text: str) -> list[str]:
+    """What a reader sees as one character, in one line: a letter with its marks, a joined emoji, a flag."""
+    characters: list[str] = []
+    printable = "".join(letter for letter in text if letter.isspace() or unicodedata.category(letter) != "Cc")
+    for letter in " ".join(printable.split()):
+        last = characters[-1] if characters else ""
+        is_flag = len(last) == 1 and REGIONAL[0] <= last <= REGIONAL[1] and REGIONAL[0] <= letter <= REGIONAL[1]
+        is_mark = unicodedata.category(letter) in ("Mn", "Mc", "Me") or SKIN_TONES[0] <= letter <= SKIN_TONES[1]
+        if last and (is_mark or is_flag or letter == JOINER or last.endswith(JOINER)):
+            characters[-1] += letter
+        else:
+            characters.append(letter)
+    return characters
+
+
+def _without_middle(characters: list[str], limit: int) -> str:
+    if len(characters) > limit:
+        half = (limit - 1) // 2
+        characters = [*characters[: limit - 1 - half], "…", *characters[len(characters) - half :]]
+    return "".join(characters)
+
+
+def isolate(text: str) -> str:
+    """A label or a path for a longer text: right-to-left letters change the order of no words but their own."""
+
+    def is_rtl(part: str) -> bool:
+        return any(unicodedata.bidirectional(letter) in ("R", "AL") for letter in part)
+
+    return "/".join(f"{ISOLATE}{part}{END_ISOLATE}" if is_rtl(part) else part for part in text.split("/"))
 
 
 def label_styles(labels: Iterable[str]) -> dict[str, tuple[str, str]]:

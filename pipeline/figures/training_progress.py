@@ -16,7 +16,7 @@ from pipeline.core.artefacts import read_json
 from pipeline.figures import style, window_plots
 from pipeline.figures.comparisons import window_name
 from pipeline.figures.grid import FigureGrid, set_title
-from pipeline.figures.variant_data import Representation, Window, read_representation, read_windows
+from pipeline.figures.variant_data import Representation, Window, read_representation, read_windows, user_texts
 from pipeline.figures.window_rows import first_window
 
 MAX_DPI = 80
@@ -128,7 +128,7 @@ def write_epoch_images(model: Path, out: Path, dpi: int) -> int:
     if config["train"] is None:
         return 0
     snapshots = read_windows(model / "snapshots.parquet", "index")
-    with style.paper_style():
+    with style.paper_style(user_texts(snapshots)):
         return draw_epoch_images(snapshots, read_representation(config), out, dpi)
 
 

@@ -1,5 +1,6 @@
 """Read the artefacts for a variant's figures: from training, evaluation and the reference."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,11 @@ class VariantData:
     def is_baseline(self) -> bool:
         """Whether the variant has no epochs."""
         return bool(self.metrics.get("baseline"))
+
+    @property
+    def texts(self) -> set[str]:
+        """The labels, and the names of recordings, that a figure may show."""
+        return {*self.labels, *user_texts(self.snapshots), *user_texts(self.examples)}
 
     def select(self, kind: str, index: int | None = None) -> list[Window]:
         """The examples of a kind, and of an index if given, by index and step."""
@@ -160,6 +166,11 @@ def read_windows(path: Path, index: str, seed: int | None = None) -> list[Window
         for row, value in zip(rows, values, strict=True)
         if seed is None or row["seed"] == seed
     ]
+
+
+def user_texts(windows: Iterable[Window]) -> set[str]:
+    """The labels and the names of recordings of these windows."""
+    return {text for window in windows for text in (window.label, window.track_id)}
 
 
 def _read_seed(path: Path, seed: int) -> pd.DataFrame:

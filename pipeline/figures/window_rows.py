@@ -48,7 +48,7 @@ def draw_interpolations(windows: Sequence[Window], config: Representation) -> Fi
 def interpolation_name(steps: Sequence[Window]) -> str:
     """The names of both ends of an interpolation, or its number from 1."""
     ends = [steps[0].label or steps[0].track_id, steps[-1].label or steps[-1].track_id]
-    return " → ".join(ends) if all(ends) else f"walk {steps[0].index + 1}"
+    return " → ".join(map(style.isolate, ends)) if all(ends) else f"walk {steps[0].index + 1}"
 
 
 def draw_perturbations(windows: Sequence[Window], config: Representation) -> Figure:
@@ -72,7 +72,7 @@ def draw_transfers(originals: Sequence[Window], transfers: Sequence[Window], con
         targets = [w for w in transfers if w.index == original.index]
         if targets:
             source = Cell(original.label or "original", original.array, is_original=True)
-            rows.append([source, *(Cell(f"as {w.label}", w.array) for w in targets)])
+            rows.append([source, *(Cell(f"as {style.isolate(w.label)}", w.array) for w in targets)])
     groups = [(f"{window_name(originals[0])} under every label", rows[0])] if rows else []
     if len(rows) > 1:
         groups.append(("others under another label", [cell for row in rows[1:] for cell in row]))
@@ -88,7 +88,8 @@ def draw_progress(snapshots: Sequence[Window], config: Representation) -> Figure
     selected = select_evenly(reconstructions, MAX_COLUMNS - 1)
     cells: Cells = [Cell("original", original.array, is_original=True)]
     cells += [Cell(f"epoch {w.epoch}", w.array) for w in selected]
-    groups = [(f"A window{f' of label {original.label}' if original.label else ''}", cells)]
+    label = f" of label {style.isolate(original.label)}" if original.label else ""
+    groups = [(f"A window{label}", cells)]
     samples = {w.epoch: w.array for w in snapshots if w.kind == "sample" and w.index == 0}
     if samples:
         sample_cells: Cells = [None]

@@ -29,7 +29,7 @@ from pipeline.sources.config import SPLITS
 FILTERS = (formatting.digits, formatting.percent, formatting.count, formatting.interval)
 WINDOW_KEYS = ("seed", "window_id", "track_id", "group")
 WINDOW_METRICS = ("mse", "mel_mse", "cosine_similarity", "mel_cosine_similarity")
-PACKAGES = ("melisma", "torch", "torchaudio", "numpy", "scipy", "librosa", "soxr", "soundfile",
+PACKAGES = ("melisma", "torch", "torchaudio", "numpy", "scipy", "librosa", "soxr", "av",
             "matplotlib", "pyarrow", "dvc", "mlflow")  # fmt: skip
 
 

@@ -28,7 +28,8 @@ DPI = 130
 def draw(rows: list[Row], path: Path) -> None:
     """Write a PNG of the trained variants; write nothing if there is none."""
     if trained := [row for row in rows if not row.metrics["baseline"]]:
-        with style.paper_style():
+        texts = {format_setting(value) for row in trained for value in row.settings.values()}
+        with style.paper_style(texts):
             style.save(draw_figure(trained), path, DPI)
 
 
@@ -50,7 +51,9 @@ def draw_figure(rows: list[Row]) -> Figure:
             _draw_dots(ax, groups, metric, rows)
     if any(row.metrics["collapsed"] for row in rows):
         axes[0].plot([], [], "o", color=style.MUTED, markerfacecolor="white", label="hollow: collapsed")
-    handles, labels = axes[0].get_legend_handles_labels()
+    # Matplotlib's own choice would leave out a variant whose name begins with "_".
+    handles = [line for line in axes[0].lines if not str(line.get_label()).startswith("_child")]
+    labels = [str(line.get_label()) for line in handles]
     if len(handles) > 1 or "hollow: collapsed" in labels:
         figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(handles)))
     return figure

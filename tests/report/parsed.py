@@ -1,5 +1,6 @@
 """Build the report of a data folder and parse its HTML."""
 
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ class Page(HTMLParser):
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self._texts: list[str] = []
-        self.feed(html)
+        self.feed(re.sub("</?bdi>", "", html))  # within words, such as the parts of a path
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))

@@ -1,5 +1,6 @@
 """Charts, ablations, learning curves and model cards."""
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -8,7 +9,9 @@ import pandas as pd
 import pytest
 
 from pipeline.core.errors import DataError
+from pipeline.report.charts import bands, curves
 from pipeline.report.charts.ablation import find_ablations
+from pipeline.report.histories import read_history
 from pipeline.report.table import read_rows
 from tests import artefacts
 from tests.report.conftest import LONG_NAME, NAMES
@@ -61,6 +64,16 @@ def test_curves_csv_has_every_epoch_of_every_seed(data: Path, page: Page) -> Non
         ("wave_c", 0): 6,
     }
     assert set(curves["representation"]) == {"mel", "wave"} and curves["valid_mse"].notna().all()
+
+
+@pytest.mark.filterwarnings("error")
+def test_legends_show_names_that_begin_with_an_underscore(data: Path) -> None:
+    rows = [replace(row, variant=f"_{row.variant}") for row in read_rows(data, make_params("mel_a", "mel_b"))]
+    histories = {f"_{name}": read_history(data / "models", name) for name in ("mel_a", "mel_b")}
+    for figure, others in ((bands.draw(rows), ["mean predictor"]), (curves.draw(rows, histories), [])):
+        assert figure is not None
+        [legend] = [legend for ax in figure.axes if (legend := ax.get_legend())]
+        assert [text.get_text() for text in legend.get_texts()] == [*others, "_mel_a", "_mel_b"]
 
 
 def test_a_model_card_states_the_limits(data: Path, page: Page) -> None:

@@ -24,11 +24,12 @@ def draw(rows: list[Row]) -> Figure | None:
     axes = figure.subplots(len(groups), 1, squeeze=False, sharex=True)[:, 0]
     for ax, (representation, group) in zip(axes, groups.items(), strict=True):
         means = bands[group[0].variant]["mse_mean"]
+        others = []
         if means.notna().any():  # unknown if no input has the settings of the common log-mel
-            ax.plot(means.index, means, color=style.REFERENCE, linestyle="--", label="mean predictor")
+            others = ax.plot(means.index, means, color=style.REFERENCE, linestyle="--", label="mean predictor")
         for row, (color, line) in zip(group, marks.line_styles(group), strict=True):
             errors = bands[row.variant]["mse"]
-            ax.plot(errors.index, errors, color=color, linestyle=line, label=style.shorten(row.variant, 22))
+            ax.plot(errors.index, errors, color=color, linestyle=line)
         if group[0]["reach_hz"] is not None:
             ax.axvline(group[0]["reach_hz"], color=style.INK, linewidth=1, linestyle=":")
         ax.set_xscale("log")
@@ -36,7 +37,7 @@ def draw(rows: list[Row]) -> Figure | None:
         ax.set_ylabel("mean squared error")
         ax.set_title(style.shorten(representation))
         ax.grid(True)
-        ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+        marks.add_legend(ax, group, others)
     limits = axes[0].dataLim
     ticks = [tick for tick in TICKS if limits.x0 <= tick <= limits.x1]
     axes[-1].set_xticks(ticks, [f"{tick:,}" for tick in ticks])

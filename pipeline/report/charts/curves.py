@@ -33,7 +33,7 @@ def draw(rows: list[Row], histories: dict[str, History]) -> Figure | None:
             _draw_panel(ax, metric, group, histories)
             ax.set_title(style.shorten(f"{title}, {representation}"))
             ax.set_ylabel(unit)
-        axes[-1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+        marks.add_legend(axes[-1], group)
     for ax in grid[-1]:
         ax.set_xlabel("epoch")
     return figure
@@ -45,8 +45,7 @@ def _draw_panel(ax: Axes, metric: str, group: list[Row], histories: dict[str, Hi
         for number, epochs in enumerate(histories[row.variant].values()):
             if metric not in epochs:
                 continue
-            label = None if number else style.shorten(row.variant, 22)
-            ax.plot(epochs["epoch"], epochs[metric], color=color, linestyle=line, label=label,
+            ax.plot(epochs["epoch"], epochs[metric], color=color, linestyle=line,
                     linewidth=0.7 if number else 1.4, marker="." if len(epochs) == 1 else None)  # fmt: skip
             best = epochs.iloc[best_row(epochs)]
             ax.plot(best["epoch"], best[metric], "o", color=color, markersize=3.5)

@@ -1,17 +1,20 @@
 """Colours, line styles, intervals and ticks that the charts share."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal
 
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.lines import Line2D
 
 from pipeline.figures import style
 from pipeline.report.table import Row
 
-LINES = ("-", "--", "-.", ":")
+LineStyle = Literal["-", "--", "-.", ":"]
+LINES: tuple[LineStyle, ...] = ("-", "--", "-.", ":")
 
 
-def line_styles(rows: list[Row]) -> list[tuple[str, str]]:
+def line_styles(rows: list[Row]) -> list[tuple[str, LineStyle]]:
     """(colour, line style) of each row; the pairs differ for up to 28 rows."""
     colours = style.OKABE_ITO
     return [(colours[i % len(colours)], LINES[i // len(colours) % len(LINES)]) for i in range(len(rows))]
@@ -20,6 +23,16 @@ def line_styles(rows: list[Row]) -> list[tuple[str, str]]:
 def colour(row: Row) -> str:
     """The accent colour for a variant that can be the best, grey for all others."""
     return style.ACCENT if row.competes else style.REFERENCE
+
+
+def add_legend(ax: Axes, rows: list[Row], others: Sequence[Line2D] = ()) -> None:
+    """A legend to the right: `others` with their labels, then each row with its line style.
+
+    Matplotlib's own choice of lines leaves out names that begin with "_".
+    """
+    lines = [*others, *(Line2D([], [], color=color, linestyle=line) for color, line in line_styles(rows))]
+    names = [*(str(line.get_label()) for line in others), *(style.shorten(row.variant, 22) for row in rows)]
+    ax.legend(lines, names, loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 
 def draw_interval(ax: Axes, row: Row, metric: str, y: float, color: str | None = None) -> None:
