@@ -1,7 +1,9 @@
 """A small labelled folder of recordings for tests."""
 
+import io
 from pathlib import Path
 
+import av
 import numpy as np
 import soundfile
 
@@ -21,6 +23,23 @@ def chord(seed: int, seconds: float, rate: int) -> np.ndarray:
 def tone(seconds: float, rate: int = 22050, hertz: float = 440.0) -> np.ndarray:
     """(samples,) float32: a sine of amplitude 0.5."""
     return (0.5 * np.sin(2 * np.pi * hertz * np.arange(round(seconds * rate)) / rate)).astype(np.float32)
+
+
+def encode_with_ffmpeg(suffix: str, codec: str, audio: np.ndarray, rate: int) -> bytes:
+    """(samples,) float32 in a format that libsndfile does not write."""
+    content = io.BytesIO()
+    content.name = f"a.{suffix}"
+    container_format = {"m4a": "ipod", "wma": "asf", "mka": "matroska"}.get(suffix, suffix)
+    with av.open(content, "w", format=container_format) as container:
+        stream = container.add_stream(codec, rate=rate)
+        stream.layout = "mono"
+        stream.bit_rate = 64000
+        resampler = av.AudioResampler(stream.format, "mono", rate, stream.frame_size or 1024)
+        frame = av.AudioFrame.from_ndarray(audio[None], "fltp", "mono")
+        frame.sample_rate, frame.pts = rate, 0
+        for part in [*resampler.resample(frame), *resampler.resample(None), None]:
+            container.mux(stream.encode(part))
+    return content.getvalue()
 
 
 def make_folder(folder: Path, labels: int = 2, tracks: int = 6, seconds: float = 10.0, rate: int = 11025) -> Path:

@@ -1,6 +1,6 @@
 """Malicious audio files: any bytes are used or rejected, in bounded time and memory.
 
-libsndfile is written in C. The fuzz test runs in its own process, so that a crash is a failed test.
+FFmpeg is written in C. The fuzz test runs in its own process, so that a crash is a failed test.
 """
 
 import io
@@ -28,6 +28,7 @@ from pipeline.sources.folder import list_files
 from pipeline.sources.tracks import read_track, tracks_table
 from pipeline.windows.config import WindowsConfig
 from pipeline.windows.inspection import REASONS, inspect_recording
+from tests.recordings import encode_with_ffmpeg
 
 SECONDS = 0.2
 CONFIG = WindowsConfig(seconds=SECONDS, silence_db=-90)
@@ -50,7 +51,20 @@ def encode_noise(kind: str, subtype: str, channels: int) -> bytes:
     return content.getvalue()
 
 
-GOOD_FILES = [encode_noise(*kind) for kind in FORMATS]
+NOISE = np.random.default_rng(0).uniform(-0.9, 0.9, 16_000).astype(np.float32)
+CODECS = [
+    ("m4a", "aac"),
+    ("m4a", "alac"),
+    ("mp4", "mp3"),
+    ("mka", "flac"),
+    ("wma", "wmav2"),
+    ("wv", "wavpack"),
+    ("tta", "tta"),
+]
+GOOD_FILES = [
+    *(encode_noise(*kind) for kind in FORMATS),
+    *(encode_with_ffmpeg(suffix, codec, NOISE, 44100 if codec == "wmav2" else 16000) for suffix, codec in CODECS),
+]
 MAGIC = [b"", b"RIFF\xff\xff\xff\x7fWAVE", b"fLaC", b"OggS", b"FORM", b".snd", b"ID3\x04", b"\xff\xfb"]
 numbers = st.sampled_from([0, 1, 2**15, 2**16 - 1, 2**31 - 1, 2**31, 2**32 - 1, 2**60, 2**63 - 1, 2**64 - 1, 1000])
 positions = st.integers(0, 60) | st.integers(0, 300) | st.integers(0, 20_000)
@@ -77,6 +91,9 @@ def is_used(path: Path) -> bool:
     start = time.monotonic()
     inspection = inspect_recording(path.name, path.parent, CONFIG)
     assert inspection.windows or inspection.rejections
+    if inspection.seconds is not None:  # all of it is in a window, in a row, or in an end that is too short for one
+        rows = sum(row.seconds for row in inspection.rejections if row.reason != "truncated")
+        assert -0.05 * SECONDS <= inspection.seconds - SECONDS * len(inspection.windows) - rows < 0.96 * SECONDS
     assert all(bad.reason in REASONS and bad.path == path.name and bad.detail for bad in inspection.rejections)
     starts = [window.start_seconds for window in inspection.windows] or [0.0, SECONDS]
     track = TrackRows(path.name, "x", "x", tuple(Row(n, start, SECONDS, 1) for n, start in enumerate(starts)))

@@ -27,11 +27,12 @@ OGG_PAGE_BYTES = 65_307  # at most
 FORMATS = (
     *("wav", "w64", "aiff", "au", "caf", "flac", "ogg", "mp3", "aac", "mov", "matroska", "asf", "avi", "wv", "ape"),
     *("tta", "mpc", "mpc8", "ac3", "eac3", "dts", "amr", "voc", "rm", "dsf", "iff", "tak", "shn", "mpeg", "mpegts"),
-    *("flv", "oma", "ircam", "nistsphere", "epaf", "avr", "xwma"),
+    *("flv", "oma", "ircam", "nistsphere", "epaf", "avr", "xwma", "truehd", "mlp", "dtshd"),
 )
 # In these, the header's length is a promise: a file that holds less was cut off.
-PROMISING = {"caf", "flac", "mov", "matroska", "asf", "wv", "ape", "tta", "mpc8", "dsf", "tak", "iff", "voc"}
-ENDS_WITH_SOUND = {"wav", "w64", "aiff", "au", "flac", "mp3", "ogg", "aac"}  # no index follows the sound
+PROMISING = {"caf", "flac", "mov", "matroska", "wv", "ape", "tta", "mpc8", "dsf", "tak", "iff", "voc"}
+# In these, no index follows the sound.
+ENDS_WITH_SOUND = {"wav", "w64", "aiff", "au", "flac", "mp3", "ogg", "aac", "ac3", "eac3", "dts", "tta", "mpegts"}
 OPTIONS = {
     "format_whitelist": ",".join(FORMATS),
     "protocol_whitelist": "file",
@@ -186,9 +187,9 @@ class Recording:
                 yield next(packets)
             except StopIteration:
                 return
-            except OSError as error:
-                raise _undecodable(error) from error
-            except av.FFmpegError as error:
+            except (av.FFmpegError, OSError) as error:
+                if isinstance(error, OSError) and not isinstance(error, BlockingIOError):  # of a damaged MPEG stream
+                    raise _undecodable(error) from error
                 self._break = f"cannot be read ({_message(error)})", 0.0
                 return
 
@@ -204,7 +205,8 @@ class Recording:
             return Loss(lost if lost > 0 else estimate, f"{reason} after {seconds:.2f} s")
         if promised - seconds > MIN_LOSS_SECONDS:
             return Loss(promised - seconds, f"ends after {seconds:.2f} s, its header says {promised:.2f} s")
-        if self._format in ENDS_WITH_SOUND and self._end and unread > (OGG_PAGE_BYTES if self._format == "ogg" else 0):
+        slack = OGG_PAGE_BYTES if self._format == "ogg" else 0
+        if self._format in ENDS_WITH_SOUND and unread > slack and estimate > MIN_LOSS_SECONDS:
             detail = f"{unread:,} bytes after {seconds:.2f} s cannot be read: damaged, or another file follows"
             return Loss(estimate, detail)
         return None
@@ -233,8 +235,8 @@ def _undecodable(error: Exception) -> UndecodableError:
 
 def _message(error: Exception) -> str:
     """The text of an error, without the path: tables are compared between machines."""
-    if isinstance(error, av.error.PatchWelcomeError):
-        return "FFmpeg cannot do this yet"
+    if isinstance(error, av.error.PatchWelcomeError | BlockingIOError):
+        return "damaged, or unknown to FFmpeg"
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 

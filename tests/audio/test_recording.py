@@ -5,14 +5,13 @@ import os
 import struct
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 import soundfile
 
 from pipeline.audio import recording as module
 from pipeline.audio.recording import Loss, Recording, UndecodableError, limit
-from tests.recordings import chord, tone
+from tests.recordings import chord, encode_with_ffmpeg, tone
 
 RATE = 22050
 
@@ -112,24 +111,6 @@ def encode(kind: str, subtype: str, seconds: float = 4.0, rate: int = 16000, see
     return content.getvalue()
 
 
-def encode_with_ffmpeg(suffix: str, codec: str, seconds: float = 4.0, rate: int = 16000) -> bytes:
-    """A file of a format that libsndfile does not write."""
-    content = io.BytesIO()
-    content.name = f"a.{suffix}"
-    audio = chord(0, seconds, rate)
-    container_format = {"m4a": "ipod", "wma": "asf", "mka": "matroska"}.get(suffix, suffix)
-    with av.open(content, "w", format=container_format) as container:
-        stream = container.add_stream(codec, rate=rate)
-        stream.bit_rate = 64000
-        stream.layout = "mono"
-        resampler = av.AudioResampler(stream.format, "mono", rate, stream.frame_size or 1024)
-        frame = av.AudioFrame.from_ndarray(audio[None], "fltp", "mono")
-        frame.sample_rate, frame.pts = rate, 0
-        for part in [*resampler.resample(frame), *resampler.resample(None), None]:
-            container.mux(stream.encode(part))
-    return content.getvalue()
-
-
 def with_sizes(wav: bytes, riff: int, data: int) -> bytes:
     """A WAV with other sizes in its header."""
     at = wav.index(b"data") + 4
@@ -156,7 +137,7 @@ def with_sizes(wav: bytes, riff: int, data: int) -> bytes:
 )
 def test_the_formats_of_music_folders_are_read(tmp_path, suffix, codec):
     rate = {"libopus": 48000, "ac3": 48000, "wmav2": 44100}.get(codec, 16000)
-    seconds, loss = read(tmp_path / f"a.{suffix}", encode_with_ffmpeg(suffix, codec, rate=rate))
+    seconds, loss = read(tmp_path / f"a.{suffix}", encode_with_ffmpeg(suffix, codec, chord(0, 4.0, rate), rate))
     assert seconds == pytest.approx(4.0, abs=0.2) and loss is None
 
 
