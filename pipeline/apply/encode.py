@@ -1,5 +1,6 @@
 """Write the latents of recordings to a table: `melisma encode`."""
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,7 +74,7 @@ def _encoded_rows(
         latents = finite_array(code.mean, variant, "latent")
         for i, start in enumerate(batch.starts):
             row: dict[str, Any] = {
-                "path": str(recording.path),
+                "path": os.fsencode(recording.path).decode("utf-8", "backslashreplace"),  # Parquet takes no other bytes
                 "start_seconds": float(start / variant.rate),
                 "seconds": float(batch.lengths[i] / variant.rate),
                 "latent": latents[i],

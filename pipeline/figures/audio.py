@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.audio.wav import write_wav
 from pipeline.audio.inversion import mel_to_audio
 from pipeline.audio.representation import MelConfig, sample_count
 from pipeline.audio.resample import resample
 from pipeline.audio.scale import FLOOR_DB, to_db
+from pipeline.audio.wav import write_wav
 from pipeline.figures import style
 from pipeline.figures.comparisons import pair_mse
 from pipeline.figures.registry import Entry

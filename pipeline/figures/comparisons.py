@@ -33,9 +33,7 @@ def draw_reconstructions(pairs: Pairs, config: Representation, are_extremes: boo
 
     Extremes are the windows with the lowest, the median and the highest error; their names say so.
     """
-    names = [
-        f"{EXTREMES[w.step]}: {window_name(w)}" if are_extremes else window_name(w) for w, _ in pairs
-    ]
+    names = [f"{EXTREMES[w.step]}: {window_name(w)}" if are_extremes else window_name(w) for w, _ in pairs]
     if isinstance(config, MelConfig):
         return _draw_mels(pairs, names, config)
     return _draw_waveforms(pairs, names, config)

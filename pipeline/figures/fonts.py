@@ -60,7 +60,7 @@ def warn(letters: str) -> None:
     fonts = dict.fromkeys(FONTS.get(name, "Noto Sans (Debian: fonts-noto-core)") for name in scripts)
     say(
         f"warning: figures show boxes, since no installed font has the letters of: {', '.join(scripts)}; install "
-        f"{', '.join(fonts)}, then run `dvc repro -f -s figures` and `dvc repro`"
+        f"{', '.join(fonts)}, then draw the figures again: `dvc repro -f -s figures` and `dvc repro`"
     )
 
 

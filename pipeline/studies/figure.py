@@ -28,7 +28,7 @@ DPI = 130
 def draw(rows: list[Row], path: Path) -> None:
     """Write a PNG of the trained variants; write nothing if there is none."""
     if trained := [row for row in rows if not row.metrics["baseline"]]:
-        texts = {format_setting(value) for row in trained for value in row.settings.values()}
+        texts = [text for row in trained for text in (row.name, *map(format_setting, row.settings.values()))]
         with style.paper_style(texts):
             style.save(draw_figure(trained), path, DPI)
 

@@ -1,5 +1,7 @@
 """The table of latents."""
 
+import os
+
 import numpy as np
 import pytest
 import soundfile
@@ -52,6 +54,13 @@ def test_a_row_for_each_window_of_each_file(tmp_path, song, kind):
 def test_hop(tmp_path, song, hop, starts):
     table, _ = encode_table(tmp_path, [song], describe("waveform", GAUSSIAN, DENSE), hop=hop)
     np.testing.assert_allclose(table["start_seconds"].to_numpy(), starts)
+
+
+def test_a_file_name_that_is_not_utf8_is_escaped(tmp_path, song):
+    odd = tmp_path / os.fsdecode(b"\xff.wav")
+    song.rename(odd)
+    table, _ = encode_table(tmp_path, [odd], describe("waveform", GAUSSIAN, DENSE))
+    assert set(table["path"].to_pylist()) == {f"{tmp_path}/\\xff.wav"}
 
 
 def test_codes(tmp_path, song):

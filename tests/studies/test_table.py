@@ -162,6 +162,12 @@ def test_a_number_with_three_values_makes_curves_and_other_settings_dots(rows, t
     assert not (tmp_path / "none.png").exists()  # no variant is trained
 
 
+def test_the_legend_names_variants_that_begin_with_an_underscore(rows):
+    drawn = [replace(rows[0], variant=name, settings={}) for name in ("_a", "_b")]
+    [legend] = figure.draw_figure(drawn).legends
+    assert [text.get_text() for text in legend.get_texts()] == ["_a", "_b"]
+
+
 def test_a_lower_bound_of_zero_is_drawn(rows):
     metrics = rows[0].metrics | {"probe_accuracy": 0.05, "probe_accuracy_low": 0.0, "probe_accuracy_high": 0.1}
     scan = [replace(rows[0], settings={"epochs": n}, metrics=metrics) for n in (1, 2, 4)]
