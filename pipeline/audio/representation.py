@@ -11,6 +11,7 @@ class _Representation(Section):
     train_span_seconds: float | None = Field(
         None,
         gt=0,
+        le=86_400,
         description="longest part of a recording in one train row, from which each epoch cuts other windows; null: a "
         "train row is one window, as in valid and test",
     )
@@ -21,9 +22,9 @@ class MelConfig(_Representation):
 
     kind: Literal["mel"] = Field("mel", description="dB below the window's peak, scaled to [0, 1]")
     sample_rate: int = Field(22050, ge=1000, le=192000, description="Hz; recordings are resampled to it")
-    n_fft: int = Field(2048, ge=16, description="samples per frame of the Fourier transform")
-    hop_length: int = Field(512, ge=1, description="samples from the start of a frame to the next")
-    bands: int = Field(128, ge=1, description="mel bands, at most n_fft / 2")
+    n_fft: int = Field(2048, ge=16, le=65_536, description="samples per frame of the Fourier transform")
+    hop_length: int = Field(512, ge=1, le=65_536, description="samples from the start of a frame to the next")
+    bands: int = Field(128, ge=1, le=32_768, description="mel bands, at most n_fft / 2")
 
     @model_validator(mode="after")
     def _check_lengths(self) -> "MelConfig":

@@ -7,29 +7,40 @@ its DVC dependencies few; `pipeline.schema.schema` validates the whole file.
 import difflib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pipeline.core.errors import ParamsError
-from pipeline.core.text import normalise
+from pipeline.core.text import normalise, printable
 
 PARAMS_FILE = Path("params.yaml")
 
+Seed = Annotated[int, Field(ge=0, lt=2**32)]  # what NumPy, scikit-learn and PyTorch take
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+Width = Annotated[int, Field(ge=1, le=65_536)]  # of a layer, a latent, a batch
+Weight = Annotated[float, Field(ge=0, le=1_000_000)]
+
 
 class Section(BaseModel):
-    """Base of all schemas: immutable, and an unknown key is an error that suggests a known one."""
+    """Base of all schemas: immutable, and an unknown key is an error that suggests a known one.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    Numbers are finite, and true and false are no numbers.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
     def _known_keys(cls, raw: Any) -> Any:
         if isinstance(raw, Mapping):
-            for key in raw:
+            for key, value in raw.items():
                 if key not in cls.model_fields:
                     raise ValueError(f"unknown key '{key}'; {suggest(str(key), cls.model_fields)}")
+                is_bool = any(isinstance(item, bool) for item in (value if isinstance(value, list) else [value]))
+                if is_bool and cls.model_fields[key].annotation is not bool:
+                    raise ValueError(f"{key}: Input should not be true or false")
         return raw
 
 
@@ -41,15 +52,21 @@ class RuntimeConfig(Section):
         pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$",
         description="auto, cpu, mps, cuda, or one GPU such as cuda:1; auto prefers a GPU",
     )
-    workers: int | None = Field(None, ge=1, description="processes that decode audio; null: one per core")
+    workers: int | None = Field(None, ge=1, le=1024, description="processes that decode audio; null: one per core")
     checkpoint_seconds: float = Field(
         60.0,
         ge=0,
+        le=1e6,
         description="seconds between two checkpoints, from which a stopped training resumes; 0: after each step",
     )
 
 
 Schema = TypeVar("Schema", bound=BaseModel)
+MESSAGES = {  # by pydantic's type of an error
+    **dict.fromkeys(("model_type", "model_attributes_type"), "Input should be a section with keys of its own"),
+    "int_parsing_size": "Input is too large",
+    "union_tag_not_found": "the key {discriminator} is missing",
+}
 
 
 def suggest(name: str, known: Any) -> str:
@@ -103,10 +120,17 @@ def validate(schema: type[Schema], raw: Any, key: str) -> Schema:
     try:
         return schema.model_validate(raw)
     except ValidationError as error:
-        first = error.errors()[0]
-        path = ".".join([key] * bool(key) + _keys(first["loc"], raw))
-        message = str(first.get("ctx", {}).get("error") or first["msg"])
-        value = first["input"]
+        errors = error.errors()
+        keys = _keys(errors[0]["loc"], raw)
+        inner = [item for item in errors if _keys(item["loc"], raw)[: len(keys)] == keys]
+        first = max(inner, key=lambda item: len(_keys(item["loc"], raw)))  # the branch of a union that fits best
+        keys, value = _keys(first["loc"], raw), first["input"]
+        context = first.get("ctx", {})
+        message = str(context.get("error") or MESSAGES.get(first["type"], first["msg"]).format(**context))
+        name, _, rest = message.partition(": ")
+        if isinstance(value, Mapping) and name in value:  # a validator of the section names one of its keys
+            keys, message, value = [*keys, name], rest, value[name]
+        path = printable(".".join([key] * bool(key) + keys))
         actual = "" if isinstance(value, Mapping) or "unknown key" in message else f" (it is {value!r})"
         raise ParamsError(f"{PARAMS_FILE}: {f'{path}: ' if path else ''}{message}{actual}") from error
 
@@ -115,7 +139,11 @@ def _keys(location: tuple[int | str, ...], raw: Any) -> list[str]:
     """The keys of pydantic's `location`, without the branches of unions, which do not occur in the file."""
     keys: list[str] = []
     for part in location:
+        if part == "[key]":  # of a name, which is the part before
+            continue
         if isinstance(raw, Mapping) and part not in raw and part in (raw.get("type"), raw.get("kind")):
+            continue
+        if isinstance(part, str) and raw is not None and not isinstance(raw, Mapping):  # such as `int` of int | list
             continue
         keys.append(str(part))
         try:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.core.params import Section
+from pipeline.core.params import Count, Section, Weight
 
 STFT_WINDOWS = (2048, 512, 128)  # samples, of the spectral term on a waveform
 
@@ -17,7 +17,7 @@ class ReconstructionConfig(Section):
         description="gaussian: a likelihood with standard deviation `sigma`; others: a distance, summed over the "
         "window (bce: system B, log_magnitude: system D)",
     )
-    sigma: Annotated[float, Field(gt=0)] | Literal["optimal"] = Field(
+    sigma: Annotated[float, Field(ge=1e-6, le=1e6)] | Literal["optimal"] = Field(
         "optimal", description="gaussian only: a fixed value, or optimal: fitted to each batch"
     )
     weighting: Literal["none", "musical", "a_weighting"] = Field(
@@ -35,7 +35,7 @@ class ReconstructionConfig(Section):
 class KLConfig(Section):
     """The KL term and its weight."""
 
-    beta: float = Field(1.0, ge=0, description="final weight, against the likelihood summed over the window's values")
+    beta: Weight = Field(1.0, description="final weight, against the likelihood summed over the window's values")
     estimator: Literal["analytic", "monte_carlo"] = Field(
         "analytic", description="closed form, or log q(z|x) - log p(z) at the drawn z (monte_carlo: system B)"
     )
@@ -43,14 +43,14 @@ class KLConfig(Section):
         "linear", description="how the weight reaches beta: constant, or rising linearly, in cycles or exponentially"
     )
     warmup: float = Field(0.3, ge=0, le=1, description="warm-up of linear, log, capacity, balance; share of training")
-    cycles: int = Field(4, ge=1, description="of schedule cyclical: the weight rises in the first half of each")
-    free_bits: float = Field(0.0, ge=0, description="nats below which the KL has no gradient")
+    cycles: Count = Field(4, description="of schedule cyclical: the weight rises in the first half of each")
+    free_bits: Weight = Field(0.0, description="nats below which the KL has no gradient")
     free_bits_per: Literal["dimension", "level", "window"] = Field(
         "dimension",
         description="unit of free_bits: a latent dimension or level of a hierarchy, mean over the batch; or a window",
     )
-    capacity: float | None = Field(
-        None, ge=0, description="target of the KL in nats per window, which rises from 0 over the warm-up; null: 0"
+    capacity: Weight | None = Field(
+        None, description="target of the KL in nats per window, which rises from 0 over the warm-up; null: 0"
     )
     balance: bool = Field(False, description="in the warm-up, weight the levels of a hierarchy by their KL")
 
@@ -64,17 +64,17 @@ class KLConfig(Section):
 class CodebookConfig(Section):
     """Penalties of a learned codebook, in nats per value of the window."""
 
-    commitment: float = Field(0.25, ge=0, description="weight of the squared distance of an encoding to its code")
+    commitment: Weight = Field(0.25, description="weight of the squared distance of an encoding to its code")
     adaptive: bool = Field(False, description="divide that weight by the variance of the encodings (system C)")
-    usage: float = Field(0.0, ge=0, description="weight of the penalty, 0 to 1, on uneven code usage (system C)")
+    usage: Weight = Field(0.0, description="weight of the penalty, 0 to 1, on uneven code usage (system C)")
 
 
 class LossConfig(Section):
     """The objective of a variant. Numbers are weights of further terms, relative to the reconstruction distance."""
 
     reconstruction: ReconstructionConfig = Field(ReconstructionConfig(), description="distance and likelihood")
-    spectral: float = Field(0.0, ge=0, description="distance of FFTs of a mel (time, bands), or STFTs of a waveform")
-    range: float = Field(0.0, ge=0, description="penalty for values over 10 % outside the range of the data (system A)")
-    adversarial: float = Field(0.0, ge=0, description="loss from a patch discriminator, trained with the model")
+    spectral: Weight = Field(0.0, description="distance of FFTs of a mel (time, bands), or STFTs of a waveform")
+    range: Weight = Field(0.0, description="penalty for values over 10 % outside the range of the data (system A)")
+    adversarial: Weight = Field(0.0, description="loss from a patch discriminator, trained with the model")
     kl: KLConfig = Field(KLConfig(), description="weight and schedule of the KL")
     codebook: CodebookConfig | None = Field(None, description="penalties of a learned codebook, for bottleneck vq only")

@@ -5,7 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, PlainSerializer, model_validator
 
-from pipeline.core.params import Section
+from pipeline.core.params import Section, Width
 
 
 class EmbeddingConfig(Section):
@@ -22,18 +22,20 @@ class EvaluateConfig(Section):
     """The metrics and examples of every variant."""
 
     mel: str = Field("mel128", description="representation of kind mel, the common log-mel that compares all variants")
-    examples: int = Field(4, ge=1, description="test windows to show and play, of as many labels as possible")
-    heard: int = Field(12, ge=1, description="test windows scored on audio, of many recordings; includes the examples")
-    samples: int = Field(4, ge=1, description="windows sampled from the prior; at least one of each label")
-    walks: int = Field(2, ge=0, description="pairs of examples between which the latent is interpolated")
-    walk_steps: int = Field(8, ge=3, description="windows of an interpolation, both ends included")
-    perturbations: list[Annotated[float, Field(gt=0)]] = Field(
+    examples: int = Field(4, ge=1, le=1000, description="test windows to show and play, of as many labels as possible")
+    heard: int = Field(
+        12, ge=1, le=100_000, description="test windows scored on audio, of many recordings; includes the examples"
+    )
+    samples: int = Field(4, ge=1, le=1000, description="windows sampled from the prior; at least one of each label")
+    walks: int = Field(2, ge=0, le=1000, description="pairs of examples between which the latent is interpolated")
+    walk_steps: int = Field(8, ge=3, le=1000, description="windows of an interpolation, both ends included")
+    perturbations: list[Annotated[float, Field(gt=0, le=1e6)]] = Field(
         [0.5, 1.0, 2.0], description="distances by which an example's latent is moved, in standard deviations"
     )
-    griffin_lim_iterations: int = Field(32, ge=1, description="for audio that stages make from mels")
+    griffin_lim_iterations: int = Field(32, ge=1, le=10_000, description="for audio that stages make from mels")
     embedding: EmbeddingConfig | None = Field(None, description="a network; null: no Frechet audio distance")
-    bootstrap: int = Field(2000, ge=10, description="resamples of the test groups for a 95 % interval")
-    batch_size: int = Field(64, ge=1, description="windows per forward pass")
+    bootstrap: int = Field(2000, ge=10, le=100_000, description="resamples of the test groups for a 95 % interval")
+    batch_size: Width = Field(64, description="windows per forward pass")
 
     @model_validator(mode="after")
     def _examples_are_heard(self) -> Self:

@@ -4,13 +4,14 @@ A new network, bottleneck or prior needs a class here, a place in its union, and
 or `PRIORS`. Systems A to E are the original projects, see docs/variants.md.
 """
 
-from typing import Annotated, ClassVar, Literal, Self
+from math import prod
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from pipeline.core.params import Section
+from pipeline.core.params import Count, Section, Width
 
-Stride = Annotated[int, Field(ge=2)]
+Stride = Annotated[int, Field(ge=2, le=65_536)]
 Strides = Stride | list[Stride]
 
 
@@ -31,7 +32,7 @@ class _NetworkConfig(Section):
 class _StridedConfig(_NetworkConfig):
     """Convolutions in stages, each of which shortens every axis."""
 
-    channels: list[int]
+    channels: list[Width]
     strides: Strides
     skip: bool = Field(False, description="the decoder also gets the output of each stage, past the latent")
 
@@ -45,6 +46,13 @@ class _StridedConfig(_NetworkConfig):
         """Of each stage of the encoder: channels of its input and of its output, and stride."""
         return list(zip([1, *self.channels[:-1]], self.channels, self.stage_strides, strict=True))
 
+    @field_validator("strides", mode="before")
+    @classmethod
+    def _number_or_list(cls, strides: Any) -> Any:
+        if not isinstance(strides, int | float | list):
+            raise ValueError("Input should be a number, or a list with a number for each stage")
+        return strides
+
     @model_validator(mode="after")
     def _one_stride_per_stage(self) -> Self:
         if len(self.stage_strides) != len(self.channels):
@@ -57,7 +65,7 @@ class Conv2dConfig(_StridedConfig):
 
     kind = "mel"
     type: Literal["conv2d"]
-    channels: list[int] = Field([16, 32, 64, 128], min_length=1, description="channels of each stage")
+    channels: list[Width] = Field([16, 32, 64, 128], min_length=1, description="channels of each stage")
     strides: Strides = Field(2, description="factor by which stages shorten bands and frames; a list: one per stage")
     norm: Literal["batch", "instance", "none"] = Field("batch", description="norm of each stage (instance: system D)")
     activation: Literal["silu", "gelu"] = Field("silu", description="activation after each norm (gelu: system A)")
@@ -68,7 +76,7 @@ class Strided1dConfig(_StridedConfig):
     """The base class of 1-D convolutional networks."""
 
     kind = "waveform"
-    channels: list[int] = Field([16, 32, 64], min_length=1, description="channels of each stage")
+    channels: list[Width] = Field([16, 32, 64], min_length=1, description="channels of each stage")
     strides: Strides = Field(4, description="factor by which stages shorten the sequence; a list: one per stage")
     head: Literal["linear", "tanh", "sigmoid"] = Field("linear", description="last layer (sigmoid: system B)")
 
@@ -95,9 +103,9 @@ class FullyConnectedConfig(_NetworkConfig):
 
     type: Literal["fc"]
     layers: int = Field(3, ge=1, le=15, description="hidden layers on each side of the bottleneck")
-    width: int = Field(256, ge=1, description="units of each hidden layer")
-    frame: int | None = Field(
-        None, ge=1, description="samples, or columns of a mel, per frame; null: the whole window (systems C and E)"
+    width: Width = Field(256, description="units of each hidden layer")
+    frame: Count | None = Field(
+        None, description="samples, or columns of a mel, per frame; null: the whole window (systems C and E)"
     )
     head: Literal["linear", "sigmoid"] = Field("linear", description="last layer")
 
@@ -107,11 +115,11 @@ class TransformerConfig(_NetworkConfig):
 
     kind = "waveform"
     type: Literal["transformer"]
-    patch: int = Field(125, ge=2, description="samples from one patch to the next")
-    tokens: int = Field(60, ge=1, description="latent tokens per window, evenly spaced; at most one per patch")
-    layers: int = Field(3, ge=1, description="blocks of self-attention on each side of the bottleneck")
-    width: int = Field(128, ge=2, description="channels of a token: a multiple of twice `heads`")
-    heads: int = Field(4, ge=1, description="heads of each attention")
+    patch: int = Field(125, ge=2, le=1_000_000, description="samples from one patch to the next")
+    tokens: Width = Field(60, description="latent tokens per window, evenly spaced; at most one per patch")
+    layers: int = Field(3, ge=1, le=128, description="blocks of self-attention on each side of the bottleneck")
+    width: int = Field(128, ge=2, le=65_536, description="channels of a token: a multiple of twice `heads`")
+    heads: Width = Field(4, description="heads of each attention")
     head: Literal["linear", "tanh", "sigmoid"] = Field("linear", description="last layer")
 
 
@@ -144,14 +152,14 @@ class MixtureConfig(Section):
     """Mixture of Gaussians with learned weights, means and standard deviations."""
 
     type: Literal["mixture"]
-    components: int = Field(10, ge=2, description="Gaussians in the mixture")
+    components: int = Field(10, ge=2, le=65_536, description="Gaussians in the mixture")
 
 
 class VampConfig(Section):
     """VampPrior: mixture of the posteriors of learned pseudo-inputs."""
 
     type: Literal["vamp"]
-    pseudo_inputs: int = Field(50, ge=1, description="number of pseudo-inputs, each as large as the features")
+    pseudo_inputs: Width = Field(50, description="number of pseudo-inputs, each as large as the features")
 
 
 PriorConfig = Annotated[
@@ -163,7 +171,7 @@ class GaussianConfig(Section):
     """Gaussian posterior."""
 
     type: Literal["gaussian"]
-    latent: int = Field(64, ge=1, description="latent dimensions, per window or per position")
+    latent: Width = Field(64, description="latent dimensions, per window or per position")
     layout: Literal["vector", "sequence"] = Field("vector", description="latent per window, or per position in it")
     covariance: Literal["diagonal", "isotropic"] = Field(
         "diagonal", description="covariance of the posterior; isotropic: one standard deviation per window (system E)"
@@ -182,32 +190,38 @@ class HierarchicalConfig(Section):
     """Two levels of Gaussians, z2 above z1, with a learned prior p(z1|z2) (system C)."""
 
     type: Literal["hierarchical"]
-    latent_z2: int = Field(16, ge=1, description="dimensions of z2, one vector per window")
-    latent_z1: int = Field(48, ge=1, description="dimensions of z1, per window or per position")
+    latent_z2: Width = Field(16, description="dimensions of z2, one vector per window")
+    latent_z1: Width = Field(48, description="dimensions of z1, per window or per position")
     layout: Literal["vector", "sequence"] = Field("vector", description="layout of z1, as for a gaussian bottleneck")
 
 
 class _QuantisedConfig(Section):
     """The base class of quantisers: a code per position of the encoder's output, and a prior over the codes."""
 
-    prior_width: int = Field(128, ge=1, description="width of the recurrent network that is the prior over the codes")
+    prior_width: Width = Field(128, description="width of the recurrent network that is the prior over the codes")
 
 
 class VQConfig(_QuantisedConfig):
     """Learned codebook, looked up by cosine similarity."""
 
     type: Literal["vq"]
-    codes: int = Field(256, ge=2, description="codebook size")
-    dim: int = Field(8, ge=2, description="numbers in a code")
+    codes: int = Field(256, ge=2, le=65_536, description="codebook size")
+    dim: int = Field(8, ge=2, le=65_536, description="numbers in a code")
 
 
 class FSQConfig(_QuantisedConfig):
     """Codes on a fixed grid."""
 
     type: Literal["fsq"]
-    levels: list[Annotated[int, Field(ge=3)]] = Field(
+    levels: list[Annotated[int, Field(ge=3, le=65_536)]] = Field(
         [8, 5, 5, 5], min_length=1, description="levels per number of a code; their product is the codebook size"
     )
+
+    @model_validator(mode="after")
+    def _codes_fit(self) -> Self:
+        if prod(self.levels) > 65_536:
+            raise ValueError(f"levels: they make {prod(self.levels)} codes, more than 65536; use fewer or lower ones")
+        return self
 
 
 class LinearConfig(Section):

@@ -197,7 +197,7 @@ def _describe_type(annotation: Any, constraints: list[Any]) -> str:
     if origin is list:
         not_empty = ", not empty" if any(hasattr(constraint, "min_length") for constraint in constraints) else ""
         return f"list{not_empty}, each: {_describe_type(args[0], [])}"
-    limits = [f"{LIMITS[n]} {getattr(c, n):g}" for c in constraints for n in LIMITS if hasattr(c, n)]
+    limits = [f"{LIMITS[n]} {getattr(c, n):.10g}" for c in constraints for n in LIMITS if hasattr(c, n)]
     word = TYPES.get(annotation, "keys of its own" if _is_model(annotation) else "text")
     return f"{word}, {' and '.join(limits)}" if annotation in (int, float) and limits else word
 

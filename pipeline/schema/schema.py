@@ -1,13 +1,14 @@
 """The schema of params.yaml: all sections, and the rules between them."""
 
+import re
 from typing import Annotated, Any
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field
 
 from pipeline.audio.representation import RepresentationConfig
 from pipeline.cache.config import CacheConfig
 from pipeline.core.errors import ParamsError
-from pipeline.core.params import PARAMS_FILE, RuntimeConfig, Section, read_params, suggest, validate
+from pipeline.core.params import PARAMS_FILE, RuntimeConfig, Section, Seed, read_params, suggest, validate
 from pipeline.figures.config import FiguresConfig
 from pipeline.metrics.config import EvaluateConfig
 from pipeline.schema.rules import find_problems
@@ -16,14 +17,21 @@ from pipeline.tracking.config import TrackingConfig
 from pipeline.training.config import TrainConfig, VariantConfig, read_variant
 from pipeline.windows.config import WindowsConfig
 
-# Names of stages and folders; DVC reads a dot in a key as a new level.
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$")]
+
+def _check_name(name: str) -> str:
+    """It becomes a part of stages, folders and files; DVC reads a dot in a key as a new level."""
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,100}", name):
+        raise ValueError("a name has only letters of English, digits, - and _, at most 100")
+    return name
+
+
+Name = Annotated[str, AfterValidator(_check_name)]
 
 
 class Params(Section):
     """params.yaml."""
 
-    seeds: list[int] = Field([0], min_length=1, description="each variant is trained and evaluated once per seed")
+    seeds: list[Seed] = Field([0], min_length=1, description="each variant is trained and evaluated once per seed")
     source: SourceConfig = Field(SourceConfig(), description="stage download: where the recordings come from")
     windows: WindowsConfig = Field(WindowsConfig(), description="stage windows: how recordings are cut and split")
     representations: dict[Name, RepresentationConfig] = Field(

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from pipeline.core.params import Section
+from pipeline.core.params import Section, Seed
 
 SPLITS = ("train", "valid", "test")
 
@@ -22,11 +22,13 @@ class SynthConfig(Section):
     """Music-like clips, composed and rendered from a seed."""
 
     styles: int = Field(10, ge=1, le=12, description="number of styles, which are the labels")
-    clips: int = Field(12, ge=1, description="clips per style")
-    clips_per_group: int = Field(2, ge=1, description="clips that share their motifs, and are always in one split")
-    seconds: float = Field(30.0, gt=0, description="length of a clip")
+    clips: int = Field(12, ge=1, le=10_000, description="clips per style")
+    clips_per_group: int = Field(
+        2, ge=1, le=10_000, description="clips that share their motifs, and are always in one split"
+    )
+    seconds: float = Field(30.0, ge=0.1, le=3600, description="length of a clip")
     sample_rate: int = Field(22050, ge=8000, le=48000, description="Hz")
-    seed: int = Field(0, ge=0, description="random seed of all clips")
+    seed: Seed = Field(0, description="random seed of all clips")
 
 
 class FolderConfig(Section):

@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from pipeline.core.errors import DataError
-from pipeline.core.params import PARAMS_FILE, Section, flatten, get_entry, validate
+from pipeline.core.params import PARAMS_FILE, Count, Section, Width, flatten, get_entry, validate
 from pipeline.losses.config import LossConfig
 from pipeline.models.config import BottleneckConfig, ConditionConfig, NetworkConfig
 
@@ -15,38 +15,42 @@ from pipeline.models.config import BottleneckConfig, ConditionConfig, NetworkCon
 class PlateauConfig(Section):
     """When and by how much the schedule `plateau` lowers the learning rate."""
 
-    patience: int = Field(5, ge=1, description="epochs without a lower validation loss")
+    patience: Count = Field(5, description="epochs without a lower validation loss")
     factor: float = Field(0.5, gt=0, lt=1, description="the learning rate is then multiplied by it")
 
 
 class TrainConfig(Section):
     """Training settings of all variants; `models.<variant>.train` overrides them for one."""
 
-    epochs: int = Field(20, ge=1, description="largest number of passes over the train windows")
-    batch_size: int = Field(8, ge=1, description="windows in a step, of all devices together")
+    epochs: Count = Field(20, description="largest number of passes over the train windows")
+    batch_size: Width = Field(8, description="windows in a step, of all devices together")
     optimiser: Literal["adam", "adamw"] = Field("adamw", description="adamw: Adam with decoupled weight decay")
-    learning_rate: float = Field(0.002, gt=0, description="learning rate after the warm-up")
-    weight_decay: float = Field(0.01, ge=0, description="weight decay of the optimiser; 0: none")
+    learning_rate: float = Field(0.002, gt=0, le=1000, description="learning rate after the warm-up")
+    weight_decay: float = Field(0.01, ge=0, le=1000, description="weight decay of the optimiser; 0: none")
     schedule: Literal["constant", "cosine", "plateau"] = Field(
         "cosine", description="learning rate after the warm-up; cosine: falls to 1 % at the last step"
     )
     plateau: PlateauConfig = Field(PlateauConfig(), description="settings of schedule plateau")
-    warmup_steps: int = Field(50, ge=0, description="steps in which the learning rate rises from 0")
-    clip_norm: float = Field(1.0, gt=0, description="a gradient with a larger norm is scaled down to it")
+    warmup_steps: int = Field(50, ge=0, le=1_000_000_000, description="steps in which the learning rate rises from 0")
+    clip_norm: float = Field(1.0, gt=0, le=1e9, description="a gradient with a larger norm is scaled down to it")
     moving_average: float | None = Field(
         None, gt=0, lt=1, description="decay per step of averaged weights, which are validated and saved; null: none"
     )
-    patience: int | None = Field(None, ge=1, description="epochs without a lower validation loss; null: never stop")
-    snapshots: int = Field(10, ge=2, description="epochs of which reconstructions and samples are saved")
+    patience: Count | None = Field(None, description="epochs without a lower validation loss; null: never stop")
+    snapshots: int = Field(10, ge=2, le=1000, description="epochs of which reconstructions and samples are saved")
     precision: Literal["auto", "fp32", "tf32", "bf16"] = Field(
         "auto", description="auto: bf16 on a GPU that supports it, else fp32"
     )
     deterministic: bool = Field(False, description="bit-equal results on a GPU too; slower")
     channels_last: bool = Field(True, description="memory layout of 2-D convolutions")
     compile: bool = Field(False, description="torch.compile: a slow first step, then faster steps on a GPU")
-    devices: int = Field(1, ge=1, description="processes on this machine, each with a GPU if there are GPUs")
-    threads: int = Field(1, ge=1, description="CPU threads of each process; they decide the last bits of the weights")
-    resident_gib: float = Field(4.0, ge=0, description="a split up to this size is on the device, others stream")
+    devices: int = Field(1, ge=1, le=1024, description="processes on this machine, each with a GPU if there are GPUs")
+    threads: int = Field(
+        1, ge=1, le=1024, description="CPU threads of each process; they decide the last bits of the weights"
+    )
+    resident_gib: float = Field(
+        4.0, ge=0, le=1e6, description="a split up to this size is on the device, others stream"
+    )
     order: Literal["auto", "shuffled", "streamed"] = Field(
         "auto", description="order of the windows in an epoch; auto: shuffled if the split is loaded, else streamed"
     )

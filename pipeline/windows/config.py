@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from pipeline.core.params import Section
+from pipeline.core.params import Section, Seed
 
 
 class SplitConfig(Section):
@@ -24,9 +24,9 @@ class SplitConfig(Section):
 class WindowsConfig(Section):
     """How recordings are cut into windows."""
 
-    seconds: float = Field(5.0, gt=0.1, description="length of a window")
+    seconds: float = Field(5.0, gt=0.1, le=3600, description="length of a window")
     hop_seconds: float | None = Field(
-        None, ge=0.01, description="seconds from one start to the next; null: the window's length"
+        None, ge=0.01, le=3600, description="seconds from one start to the next; null: the window's length"
     )
     partial: Literal["drop", "pad"] = Field("drop", description="a last window that is less than 95 % full")
     duplicates: Literal["keep", "drop"] = Field(
@@ -35,8 +35,10 @@ class WindowsConfig(Section):
     splits: SplitConfig = Field(
         SplitConfig(), description="shares of the windows, by group and stratified by label; they sum to 1"
     )
-    seed: int = Field(0, ge=0, description="seed of the split")
-    silence_db: float = Field(-60.0, lt=0, description="RMS below which a window counts as silent, in dB of full scale")
+    seed: Seed = Field(0, description="seed of the split")
+    silence_db: float = Field(
+        -60.0, ge=-1000, lt=0, description="RMS below which a window counts as silent, in dB of full scale"
+    )
     max_rejected: float = Field(
         0.2, ge=0, le=1, description="share of unusable recordings, or windows, above which the stage fails"
     )

@@ -1,10 +1,13 @@
 """params.yaml and its errors: each names the key and says what to do."""
 
 import copy
+import math
 import re
+from typing import Literal, get_args, get_origin
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from pipeline.core import params
 from pipeline.core.errors import ParamsError
@@ -60,7 +63,7 @@ def changed(key: str, value: object) -> dict:
         ("models.mel_conv.loss.reconstruction.sigma", -1, "models.mel_conv.loss.reconstruction.sigma"),
         ("models.mel_conv.bottleneck.prior", {"type": "mixture"}, "loss.kl.estimator: .*use monte_carlo"),
         ("models.mel_conv.bottleneck.prior", {"type": "vamp", "inputs": 3}, "bottleneck.prior: unknown key 'inputs'"),
-        ("models.mel_conv.bottleneck", VAMP | {"batch_norm": True}, "mel_conv.bottleneck: batch_norm: .*pseudo-inputs"),
+        ("models.mel_conv.bottleneck", VAMP | {"batch_norm": True}, "mel_conv.bottleneck.batch_norm: .*pseudo-inputs"),
         ("models.mel_conv", VAMP_FREE_BITS, "models.mel_conv.loss.kl.free_bits_per: .*use window"),
         ("models.mel_conv.loss.kl.free_bits", 0.5, "loss.kl.free_bits_per: the KL from a learned prior .*use window"),
         ("models.mel_conv.loss.kl", LEVEL_FREE_BITS, "kl.free_bits_per: only a hierarchical bottleneck has levels"),
@@ -70,12 +73,12 @@ def changed(key: str, value: object) -> dict:
         ("models.mel_vqvae.network", {"type": "identity"}, "vqvae.network.type: identity has one position per value"),
         ("models.mel_vqvae.loss.kl.free_bits", 1.0, "loss.kl.free_bits: the KL of codes trains only their prior"),
         ("models.mel_conv.loss.kl.balance", True, "models.mel_conv.loss.kl.balance: only a hierarchical bottleneck"),
-        ("models.mel_conv.loss.kl", {"free_bits": 1, "capacity": 9}, "loss.kl: capacity: free_bits is set too"),
+        ("models.mel_conv.loss.kl", {"free_bits": 1, "capacity": 9}, "loss.kl.capacity: free_bits is set too"),
         ("models.mel_cvae.network.head", "sigmoid", "models.mel_cvae.condition: .*head linear, not sigmoid"),
         ("models.mel_cvae.condition.dropout", 1.0, "models.mel_cvae.condition.dropout: .*less than 1"),
         ("models.mel_conv.train", {"epoch": 3}, "models.mel_conv.train: unknown key 'epoch'; did you mean 'epochs'?"),
         ("models.mel_conv.network.strides", [16, 8, 8], r"mel_conv.network.strides: \[16, 8, 8\] leave one position"),
-        ("models.mel_conv.network.strides", [4, 2], "models.mel_conv.network: strides: 3 channels need"),
+        ("models.mel_conv.network.strides", [4, 2], "models.mel_conv.network.strides: 3 channels need"),
         ("models.wave_fc.network.layers", 16, "models.wave_fc.network.layers: .*15"),
         ("models.wave_fc.network.frame", 15001, "models.wave_fc.network.frame: 15001 is longer than the 15000"),
         ("models.wave_transformer.network.patch", 15001, "models.wave_transformer.network.patch: 15001 samples"),
@@ -88,9 +91,25 @@ def changed(key: str, value: object) -> dict:
         ("representations.mel128.bands", 1500, "representations.mel128: .*n_fft of at least 3000"),
         ("evaluate.mel", "mel12", "evaluate.mel: there is no 'mel12'; did you mean 'mel128'?"),
         ("evaluate.mel", "wave3k", "evaluate.mel: wave3k is a waveform; name a representation of kind mel"),
-        ("evaluate.heard", 3, "evaluate: heard: 3 windows cannot hold the 4 examples; raise it"),
+        ("evaluate.heard", 3, "evaluate.heard: 3 windows cannot hold the 4 examples; raise it"),
         ("seeds", [0, 0], "seeds: a seed occurs twice in"),
         ("seeds", [], "seeds"),
+        ("seeds", [0, -1], r"seeds\.1: .*greater than or equal to 0 \(it is -1\)"),
+        ("seeds", [2**32], r"seeds\.0: .*less than 4294967296"),
+        ("seeds", [1e20], r"seeds\.0: .*too large \(it is 1e\+20\)"),
+        ("seeds", [True], r"seeds: Input should not be true or false"),
+        ("train.epochs", True, r"train\.epochs: Input should not be true or false"),
+        ("train", 3, "train: Input should be a section with keys"),
+        ("models.mel_conv.train", {"epochs": math.inf}, r"models\.mel_conv\.train\.epochs: .*finite number"),
+        ("models.mel_conv.network", {}, "models.mel_conv.network: the key 'type' is missing"),
+        ("models.mel_conv.network.strides", "4,2,2", r"network\.strides: Input should be a number, or a list"),
+        ("models.mel_conv.network.strides", [4, "x", 2], r"network\.strides\.1: .*valid integer.*\(it is 'x'\)"),
+        ("models.mel_conv.network.strides", [4, 2, 1], r"network\.strides\.2: .*equal to 2 \(it is 1\)"),
+        ("models.mel_conv.loss.reconstruction.sigma", "x", r"reconstruction\.sigma: .*\(it is 'x'\)"),
+        ("models.mel_fsq.bottleneck.levels", [256, 256, 3], r"levels: they make 196608 codes, more than 65536"),
+        ("tracking.experiment", " ", "tracking.experiment: Input should be a name"),
+        ("tracking.experiment", "a\nb", "tracking.experiment: Input should be a name, without line breaks"),
+        ("tracking.experiment", "x" * 201, "tracking.experiment: .*at most 200"),
         ("runtime.device", "gpu", "runtime.device"),
     ],
 )
@@ -117,6 +136,50 @@ def test_unreadable_file(tmp_path, monkeypatch, content, message):
         (tmp_path / "params.yaml").write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(ParamsError, match=message):
         params.read_params()
+
+
+def fields(model, seen):
+    """Every section below `model`, with the kinds of numbers that each of its fields takes."""
+    if model in seen:
+        return
+    seen.add(model)
+    for name, field in model.model_fields.items():
+        leaves = {*leaf_types(field.annotation)}
+        yield model, name, leaves & {int, float}, get_origin(field.annotation) is list
+        for leaf in leaves:
+            if isinstance(leaf, type) and issubclass(leaf, params.Section):
+                yield from fields(leaf, seen)
+
+
+def leaf_types(annotation):
+    parts = get_args(annotation) if get_origin(annotation) is not Literal else ()
+    yield from (leaf for part in parts for leaf in leaf_types(part)) if parts else (annotation,)
+
+
+NUMBERS = [
+    pytest.param(model, name, kinds, is_list, id=f"{model.__name__}.{name}")
+    for model, name, kinds, is_list in fields(schema.Params, set())
+    if kinds
+]
+
+
+@pytest.mark.parametrize(("model", "name", "kinds", "is_list"), NUMBERS)
+def test_every_number_has_bounds(model, name, kinds, is_list):
+    """Else it fails, or fills the memory, hours later."""
+    wrong = [2**32, 2**63, 10**400, 1e20, math.nan, math.inf, -math.inf, True, "1e309"]
+    wrong += [-1, 0.5] if kinds == {int} else [1e300, "nan"]
+    for value in wrong:
+        with pytest.raises(ValidationError) as caught:
+            model.model_validate({name: [value] if is_list else value})
+        errors = caught.value.errors()
+        assert any(error["loc"][:1] == (name,) or f"{name}: " in error["msg"] for error in errors), value
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", "a.b", "a@b", "a b", "é", "x" * 101, 1, None, True, "a\n"])
+@pytest.mark.parametrize("section", ["models", "representations"])
+def test_names_of_variants_and_representations(section, name):
+    with pytest.raises(ParamsError, match=rf"^params.yaml: {section}\..*(only letters|valid string)"):
+        schema.load(changed(section, {name: next(iter(RAW[section].values()))}))
 
 
 def test_whole_numbers_may_be_written_as_floats_and_back():
