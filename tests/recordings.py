@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -25,12 +26,12 @@ def tone(seconds: float, rate: int = 22050, hertz: float = 440.0) -> np.ndarray:
     return (0.5 * np.sin(2 * np.pi * hertz * np.arange(round(seconds * rate)) / rate)).astype(np.float32)
 
 
-def encode_with_ffmpeg(suffix: str, codec: str, audio: np.ndarray, rate: int) -> bytes:
-    """(samples,) float32 in a format that libsndfile does not write."""
+def encode_with_ffmpeg(suffix: str, codec: str, audio: np.ndarray, rate: int, file: Any = None) -> bytes:
+    """(samples,) float32 in a format that libsndfile does not write. `file` is written to instead, if it is given."""
     content = io.BytesIO()
     content.name = f"a.{suffix}"
     container_format = {"m4a": "ipod", "wma": "asf", "mka": "matroska"}.get(suffix, suffix)
-    with av.open(content, "w", format=container_format) as container:
+    with av.open(file or content, "w", format=container_format) as container:
         stream = container.add_stream(codec, rate=rate)
         stream.layout = "mono"
         stream.bit_rate = 64000

@@ -4,11 +4,14 @@ import re
 from pathlib import Path
 
 HEAD_BYTES = 4096
-UNKNOWN_BYTES = 2**16  # programs that do not know the length write 0, or a size this close to 2 or 4 GiB
+UNCOMPRESSED = {b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM", b"riff", b".snd"}  # most of these files are
+# Programs that do not know the length write 0, or a size near 2 or 4 GiB (SoX: 0x7f000000 in AIFF).
+UNKNOWN_SIZES = (range(9), range(0x7F000000, 2**31 + 2**16), range(2**32 - 2**16, 2**32 + 2**16))
+MAX_SIZE = 2**60
 
 
-def claimed_bytes(path: Path) -> int | None:
-    """The size of the whole file that its WAV, AIFF, AU or W64 header gives; None if it gives none that can be true.
+def read_header(path: Path) -> tuple[bytes, int | None]:
+    """The first four bytes, and the size of the whole file that a WAV, AIFF, AU or W64 header gives, if it can be true.
 
     A program that writes to a pipe, or that was killed, leaves a size that stands for "unknown".
     """
@@ -25,9 +28,9 @@ def claimed_bytes(path: Path) -> int | None:
     elif kind == b".snd":
         size = int.from_bytes(head[4:8], "big") + int.from_bytes(head[8:12], "big")
     else:
-        return None
-    is_unknown = size <= 8 or size >= 2**60 or min(abs(size - 2**31), abs(size - 2**32)) < UNKNOWN_BYTES
-    return None if is_unknown else size
+        return kind, None
+    is_unknown = size >= MAX_SIZE or any(size in sizes for sizes in UNKNOWN_SIZES)
+    return kind, None if is_unknown else size
 
 
 def has_audio_after(path: Path, position: int) -> bool:

@@ -7,15 +7,18 @@ that were cut off or joined, and damaged ones. All sound that is there is read, 
 import math
 import stat
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Self
 
 import av
 import numpy as np
+import soundfile
 from av.audio.frame import AudioFrame
 
-from pipeline.audio.header import claimed_bytes, has_audio_after, mp3_samples
+from pipeline.audio.header import UNCOMPRESSED, has_audio_after, mp3_samples, read_header
 
 BLOCK_SAMPLES = 2**20  # samples of all channels together: 4 MiB
 MIN_RATE, MAX_RATE = 1000, 768_000  # Hz; another rate means a broken header
@@ -72,48 +75,69 @@ class Recording:
         self.loss: Loss | None = None
         self._break: tuple[str, float] | None = None  # why the sound ends early, and its full seconds if known, else 0
         self._end = 0  # bytes up to the last packet that was decoded
-        self._error: Exception | None = None  # of the last packet that was not
+        self._bit_rate = 0
+        self._error: Exception | None = None  # of the last packet that could not be decoded
         try:
             self._state = _state(path)
             if not self._state[0]:
                 raise UndecodableError("empty", "the file has no bytes")
-            self._claimed = claimed_bytes(path)
+            self._kind, self._claimed = read_header(path)
             is_longer = self._claimed and has_audio_after(path, self._claimed)
-            self._container = av.open(f"file:{path}", options=OPTIONS | ({"ignore_length": "1"} if is_longer else {}))
-        except (av.FFmpegError, OSError, ValueError) as error:
+        except OSError as error:
             raise _undecodable(error) from error
-        try:
-            self._open_stream()
-        except UndecodableError:
-            self._container.close()
-            raise
+        with ExitStack() as stack:  # closes the file if it cannot be used
+            try:
+                self._arrays = self._open(stack, OPTIONS | ({"ignore_length": "1"} if is_longer else {}))
+            except UndecodableError as error:
+                self._arrays = self._open_with_libsndfile(stack, error)
+            if not MIN_RATE <= self.rate <= MAX_RATE:
+                raise UndecodableError("undecodable", f"the header gives a sample rate of {self.rate} Hz")
+            self._close = stack.pop_all().close
 
-    def _open_stream(self) -> None:
-        """Select the stream of sound and decode its first frame: a header may give another rate than the sound has."""
-        stream = self._container.streams.best("audio")
+    def _open(self, stack: ExitStack, options: dict[str, str]) -> Iterator[np.ndarray]:
+        """Open the file with FFmpeg. The first frame is decoded: a header may give another rate than the sound has."""
+        try:
+            container = stack.enter_context(av.open(f"file:{self._path}", options=options))
+        except av.error.ArgumentError as error:  # FFmpeg knows the format, but it is not in FORMATS
+            raise UndecodableError("undecodable", "the format is not one of music, but perhaps a playlist") from error
+        except (av.FFmpegError, ValueError) as error:
+            raise UndecodableError("undecodable", _message(error)) from error
+        stream = container.streams.best("audio")
         if stream is None or stream.codec_context is None:
             raise UndecodableError("undecodable", "the file has no sound of a known format")
-        self._format = self._container.format.name.partition(",")[0]
-        self._stream = stream
         if stream.codec_context.name == "flac":  # else a damaged frame is noise
             stream.codec_context.options = {"err_detect": "crccheck+explode"}
-        self._frames = self._decode()
-        self._first = next(self._frames, None)
-        if self._first is None:
+        self._format = container.format.name.partition(",")[0]
+        self._container, self._stream = container, stream
+        self.seconds = container.duration / av.time_base if container.duration else None
+        frames = self._decode()
+        first = next(frames, None)
+        if first is None:
             if self._error:
                 raise _undecodable(self._error)
             raise UndecodableError("empty", "the file has a header but no samples")
-        self.rate, self.channels = self._first.sample_rate, self._first.layout.nb_channels
-        if not MIN_RATE <= self.rate <= MAX_RATE:
-            raise UndecodableError("undecodable", f"the header gives a sample rate of {self.rate} Hz")
-        duration = self._container.duration
-        self.seconds = duration / av.time_base if duration else None
+        self.rate, self.channels = first.sample_rate, first.layout.nb_channels
+        self._bit_rate = stream.codec_context.bit_rate or 0
+        return map(self._to_array, chain([first], frames))
+
+    def _open_with_libsndfile(self, stack: ExitStack, error: UndecodableError) -> Iterator[np.ndarray]:
+        """Open a file that FFmpeg refuses: AIFF and W64 files that a program has written to a pipe."""
+        if self._kind not in (b"FORM", b"riff"):
+            raise error
+        try:
+            file = stack.enter_context(soundfile.SoundFile(self._path))
+        except (soundfile.SoundFileError, RuntimeError, TypeError, ValueError):
+            raise error from None
+        if not file.frames:
+            raise error
+        self._format, self.rate, self.channels, self.seconds = "", file.samplerate, file.channels, None
+        return (block.T for block in file.blocks(BLOCK_SAMPLES // 64, dtype="float32", always_2d=True))
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._container.close()
+        self._close()
 
     def blocks(self) -> Iterator[np.ndarray]:
         """Decode all samples and mix them to mono: (n,) float32 blocks, n > 0. At the end, set `loss`.
@@ -138,20 +162,22 @@ class Recording:
         """
         parts: list[np.ndarray] = []
         samples = 0
-        frame = self._first
-        while frame is not None:
-            array = frame.to_ndarray()
-            parts.append(array if frame.format.is_planar else array.reshape(-1, self.channels).T)
-            samples += frame.samples
+        for array in self._arrays:
+            parts.append(array)
+            samples += array.shape[1]
             if samples >= length:
                 joined = np.concatenate(parts, axis=1)
                 for start in range(0, samples - length + 1, length):
                     yield joined[:, start : start + length]
                 samples %= length
                 parts = [joined[:, joined.shape[1] - samples :]]
-            frame = next(self._frames, None)
         if samples:
             yield np.concatenate(parts, axis=1)
+
+    def _to_array(self, frame: AudioFrame) -> np.ndarray:
+        """(channels, n) samples as stored."""
+        array = frame.to_ndarray()
+        return array if frame.format.is_planar else array.reshape(-1, self.channels).T
 
     def _decode(self) -> Iterator[AudioFrame]:
         """Decoded frames, up to the first break. A packet that cannot be decoded is skipped, and may leave a gap."""
@@ -198,7 +224,7 @@ class Recording:
         seconds = self.samples / self.rate
         promised = self._promised_seconds(seconds)
         unread = self._state[0] - self._end
-        estimate = seconds * unread / self._end if self._end else math.nan
+        estimate = self._to_seconds(unread, seconds) if self._end else math.nan
         if self._break:
             reason, full_seconds = self._break
             lost = max(promised, full_seconds) - seconds
@@ -214,9 +240,7 @@ class Recording:
     def _promised_seconds(self, seconds: float) -> float:
         """The length that the header promises; 0 if it can keep no promise. `seconds` were read."""
         if self._claimed:
-            missing = self._claimed - self._state[0]
-            bit_rate = self._stream.codec_context.bit_rate
-            return seconds + (missing * 8 / bit_rate if bit_rate else seconds * missing / self._state[0])
+            return seconds + self._to_seconds(self._claimed - self._state[0], seconds)
         if self._format == "mp3":
             return (mp3_samples(self._path) or 0) / self.rate
         if self._format not in PROMISING:
@@ -224,6 +248,11 @@ class Recording:
         if self._stream.duration and self._stream.time_base:
             return float(self._stream.duration * self._stream.time_base)
         return 0.0 if self._container.streams.video else self.seconds or 0.0  # pictures may last longer than sound
+
+    def _to_seconds(self, size: int, seconds: float) -> float:
+        """The seconds of `size` bytes, if the file holds `seconds`: exact for samples that are not compressed."""
+        is_constant = self._kind in UNCOMPRESSED and self._bit_rate
+        return 8 * size / self._bit_rate if is_constant else seconds * size / (self._end or self._state[0])
 
 
 def _undecodable(error: Exception) -> UndecodableError:

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from pipeline.audio.cut import cut_windows, pad
-from pipeline.audio.recording import Recording, UndecodableError, limit
 from pipeline.audio.mel import log_mel
+from pipeline.audio.recording import Recording, UndecodableError, limit
 from pipeline.audio.representation import RepresentationConfig, sample_count
 from pipeline.audio.resample import resample_blocks
 from pipeline.audio.scale import FLOOR_DB, INT16_PEAK, below_peak, to_unit

@@ -8,6 +8,8 @@ import pandas as pd
 from pipeline.core.artefacts import read_table
 from pipeline.report.formatting import NBSP, hours, plural
 from pipeline.sources.config import SPLITS
+from pipeline.windows.config import WindowsConfig
+from pipeline.windows.shares import percents, uneven_labels
 
 LICENCES = {
     "synth": "none needed: synthesised by Melisma",
@@ -32,6 +34,7 @@ def make_data_card(windows_folder: Path, tracks_file: Path, params: dict[str, An
     decoded = read_table(windows_folder / "recordings.parquet", ["track_id", "sample_rate", "channels", "seconds"])
     tracks = read_table(tracks_file).merge(decoded, on="track_id", how="left")
     source = params.get("source") or {}
+    splits = WindowsConfig.model_validate(params.get("windows") or {}).splits
     if source.get("labels"):
         tracks = tracks[tracks["label"].isin(source["labels"])]
     used = tracks[tracks["track_id"].isin(windows["track_id"])]
@@ -42,6 +45,10 @@ def make_data_card(windows_folder: Path, tracks_file: Path, params: dict[str, An
     return {
         "facts": _facts(str(source.get("name", "synth")), windows, tracks, used, rejected[~is_intentional]),
         "labels": labels,  # labels with their windows
+        "uneven_labels": [
+            (label, percents(shares)) for label, shares in uneven_labels(windows, tracks, splits).items()
+        ],
+        "split_shares": percents(getattr(splits, split) for split in SPLITS),
         "train_only_labels": [label for label, counts in labels if counts[0] == counts[-1]],
         "windows": [len(table) for table in by_split],
         "groups": [int(table["group"].nunique()) for table in by_split],

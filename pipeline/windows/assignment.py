@@ -46,7 +46,8 @@ def join_duplicates(
                 if parent != child:
                     parents[child] = parent
             else:
-                dropped.append(Rejection(paths[copy], None, "duplicate", f"the same audio as {paths[original]}"))
+                detail = f"the same audio as {paths[original]}"
+                dropped.append(Rejection(paths[copy], None, "duplicate", detail, inspections[copy].seconds))
     joined = [root_of(group) for group in groups]
     return pd.DataFrame({"group": joined, "copy_of": copy_of}, index=tracks.index), dropped
 

@@ -167,7 +167,37 @@ def test_a_size_that_stands_for_unknown_is_no_promise(tmp_path, data, riff):
     assert read(tmp_path / "a.wav", wav) == (4.0, None)
 
 
-@pytest.mark.parametrize("claimed", [32_000, 100, 2**32 + 32_000 - 128_000 + 96_000 - 2**32])
+class Pipe:
+    """A file in which nothing can be written twice."""
+
+    name = "a"
+
+    def __init__(self) -> None:
+        self.content = bytearray()
+
+    def write(self, part: bytes) -> int:
+        self.content += part
+        return len(part)
+
+
+@pytest.mark.parametrize("kind", ["wav", "aiff", "au", "w64", "caf", "flac", "ogg", "mp3", "matroska", "tta"])
+def test_what_ffmpeg_writes_to_a_pipe_is_read(tmp_path, kind):
+    pipe, codec = Pipe(), {"flac": "flac", "ogg": "flac", "mp3": "libmp3lame", "tta": "tta"}.get(kind)
+    codec = codec or ("pcm_s16be" if kind in ("aiff", "au", "caf") else "pcm_s16le")
+    encode_with_ffmpeg(kind, codec, chord(0, 4.0, 16000), 16000, pipe)
+    seconds, loss = read(tmp_path / f"a.{kind}", bytes(pipe.content))
+    assert seconds == pytest.approx(4.0, abs=0.15) and loss is None
+
+
+@pytest.mark.parametrize("size", [0, 2**31 - 1, 2**32 - 1, 0x7F000008])
+def test_an_aiff_without_a_length_is_read(tmp_path, size):
+    aiff = bytearray(encode("AIFF", "PCM_16"))
+    for at in (4, aiff.index(b"SSND") + 4, aiff.index(b"COMM") + 10):
+        aiff[at : at + 4] = struct.pack(">I", size)
+    assert read(tmp_path / "a.aiff", bytes(aiff)) == (4.0, None)
+
+
+@pytest.mark.parametrize("claimed", [32_000, 100])
 def test_a_wav_header_that_was_never_updated_loses_nothing(tmp_path, claimed):
     assert read(tmp_path / "a.wav", with_sizes(encode("WAV", "PCM_16"), claimed + 36, claimed)) == (4.0, None)
 

@@ -109,6 +109,13 @@ def test_labels_that_are_only_in_train_are_named(empty: Path) -> None:
     assert "too few groups to split, so they are only in train: ballad, march." in text
 
 
+def test_labels_far_from_the_shares_are_named(empty: Path) -> None:
+    text = write(empty, make_params("mel_absent"), "before").text
+    assert "far from the shares 70/15/15 %" in text and "march 50/25/25" in text
+    params = {**make_params("mel_absent"), "windows": {"splits": {"train": 0.5, "valid": 0.25, "test": 0.25}}}
+    assert "far from the shares" not in write(empty, params).text
+
+
 def test_counts_hours_and_groups(page: Page) -> None:
     assert f"{HTML_LABEL} 12 6 6 24 waltz 12 6 6 24 All windows 24 12 12 48" in page.text
     assert "Duration 2.0 min 1.0 min 1.0 min 4.0 min Groups 2 2 2 6" in page.text
