@@ -24,6 +24,7 @@ BLOCK_SAMPLES = 2**20  # samples of all channels together: 4 MiB
 MIN_RATE, MAX_RATE = 1000, 768_000  # Hz; another rate means a broken header
 MAX_GAP_SECONDS = 0.05  # timestamps are rounded, and players skip a bad frame; a longer gap means that sound is lost
 MIN_LOSS_SECONDS = 0.15  # an MP3 counts the samples that its encoder has added
+FRAMES_PER_READ = 2**14
 OGG_PAGE_BYTES = 65_307  # at most
 
 # FFmpeg's readers of files with sound. Others read playlists, which name further files.
@@ -131,7 +132,14 @@ class Recording:
         if not file.frames:
             raise error
         self._format, self.rate, self.channels, self.seconds = "", file.samplerate, file.channels, None
-        return (block.T for block in file.blocks(BLOCK_SAMPLES // 64, dtype="float32", always_2d=True))
+        return self._read_with_libsndfile(file)
+
+    def _read_with_libsndfile(self, file: soundfile.SoundFile) -> Iterator[np.ndarray]:
+        try:
+            while len(block := file.read(FRAMES_PER_READ, dtype="float32", always_2d=True)):
+                yield block.T
+        except (soundfile.SoundFileError, RuntimeError) as error:
+            self._break = f"cannot be read ({_message(error)})", 0.0
 
     def __enter__(self) -> Self:
         return self
