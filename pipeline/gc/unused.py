@@ -57,7 +57,7 @@ def find_unused() -> tuple[list[UnusedItem], list[str]]:
         notes.append(f"all runs stay: MLflow lacks data of {pending} run{'s' * (pending > 1)} (`melisma runs --send`)")
     else:
         items += runs.find_unused(references, resumable)
-    if not store.tracking_uri().startswith("sqlite:"):
+    if store.database_file() is None:
         notes.append("the runs of a server stay: some may belong to other people")
     return items, notes
 

@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 
 from pipeline.core.params import Count, Section, Width
 
+Latent = Annotated[int, Field(ge=1, le=8192)]  # a learned normal prior has its square as weights
 Stride = Annotated[int, Field(ge=2, le=65_536)]
 Strides = Stride | list[Stride]
 
@@ -171,7 +172,7 @@ class GaussianConfig(Section):
     """Gaussian posterior."""
 
     type: Literal["gaussian"]
-    latent: Width = Field(64, description="latent dimensions, per window or per position")
+    latent: Latent = Field(64, description="latent dimensions, per window or per position")
     layout: Literal["vector", "sequence"] = Field("vector", description="latent per window, or per position in it")
     covariance: Literal["diagonal", "isotropic"] = Field(
         "diagonal", description="covariance of the posterior; isotropic: one standard deviation per window (system E)"
@@ -190,8 +191,8 @@ class HierarchicalConfig(Section):
     """Two levels of Gaussians, z2 above z1, with a learned prior p(z1|z2) (system C)."""
 
     type: Literal["hierarchical"]
-    latent_z2: Width = Field(16, description="dimensions of z2, one vector per window")
-    latent_z1: Width = Field(48, description="dimensions of z1, per window or per position")
+    latent_z2: Latent = Field(16, description="dimensions of z2, one vector per window")
+    latent_z1: Latent = Field(48, description="dimensions of z1, per window or per position")
     layout: Literal["vector", "sequence"] = Field("vector", description="layout of z1, as for a gaussian bottleneck")
 
 
