@@ -96,11 +96,13 @@ def make_defects(folder: Path) -> dict[str, Expected]:
         parts = (encode(kind, subtype, music(seconds=seconds)) for seconds in (2.0, 4.0))
         add(f"jazz/{name}", GOOD).write_bytes(b"".join(parts))
     twice = encode("WAV", "PCM_16", music()) + encode("WAV", "PCM_16", music())
-    add("jazz/two files.wav", Expected(2, None, ((5.0, "truncated"),), "another file follows")).write_bytes(twice)
+    add("jazz/two files.wav", Expected(2, None, ((5.0, "truncated"),), " bytes more than the 6.00 s")).write_bytes(
+        twice
+    )
     damaged = bytearray(encode("FLAC", "PCM_16", music()))
     at = len(damaged) * 6 // 10
     damaged[at : at + 10] = bytes(10)
-    late = add("jazz/damaged.flac", Expected(1, None, ((2.5, "truncated"),), "is damaged"))
+    late = add("jazz/damaged.flac", Expected(1, None, ((2.5, "truncated"),), "has a gap of"))
     late.write_bytes(damaged)
 
     # Unusable or repaired windows

@@ -1,53 +1,118 @@
-"""What the header of an audio file says about the length of the file."""
+"""What the header of an audio file says about its length."""
 
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, Literal
 
-HEAD_BYTES = 4096
-UNCOMPRESSED = {b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM", b"riff", b".snd"}  # most of these files are
-# Programs that do not know the length write 0, or a size near 2 or 4 GiB (SoX: 0x7f000000 in AIFF).
-UNKNOWN_SIZES = (range(9), range(0x7F000000, 2**31 + 2**16), range(2**32 - 2**16, 2**32 + 2**16))
-MAX_SIZE = 2**60
+HEAD_BYTES = 8192
+# Programs that do not know the length write 0, or a size near 2 or 4 GiB (SoX: 0x7f000000 in AIFF), or another one that
+# is far larger than the file.
+UNKNOWN_SIZES = (range(1), range(0x7F000000, 2**31 + 2**16), range(2**32 - 2**16, 2**32 + 2**16))
+LARGE_SIZE, MAX_RATIO = 2**30, 16
+TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"3DI")
+ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+W64_HEADER_BYTES = 104
+MAX_PAGE_BYTES = 65_307  # of Ogg
+MP3_DELAY = 2304  # samples that an encoder adds at both ends, at most
+
+Order = Literal["little", "big"]
 
 
-def read_header(path: Path) -> tuple[bytes, int | None]:
-    """The first four bytes, and the size of the whole file that a WAV, AIFF, AU or W64 header gives, if it can be true.
+@dataclass(frozen=True)
+class Samples:
+    """Where the samples of an uncompressed file (WAV, AIFF, AU, W64, CAF) begin and end, in bytes."""
 
-    A program that writes to a pipe, or that was killed, leaves a size that stands for "unknown".
-    """
+    start: int
+    end: int | None  # by the header; None: it does not know
+    rest: int | None = None  # where more samples begin, or another file, which was appended
+    goes_on: bool = False  # there are samples right after `end`
+
+
+def locate_samples(path: Path) -> Samples | None:
+    """What the header says about the samples; None if the file is not of these formats."""
+    size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(40)
-    kind = head[:4]
-    size: int
-    if kind in (b"RIFF", b"RIFX", b"FORM"):
-        size = int.from_bytes(head[4:8], "little" if kind == b"RIFF" else "big") + 8
-    elif kind in (b"RF64", b"BW64"):
-        size = int.from_bytes(head[20:28], "little") + 8
-    elif kind == b"riff":
-        size = int.from_bytes(head[16:24], "little")
-    elif kind == b".snd":
-        size = int.from_bytes(head[4:8], "big") + int.from_bytes(head[8:12], "big")
-    else:
-        return kind, None
-    is_unknown = size >= MAX_SIZE or any(size in sizes for sizes in UNKNOWN_SIZES)
-    return kind, None if is_unknown else size
+        kind, form = head[:4], head[8:12]
+        if kind in (b"RIFF", b"RIFX", b"RF64", b"BW64") and form == b"WAVE":
+            return _locate_chunk(file, size, kind, "big" if kind == b"RIFX" else "little")
+        if (kind == b"FORM" and form in (b"AIFF", b"AIFC")) or kind == b"caff":
+            return _locate_chunk(file, size, kind, "big")
+        if kind in (b".snd", b"dns."):
+            start, length = (int.from_bytes(head[at : at + 4], "big" if kind == b".snd" else "little") for at in (4, 8))
+            end = _end(start, length, size)
+            return Samples(start, end, rest=end if end and not is_tag(path, end) else None)
+        if kind == b"riff":  # libsndfile reads to the end of the file
+            return Samples(W64_HEADER_BYTES, _end(0, int.from_bytes(head[16:24], "little"), size))
+        return None
 
 
-def has_audio_after(path: Path, position: int) -> bool:
-    """Whether a WAV continues with samples where it should end: what follows is neither a chunk, a tag nor zeros.
+def _locate_chunk(file: BinaryIO, size: int, kind: bytes, order: Order) -> Samples | None:
+    """The chunk of samples in a file of chunks."""
+    wide_length = None  # of an RF64
+    for name, start, length in _chunks(file, size, kind, order):
+        if name == b"ds64":
+            file.seek(start + 8)
+            wide_length = int.from_bytes(file.read(8), "little")
+        if name not in (b"data", b"SSND"):
+            continue
+        end = _end(start, length if wide_length is None else wide_length, size)
+        if end is None:  # FFmpeg reads an RF64 without a length only if it ignores it
+            return Samples(start, None, goes_on=wide_length is not None)
+        end += end % 2 * (kind != b"caff")
+        file.seek(4)
+        whole = int.from_bytes(file.read(4), order) + 8
+        for position in (end, whole + whole % 2):
+            file.seek(position)
+            if file.read(4) == kind:
+                return Samples(start, end, rest=position)
+        goes_on = _has_samples(file, size, end, order)
+        return Samples(start, end, rest=end if goes_on else None, goes_on=goes_on and kind in (b"RIFF", b"RF64"))
+    return None
+
+
+def _chunks(file: BinaryIO, size: int, kind: bytes, order: Order) -> Iterator[tuple[bytes, int, int]]:
+    """Name, start and length of each chunk."""
+    position, head_bytes = (8, 12) if kind == b"caff" else (12, 8)
+    while position + head_bytes <= size:
+        file.seek(position)
+        head = file.read(head_bytes)
+        length = int.from_bytes(head[4:], order)
+        yield head[:4], position + head_bytes, length
+        position += head_bytes + length + length % 2 * (kind != b"caff")
+
+
+def _has_samples(file: BinaryIO, size: int, position: int, order: Order) -> bool:
+    """Whether the rest of a file is samples: neither chunks, nor tags, nor zeros.
 
     So it is if a recorder was killed after it had written the header, or if the size did not fit into 32 bits.
     """
+    file.seek(position)
+    following = file.read(8)
+    is_chunk = bool(re.match(rb"[ -~]{4}", following)) and position + 8 + int.from_bytes(following[4:], order) <= size
+    if len(following) < 8 or is_chunk or following.startswith(TAGS):
+        return False
+    file.seek(max(position, size - HEAD_BYTES))
+    return any(following) or any(file.read())
+
+
+def _end(start: int, length: int, size: int) -> int | None:
+    """The end of `length` bytes from `start` in a file of `size` bytes; None if the length cannot be true."""
+    is_unknown = any(length in sizes for sizes in UNKNOWN_SIZES)
+    return None if is_unknown or length > max(LARGE_SIZE, MAX_RATIO * size) else start + length
+
+
+def is_tag(path: Path, position: int) -> bool:
+    """Whether the bytes at `position` are a tag, such as a title or a cover."""
     with path.open("rb") as file:
-        if file.read(4) != b"RIFF":
-            return False
         file.seek(position)
-        following = file.read(8)
-    return len(following) == 8 and any(following) and not re.match(rb"\0?[ -~]{4}", following)
+        return file.read(12).startswith(TAGS)
 
 
 def mp3_samples(path: Path) -> int | None:
-    """The samples per channel that the Xing header of an MP3 gives; None if it has none."""
+    """The samples per channel that the Xing header of an MP3 gives, at least; None if it has none."""
     with path.open("rb") as file:
         head = file.read(10)
         tag_bytes = 0
@@ -55,8 +120,48 @@ def mp3_samples(path: Path) -> int | None:
             tag_bytes = 10 + sum(byte << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
         file.seek(tag_bytes)
         head = file.read(HEAD_BYTES)
-    match = re.search(rb"\xff([\xe0-\xff])..[\s\S]{9,32}(?:Xing|Info)...([\x01-\x0f])(.{4})", head, re.DOTALL)
+    match = re.search(rb"\xff([\xe0-\xff])..(?:.{9,32})(?:Xing|Info)...([\x01-\x0f])(.{4})", head, re.DOTALL)
     if not match or not match[2][0] & 1:
         return None
     is_mpeg1 = match[1][0] & 0x18 == 0x18
-    return int.from_bytes(match[3], "big") * (1152 if is_mpeg1 else 576)
+    return int.from_bytes(match[3], "big") * (1152 if is_mpeg1 else 576) - MP3_DELAY
+
+
+def asf_seconds(path: Path) -> float:
+    """The length that the header of a WMA or ASF file gives, 0 if none: FFmpeg replaces it if the file was cut off."""
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    if (start := head.find(ASF_PROPERTIES)) < 0:
+        return 0.0
+    duration, preroll = (int.from_bytes(head[start + at : start + at + 8], "little") for at in (64, 80))
+    return max(0.0, duration / 1e7 - preroll / 1e3)
+
+
+def second_mp4(path: Path) -> int | None:
+    """Where a second MP4 file begins, which was appended; None if there is none."""
+    position, size = 0, path.stat().st_size
+    with path.open("rb") as file:
+        while position + 16 <= size:
+            file.seek(position)
+            head = file.read(16)
+            if position and head[4:8] == b"ftyp":
+                return position
+            length = int.from_bytes(head[:4], "big")
+            length = int.from_bytes(head[8:], "big") if length == 1 else length
+            if length < 8:
+                return None
+            position += length
+    return None
+
+
+def ogg_page_end(path: Path, position: int) -> int:
+    """Where the page ends that begins last before `position`; the file's size if none does."""
+    first = max(0, position - MAX_PAGE_BYTES)
+    with path.open("rb") as file:
+        file.seek(first)
+        part = file.read(2 * MAX_PAGE_BYTES)
+    start = part.rfind(b"OggS", 0, position - first)
+    if start < 0 or start + 27 > len(part):
+        return path.stat().st_size
+    segments = part[start + 26]
+    return first + start + 27 + segments + sum(part[start + 27 : start + 27 + segments])

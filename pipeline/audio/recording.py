@@ -1,10 +1,10 @@
 """Read the sound of any file as blocks of mono float32, so that memory does not grow with its length.
 
-FFmpeg decodes (through PyAV), since it also reads what other programs leave behind: streams without a length, files
-that were cut off or joined, and damaged ones. All sound that is there is read, whatever length the header gives.
+FFmpeg decodes (through PyAV): it knows all formats, and reads streams without a length, joined and damaged files.
+libsndfile reads uncompressed files, of which it knows more kinds, and faster. All sound that is there is read, whatever
+length the header gives; `Loss` says what is not there.
 """
 
-import math
 import stat
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -18,25 +18,44 @@ import numpy as np
 import soundfile
 from av.audio.frame import AudioFrame
 
-from pipeline.audio.header import UNCOMPRESSED, has_audio_after, mp3_samples, read_header
+from pipeline.audio.header import asf_seconds, is_tag, locate_samples, mp3_samples, ogg_page_end, second_mp4
 
 BLOCK_SAMPLES = 2**20  # samples of all channels together: 4 MiB
+MAX_FRAMES = 2**62  # libsndfile gives more if it does not know the length
 MIN_RATE, MAX_RATE = 1000, 768_000  # Hz; another rate means a broken header
 MAX_GAP_SECONDS = 0.05  # timestamps are rounded, and players skip a bad frame; a longer gap means that sound is lost
-MIN_LOSS_SECONDS = 0.15  # an MP3 counts the samples that its encoder has added
-FRAMES_PER_READ = 2**14
-OGG_PAGE_BYTES = 65_307  # at most
+MIN_LOSS_SECONDS = 0.15
+MAX_OVERHEAD = 4096  # bytes from one packet to the next; more are damaged
 
 # FFmpeg's readers of files with sound. Others read playlists, which name further files.
 FORMATS = (
     *("wav", "w64", "aiff", "au", "caf", "flac", "ogg", "mp3", "aac", "mov", "matroska", "asf", "avi", "wv", "ape"),
     *("tta", "mpc", "mpc8", "ac3", "eac3", "dts", "amr", "voc", "rm", "dsf", "iff", "tak", "shn", "mpeg", "mpegts"),
-    *("flv", "oma", "ircam", "nistsphere", "epaf", "avr", "xwma", "truehd", "mlp", "dtshd"),
+    *("flv", "oma", "nistsphere", "xwma", "truehd", "mlp", "dtshd"),
 )
-# In these, the header's length is a promise: a file that holds less was cut off.
-PROMISING = {"caf", "flac", "mov", "matroska", "wv", "ape", "tta", "mpc8", "dsf", "tak", "iff", "voc"}
-# In these, no index follows the sound.
-ENDS_WITH_SOUND = {"wav", "w64", "aiff", "au", "flac", "mp3", "ogg", "aac", "ac3", "eac3", "dts", "tta", "mpegts"}
+# In these, the header gives the length, so a file that holds less was cut off.
+PROMISING = {
+    "caf",
+    "flac",
+    "mov",
+    "matroska",
+    "asf",
+    "avi",
+    "flv",
+    "rm",
+    "wv",
+    "ape",
+    "tta",
+    "mpc8",
+    "dsf",
+    "tak",
+    "iff",
+}
+# In these, a gap between timestamps may be a pause; in others, sound is lost there.
+PAUSING = {"mov", "matroska", "asf", "avi", "flv", "mpegts", "mpeg", "rm"}
+# Frames without timestamps, one after the other: decoders skip what is no frame.
+STREAMS = {"mp3", "aac", "ac3", "eac3", "dts"}
+WITH_CHECKSUMS = {"flac", "tta", "wavpack", "ape", "tak"}
 OPTIONS = {
     "format_whitelist": ",".join(FORMATS),
     "protocol_whitelist": "file",
@@ -55,7 +74,7 @@ class UndecodableError(Exception):
 
 @dataclass(frozen=True)
 class Loss:
-    """Sound that should follow the last sample: its seconds (NaN: unknown), and why it cannot be read."""
+    """Sound that should follow the last sample: its seconds, an estimate if only bytes are known, and what is wrong."""
 
     seconds: float
     detail: str
@@ -74,29 +93,53 @@ class Recording:
         self._path = path
         self.samples = 0
         self.loss: Loss | None = None
-        self._break: tuple[str, float] | None = None  # why the sound ends early, and its full seconds if known, else 0
-        self._end = 0  # bytes up to the last packet that was decoded
-        self._bit_rate = 0
+        self._break: str | None = None  # why the sound ends early
+        self._has_gap = False  # the break is a gap, so `seconds` is known from the timestamps after it
         self._error: Exception | None = None  # of the last packet that could not be decoded
+        self._end = 0  # bytes up to the last packet of sound that was decoded
+        self._skipped = 0  # bytes before that, which are in no such packet
+        self._other_end = 0.0  # seconds up to the last picture
         try:
             self._state = _state(path)
             if not self._state[0]:
                 raise UndecodableError("empty", "the file has no bytes")
-            self._kind, self._claimed = read_header(path)
-            is_longer = self._claimed and has_audio_after(path, self._claimed)
+            self._stored = locate_samples(path)
         except OSError as error:
-            raise _undecodable(error) from error
+            raise UndecodableError("unreadable", _message(error)) from error
         with ExitStack() as stack:  # closes the file if it cannot be used
-            try:
-                self._arrays = self._open(stack, OPTIONS | ({"ignore_length": "1"} if is_longer else {}))
-            except UndecodableError as error:
-                self._arrays = self._open_with_libsndfile(stack, error)
+            is_plain = self._stored is not None and not self._stored.goes_on
+            self._arrays = (self._open_with_libsndfile(stack) if is_plain else None) or self._open(stack)
             if not MIN_RATE <= self.rate <= MAX_RATE:
                 raise UndecodableError("undecodable", f"the header gives a sample rate of {self.rate} Hz")
             self._close = stack.pop_all().close
 
-    def _open(self, stack: ExitStack, options: dict[str, str]) -> Iterator[np.ndarray]:
-        """Open the file with FFmpeg. The first frame is decoded: a header may give another rate than the sound has."""
+    def _open_with_libsndfile(self, stack: ExitStack) -> Iterator[np.ndarray] | None:
+        """The samples as arrays (channels, n); None if libsndfile does not know the format, or finds no samples."""
+        try:
+            file = stack.enter_context(soundfile.SoundFile(self._path))
+        except (soundfile.SoundFileError, RuntimeError, TypeError, ValueError):
+            return None
+        if not 0 < file.frames < MAX_FRAMES or file.subtype.startswith(("ALAC", "MPEG")):  # it hides their damage
+            return None
+        self._format, self.rate, self.channels = "", file.samplerate, file.channels
+        self.seconds: float | None = file.frames / self.rate
+        return self._read_with_libsndfile(file)
+
+    def _read_with_libsndfile(self, file: soundfile.SoundFile) -> Iterator[np.ndarray]:
+        frames = max(1, BLOCK_SAMPLES // self.channels)
+        dtype = "int16" if file.subtype == "PCM_16" else "float32"  # libsndfile is slow at converting 16-bit samples
+        try:
+            while len(block := file.read(frames, dtype=dtype, always_2d=True)):
+                yield block.T
+        except (soundfile.SoundFileError, RuntimeError) as error:
+            self._break = f"cannot be read ({_message(error)})"
+
+    def _open(self, stack: ExitStack) -> Iterator[np.ndarray]:
+        """The samples as arrays (channels, n), by FFmpeg.
+
+        The first frame is decoded: a header may give another rate than the sound has.
+        """
+        options = OPTIONS | ({"ignore_length": "1"} if self._stored and self._stored.goes_on else {})
         try:
             container = stack.enter_context(av.open(f"file:{self._path}", options=options))
         except av.error.ArgumentError as error:  # FFmpeg knows the format, but it is not in FORMATS
@@ -106,7 +149,7 @@ class Recording:
         stream = container.streams.best("audio")
         if stream is None or stream.codec_context is None:
             raise UndecodableError("undecodable", "the file has no sound of a known format")
-        if stream.codec_context.name == "flac":  # else a damaged frame is noise
+        if stream.codec_context.name in WITH_CHECKSUMS:  # else a damaged frame is noise
             stream.codec_context.options = {"err_detect": "crccheck+explode"}
         self._format = container.format.name.partition(",")[0]
         self._container, self._stream = container, stream
@@ -114,32 +157,11 @@ class Recording:
         frames = self._decode()
         first = next(frames, None)
         if first is None:
-            if self._error:
-                raise _undecodable(self._error)
+            if problem := self._break or (self._error and _message(self._error)):
+                raise UndecodableError("undecodable", problem)
             raise UndecodableError("empty", "the file has a header but no samples")
         self.rate, self.channels = first.sample_rate, first.layout.nb_channels
-        self._bit_rate = stream.codec_context.bit_rate or 0
         return map(self._to_array, chain([first], frames))
-
-    def _open_with_libsndfile(self, stack: ExitStack, error: UndecodableError) -> Iterator[np.ndarray]:
-        """Open a file that FFmpeg refuses: AIFF and W64 files that a program has written to a pipe."""
-        if self._kind not in (b"FORM", b"riff"):
-            raise error
-        try:
-            file = stack.enter_context(soundfile.SoundFile(self._path))
-        except (soundfile.SoundFileError, RuntimeError, TypeError, ValueError):
-            raise error from None
-        if not file.frames:
-            raise error
-        self._format, self.rate, self.channels, self.seconds = "", file.samplerate, file.channels, None
-        return self._read_with_libsndfile(file)
-
-    def _read_with_libsndfile(self, file: soundfile.SoundFile) -> Iterator[np.ndarray]:
-        try:
-            while len(block := file.read(FRAMES_PER_READ, dtype="float32", always_2d=True)):
-                yield block.T
-        except (soundfile.SoundFileError, RuntimeError) as error:
-            self._break = f"cannot be read ({_message(error)})", 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -161,7 +183,7 @@ class Recording:
                 raise UndecodableError("changed", "the file was written to while it was read")
             self.loss = self._find_loss()
         except OSError as error:
-            raise _undecodable(error) from error
+            raise UndecodableError("unreadable", _message(error)) from error
 
     def _blocks(self, length: int) -> Iterator[np.ndarray]:
         """(channels, length) samples as stored; the last block may be shorter.
@@ -183,7 +205,6 @@ class Recording:
             yield np.concatenate(parts, axis=1)
 
     def _to_array(self, frame: AudioFrame) -> np.ndarray:
-        """(channels, n) samples as stored."""
         array = frame.to_ndarray()
         return array if frame.format.is_planar else array.reshape(-1, self.channels).T
 
@@ -191,83 +212,106 @@ class Recording:
         """Decoded frames, up to the first break. A packet that cannot be decoded is skipped, and may leave a gap."""
         first_kind = ""
         end: float | None = None  # seconds
-        for packet in self._packets():
+        is_damaged = False
+        for packet, is_after_damage in self._packets():
+            is_damaged = is_damaged or is_after_damage
             try:
                 frames: list[Any] = packet.decode()  # of sound
             except (av.FFmpegError, ValueError, MemoryError) as error:
-                self._error = error
+                self._error, is_damaged = error, True
                 continue
             for frame in frames:
                 if not frame.samples:
                     continue
                 kind = f"{frame.sample_rate} Hz, {frame.layout.nb_channels} channels, {frame.format.name}"
                 if kind != (first_kind := first_kind or kind):
-                    self._break = f"continues with {kind}", 0.0
+                    self._break = f"continues with {kind}"
                     return
-                time = end if frame.pts is None else frame.time
-                if end is not None and time is not None and time - end > MAX_GAP_SECONDS:
-                    self._break = f"is damaged: {time - end:.2f} s are missing", self.seconds or 0.0
+                time = end if frame.pts is None or self._format in STREAMS else frame.time
+                gap = 0.0 if time is None or end is None else time - end
+                if gap > MAX_GAP_SECONDS and (is_damaged or self._format not in PAUSING):
+                    self._break, self._has_gap = f"has a gap of {gap:.2f} s", True
                     return
                 end = None if time is None else time + frame.samples / frame.sample_rate
+                is_damaged = False
                 yield frame
             if packet.pos is not None:
+                self._skip(packet.pos)
                 self._end = max(self._end, packet.pos + packet.size)
 
-    def _packets(self) -> Iterator[av.Packet]:
-        """All packets, also those that the decoder still holds at the end of the file."""
-        packets = self._container.demux(self._stream)
+    def _skip(self, position: int) -> None:
+        """Count the bytes of a stream up to `position` that are in no packet, except for tags."""
+        if self._format in STREAMS and position > self._end > 0 and not is_tag(self._path, self._end):
+            self._skipped += position - self._end
+
+    def _packets(self) -> Iterator[tuple[av.Packet, bool]]:
+        """All packets of the sound, and whether damaged bytes come before it."""
+        packets = self._container.demux()
+        end = 0  # bytes up to the last packet of any stream
+        is_damaged = False
         while True:
             try:
-                yield next(packets)
+                packet = next(packets)
             except StopIteration:
                 return
             except (av.FFmpegError, OSError) as error:
-                if isinstance(error, OSError) and not isinstance(error, BlockingIOError):  # of a damaged MPEG stream
-                    raise _undecodable(error) from error
-                self._break = f"cannot be read ({_message(error)})", 0.0
+                self._break = f"cannot be read ({_message(error)})"
                 return
+            if packet.pos is not None and self._format != "mov":  # its packets are in any order
+                is_damaged = is_damaged or packet.pos - end > MAX_OVERHEAD
+                end = max(end, packet.pos + packet.size)
+            if packet.stream.index == self._stream.index:
+                yield packet, is_damaged
+                is_damaged = False
+            elif packet.pts is not None and packet.time_base:
+                self._other_end = max(self._other_end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
 
     def _find_loss(self) -> Loss | None:
-        """The sound that was not read: after a break, up to the header's length, or in bytes that follow the sound."""
-        seconds = self.samples / self.rate
+        """The sound that was not read: up to the length that the header gives, or in bytes that follow."""
+        seconds, size = self.samples / self.rate, self._state[0]
         promised = self._promised_seconds(seconds)
-        unread = self._state[0] - self._end
-        estimate = self._to_seconds(unread, seconds) if self._end else math.nan
         if self._break:
-            reason, full_seconds = self._break
-            lost = max(promised, full_seconds) - seconds
-            return Loss(lost if lost > 0 else estimate, f"{reason} after {seconds:.2f} s")
-        if promised - seconds > MIN_LOSS_SECONDS:
+            by_bytes = seconds * (size - self._end) / self._end if self._end else 0.0
+            lost = max((promised or 0.0) - seconds, (self.seconds or 0.0) - seconds if self._has_gap else by_bytes)
+            return Loss(lost if lost > 0 else by_bytes, f"{self._break} after {seconds:.2f} s")
+        if promised is not None and promised - seconds > MIN_LOSS_SECONDS:
             return Loss(promised - seconds, f"ends after {seconds:.2f} s, its header says {promised:.2f} s")
-        slack = OGG_PAGE_BYTES if self._format == "ogg" else 0
-        if self._format in ENDS_WITH_SOUND and unread > slack and estimate > MIN_LOSS_SECONDS:
-            detail = f"{unread:,} bytes after {seconds:.2f} s cannot be read: damaged, or another file follows"
-            return Loss(estimate, detail)
-        return None
+        unread = self._unread_bytes(has_length=promised is not None)
+        lost = seconds * unread / max(1, size - unread)
+        detail = f"{unread:,} bytes more than the {seconds:.2f} s that can be read"
+        return Loss(lost, detail) if lost > MIN_LOSS_SECONDS else None
 
-    def _promised_seconds(self, seconds: float) -> float:
-        """The length that the header promises; 0 if it can keep no promise. `seconds` were read."""
-        if self._claimed:
-            return seconds + self._to_seconds(self._claimed - self._state[0], seconds)
+    def _promised_seconds(self, seconds: float) -> float | None:
+        """The length that the header gives; None if it gives none. `seconds` were read."""
+        if self._stored and self._format != "caf":
+            end, size = self._stored.end or 0, self._state[0]
+            return seconds * (end - self._stored.start) / (size - self._stored.start) if end > size else None
         if self._format == "mp3":
-            return (mp3_samples(self._path) or 0) / self.rate
-        if self._format not in PROMISING:
-            return 0.0
-        if self._stream.duration and self._stream.time_base:
-            return float(self._stream.duration * self._stream.time_base)
-        return 0.0 if self._container.streams.video else self.seconds or 0.0  # pictures may last longer than sound
+            samples = mp3_samples(self._path)
+            return samples and samples / self.rate
+        if self._format not in PROMISING or not self.seconds:
+            return None
+        duration, time_base = self._stream.duration, self._stream.time_base
+        promised = float(duration * time_base) if duration and time_base else self.seconds
+        if self._format == "asf":
+            promised = max(promised, asf_seconds(self._path))
+        # Pictures may last longer than the sound: then only they can show that a file was cut off.
+        return promised if self._other_end < promised - MIN_LOSS_SECONDS else min(promised, seconds)
 
-    def _to_seconds(self, size: int, seconds: float) -> float:
-        """The seconds of `size` bytes, if the file holds `seconds`: exact for samples that are not compressed."""
-        is_constant = self._kind in UNCOMPRESSED and self._bit_rate
-        return 8 * size / self._bit_rate if is_constant else seconds * size / (self._end or self._state[0])
-
-
-def _undecodable(error: Exception) -> UndecodableError:
-    if isinstance(error, UndecodableError):
-        return error
-    reason = "unreadable" if isinstance(error, OSError) else "undecodable"
-    return UndecodableError(reason, _message(error))
+    def _unread_bytes(self, has_length: bool) -> int:
+        """Bytes of sound that belong to no packet. With a length in the header, damage shows in the length."""
+        size = self._state[0]
+        if self._stored:
+            return size - max(self._stored.rest or size, self._end)
+        if self._format == "mov":
+            return size - (second_mp4(self._path) or size)
+        if self._format == "ogg" and not self._other_end:
+            return size - ogg_page_end(self._path, self._end)
+        if has_length or self._format not in (*STREAMS, "flac", "mpegts"):
+            return 0
+        self._skip(size)
+        tail = 0 if self._format in STREAMS or is_tag(self._path, self._end) else size - self._end
+        return self._skipped + tail
 
 
 def _message(error: Exception) -> str:
