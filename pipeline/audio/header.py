@@ -11,7 +11,8 @@ HEAD_BYTES = 8192
 # is far larger than the file.
 UNKNOWN_SIZES = (range(1), range(0x7F000000, 2**31 + 2**16), range(2**32 - 2**16, 2**32 + 2**16))
 LARGE_SIZE, MAX_RATIO = 2**30, 16
-TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"3DI")
+APE_TAG = b"APETAGEX"
+TAGS = (b"ID3", b"TAG", APE_TAG, b"LYRICSBEGIN", b"3DI")
 ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 W64_HEADER_BYTES = 104
 MAX_PAGE_BYTES = 65_307  # of Ogg
@@ -104,11 +105,15 @@ def _end(start: int, length: int, size: int) -> int | None:
     return None if is_unknown or length > max(LARGE_SIZE, MAX_RATIO * size) else start + length
 
 
-def is_tag(path: Path, position: int) -> bool:
-    """Whether the bytes at `position` are a tag, such as a title or a cover."""
+def is_tag(path: Path, start: int, end: int | None = None) -> bool:
+    """Whether the bytes from `start` to `end` (None: the end of the file) are a tag, such as a title or a cover."""
+    end = path.stat().st_size if end is None else end
     with path.open("rb") as file:
-        file.seek(position)
-        return file.read(12).startswith(TAGS)
+        file.seek(start)
+        if file.read(12).startswith(TAGS):
+            return True
+        file.seek(max(start, end - 256))
+        return APE_TAG in file.read(end - file.tell())  # it may have a footer alone
 
 
 def mp3_samples(path: Path) -> int | None:
@@ -135,6 +140,12 @@ def asf_seconds(path: Path) -> float:
         return 0.0
     duration, preroll = (int.from_bytes(head[start + at : start + at + 8], "little") for at in (64, 80))
     return max(0.0, duration / 1e7 - preroll / 1e3)
+
+
+def avi_bytes(path: Path) -> int:
+    """The size of the whole file that an AVI gives."""
+    with path.open("rb") as file:
+        return int.from_bytes(file.read(8)[4:], "little") + 8
 
 
 def second_mp4(path: Path) -> int | None:

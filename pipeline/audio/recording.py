@@ -18,20 +18,21 @@ import numpy as np
 import soundfile
 from av.audio.frame import AudioFrame
 
-from pipeline.audio.header import asf_seconds, is_tag, locate_samples, mp3_samples, ogg_page_end, second_mp4
+from pipeline.audio.header import asf_seconds, avi_bytes, is_tag, locate_samples, mp3_samples, ogg_page_end, second_mp4
 
 BLOCK_SAMPLES = 2**20  # samples of all channels together: 4 MiB
 MAX_FRAMES = 2**62  # libsndfile gives more if it does not know the length
 MIN_RATE, MAX_RATE = 1000, 768_000  # Hz; another rate means a broken header
 MAX_GAP_SECONDS = 0.05  # timestamps are rounded, and players skip a bad frame; a longer gap means that sound is lost
 MIN_LOSS_SECONDS = 0.15
+MAX_HEADER_BYTES = 2**16  # of a file without samples
 MAX_OVERHEAD = 4096  # bytes from one packet to the next; more are damaged
 
 # FFmpeg's readers of files with sound. Others read playlists, which name further files.
 FORMATS = (
     *("wav", "w64", "aiff", "au", "caf", "flac", "ogg", "mp3", "aac", "mov", "matroska", "asf", "avi", "wv", "ape"),
     *("tta", "mpc", "mpc8", "ac3", "eac3", "dts", "amr", "voc", "rm", "dsf", "iff", "tak", "shn", "mpeg", "mpegts"),
-    *("flv", "oma", "nistsphere", "xwma", "truehd", "mlp", "dtshd"),
+    *("flv", "oma", "nistsphere", "ircam", "epaf", "avr", "xwma", "truehd", "mlp", "dtshd"),
 )
 # In these, the header gives the length, so a file that holds less was cut off.
 PROMISING = {
@@ -159,6 +160,8 @@ class Recording:
         if first is None:
             if problem := self._break or (self._error and _message(self._error)):
                 raise UndecodableError("undecodable", problem)
+            if self._state[0] > MAX_HEADER_BYTES:
+                raise UndecodableError("undecodable", "no sound can be decoded")
             raise UndecodableError("empty", "the file has a header but no samples")
         self.rate, self.channels = first.sample_rate, first.layout.nb_channels
         return map(self._to_array, chain([first], frames))
@@ -223,6 +226,9 @@ class Recording:
             for frame in frames:
                 if not frame.samples:
                     continue
+                if frame.format.name.startswith("s64"):
+                    self._break = "has samples of 64 bits"
+                    return
                 kind = f"{frame.sample_rate} Hz, {frame.layout.nb_channels} channels, {frame.format.name}"
                 if kind != (first_kind := first_kind or kind):
                     self._break = f"continues with {kind}"
@@ -241,7 +247,7 @@ class Recording:
 
     def _skip(self, position: int) -> None:
         """Count the bytes of a stream up to `position` that are in no packet, except for tags."""
-        if self._format in STREAMS and position > self._end > 0 and not is_tag(self._path, self._end):
+        if self._format in STREAMS and position > self._end > 0 and not is_tag(self._path, self._end, position):
             self._skipped += position - self._end
 
     def _packets(self) -> Iterator[tuple[av.Packet, bool]]:
@@ -295,6 +301,11 @@ class Recording:
         promised = float(duration * time_base) if duration and time_base else self.seconds
         if self._format == "asf":
             promised = max(promised, asf_seconds(self._path))
+        elif self._format == "avi":
+            promised = max(promised, seconds * avi_bytes(self._path) / self._state[0])
+        elif self._stored and self._stored.end:  # FFmpeg does not see that a CAF was cut off
+            start = self._stored.start
+            promised = max(promised, seconds * (self._stored.end - start) / (self._state[0] - start))
         # Pictures may last longer than the sound: then only they can show that a file was cut off.
         return promised if self._other_end < promised - MIN_LOSS_SECONDS else min(promised, seconds)
 
@@ -306,7 +317,8 @@ class Recording:
         if self._format == "mov":
             return size - (second_mp4(self._path) or size)
         if self._format == "ogg" and not self._other_end:
-            return size - ogg_page_end(self._path, self._end)
+            unread = size - ogg_page_end(self._path, self._end)
+            return unread if unread > MAX_OVERHEAD else 0
         if has_length or self._format not in (*STREAMS, "flac", "mpegts"):
             return 0
         self._skip(size)
