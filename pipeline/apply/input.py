@@ -11,7 +11,7 @@ from pipeline.audio.recording import Recording, UndecodableError, limit
 from pipeline.audio.resample import resample_blocks
 from pipeline.core.errors import DataError, ParamsError
 from pipeline.windows.config import WindowsConfig
-from pipeline.windows.inspection import window_problem
+from pipeline.windows.inspection import FULL_SHARE, window_problem
 
 OnProgress = Callable[[Path, float, float | None], object]  # the file, the seconds read, its length if known
 
@@ -93,7 +93,7 @@ class _Problems:
 
     def describe(self) -> list[str]:
         """A line for each reason, in the words of stage windows."""
-        if self._rate and len(self._rest):
+        if self._rate and len(self._rest) >= FULL_SHARE * self._config.seconds * self._rate:
             self._check(self._rest)
         self._rest = self._rest[:0]
         seconds = self._config.seconds

@@ -113,7 +113,7 @@ def is_tag(path: Path, start: int, end: int | None = None) -> bool:
         if file.read(12).startswith(TAGS):
             return True
         file.seek(max(start, end - 256))
-        return APE_TAG in file.read(end - file.tell())  # it may have a footer alone
+        return APE_TAG in file.read(256)  # it may have a footer alone
 
 
 def mp3_samples(path: Path) -> int | None:

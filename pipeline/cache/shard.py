@@ -24,7 +24,7 @@ from pipeline.core.errors import DataError, MelismaError
 from pipeline.core.imports import deciding_files
 
 STATISTICS_KEY = "statistics"  # key in the metadata of a train shard
-LIBRARIES = ("av", "numpy", "pyarrow", "soxr", "torch")
+LIBRARIES = ("av", "numpy", "pyarrow", "soundfile", "soxr", "torch")
 SILENCE_DB = -99.9  # the mel's own floor is -100 dB
 SPAN_SILENCE_DB = -200.0  # dB of digital silence in a mel span, and after its end
 

@@ -126,7 +126,8 @@ def validate(schema: type[Schema], raw: Any, key: str) -> Schema:
         first = max(inner, key=lambda item: len(_keys(item["loc"], raw)))  # the branch of a union that fits best
         keys, value = _keys(first["loc"], raw), first["input"]
         context = first.get("ctx", {})
-        message = str(context.get("error") or MESSAGES.get(first["type"], first["msg"]).format(**context))
+        own = MESSAGES.get(first["type"], "").format(**context)
+        message = str(context.get("error") or own or first["msg"])
         name, _, rest = message.partition(": ")
         if isinstance(value, Mapping) and name in value:  # a validator of the section names one of its keys
             keys, message, value = [*keys, name], rest, value[name]

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline.core.artefacts import read_table
+from pipeline.core.text import normalise
 from pipeline.report.formatting import NBSP, hours, plural
 from pipeline.sources.config import SPLITS
 from pipeline.windows.config import WindowsConfig
@@ -35,8 +36,8 @@ def make_data_card(windows_folder: Path, tracks_file: Path, params: dict[str, An
     tracks = read_table(tracks_file).merge(decoded, on="track_id", how="left")
     source = params.get("source") or {}
     splits = WindowsConfig.model_validate(params.get("windows") or {}).splits
-    if source.get("labels"):
-        tracks = tracks[tracks["label"].isin(source["labels"])]
+    if names := [normalise(label) for label in source.get("labels") or []]:
+        tracks = tracks[tracks["label"].map(normalise).isin(names)]
     used = tracks[tracks["track_id"].isin(windows["track_id"])]
     per_label = pd.crosstab(windows["label"], windows["split"]).reindex(columns=list(SPLITS), fill_value=0)
     labels = [(str(label), [*map(int, row), int(row.sum())]) for label, row in per_label.iterrows()]

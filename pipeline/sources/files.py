@@ -170,7 +170,7 @@ class PathFinder:
         name = PurePosixPath(text.replace("\\", "/"))
         similar = self._by_stem.get(_key(name.stem)) or self._by_stem.get(_key(name.name))  # no suffix
         hint = f"did you mean '{printable(similar)}'?" if similar else "correct the path"
-        raise DataError(f"there is no file '{printable(text)}' below {self._root}; {hint}")
+        raise DataError(f"there is no file '{printable(text)[:200]}' below {self._root}; {hint}")
 
     def _inside(self, text: str) -> str | None:
         """`text` relative to the folder, with all links to folders resolved; None if it is outside."""
@@ -257,6 +257,7 @@ def _decode(path: Path, content: bytes) -> str:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise DataError(f"{path} line {line}: not UTF-8 text; save the table as UTF-8 (Excel: CSV UTF-8)") from error
+    text = text.rstrip("\x1a")  # DOS programs mark the end of a text
     if "\0" in text:
         raise DataError(f"{path}: not UTF-8 text, since it has zero bytes; save the table as UTF-8 (Excel: CSV UTF-8)")
     return text

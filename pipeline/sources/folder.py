@@ -22,6 +22,8 @@ SPLIT_WORDS = {split: split for split in SPLITS} | {
     "validation": "valid",
     "testing": "test",
 }
+# Words for which a column is refused that is not called split.
+SPLIT_FLAGS = {"train", "valid", "test", "dev", "development", "eval", "evaluation", "holdout", "public", "private"}
 
 
 def list_files(source: SourceConfig, audio: Path) -> list[AudioFile]:
@@ -81,7 +83,7 @@ def _read_csv(source: SourceConfig, folder: Path) -> list[AudioFile]:
             split, other = splits.setdefault(file.group, (file.split, line))
             if split != file.split:
                 problem = f"split is {file.split}, but the group '{printable(file.group)}' is in {split} (line {other})"
-                problems.append((line, f"{problem}; give such files different groups, or set source.folder.group=file"))
+                problems.append((line, f"{problem}; give such files different groups"))
     refuse_lines(csv, problems)
     _say_what_is_missing(csv, table, sorted(set(tree.audio) - set(files)))
     return sorted(files.values(), key=lambda file: file.path)
@@ -104,8 +106,10 @@ def _refuse_hidden_split(csv: Path, table: pd.DataFrame) -> None:
     if "split" in table:
         return
     for column in table.columns.difference(["path", *OPTIONAL_COLUMNS], sort=False):
-        words = {normalise(cell).casefold() for cell in table[column]} - {""}
-        if words and len(words & SPLIT_WORDS.keys()) >= min(2, len(words)):
+        cells = {normalise(cell).casefold() for cell in table[column]} - {""}
+        words = {cell.split()[0].strip("_-") for cell in cells}  # of "test set"
+        is_flag = any(name in SPLIT_FLAGS for name in column.split("_"))  # is_test, with 0 and 1
+        if words and (is_flag or len(words & (SPLIT_WORDS.keys() | SPLIT_FLAGS)) >= min(2, len(words))):
             raise DataError(f"{csv}: the column '{printable(column)}' holds splits; rename it to split, or remove it")
 
 

@@ -50,7 +50,7 @@ def list_files(source: SourceConfig, audio: Path) -> list[AudioFile]:
         elif setting == "all" and not split:
             excluded = "its artist is in a held-out list" if lists_of[group] - {"train"} else None
             split = "train"
-        if len(lists_of[group]) > 1:
+        if split and len(lists_of[group]) > 1:
             group = f"{group} ({split})"
         files.append(AudioFile(path, genre, group, None if excluded else split, excluded))
     return files

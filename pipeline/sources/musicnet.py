@@ -19,8 +19,8 @@ KAGGLE = "imsparsh/musicnet-dataset"
 METADATA = "musicnet_metadata.csv"
 COLUMNS = ("id", "composer", "composition", "catalog_name")
 OTHER_COLUMNS = ("movement", "ensemble", "source", "transcriber", "seconds")  # of the published table
-ID = re.compile(r"(\d+)(\.0*)?")  # programs for tables write 1001 as 1001.0
-RECORDING = re.compile(r"(?:.*/)?(train|test)_data/(\d+)\.wav", re.IGNORECASE)
+ID = re.compile(r"0*([0-9]+)(\.0*)?")  # programs for tables write 1001 as 1001.0
+RECORDING = re.compile(r"(?:.*/)?(train|test)_data/0*([0-9]+)\.wav", re.IGNORECASE)
 
 
 def list_files(source: SourceConfig, audio: Path) -> list[AudioFile]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipeline.audio import recording as files
+from pipeline.audio import recording
 from pipeline.windows import inspection
 from pipeline.windows.config import WindowsConfig
 from pipeline.windows.inspection import REASONS, Inspection, inspect_recording
@@ -63,7 +63,7 @@ def test_number_of_windows(tmp_path, seconds, length, settings, expected):
 @pytest.mark.parametrize("seconds", [1.0, 1.2])
 def test_windows_in_sequence_are_the_recording(tmp_path, monkeypatch, rate, seconds):
     """No sample is lost or doubled at a window's border or a block's border."""
-    monkeypatch.setattr(files, "BLOCK_SAMPLES", 3001)
+    monkeypatch.setattr(recording, "BLOCK_SAMPLES", 3001)
     path = tmp_path / "a.wav"
     soundfile.write(path, music(9.7, rate), rate, subtype="PCM_16")
     config = WindowsConfig(seconds=seconds, partial="pad")
@@ -134,7 +134,7 @@ def test_a_file_that_is_shorter_than_its_header_says_is_truncated(tmp_path, suff
 
 
 def test_a_file_that_changes_during_decoding_is_rejected(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "BLOCK_SAMPLES", RATE)
+    monkeypatch.setattr(recording, "BLOCK_SAMPLES", RATE)
     soundfile.write(tmp_path / "a.wav", music(20), RATE)
     problem = inspection.window_problem
 
