@@ -158,9 +158,9 @@ def leaf_types(annotation):
 
 NUMBERS = [
     pytest.param(model, name, kinds, is_list, id=f"{model.__name__}.{name}")
-    for model, name, kinds, is_list in fields(schema.Params, set())
+    for model, name, kinds, is_list in sorted(fields(schema.Params, set()), key=lambda field: (str(field[0]), field[1]))
     if kinds
-]
+]  # sorted, since the processes of xdist must agree on the order
 
 
 @pytest.mark.parametrize(("model", "name", "kinds", "is_list"), NUMBERS)
