@@ -8,7 +8,7 @@ Sturm identified them: "The GTZAN dataset: Its contents, its faults, their effec
 
 import csv
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from pathlib import Path
 
 from pipeline.sources.config import SourceConfig
@@ -20,7 +20,18 @@ KAGGLE = "andradaolteanu/gtzan-dataset-music-genre-classification"
 GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
 CLIP = re.compile(rf"(?:.*/)?(({'|'.join(GENRES)})\.\d{{5}})\.(wav|au)", re.IGNORECASE | re.DOTALL)
 ARTISTS = Path(__file__).with_name("gtzan_artists.csv")
-BETWEEN_ARTISTS = re.compile(r", | & | and ")  # "Lauryn Hill and Bob Marley"
+# Two spellings of an artist, and artists who recorded a clip together, or with a common partner, are one group.
+GROUPS = {
+    "Aretha Franklin, Celine Dion, Mariah Carey, Shania Twain & Gloria Estefan": "Mariah Carey",
+    "Celine Dion": "Mariah Carey",
+    "Shania Twain": "Mariah Carey",
+    "Lauryn Hill": "Bob Marley",
+    "Lauryn Hill and Bob Marley": "Bob Marley",
+    "Barbra Streisand and Donna Summer": "Donna Summer",
+    "Michael Jackson & Janet Jackson": "Janet Jackson",
+    "Peter Tosh and Mick Jagger": "Peter Tosh",
+    "Rage Against the Machine": "Rage Against The Machine",
+}
 
 
 def list_files(source: SourceConfig, audio: Path) -> list[AudioFile]:
@@ -57,19 +68,9 @@ def list_files(source: SourceConfig, audio: Path) -> list[AudioFile]:
 
 
 def artist_groups() -> dict[str, str]:
-    """Clip -> its artist, in one spelling. The clip itself, if its artist is not known.
-
-    Artists who recorded a clip together, or with a common partner, are one: the most frequent of them names all.
-    """
+    """Clip -> its artist, in one spelling. The clip itself, if its artist is not known."""
     with ARTISTS.open(encoding="utf-8", newline="") as file:
-        artists = {row["clip"]: row["artist"] or row["clip"] for row in csv.DictReader(file)}
-    main: dict[str, str] = {}
-    for name, _ in Counter(artists.values()).most_common():
-        partners = BETWEEN_ARTISTS.split(name.casefold())
-        known = {main[partner] for partner in partners if partner in main}
-        first = next((other for other in main.values() if other in known), name)
-        main |= dict.fromkeys([partner for partner, other in main.items() if other in known] + partners, first)
-    return {clip: main[BETWEEN_ARTISTS.split(name.casefold())[0]] for clip, name in artists.items()}
+        return {row["clip"]: GROUPS.get(row["artist"], row["artist"]) or row["clip"] for row in csv.DictReader(file)}
 
 
 def fault_filtered_splits() -> dict[str, str]:
