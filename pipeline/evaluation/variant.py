@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from math import isinf
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,6 +15,7 @@ from pydantic import TypeAdapter
 from pipeline.audio.representation import RepresentationConfig
 from pipeline.core import arrays, workspace
 from pipeline.core.distributed import pick_device
+from pipeline.core.errors import DataError
 from pipeline.core.params import RuntimeConfig, read_section
 from pipeline.dataset.split import Split, read_split, read_stats
 from pipeline.evaluation import interpolation, prior_samples, probe, reconstruction, transfer
@@ -191,9 +193,14 @@ def score_seed(seed: int, model: VAE, description: dict[str, Any], setup: Evalua
 
 
 def combined_metrics(scores: list[SeedScores], setup: EvaluationSetup) -> dict[str, Any]:
-    """metrics.json of these seeds."""
+    """metrics.json of these seeds; DataError if a model's output is too large for them."""
     windows = pd.concat([s.windows for s in scores], ignore_index=True)
-    return variant_metrics(windows, [s.numbers for s in scores], scores[-1].model, setup.config.bootstrap)
+    metrics = variant_metrics(windows, [s.numbers for s in scores], scores[-1].model, setup.config.bootstrap)
+    if infinite := [key for key, value in metrics.items() if isinstance(value, float) and isinf(value)]:
+        seeds = " and ".join(str(s.seed) for s in scores)
+        hint = "its training has diverged: lower train.learning_rate, and train it again"
+        raise DataError(f"variant {setup.variant}, seed {seeds}: {infinite[0]} is infinite; {hint}")
+    return metrics
 
 
 def write_examples(out: Path, model: VAE, scores: SeedScores, setup: EvaluationSetup) -> None:

@@ -50,5 +50,6 @@ def save_snapshots(path: Path, snapshots: Snapshots) -> None:
         stacks += [("reconstruction", epoch, reconstructions), ("sample", epoch, samples)]
     rows = [(kind, epoch, index) for kind, epoch, stack in stacks for index in range(len(stack))]
     keys = dict(zip(("kind", "epoch", "index"), map(list, zip(*rows, strict=True)), strict=True))
-    values = np.concatenate([stack.squeeze(1).numpy().astype(np.float16) for *_, stack in stacks])
+    with np.errstate(over="ignore"):  # of a training that diverges
+        values = np.concatenate([stack.squeeze(1).numpy().astype(np.float16) for *_, stack in stacks])
     arrays.write(path, keys, {"array": values})
