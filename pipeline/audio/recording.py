@@ -5,6 +5,7 @@ libsndfile reads uncompressed files, of which it knows more kinds, and faster. A
 length the header gives; `Loss` says what is not there.
 """
 
+import math
 import stat
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -75,7 +76,10 @@ class UndecodableError(Exception):
 
 @dataclass(frozen=True)
 class Loss:
-    """Sound that should follow the last sample: its seconds, an estimate if only bytes are known, and what is wrong."""
+    """Sound that should follow the last sample: its seconds, and what is wrong.
+
+    The seconds are an estimate if only bytes are known, and NaN if nothing is.
+    """
 
     seconds: float
     detail: str
@@ -277,9 +281,9 @@ class Recording:
         seconds, size = self.samples / self.rate, self._state[0]
         promised = self._promised_seconds(seconds)
         if self._break:
-            by_bytes = seconds * (size - self._end) / self._end if self._end else 0.0
-            lost = max((promised or 0.0) - seconds, (self.seconds or 0.0) - seconds if self._has_gap else by_bytes)
-            return Loss(lost if lost > 0 else by_bytes, f"{self._break} after {seconds:.2f} s")
+            ends = [promised, self.seconds if self._has_gap else seconds * size / self._end if self._end else None]
+            known = [end - seconds for end in ends if end is not None]
+            return Loss(max(0.0, *known) if known else math.nan, f"{self._break} after {seconds:.2f} s")
         if promised is not None and promised - seconds > MIN_LOSS_SECONDS:
             return Loss(promised - seconds, f"ends after {seconds:.2f} s, its header says {promised:.2f} s")
         unread = self._unread_bytes(has_length=promised is not None)
