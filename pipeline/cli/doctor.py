@@ -14,6 +14,7 @@ import typer
 from pipeline.cli.base import AsJson, app
 from pipeline.core import workspace
 from pipeline.core.errors import MelismaError
+from pipeline.core.git import INIT_HINT
 
 MIN_FREE_GIB = 2.0  # the default build takes less
 REINSTALL = "run `make setup` in the project's folder"
@@ -154,7 +155,7 @@ CHECKS: dict[str, tuple[Callable[[], str], str]] = {
     "python": (python, REINSTALL),
     "torch": (torch_pair, REINSTALL),
     "device": (device, "set runtime.device in params.yaml to cpu, or correct it"),
-    "dvc": (dvc_cache, "clone the project with Git, and run this from its folder"),
+    "dvc": (dvc_cache, INIT_HINT),
     "mlflow": (mlflow_store, "correct params.yaml"),
     "disk": (disk, "check that the project's folder can be read"),
 }

@@ -1,11 +1,14 @@
 """Aggregation of window scores to metrics.json."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline.core.errors import DataError
+from pipeline.evaluation import variant
 from pipeline.evaluation.summary import summary_line, variant_metrics
 from pipeline.metrics.aggregate import METRICS, PREDICTORS, aggregate
 
@@ -81,3 +84,11 @@ def test_metrics_json_has_its_keys():
     assert result["silhouette"] is None and MODEL.items() <= result.items()
     assert {"mse_mean", "mse_zero", "mel_mse_mean", "dims_95", "frechet_floor", "transfer_chance"} <= set(result)
     json.dumps(result, allow_nan=False)
+
+
+def test_an_infinite_number_is_an_error_that_names_it_and_the_seed(monkeypatch):
+    monkeypatch.setattr(variant, "variant_metrics", lambda *_: {"mse": 1.0, "kl": None, "mel_mse": float("inf")})
+    scores = [SimpleNamespace(seed=3, windows=pd.DataFrame(), numbers={}, model={})]
+    setup = SimpleNamespace(variant="mel_conv", config=SimpleNamespace(bootstrap=1))
+    with pytest.raises(DataError, match=r"variant mel_conv, seed 3: mel_mse is infinite; .* lower train.learning_rate"):
+        variant.combined_metrics(scores, setup)
