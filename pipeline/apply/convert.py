@@ -70,7 +70,7 @@ def convert(
         DataError: the recording cannot be read, or the model's output is not finite.
         MelismaError: `target` cannot be written.
     """
-    with output.new_file(target) as partial, InputRecording(source, on_progress) as recording:
+    with output.new_file(target) as partial, InputRecording(source, variant.seconds, on_progress) as recording:
         blocks = recording.resampled_blocks(variant.rate)
         audio = transform_audio(variant, blocks, transform)
         # Up to here nothing is computed: `write_audio` pulls the audio.

@@ -57,7 +57,7 @@ def encode(
     windows, notes = 0, []
     with output.new_file(target) as partial, arrays.Writer(partial) as writer:
         for path in sources:
-            with InputRecording(path, on_progress) as recording:
+            with InputRecording(path, variant.seconds, on_progress) as recording:
                 for row in _encoded_rows(recording, variant, hop_samples, index):
                     writer.add(row)
                     windows += 1

@@ -40,7 +40,7 @@ def interpolate(
     indices = torch.cat([variant.label_index(labels[0], "--from"), variant.label_index(labels[1], "--to")])
     audio, rates, notes = [], [], []
     for path, start in zip(sources, at, strict=True):
-        with InputRecording(path) as recording:
+        with InputRecording(path, variant.seconds) as recording:
             audio.append(recording.window(start, variant.rate, variant.length))
             rates.append(recording.rate)
             notes += recording.notes

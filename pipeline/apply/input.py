@@ -21,17 +21,17 @@ def ignore_progress(path: Path, seconds_read: float, seconds: float | None) -> N
 
 
 class InputRecording(Recording):
-    """An open recording, which can be read once.
+    """An open recording, which can be read once. Its windows of `window_seconds` are checked, as by stage windows.
 
     Raises:
         ParamsError: there is no such file.
         DataError: the file cannot be read or decoded, here or in `resampled_blocks`.
     """
 
-    def __init__(self, path: Path, on_progress: OnProgress = ignore_progress) -> None:
+    def __init__(self, path: Path, window_seconds: float, on_progress: OnProgress = ignore_progress) -> None:
         check_input(path)
         self.path, self._on_progress = path, on_progress
-        self._problems = _Problems()
+        self._problems = _Problems(WindowsConfig(seconds=window_seconds))
         try:
             super().__init__(path)
         except UndecodableError as error:
@@ -73,10 +73,10 @@ class InputRecording(Recording):
 
 
 class _Problems:
-    """Finds the windows of a recording that stage windows would reject, by its default settings."""
+    """Finds the windows of a recording that stage windows would reject, with its default `silence_db`."""
 
-    def __init__(self) -> None:
-        self._config = WindowsConfig()
+    def __init__(self, config: WindowsConfig) -> None:
+        self._config = config
         self._rest = np.empty(0, np.float32)
         self._rate = 0
         self._windows = 0
@@ -93,7 +93,7 @@ class _Problems:
 
     def describe(self) -> list[str]:
         """A line for each reason, in the words of stage windows."""
-        if self._rate and len(self._rest) >= FULL_SHARE * self._config.seconds * self._rate:
+        if len(self._rest):
             self._check(self._rest)
         self._rest = self._rest[:0]
         seconds = self._config.seconds
@@ -104,7 +104,9 @@ class _Problems:
         ]
 
     def _check(self, window: np.ndarray) -> None:
-        if problem := window_problem(window, self._config.silence_db):
+        problem = window_problem(window, self._config.silence_db)
+        is_quiet_end = self._windows > 0 and len(window) < FULL_SHARE * self._config.seconds * self._rate
+        if problem and not (is_quiet_end and problem[0] in ("silent", "constant")):
             reason, detail = problem
             self._starts.setdefault(reason, []).append(self._windows)
             self._details.setdefault(reason, detail)

@@ -12,6 +12,8 @@ import typer
 
 from pipeline.cli.base import app
 from pipeline.core import workspace
+from pipeline.core.errors import ParamsError
+from pipeline.core.params import PARAMS_FILE
 from pipeline.core.process import exit_with_error
 
 if TYPE_CHECKING:
@@ -40,6 +42,8 @@ def repro(
 
     os.chdir(workspace.root())
     params = load()  # a mistake shows before anything runs
+    if not Path(params.source.path).exists():  # also if another source is chosen, since DVC watches this folder
+        raise ParamsError(f"{PARAMS_FILE}: source.path: there is no folder {Path(params.source.path).absolute()}")
     jobs = jobs or default_jobs(params.runtime.device, params.train)
     lock = workspace.state_folder() / "locks" / f"repro-{workspace.fingerprint(str(Path.cwd()))}"
     with workspace.hold_lock(lock, "building this project"):

@@ -72,17 +72,23 @@ def _facts(
     seconds = windows["seconds"].median() if len(windows) else 0.0
     counts = _frequent_first(used["sample_rate"])
     rates = [f"{rate / 1000:g}{NBSP}kHz" + f"{NBSP}({n:,})" * (len(counts) > 1) for rate, n in counts]
-    is_file = faulty["start_seconds"].isna()
-    unusable = [plural(n, name) for n, name in ((is_file.sum(), "file"), ((~is_file).sum(), "window")) if n]
+    files = faulty.loc[~faulty["path"].isin(used["path"]), "path"].nunique()
+    parts = faulty[faulty["path"].isin(used["path"])]
+    is_end = parts["reason"] == "truncated"
+    counts_of = ((files, "file"), ((~is_end).sum(), "window"), (is_end.sum(), "missing end"))
+    unusable = [plural(n, name) for n, name in counts_of if n]
+    decoded, covered = tracks["seconds"].sum(), _covered_seconds(windows, tracks)
+    left_out = faulty.loc[faulty["reason"] != "truncated", "seconds"].sum()
+    rest = max(0.0, decoded - covered - left_out)
     return [
         ("Source", source),
         ("Licence", LICENCES.get(source, "not known")),
         ("Recordings", f"{tracks_used}, {hours(used['seconds'].sum())}"),
-        ("Sound", f"{hours(tracks['seconds'].sum())} decoded, {hours(_covered_seconds(windows, tracks))} in windows"),
+        ("Sound", f"{hours(decoded)}: {hours(covered)} in windows, {hours(left_out)} unusable, {hours(rest)} at ends"),
         ("Sample rates", ", ".join(rates)),
         ("Groups", f"{windows['group'].nunique():,}, {f'{leaks:,}' if leaks else 'none'} in more than one split"),
         ("Windows", f"{len(windows):,} of {seconds:g} s, {plural(windows['label'].nunique(), 'label')}"),
-        ("Unusable", " and ".join(unusable) or "nothing"),
+        ("Unusable", ", ".join(unusable) or "nothing"),
     ]
 
 
@@ -135,4 +141,5 @@ def _rejected(path: Any, reason: Any, rows: pd.DataFrame) -> tuple[str, str, str
     """One line for all windows of a file with the same reason; the detail is from the first."""
     start, detail = rows["start_seconds"].min(), rows["detail"].iloc[0]
     part = "whole file" if pd.isna(start) else f"{plural(len(rows), 'window')} from {start:g} s"
+    part = f"from {start:g} s" if reason == "truncated" and not pd.isna(start) else part
     return str(path), part, str(reason), "" if pd.isna(detail) else str(detail)

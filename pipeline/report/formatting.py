@@ -65,7 +65,9 @@ def duration(seconds: float | None) -> str:
 
 
 def hours(seconds: float) -> str:
-    """One unit with a decimal: 2.5 h, 12.0 min."""
+    """One unit with a decimal: 2.5 h, 12.0 min, 7.5 s."""
+    if seconds < 60:
+        return f"{seconds:.1f}{NBSP}s"
     return f"{seconds / 3600:,.1f}{NBSP}h" if seconds >= 3600 else f"{seconds / 60:.1f}{NBSP}min"
 
 

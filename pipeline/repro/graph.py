@@ -43,6 +43,9 @@ def outdated_stages(targets: Iterable[str] = ()) -> list[Stage]:
         raise MelismaError(f"{error}; DVC needs one, and a ZIP download has none: {INIT_HINT}") from error
     except NotDvcRepoError as error:
         raise MelismaError(f"{error}; copy the project with its hidden files, such as the folder .dvc") from error
+    except UnicodeError as error:
+        problem = "a file in source.path has a name that is not UTF-8, which DVC cannot store"
+        raise MelismaError(f"{problem}; rename it: `find FOLDER | LC_ALL=C.UTF-8 grep -avx '.*'` shows it") from error
     except DvcException as error:
         raise MelismaError(str(error)) from error
     stages: dict[str, Stage] = {}

@@ -94,7 +94,9 @@ class SourceConfig(Section):
         "synth", description="clips made here | your recordings | one of two published data sets (docs/data.md)"
     )
     path: str = Field(
-        "data/music", description="folder: tree of wav, flac, ogg, opus, mp3, aiff, au files; label: first folder level"
+        "data/music",
+        min_length=1,
+        description="folder: any tree of audio files (data/music/README.md); label: first folder level",
     )
     labels: list[str] = Field([], description="use only recordings with these labels; empty: use all")
     synth: SynthConfig = Field(SynthConfig(), description="settings of source synth")

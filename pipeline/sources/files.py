@@ -168,7 +168,11 @@ class PathFinder:
             if path := self._on_disk(relative):
                 return path
         name = PurePosixPath(text.replace("\\", "/"))
-        similar = self._by_stem.get(_key(name.stem)) or self._by_stem.get(_key(name.name))  # no suffix
+        with suppress(OSError):  # a name that is too long
+            if Path(self._root, text).is_dir():
+                raise DataError(f"'{printable(text)}' is a folder; list its files")
+        same_case = next(iter(self._by_key.get(_key(str(name)), [])), None)
+        similar = same_case or self._by_stem.get(_key(name.stem)) or self._by_stem.get(_key(name.name))  # no suffix
         hint = f"did you mean '{printable(similar)}'?" if similar else "correct the path"
         raise DataError(f"there is no file '{printable(text)[:200]}' below {self._root}; {hint}")
 
@@ -258,6 +262,7 @@ def _decode(path: Path, content: bytes) -> str:
         line = content.count(b"\n", 0, error.start) + 1
         raise DataError(f"{path} line {line}: not UTF-8 text; save the table as UTF-8 (Excel: CSV UTF-8)") from error
     text = text.rstrip("\x1a")  # DOS programs mark the end of a text
+    text = re.sub(r"^sep=(.)\r?\n", "\n", text)  # Excel names the separator; an empty line keeps the numbers of lines
     if "\0" in text:
         raise DataError(f"{path}: not UTF-8 text, since it has zero bytes; save the table as UTF-8 (Excel: CSV UTF-8)")
     return text
@@ -296,8 +301,10 @@ def _parse(path: Path, text: str, separator: str) -> tuple[list[str], dict[int, 
             if not header:
                 header = [_column_name(cell) or f"column_{n}" for n, cell in enumerate(cells, start=1)]
             elif any(cells) and len(cells) != len(header):
-                problems.append((line, f"has {len(cells)} cells, but the first line has {len(header)}; "
-                                       f"put a cell that holds '{printable(separator)}' in double quotes"))  # fmt: skip
+                is_longer = len(cells) > len(header)
+                quote = f"put a cell that holds '{printable(separator)}' in double quotes"
+                cure = quote if is_longer else "add the missing ones, which may be empty"
+                problems.append((line, f"has {len(cells)} cells, but the first line has {len(header)}; {cure}"))
             elif any(cells):
                 rows[line] = cells
             line = reader.line_num + 1

@@ -85,7 +85,12 @@ def _read_csv(source: SourceConfig, folder: Path) -> list[AudioFile]:
                 problem = f"split is {file.split}, but the group '{printable(file.group)}' is in {split} (line {other})"
                 problems.append((line, f"{problem}; give such files different groups"))
     refuse_lines(csv, problems)
-    _say_what_is_missing(csv, table, sorted(set(tree.audio) - set(files)))
+    for column, instead in (("label", "their folder is the label"), ("split", "windows.splits decides")):
+        if column in table and (empty := (table[column] == "").sum()):
+            workspace.say(f"  {csv.name}: files without a {column}: {empty} of {len(table)}; {instead}")
+    if unlisted := sorted(set(tree.audio) - set(files)):  # one row stands for all
+        others = f", nor {len(unlisted) - 1} other audio files" * (len(unlisted) > 1)
+        files[""] = AudioFile(unlisted[0], UNLABELLED, unlisted[0], excluded=f"{csv.name} does not list it{others}")
     return sorted(files.values(), key=lambda file: file.path)
 
 
@@ -111,12 +116,3 @@ def _refuse_hidden_split(csv: Path, table: pd.DataFrame) -> None:
         is_flag = any(name in SPLIT_FLAGS for name in column.split("_"))  # is_test, with 0 and 1
         if words and (is_flag or len(words & (SPLIT_WORDS.keys() | SPLIT_FLAGS)) >= min(2, len(words))):
             raise DataError(f"{csv}: the column '{printable(column)}' holds splits; rename it to split, or remove it")
-
-
-def _say_what_is_missing(csv: Path, table: pd.DataFrame, unlisted: list[str]) -> None:
-    for column, instead in (("label", "their folder is the label"), ("split", "windows.splits decides")):
-        if column in table and (empty := (table[column] == "").sum()):
-            workspace.say(f"  {csv.name}: files without a {column}: {empty} of {len(table)}; {instead}")
-    if unlisted:
-        count = f"{len(unlisted)}, such as {printable(unlisted[0])}"
-        workspace.say(f"  left out, audio files that {csv.name} does not list: {count}")

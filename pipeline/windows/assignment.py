@@ -82,6 +82,8 @@ def assign_splits(windows: pd.DataFrame, config: WindowsConfig) -> dict[str, str
         else:
             result |= dict.fromkeys(free, "train")
     empty = [split for split in SPLITS if split not in result.values()]
+    if empty and given.map(len).all():
+        raise DataError(f"the source gives each recording a split, but none is in {' or '.join(empty)}")
     if empty:
         raise DataError(
             f"too little data for three splits: {' and '.join(empty)} would have no windows; {len(table)} groups in "

@@ -61,10 +61,13 @@ def build_tables(
 
 def _check_rejections(inspections: list[Inspection], rejected: pd.DataFrame, windows: int, limit: float) -> None:
     """Refuse too many rejections, by recordings or by windows; copies and excluded recordings do not count."""
-    recordings_share = sum(not inspection.windows for inspection in inspections) / max(1, len(inspections))
+    unusable = [inspection for inspection in inspections if not inspection.windows]
+    recordings_share = len(unusable) / max(1, len(inspections))
     share = max(recordings_share, len(rejected) / max(1, len(rejected) + windows))
     if windows and share <= limit:
         return
+    if share == recordings_share:
+        rejected = rejection_table([row for inspection in unusable for row in inspection.rejections[:1]])
     reasons = ", ".join(f"{n} {reason}" for reason, n in rejected["reason"].value_counts().items())
     example = f"; e.g. {rejected['path'].iloc[0]}: {rejected['detail'].iloc[0]}" if len(rejected) else ""
     unit = "recordings" if share == recordings_share else "windows"
@@ -91,9 +94,10 @@ def summary(windows: pd.DataFrame, rejected: pd.DataFrame) -> Iterator[str]:
     counts = windows["split"].value_counts()
     yield ", ".join(f"{counts[split]} {split}" for split in SPLITS) + " windows"
     for reason, number in rejected["reason"].value_counts().items():
-        yield f"  left out as {reason}: {number}"
+        what = "recordings without their end, as" if reason == "truncated" else "left out as"
+        yield f"  {what} {reason}: {number}"
     for repair, number in windows["repair"].value_counts().items():
-        yield f"  {repair}: {number} windows"
+        yield f"  repaired windows ({repair}): {number}"
     copies = windows.loc[windows["copy_of"].notna(), "track_id"].nunique()
     if copies:
         yield f"  copies of other recordings, in the same split: {copies}"

@@ -113,9 +113,9 @@ def test_what_stage_windows_would_reject_is_reported_in_its_words(melisma, folde
     nan, opposite = audio.copy(), np.stack([audio, -audio], 1)
     nan[50_000] = np.nan
     for sound, words in (
-        (nan, "1 of 2 windows of 5 s are non_finite, the first at 5 s: NaN or infinite in 1 of 40,000 samples"),
-        (32768 * audio, "2 of 2 windows of 5 s are out_of_range, the first at 0 s: "),
-        (opposite, "2 of 2 windows of 5 s are silent, the first at 0 s: every sample is 0"),
+        (nan, "1 of 24 windows of 0.5 s are non_finite, the first at 6 s: NaN or infinite in 1 of 4,000 samples"),
+        (32768 * audio, "24 of 24 windows of 0.5 s are out_of_range, the first at 0 s: "),
+        (opposite, "24 of 24 windows of 0.5 s are silent, the first at 0 s: every sample is 0"),
     ):
         soundfile.write("a.wav", sound, 8000, subtype="FLOAT")
         for command in ("reconstruct a.wav", "interpolate a.wav b.wav", "encode a.wav"):
@@ -123,10 +123,19 @@ def test_what_stage_windows_would_reject_is_reported_in_its_words(melisma, folde
             result = melisma(f"{command} --variant wave -o {output}")
             assert result.exit_code == 0
             assert f"a.wav: {words}" in result.stdout, result.stdout
-    soundfile.write("a.wav", opposite[:44_000], 8000)
-    assert (
-        "a.wav: 1 of 1 windows of 5 s are silent" in melisma("interpolate a.wav b.wav --variant wave -o o.wav").stdout
-    )
+    soundfile.write("a.wav", opposite[:2000], 8000)
+    printed = melisma("interpolate a.wav b.wav --variant wave -o o.wav").stdout
+    assert "a.wav: 1 of 1 windows of 0.5 s are silent" in printed
+
+
+def test_nan_at_the_very_end_is_reported_but_not_a_quiet_end(melisma, folder):
+    audio = chord(0, 1.2, 8000)
+    for value, is_reported in ((np.nan, True), (0.0, False)):
+        audio[-800:] = value
+        soundfile.write("a.wav", audio, 8000, subtype="FLOAT")
+        result = melisma("reconstruct a.wav --variant wave -o out.wav")
+        assert ("a.wav: 1 of 3 windows of 0.5 s are non_finite, the first at 1 s" in result.stdout) is is_reported
+        assert "silent" not in result.stdout
 
 
 class Terminal(io.StringIO):

@@ -13,8 +13,9 @@ LONG_NAME = "wave_collapsed_of_a_very_long_name_without_a_space"
 NAMES = ("mel_mean", "mel_a", "mel_b", LONG_NAME, "wave_c", "mel_absent")
 REJECTED = [
     {"path": "jig/<i>.wav", "start_seconds": None, "reason": "unreadable", "detail": "not a recording"},
-    {"path": "jig/02.wav", "start_seconds": 10.0, "reason": "silent", "detail": "RMS -71 dB"},
-    {"path": "jig/03.wav", "start_seconds": 15.0, "reason": "silent", "detail": None},
+    {"path": "waltz/0.wav", "start_seconds": 10.0, "reason": "silent", "detail": "RMS -71 dB", "seconds": 5.0},
+    {"path": "waltz/1.wav", "start_seconds": 15.0, "reason": "silent", "detail": None, "seconds": 5.0},
+    {"path": "waltz/1.wav", "start_seconds": 20.0, "reason": "truncated", "detail": "ends", "seconds": 90.0},
 ]
 
 

@@ -51,9 +51,10 @@ def test_right_to_left_names_are_isolated(tmp_path: Path) -> None:
 
 
 def test_rejected_files_are_counted_and_listed_with_their_reasons(page: Page) -> None:
-    assert "Unusable: silent (2), unreadable (1)" in page.text
-    assert "Unusable 1 file and 2 windows" in page.text
-    assert "jig/02.wav 1 window from 10 s silent RMS -71 dB" in page.text
+    assert "Unusable: silent (2, 10.0 s), truncated (1, 1.5 min), unreadable (1)" in page.text
+    assert "Unusable 1 file, 2 windows, 1 missing end" in page.text
+    assert "waltz/0.wav 1 window from 10 s silent RMS -71 dB" in page.text
+    assert "waltz/1.wav from 20 s truncated ends" in page.text
     assert "jig/<i>.wav whole file unreadable not a recording" in page.text
 
 
@@ -62,7 +63,7 @@ def test_every_rejected_file_has_one_line_for_its_windows(tmp_path: Path) -> Non
     artefacts.make_data(tmp_path, many)
     text = write(tmp_path, make_params("mel_absent")).text
     assert all(f" {i}.wav 3 windows from 0 s silent RMS -71 dB" in text for i in range(120))
-    assert "silent (360)" in text
+    assert "silent (360, 30.0 min)" in text
 
 
 def test_intentional_omissions_are_no_faults(tmp_path: Path) -> None:
@@ -90,7 +91,9 @@ def test_repairs_are_counted_and_listed(empty: Path) -> None:
     unused = {**tracks.iloc[0].to_dict(), "track_id": "bad", "path": "bad.wav"}
     pd.concat([tracks, pd.DataFrame([unused])]).to_parquet(tracks_file)
     text = write(empty, make_params("mel_absent")).text
-    assert "Recordings 16 of 17 used, 8.0 min Sound 10.0 min decoded, 8.0 min in windows" in text
+    assert (
+        "Recordings 16 of 17 used, 8.0 min Sound 10.0 min: 8.0 min in windows, 0.0 s unusable, 2.0 min at ends" in text
+    )
     assert "Sample rates 22.05 kHz (15), 48 kHz (1)" in text
     assert "3 recordings mixed to mono" in text
     assert "1 recording kept in the same split as another one with the same audio" in text

@@ -47,6 +47,7 @@ def test_a_csv_overrides_label_group_and_split(tmp_path):
     (tmp_path / "t.csv").write_text("path,label,group,split\nb/z.wav,,,test\na/x.wav,rock,band one,\n")
     assert list_folder(tmp_path, csv="t.csv") == [
         AudioFile("a/x.wav", "rock", "band one", None),
+        AudioFile("a/y.wav", "unlabelled", "a/y.wav", None, "t.csv does not list it"),
         AudioFile("b/z.wav", "b", "b/z.wav", "test"),
     ]
 
@@ -96,12 +97,14 @@ def test_an_error_in_the_csv_names_its_line(tmp_path, content, message):
 def test_what_a_csv_leaves_open_is_said(tmp_path, capsys):
     touch(tmp_path, "a.wav", "b.wav", "c.wav", "d/e.wav", "cover.jpg")
     (tmp_path / "t.csv").write_text("path,label,split,genre\na.wav,,test,jazz\nb.wav,x,,rock\n")
-    list_folder(tmp_path, csv="t.csv")
+    files = list_folder(tmp_path, csv="t.csv")
+    assert files[2] == AudioFile(
+        "c.wav", "unlabelled", "c.wav", None, "t.csv does not list it, nor 1 other audio files"
+    )
     assert capsys.readouterr().out.splitlines() == [
         "  t.csv: columns not used: genre; it has no group",
         "  t.csv: files without a label: 1 of 2; their folder is the label",
         "  t.csv: files without a split: 1 of 2; windows.splits decides",
-        "  left out, audio files that t.csv does not list: 2, such as c.wav",
     ]
     (tmp_path / "t.csv").write_text("path,split\na.wav,test\nb.wav,train\nc.wav,valid\nd/e.wav,train\n")
     list_folder(tmp_path, csv="t.csv")
@@ -130,7 +133,7 @@ def test_the_split_of_each_row_is_honoured_or_refused(tmp_path_factory, rows, se
     (folder / "t.csv").write_bytes(end.join(separator.join(row) for row in table).encode(encoding))
     given_splits = {f"{n}.wav": split.strip().lower() for n, (_, split) in enumerate(rows)}
     try:
-        files = list_folder(folder, csv="t.csv")
+        files = [file for file in list_folder(folder, csv="t.csv") if not file.excluded]
     except DataError as error:
         assert len(str(error).splitlines()) == 1
         return
