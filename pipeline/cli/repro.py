@@ -13,7 +13,6 @@ import typer
 from pipeline.cli.base import app
 from pipeline.core import workspace
 from pipeline.core.errors import ParamsError
-from pipeline.core.params import PARAMS_FILE
 from pipeline.core.process import exit_with_error
 
 if TYPE_CHECKING:
@@ -36,6 +35,7 @@ def repro(
 
     The results are the same. If a stage fails, the stages that do not need it run all the same; the exit code is 1.
     """
+    from pipeline.core.params import PARAMS_FILE
     from pipeline.repro.build import Build, default_jobs
     from pipeline.repro.graph import outdated_stages
     from pipeline.schema.schema import load
