@@ -1,4 +1,4 @@
-"""Cut recordings into windows and assign them to splits: data/windows/windows, recordings and rejected.parquet."""
+"""Cut recordings into windows and assign these to splits: the three tables of data/windows."""
 
 from functools import partial
 

@@ -7,8 +7,9 @@ import numpy as np
 
 from pipeline.apply.arguments import check_input
 from pipeline.audio.cut import cut_windows, pad
-from pipeline.audio.recording import Recording, UndecodableError, limit
+from pipeline.audio.recording import Recording, UndecodableError
 from pipeline.audio.resample import resample_blocks
+from pipeline.audio.scale import limit
 from pipeline.core.errors import DataError, ParamsError
 from pipeline.windows.config import WindowsConfig
 from pipeline.windows.inspection import FULL_SHARE, window_problem

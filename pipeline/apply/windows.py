@@ -11,9 +11,8 @@ from torch import Tensor
 from pipeline.apply.variant import TrainedVariant
 from pipeline.audio.cut import cut_windows, pad
 from pipeline.audio.mel import log_mel
-from pipeline.audio.recording import limit
 from pipeline.audio.representation import MelConfig, WaveformConfig
-from pipeline.audio.scale import INT16_PEAK, below_peak, to_db, to_unit
+from pipeline.audio.scale import INT16_PEAK, below_peak, limit, to_db, to_unit
 from pipeline.core.errors import DataError
 
 BATCH_SIZE = 16

@@ -31,35 +31,19 @@ MAX_OVERHEAD = 4096  # bytes from one packet to the next; more are damaged
 
 # FFmpeg's readers of files with sound. Others read playlists, which name further files.
 FORMATS = (
-    *("wav", "w64", "aiff", "au", "caf", "flac", "ogg", "mp3", "aac", "mov", "matroska", "asf", "avi", "wv", "ape"),
-    *("tta", "mpc", "mpc8", "ac3", "eac3", "dts", "amr", "voc", "rm", "dsf", "iff", "tak", "shn", "mpeg", "mpegts"),
-    *("flv", "oma", "nistsphere", "ircam", "epaf", "avr", "xwma", "truehd", "mlp", "dtshd"),
+    "wav,w64,aiff,au,caf,flac,ogg,mp3,aac,mov,matroska,asf,avi,wv,ape,tta,mpc,mpc8,ac3,eac3,dts,amr,voc,rm,dsf,iff,tak,"
+    "shn,mpeg,mpegts,flv,oma,nistsphere,ircam,epaf,avr,xwma,truehd,mlp,dtshd"
 )
 # In these, the header gives the length, so a file that holds less was cut off.
-PROMISING = {
-    "caf",
-    "flac",
-    "mov",
-    "matroska",
-    "asf",
-    "avi",
-    "flv",
-    "rm",
-    "wv",
-    "ape",
-    "tta",
-    "mpc8",
-    "dsf",
-    "tak",
-    "iff",
-}
+PROMISING = {"caf", "flac", "mov", "matroska", "asf", "avi", "flv", "rm", "wv", "ape", "tta", "mpc8", "dsf", "tak",
+             "iff"}  # fmt: skip
 # In these, a gap between timestamps may be a pause; in others, sound is lost there.
 PAUSING = {"mov", "matroska", "asf", "avi", "flv", "mpegts", "mpeg", "rm"}
 # Frames without timestamps, one after the other: decoders skip what is no frame.
 STREAMS = {"mp3", "aac", "ac3", "eac3", "dts"}
 WITH_CHECKSUMS = {"flac", "tta", "wavpack", "ape", "tak"}
 OPTIONS = {
-    "format_whitelist": ",".join(FORMATS),
+    "format_whitelist": FORMATS,
     "protocol_whitelist": "file",
     "max_probe_packets": "1",  # else FFmpeg reads 2.5 MB of a WAV to see whether it hides another format
 }
@@ -179,8 +163,8 @@ class Recording:
     def blocks(self) -> Iterator[np.ndarray]:
         """Decode all samples and mix them to mono: (n,) float32 blocks, n > 0. At the end, set `loss`.
 
-        Samples may lie outside [-1, 1], be NaN or infinite: see `limit`. UndecodableError with the reason "changed" if
-        the file was written to meanwhile.
+        Samples may lie outside [-1, 1], be NaN or infinite (see `scale.limit`). UndecodableError with the reason
+        "changed" if the file was written to meanwhile.
         """
         for block in self._blocks(max(1, BLOCK_SAMPLES // self.channels)):
             self.samples += block.shape[1]
@@ -361,10 +345,3 @@ def _state(path: Path) -> tuple[int, int]:
     if not stat.S_ISREG(status.st_mode):
         raise OSError(None, "not a regular file")
     return status.st_size, status.st_mtime_ns
-
-
-def limit(block: np.ndarray) -> np.ndarray:
-    """Clip samples to [-1, 1], and replace NaN and infinity by 0."""
-    if max(block.max(), -block.min()) <= 1:  # false for NaN
-        return block
-    return np.nan_to_num(block, nan=0.0, posinf=0.0, neginf=0.0).clip(-1, 1)

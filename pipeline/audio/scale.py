@@ -1,7 +1,9 @@
-"""Convert stored values to the scale on which models are trained and scored, and back."""
+"""The scale on which models are trained and scored: to it, and back."""
 
 import math
 from typing import Any
+
+import numpy as np
 
 FLOOR_DB = 80.0  # mel values are clipped at this many dB below the window's peak
 INT16_PEAK = 32767
@@ -40,3 +42,10 @@ def below_peak(db: Values, min_peak_db: float = -math.inf) -> Values:
 def below_peak_(db: Values, min_peak_db: float = -math.inf) -> Values:
     """`below_peak` in place."""
     return db.sub_(db.amax(dim=(-2, -1), keepdim=True).clamp_min(min_peak_db)).clamp_min_(-FLOOR_DB)
+
+
+def limit(block: np.ndarray) -> np.ndarray:
+    """Clip samples to [-1, 1], and replace NaN and infinity by 0."""
+    if max(block.max(), -block.min()) <= 1:  # false for NaN
+        return block
+    return np.nan_to_num(block, nan=0.0, posinf=0.0, neginf=0.0).clip(-1, 1)

@@ -14,10 +14,10 @@ import torch
 
 from pipeline.audio.cut import cut_windows, pad
 from pipeline.audio.mel import log_mel
-from pipeline.audio.recording import Recording, UndecodableError, limit
+from pipeline.audio.recording import Recording, UndecodableError
 from pipeline.audio.representation import RepresentationConfig, sample_count
 from pipeline.audio.resample import resample_blocks
-from pipeline.audio.scale import FLOOR_DB, INT16_PEAK, below_peak, to_unit
+from pipeline.audio.scale import FLOOR_DB, INT16_PEAK, below_peak, limit, to_unit
 from pipeline.cache.plan import Row, Shard, TrackRows
 from pipeline.core import arrays, workspace
 from pipeline.core.errors import DataError, MelismaError

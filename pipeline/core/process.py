@@ -81,8 +81,8 @@ def reuse_memory() -> None:
 def use_utf8() -> None:
     """Start this program anew in Python's UTF-8 mode, unless file names already are in UTF-8.
 
-    An old locale, or PYTHONUTF8=0 in the locale C, can name only files of its own alphabet. Worker processes inherit
-    the mode.
+    An old locale, or PYTHONUTF8=0 in the locale C, can name only files of its own alphabet. Child processes inherit the
+    mode.
     """
     if sys.getfilesystemencoding() != "utf-8":
         os.environ["PYTHONUTF8"] = "1"

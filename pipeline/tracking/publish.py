@@ -219,7 +219,8 @@ def send_pending() -> tuple[int, list[str]]:
     Returns:
         The number of sent runs, and the error of each experiment that takes none.
     """
-    number, closed = 0, dict[str, str]()
+    number = 0
+    closed: dict[str, str] = {}
     for folder in run_folders():
         meta = folder.meta
         if meta.get("store") != store.store_name() or meta.get("experiment") in closed or folder.is_live():

@@ -106,7 +106,8 @@ def main() -> None:
 
 def publish_all(mirrors: dict[Path, Mirror]) -> bool:
     """Send what has changed. `mirrors` has those of live runs, by folder. Whether a stage records."""
-    is_busy, closed = False, dict[str | None, str | None]()  # experiments of the store that take nothing
+    is_busy = False
+    closed: dict[str | None, str | None] = {}  # experiments of the store that take nothing, and why
     for folder in run_folders():
         meta = folder.meta
         if meta.get("store") != store.store_name():

@@ -94,8 +94,8 @@ def summary(windows: pd.DataFrame, rejected: pd.DataFrame) -> Iterator[str]:
     counts = windows["split"].value_counts()
     yield ", ".join(f"{counts[split]} {split}" for split in SPLITS) + " windows"
     for reason, number in rejected["reason"].value_counts().items():
-        what = "recordings without their end, as" if reason == "truncated" else "left out as"
-        yield f"  {what} {reason}: {number}"
+        what = "recordings whose end is missing" if reason == "truncated" else "left out"
+        yield f"  {what} ({reason}): {number}"
     for repair, number in windows["repair"].value_counts().items():
         yield f"  repaired windows ({repair}): {number}"
     copies = windows.loc[windows["copy_of"].notna(), "track_id"].nunique()
