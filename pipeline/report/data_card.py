@@ -79,12 +79,13 @@ def _facts(
     unusable = [plural(n, name) for n, name in counts_of if n]
     decoded, covered = tracks["seconds"].sum(), _covered_seconds(windows, tracks)
     left_out = faulty.loc[faulty["reason"] != "truncated", "seconds"].sum()
-    rest = max(0.0, decoded - covered - left_out)
+    rests = ((left_out, "unusable"), (decoded - covered - left_out, "in ends that are shorter than a window"))
+    sound = [f"{hours(covered)} in windows", *(f"{hours(n)} {what}" for n, what in rests if n >= 0.05)]
     return [
         ("Source", source),
         ("Licence", LICENCES.get(source, "not known")),
         ("Recordings", f"{tracks_used}, {hours(used['seconds'].sum())}"),
-        ("Sound", f"{hours(decoded)}: {hours(covered)} in windows, {hours(left_out)} unusable, {hours(rest)} at ends"),
+        ("Sound", f"{hours(decoded)}, {'all in windows' if len(sound) == 1 else ', '.join(sound)}"),
         ("Sample rates", ", ".join(rates)),
         ("Groups", f"{windows['group'].nunique():,}, {f'{leaks:,}' if leaks else 'none'} in more than one split"),
         ("Windows", f"{len(windows):,} of {seconds:g} s, {plural(windows['label'].nunique(), 'label')}"),

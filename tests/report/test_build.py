@@ -92,7 +92,7 @@ def test_repairs_are_counted_and_listed(empty: Path) -> None:
     pd.concat([tracks, pd.DataFrame([unused])]).to_parquet(tracks_file)
     text = write(empty, make_params("mel_absent")).text
     assert (
-        "Recordings 16 of 17 used, 8.0 min Sound 10.0 min: 8.0 min in windows, 0.0 s unusable, 2.0 min at ends" in text
+        "Recordings 16 of 17 used, 8.0 min Sound 10.0 min, 8.0 min in windows, 2.0 min in ends that are shorter" in text
     )
     assert "Sample rates 22.05 kHz (15), 48 kHz (1)" in text
     assert "3 recordings mixed to mono" in text
@@ -123,6 +123,7 @@ def test_counts_hours_and_groups(page: Page) -> None:
     assert f"{HTML_LABEL} 12 6 6 24 waltz 12 6 6 24 All windows 24 12 12 48" in page.text
     assert "Duration 2.0 min 1.0 min 1.0 min 4.0 min Groups 2 2 2 6" in page.text
     assert "6, none in more than one split" in page.text
+    assert "Sound 4.0 min, 4.0 min in windows, 10.0 s unusable Sample rates" in page.text
 
 
 def test_a_group_in_two_splits_is_reported(empty: Path) -> None:
