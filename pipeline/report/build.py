@@ -21,12 +21,13 @@ from pipeline.report.figures import read_figures
 from pipeline.report.histories import read_history, write_curves
 from pipeline.report.listen import find_examples
 from pipeline.report.media import MediaEncoder
+from pipeline.report.pca import add_pca_ratios, pca_sentence, pca_verdict
 from pipeline.report.table import Row
 from pipeline.report.variant_section import make_section, write_model_cards
 from pipeline.report.verdict import find_verdict
 from pipeline.sources.config import SPLITS
 
-FILTERS = (formatting.digits, formatting.percent, formatting.count, formatting.interval)
+FILTERS = (formatting.digits, formatting.percent, formatting.factor, formatting.count, formatting.interval)
 WINDOW_KEYS = ("seed", "window_id", "track_id", "group")
 WINDOW_METRICS = ("mse", "mel_mse", "cosine_similarity", "mel_cosine_similarity")
 PACKAGES = ("melisma", "torch", "torchaudio", "numpy", "scipy", "librosa", "soxr", "av",
@@ -47,13 +48,14 @@ def build(data: Path, params: dict[str, Any], out: Path) -> None:
     variants = [row for row in rows if row.role != "ceiling"]
     files = {row.variant: path for row in variants if (path := row.folder / "windows.parquet").is_file()}
     windows = {name: read_table(path, WINDOW_KEYS, optional=WINDOW_METRICS) for name, path in files.items()}
+    resamples = EvaluateConfig.model_validate(params.get("evaluate") or {}).bootstrap
+    without_pca = add_pca_ratios(rows, windows, resamples)
     histories = {row.variant: read_history(data / "models", row.variant) for row in variants}
     ablations = find_ablations(rows, params)
     table.write_comparison_csv(rows, out / "comparison.csv")
     table.write_comparison_json(rows, out / "comparison.json")
     write_curves(histories, {row.variant: row.representation for row in rows}, out / "curves.csv")
     dpi = FiguresConfig.model_validate(params.get("figures") or {}).dpi
-    resamples = EvaluateConfig.model_validate(params.get("evaluate") or {}).bootstrap
     templates = make_environment()
     with MediaEncoder() as encoder:
         drawn = {row.variant: read_figures(data / "figures" / row.variant, encoder) for row in variants}
@@ -73,6 +75,10 @@ def build(data: Path, params: dict[str, Any], out: Path) -> None:
             kinds=sorted({row.kind for row in rows if row.kind}),
             headline=headline,
             leads=leads,
+            pca_sentence=pca_sentence(rows),
+            pca_verdict=pca_verdict,
+            beside_pca=table.rank(rows, "pca_ratio"),
+            without_pca=without_pca,
             counts=count_roles(rows),
             ranked=ranked,
             max_error=max((row["mel_mse_high"] or row["mel_mse"] or 0.0 for row in ranked), default=0.0) or 1.0,

@@ -19,8 +19,8 @@ SET_NOTES = {
     "inputs. A waveform contains nothing above half its sample rate; the missing bands count as error. “Shared bands” "
     "are the mel bands that all inputs contain.",
     "own": "On the scale of the variant's own input: compare only rows with the same input. “vs. mean” and “vs. PCA” "
-    "are the MSE divided by the MSE of the mean predictor or of PCA. PCA is fitted to the same training windows and "
-    "keeps as many components as the latent has numbers.",
+    "are the MSE divided by the MSE of the mean predictor, or of PCA with as many components as the latent has "
+    "numbers. The row of a PCA baseline has the error of all its components.",
     "latent": "The content of the latent. KL and ELBO are in nats per window. The probe is a linear classifier of the "
     "labels, fitted to the latents of training windows. Interpolation: the largest step divided by the mean step.",
     "samples": "Windows decoded from the prior, and windows transferred to another label. The Fréchet distance "
@@ -82,10 +82,6 @@ def _shared_limit(row: Row) -> str:
     return f"to {hertz(row['shared_hz'])}" if row["shared_hz"] is not None else ""
 
 
-def _pca_error(row: Row) -> str:
-    return digits(row["mse_pca"]) if row["mse_pca"] is not None else ""
-
-
 def _yes_no(value: float | None) -> str:
     return DASH if value is None else "yes" if value else "no"
 
@@ -98,13 +94,14 @@ COLUMNS = (
     Column("mel_log_spectral_distance", "Log-spectral", "distance", "audio", decibels, "low"),
     Column("mse", "MSE", "own scale", "common own", better="low", per_input=True),
     Column("mse_relative", "vs. mean", "predictor", "common own", percent, "low", True),
-    Column("pca_ratio", "vs. PCA", "same size", "common own", factor, "low", True, _pca_error),
+    Column("pca_ratio", "vs. PCA", "same size", "common own", factor, "low", True),
     Column("cosine_similarity", "Cosine", "own scale", "own", better="high", per_input=True),
     Column("out_of_range", "Out of range", "of values", "own", percent, "low"),
     Column("si_sdr", "SI-SDR", "waveforms", "own", decibels, "high", True),
     Column("stft_distance", "STFT distance", "waveforms", "own", better="low", per_input=True),
     Column("log_spectral_distance", "Log-spectral", "waveforms", "own", decibels, "low", True),
-    Column("latent_dims", "Latent", "numbers", "latent", count),
+    Column("mse_pca", "PCA", "same size", "own", per_input=True),
+    Column("latent_dims", "Latent", "numbers", "common own latent", count),
     Column("kl", "KL", "nats", "latent", per_input=True),
     Column("elbo", "ELBO", "nats", "latent", better="high", per_input=True),
     Column("in_use", "In use", "units or codes", "common latent", percent, write_detail=_usage),

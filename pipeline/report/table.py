@@ -15,9 +15,9 @@ from pipeline.report.formatting import percent
 # The metrics that comparison.csv starts with; all others follow in alphabetical order.
 FIRST_METRICS = (
     *("mel_mse", "mel_mse_low", "mel_mse_high", "mel_mse_relative", "mel_cosine_similarity", "mel_mse_reach"),
-    *("reach_hz", "mse", "mse_low", "mse_high", "mse_relative", "mse_pca", "pca_ratio", "cosine_similarity", "kl"),
-    *("elbo", "latent_dims", "in_use", "probe_accuracy", "chance", "frechet_samples", "parameters", "baseline"),
-    "collapsed",
+    *("reach_hz", "mse", "mse_low", "mse_high", "mse_relative", "mse_pca"),
+    *("pca_ratio", "pca_ratio_low", "pca_ratio_high", "cosine_similarity", "kl", "elbo", "latent_dims", "in_use"),
+    *("probe_accuracy", "chance", "frechet_samples", "parameters", "baseline", "collapsed"),
 )
 # Few, because `dvc metrics` and `dvc exp show` make a column of each metric of each variant.
 JSON_METRICS = ("mel_mse", "mse", "kl", "in_use", "probe_accuracy", "collapsed")
@@ -35,6 +35,7 @@ class Row:
     role: str = "variant"  # variant, baseline or ceiling
     collapse_reason: str = ""
     extra_inputs: list[str] = field(default_factory=list)  # inputs of the decoder besides the latent
+    has_skips: bool = False  # skip connections around the latent
     generation: list[str] = field(default_factory=list)  # sentences on samples and transfers
     seeds: list[int] = field(default_factory=list)
     numbers: dict[str, float | None] = field(default_factory=dict)
@@ -60,7 +61,6 @@ def read_rows(data: Path, params: dict[str, Any]) -> list[Row]:
     for name, settings in params["models"].items():
         role = "baseline" if (settings.get("bottleneck") or {}).get("type") == "linear" else "variant"
         rows.append(_read_row(data / "evaluation" / name, name, str(settings["representation"]), role, params))
-    _add_pca_ratios(rows)
     for name in by_input(rows):
         ceiling = _read_row(data / "reference" / "ceiling" / name, f"true {name}", name, "ceiling", params)
         rows += [ceiling] if ceiling.evaluated else []
@@ -86,6 +86,7 @@ def _read_row(folder: Path, name: str, representation: str, role: str, params: d
         role="baseline" if metrics.get("baseline") else role,
         collapse_reason=str(metrics.get("collapse_reason") or ""),
         extra_inputs=_extra_inputs(config),
+        has_skips=bool((config.get("network") or {}).get("skip")),
         generation=_generation(metrics),
         seeds=list(metrics.get("seeds") or []),
         numbers=_numbers(metrics),
@@ -122,22 +123,6 @@ def _generation(metrics: dict[str, Any]) -> list[str]:
             f"{percent(chance)}); it labels {percent(real)} of the real windows correctly"
         )
     return notes
-
-
-def _add_pca_ratios(rows: list[Row]) -> None:
-    """Set mse_pca, the error of PCA with as many components as the latent has numbers, and pca_ratio."""
-    pca_errors: dict[str, dict[int, float]] = {}  # representation -> number of components -> error
-    for row in rows:
-        path = row.folder / "sizes.parquet"
-        if path.is_file():
-            errors = dict(read_table(path, ["latent", "mse"]).itertuples(index=False, name=None))
-            pca_errors[row.representation] = max(pca_errors.get(row.representation, {}), errors, key=len)
-    for row in rows:
-        errors, size = pca_errors.get(row.representation, {}), row["latent_dims"]
-        # A codebook's codes are not coordinates. PCA has at most as many components as training windows.
-        if errors and size is not None and row["perplexity"] is None and row.role != "baseline":
-            row.numbers["mse_pca"] = finite(errors.get(int(size)))
-            row.numbers["pca_ratio"] = ratio(row["mse"], row["mse_pca"])
 
 
 def _add_shared_bands(rows: list[Row]) -> None:

@@ -13,6 +13,7 @@ from pipeline.core.artefacts import read_json
 from pipeline.report.columns import COLUMNS, SETS
 from pipeline.report.formatting import count, digits, factor, hertz, interval, percent, size
 from pipeline.report.histories import History, describe_training
+from pipeline.report.pca import WORSE, pca_difference, pca_verdict
 from pipeline.report.table import Row
 
 BLOCKS = ("network", "bottleneck", "condition", "loss", "train")  # blocks of a variant in params.yaml
@@ -44,6 +45,7 @@ def _summary(row: Row) -> list[tuple[str, str]]:
     facts = [
         ("log-mel", digits(row["mel_mse"]), row["mel_mse"]),
         ("own scale", digits(row["mse"]), row["mse"]),
+        ("vs. PCA", factor(row["pca_ratio"]), row["pca_ratio"]),
         ("probe", percent(row["probe_accuracy"]), row["probe_accuracy"]),
         ("size", size(row["parameters"]), row["parameters"] if row.role == "variant" else None),
     ]
@@ -60,7 +62,7 @@ def _facts(row: Row) -> list[tuple[str, str, str]]:
         ("mel_mse", "MSE, common log-mel", digits(row["mel_mse"]), bounds("mel_mse")),
         ("mse", "MSE, own scale", digits(row["mse"]), bounds("mse")),
         ("mse_relative", "MSE vs. mean predictor", percent(row["mse_relative"]), ""),
-        ("pca_ratio", "MSE vs. PCA, same size", factor(row["pca_ratio"]), ""),
+        ("pca_ratio", "MSE vs. PCA, same size", factor(row["pca_ratio"]), pca_verdict(row)),
         ("kl", "KL in nats", digits(row["kl"]), bounds("kl")),
         ("active_units", "Active units", f"{count(row['active_units'])} of {count(row['latent_dims'])}", ""),
         ("perplexity", "Perplexity", digits(row["perplexity"]), f"{percent(row['perplexity_share'])} of the codes"),
@@ -123,6 +125,10 @@ def find_limits(row: Row, ceiling: Row | None) -> list[str]:
     limits += [f"{note}." for note in row.generation]
     if row["mel_mse_relative"] is not None and row["mel_mse_relative"] >= 1:
         limits.append("It is not better than predicting the mean of the training windows.")
+    if pca_verdict(row) == WORSE:
+        limits.append(
+            f"Its error is {pca_difference(row)} that of PCA with as many components as its latent has numbers."
+        )
     accuracy, chance = row["probe_accuracy"], row["chance"]
     if accuracy is not None and chance is not None and accuracy < 2 * chance:
         limits.append(

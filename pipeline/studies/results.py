@@ -15,7 +15,9 @@ from pipeline.core import workspace
 from pipeline.core.errors import MelismaError
 from pipeline.core.params import flatten, read_section
 from pipeline.report.formatting import DASH
-from pipeline.report.verdict import PairedDifference, paired_difference
+from pipeline.report.paired import PairedDifference, paired_difference
+from pipeline.report.pca import why_not_compared
+from pipeline.report.table import ratio
 from pipeline.studies import queue
 from pipeline.studies.commit import has_code
 from pipeline.studies.study import Experiment
@@ -42,6 +44,7 @@ class Row:
     scale: Any  # params of the representation on which MSE is measured
     windows: pd.DataFrame  # `ERRORS` of each test window and seed, with its recording
     seconds: float | None  # training time, summed over the seeds; None if this machine did not train it
+    pca_ratio: float | None = None  # MSE over that of PCA of the same size in the same experiment
     reference: "Row | None" = None  # the same variant in the experiment that it is compared with
     compared_with: str | None = None  # that experiment
     changes: dict[str, PairedDifference] = field(default_factory=dict)  # error -> difference on the same recordings
@@ -57,7 +60,8 @@ class Row:
     def flat(self) -> dict[str, Any]:
         """Column -> value."""
         values = {"experiment": ", ".join(self.experiments), "variant": self.variant, **self.settings}
-        values |= {name: self.metrics[name] for name in METRICS} | {"against": self.compared_with}
+        values |= {name: self.metrics[name] for name in METRICS} | {"pca_ratio": self.pca_ratio}
+        values["against"] = self.compared_with
         for error in ERRORS:
             for end, key in {"": "difference", "_low": "low", "_high": "high"}.items():
                 values[f"{error}_change{end}"] = getattr(self.changes.get(error), key, None)
@@ -124,6 +128,7 @@ def _read_experiment(experiment: Experiment, revision: str, experiments: list[Ex
     keys, params = short_keys(experiments), experiment.params
     try:
         with queue.files_at(revision) as files:
+            pca = _pca_errors(files, params["models"])
             for variant, model in params["models"].items():
                 folder = f"/{workspace.EVALUATION}/{variant}"
                 metrics, seeds = (json.loads(files.read_text(f"{folder}/{name}.json")) for name in ("metrics", "seeds"))
@@ -136,6 +141,7 @@ def _read_experiment(experiment: Experiment, revision: str, experiments: list[Ex
                 yield Row(
                     experiments=[], study_size=len(experiments), variant=variant, settings=settings, seeds=seeds,
                     metrics=metrics, scale=scale, windows=windows, seconds=total,
+                    pca_ratio=_pca_ratio(metrics, model, pca),
                 )  # fmt: skip
     except Exception as error:  # DVC's errors have no common class
         name = experiment.full_name
@@ -143,6 +149,28 @@ def _read_experiment(experiment: Experiment, revision: str, experiments: list[Ex
             f"{name}: DVC's cache lacks a file ({error}). If it was pushed, fetch it: `dvc exp pull REMOTE {name}`. "
             f"Else run it again: `dvc exp remove {name}`, then `melisma study run {experiment.study}`"
         ) from error
+
+
+def _pca_errors(files: Any, models: dict[str, Any]) -> dict[str, dict[int, float]]:
+    """Representation -> number of components -> error, of the baseline with the most components."""
+    errors: dict[str, dict[int, float]] = {}
+    for variant, model in models.items():
+        path = f"/{workspace.EVALUATION}/{variant}/sizes.parquet"
+        if model["bottleneck"]["type"] == "linear" and files.exists(path):
+            with files.open(path, "rb") as file:
+                sizes = pd.read_parquet(file, columns=["latent", "mse"])
+            table = dict(zip(sizes["latent"], sizes["mse"], strict=True))
+            errors[model["representation"]] = max(errors.get(model["representation"], {}), table, key=len)
+    return errors
+
+
+def _pca_ratio(metrics: dict[str, Any], model: dict[str, Any], pca: dict[str, dict[int, float]]) -> float | None:
+    """The variant's MSE divided by that of PCA with as many components as its latent has numbers."""
+    name, skip = model["representation"], bool(model["network"].get("skip"))
+    errors = pca.get(name, {})
+    if metrics["baseline"] or why_not_compared(metrics, skip, name, max(errors, default=0)):
+        return None
+    return ratio(metrics["mse"], errors.get(int(metrics["latent_dims"])))
 
 
 def _compare(row: Row, experiment: str | None, rows: Iterable[Row]) -> Row:

@@ -1,6 +1,6 @@
 """The results of a study as a table."""
 
-from pipeline.report.formatting import DASH, digits, duration, interval, percent
+from pipeline.report.formatting import DASH, digits, duration, factor, interval, percent
 from pipeline.studies.results import Row, format_setting, is_common_scale
 
 MAX_NAMED = 2  # reference experiments that a title names; more are not named
@@ -34,6 +34,7 @@ def _cells(row: Row, reference: str, has_common_scale: bool) -> dict[str, str]:
         **{key: format_setting(value) for key, value in row.settings.items()},
         "MSE": _error(row, "mse"),
         **own_scale,
+        "against PCA of its size": factor(row.pca_ratio),
         "mel MSE": _error(row, "mel_mse"),
         f"mel MSE against {reference}": _change(row, "mel_mse"),
         "KL, nats": digits(row.metrics["kl"]),

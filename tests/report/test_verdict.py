@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 
 from pipeline.report.formatting import NBSP
+from pipeline.report.paired import PairedDifference, paired_difference
 from pipeline.report.table import Row
-from pipeline.report.verdict import PairedDifference, find_verdict, paired_difference
+from pipeline.report.verdict import find_verdict
 
 
 def row(name: str, error: float, *, role: str = "variant", collapsed: bool = False, representation: str = "mel") -> Row:

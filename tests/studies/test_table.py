@@ -36,7 +36,11 @@ def project(tmp_path_factory):
         folders = {revision: Path("kept") / revision for revision in commits}
         for revision in commits[:2]:
             write(folders[revision], "mean", "m", [0.03, 0.03], baseline=True, collapsed=None)
-        write(folders[commits[0]], "mel_conv", "a", [0.02, 0.03], mse_low=0.023, mse_high=0.029, kl=100.0)
+        write(
+            folders[commits[0]], "mel_conv", "a", [0.02, 0.03], mse_low=0.023, mse_high=0.029, kl=100.0, latent_dims=64
+        )
+        sizes = pd.DataFrame({"latent": [0, 64], "mse": [0.03, 0.02]})  # as if the baseline of the first were PCA
+        sizes.to_parquet(folders[commits[0]] / "data" / "evaluation" / "mean" / "sizes.parquet")
         write(folders[commits[1]], "mel_conv", "b", [0.01, 0.01], collapsed=True, collapse_reason="1 of 64 units")
         for fingerprint, epochs in {"a0": "1,20\n2,10\n", "a1": "1,40\n", "b0": ""}.items():
             run = folder_for(fingerprint)
@@ -82,6 +86,7 @@ def test_rows_have_the_metrics_of_all_seeds(rows):
     assert second.changes["mse"] == difference and second.reference.name == "epochs-5"
     assert first.metrics["mse"] == pytest.approx(0.025) and first.metrics["mse_low"] == pytest.approx(0.023)
     assert [row.settings for row in rows] == [{"epochs": 5}, {"epochs": 10}, {"epochs": None}]
+    assert [row.pca_ratio for row in rows] == [pytest.approx(0.025 / 0.02), None, None]
     assert [row.seconds for row in rows] == [70.0, None, None]  # this machine trained all seeds of the first alone
 
 
@@ -98,6 +103,7 @@ def test_the_table_leaves_out_empty_columns(rows):
     lines = table.format_text(rows).splitlines()
     assert lines[0].split("  ")[0] == "experiment" and "label accuracy" not in lines[0]
     assert "0.0250 (0.0230–0.0290)" in lines[1] and " no " in lines[1]
+    assert "against PCA of its size" in lines[0] and f" 1.25{NBSP}× " in lines[1]
     assert lines[1].endswith(f" 1{NBSP}min 10{NBSP}s") and lines[2].endswith("–")
     assert " yes " in lines[2] and "mel MSE against epochs-5" in lines[0]
     assert f"-60{NBSP}% (-60 to -60)" in lines[2]

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline.figures import style
-from pipeline.report.charts import ablation, bands, cosine, curves, ranking, rate_distortion
+from pipeline.report.charts import ablation, bands, cosine, curves, latent_size, ranking, rate_distortion
 from pipeline.report.charts.ablation import Ablation
 from pipeline.report.histories import History
 from pipeline.report.table import Row
@@ -27,6 +27,7 @@ def draw_charts(
     """
     charts: dict[str, tuple[str, ModuleType, tuple[Any, ...]]] = {
         "comparison.png": ("Ranking on each scale", ranking, (rows,)),
+        "latent_size.png": ("Error and size of the latent", latent_size, (rows,)),
         "cosine.png": ("Cosine similarity of the test windows", cosine, (rows, windows)),
         "rate_distortion.png": ("Rate and distortion", rate_distortion, (rows,)),
         "bands.png": ("Error by frequency", bands, (rows,)),

@@ -1,17 +1,20 @@
 """Colours, line styles, intervals and ticks that the charts share."""
 
 from collections.abc import Sequence
+from math import log
 from typing import Any, Literal
 
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator
 
 from pipeline.figures import style
 from pipeline.report.table import Row
 
 LineStyle = Literal["-", "--", "-.", ":"]
 LINES: tuple[LineStyle, ...] = ("-", "--", "-.", ":")
+NAME_SPACING = 0.052  # between the names beside a panel, as a share of its height
 
 
 def line_styles(rows: list[Row]) -> list[tuple[str, LineStyle]]:
@@ -56,3 +59,52 @@ def use_plain_numbers(axis: Axis) -> None:
     """Label all ticks of a logarithmic axis with plain numbers."""
     axis.set_major_formatter(plain_number)
     axis.set_minor_formatter(plain_number)
+
+
+def use_log_axes(ax: Axes, x: tuple[float, float], y: tuple[float, float]) -> None:
+    """Logarithmic axes with these limits, for errors over another number, with a grid and plain numbers."""
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    ax.set_xlim(x)
+    ax.set_ylim(y)
+    for axis in (ax.xaxis, ax.yaxis):
+        use_plain_numbers(axis)
+    if x[1] > 15 * x[0]:  # labels of all minor ticks would overlap
+        ax.xaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+    ax.tick_params(which="minor", labelsize=7)
+    ax.set_ylabel("mean squared error")
+    ax.grid(True, which="both")
+    ax.set_axisbelow(True)
+
+
+def deviations(row: Row, metric: str) -> list[list[float]]:
+    """The interval in matplotlib's form: the distances below and above the value."""
+    value = row[metric] or 0.0
+    low, high = row[f"{metric}_low"] or value, row[f"{metric}_high"] or value
+    return [[max(0.0, value - low)], [max(0.0, high - value)]]
+
+
+def write_names(ax: Axes, group: list[Row], x: str, low: float, high: float) -> None:
+    """Write the names to the right of the panel without overlap, each with a thin line to its dot at (x, mse).
+
+    The logarithmic y axis goes from `low` to `high`.
+    """
+    ordered = sorted(group, key=lambda row: row["mse"] or 0.0)
+    heights: list[float] = []
+    for row in ordered:
+        height = log((row["mse"] or low) / low) / log(high / low)
+        heights.append(max(height, heights[-1] + NAME_SPACING) if heights else height)
+    if heights[-1] > 1:  # push the names down into the panel
+        heights = [min(height, 1 - NAME_SPACING * i) for i, height in enumerate(reversed(heights))][::-1]
+    for row, height in zip(ordered, heights, strict=True):
+        ax.annotate(
+            style.shorten(row.variant, 22),
+            (row[x], row["mse"]),
+            (1.03, height),
+            xycoords="data",
+            textcoords="axes fraction",
+            va="center",
+            fontsize=8,
+            color=style.INK,
+            arrowprops={"arrowstyle": "-", "color": style.REFERENCE, "linewidth": 0.5, "shrinkA": 1, "shrinkB": 3},
+        )

@@ -14,8 +14,9 @@ INCHES_PER_ROW = 0.3
 CAPTION = (
     "Mean squared error with its 95 % interval, lowest first. The first panel shows all rows on the common log-mel; "
     "each other panel shows one input on its own scale and cannot be compared with the others. Hollow dots are "
-    "baselines and ceilings. The dashed line is the mean predictor. A vertical stroke is PCA with as many components "
-    "as the latent has numbers."
+    "baselines and ceilings; the error of a PCA baseline is that of all its components. The dashed line is the mean "
+    "predictor. A vertical stroke is PCA with as many components as the latent has numbers: a variant is better if its "
+    "dot is to the left of it."
 )
 
 
@@ -67,6 +68,7 @@ def _draw_row(ax: Axes, y: int, row: Row, metric: str) -> None:
     if metric == "mse" and row["mse_pca"] is not None:
         ax.plot(row["mse_pca"], y, "|", color=style.OKABE_ITO[1], markersize=11, markeredgewidth=1.8)
     flag = "collapsed" if row.collapsed else "" if row.role == "variant" else row.role
+    flag += f" of {row['latent_dims']:,.0f} numbers" if row.role == "baseline" and row["latent_dims"] else ""
     text = f"{digits(value)}  {flag}".rstrip()
     background = {"facecolor": "white", "edgecolor": "none", "pad": 1}  # for text that crosses the mean's line
     right = max(value, row[f"{metric}_high"] or 0.0)

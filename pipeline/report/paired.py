@@ -1,0 +1,50 @@
+"""The difference between two variants on the same recordings."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from pipeline.metrics.bootstrap import bootstrap_mean
+from pipeline.report.formatting import DASH, NBSP
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """The mean difference of a metric between two variants on the same recordings, with its 95 % interval."""
+
+    difference: float
+    low: float
+    high: float
+
+    @property
+    def significant(self) -> bool:
+        """Whether the interval excludes zero."""
+        return self.low > 0 or self.high < 0
+
+    def in_percent(self, base: float) -> tuple[str, str]:
+        """The difference and its interval in per cent of `base`: +3.1 %, and +0.4 to +5.2; whole numbers from 100."""
+        if not base:
+            return DASH, ""
+        percents = [100 * value / base for value in (self.difference, self.low, self.high)]
+        texts = [f"{value:+.2g}" if abs(value) < 99.5 else f"{value:+,.0f}" for value in percents]
+        return f"{texts[0]}{NBSP}%", f"{texts[1]} to {texts[2]}"
+
+
+def paired_difference(
+    a: pd.DataFrame | None, b: pd.DataFrame | None, metric: str, resamples: int
+) -> PairedDifference | None:
+    """Difference of `metric`, a - b, per recording; None without two common groups.
+
+    A recording that is hard for one variant is hard for the other. This cancels, so the interval of the difference is
+    narrower than the intervals of the two errors.
+    """
+    if a is None or b is None or metric not in a or metric not in b:
+        return None
+    means_a, means_b = (table.groupby(["track_id", "group"])[metric].mean() for table in (a, b))
+    differences = (means_a - means_b).dropna()
+    groups = differences.index.get_level_values("group").to_numpy()
+    result = bootstrap_mean(differences.to_numpy()[:, None], groups, resamples)
+    if np.isnan(result.low[0]):
+        return None
+    return PairedDifference(float(result.mean[0]), float(result.low[0]), float(result.high[0]))

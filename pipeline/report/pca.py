@@ -1,0 +1,127 @@
+"""Each variant beside PCA of its own size: PCA with as many components as the variant's latent has numbers."""
+
+from math import prod
+
+import numpy as np
+import pandas as pd
+
+from pipeline.core import arrays
+from pipeline.core.artefacts import read_json, read_table, readable
+from pipeline.report.formatting import NBSP, plural
+from pipeline.report.paired import paired_difference
+from pipeline.report.table import Row, finite, ratio
+
+BETTER, WORSE, UNCLEAR, NO_INTERVAL = "better", "worse", "not significant", "no interval"
+
+
+def add_pca_ratios(rows: list[Row], windows: dict[str, pd.DataFrame], resamples: int) -> dict[str, list[str]]:
+    """Set mse_pca, the error of PCA of the same size, and pca_ratio with its interval, in the rows that have them.
+
+    `windows` holds windows.parquet of each row; `resamples` is the number of bootstrap resamples.
+
+    Returns:
+        Reason -> the scored variants that have no such comparison for it.
+    """
+    baselines = find_baselines(rows)
+    reasons: dict[str, list[str]] = {}
+    for row in rows:
+        if row.role != "variant" or row["mse"] is None:
+            continue
+        baseline, sizes = baselines.get(row.representation, (None, None))
+        errors = {} if sizes is None else dict(zip(sizes["latent"], sizes["mse"], strict=True))
+        reason = why_not_compared(row.numbers, row.has_skips, row.representation, max(errors, default=0))
+        if reason:
+            reasons.setdefault(reason, []).append(row.variant)
+        elif baseline:
+            size = int(row["latent_dims"] or 0)
+            error = finite(errors.get(size))
+            row.numbers.update(mse_pca=error, pca_ratio=ratio(row["mse"], error))
+            pca_windows = read_pca_windows(baseline, windows.get(baseline.variant), size)
+            difference = paired_difference(windows.get(row.variant), pca_windows, "mse", resamples)
+            if difference and error:
+                low, high = 1 + difference.low / error, 1 + difference.high / error
+                row.numbers.update(pca_ratio_low=low, pca_ratio_high=high)
+    return reasons
+
+
+def find_baselines(rows: list[Row]) -> dict[str, tuple[Row, pd.DataFrame]]:
+    """Representation -> its baseline with the most components, and its sizes.parquet (0 to K components)."""
+    baselines: dict[str, tuple[Row, pd.DataFrame]] = {}
+    for row in rows:
+        path = row.folder / "sizes.parquet"
+        if row.role == "baseline" and path.is_file():
+            sizes = read_table(path, ["latent", "mse", "mse_low", "mse_high"])
+            baselines[row.representation] = max(
+                baselines.get(row.representation, (row, sizes)), (row, sizes), key=lambda pair: len(pair[1])
+            )
+    return baselines
+
+
+def why_not_compared(
+    metrics: dict[str, float | None], has_skips: bool, representation: str, components: int
+) -> str | None:
+    """Why a variant with these metrics has no PCA of the same size; None if it has.
+
+    `components` is the number that PCA of the representation has, 0 without such a baseline.
+    """
+    size = metrics.get("latent_dims")
+    if metrics.get("perplexity") is not None:
+        return "codes are not coordinates"
+    if has_skips:
+        return "skip connections pass more than the latent"
+    if components < 1 or size is None:
+        return f"no PCA of {representation}"
+    return f"{size:,.0f} numbers, more than the {components:,} components of PCA" if size > components else None
+
+
+def read_pca_windows(baseline: Row, windows: pd.DataFrame | None, components: int) -> pd.DataFrame | None:
+    """`windows`, windows.parquet of `baseline`, with the errors of its first components alone; None without it.
+
+    The components are orthonormal: without one, a window's error grows by the square of its coordinate on it.
+    """
+    if windows is None:
+        return None
+    path = baseline.folder / "latents.parquet"
+    with readable(path):
+        left_out = arrays.unpack(arrays.read(path), "latent")[:, components:]
+        size = prod(read_json(baseline.folder / "config.json")["shape"])
+        return windows.assign(mse=windows["mse"] + np.square(left_out, dtype=np.float64).sum(1) / size)
+
+
+def pca_verdict(row: Row) -> str:
+    """Whether the variant is better than PCA of its size, by the interval of pca_ratio; "" without a comparison."""
+    low, high = row["pca_ratio_low"], row["pca_ratio_high"]
+    if row["pca_ratio"] is None:
+        return ""
+    if low is None or high is None:
+        return NO_INTERVAL
+    return BETTER if high < 1 else WORSE if low > 1 else UNCLEAR
+
+
+def pca_difference(row: Row) -> str:
+    """By how much the variant's error differs from that of PCA of its size: 3.1 % below."""
+    change = (row["pca_ratio"] or 1.0) - 1
+    size = abs(100 * change)
+    return f"{size:.{1 if size < 9.95 else 0}f}{NBSP}% {'below' if change < 0 else 'above'}"
+
+
+def pca_sentence(rows: list[Row]) -> str:
+    """How many variants are better than PCA of their size, and the best of them; "" if none can be compared."""
+    compared = sorted(
+        (row for row in rows if row.competes and row["pca_ratio"] is not None), key=lambda row: row["pca_ratio"] or 0.0
+    )
+    if not compared:
+        return ""
+    verdicts = [pca_verdict(row) for row in compared]
+    better = verdicts.count(BETTER)
+    parts = [f"{plural(better, 'variant') if better else 'no variant'} {'are' if better > 1 else 'is'} better"]
+    for verdict, one, more in (
+        (UNCLEAR, "does not differ significantly", "do not differ significantly"),
+        (WORSE, "is worse", "are worse"),
+        (NO_INTERVAL, "has no interval", "have no interval"),
+    ):
+        if n := verdicts.count(verdict):
+            parts.append(f"{n} {one if n == 1 else more}")
+    best, components = compared[0], f"{compared[0]['latent_dims']:,.0f} components"
+    text = f"Compared with PCA of the same size, {', '.join(parts)}."
+    return f"{text} The best is {best.variant}, {pca_difference(best)} PCA with {components}."

@@ -1,0 +1,179 @@
+"""Each variant beside PCA of its own size: numbers, words, and what cannot be compared."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.core import arrays
+from pipeline.core.errors import DataError
+from pipeline.core.workspace import write_json
+from pipeline.report.charts import latent_size
+from pipeline.report.formatting import NBSP
+from pipeline.report.pca import add_pca_ratios, pca_sentence, pca_verdict, read_pca_windows
+from pipeline.report.table import Row
+from pipeline.report.verdict import find_verdict
+from tests import artefacts
+from tests.report import inputs
+from tests.report.inputs import make_params
+from tests.report.parsed import write
+
+SHAPE = (4, 6)  # of a window
+COMPONENTS = 5
+SIZE = 3  # numbers in the latent of the variants
+
+
+@pytest.fixture
+def baseline(tmp_path: Path) -> Row:
+    """PCA with `COMPONENTS` components, of 24 windows in four groups of two tracks."""
+    write_json(tmp_path / "config.json", {"shape": SHAPE})
+    latents = np.random.default_rng(0).normal(size=(24, COMPONENTS)).astype(np.float32)
+    arrays.write(tmp_path / "latents.parquet", {"window_id": range(24)}, {"latent": latents})
+    errors = [float(windows_of(0.2 + left_out)["mse"].mean()) for left_out in left_out_errors(latents)]
+    sizes = pd.DataFrame({"latent": range(COMPONENTS + 1), "mse": errors, "mse_low": errors, "mse_high": errors})
+    sizes.to_parquet(tmp_path / "sizes.parquet")
+    return Row("pca", "mel", True, role="baseline", numbers={"mse": errors[-1]}, folder=tmp_path)
+
+
+def left_out_errors(latents: np.ndarray) -> list[np.ndarray]:
+    """(windows,) for each number of components: what the other coordinates add to the error."""
+    return [np.square(latents[:, k:], dtype=float).sum(1) / np.prod(SHAPE) for k in range(COMPONENTS + 1)]
+
+
+def windows_of(mse: np.ndarray | float) -> pd.DataFrame:
+    track = np.repeat(np.arange(8), 3)
+    return pd.DataFrame({"seed": 0, "window_id": np.arange(24), "track_id": track, "group": track // 2, "mse": mse})
+
+
+def compare(baseline: Row, *factors: float, noise: float = 0.0) -> list[Row]:
+    """Variants with these factors of PCA's error in each window, after `add_pca_ratios`."""
+    latents = arrays.unpack(arrays.read(baseline.folder / "latents.parquet"), "latent")
+    windows = {"pca": windows_of(0.2)}
+    rows = [baseline]
+    for i, factor in enumerate(factors):
+        jitter = np.random.default_rng(i).normal(0, noise, 24)
+        windows[f"v{i}"] = windows_of(factor * (0.2 + left_out_errors(latents)[SIZE]) + jitter)
+        mse = float(windows[f"v{i}"]["mse"].mean())
+        numbers = {"mse": mse, "mel_mse": mse, "mel_mse_relative": 0.5, "latent_dims": float(SIZE)}
+        rows.append(Row(f"v{i}", "mel", True, numbers=numbers))
+    assert add_pca_ratios(rows, windows, 500) == {}
+    return rows
+
+
+def test_errors_of_pca_with_fewer_components_are_those_of_its_projection(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(24, *SHAPE))
+    components = np.linalg.qr(rng.normal(size=(24, 24)))[0][:COMPONENTS]  # orthonormal rows
+    flat = x.reshape(24, -1)
+    errors = [np.square(flat - flat @ components[:k].T @ components[:k]).mean(1) for k in range(COMPONENTS + 1)]
+    write_json(tmp_path / "config.json", {"shape": SHAPE})
+    arrays.write(tmp_path / "latents.parquet", {"window_id": range(24)}, {"latent": flat @ components.T})
+    row = Row("pca", "mel", True, role="baseline", folder=tmp_path)
+    for k, expected in enumerate(errors):
+        table = read_pca_windows(row, windows_of(errors[-1]), k)
+        assert table is not None and np.allclose(table["mse"], expected)
+
+
+def test_a_variant_is_better_or_worse_if_the_interval_excludes_one(baseline: Row) -> None:
+    _, lower, higher = compare(baseline, 0.9, 1.2)
+    assert (pca_verdict(lower), pca_verdict(higher)) == ("better", "worse")
+    assert lower["pca_ratio"] == pytest.approx(0.9) and higher["pca_ratio"] == pytest.approx(1.2)
+    assert lower["mse_pca"] == pytest.approx((lower["mse"] or 0) / 0.9)
+    low, high = lower["pca_ratio_low"], lower["pca_ratio_high"]
+    assert low is not None and high is not None and low < 0.9 < high < 1
+    _, equal = compare(baseline, 1.0, noise=0.05)
+    assert pca_verdict(equal) == "not significant"
+    assert pca_verdict(baseline) == ""
+
+
+def test_without_windows_there_is_a_ratio_but_no_interval(baseline: Row) -> None:
+    row = Row("a", "mel", True, numbers={"mse": 0.1, "latent_dims": 3.0})
+    add_pca_ratios([baseline, row], {}, 500)
+    assert row["pca_ratio"] is not None and row["pca_ratio_low"] is None and pca_verdict(row) == "no interval"
+    assert "no variant is better, 1 has no interval." in pca_sentence([row])
+
+
+def test_the_sentence_counts_variants_and_names_the_best(baseline: Row) -> None:
+    text = pca_sentence(compare(baseline, 0.9, 0.95, 1.2)).replace(NBSP, " ")
+    assert text == (
+        "Compared with PCA of the same size, 2 variants are better, 1 is worse. "
+        "The best is v0, 10 % below PCA with 3 components."
+    )
+    text = pca_sentence(compare(baseline, 1.05, 1.2)).replace(NBSP, " ")
+    assert text == (
+        "Compared with PCA of the same size, no variant is better, 2 are worse. "
+        "The best is v0, 5.0 % above PCA with 3 components."
+    )
+    assert "1 variant is better." in pca_sentence(compare(baseline, 0.9))
+    assert "1 does not differ significantly." in pca_sentence(compare(baseline, 1.0, noise=0.05))
+    assert pca_sentence([baseline]) == ""
+
+
+def test_the_headline_puts_the_best_variant_beside_pca_of_its_size(baseline: Row) -> None:
+    def headline(rows: list[Row]) -> str:
+        return find_verdict(rows, {}, 200)[0].replace(NBSP, " ")
+
+    start = "v0 has the lowest error of all trained variants: 50.0 % of the error of predicting the training mean"
+    assert headline(compare(baseline, 0.9)) == f"{start}; on its own scale 10 % below PCA of the same size."
+    assert headline(compare(baseline, 1.2)) == f"{start}; on its own scale 20 % above PCA of the same size."
+    assert headline(compare(baseline, 1.0, noise=0.05)).endswith(" PCA of the same size (not significant).")
+
+
+def test_what_cannot_be_compared_has_a_reason(baseline: Row) -> None:
+    rows = [
+        baseline,
+        Row("codes", "mel", True, numbers={"mse": 0.1, "latent_dims": 3.0, "perplexity": 20.0}),
+        Row("skip", "mel", True, numbers={"mse": 0.1, "latent_dims": 3.0}, has_skips=True),
+        Row("wide", "mel", True, numbers={"mse": 0.1, "latent_dims": 6.0}),
+        Row("wave", "wave3k", True, numbers={"mse": 0.1, "latent_dims": 3.0}),
+        Row("absent", "mel", False),
+        Row("mean", "mel", True, role="baseline", numbers={"mse": 0.1, "latent_dims": 0.0}),
+    ]
+    assert add_pca_ratios(rows, {}, 500) == {
+        "codes are not coordinates": ["codes"],
+        "skip connections pass more than the latent": ["skip"],
+        "6 numbers, more than the 5 components of PCA": ["wide"],
+        "no PCA of wave3k": ["wave"],
+    }
+    assert all(row["pca_ratio"] is None for row in rows)
+
+
+def test_latents_of_other_windows_are_an_error(baseline: Row) -> None:
+    with pytest.raises(DataError, match=r"latents\.parquet: damaged"):
+        read_pca_windows(baseline, windows_of(0.2).iloc[:20], SIZE)
+
+
+def test_the_chart_has_the_curve_of_pca_and_a_dot_for_each_variant(baseline: Row) -> None:
+    rows = compare(baseline, 0.9, 1.2)
+    figure = latent_size.draw(rows)
+    assert figure is not None
+    curve, *dots = [line for line in figure.axes[0].lines if len(line.get_xdata())]
+    sizes = pd.read_parquet(baseline.folder / "sizes.parquet")
+    assert list(curve.get_xdata()) == [1, 2, 3, 4, 5] and list(curve.get_ydata()) == list(sizes["mse"][1:])
+    assert [(dot.get_xdata()[0], dot.get_ydata()[0]) for dot in dots] == [(SIZE, row["mse"]) for row in rows[1:]]
+    assert latent_size.draw([baseline]) is None
+
+
+def test_the_page_shows_each_comparison_and_what_has_none(tmp_path: Path) -> None:
+    artefacts.make_data(tmp_path, [])
+    artefacts.make_variant(tmp_path, "mel_pca", "mel", components=70)
+    artefacts.make_variant(tmp_path, "mel_a", "mel", amount=0.0)
+    pca_error = 0.0256 * 0.97**64
+    artefacts.make_variant(tmp_path, "mel_b", "mel", metrics={"mse": 0.9 * pca_error})
+    artefacts.make_variant(tmp_path, "wave_c", "waveform")
+    for name, error in (("mel_pca", pca_error), ("mel_a", 0.004), ("mel_b", 0.9 * pca_error)):
+        inputs.make_windows(tmp_path, name, error)
+    latents = np.zeros((24, 70), np.float32)  # no coordinate: all sizes have the same errors
+    folder = tmp_path / "evaluation" / "mel_pca"
+    arrays.write(folder / "latents.parquet", {"window_id": range(24)}, {"latent": latents})
+    page = write(tmp_path, make_params("mel_pca", "mel_a", "mel_b", "wave_c"))
+    section = page.text[page.text.index("Beside PCA of the same size") : page.text.index("Error on the common log-mel")]
+    assert "mel_a 64 numbers mel +9.8 % worse 0.00400, PCA 0.00364" in section
+    assert "mel_b 64 numbers mel -10.0 % better 0.00328, PCA 0.00364" in section
+    assert "Without this comparison: wave_c (no PCA of wave)." in section
+    assert "Compared with PCA of the same size, 1 variant is better, 1 is worse." in page.text
+    assert "mel_pca baseline, 70 numbers" in page.text
+    card = (tmp_path / "report" / "cards" / "mel_a.md").read_text().replace(NBSP, " ")
+    assert "Its error is 9.8 % above that of PCA with as many components as its latent has numbers." in card
+    assert (tmp_path / "report" / "latent_size.png").is_file()
