@@ -44,10 +44,10 @@ class KLConfig(Section):
     )
     warmup: float = Field(0.3, ge=0, le=1, description="warm-up of linear, log, capacity, balance; share of training")
     cycles: Count = Field(4, description="of schedule cyclical: the weight rises in the first half of each")
-    free_bits: Weight = Field(0.0, description="nats below which the KL has no gradient")
-    free_bits_per: Literal["dimension", "level", "window"] = Field(
+    free_nats: Weight = Field(0.0, description="nats below which the KL has no gradient; a bit is 0.693 nats")
+    free_nats_per: Literal["dimension", "level", "window"] = Field(
         "dimension",
-        description="unit of free_bits: a latent dimension or level of a hierarchy, mean over the batch; or a window",
+        description="unit of free_nats: a latent dimension or level of a hierarchy, mean over the batch; or a window",
     )
     capacity: Weight | None = Field(
         None, description="target of the KL in nats per window, which rises from 0 over the warm-up; null: 0"
@@ -55,9 +55,9 @@ class KLConfig(Section):
     balance: bool = Field(False, description="in the warm-up, weight the levels of a hierarchy by their KL")
 
     @model_validator(mode="after")
-    def _free_bits_or_capacity(self) -> Self:
-        if self.free_bits and self.capacity is not None:
-            raise ValueError("capacity: free_bits is set too, and both limit the KL; set one")
+    def _free_nats_or_capacity(self) -> Self:
+        if self.free_nats and self.capacity is not None:
+            raise ValueError("capacity: free_nats is set too, and both limit the KL; set one")
         return self
 
 

@@ -56,8 +56,9 @@ def warmup_progress(config: KLConfig, progress: float) -> float:
 def loss_term(config: KLConfig, divergence: Tensor, level_sizes: tuple[int, ...], progress: float) -> Tensor:
     """The KL's contribution to the loss, a scalar. Means are over the global batch.
 
-    - Free bits are a floor with no gradient below: of a dimension's or level's mean over the batch (Kingma et al. 2016,
-      arXiv 1606.04934), or of a window's total (MusicVAE, Roberts et al. 2018).
+    - Free nats ("free bits" in the papers) are a floor with no gradient below: of a dimension's or level's mean over
+      the batch (Kingma et al. 2016, arXiv 1606.04934), or of a window's total (MusicVAE, Roberts et al. 2018, whose 48
+      bits are 33.3 nats).
     - Capacity replaces the KL by the distance of its mean from a target (Burgess et al. 2018, arXiv 1804.03599).
     - Balance: see `balance_levels`.
 
@@ -65,14 +66,14 @@ def loss_term(config: KLConfig, divergence: Tensor, level_sizes: tuple[int, ...]
     """
     if config.balance and progress < config.warmup:
         divergence = balance_levels(divergence, level_sizes)
-    if config.free_bits and config.free_bits_per == "dimension":
-        nats = distributed.all_reduce_mean(divergence.mean(0)).clamp_min(config.free_bits).sum()
-    elif config.free_bits and config.free_bits_per == "level":
+    if config.free_nats and config.free_nats_per == "dimension":
+        nats = distributed.all_reduce_mean(divergence.mean(0)).clamp_min(config.free_nats).sum()
+    elif config.free_nats and config.free_nats_per == "level":
         levels = [level.sum(1).mean() for level in divergence.split(level_sizes, dim=1)]
-        nats = distributed.all_reduce_mean(torch.stack(levels)).clamp_min(config.free_bits).sum()
+        nats = distributed.all_reduce_mean(torch.stack(levels)).clamp_min(config.free_nats).sum()
     else:
         totals = divergence.sum(1)
-        nats = (totals.clamp_min(config.free_bits) if config.free_bits else totals).mean()
+        nats = (totals.clamp_min(config.free_nats) if config.free_nats else totals).mean()
     if config.capacity is not None:
         nats = (distributed.all_reduce_mean(nats) - config.capacity * warmup_progress(config, progress)).abs()
     return weight_at(config, progress) * nats

@@ -72,10 +72,10 @@ def _kl_problems(bottleneck: BottleneckConfig, loss: LossConfig) -> Iterator[str
         yield "loss.kl.estimator: the KL from a learned normal prior is computed exactly; use analytic"
     if has_mixture_prior and kl.estimator == "analytic":
         yield "loss.kl.estimator: the KL from a mixture has no closed form; use monte_carlo"
-    if (has_normal_prior or has_mixture_prior) and kl.free_bits and kl.free_bits_per == "dimension":
-        yield "loss.kl.free_bits_per: the KL from a learned prior has no single dimensions; use window"
-    if kl.free_bits and kl.free_bits_per == "level" and bottleneck.type != "hierarchical":
-        yield f"loss.kl.free_bits_per: only a hierarchical bottleneck has levels, not {bottleneck.type}"
+    if (has_normal_prior or has_mixture_prior) and kl.free_nats and kl.free_nats_per == "dimension":
+        yield "loss.kl.free_nats_per: the KL from a learned prior has no single dimensions; use window"
+    if kl.free_nats and kl.free_nats_per == "level" and bottleneck.type != "hierarchical":
+        yield f"loss.kl.free_nats_per: only a hierarchical bottleneck has levels, not {bottleneck.type}"
     if kl.balance and bottleneck.type != "hierarchical":
         yield f"loss.kl.balance: only a hierarchical bottleneck has levels, not {bottleneck.type}"
     if loss.codebook is not None and bottleneck.type != "vq":
@@ -83,6 +83,6 @@ def _kl_problems(bottleneck: BottleneckConfig, loss: LossConfig) -> Iterator[str
     if bottleneck.type in ("vq", "fsq"):
         if kl.estimator == "monte_carlo":
             yield "loss.kl.estimator: the KL of codes is computed exactly; use analytic"
-        if kl.free_bits or kl.capacity is not None:
-            key = "free_bits" if kl.free_bits else "capacity"
+        if kl.free_nats or kl.capacity is not None:
+            key = "free_nats" if kl.free_nats else "capacity"
             yield f"loss.kl.{key}: the KL of codes trains only their prior, so it cannot collapse; leave {key} out"

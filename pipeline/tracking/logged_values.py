@@ -62,7 +62,7 @@ def variant_params(config: Mapping[str, Any]) -> dict[str, Any]:
         train.pop("plateau", None)
     loss = dict(config["loss"] or {})
     kl = dict(loss.get("kl") or {})
-    for key, has_effect in (("cycles", kl.get("schedule") == "cyclical"), ("free_bits_per", kl.get("free_bits"))):
+    for key, has_effect in (("cycles", kl.get("schedule") == "cyclical"), ("free_nats_per", kl.get("free_nats"))):
         if not has_effect:
             kl.pop(key, None)
     return {

@@ -1,4 +1,4 @@
-"""The KL divergence against torch's formula; schedules of its weight, free bits, capacity, balance."""
+"""The KL divergence against torch's formula; schedules of its weight, free nats, capacity, balance."""
 
 import itertools
 
@@ -82,25 +82,35 @@ def check_cost(config: KLConfig, nats: torch.Tensor, sizes: tuple[int, ...], pro
     torch.testing.assert_close(torch.autograd.grad(value, nats)[0], torch.tensor(gradient))
 
 
-def test_free_bits_per_dimension_are_a_floor_of_the_batch_mean():
-    config = KLConfig(beta=2.0, free_bits=1.5, free_bits_per="dimension")
+def test_a_weight_of_rave_is_twice_its_hop_in_beta():
+    """docs/protocol.md: RAVE's loss for a mean distance, times the samples, has the KL of the window with this beta."""
+    frames, hop, weight = 6, 2048, 1e-4
+    mean, std = torch.randn(4, 16, frames), torch.rand(4, 16, frames) + 0.1
+    rave = (mean**2 + std**2 - (std**2).log() - 1).sum(1).mean()
+    code = Code(z=mean.flatten(1), mean=mean.flatten(1), std=std.flatten(1))
+    nats = kl.divergence(code).sum(1).mean()
+    assert float(frames * hop * weight * rave) == pytest.approx(float(2 * weight * hop * nats), rel=1e-5)
+
+
+def test_free_nats_per_dimension_are_a_floor_of_the_batch_mean():
+    config = KLConfig(beta=2.0, free_nats=1.5, free_nats_per="dimension")
     check_cost(config, divergence(), (), 1.0, 2 * (1.5 + 2.0 + 1.5), [[0.0, 1.0, 0.0]] * 2)
 
 
-def test_free_bits_per_level_are_a_floor_of_each_level():
+def test_free_nats_per_level_are_a_floor_of_each_level():
     nats = torch.tensor([[0.1, 0.2, 3.0], [0.3, 0.4, 5.0]], requires_grad=True)
-    check_cost(KLConfig(free_bits=1.0, free_bits_per="level"), nats, (2, 1), 1.0, 1.0 + 4.0, [[0.0, 0.0, 0.5]] * 2)
+    check_cost(KLConfig(free_nats=1.0, free_nats_per="level"), nats, (2, 1), 1.0, 1.0 + 4.0, [[0.0, 0.0, 0.5]] * 2)
 
 
-def test_free_bits_per_window_are_a_floor_of_each_total():
-    config = KLConfig(free_bits=3.0, free_bits_per="window")
+def test_free_nats_per_window_are_a_floor_of_each_total():
+    config = KLConfig(free_nats=3.0, free_nats_per="window")
     check_cost(config, divergence(), (), 1.0, (3.0 + 4.5) / 2, [[0.0] * 3, [0.5] * 3])
 
 
 @pytest.mark.parametrize("per", ["dimension", "window"])
-def test_without_free_bits_a_negative_estimate_counts_fully(per):
+def test_without_free_nats_a_negative_estimate_counts_fully(per):
     nats = torch.tensor([[-1.0, 0.5], [2.0, 0.5]])
-    assert float(kl.loss_term(KLConfig(free_bits_per=per), nats, (), 1.0)) == pytest.approx(1.0)
+    assert float(kl.loss_term(KLConfig(free_nats_per=per), nats, (), 1.0)) == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize(

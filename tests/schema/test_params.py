@@ -16,11 +16,11 @@ from pipeline.training.config import read_variant
 
 RAW = params.read_params()
 VAMP = {"type": "gaussian", "prior": {"type": "vamp"}}
-VAMP_FREE_BITS = RAW["models"]["mel_conv"] | {
+VAMP_FREE_NATS = RAW["models"]["mel_conv"] | {
     "bottleneck": VAMP,
-    "loss": {"kl": {"estimator": "monte_carlo", "free_bits": 1.0}},
+    "loss": {"kl": {"estimator": "monte_carlo", "free_nats": 1.0}},
 }
-LEVEL_FREE_BITS = {"free_bits": 1, "free_bits_per": "level"}
+LEVEL_FREE_NATS = {"free_nats": 1, "free_nats_per": "level"}
 
 
 def changed(key: str, value: object) -> dict:
@@ -59,21 +59,22 @@ def changed(key: str, value: object) -> dict:
         ("models.mel_conv.loss.reconstruction.type", "log_magnitude", "never negative: .*not a mel and linear"),
         ("models.wave_resnet.loss.reconstruction.weighting", "a_weighting", "weighting: .*for the bands of a mel"),
         ("models.mel_conv.loss.spectrl", 0.1, "models.mel_conv.loss: unknown key 'spectrl'; did you mean 'spectral'?"),
+        ("models.mel_conv.loss.kl.free_bits", 48, "loss.kl: unknown key 'free_bits'; did you mean 'free_nats'?"),
         ("models.mel_conv.scaling", "rms", "models.mel_conv.scaling: only a waveform is scaled"),
         ("models.mel_conv.loss.reconstruction.sigma", -1, "models.mel_conv.loss.reconstruction.sigma"),
         ("models.mel_conv.bottleneck.prior", {"type": "mixture"}, "loss.kl.estimator: .*use monte_carlo"),
         ("models.mel_conv.bottleneck.prior", {"type": "vamp", "inputs": 3}, "bottleneck.prior: unknown key 'inputs'"),
         ("models.mel_conv.bottleneck", VAMP | {"batch_norm": True}, "mel_conv.bottleneck.batch_norm: .*pseudo-inputs"),
-        ("models.mel_conv", VAMP_FREE_BITS, "models.mel_conv.loss.kl.free_bits_per: .*use window"),
-        ("models.mel_conv.loss.kl.free_bits", 0.5, "loss.kl.free_bits_per: the KL from a learned prior .*use window"),
-        ("models.mel_conv.loss.kl", LEVEL_FREE_BITS, "kl.free_bits_per: only a hierarchical bottleneck has levels"),
+        ("models.mel_conv", VAMP_FREE_NATS, "models.mel_conv.loss.kl.free_nats_per: .*use window"),
+        ("models.mel_conv.loss.kl.free_nats", 0.5, "loss.kl.free_nats_per: the KL from a learned prior .*use window"),
+        ("models.mel_conv.loss.kl", LEVEL_FREE_NATS, "kl.free_nats_per: only a hierarchical bottleneck has levels"),
         ("models.mel_hvae.loss.kl.estimator", "monte_carlo", "loss.kl.estimator: the KL from a learned normal prior"),
         ("models.mel_mse.loss.reconstruction", {"type": "mse", "sigma": 0.1}, "sigma: only a gaussian likelihood"),
         ("models.mel_elbo.network.head", "sigmoid", "loss.range: network.head sigmoid never leaves the range"),
         ("models.mel_vqvae.network", {"type": "identity"}, "vqvae.network.type: identity has one position per value"),
-        ("models.mel_vqvae.loss.kl.free_bits", 1.0, "loss.kl.free_bits: the KL of codes trains only their prior"),
+        ("models.mel_vqvae.loss.kl.free_nats", 1.0, "loss.kl.free_nats: the KL of codes trains only their prior"),
         ("models.mel_conv.loss.kl.balance", True, "models.mel_conv.loss.kl.balance: only a hierarchical bottleneck"),
-        ("models.mel_conv.loss.kl", {"free_bits": 1, "capacity": 9}, "loss.kl.capacity: free_bits is set too"),
+        ("models.mel_conv.loss.kl", {"free_nats": 1, "capacity": 9}, "loss.kl.capacity: free_nats is set too"),
         ("models.mel_cvae.network.head", "sigmoid", "models.mel_cvae.condition: .*head linear, not sigmoid"),
         ("models.mel_cvae.condition.dropout", 1.0, "models.mel_cvae.condition.dropout: .*less than 1"),
         ("models.mel_conv.train", {"epoch": 3}, "models.mel_conv.train: unknown key 'epoch'; did you mean 'epochs'?"),

@@ -7,7 +7,7 @@ CONFIG = {
     "seed": 3,
     "network": {"type": "conv2d", "channels": [8, 16]},
     "condition": None,
-    "loss": {"kl": {"schedule": "linear", "cycles": 4, "free_bits": 0.0, "free_bits_per": "dimension"}},
+    "loss": {"kl": {"schedule": "linear", "cycles": 4, "free_nats": 0.0, "free_nats_per": "dimension"}},
     "train": {"epochs": 20, "schedule": "cosine", "plateau": {"patience": 5}, "devices": 1},
     "input": "mel128",
     "representation": {"kind": "mel", "bands": 128},
@@ -40,13 +40,13 @@ def test_params_have_the_keys_of_params_yaml_without_tags_and_settings_without_e
     assert logged_values.variant_params(CONFIG) == {
         "network": {"type": "conv2d", "channels": [8, 16]},
         "condition": None,
-        "loss": {"kl": {"schedule": "linear", "free_bits": 0.0}},
+        "loss": {"kl": {"schedule": "linear", "free_nats": 0.0}},
         "train": {"epochs": 20, "schedule": "cosine"},
         "representation": {"name": "mel128", "kind": "mel", "bands": 128},
         "windows": {"seconds": 5.0},
         "shape": [128, 216],
     }
-    kl = {"schedule": "cyclical", "cycles": 2, "free_bits": 0.5, "free_bits_per": "window"}
+    kl = {"schedule": "cyclical", "cycles": 2, "free_nats": 0.5, "free_nats_per": "window"}
     train = {"schedule": "plateau", "plateau": {"patience": 3}}
     params = logged_values.variant_params(CONFIG | {"loss": {"kl": kl}, "train": train})
     assert params["loss"]["kl"] == kl and params["train"] == train  # now they have an effect

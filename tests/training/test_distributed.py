@@ -143,7 +143,7 @@ def step_of_a_model() -> Results:
     if distributed.world_size() > 1:
         wrapped = DistributedDataParallel(model, broadcast_buffers=False, bucket_cap_mb=0.001)
     objective = Objective(
-        LossConfig(kl=KLConfig(free_bits=0.5, schedule="constant")), Signal.from_description(description)
+        LossConfig(kl=KLConfig(free_nats=0.5, schedule="constant")), Signal.from_description(description)
     )
     x, noise = share(0.2 + 0.3 * normal(8, 1, 16, 20)), share(normal(8, 6, seed=1))
     y, code = wrapped(x, noise)
@@ -161,9 +161,9 @@ CHECKS: dict[str, Callable[[], Results]] = {
     "unit variance": lambda: norm(UnitVariance(3), 6, 3, 4),
     "unit variance, one vector per rank": lambda: norm(UnitVariance(3), 2, 3, 1),
     "kl": cost,
-    "free bits per dimension": lambda: cost(free_bits=1.0),
-    "free bits per level": lambda: cost(free_bits=23.0, free_bits_per="level"),  # above one rank's upper level
-    "free bits per window": lambda: cost(free_bits=14.0, free_bits_per="window"),
+    "free nats per dimension": lambda: cost(free_nats=1.0),
+    "free nats per level": lambda: cost(free_nats=23.0, free_nats_per="level"),  # above one rank's upper level
+    "free nats per window": lambda: cost(free_nats=14.0, free_nats_per="window"),
     "capacity": lambda: cost(capacity=35.0),  # 23 nats at this point of the warm-up: more than those of one rank
     "balance": lambda: cost(balance=True),
     "optimal sigma": optimal_sigma,
@@ -175,7 +175,7 @@ CHECKS: dict[str, Callable[[], Results]] = {
 
 GAUSSIAN = {"type": "gaussian", "latent": 6}
 TRAININGS = {  # norm of the network, bottleneck, loss, tolerance
-    "plain": ("none", GAUSSIAN, {"kl": {"free_bits": 0.1}}, 1e-5),
+    "plain": ("none", GAUSSIAN, {"kl": {"free_nats": 0.1}}, 1e-5),
     "batch statistics": ("batch", GAUSSIAN | {"batch_norm": True}, {}, 1e-3),
     "codebook": ("batch", {"type": "vq", "codes": 8, "dim": 2, "prior_width": 8}, {"codebook": {}}, 1e-4),
     "adversary": ("none", GAUSSIAN, {"adversarial": 0.1}, 5e-3),

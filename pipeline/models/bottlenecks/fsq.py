@@ -1,4 +1,4 @@
-"""Finite scalar quantisation: codes on a fixed grid, so the codebook cannot collapse."""
+"""Finite scalar quantisation: codes on a fixed grid, so there is no learned codebook that could collapse."""
 
 from math import prod
 
