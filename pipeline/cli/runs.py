@@ -122,6 +122,7 @@ def _run_lines(info: "RunInfo", artifacts: list[str]) -> Iterator[str]:
     yield f"  id         {info.id}"
     trained = _format_duration(info.trained_seconds) or "not at all"
     yield f"  started    {info.started:%Y-%m-%d %H:%M:%S}, trained {trained}"
+    yield f"  model      {info.model or 'none'}"
     if error := info.tags.get("error"):
         yield f"  error      {error} (the traceback is its artifact error.txt)"
     yield f"  artifacts  {info.artifacts}: {', '.join(artifacts) or 'none'}"

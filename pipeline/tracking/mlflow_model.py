@@ -15,7 +15,7 @@ import numpy as np
 
 from pipeline.core import arrays, workspace
 from pipeline.core.imports import ROOT, source_files
-from pipeline.tracking import store
+from pipeline.tracking import search, store
 
 LOADER = "pipeline.tracking.pyfunc"
 ERROR_TAG = "test/mel_mse"
@@ -130,10 +130,7 @@ def register_model(run_id: str, variant: str, tags: dict[str, str]) -> None:
 
 def model_id_of(run_id: str) -> str | None:
     """The id of the model that the run logged or evaluated, or None."""
-    run = store.client().get_run(run_id)
-    outputs = [model.model_id for model in run.outputs.model_outputs] if run.outputs else []
-    inputs = [model.model_id for model in run.inputs.model_inputs] if run.inputs else []
-    return next(map(str, outputs + inputs), None)
+    return search.model_id(store.client().get_run(run_id))
 
 
 @contextmanager

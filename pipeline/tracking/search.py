@@ -37,6 +37,7 @@ class RunInfo:
     metrics: dict[str, float]  # last values
     tags: dict[str, str]  # without MLflow's own
     artifacts: str  # folder or address
+    model: str | None  # address of its model for MLflow, models:/<id>
 
     def value(self, key: str) -> float | str | None:
         """A metric, param or tag by its name, which may begin with metrics., params. or tags."""
@@ -184,7 +185,15 @@ def _run_info(client: Any, run: Any) -> RunInfo:
         metrics=dict(run.data.metrics),
         tags={key: value for key, value in run.data.tags.items() if not key.startswith("mlflow.")},
         artifacts=unquote(uri.removeprefix("file://")) if uri.startswith("file:") else uri,
+        model=f"models:/{model}" if (model := model_id(run)) else None,
     )
+
+
+def model_id(run: Any) -> str | None:
+    """The id of the model that an MLflow run logged or evaluated, or None."""
+    outputs = [model.model_id for model in run.outputs.model_outputs] if run.outputs else []
+    inputs = [model.model_id for model in run.inputs.model_inputs] if run.inputs else []
+    return next(map(str, outputs + inputs), None)
 
 
 def _is_missing() -> bool:

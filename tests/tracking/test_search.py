@@ -6,6 +6,7 @@ import string
 from pathlib import Path
 
 import pytest
+from mlflow.entities import LoggedModelOutput
 from typer.testing import CliRunner
 
 from pipeline.cli import app
@@ -48,8 +49,15 @@ def project(tmp_path_factory, empty_store):
             for epoch in (1, 2):
                 client.log_metric(run.info.run_id, "epoch/seconds", 40.0, step=epoch)
             client.log_param(run.info.run_id, "bottleneck.latent", latent)
+            if status == "FINISHED":
+                model = client.create_logged_model(number, name=name, source_run_id=run.info.run_id)
+                client.log_outputs(run.info.run_id, [LoggedModelOutput(model.model_id, step=0)])
             client.set_terminated(run.info.run_id, status)
         yield folder
+
+
+def experiments():
+    return search.experiment_ids(store.client())
 
 
 def names(*arguments):
@@ -109,8 +117,11 @@ def test_a_run_is_found_by_its_name_or_id(project):
     assert names("--exp", "big") == [json.loads(melisma("runs", best.id[:10], "--json").stdout)["name"]]
     text = melisma("runs", "mel_conv-seed0").stdout
     assert "mel_conv-seed0: finished" in text and "bottleneck.latent  64" in text
+    (model,) = store.client().search_logged_models(experiments(), "name = 'mel_conv-seed0'")
+    assert f"  model      models:/{model.model_id}\n" in text
     assert "test/mse       0.013  [0.012, 0.014]" in text and "test/mse_low" not in text
     failed = melisma("runs", "mel_fc-seed1").stdout
+    assert "  model      none\n" in failed
     assert "error      the loss of epoch 3 is not finite" in failed
     assert f"{project}/mlartifacts/melisma/" in failed
 
