@@ -28,6 +28,11 @@ class _NetworkConfig(Section):
     """The base class of networks."""
 
     kind: ClassVar[str] = "any"  # kind of its windows: mel, waveform or any
+    components: Annotated[int, Field(ge=1, le=2048)] | None = Field(
+        None,
+        description="principal components between windows and bottleneck, fitted in closed form: the network corrects "
+        "windows on both sides of them; null: none, the network itself makes the features (the systems' own form)",
+    )
 
 
 class _StridedConfig(_NetworkConfig):
@@ -68,6 +73,7 @@ class Conv2dConfig(_StridedConfig):
     type: Literal["conv2d"]
     channels: list[Width] = Field([16, 32, 64, 128], min_length=1, description="channels of each stage")
     strides: Strides = Field(2, description="factor by which stages shorten bands and frames; a list: one per stage")
+    blocks: int = Field(0, ge=0, le=64, description="residual blocks of each stage")
     norm: Literal["batch", "instance", "none"] = Field("batch", description="norm of each stage (instance: system D)")
     activation: Literal["silu", "gelu"] = Field("silu", description="activation after each norm (gelu: system A)")
     head: Literal["linear", "sigmoid", "softplus"] = Field("linear", description="last layer (softplus: system D)")
@@ -229,7 +235,7 @@ class LinearConfig(Section):
     """Principal components of the train windows, fitted in closed form: the baselines."""
 
     type: Literal["linear"]
-    latent: int | None = Field(ge=0, le=2048, description="components; 0: the train mean; null: all, at most 2048")
+    latent: int = Field(ge=0, le=2048, description="number of components; 0: the train mean")
 
 
 BottleneckConfig = Annotated[

@@ -21,6 +21,11 @@ def positive_std(raw: Tensor) -> Tensor:
     return functional.softplus(raw.float()) + MIN_STD
 
 
+def raw_std(std: Tensor) -> Tensor:
+    """The inverse of `positive_std`."""
+    return (std - MIN_STD).clamp_min(MIN_STD).expm1().log()
+
+
 def log_density(z: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     """Log density of each value of `z` under Normal(mean, std), in nats."""
     return -0.5 * ((z - mean) / std).square() - torch.log(std) - 0.5 * log(2 * pi)

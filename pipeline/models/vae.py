@@ -1,6 +1,6 @@
 """A variational autoencoder: encoder, bottleneck and decoder in one model."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -9,9 +9,11 @@ from pydantic import TypeAdapter
 from torch import Tensor, nn
 
 from pipeline.models.bottlenecks import BOTTLENECKS, Code
+from pipeline.models.components import PrincipalComponents
 from pipeline.models.condition import Condition
 from pipeline.models.config import BottleneckConfig, ConditionConfig, NetworkConfig
 from pipeline.models.networks import NETWORKS
+from pipeline.models.networks.refinement import Refinement
 from pipeline.models.signal import Signal
 
 MIN_GAIN = 1e-3  # -60 dB of full scale: silence is not amplified
@@ -68,16 +70,23 @@ class VAE(nn.Module):
         gain = WindowGain(description.get("scaling", "none"), Signal.from_description(description))
         self.labels = tuple(description.get("labels", ()))
         # The order of the constructors decides which random numbers each part gets.
-        encoder_class, decoder_class = NETWORKS[network.type]
+        encoder_class, decoder_class = (Refinement, Refinement) if network.components else NETWORKS[network.type]
         self.encoder = encoder_class(network, gain.signal)
         shape: tuple[int, ...] = self.encoder.shape  # type: ignore[assignment]
+        components = None
+        if network.components:
+            is_vector = getattr(bottleneck, "layout", "sequence") == "vector"
+            grid = (1,) * len(gain.signal.shape) if is_vector else shape[1:]
+            components = PrincipalComponents(network.components, gain.signal.shape, grid)
+            shape = components.shape
         self.bottleneck = BOTTLENECKS[bottleneck.type](bottleneck, shape)
         condition = None
         if description.get("condition") is not None:
             config = ConditionConfig.model_validate(description["condition"])
             condition = Condition(config, gain.signal, shape, len(self.labels))
         self.decoder = decoder_class(network, gain.signal)
-        self.gain, self.condition = gain, condition  # last: a checkpoint holds the parameters in this order
+        # Last: a checkpoint holds the parameters in this order.
+        self.gain, self.condition, self.components = gain, condition, components
 
     @property
     def latent_dims(self) -> int:
@@ -140,26 +149,40 @@ class VAE(nn.Module):
         code, skips = self._encode(x, None, source)
         return self._decode(code.mean, skips, target, code.gain)
 
-    def fit_condition(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
-        """Fit the condition, if there is one, to the windows (B, 1, *shape) and labels (B,) of the train split."""
+    def fit(self, batches: Callable[[], Iterable[tuple[Tensor, Tensor]]]) -> None:
+        """Fit what has a closed form, condition and components, and start the bottleneck there.
+
+        `batches` opens a pass over windows (B, 1, *shape) and labels (B,) of the train split.
+        """
         if self.condition is not None:
-            self.condition.fit((self._scale(x)[0], label) for x, label in batches)
+            self.condition.fit((self._scale(x)[0], label) for x, label in batches())
+        if self.components is not None:
+            self.components.fit(lambda: (self._input(*batch)[0] for batch in batches()))
+            self.bottleneck.start_linear(self.components.posterior_std())
 
     def _scale(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         gain = self.gain(x)
         return (x if gain is None else x / gain), gain
 
-    def _encode(self, x: Tensor, noise: Tensor | None, label: Tensor | None) -> tuple[Code, list[Tensor]]:
+    def _input(self, x: Tensor, label: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """The encoder's input, and the gain of each window."""
         x, gain = self._scale(x)
-        x = x if self.condition is None else self.condition.before_encoder(x, label)
-        features, *skips = self.encoder(x)
+        return (x if self.condition is None else self.condition.before_encoder(x, label)), gain
+
+    def _encode(self, x: Tensor, noise: Tensor | None, label: Tensor | None) -> tuple[Code, list[Tensor]]:
+        x, gain = self._input(x, label)
+        if self.components is None:
+            features, *skips = self.encoder(x)
+        else:
+            features, skips = self.components.encode(self.encoder(x)), []
         features = features if self.condition is None else self.condition.after_encoder(features, label)
         return replace(self.bottleneck.encode(features, noise), gain=gain), skips
 
     def _decode(self, z: Tensor, skips: list[Tensor], label: Tensor | None, gain: Tensor | None) -> Tensor:
         features = self.bottleneck.decode(z)
         features = features if self.condition is None else self.condition.before_decoder(features, label)
-        y: Tensor = self.decoder([features, *skips])
+        inputs = [features, *skips] if self.components is None else self.components.decode(features)
+        y: Tensor = self.decoder(inputs)
         y = y if self.condition is None else self.condition.after_decoder(y, label)
         return self.gain.undo(y, gain)
 

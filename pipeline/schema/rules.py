@@ -29,6 +29,8 @@ def find_problems(model: VariantConfig, representation: RepresentationConfig, se
         yield f"scaling: rms brings peaks above 1, too high for network.head {network.head}; use peak, or head linear"
     if model.condition is not None and network.head != "linear":
         yield f"condition: a label has its own loudness and range, so it needs network.head linear, not {network.head}"
+    if network.components:
+        yield from _components_problems(network.components, model)
     if model.loss is not None:  # a baseline has none
         yield from _loss_problems(model.loss, network.head, kind, shape)
         yield from _kl_problems(bottleneck, model.loss)
@@ -45,6 +47,24 @@ def _network_problems(network: NetworkConfig, shape: tuple[int, ...]) -> Iterato
         yield f"network.width: {problem}, which rotary positions need; use such a multiple"
     if network.type == "transformer" and network.patch > shape[0]:
         yield f"network.patch: {network.patch} samples are more than a window's {shape[0]}; use shorter patches"
+
+
+def _components_problems(components: int, model: VariantConfig) -> Iterator[str]:
+    network, bottleneck = model.network, model.bottleneck
+    if network.type == "identity":
+        yield "network.components: identity is no network that could correct windows; use another, or null"
+    if network.head != "linear":
+        yield f"network.components: the network corrects windows by sums, which needs head linear, not {network.head}"
+    if getattr(network, "skip", False):
+        yield "network.skip: with components, the encoder's stages are no part of the decoder; set skip to false"
+    if bottleneck.type == "hierarchical":
+        needed, key = bottleneck.latent_z1 + bottleneck.latent_z2, "latent_z1 and latent_z2"
+        if bottleneck.layout != "vector":
+            yield "bottleneck.layout: z1 is a vector if network.components is set; use vector"
+    else:
+        needed, key = (bottleneck.latent, "latent") if bottleneck.type == "gaussian" else (1, "dim")
+    if components < needed:
+        yield f"network.components: {components} are fewer than the {needed} of bottleneck.{key}; use at least as many"
 
 
 def _loss_problems(loss: LossConfig, head: str, kind: str, shape: tuple[int, ...]) -> Iterator[str]:

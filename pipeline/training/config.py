@@ -136,9 +136,6 @@ def check_trained(folder: Path, description: Mapping[str, Any], settings: Mappin
     DVC would train it again first, but not with `dvc repro --single-item` or after `dvc commit`.
     """
     current, trained = dict(flatten(settings)), dict(flatten({key: description[key] for key in settings}))
-    if current.get("bottleneck.latent", 0) is None:  # depends on the data
-        del current["bottleneck.latent"]
-        trained.pop("bottleneck.latent", None)
     for key in sorted(current.keys() | trained.keys()):
         if current.get(key) != trained.get(key):
             difference = f"trained with {key} {trained.get(key)}, where {PARAMS_FILE} has {current.get(key)}"

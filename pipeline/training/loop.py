@@ -30,7 +30,9 @@ def fit(trainer: Trainer, progress: Progress, checkpoints: Checkpoints | None = 
     with numerics(trainer.config, trainer.device):
         state = checkpoints.load_latest() if checkpoints and distributed.rank() == 0 else None
         state = distributed.broadcast_object(state)
-        if state is not None:
+        if state is None:
+            trainer.prepare()
+        else:
             trainer.load_state_dict(state)
         progress.on_start(trainer.history, trainer.step, trainer.steps_per_epoch)
         with DeferredSignals() as signals:

@@ -43,8 +43,7 @@ def train_model(
 ) -> tuple[VAE, History, Snapshots]:
     """Train the model from its latest checkpoint on, or fit a baseline in closed form. Raises as `loop.fit`.
 
-    The recorder is None on ranks other than 0. The number of components of a baseline depends on the data, so it is
-    added to the description here.
+    The recorder is None on ranks other than 0.
     """
     config, settings, device = setup.config, setup.settings, setup.device
     train, valid = setup.splits["train"], setup.splits["valid"]
@@ -54,9 +53,8 @@ def train_model(
         assert recorder is not None
         workspace.say(f"{setup}: fitted in closed form, on cpu")
         start = time.perf_counter()
-        history, snapshots = pca.fit(model, train, valid)
+        history, snapshots = pca.fit_baseline(model, train, valid)
         recorder.log_epoch(history[0] | {"seconds": time.perf_counter() - start})
-        setup.description["bottleneck"]["latent"] = model.latent_dims
         return model, history, snapshots
     objective = Objective(config.loss, model.gain.signal)
     progress = Progress(str(setup), settings.epochs, settings.batch_size, recorder)

@@ -26,6 +26,7 @@ from pipeline.training.config import TrainConfig
 from pipeline.training.device import autocast
 from pipeline.training.history import SNAPSHOT_WINDOWS, History, Snapshots, snapshot_epochs
 from pipeline.training.optimiser import MovingAverage, is_fused, learning_rate, make_optimiser
+from pipeline.training.pca import crops
 from pipeline.training.validate import validate
 
 UNPREFIXED_TERMS = ("beta_effective", "grad_norm")  # validation has no such terms, so no "train_" before them
@@ -60,7 +61,6 @@ class Trainer:
         self.steps_per_epoch = math.ceil(len(self.train_data) / config.batch_size)
         self.total_steps = config.epochs * self.steps_per_epoch
         self.model = model.to(memory_format=torch.channels_last) if config.channels_last else model  # type: ignore[call-overload]
-        self.model.fit_condition(self.train_data.batches(config.batch_size))
         self.objective = objective.to(device)
         self.wrapped_model = _wrap(self.model, config)
         self.optimiser = make_optimiser(model.parameters(), config, device)
@@ -75,6 +75,13 @@ class Trainer:
         self.term_names: list[str] = []
         self.term_sums: Tensor | None = None  # (terms + 1,) sums over the epoch's accepted steps, and their number
         self.unreported: list[Tensor] = []  # (terms,) of each step since the last `take_step_terms`
+
+    def prepare(self) -> None:
+        """Fit what has a closed form, before the first step. All ranks get the result of rank 0."""
+        self.model.fit(lambda: crops(self.train_data))
+        distributed.broadcast_(*self.model.state_dict().values())
+        if self.average is not None:
+            self.average.model.load_state_dict(self.model.state_dict())
 
     @property
     def steps_in_epoch(self) -> int:

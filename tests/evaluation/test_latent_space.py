@@ -152,9 +152,9 @@ def test_baseline_has_no_codes_and_no_dimensions():
 
 
 def test_pca_errors_agree_with_a_fit_of_each_size():
-    description = {"network": {"type": "identity"}, "bottleneck": {"type": "linear", "latent": None}}
+    description = {"network": {"type": "identity"}, "bottleneck": {"type": "linear", "latent": 19}}
     model = VAE(DESCRIPTION | description)
-    pca.fit(model, TRAIN, VALID)
+    pca.fit_baseline(model, TRAIN, VALID)
     scores = score_model(model.eval())
     errors = pca_errors(scores.windows["mse"], scores.latents, TEST.shape)
     assert errors.shape == (len(TEST), 20)

@@ -12,7 +12,7 @@ from tests.evaluation.small import CPU, LABELS, TEST, TRAIN, build_model, split
 def fitted_model():
     """The network is untrained, so the condition's statistics alone change a window."""
     model = build_model()
-    model.fit_condition(ResidentLoader(TRAIN, CPU, LABELS).batches(8))
+    model.fit(lambda: ResidentLoader(TRAIN, CPU, LABELS).batches(8))
     return model
 
 

@@ -10,6 +10,7 @@ from sklearn.decomposition import PCA
 from pipeline.dataset.loader import ResidentLoader
 from pipeline.dataset.split import Split
 from pipeline.models import store
+from pipeline.models.components import principal_components
 from pipeline.models.vae import VAE
 from pipeline.training import pca
 
@@ -27,7 +28,7 @@ def waves(rows: int, seed: int, spans: int = 1) -> Split:
     return Split("waveform", (SAMPLES,), values, ids, ids.astype(str), np.repeat("a", rows), None, length, windows)
 
 
-def description(latent: int | None) -> dict:
+def description(latent: int) -> dict:
     return {
         "network": {"type": "identity"},
         "bottleneck": {"type": "linear", "latent": latent},
@@ -38,9 +39,9 @@ def description(latent: int | None) -> dict:
     }
 
 
-def fitted(latent: int | None, train: Split, valid: Split | None = None):
+def fitted(latent: int, train: Split, valid: Split | None = None):
     model = VAE(description(latent))
-    history, snapshots = pca.fit(model, train, valid or train)
+    history, snapshots = pca.fit_baseline(model, train, valid or train)
     return model, history, snapshots
 
 
@@ -56,16 +57,16 @@ def test_components_equal_those_of_scikit_learn(block, monkeypatch):
     reference = PCA(9, svd_solver="full").fit(array(train))
     np.testing.assert_allclose(bottleneck.mean, reference.mean_, atol=1e-6)
     cosines = (bottleneck.components.numpy() * reference.components_).sum(1)
-    np.testing.assert_allclose(np.abs(cosines), 1, atol=1e-5)
-    np.testing.assert_allclose(bottleneck.std, np.sqrt(reference.explained_variance_ * 39 / 40), rtol=1e-5)
+    np.testing.assert_allclose(np.abs(cosines), 1, atol=1e-4)
+    np.testing.assert_allclose(bottleneck.std, np.sqrt(reference.explained_variance_ * 39 / 40), rtol=1e-4)
 
 
-def test_all_components_leave_no_training_error_and_are_orthonormal():
-    model, history, _ = fitted(None, waves(20, 0), waves(15, 1))
-    components = model.bottleneck.components
-    assert model.latent_dims == 19  # the mean takes one dimension
-    torch.testing.assert_close(components @ components.T, torch.eye(19), atol=1e-5, rtol=0)
-    assert history[0]["train_mse"] < 1e-10 < history[0]["valid_mse"]
+def test_components_beyond_the_rank_of_the_windows_are_zero():
+    model, history, _ = fitted(30, waves(20, 0), waves(15, 1))
+    components, std = model.bottleneck.components, model.bottleneck.std
+    torch.testing.assert_close(components[:19] @ components[:19].T, torch.eye(19), atol=1e-5, rtol=0)
+    assert not components[19:].any() and not std[19:].any()  # the mean takes one dimension
+    assert history[0]["train_mse"] < 1e-9 < history[0]["valid_mse"]
 
 
 def test_without_components_everything_is_the_train_mean():
@@ -88,24 +89,41 @@ def test_the_prior_has_the_variances_of_the_coordinates():
     torch.testing.assert_close(model.bottleneck.latent_std(), encoded.std(0, correction=0))
 
 
-def test_spans_are_cut_evenly_and_of_many_windows_some_are_used(monkeypatch):
-    spans = waves(10, 0, spans=3)
-    assert fitted(None, spans)[0].latent_dims == 29
-    monkeypatch.setattr(pca, "MAX_WINDOWS", 12)
-    monkeypatch.setattr(pca, "MAX_COMPONENTS", 5)
-    assert fitted(None, spans)[0].latent_dims == 5
-    assert fitted(20, spans)[0].latent_dims == 11  # 12 windows less the mean
+def test_of_spans_many_crops_are_used(monkeypatch):
+    """A component of the crops that the evenly cut windows of the spans do not have."""
+    spans = waves(4, 0, spans=3)
+    monkeypatch.setattr(pca, "MAX_WINDOWS", 60)
+    crops = torch.cat([x.flatten(1) for x, _ in pca.crops(ResidentLoader(spans, pca.CPU, (), "shuffled"))])
+    assert len(crops) == 60 and len(crops.unique(dim=0)) > 50
+    fitted_std = fitted(20, spans)[0].bottleneck.std.numpy()
+    expected = PCA(20, svd_solver="full").fit(crops.double().numpy()).explained_variance_ * 59 / 60
+    np.testing.assert_allclose(fitted_std, np.sqrt(expected), rtol=1e-3)
+    monkeypatch.setattr(pca, "MAX_WINDOWS", 6)  # fewer than the windows of a pass: each once
+    assert sum(len(x) for x, _ in pca.crops(ResidentLoader(spans, pca.CPU, (), "shuffled"))) == 12
+
+
+def test_the_largest_components_of_many_dimensions_are_approximated():
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((400, 300)) * 0.97 ** np.arange(300) @ rng.standard_normal((300, 300)) / 20
+    x = torch.from_numpy(rows - rows.mean(0)).float()
+    components, variances = principal_components(lambda: x.split(64), len(x), 10)
+    reference = PCA(10, svd_solver="full").fit(x.numpy())
+    np.testing.assert_allclose(variances, reference.explained_variance_ * 399 / 400, rtol=2e-3)
+    residual = x - x @ components.T @ components
+    best = x.numpy() - reference.inverse_transform(reference.transform(x.numpy()))
+    assert residual.square().sum() < 1.001 * np.square(best).sum()
 
 
 def test_a_streamed_split_gives_the_same(monkeypatch):
     train = waves(40, 0)
     expected = fitted(9, train)[0].state_dict()
     monkeypatch.setattr(pca, "window_loader", partial(pca.window_loader, max_resident_bytes=0))
-    assert all(torch.equal(value, expected[name]) for name, value in fitted(9, train)[0].state_dict().items())
+    for name, value in fitted(9, train)[0].state_dict().items():  # in another order of the windows
+        torch.testing.assert_close(value, expected[name], rtol=1e-3, atol=1e-5)
 
 
 def test_a_saved_baseline_is_loaded_unchanged(tmp_path):
-    model, *_ = fitted(None, waves(20, 0))
+    model, *_ = fitted(19, waves(20, 0))
     store.save(tmp_path, model, description(model.latent_dims))
     loaded, _ = store.load(tmp_path)
     x = torch.from_numpy(array(waves(5, 2))).float()[:, None]

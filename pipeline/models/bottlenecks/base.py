@@ -66,6 +66,13 @@ class Bottleneck(nn.Module):
     def sample_prior(self, number: int, generator: torch.Generator) -> Tensor:
         """Latents (number, latent_dims) from the prior, on the generator's device."""
 
+    def start_linear(self, std: Tensor) -> None:
+        """Start as the identity on the first features, with this posterior std (features,); a codebook does not.
+
+        Called once before a training if the features are `PrincipalComponents`: then they are the posterior means of a
+        linear VAE.
+        """
+
     def quantise(self, z: Tensor) -> Tensor:
         """The nearest latents that consist of codes; z itself without a codebook."""
         return z
@@ -95,6 +102,17 @@ class Pointwise(nn.Linear):
     def forward(self, x: Tensor) -> Tensor:
         """(B, out_features, positions) of (B, in_features, positions)."""
         return super().forward(x.transpose(1, 2)).transpose(1, 2)
+
+
+@torch.no_grad()
+def start_as_identity(layer: nn.Linear, offset: int = 0, raw: Tensor | None = None) -> None:
+    """Let output i of a layer be its input i + `offset`. With `raw`, its last outputs are these constants."""
+    number = layer.out_features - (0 if raw is None else len(raw))
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    layer.weight[:number].diagonal(offset).fill_(1)
+    if raw is not None:
+        layer.bias[number:] = raw
 
 
 def layout_shape(layout: str, shape: tuple[int, ...]) -> tuple[int, int]:

@@ -5,10 +5,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline.core import distributed
-from pipeline.models.bottlenecks.base import Bottleneck, Code, Pointwise, layout_shape, standard_normal
+from pipeline.models.bottlenecks.base import (
+    Bottleneck,
+    Code,
+    Pointwise,
+    layout_shape,
+    standard_normal,
+    start_as_identity,
+)
 from pipeline.models.config import GaussianConfig
 from pipeline.models.norm import BatchNorm1d
-from pipeline.models.priors import PRIORS, LearnedNormal, positive_std
+from pipeline.models.priors import PRIORS, LearnedNormal, positive_std, raw_std
 
 
 class UnitVariance(BatchNorm1d):
@@ -42,6 +49,12 @@ class Gaussian(Bottleneck):
         self.normalise = UnitVariance(config.latent) if config.batch_norm else nn.Identity()
         self.learned = PRIORS[config.prior.type](config.prior, config.latent, self.channels)
         self.from_latent = Pointwise(config.latent, self.channels)
+
+    def start_linear(self, std: Tensor) -> None:
+        """See `Bottleneck.start_linear`."""
+        raw = raw_std(std[: self.split[0]])
+        start_as_identity(self.to_posterior, raw=raw.mean(0, keepdim=True) if self.isotropic else raw)
+        start_as_identity(self.from_latent)
 
     def posterior(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation, (B, latent, positions) each, of features (B, channels, positions)."""

@@ -5,18 +5,20 @@ z2 shifts and scales the prior of z1.
 """
 
 from math import prod
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from pipeline.models.bottlenecks.base import Bottleneck, Code, Pointwise, layout_shape
+from pipeline.models.bottlenecks.base import Bottleneck, Code, Pointwise, layout_shape, start_as_identity
 from pipeline.models.config import HierarchicalConfig
-from pipeline.models.priors import RAW_ONE, LearnedNormal, positive_std
+from pipeline.models.priors import RAW_ONE, LearnedNormal, positive_std, raw_std
 
+Layer = TypeVar("Layer", bound=nn.Linear)
 WIDTH = 128  # hidden width of p(z1|z2)
 
 
-def _zero(layer: nn.Linear) -> nn.Module:
+def _zero(layer: Layer) -> Layer:
     nn.init.zeros_(layer.weight)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
@@ -45,6 +47,14 @@ class Hierarchical(Bottleneck):
         self.from_z2_to_z1 = _zero(nn.Linear(upper, 2 * lower, bias=False))
         self.from_z2 = nn.Linear(upper, prod(shape))
         self.from_z1 = Pointwise(config.latent_z1, self.channels)
+
+    def start_linear(self, std: Tensor) -> None:
+        """See `Bottleneck.start_linear`: z2 starts with the first features, z1 with those that follow."""
+        upper, lower = self.level_sizes
+        start_as_identity(self.to_z2, raw=raw_std(std[:upper]))
+        start_as_identity(self.to_z1, upper, raw_std(std[upper : upper + lower]) - RAW_ONE)
+        start_as_identity(self.from_z2)
+        start_as_identity(self.from_z1, -upper)
 
     def encode(self, features: Tensor, noise: Tensor | None = None) -> Code:
         """See `Bottleneck.encode`. Without noise, the prior of z1 is p(z1|z2) at the mean of z2."""

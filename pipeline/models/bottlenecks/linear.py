@@ -12,8 +12,7 @@ from pipeline.models.config import LinearConfig
 class Linear(Bottleneck):
     """Coordinates of the features on orthonormal components, in order of decreasing variance.
 
-    The prior is an independent Gaussian per coordinate, with its variance over the train windows. If `latent` is
-    null, components are missing until `set_components`.
+    The prior is an independent Gaussian per coordinate, with its variance over the train windows.
     """
 
     baseline = True
@@ -24,8 +23,7 @@ class Linear(Bottleneck):
     def __init__(self, config: LinearConfig, shape: tuple[int, ...]) -> None:
         super().__init__()
         self.shape = shape
-        self.max_components = config.latent
-        number, values = config.latent or 0, prod(shape)
+        number, values = config.latent, prod(shape)
         self.register_buffer("mean", torch.zeros(values))
         self.register_buffer("components", torch.zeros(number, values))
         self.register_buffer("std", torch.zeros(number))
@@ -33,8 +31,8 @@ class Linear(Bottleneck):
 
     def set_components(self, mean: Tensor, components: Tensor, std: Tensor) -> None:
         """Set the fit: mean (values,), orthonormal components (K, values), std (K,) of the coordinates."""
-        self.mean, self.components, self.std = mean, components, std
-        self.latent_dims = len(components)
+        for buffer, value in ((self.mean, mean), (self.components, components), (self.std, std)):
+            buffer.copy_(value)
 
     def encode(self, features: Tensor, noise: Tensor | None = None) -> Code:
         """See `Bottleneck.encode`."""

@@ -125,6 +125,11 @@ class TransformerDecoder(_PatchesAndTokens):
         self.samples = nn.ConvTranspose1d(config.width, 1, 2 * config.patch, stride=config.patch)
         self.head = Head(config.head, signal)
 
+    @property
+    def last(self) -> nn.Module:
+        """The layer that makes the samples of the window."""
+        return self.samples
+
     def forward(self, inputs: list[Tensor]) -> Tensor:
         """Reconstruction (B, 1, samples) on the scale of the data."""
         (features,) = inputs

@@ -1,0 +1,129 @@
+"""Principal components of windows, and the linear VAE that they make."""
+
+from collections.abc import Callable, Iterable, Iterator
+from math import prod
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+SHARES = (0.25, 0.25, 1.0, 1.0)  # of the rows, in each iteration: the first ones need no precision
+OVERSAMPLING = 64  # further directions that are followed, so that the last components converge too
+MIN_VARIANCE = 1e-9  # share of the first component's; below it, a component is rounding error
+TINY = 1e-12  # avoids a division by zero
+
+
+def principal_components(batches: Callable[[], Iterable[Tensor]], rows: int, number: int) -> tuple[Tensor, Tensor]:
+    """The principal components of rows with mean 0, by subspace iteration (Halko et al. 2011, arXiv 0909.4061).
+
+    Only a batch and the components are in memory. `batches` opens a pass over the same rows (B, values). The result is
+    exact if the rows have at most `number` + 64 values or dimensions, else a close approximation.
+
+    Returns:
+        Orthonormal components (number, values) and their variances (number,); 0 beyond the rank of the rows.
+    """
+    first = next(iter(batches()))
+    values, device = first.shape[1], first.device
+    width = min(values, number + OVERSAMPLING)
+    start = torch.randn(values, width, generator=torch.Generator().manual_seed(0))
+    directions = start.to(device, first.dtype)
+    for share in SHARES:
+        basis = torch.linalg.qr(directions)[0]
+        directions, seen = torch.zeros_like(basis), 0
+        products = torch.zeros(width, width, dtype=torch.float64, device=device)
+        for x in batches():
+            coordinates = x @ basis
+            directions.addmm_(x.T, coordinates)
+            products += (coordinates.T @ coordinates).double()
+            seen += len(x)
+            if seen >= share * rows:
+                break
+    variances, rotation = torch.linalg.eigh(products / seen)
+    variances, rotation = variances.flip(0)[:number], rotation.flip(1)[:, :number]
+    is_real = variances > MIN_VARIANCE * variances[:1]
+    components = (basis @ rotation.to(basis)).T * is_real[:, None]
+    padding = number - len(variances)
+    variances = functional.pad(variances * is_real, (0, padding))
+    return functional.pad(components, (0, 0, 0, padding)).float(), variances.float()
+
+
+class PrincipalComponents(nn.Module):
+    """Probabilistic PCA (Tipping and Bishop 1999): the best linear VAE, in closed form (Lucas et al. 2019, 1911.02469).
+
+    A window is cut into a grid of equal patches (the whole window for a grid of one), all with the same components.
+    Features are the posterior means of the linear VAE: uncorrelated, with a variance of nearly 1, so that a standard
+    normal prior fits them. Training does not change the components.
+    """
+
+    mean: Tensor
+    components: Tensor
+    variances: Tensor
+    rest: Tensor
+
+    def __init__(self, number: int, window: tuple[int, ...], grid: tuple[int, ...]) -> None:
+        super().__init__()
+        self.window, self.grid = window, grid
+        self.patch = tuple(-(-size // positions) for size, positions in zip(window, grid, strict=True))
+        self.shape = (number, *grid)
+        self.register_buffer("mean", torch.zeros(window))
+        self.register_buffer("components", torch.zeros(number, prod(self.patch)))
+        self.register_buffer("variances", torch.zeros(number))
+        self.register_buffer("rest", torch.ones(()))  # mean variance of the directions without a component
+
+    @torch.no_grad()
+    def fit(self, batches: Callable[[], Iterable[Tensor]]) -> None:
+        """Fit the components to windows (B, 1, *window) on one device; `batches` opens a pass over all of them."""
+        rows, total, squares = 0, torch.zeros(()), torch.zeros(())
+        for x in batches():
+            rows, total = rows + len(x), total.to(x.device) + x.sum((0, 1), dtype=torch.float64)
+            squares = squares.to(x.device) + x.square().sum((0, 1), dtype=torch.float64)
+        # A GPU may round products of 32 bits to 10 bits of mantissa, but not those of 64 bits.
+        dtype = torch.float64 if total.device.type == "cuda" else torch.float32
+        mean = (total / rows).to(dtype)
+        number, values = self.components.shape
+
+        def patches() -> Iterator[Tensor]:
+            return (self._patches(x.to(dtype).sub_(mean)).flatten(0, -2) for x in batches())
+
+        components, variances = principal_components(patches, rows * prod(self.grid), number)
+        variance = float((squares / rows - (total / rows).square()).sum()) / prod(self.grid)  # of a patch
+        rest = (variance - float(variances.sum())) / max(1, values - number)
+        self.mean.copy_(mean)
+        self.components.copy_(components)
+        self.variances.copy_(variances)
+        self.rest.fill_(max(rest, MIN_VARIANCE * variance))
+
+    def posterior_std(self) -> Tensor:
+        """(number,) standard deviation of the linear VAE's posterior."""
+        return (self.rest / self.variances.clamp_min(TINY)).sqrt().clamp(max=1.0)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Features (B, number, *grid) of windows (B, 1, *window)."""
+        with torch.autocast(x.device.type, enabled=False):
+            coordinates = self._patches(x.float() - self.mean) @ self.components.T
+            return (coordinates * (self._scale() / self.variances.clamp_min(TINY))).movedim(-1, 1)
+
+    def decode(self, features: Tensor) -> Tensor:
+        """Windows (B, 1, *window) of features (B, number, *grid)."""
+        with torch.autocast(features.device.type, enabled=False):
+            coordinates = features.float().movedim(1, -1) * self._scale()
+            return self._window(coordinates @ self.components) + self.mean
+
+    def _scale(self) -> Tensor:
+        return (self.variances - self.rest).clamp_min(0).sqrt()
+
+    def _patches(self, x: Tensor) -> Tensor:
+        """(B, *grid, patch values) of windows (B, 1, *window), padded with zeros."""
+        sizes = list(zip(self.window, self.grid, self.patch, strict=True))
+        x = functional.pad(x.squeeze(1), [pad for size, n, p in reversed(sizes) for pad in (0, n * p - size)])
+        x = x.reshape(len(x), *(length for pair in zip(self.grid, self.patch, strict=True) for length in pair))
+        axes = range(1, 2 * len(sizes) + 1)
+        return x.permute(0, *axes[::2], *axes[1::2]).flatten(1 + len(sizes))
+
+    def _window(self, patches: Tensor) -> Tensor:
+        """The inverse of `_patches`."""
+        number = len(self.grid)
+        x = patches.unflatten(-1, self.patch)
+        x = x.permute(0, *(axis for i in range(1, number + 1) for axis in (i, number + i)))
+        x = x.reshape(len(x), *(n * p for n, p in zip(self.grid, self.patch, strict=True)))
+        return x[(..., *(slice(size) for size in self.window))].unsqueeze(1)
