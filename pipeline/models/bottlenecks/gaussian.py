@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline.core import distributed
-from pipeline.models.bottlenecks.base import Bottleneck, Code, Pointwise, layout_shape, standard_normal
+from pipeline.models.bottlenecks.base import Bottleneck, Code, Pointwise, layout_frames, layout_shape, standard_normal
 from pipeline.models.config import GaussianConfig
 from pipeline.models.norm import BatchNorm1d
 from pipeline.models.priors import PRIORS, LearnedNormal, positive_std
@@ -35,6 +35,7 @@ class Gaussian(Bottleneck):
         super().__init__()
         self.shape = shape
         self.channels, self.positions = layout_shape(config.layout, shape)
+        self.frames = layout_frames(config.layout, shape)
         self.latent_dims = config.latent * self.positions
         self.isotropic = config.covariance == "isotropic"
         self.split = [config.latent, 1 if self.isotropic else config.latent]

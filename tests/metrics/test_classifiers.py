@@ -7,7 +7,7 @@ from sklearn.metrics import silhouette_score
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
-from pipeline.evaluation import classifiers
+from pipeline.metrics import classifiers
 
 RNG = np.random.default_rng(0)
 
