@@ -30,6 +30,7 @@ def make_section(row: Row, figures: list[Any], history: History, params: dict[st
         "row": row,
         "summary": _summary(row),  # visible while the section is closed
         "facts": _facts(row),
+        "knows": _knows(row),
         "metrics": _metrics(row),
         "settings": settings,
         "has_skips": bool((blocks.get("network") or {}).get("skip")),
@@ -69,6 +70,22 @@ def _facts(row: Row) -> list[tuple[str, str, str]]:
         ("windows", "Evaluated on", f"{count(row['windows'])} windows", f"of {count(row['tracks'])} recordings"),
     ]
     return [(name, text, detail) for metric, name, text, detail in facts if row[metric] is not None]
+
+
+def _knows(row: Row) -> list[tuple[str, str, str, list[str]]]:
+    """What linear probes read out: name, value, interval, and the values of PCA, of the input and by chance."""
+    lines = []
+    for metric, chance, name in (
+        ("probe_accuracy", "chance", "label"),
+        ("probe_key_accuracy", "chance_key", "key"),
+        ("probe_instrument_accuracy", "chance_instrument", "instrument"),
+        ("probe_tempo_r2", "", "tempo, R²"),
+    ):
+        if row[metric] is not None:
+            column = next(column for column in COLUMNS if column.key == metric)
+            others = (row[f"{metric}_pca"], row[f"{metric}_statistics"], row[chance])
+            lines.append((name, column.text(row), column.detail(row), list(map(column.write, others))))
+    return lines
 
 
 def _metrics(row: Row) -> list[tuple[str, list[tuple[str, str, str]]]]:
@@ -128,6 +145,12 @@ def find_limits(row: Row, ceiling: Row | None) -> list[str]:
         limits.append(
             f"Its latent contains little information about the label: a linear probe is right for {percent(accuracy)} "
             f"of the windows (chance {percent(chance)})."
+        )
+    statistics = row["probe_accuracy_statistics"]
+    if accuracy is not None and statistics is not None and accuracy < statistics:
+        limits.append(
+            "Its latent says less about the label than mean and deviation over time of each band of the input: the "
+            f"probe is right for {percent(accuracy)} and {percent(statistics)} of the windows."
         )
     limits += [f"Its decoder has another input besides the latent: {name}." for name in row.extra_inputs]
     return limits
