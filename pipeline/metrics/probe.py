@@ -87,9 +87,10 @@ def statistics(x: Tensor) -> Tensor:
     bands = x.squeeze(1)
     if bands.dim() == 2:
         window = torch.hann_window(FRAME, device=x.device)
-        spectra = torch.stft(bands, FRAME, FRAME // 2, window=window, return_complex=True)
+        # Padded with zeros, since a reflection needs half a frame of samples.
+        spectra = torch.stft(bands, FRAME, FRAME // 2, window=window, pad_mode="constant", return_complex=True)
         bands = (spectra.abs().square() + MIN_POWER).log()
-    return torch.cat([bands.mean(-1), bands.std(-1)], dim=1)
+    return torch.cat([bands.mean(-1), bands.std(-1, correction=0)], dim=1)
 
 
 def probe(train: Rows, test: Rows) -> ProbeScores:

@@ -19,8 +19,6 @@ FIRST_METRICS = (
     *("elbo", "latent_dims", "in_use", "probe_accuracy", "chance", "frechet_samples", "parameters", "baseline"),
     "collapsed",
 )
-# Metrics of the linear probes; a row also has them with _pca and _statistics, as read from PCA and from its input.
-PROBES = ("probe_accuracy", "probe_key_accuracy", "probe_instrument_accuracy", "probe_tempo_r2")
 # Few, because `dvc metrics` and `dvc exp show` make a column of each metric of each variant.
 JSON_METRICS = ("mel_mse", "mse", "kl", "in_use", "probe_accuracy", "collapsed")
 
@@ -63,12 +61,9 @@ def read_rows(data: Path, params: dict[str, Any]) -> list[Row]:
         role = "baseline" if (settings.get("bottleneck") or {}).get("type") == "linear" else "variant"
         rows.append(_read_row(data / "evaluation" / name, name, str(settings["representation"]), role, params))
     _add_pca_ratios(rows)
-    for name, same_input in by_input(rows).items():
+    for name in by_input(rows):
         ceiling = _read_row(data / "reference" / "ceiling" / name, f"true {name}", name, "ceiling", params)
         rows += [ceiling] if ceiling.evaluated else []
-        for row in same_input:
-            if row.evaluated:
-                row.numbers.update({f"{metric}_statistics": ceiling[metric] for metric in PROBES})
     mean = next((row["mel_mse_mean"] for row in rows if row["mel_mse_mean"] is not None), None)
     for row in rows:
         row.numbers["mel_mse_relative"] = ratio(row["mel_mse"], mean)
@@ -130,18 +125,18 @@ def _generation(metrics: dict[str, Any]) -> list[str]:
 
 
 def _add_pca_ratios(rows: list[Row]) -> None:
-    """Set mse_pca and the probes of PCA with as many components as the latent has numbers, and pca_ratio."""
-    sizes: dict[str, pd.DataFrame] = {}  # representation -> its largest PCA
+    """Set mse_pca, the error of PCA with as many components as the latent has numbers, and pca_ratio."""
+    pca_errors: dict[str, dict[int, float]] = {}  # representation -> number of components -> error
     for row in rows:
         path = row.folder / "sizes.parquet"
         if path.is_file():
-            table = read_table(path, ["latent", "mse"], optional=PROBES).set_index("latent")
-            sizes[row.representation] = max(sizes.get(row.representation, table), table, key=len)
+            errors = dict(read_table(path, ["latent", "mse"]).itertuples(index=False, name=None))
+            pca_errors[row.representation] = max(pca_errors.get(row.representation, {}), errors, key=len)
     for row in rows:
-        table, size = sizes.get(row.representation), row["latent_dims"]
+        errors, size = pca_errors.get(row.representation, {}), row["latent_dims"]
         # A codebook's codes are not coordinates. PCA has at most as many components as training windows.
-        if table is not None and size in table.index and row["perplexity"] is None and row.role != "baseline":
-            row.numbers.update({f"{metric}_pca": finite(value) for metric, value in table.loc[size].items()})
+        if errors and size is not None and row["perplexity"] is None and row.role != "baseline":
+            row.numbers["mse_pca"] = finite(errors.get(int(size)))
             row.numbers["pca_ratio"] = ratio(row["mse"], row["mse_pca"])
 
 

@@ -13,6 +13,7 @@ from pipeline.core.artefacts import read_json
 from pipeline.report.columns import COLUMNS, SETS
 from pipeline.report.formatting import count, digits, factor, hertz, interval, percent, size
 from pipeline.report.histories import History, describe_training
+from pipeline.report.knows import read_out
 from pipeline.report.table import Row
 
 BLOCKS = ("network", "bottleneck", "condition", "loss", "train")  # blocks of a variant in params.yaml
@@ -30,7 +31,7 @@ def make_section(row: Row, figures: list[Any], history: History, params: dict[st
         "row": row,
         "summary": _summary(row),  # visible while the section is closed
         "facts": _facts(row),
-        "knows": _knows(row),
+        "knows": read_out(row),
         "metrics": _metrics(row),
         "settings": settings,
         "has_skips": bool((blocks.get("network") or {}).get("skip")),
@@ -70,22 +71,6 @@ def _facts(row: Row) -> list[tuple[str, str, str]]:
         ("windows", "Evaluated on", f"{count(row['windows'])} windows", f"of {count(row['tracks'])} recordings"),
     ]
     return [(name, text, detail) for metric, name, text, detail in facts if row[metric] is not None]
-
-
-def _knows(row: Row) -> list[tuple[str, str, str, list[str]]]:
-    """What linear probes read out: name, value, interval, and the values of PCA, of the input and by chance."""
-    lines = []
-    for metric, chance, name in (
-        ("probe_accuracy", "chance", "label"),
-        ("probe_key_accuracy", "chance_key", "key"),
-        ("probe_instrument_accuracy", "chance_instrument", "instrument"),
-        ("probe_tempo_r2", "", "tempo, R²"),
-    ):
-        if row[metric] is not None:
-            column = next(column for column in COLUMNS if column.key == metric)
-            others = (row[f"{metric}_pca"], row[f"{metric}_statistics"], row[chance])
-            lines.append((name, column.text(row), column.detail(row), list(map(column.write, others))))
-    return lines
 
 
 def _metrics(row: Row) -> list[tuple[str, list[tuple[str, str, str]]]]:

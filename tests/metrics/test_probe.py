@@ -189,10 +189,12 @@ def test_a_recording_that_tracks_parquet_lacks_is_named():
 
 def test_statistics_of_a_mel_and_of_a_waveform():
     x = torch.rand(2, 1, *SHAPE)
-    expected = torch.cat([x.mean(-1), x.std(-1)], dim=-1).squeeze(1)
+    expected = torch.cat([x.mean(-1), x.std(-1, correction=0)], dim=-1).squeeze(1)
     torch.testing.assert_close(statistics(x), expected)
     time_axis = torch.arange(3000) / 3000
     low, high = (0.1 * torch.sin(2 * torch.pi * f * time_axis)[None, None] for f in (100, 1000))
+    assert statistics(low[..., :101]).isfinite().all()  # the shortest window, a tenth of a second at 1,000 Hz
+    assert statistics(x[..., :1]).isfinite().all()
     values = statistics(torch.cat([low, high, torch.zeros_like(low)]))
     assert values.shape == (3, 2 * 129) and values.isfinite().all()
     assert values[0, :129].argmax() == round(100 / 3000 * 256) and values[1, :129].argmax() == round(1000 / 3000 * 256)

@@ -52,24 +52,6 @@ def test_each_variant_is_compared_with_pca_of_the_same_size(tmp_path: Path) -> N
     assert comparison["mel_codes"]["in_use"] == 0.3125
 
 
-def test_probes_stand_beside_those_of_pca_and_of_the_true_windows(tmp_path: Path) -> None:
-    known = {"probe_key_accuracy": 0.3, "probe_key_accuracy_low": 0.2, "probe_key_accuracy_high": 0.4}
-    known |= {"chance_key": 0.1, "probe_tempo_r2": -0.25}
-    artefacts.make_data(tmp_path, [], ["waltz"])
-    artefacts.make_variant(tmp_path, "mel_pca", "mel", components=70)
-    artefacts.make_variant(tmp_path, "mel_a", "mel", metrics=known)
-    artefacts.make_variant(tmp_path, "mel_b", "mel", metrics={"latent_dims": 60, "probe_pooled": True})
-    inputs.make_reference(tmp_path, probe_accuracy=0.72, probe_key_accuracy=0.41)
-    rows = read_rows(tmp_path, "mel_pca", "mel_a", "mel_b", "mel_absent")
-    assert rows["mel_a"]["probe_accuracy_pca"] == 0.49 and rows["mel_b"]["probe_accuracy_pca"] is None
-    assert rows["mel_b"]["mse_pca"] is not None  # the error is known at every size
-    assert rows["mel_a"]["probe_accuracy_statistics"] == rows["true mel"]["probe_accuracy"] == 0.72
-    page = write(tmp_path, make_params("mel_pca", "mel_a", "mel_b", "mel_absent"))
-    assert "label 62.0 % 49.0 % 72.0 % 25.0 % key 30.0 % 20.0–40.0 – 41.0 % 10.0 % tempo, R² -0.250 – – –" in page.text
-    assert page.text.count("What linear probes read out") == 3 and page.text.count("pooled over time") == 1
-    assert "right for 62.0\xa0% and 72.0\xa0% of the windows" in (tmp_path / "report" / "cards" / "mel_a.md").read_text()
-
-
 def test_ceilings_are_rows_that_do_not_compete(tmp_path: Path) -> None:
     artefacts.make_variant(tmp_path, "wave_a", "waveform", metrics={"reach_hz": 1500.0})
     inputs.make_reference(tmp_path)
