@@ -26,7 +26,7 @@ def main() -> None:
         description = write_reference(out, windows, tracks, recordings, cache, mel, settings)
         workspace.write_json(out / "reference.json", description)
         for name, representation in representations.items():
-            write_ceiling(out, out / "ceiling" / name, workspace.CACHE / name, representation, settings)
+            write_ceiling(out, out / "ceiling" / name, workspace.CACHE / name, tracks, representation, settings)
     tests = (windows["split"] == "test").sum()
     audio = f"{len(description['heard'])} of them with audio at {mel.sample_rate} Hz"
     workspace.say(f"reference: {tests} test windows on {settings.mel}, {audio}")

@@ -128,6 +128,7 @@ def make_variant(
         size = np.arange(components + 1)
         error = 0.0256 * 0.97**size
         sizes = pd.DataFrame({"latent": size, "mse": error, "mse_low": 0.9 * error, "mse_high": 1.1 * error})
+        sizes["probe_accuracy"] = np.where(size == 64, 0.49, np.nan)
         sizes.to_parquet(folder / "sizes.parquet", index=False)
     write_json(folder / "metrics.json", all_metrics | (metrics or {}))
     origin = {"variant": variant, "data": "d", "evaluation": "e", "settings": {}, "metrics": {}}

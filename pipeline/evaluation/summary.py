@@ -7,13 +7,14 @@ import numpy as np
 import pandas as pd
 
 from pipeline.metrics.aggregate import aggregate
+from pipeline.metrics.probe import CHANCES
 from pipeline.models import collapse
 
 # Numbers of each seed. A variant that cannot have one has null: most need a certain bottleneck, kind or condition.
 SEED_NUMBERS = (
     *("active_units", "active_share", "active_units_z1", "active_units_z2", "active_share_z1", "active_share_z2"),
     *("perplexity", "perplexity_share", "variance_ratio", "latent_std"),
-    *("dims_80", "dims_90", "dims_95", "dims_99", "silhouette"),
+    *("dims_80", "dims_90", "dims_95", "dims_99", "silhouette", *CHANCES.values()),
     *("frechet_reconstructions", "frechet_samples", "frechet_floor", "frechet_audio"),
     *("sample_variance_ratio", "sample_time_ratio", "sample_level_db"),
     *("interpolation_smoothness", "interpolation_smoothness_slerp"),
@@ -29,7 +30,7 @@ def variant_metrics(
     Args:
         windows: rows of windows.parquet of all seeds, with the columns of `aggregate.PREDICTORS`.
         seeds: "seed" and any of `SEED_NUMBERS`; the result has the mean over seeds, or None if one seed has none.
-        model: latent_dims, parameters, reach_hz and baseline. A baseline has null for collapsed.
+        model: latent_dims, parameters, probe_pooled, reach_hz and baseline. A baseline has null for collapsed.
         resamples: of the bootstrap.
     """
     metrics: dict[str, Any] = aggregate(windows, resamples) | dict.fromkeys(SEED_NUMBERS)
@@ -39,14 +40,12 @@ def variant_metrics(
     kl = windows.groupby("seed")["kl"].mean()
     collapse_reason = _join({s["seed"]: collapse.why_collapsed(s | {"kl": kl[s["seed"]]}) for s in seeds})
     flat_reason = _join({s["seed"]: collapse.why_flat(s) for s in seeds})
-    track_labels = windows.drop_duplicates("track_id")["label"]  # tracks weigh the same, as in the accuracies
     return metrics | {
         **model,
         "collapsed": None if model["baseline"] else collapse_reason is not None,
         "collapse_reason": None if model["baseline"] else collapse_reason,
         "samples_flat": flat_reason is not None if "sample_variance_ratio" in seeds[0] else None,
         "samples_flat_reason": flat_reason,
-        "chance": float(track_labels.value_counts(normalize=True).max()),
         "tracks": int(windows["track_id"].nunique()),
         "groups": int(windows["group"].nunique()),
         "windows": int(windows["window_id"].nunique()),

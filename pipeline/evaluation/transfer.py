@@ -7,27 +7,18 @@ from torch import Tensor
 from pipeline.dataset.batches import WindowLoader
 from pipeline.dataset.loader import window_loader
 from pipeline.dataset.split import Split
-from pipeline.evaluation.classifiers import Predict, logistic_regression, standardiser
-from pipeline.evaluation.probe import LabelScores
+from pipeline.metrics.classifiers import Predict, logistic_regression, standardiser
+from pipeline.metrics.probe import ProbeScores, statistics
 from pipeline.models.collapse import WindowVariance
 from pipeline.models.vae import VAE
 
-FRAME = 256  # samples, of a waveform's spectra; the hop is half a frame
-MIN_POWER = 1e-6  # so that silence has a logarithm
 MIN_VARIANCE = 1e-12  # avoids a division by zero
 
 
 def features(x: Tensor) -> np.ndarray:
-    """(B, 2 * bands) of windows (B, 1, *shape): mean and standard deviation over time of each band.
-
-    For a waveform, a band is a bin of its log-power spectra.
-    """
-    bands = x.squeeze(1).cpu()
-    if bands.dim() == 2:
-        spectra = torch.stft(bands, FRAME, FRAME // 2, window=torch.hann_window(FRAME), return_complex=True)
-        bands = (spectra.abs().square() + MIN_POWER).log()
-    statistics: np.ndarray = torch.cat([bands.mean(-1), bands.std(-1)], dim=1).numpy()
-    return statistics
+    """`statistics` of windows (B, 1, *shape), for the probe."""
+    rows: np.ndarray = statistics(x.cpu()).numpy()
+    return rows
 
 
 def fit_probe(train: WindowLoader, batch_size: int) -> Predict:
@@ -50,7 +41,7 @@ def target_labels(label: Tensor, labels: int, start: int = 0) -> Tensor:
 
 
 @torch.no_grad()
-def score(model: VAE, train: Split, test: Split, batch_size: int, device: torch.device) -> LabelScores:
+def score(model: VAE, train: Split, test: Split, batch_size: int, device: torch.device) -> ProbeScores:
     """Transfer each test window to another label, and predict the label of the result. The model is on `device`.
 
     Returns:
@@ -67,7 +58,7 @@ def score(model: VAE, train: Split, test: Split, batch_size: int, device: torch.
     """
     condition = model.condition
     if condition is None or len(model.labels) < 2:
-        return LabelScores({}, {})
+        return ProbeScores({}, {})
     probe = fit_probe(window_loader(train, device, model.labels), batch_size)
     over_windows = WindowVariance()
     hits: dict[str, list[np.ndarray]] = {}
@@ -91,4 +82,4 @@ def score(model: VAE, train: Split, test: Split, batch_size: int, device: torch.
             hits.setdefault(name, []).append(np.where(np.isfinite(rows).all(axis=1), is_hit, np.nan))
     windows = {name: np.concatenate(parts) for name, parts in hits.items()}
     relative_change = change / count / max(over_windows.variance(), MIN_VARIANCE)
-    return LabelScores(windows, {"transfer_chance": 1 / len(model.labels), "transfer_change": relative_change})
+    return ProbeScores(windows, {"transfer_chance": 1 / len(model.labels), "transfer_change": relative_change})

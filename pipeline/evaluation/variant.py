@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 
 from pipeline.audio.representation import RepresentationConfig
 from pipeline.core import arrays, workspace
+from pipeline.core.artefacts import read_table
 from pipeline.core.distributed import pick_device
 from pipeline.core.errors import DataError
 from pipeline.core.params import RuntimeConfig, read_section
@@ -26,6 +27,7 @@ from pipeline.evaluation.summary import summary_line, variant_metrics
 from pipeline.metrics import embedding
 from pipeline.metrics.common_mel import ToMel, peak_normalised_mel
 from pipeline.metrics.config import EvaluateConfig
+from pipeline.metrics.probe import FACTS, Rows
 from pipeline.models import store
 from pipeline.models.vae import VAE
 from pipeline.reference.common_scores import CommonScorer
@@ -43,6 +45,7 @@ class EvaluationSetup:
     stats: dict[str, Any]  # stats.json of the cache
     representation: RepresentationConfig
     splits: dict[str, Split]  # train, valid, test
+    tracks: pd.DataFrame  # track_id, group, tempo, key and instrument of each recording
     reference: Reference
     predictors: dict[str, np.ndarray]  # (windows,) errors of each constant predictor
     to_mel: ToMel
@@ -64,8 +67,9 @@ class SeedScores:
     numbers: dict[str, Any]  # seed, and metrics of the whole test split
     tables: dict[str, pd.DataFrame]  # file name -> table: bands, and dimensions or codes
     latents: np.ndarray  # (windows, latent_dims) posterior means
+    probed: tuple[Rows, Rows]  # the latents of train and test windows that the probes get
     audio: np.ndarray  # (H, samples) reconstructions at the common rate
-    model: dict[str, Any]  # latent_dims, parameters, baseline, and reach_hz (see `bands.Bands`)
+    model: dict[str, Any]  # latent_dims, parameters, baseline, probe_pooled, and reach_hz (see `bands.Bands`)
 
 
 class RunRecorder(Protocol):
@@ -134,6 +138,7 @@ def read_setup(name: str, representation: str, raw: Mapping[str, Any]) -> Evalua
         stats=stats,
         representation=representation_config,
         splits=splits,
+        tracks=read_table(workspace.RAW / "tracks.parquet", ["track_id", "group", *FACTS]),
         reference=reference,
         predictors=reconstruction.constant_predictors(splits["train"], splits["test"], config.batch_size),
         to_mel=peak_normalised_mel(reference.mel_config, representation_config),
@@ -155,20 +160,21 @@ def score_seed(seed: int, model: VAE, description: dict[str, Any], setup: Evalua
     model, batch_size = model.to(device), config.batch_size
     sets = FrechetSets(len(test), setup.to_mel)
     reconstructed = reconstruction.score(model, test, valid, scorer, sets, batch_size, device)
-    probed = probe.score(model, train, test, batch_size, device, reconstructed.latents)
+    probed = probe.read_latents(model, train, test, setup.tracks, batch_size, device, reconstructed.latents)
+    probe_scores = probe.score(model.bottleneck, *probed)
     transferred = transfer.score(model, train, test, batch_size, device)
     windows = {
         "seed": seed,
         **reference.score_table(),
         **reconstructed.windows,
-        **probed.windows,
+        **probe_scores.windows,
         **transferred.windows,
         **setup.predictors,
     }
     numbers = {
         "seed": seed,
         **reconstructed.numbers,
-        **probed.numbers,
+        **probe_scores.numbers,
         **embedding.score(setup.embed, reconstructed.audio, reference.audio),
         **interpolation.score(model, test, setup.to_mel, config.walk_steps, device),
         **prior_samples.score(model, test, sets, batch_size, device),
@@ -183,10 +189,12 @@ def score_seed(seed: int, model: VAE, description: dict[str, Any], setup: Evalua
         numbers=numbers,
         tables={"bands": bands, **reconstructed.tables},
         latents=reconstructed.latents,
+        probed=probed,
         audio=reconstructed.audio,
         model={
             **{key: description[key] for key in ("latent_dims", "parameters")},
             "baseline": model.bottleneck.baseline,
+            "probe_pooled": model.bottleneck.frames > 1,
             "reach_hz": scorer.bands.reach_hz,
         },
     )
@@ -220,6 +228,7 @@ def write_examples(out: Path, model: VAE, scores: SeedScores, setup: EvaluationS
         errors = pca_errors(mse, scores.latents, test.shape)
         track_ids, groups = (scores.windows[name].to_numpy() for name in ("track_id", "group"))
         sizes = pca_sizes_table(errors, track_ids, groups, config.bootstrap)
+        sizes = sizes.merge(probe.score_sizes(*scores.probed), how="left", on="latent")
         sizes.to_parquet(out / "sizes.parquet", index=False)
 
 

@@ -21,6 +21,7 @@ from pipeline.dataset.split import read_split, read_stats
 from pipeline.metrics import embedding
 from pipeline.metrics.aggregate import aggregate
 from pipeline.metrics.config import EvaluateConfig
+from pipeline.metrics.probe import MAX_TRAIN_WINDOWS, probe, read_rows, statistics
 from pipeline.reference.common_scores import CommonScorer
 from pipeline.reference.read import read_reference
 
@@ -91,11 +92,17 @@ def _write_audio(path: Path, tracks: list[TrackRows], rate: int, audio_folder: P
 
 
 def write_ceiling(
-    folder: Path, out: Path, cache: Path, representation: RepresentationConfig, settings: EvaluateConfig
+    folder: Path,
+    out: Path,
+    cache: Path,
+    tracks: pd.DataFrame,
+    representation: RepresentationConfig,
+    settings: EvaluateConfig,
 ) -> None:
     """Score the true test windows of a representation as a perfect reconstruction would be.
 
-    Write metrics.json, windows.parquet, bands.parquet and examples.parquet into the new folder `out`.
+    Its probes get the `statistics` of the true windows, where those of a variant get latents. Write metrics.json,
+    windows.parquet, bands.parquet and examples.parquet into the new folder `out`.
 
     Raises:
         DataError: the reference in `folder` is of other windows than the representation in `cache`.
@@ -107,7 +114,10 @@ def write_ceiling(
         stored = torch.from_numpy(test.values[rows]).float()
         scorer.add(to_unit(stored, test.kind), None if test.peak_db is None else test.peak_db[rows])
     scores = scorer.finish()
-    table = reference.score_table().assign(**scores.windows)
+    cpu = torch.device("cpu")
+    train_rows = read_rows(read_split(cache, "train"), tracks, statistics, settings.batch_size, cpu, MAX_TRAIN_WINDOWS)
+    probed = probe(train_rows, read_rows(test, tracks, statistics, settings.batch_size, cpu))
+    table = reference.score_table().assign(**scores.windows, **probed.windows)
     out.mkdir(parents=True)
     bands = scorer.bands.table(scores.errors, reference.mean_error, table["track_id"].to_numpy())
     bands.to_parquet(out / "bands.parquet", index=False)
@@ -116,6 +126,7 @@ def write_ceiling(
     metrics = {
         **aggregate(table.assign(seed=0), settings.bootstrap),
         **embedding.score(embed, scores.audio, reference.audio),
+        **probed.numbers,
         "ceiling": True,
         "reach_hz": scorer.bands.reach_hz,
         "tracks": table["track_id"].nunique(),

@@ -19,6 +19,7 @@ from pipeline.report.charts.ablation import find_ablations
 from pipeline.report.data_card import make_data_card
 from pipeline.report.figures import read_figures
 from pipeline.report.histories import read_history, write_curves
+from pipeline.report.knows import add_probes
 from pipeline.report.listen import find_examples
 from pipeline.report.media import MediaEncoder
 from pipeline.report.pca import add_pca_ratios, pca_sentence, pca_verdict
@@ -45,6 +46,7 @@ def build(data: Path, params: dict[str, Any], out: Path) -> None:
         ParamsError: the settings of a variant are wrong.
     """
     rows = table.read_rows(data, params)
+    add_probes(rows)
     variants = [row for row in rows if row.role != "ceiling"]
     files = {row.variant: path for row in variants if (path := row.folder / "windows.parquet").is_file()}
     windows = {name: read_table(path, WINDOW_KEYS, optional=WINDOW_METRICS) for name, path in files.items()}

@@ -10,6 +10,7 @@ SETS = {
     "common": "Common log-mel",
     "own": "Own scale",
     "latent": "Latent",
+    "knows": "What it knows",
     "samples": "Samples",
     "audio": "Audio",
     "all": "Everything",
@@ -21,8 +22,14 @@ SET_NOTES = {
     "own": "On the scale of the variant's own input: compare only rows with the same input. “vs. mean” and “vs. PCA” "
     "are the MSE divided by the MSE of the mean predictor, or of PCA with as many components as the latent has "
     "numbers. The row of a PCA baseline has the error of all its components.",
-    "latent": "The content of the latent. KL and ELBO are in nats per window. The probe is a linear classifier of the "
-    "labels, fitted to the latents of training windows. Interpolation: the largest step divided by the mean step.",
+    "latent": "The content of the latent. KL and ELBO are in nats per window. Interpolation: the largest step divided "
+    "by the mean step. Probe: a linear classifier of the label.",
+    "knows": "What probes read out of the latent of a test window. They learn the latents of training windows: linear "
+    "classifiers of the label and, where the source knows them, of key and instrument, and a linear regression of the "
+    "tempo (R²: 1 is exact, 0 no better than the mean). A latent that is a sequence is pooled first, to mean and "
+    "deviation over its frames; “flat” is a probe of the whole sequence. In the rows of the true windows, the probes "
+    "read mean and deviation over time of each band of the input. PCA: of as many components as the latent has "
+    "numbers.",
     "samples": "Windows decoded from the prior, and windows transferred to another label. The Fréchet distance "
     "compares Gaussian fits of mel statistics; the floor is the distance between training and test windows. Both are "
     "computed on the variant's own input: an input with fewer frequencies is easier.",
@@ -107,10 +114,18 @@ COLUMNS = (
     Column("in_use", "In use", "units or codes", "common latent", percent, write_detail=_usage),
     Column("latent_std", "Std", "of posterior means", "latent"),
     Column("dims_90", "PCA dims", "for 90 %", "latent", count),
-    Column("probe_accuracy", "Probe", "accuracy", "common latent", percent, "high"),
-    Column("chance", "Chance", "of the probe", "latent", percent),
-    Column("knn_accuracy", "Neighbours", "accuracy", "latent", percent, "high"),
-    Column("silhouette", "Silhouette", "by label", "latent", better="high"),
+    Column("probe_accuracy", "Probe", "label", "common latent knows", percent, "high"),
+    Column("probe_accuracy_pca", "PCA", "label", "knows", percent),
+    Column("probe_pooled", "Pooled", "sequences", "knows", _yes_no),
+    Column("probe_flat_accuracy", "Flat probe", "label", "knows", percent),
+    Column("chance", "Chance", "label", "knows", percent),
+    Column("knn_accuracy", "Neighbours", "label", "knows", percent, "high"),
+    Column("silhouette", "Silhouette", "label", "knows", better="high"),
+    Column("probe_key_accuracy", "Probe", "key", "knows", percent, "high"),
+    Column("chance_key", "Chance", "key", "knows", percent),
+    Column("probe_instrument_accuracy", "Probe", "instrument", "knows", percent, "high"),
+    Column("chance_instrument", "Chance", "instrument", "knows", percent),
+    Column("probe_tempo_r2", "Probe", "tempo, R²", "knows", better="high"),
     Column("interpolation_smoothness", "Interpolation", "unevenness", "latent", better="low"),
     Column("frechet_samples", "Fréchet", "samples", "samples", better="low", per_input=True),
     Column("frechet_reconstructions", "Fréchet", "reconstructions", "samples", better="low", per_input=True),

@@ -13,6 +13,7 @@ from pipeline.core.artefacts import read_json
 from pipeline.report.columns import COLUMNS, SETS
 from pipeline.report.formatting import count, digits, factor, hertz, interval, percent, size
 from pipeline.report.histories import History, describe_training
+from pipeline.report.knows import read_out
 from pipeline.report.pca import WORSE, pca_difference, pca_verdict
 from pipeline.report.table import Row
 
@@ -31,6 +32,7 @@ def make_section(row: Row, figures: list[Any], history: History, params: dict[st
         "row": row,
         "summary": _summary(row),  # visible while the section is closed
         "facts": _facts(row),
+        "knows": read_out(row),
         "metrics": _metrics(row),
         "settings": settings,
         "has_skips": bool((blocks.get("network") or {}).get("skip")),
@@ -134,6 +136,12 @@ def find_limits(row: Row, ceiling: Row | None) -> list[str]:
         limits.append(
             f"Its latent contains little information about the label: a linear probe is right for {percent(accuracy)} "
             f"of the windows (chance {percent(chance)})."
+        )
+    statistics = row["probe_accuracy_statistics"]
+    if accuracy is not None and statistics is not None and accuracy < statistics:
+        limits.append(
+            "Its latent says less about the label than mean and deviation over time of each band of the input: the "
+            f"probe is right for {percent(accuracy)} and {percent(statistics)} of the windows."
         )
     limits += [f"Its decoder has another input besides the latent: {name}." for name in row.extra_inputs]
     return limits

@@ -18,7 +18,8 @@ from pipeline.sources.tracks import AudioFile
 KAGGLE = "imsparsh/musicnet-dataset"
 METADATA = "musicnet_metadata.csv"
 COLUMNS = ("id", "composer", "composition", "catalog_name")
-OTHER_COLUMNS = ("movement", "ensemble", "source", "transcriber", "seconds")  # of the published table
+ENSEMBLE = "ensemble"  # optional
+OTHER_COLUMNS = ("movement", "source", "transcriber", "seconds")  # of the published table
 ID = re.compile(r"0*([0-9]+)(\.0*)?")  # programs for tables write 1001 as 1001.0
 RECORDING = re.compile(r"(?:.*/)?(train|test)_data/0*([0-9]+)\.wav", re.IGNORECASE)
 
@@ -46,7 +47,8 @@ def list_files(source: SourceConfig, audio: Path) -> list[AudioFile]:
             split = "test"
         elif config.split == "published" and group in tested:
             excluded = "another movement of its composition is in the test split"
-        files.append(AudioFile(path, rows[number]["composer"] or UNLABELLED, group, split, excluded))
+        label, instrument = rows[number]["composer"] or UNLABELLED, rows[number].get(ENSEMBLE) or None
+        files.append(AudioFile(path, label, group, split, excluded, instrument=instrument))
     return files
 
 
@@ -67,7 +69,7 @@ def _read_metadata(config: MusicnetConfig, folder: Path) -> dict[str, dict[str, 
     else:
         local = min(folder.rglob(METADATA), default=None)
         csv = local or fetch(config.metadata_mirrors, config.metadata_checksum, METADATA, key)
-    table = read_csv(csv, key, COLUMNS, ignored=OTHER_COLUMNS)
+    table = read_csv(csv, key, COLUMNS, [ENSEMBLE], ignored=OTHER_COLUMNS)
     rows: dict[str, dict[str, str]] = {}
     lines: dict[str, int] = {}
     problems = []
@@ -78,7 +80,7 @@ def _read_metadata(config: MusicnetConfig, folder: Path) -> dict[str, dict[str, 
         elif match[1] in rows:
             problems.append((line, f"the id {match[1]} is in line {lines[match[1]]} too; remove one of them"))
         else:
-            rows[match[1]] = {column: normalise(row[column]) for column in COLUMNS}
+            rows[match[1]] = {column: normalise(row[column]) for column in (*COLUMNS, ENSEMBLE) if column in row}
             lines[match[1]] = line
     refuse_lines(csv, problems)
     return rows

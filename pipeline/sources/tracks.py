@@ -22,6 +22,9 @@ class AudioFile:
     group: str
     split: str | None = None
     excluded: str | None = None  # why the source excludes it; None: it is used
+    tempo: float | None = None  # beats per minute; None if the source does not know it, as for the next two
+    key: str | None = None  # tonic and mode, such as "C minor"
+    instrument: str | None = None  # the lead instrument, or the ensemble
 
 
 def audio_folder(source: SourceConfig) -> Path:
@@ -50,4 +53,4 @@ def tracks_table(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
     table = pd.DataFrame(rows).sort_values("path", ignore_index=True)
     while (duplicated := table["track_id"].duplicated(keep=False)).any():  # a path may equal another file's id: repeat
         table.loc[duplicated, "track_id"] = table.loc[duplicated, "path"]
-    return table.astype({"bytes": "Int64"})
+    return table.astype({"bytes": "Int64", "tempo": "float64"})

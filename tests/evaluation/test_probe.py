@@ -1,147 +1,136 @@
-"""Probes against plain scikit-learn, and what they must not see."""
-
-import time
+"""Probes of the latents of a model: pooled over time, and without sight of the label."""
 
 import numpy as np
 import pytest
 import torch
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import silhouette_score
-from sklearn.neighbors import KNeighborsClassifier
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from pipeline.dataset.loader import ResidentLoader
 from pipeline.dataset.split import Split
 from pipeline.evaluation import probe as module
-from pipeline.evaluation.probe import posterior_means, probe, project_to_span, score
-from tests.evaluation.small import CPU, LABELS, SHAPE, build_model, split
+from pipeline.evaluation.probe import pooled, read_latents, score, score_sizes
+from pipeline.metrics.probe import LINEAR_PROBES, Rows, known_facts, probe
+from pipeline.models.bottlenecks import BOTTLENECKS
+from pipeline.models.bottlenecks.base import Bottleneck
+from pipeline.models.config import FSQConfig, GaussianConfig, HierarchicalConfig, LinearConfig
+from tests.evaluation.small import CPU, LABELS, SHAPE, build_model, make_tracks, split
 from tests.evaluation.test_transfer import fitted_model
+from tests.metrics.test_probe import clusters
+
+FEATURES = (6, 3, 8)  # channels, bands, frames
+SEQUENCES = {
+    "gaussian": GaussianConfig(type="gaussian", latent=4, layout="sequence"),
+    "hierarchical": HierarchicalConfig(type="hierarchical", latent_z2=2, latent_z1=4, layout="sequence"),
+    "fsq": FSQConfig(type="fsq", levels=[5, 5, 5, 5], prior_width=4),
+}
 
 
-def clusters(rows: int, dims: int, seed: int, apart: float = 1.5) -> tuple[np.ndarray, np.ndarray]:
-    """Overlapping clusters of three labels; each dimension has its own scale."""
-    label = np.resize(np.arange(3), rows)
-    centres = apart * np.random.default_rng(0).standard_normal((3, dims)) * (np.arange(dims) < 4)
-    noise = np.random.default_rng(seed).standard_normal((rows, dims))
-    latents = (centres[label] + noise) * np.geomspace(0.1, 100, dims) + 3
-    return latents.astype(np.float32), np.array(LABELS)[label].astype(object)
+def build(name: str) -> Bottleneck:
+    torch.manual_seed(0)
+    bottleneck = BOTTLENECKS[name](SEQUENCES[name], FEATURES)
+    for parameter in bottleneck.parameters():
+        torch.nn.init.normal_(parameter)
+    return bottleneck.eval()
 
 
-@pytest.mark.parametrize("dims", [6, 300])  # fewer and more than the train rows
-def test_probes_agree_with_scikit_learn(dims):
-    (train, train_labels), (test, test_labels) = clusters(120, dims, 1), clusters(200, dims, 2)
-    scores = probe(train, train_labels, test, test_labels)
-    for name, classifier in (
-        ("probe_accuracy", LogisticRegression(max_iter=1000)),
-        ("knn_accuracy", KNeighborsClassifier(5)),
-    ):
-        predicted = make_pipeline(StandardScaler(), classifier).fit(train, train_labels).predict(test)
-        assert 0.4 < (predicted == test_labels).mean() < 1
-        np.testing.assert_array_equal(scores.windows[name], predicted == test_labels)
-    scaled = StandardScaler().fit(train).transform(test)
-    assert scores.numbers["silhouette"] == pytest.approx(silhouette_score(scaled, test_labels), abs=1e-6)
+def test_a_large_train_split_is_sampled_evenly(monkeypatch):
+    monkeypatch.setattr(module, "MAX_TRAIN_WINDOWS", 9)
+    tracks = make_tracks(*split(0).track_ids)
+    train, test = read_latents(build_model(False), split(0), split(1), tracks, 4, CPU, np.zeros((30, 3), np.float32))
+    assert train.known["label"].tolist() == ["a"] * 3 + ["b"] * 3 + ["c"] * 3
+    assert train.features.shape == (9, 3) and test.known["label"].tolist() == split(1).labels.tolist()
 
 
-def test_projection_changes_no_probability():
-    (train, labels), (test, _) = clusters(60, 400, 1), clusters(50, 400, 2)
-    scaler = StandardScaler().fit(train.astype(float))
-    train, test = scaler.transform(train.astype(float)), scaler.transform(test.astype(float))
-    small_train, small_test = project_to_span(train, test)
-    assert small_train.shape[1] == 59  # centring costs one dimension
-    classifier = LogisticRegression(max_iter=5000, tol=1e-8)
-    expected = classifier.fit(train, labels).predict_proba(test)
-    np.testing.assert_allclose(classifier.fit(small_train, labels).predict_proba(small_test), expected, atol=1e-5)
+@pytest.mark.parametrize("name", ["gaussian", "fsq"])
+def test_frames_of_a_sequence_are_in_the_order_of_time(name):
+    bottleneck = build(name)
+    features = 3 * torch.randn(5, *FEATURES)
+    later = features.clone()
+    later[..., 5] = 3 * torch.randn(5, *FEATURES[:-1])
+    with torch.no_grad():
+        first, second = (bottleneck.by_frame(bottleneck.encode(x).mean) for x in (features, later))
+    assert first.shape == (5, 4 * 3, 8)  # the bands of a frame stay apart
+    changed = (first != second).any(1).any(0)
+    assert changed.tolist() == [frame == 5 for frame in range(8)]
 
 
-@pytest.mark.parametrize("dims", [3, 40])  # fewer and more than the train rows
-def test_equal_latents_give_the_most_frequent_label(dims):
-    train, test = np.full((12, dims), 0.1, np.float32), np.full((6, dims), 0.1, np.float32)
-    scores = probe(train, np.array(["a"] * 8 + ["b"] * 4), test, np.array(["a", "b"] * 3))
-    assert scores.windows["probe_accuracy"].tolist() == [1, 0] * 3
+def test_each_frame_of_a_hierarchy_has_the_upper_level():
+    bottleneck = build("hierarchical")
+    z = torch.randn(5, bottleneck.latent_dims)
+    frames = bottleneck.by_frame(z)
+    assert frames.shape == (5, 2 + 4 * 3, 8)
+    assert (frames[:, :2] == z[:, :2, None]).all() and torch.equal(frames[:, 2:].flatten(1), z[:, 2:])
 
 
-def test_many_dimensions_take_few_seconds():
-    (train, train_labels), (test, test_labels) = clusters(500, 2000, 1), clusters(100, 2000, 2)
-    probe(train[:10], train_labels[:10], test, test_labels)  # imports
-    start = time.process_time()
-    assert probe(train, train_labels, test, test_labels).windows["probe_accuracy"].mean() > 0.34
-    assert time.process_time() - start < 4
+@pytest.mark.parametrize("name", ["gaussian", "fsq"])
+def test_pooled_latents_do_not_depend_on_when(name):
+    bottleneck = build(name)
+    features = 3 * torch.randn(5, *FEATURES)
+    with torch.no_grad():
+        z, rolled = (bottleneck.encode(x).mean.numpy() for x in (features, features.roll(3, dims=-1)))
+    assert pooled(bottleneck, z).shape == (5, 2 * 4 * 3)
+    np.testing.assert_allclose(pooled(bottleneck, z), pooled(bottleneck, rolled), atol=1e-6)
+    assert np.abs(z - rolled).max() > 0.1
 
 
 @pytest.mark.parametrize(
-    "spoil",
+    "bottleneck",
     [
-        lambda train, labels, test: (train[:, :0], labels, test[:, :0]),
-        lambda train, labels, test: (train, np.repeat("a", len(labels)), test),
-        lambda train, labels, test: (np.full_like(train, np.nan), labels, test),
-        lambda train, labels, test: (train, labels, np.where(np.arange(test.shape[1]) == 1, np.nan, test)),
+        BOTTLENECKS["gaussian"](GaussianConfig(type="gaussian", latent=4, layout="vector"), FEATURES),
+        BOTTLENECKS["linear"](LinearConfig(type="linear", latent=0), FEATURES),
     ],
-    ids=["no latent", "single label", "nan in training", "nan in test"],
+    ids=["vector", "no latent"],
 )
-def test_undefined_accuracies_are_nan(spoil):
-    (train, train_labels), (test, test_labels) = clusters(30, 5, 1), clusters(20, 5, 2)
-    train, train_labels, test = spoil(train, train_labels, test)
-    scores = probe(train, train_labels, test, test_labels)
-    assert all(np.isnan(column).all() and len(column) == 20 for column in scores.windows.values())
+def test_vectors_are_not_pooled(bottleneck):
+    assert pooled(bottleneck, np.zeros((5, bottleneck.latent_dims), np.float32)) is None
 
 
-def test_labels_of_one_split_only():
-    (train, train_labels), (test, test_labels) = clusters(30, 5, 1, apart=9), clusters(20, 5, 2, apart=9)
-    scores = probe(train, train_labels, test, np.repeat("a", 20))
-    assert scores.numbers == {"silhouette": None}
-    assert scores.windows["probe_accuracy"].sum() == 7  # the others get labels that only training has
-    unknown = np.where(test_labels == "a", "z", test_labels)  # training does not have "z"
-    hits = probe(train, train_labels, test, unknown).windows["knn_accuracy"]
-    assert (hits[unknown == "z"] == 0).all() and hits[unknown != "z"].all()
-    few = probe(train[:3], train_labels[:3], test, test_labels)  # fewer than five neighbours
-    assert few.windows["knn_accuracy"].shape == (20,)
+def test_a_sequence_whose_label_is_in_its_deviation_needs_pooling():
+    """A tone of another level in each label, with a random phase: flat, the mean of each number is 0 for all labels."""
+    bottleneck = BOTTLENECKS["gaussian"](GaussianConfig(type="gaussian", latent=2, layout="sequence"), (6, 40))
+    tracks = make_tracks(*split(0, 90).track_ids)
+
+    def tones(seed: int) -> Rows:
+        rng = np.random.default_rng(seed)
+        known = known_facts(split(0, 90), tracks)
+        level = known["label"].map({"a": 0.3, "b": 1.0, "c": 3.0}).to_numpy()[:, None, None]
+        phase = rng.uniform(0, 2 * np.pi, (90, 2, 1))
+        return Rows((level * np.sin(np.arange(40) + phase)).reshape(90, -1).astype(np.float32), known)
+
+    windows = score(bottleneck, tones(1), tones(2)).windows
+    assert windows["probe_accuracy"].mean() > 0.95 > 0.6 > windows["probe_flat_accuracy"].mean()
 
 
-def test_large_train_split_is_sampled_evenly(monkeypatch):
-    monkeypatch.setattr(module, "MAX_TRAIN_WINDOWS", 9)
-    taken = []
-    monkeypatch.setattr(module, "probe", lambda train, labels, *_: taken.append((len(train), labels.tolist())))
-    score(build_model(condition=False), split(0), split(1), 4, CPU, np.zeros((30, 3)))
-    assert taken == [(9, ["a"] * 3 + ["b"] * 3 + ["c"] * 3)]
+def test_a_vector_has_no_second_probe():
+    windows = score(build_model(False).bottleneck, clusters(30, 3, 1), clusters(20, 3, 2)).windows
+    assert np.isnan(windows["probe_flat_accuracy"]).all() and np.isfinite(windows["probe_accuracy"]).all()
 
 
-def test_windows_of_spans_have_the_label_of_their_recording():
-    windows = split(0, 6)
-    windows.values[:, 0, 0] = 0  # the peak, so that a crop of a span has the same one
-    spans = Split(
-        "mel",
-        SHAPE,
-        np.concatenate([windows.values[::2], windows.values[1::2]], axis=-1),
-        np.arange(3),
-        np.array(["x", "y", "z"]),
-        np.array(["a", "b", "c"]),
-        lengths=np.full(3, 2 * SHAPE[1]),
-        windows=np.full(3, 2),
-    )
-    model = build_model(condition=False)
-    means = [posterior_means(model, ResidentLoader(data, CPU), torch.arange(6), 4) for data in (spans, windows)]
-    np.testing.assert_array_equal(*means)
-    test_means = posterior_means(model, ResidentLoader(split(1), CPU), torch.arange(30), 4)
-    accuracies = [score(model, s, split(1), 4, CPU, test_means).windows["probe_accuracy"] for s in (spans, windows)]
-    np.testing.assert_array_equal(*accuracies)
+def test_sizes_are_probes_of_the_first_latents():
+    train, test = clusters(60, 6, 1), clusters(30, 6, 2)
+    sizes = score_sizes(train, test).set_index("latent")
+    assert sizes.index.tolist() == [1, 2, 4] and set(sizes) == set(LINEAR_PROBES)
+    two = probe(*(Rows(rows.features[:, :2], rows.known) for rows in (train, test))).windows["probe_accuracy"]
+    assert sizes["probe_accuracy"][2] == pytest.approx(two.mean()) and sizes["probe_tempo_r2"].isna().all()
+    assert score_sizes(*(Rows(rows.features[:, :0], rows.known) for rows in (train, test))).empty
 
 
-def test_probe_of_a_conditional_model_does_not_see_the_label():
+def test_the_probe_of_a_conditional_model_does_not_see_the_label():
     """With the true label, the condition subtracts that label's statistics from windows that do not depend on it."""
     model = fitted_model()
+    tracks = make_tracks(*np.arange(120).astype(str))
 
     def noise(seed: int) -> Split:
         values = np.random.default_rng(seed).uniform(-80, 0, (120, *SHAPE)).astype(np.float16)
         return Split("mel", SHAPE, values, np.arange(120), np.arange(120).astype(str), np.resize(LABELS, 120))
 
-    def means_with_label(split: Split) -> np.ndarray:
+    def with_label(split: Split) -> Rows:
         x, label = ResidentLoader(split, CPU, LABELS).batch(torch.arange(120))
         with torch.no_grad():
-            return model.encode(x, None, label).mean.numpy()
+            return Rows(model.encode(x, None, label).mean.numpy(), known_facts(split, tracks))
 
     train, test = noise(1), noise(2)
-    leak = probe(means_with_label(train), train.labels, means_with_label(test), test.labels)
+    leak = probe(with_label(train), with_label(test))
     assert leak.windows["probe_accuracy"].mean() > 0.65  # so there is something to leak
-    scores = score(model, train, test, 16, CPU, test_means=means_with_label(test)).windows
+    latents = read_latents(model, train, test, tracks, 16, CPU, test_means=with_label(test).features)
+    scores = score(model.bottleneck, *latents).windows
     assert scores["probe_accuracy"].mean() < 0.5 and scores["knn_accuracy"].mean() < 0.5

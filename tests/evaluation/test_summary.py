@@ -77,7 +77,7 @@ def test_baseline_has_no_kl_and_null_for_collapsed():
 
 
 def test_metrics_json_has_its_keys():
-    seeds = [{"seed": s, "active_units": 4 + s, "silhouette": np.nan, "variance_ratio": 0.5} for s in (0, 1)]
+    seeds = [{"seed": s, "active_units": 4 + s, "silhouette": np.nan, "chance": 0.5} for s in (0, 1)]
     result = variant_metrics(windows(seeds=(0, 1)), seeds, MODEL, resamples=50)
     assert result["active_units"] == 4.5 and result["seeds"] == [0, 1] and result["collapsed"] is False
     assert (result["tracks"], result["groups"], result["windows"], result["chance"]) == (2, 2, 4, 0.5)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from pipeline.dataset.loader import ResidentLoader
-from pipeline.evaluation.transfer import features, score, target_labels
+from pipeline.evaluation.transfer import score, target_labels
 from tests.evaluation.small import CPU, LABELS, TEST, TRAIN, build_model, split
 
 
@@ -54,14 +54,6 @@ def test_target_labels_rotate_whatever_the_batches():
     assert (target < 4).all() and (target != label).all()
     assert target.tolist() == [1, 2, 3, 1, 0, 1, 1, 2]
     assert torch.equal(target, torch.cat([target_labels(label[:3], 4), target_labels(label[3:], 4, start=3)]))
-
-
-def test_waveform_features_are_spectral_bands():
-    time = torch.arange(3000) / 3000
-    low, high = (0.1 * torch.sin(2 * torch.pi * f * time)[None, None] for f in (100, 1000))
-    values = features(torch.cat([low, high, torch.zeros_like(low)]))
-    assert values.shape == (3, 2 * 129) and np.isfinite(values).all()
-    assert values[0, :129].argmax() == round(100 / 3000 * 256) and values[1, :129].argmax() == round(1000 / 3000 * 256)
 
 
 def test_windows_that_are_not_finite_have_no_score():

@@ -43,7 +43,7 @@ def project(tmp_path_factory):
     out.mkdir()
     write_json(out / "reference.json", write_reference(out, windows, tracks, music, root / "common", MEL, SETTINGS))
     for name, config in REPRESENTATIONS.items():
-        write_ceiling(out, out / "ceiling" / name, root / name, config, SETTINGS)
+        write_ceiling(out, out / "ceiling" / name, root / name, tracks, config, SETTINGS)
     return root, windows, tracks
 
 
@@ -109,6 +109,15 @@ def test_ceilings_show_the_loss_of_each_representation(project):
         assert metrics["ceiling"] and metrics["mse"] is metrics["kl"] is metrics["mel_mse_treble"] is None
         assert metrics["mel_mse_low"] <= metrics["mel_mse"] <= metrics["mel_mse_high"]
         assert metrics["mel_mse_mean"] > 0.001
+
+
+def test_probes_of_the_true_windows_are_in_the_ceilings(project):
+    for name in REPRESENTATIONS:
+        metrics = read_json(project, f"ceiling/{name}/metrics.json")
+        assert 0 <= metrics["probe_accuracy"] <= 1 and metrics["chance"] == pytest.approx(1 / 3)
+        assert metrics["probe_key_accuracy"] is metrics["chance_key"] is metrics["probe_tempo_r2"] is None
+        windows = pd.read_parquet(project[0] / "out" / "ceiling" / name / "windows.parquet")
+        assert set(windows["probe_accuracy"]) <= {0, 1} and windows["probe_tempo_r2"].isna().all()
 
 
 def test_ceilings_have_audio_of_the_examples(project):

@@ -60,14 +60,14 @@ def make_windows(root: Path, variant: str, error: float) -> None:
     pd.DataFrame(bands).to_parquet(folder / "bands.parquet")
 
 
-def make_reference(root: Path) -> None:
-    """The ceiling of each representation, and the origins of the examples."""
+def make_reference(root: Path, **probes: float) -> None:
+    """The ceiling of each representation, and the origins of the examples; `probes` are metrics of the ceilings."""
     for name, error in (("mel", 0.002), ("wave", 0.03)):
         folder = root / "reference" / "ceiling" / name
         folder.mkdir(parents=True, exist_ok=True)
         reach = 1500.0 if name == "wave" else None
         metrics = {"mel_mse": error, "mel_mse_low": 0.9 * error, "mel_mse_high": 1.1 * error, "reach_hz": reach}
-        write_json(folder / "metrics.json", {**metrics, "ceiling": True, "mse": None})
+        write_json(folder / "metrics.json", {**metrics, "ceiling": True, "mse": None, **probes})
     table = {"example": [0, 1, -1], "window_id": [0, 1, 2], "track_id": ["a/0", "b/0", "c/0"]}
     table |= {"label": ["waltz", "jig", "jig"], "start_seconds": [5.0, 12.5, 0.0]}
     pd.DataFrame(table).to_parquet(root / "reference" / "examples.parquet")

@@ -63,6 +63,7 @@ def write_metadata(path: Path, skip: tuple[str, ...] = ()) -> Path:
         for name, _, composer, composition, catalogue in MUSICNET:
             if name not in skip:
                 row = {"id": name, "composer": composer, "composition": composition, "catalog_name": catalogue}
+                row["ensemble"] = "Wind Trio" if composition.startswith("Trio") else ""
                 writer.writerow(row)
     return path
 

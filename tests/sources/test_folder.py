@@ -167,7 +167,8 @@ def test_a_folder_without_audio_is_refused(tmp_path):
 
 def test_track_ids_are_unique():
     names = ["a.wav", "a.mp3", "a.wav.flac", "b.ogg"]
-    table = tracks_table({"track_id": name.rsplit(".", 1)[0], "path": name, "bytes": 1} for name in names)
+    facts = {"bytes": 1, "tempo": None}
+    table = tracks_table({"track_id": name.rsplit(".", 1)[0], "path": name, **facts} for name in names)
     expected = {"a.wav": "a.wav", "a.mp3": "a.mp3", "a.wav.flac": "a.wav.flac", "b.ogg": "b"}
     assert dict(zip(table["path"], table["track_id"], strict=True)) == expected
 
@@ -181,6 +182,7 @@ def test_the_table_holds_the_size_and_the_checksum_of_each_file(tmp_path):
     # the stem would name both
     assert table["track_id"].tolist() == ["label0/gone", "label0/track0.ogg", "label0/track0.wav"]
     assert table["bytes"].isna().tolist() == [True, False, False] and table["bytes"][1] == 1
+    assert table["tempo"].dtype == float and table[["tempo", "key", "instrument"]].isna().all(axis=None)
     assert table["sha256"].tolist() == ["", *[hashlib.sha256(b"x").hexdigest()] * 2]
 
 

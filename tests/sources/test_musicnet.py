@@ -35,6 +35,10 @@ def test_label_is_the_composer_and_group_the_composition_with_its_catalogue_numb
     assert files["1004"].group == "Alpha/Trio, for winds/O3"
     assert files["1004"].path == "musicnet/train_data/1004.wav"
     assert not (tmp_path / "audio").exists()
+    assert {name: file.instrument for name, file in files.items() if file.instrument} == {
+        "1004": "Wind Trio",
+        "1005": "Wind Trio",
+    }
 
 
 def test_the_published_split_excludes_other_movements_of_test_compositions(tmp_path, folder):

@@ -4,6 +4,7 @@ import hashlib
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 
 import librosa
 import numpy as np
@@ -16,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from pipeline.sources import synth
-from pipeline.sources.config import SynthConfig
+from pipeline.sources.config import SourceConfig, SynthConfig
 from pipeline.sources.synth.instruments import DRUMS, INSTRUMENTS, render_note
 from pipeline.sources.synth.score import Score, parse_pattern
 from pipeline.sources.synth.styles import GROOVES, MODES, STYLES, Style
@@ -66,6 +67,24 @@ def test_different_seeds_give_different_music() -> None:
     for clip in synth.plan(SynthConfig(styles=12, clips=1)):
         assert synth.theme(clip, first).motifs != synth.theme(clip, second).motifs
         assert synth.score(clip, first).notes != synth.score(clip, second).notes
+
+
+def test_the_table_knows_tempo_key_and_instrument_of_the_notes() -> None:
+    """The notes repeat in bars of this tempo, and their pitches are in this key."""
+    config = SynthConfig(styles=12, clips=2, clips_per_group=1, seconds=20)
+    files = synth.list_files(SourceConfig(synth=config), Path())
+    for clip, file in zip(synth.plan(config), files, strict=True):
+        assert file.path == f"{clip.track_id}.wav" and file.tempo is not None and file.key is not None
+        theme, score = synth.theme(clip, config), synth.score(clip, config)
+        style = STYLES[clip.style]
+        bass = np.array([note.start for note in score.notes if note.part == "bass"])
+        per_bar = len(parse_pattern(theme.bass, style.beats))
+        bars = (bass[per_bar:] - bass[:-per_bar]) * file.tempo / 60  # lengths in beats
+        assert bars.mean() == pytest.approx(style.beats, rel=0.002)
+        tonic, mode = file.key.split()
+        steps = [(note.pitch - librosa.note_to_midi(tonic)) % 12 for note in score.notes]
+        assert set(steps) <= set(theme.mode) and (3 in steps) == (mode == "minor") and (4 in steps) == (mode == "major")
+        assert file.instrument in style.leads
 
 
 def count_intervals(score: Score) -> Counter[str]:

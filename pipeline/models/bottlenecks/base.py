@@ -43,6 +43,7 @@ class Bottleneck(nn.Module):
 
     latent_dims: int  # numbers in the latent of a window
     levels: dict[str, int]  # name and latent dimensions of each level of a hierarchy, in their order
+    frames: int = 1  # frames of a latent that is a sequence; 1 if it is a vector
     codebook_size: int | None = None  # number of codes; None without a codebook
     baseline: bool = False  # fitted in closed form: it has no KL and is never flagged as collapsed
 
@@ -76,6 +77,10 @@ class Bottleneck(nn.Module):
     def quantise(self, z: Tensor) -> Tensor:
         """The nearest latents that consist of codes; z itself without a codebook."""
         return z
+
+    def by_frame(self, z: Tensor) -> Tensor:
+        """Latents (B, latent_dims) as (B, numbers, frames), in the order of time; a vector is one frame."""
+        return z.reshape(len(z), -1, self.frames)
 
     def whiten(self, z: Tensor) -> Tensor:
         """Latents (B, latent_dims) in coordinates in which a Gaussian prior is standard normal."""
@@ -118,6 +123,11 @@ def start_as_identity(layer: nn.Linear, offset: int = 0, raw: Tensor | None = No
 def layout_shape(layout: str, shape: tuple[int, ...]) -> tuple[int, int]:
     """(channels, positions) to which a layout flattens features of `shape`: vector has one position per window."""
     return (prod(shape), 1) if layout == "vector" else (shape[0], prod(shape[1:]))
+
+
+def layout_frames(layout: str, shape: tuple[int, ...]) -> int:
+    """Frames of a latent with this layout of features of `shape`, whose last axis is time."""
+    return 1 if layout == "vector" else shape[-1]
 
 
 def standard_normal(number: int, dims: int, generator: torch.Generator) -> Tensor:

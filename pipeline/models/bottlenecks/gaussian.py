@@ -9,6 +9,7 @@ from pipeline.models.bottlenecks.base import (
     Bottleneck,
     Code,
     Pointwise,
+    layout_frames,
     layout_shape,
     standard_normal,
     start_as_identity,
@@ -42,6 +43,7 @@ class Gaussian(Bottleneck):
         super().__init__()
         self.shape = shape
         self.channels, self.positions = layout_shape(config.layout, shape)
+        self.frames = layout_frames(config.layout, shape)
         self.latent_dims = config.latent * self.positions
         self.isotropic = config.covariance == "isotropic"
         self.split = [config.latent, 1 if self.isotropic else config.latent]

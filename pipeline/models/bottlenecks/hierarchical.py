@@ -10,7 +10,14 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from pipeline.models.bottlenecks.base import Bottleneck, Code, Pointwise, layout_shape, start_as_identity
+from pipeline.models.bottlenecks.base import (
+    Bottleneck,
+    Code,
+    Pointwise,
+    layout_frames,
+    layout_shape,
+    start_as_identity,
+)
 from pipeline.models.config import HierarchicalConfig
 from pipeline.models.priors import RAW_ONE, LearnedNormal, positive_std, raw_std
 
@@ -36,6 +43,7 @@ class Hierarchical(Bottleneck):
         super().__init__()
         self.shape = shape
         self.channels, self.positions = layout_shape(config.layout, shape)
+        self.frames = layout_frames(config.layout, shape)
         upper, lower = config.latent_z2, config.latent_z1 * self.positions
         self.levels = {"z2": upper, "z1": lower}
         self.level_sizes = (upper, lower)
@@ -93,6 +101,11 @@ class Hierarchical(Bottleneck):
         z1 = z1.reshape(number, self.positions, -1).transpose(1, 2).flatten(1)
         mean, std = (part.to(z2.device) for part in self.lower_prior(z2.to(self.from_z2.weight.device)))
         return torch.cat((z2, mean + std * z1), dim=1)
+
+    def by_frame(self, z: Tensor) -> Tensor:
+        """See `Bottleneck.by_frame`; each frame has the whole z2."""
+        z2, z1 = z.split(self.level_sizes, dim=1)
+        return torch.cat((z2[..., None].expand(-1, -1, self.frames), super().by_frame(z1)), dim=1)
 
     def whiten(self, z: Tensor) -> Tensor:
         """See `Bottleneck.whiten`; for z1 relative to the prior p(z1|z2) of its z2."""

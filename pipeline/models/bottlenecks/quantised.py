@@ -24,6 +24,7 @@ class Quantised(Bottleneck):
         super().__init__()
         channels, *places, frames = shape
         self.channels, self.grid = channels, (frames, *places)
+        self.frames = frames
         self.dim, self.positions, self.codebook_size = dim, prod(self.grid), codebook_size
         self.latent_dims = dim * self.positions
         self.to_code = nn.Conv1d(channels, dim, 1)
@@ -51,6 +52,10 @@ class Quantised(Bottleneck):
         """See `Bottleneck.decode`."""
         features: Tensor = self.from_code(z.reshape(len(z), self.dim, self.positions))
         return features.reshape(len(z), self.channels, *self.grid).movedim(2, -1)
+
+    def by_frame(self, z: Tensor) -> Tensor:
+        """See `Bottleneck.by_frame`."""
+        return z.reshape(len(z), self.dim, *self.grid).movedim(2, -1).flatten(1, -2)
 
     def sample_prior(self, number: int, generator: torch.Generator) -> Tensor:
         """See `Bottleneck.sample_prior`."""

@@ -5,7 +5,7 @@ group share a theme (key, chords, motifs) and a band (instruments, balance, reve
 Groups of a style share only the style. So a model must be tested on groups that it was not trained on.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -45,8 +45,13 @@ def plan(config: SynthConfig) -> list[Clip]:
 
 
 def list_files(source: SourceConfig, audio: Path) -> list[AudioFile]:
-    """The files of all clips, which `render_file` writes below `audio`."""
-    return [AudioFile(f"{clip.track_id}.wav", clip.label, clip.group) for clip in plan(source.synth)]
+    """The files of all clips, which `render_file` writes below `audio`, with what their scores know."""
+    files = []
+    for clip in plan(source.synth):
+        music, tempo = theme(clip, source.synth), score(clip, source.synth).tempo
+        file = AudioFile(f"{clip.track_id}.wav", clip.label, clip.group)
+        files.append(replace(file, tempo=tempo, key=music.key, instrument=music.instruments["lead"]))
+    return files
 
 
 def render_file(clip: Clip, config: SynthConfig, folder: Path) -> None:

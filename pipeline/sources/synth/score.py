@@ -15,6 +15,8 @@ from pipeline.sources.synth.styles import GROOVES, MODES, Style
 FORMS = ("AABA", "ABAB", "AABB", "ABAA")
 BARS = 4  # per phrase, with one chord per bar
 BASS_LOWEST, CHORD_LOWEST, LEAD_LOWEST = 28, 53, 62  # MIDI pitches: E1, F3, D4
+TONICS = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
+MINOR_THIRD = 3  # semitones
 
 T = TypeVar("T")
 Bar = list[tuple[float, float, int]]  # onset and length in beats, steps of the scale above the root of the chord
@@ -54,11 +56,17 @@ class Theme:
     octave: int  # semitones above the lowest register of the lead
     instruments: dict[str, str]  # part -> name
 
+    @property
+    def key(self) -> str:
+        """One of 24 keys, such as "C# minor". A mode is major or minor by its third, so dorian is minor."""
+        return f"{TONICS[self.tonic]} {'minor' if self.mode[2] == MINOR_THIRD else 'major'}"
+
 
 @dataclass(frozen=True)
 class Score:
-    """The notes and drum strokes of a clip, in order of composition."""
+    """The tempo of a clip, and its notes and drum strokes in order of composition."""
 
+    tempo: float  # beats per minute
     notes: list[Note]
     strokes: list[Stroke]
 
@@ -85,7 +93,8 @@ def draw_theme(style: Style, rng: Generator) -> Theme:
 
 def compose(style: Style, theme: Theme, rng: Generator, seconds: float) -> Score:
     """Compose enough bars for `seconds`. All notes start before the end; the last ones may end after it."""
-    beat = 60 / (theme.tempo * rng.uniform(0.95, 1.05))
+    tempo = theme.tempo * rng.uniform(0.95, 1.05)
+    beat = 60 / tempo
     form = _pick(rng, FORMS)
     ornaments = rng.uniform(0.05, 0.2)  # share of the notes with an ornament
     notes: list[Note] = []
@@ -140,7 +149,7 @@ def compose(style: Style, theme: Theme, rng: Generator, seconds: float) -> Score
                     if symbol != "." and start < seconds:
                         stroke_velocity = velocity * (0.5 if symbol == "o" else 1.0) * rng.uniform(0.85, 1.0)
                         strokes.append(Stroke(drum, start, stroke_velocity))
-    return Score(notes, strokes)
+    return Score(tempo, notes, strokes)
 
 
 def parse_pattern(pattern: str, beats: int) -> list[tuple[str, float, float]]:

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import silhouette_score
+from sklearn.model_selection import GridSearchCV, LeaveOneGroupOut
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
-from pipeline.evaluation import classifiers
+from pipeline.metrics import classifiers
 
 RNG = np.random.default_rng(0)
 
@@ -55,3 +56,24 @@ def test_dimensions_that_do_not_vary_are_only_centred():
     np.testing.assert_allclose(
         classifiers.standardiser(data)(moved), StandardScaler().fit(data).transform(moved), atol=1e-12
     )
+
+
+@pytest.mark.parametrize(("noise", "dims"), [(0.1, 5), (3.0, 5), (1.0, 60)])
+def test_ridge_regression_is_the_best_of_scikit_learn_on_left_out_groups(noise, dims):
+    rng = np.random.default_rng(2)
+    groups = np.repeat(np.arange(12), 6)
+    offsets = rng.standard_normal((12, dims))[groups]  # rows of a group resemble each other
+    data = offsets + 0.3 * rng.standard_normal((72, dims)) + 2
+    values = data[:, 0] + noise * rng.standard_normal(12)[groups]
+    search = GridSearchCV(
+        Ridge(), {"alpha": classifiers.PENALTIES}, cv=LeaveOneGroupOut(), scoring="neg_mean_squared_error"
+    )
+    search.fit(data, values, groups=groups)
+    inputs = rng.standard_normal((20, dims))
+    predicted = classifiers.ridge_regression(data, values, groups)(inputs)
+    np.testing.assert_allclose(predicted, search.predict(inputs), rtol=1e-6, atol=1e-8)
+
+
+def test_ridge_regression_of_equal_rows_is_the_mean():
+    predict = classifiers.ridge_regression(np.ones((4, 3)), np.array([1.0, 2.0, 3.0, 6.0]), np.arange(4))
+    np.testing.assert_allclose(predict(np.zeros((2, 3))), 3.0)

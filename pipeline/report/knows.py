@@ -1,0 +1,48 @@
+"""What the latents know: the linear probes of each variant, beside those of PCA and of the variant's input."""
+
+import pandas as pd
+
+from pipeline.core.artefacts import read_table
+from pipeline.report.columns import COLUMNS
+from pipeline.report.table import Row, finite
+
+PROBES = {  # metric -> its chance, and what it reads out
+    "probe_accuracy": ("chance", "label"),
+    "probe_key_accuracy": ("chance_key", "key"),
+    "probe_instrument_accuracy": ("chance_instrument", "instrument"),
+    "probe_tempo_r2": ("", "tempo, R²"),
+}
+
+
+def add_probes(rows: list[Row]) -> None:
+    """Set <probe>_pca, of PCA with as many components as the latent has numbers, and <probe>_statistics, of the input.
+
+    Only some sizes of PCA have probes, see `evaluation.probe.score_sizes`.
+    """
+    sizes: dict[str, pd.DataFrame] = {}  # representation -> probes of its largest PCA
+    for row in rows:
+        path = row.folder / "sizes.parquet"
+        if row.role == "baseline" and path.is_file():
+            table = read_table(path, ["latent"], optional=tuple(PROBES)).set_index("latent")
+            sizes[row.representation] = max(sizes.get(row.representation, table), table, key=len)
+    inputs = {row.representation: row for row in rows if row.role == "ceiling"}
+    for row in rows:
+        if row.role == "ceiling" or not row.evaluated:
+            continue
+        if row.representation in inputs:
+            row.numbers.update({f"{probe}_statistics": inputs[row.representation][probe] for probe in PROBES})
+        pca, size = sizes.get(row.representation), row["latent_dims"]
+        # A codebook's codes are not coordinates.
+        if pca is not None and size in pca.index and row["perplexity"] is None and row.role == "variant":
+            row.numbers.update({f"{probe}_pca": finite(value) for probe, value in pca.loc[size].items()})
+
+
+def read_out(row: Row) -> list[tuple[str, str, str, list[str]]]:
+    """What the probes read out: name, value, interval, and the values of PCA, of the input and by chance."""
+    lines = []
+    for column in COLUMNS:
+        if column.key in PROBES and row[column.key] is not None:
+            chance, name = PROBES[column.key]
+            others = (row[f"{column.key}_pca"], row[f"{column.key}_statistics"], row[chance])
+            lines.append((name, column.text(row), column.detail(row), [column.write(other) for other in others]))
+    return lines
