@@ -71,7 +71,7 @@ class LossConfig(Section):
     """The objective of a variant. Numbers are weights of further terms, relative to the reconstruction distance."""
 
     reconstruction: ReconstructionConfig = Field(ReconstructionConfig(), description="distance and likelihood")
-    spectral: Weight = Field(0.0, description="distance of a mel's FFTs (time, bands), or of a waveform's levels per band")
+    spectral: Weight = Field(0.0, description="distance of a mel's FFTs, or of the levels of a waveform's bands")
     range: Weight = Field(0.0, description="penalty for values over 10 % outside the range of the data (system A)")
     adversarial: Weight = Field(0.0, description="loss from a patch discriminator, trained with the model")
     kl: KLConfig = Field(KLConfig(), description="weight and schedule of the KL")
