@@ -6,8 +6,6 @@ from pydantic import Field, model_validator
 
 from pipeline.core.params import Count, Section, Weight
 
-STFT_WINDOWS = (2048, 512, 128)  # samples, of the spectral term on a waveform
-
 
 class ReconstructionConfig(Section):
     """The distance of a reconstruction from its original, and how it becomes nats per window."""
@@ -73,7 +71,7 @@ class LossConfig(Section):
     """The objective of a variant. Numbers are weights of further terms, relative to the reconstruction distance."""
 
     reconstruction: ReconstructionConfig = Field(ReconstructionConfig(), description="distance and likelihood")
-    spectral: Weight = Field(0.0, description="distance of FFTs of a mel (time, bands), or STFTs of a waveform")
+    spectral: Weight = Field(0.0, description="distance of a mel's FFTs, or of the levels of a waveform's bands")
     range: Weight = Field(0.0, description="penalty for values over 10 % outside the range of the data (system A)")
     adversarial: Weight = Field(0.0, description="loss from a patch discriminator, trained with the model")
     kl: KLConfig = Field(KLConfig(), description="weight and schedule of the KL")

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from math import prod
 
 from pipeline.audio.representation import RepresentationConfig
-from pipeline.losses.config import STFT_WINDOWS, LossConfig
+from pipeline.losses.config import LossConfig
 from pipeline.models.config import BottleneckConfig, NetworkConfig, shrink
 from pipeline.training.config import VariantConfig
 
@@ -32,7 +32,7 @@ def find_problems(model: VariantConfig, representation: RepresentationConfig, se
     if network.components:
         yield from _components_problems(network.components, model)
     if model.loss is not None:  # a baseline has none
-        yield from _loss_problems(model.loss, network.head, kind, shape)
+        yield from _loss_problems(model.loss, network.head, kind)
         yield from _kl_problems(bottleneck, model.loss)
 
 
@@ -67,7 +67,7 @@ def _components_problems(components: int, model: VariantConfig) -> Iterator[str]
         yield f"network.components: {components} are fewer than the {needed} of bottleneck.{key}; use at least as many"
 
 
-def _loss_problems(loss: LossConfig, head: str, kind: str, shape: tuple[int, ...]) -> Iterator[str]:
+def _loss_problems(loss: LossConfig, head: str, kind: str) -> Iterator[str]:
     reconstruction = loss.reconstruction
     if reconstruction.type == "bce" and head != "sigmoid":
         yield f"loss.reconstruction.type: bce needs network.head sigmoid, not {head}"
@@ -78,8 +78,6 @@ def _loss_problems(loss: LossConfig, head: str, kind: str, shape: tuple[int, ...
         yield f"loss.reconstruction.type: log_magnitude needs {needs}, not a {kind} and {head}"
     if reconstruction.weighting != "none" and kind != "mel":
         yield f"loss.reconstruction.weighting: {reconstruction.weighting} is for the bands of a mel; leave it out"
-    if loss.spectral and kind == "waveform" and shape[0] < min(STFT_WINDOWS):
-        yield f"loss.spectral: needs windows of at least {min(STFT_WINDOWS)} samples, not {shape[0]}"
 
 
 def _kl_problems(bottleneck: BottleneckConfig, loss: LossConfig) -> Iterator[str]:
