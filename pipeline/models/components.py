@@ -23,25 +23,24 @@ def principal_components(batches: Callable[[], Iterable[Tensor]], rows: int, num
         Orthonormal components (number, values) and their variances (number,); 0 beyond the rank of the rows.
     """
     first = next(iter(batches()))
-    values, device = first.shape[1], first.device
+    values = first.shape[1]
     width = min(values, number + OVERSAMPLING)
-    start = torch.randn(values, width, generator=torch.Generator().manual_seed(0))
-    directions = start.to(device, first.dtype)
+    directions = torch.randn(values, width, generator=torch.Generator().manual_seed(0)).to(first)
     for share in SHARES:
-        basis = torch.linalg.qr(directions)[0]
+        basis = torch.linalg.qr(directions.cpu())[0].to(first)  # on the CPU: not every device can, and it is quick
         directions, seen = torch.zeros_like(basis), 0
-        products = torch.zeros(width, width, dtype=torch.float64, device=device)
+        products = torch.zeros(width, width, dtype=torch.float64)
         for x in batches():
             coordinates = x @ basis
             directions.addmm_(x.T, coordinates)
-            products += (coordinates.T @ coordinates).double()
+            products += (coordinates.T @ coordinates).cpu()
             seen += len(x)
             if seen >= share * rows:
                 break
     variances, rotation = torch.linalg.eigh(products / seen)
     variances, rotation = variances.flip(0)[:number], rotation.flip(1)[:, :number]
     is_real = variances > MIN_VARIANCE * variances[:1]
-    components = (basis @ rotation.to(basis)).T * is_real[:, None]
+    components = (basis.cpu() @ rotation.to(basis.dtype)).T * is_real[:, None]
     padding = number - len(variances)
     variances = functional.pad(variances * is_real, (0, padding))
     return functional.pad(components, (0, 0, 0, padding)).float(), variances.float()
@@ -73,17 +72,16 @@ class PrincipalComponents(nn.Module):
     @torch.no_grad()
     def fit(self, batches: Callable[[], Iterable[Tensor]]) -> None:
         """Fit the components to windows (B, 1, *window) on one device; `batches` opens a pass over all of them."""
-        rows, total, squares = 0, torch.zeros(()), torch.zeros(())
+        rows, total, squares = 0, torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
         for x in batches():
-            rows, total = rows + len(x), total.to(x.device) + x.sum((0, 1), dtype=torch.float64)
-            squares = squares.to(x.device) + x.square().sum((0, 1), dtype=torch.float64)
+            rows, total, squares = rows + len(x), total + x.sum((0, 1)).cpu(), squares + x.square().sum((0, 1)).cpu()
         # A GPU may round products of 32 bits to 10 bits of mantissa, but not those of 64 bits.
-        dtype = torch.float64 if total.device.type == "cuda" else torch.float32
-        mean = (total / rows).to(dtype)
+        dtype = torch.float64 if x.device.type == "cuda" else torch.float32
+        mean = (total / rows).to(x.device, dtype)
         number, values = self.components.shape
 
         def patches() -> Iterator[Tensor]:
-            return (self._patches(x.to(dtype).sub_(mean)).flatten(0, -2) for x in batches())
+            return (self._patches(x.to(dtype) - mean).flatten(0, -2) for x in batches())
 
         components, variances = principal_components(patches, rows * prod(self.grid), number)
         variance = float((squares / rows - (total / rows).square()).sum()) / prod(self.grid)  # of a patch
