@@ -1,8 +1,8 @@
 """Networks: the encoder and decoder class of each type, both built from (config, signal).
 
 An encoder turns windows (B, 1, *shape) into a list: its features (B, *self.shape), then any skip connections. A decoder
-turns such a list into windows. A new network needs a config class in `models/config.py` (a member of `NetworkConfig`),
-an entry in `NETWORKS`, and two classes:
+turns such a list into windows; `last` is its last layer, which `Refinement` starts at 0. A new network needs a config
+class in `models/config.py` (a member of `NetworkConfig`), an entry in `NETWORKS`, and two classes:
 
     class DenseEncoder(nn.Module):
         def __init__(self, config: DenseConfig, signal: Signal) -> None:
@@ -13,8 +13,8 @@ an entry in `NETWORKS`, and two classes:
     class DenseDecoder(nn.Module):
         def __init__(self, config: DenseConfig, signal: Signal) -> None:
             super().__init__()
-            self.window, self.layer = signal.shape, nn.Linear(config.width, signal.size)
-        def forward(self, inputs): return self.layer(inputs[0].flatten(1)).reshape(-1, 1, *self.window)
+            self.window, self.last = signal.shape, nn.Linear(config.width, signal.size)
+        def forward(self, inputs): return self.last(inputs[0].flatten(1)).reshape(-1, 1, *self.window)
 """
 
 from torch import nn
