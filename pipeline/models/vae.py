@@ -75,8 +75,8 @@ class VAE(nn.Module):
         shape: tuple[int, ...] = self.encoder.shape  # type: ignore[assignment]
         components = None
         if network.components:
-            is_vector = getattr(bottleneck, "layout", "sequence") == "vector"
-            grid = (1,) * len(gain.signal.shape) if is_vector else shape[1:]
+            positions = () if getattr(bottleneck, "layout", "sequence") == "vector" else shape[1:]
+            grid = (1,) * (len(gain.signal.shape) - len(positions)) + positions  # fc has frames of whole columns
             components = PrincipalComponents(network.components, gain.signal.shape, grid)
             shape = components.shape
         self.bottleneck = BOTTLENECKS[bottleneck.type](bottleneck, shape)
