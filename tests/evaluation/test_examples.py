@@ -40,7 +40,7 @@ def examples(
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_every_variant_has_the_kinds_that_it_can_make(name, tmp_path):
-    model, shape, kind = make_model(name, 1.0)
+    model, shape, kind = make_model(name)
     test = split(shape, kind)
     table, values = examples(tmp_path, model, test)
     assert values.dtype == np.float32 and values.shape[1:] == shape and np.isfinite(values).all()
@@ -80,7 +80,7 @@ def test_every_variant_has_the_kinds_that_it_can_make(name, tmp_path):
 
 
 def test_all_kinds_but_samples_use_skip_connections(tmp_path):
-    model, shape, kind = make_model("mel_conv", 1.0, network={"skip": True})
+    model, shape, kind = make_model("mel_conv", {"skip": True, "components": None})
     table, values = examples(tmp_path, model, split(shape, kind))
     rows = {name: values[table["kind"] == name] for name in ("reconstruction", "linear", "perturbed", "sample")}
     np.testing.assert_allclose(rows["linear"][[0, 3]], rows["reconstruction"][:2], atol=1e-5)

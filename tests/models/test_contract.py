@@ -5,12 +5,14 @@ import torch
 
 from pipeline.core.errors import DataError
 from pipeline.models import store
+from pipeline.models.vae import VAE
 from pipeline.training.batch_loss import batch_loss
 from tests.models.variants import (
     LABELS,
     LEARNED,
     VARIANTS,
     description_of,
+    fit,
     make_model,
     make_objective,
     minimise,
@@ -30,13 +32,14 @@ def train(model, objective, x, optimiser, steps: int, progress: float) -> list[f
 @pytest.mark.parametrize("seconds", [1.0, 30.0])
 @pytest.mark.parametrize("name", VARIANTS)
 def test_shapes(name, seconds):
-    model, shape, kind = make_model(name, seconds)
-    x = windows(shape, kind, 2)
+    description = description_of(name, seconds)
+    model = VAE(description)
+    x = windows(tuple(description["shape"]), description["kind"], 2)
     y, code = model(x, torch.randn(2, model.latent_dims), LABELS[:2])
     assert y.shape == x.shape
     assert code.z.shape == code.mean.shape == (2, model.latent_dims)
     assert code.std is None or code.std.shape == code.z.shape
-    assert model.sample(3, torch.Generator().manual_seed(0)).shape == (3, 1, *shape)
+    assert model.sample(3, torch.Generator().manual_seed(0)).shape == (3, *x.shape[1:])
     if name not in LEARNED:
         return
     objective = make_objective(name, seconds)
@@ -71,7 +74,8 @@ def test_a_saved_model_loads_bit_equal(name, tmp_path):
     model.train()(x, torch.randn(4, model.latent_dims), LABELS)  # moves running statistics
     fitted = {"latent": model.latent_dims} if model.bottleneck.baseline else {}
     store.save(tmp_path, model, description_of(name, **fitted))
-    parts = {"encoder", "bottleneck", "decoder"} | ({"condition"} if model.condition else set())
+    optional = {part for part in ("condition", "components") if getattr(model, part) is not None}
+    parts = {"encoder", "bottleneck", "decoder"} | optional
     assert {p.name for p in tmp_path.iterdir()} == {f"{part}.safetensors" for part in parts} | {"config.json"}
     loaded, _ = store.load(tmp_path)
     with torch.no_grad():
@@ -101,6 +105,7 @@ def test_one_batch_can_be_learned(name):
     time = torch.linspace(0, 1, shape[-1])
     rows = torch.stack([torch.sin(2 * torch.pi * f * time) for f in (2, 3, 5, 7)])
     x = (0.5 + 0.4 * rows[:, None, None].expand(-1, 1, *shape)) if kind == "mel" else 0.4 * rows[:, None]
+    fit(model, x)
     objective = make_objective(name)
     optimiser = torch.optim.AdamW(model.parameters(), 3e-3)
     losses: list[float] = []
@@ -115,7 +120,8 @@ def test_one_batch_can_be_learned(name):
 @pytest.mark.parametrize("head", ["linear", "sigmoid"])
 @pytest.mark.parametrize("name", LEARNED)
 def test_heads_stay_on_the_scale_of_the_data(name, head):
-    model, shape, kind = make_model(name, network={"head": head})
+    components = {} if head == "linear" else {"components": None}
+    model, shape, kind = make_model(name, {"head": head} | components)
     with torch.no_grad():
         y = model(windows(shape, kind))[0]
     if head == "sigmoid":

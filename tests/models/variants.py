@@ -1,4 +1,7 @@
-"""Untrained models of the variants in params.yaml, random windows for them, and a short training."""
+"""Untrained models of the variants in params.yaml, random windows for them, and a short training.
+
+Each network type with principal components is also here in the systems' own form, without them: <variant>_own.
+"""
 
 from collections.abc import Callable
 from functools import cache
@@ -13,20 +16,34 @@ from pipeline.models.signal import Signal
 from pipeline.models.vae import VAE
 from pipeline.schema import schema
 from pipeline.training import pca
+from pipeline.training.config import VariantConfig
 
 PARAMS = schema.load(read_params())
+
+
+def _own_forms() -> dict[str, VariantConfig]:
+    first: dict[str, str] = {}
+    for name, model in PARAMS.models.items():
+        if model.network.components:
+            first.setdefault(model.network.type, name)
+    networks = {name: PARAMS.models[name].network.model_copy(update={"components": None}) for name in first.values()}
+    return {f"{name}_own": PARAMS.models[name].model_copy(update={"network": net}) for name, net in networks.items()}
+
+
+PARAMS.models.update(_own_forms())
 VARIANTS = sorted(PARAMS.models)
 LEARNED = [name for name in VARIANTS if PARAMS.models[name].loss]
 LABELS = torch.tensor([0, 1, 2, 3])  # three labels, and "unknown"
 
 
 def representatives() -> list[str]:
-    """Variants that together have every network, bottleneck, layout and condition."""
+    """Variants that together have every network with and without components, bottleneck, layout and condition."""
     names: dict[str, set] = {}
     for name in VARIANTS:
         model = PARAMS.models[name]
         layout = getattr(model.bottleneck, "layout", None)
-        parts = {model.network.type, model.bottleneck.type, layout, model.condition and model.condition.type}
+        network = model.network.type, bool(model.network.components)
+        parts = {network, model.bottleneck.type, layout, model.condition and model.condition.type}
         if parts - set().union(*names.values()):
             names[name] = parts
     return list(names)
@@ -50,11 +67,9 @@ def description_of(name: str, seconds: float = 1.0, network: dict | None = None,
     }
 
 
-def make_model(
-    name: str, seconds: float = 1.0, network: dict | None = None, **bottleneck
-) -> tuple[VAE, tuple[int, ...], str]:
-    """A new model, the shape and the kind of its windows. A baseline is fitted to nine windows."""
-    description = description_of(name, seconds, network, **bottleneck)
+def make_model(name: str, network: dict | None = None, **bottleneck) -> tuple[VAE, tuple[int, ...], str]:
+    """A model at the start of a training on random windows, the shape and the kind of its windows."""
+    description = description_of(name, network=network, **bottleneck)
     torch.manual_seed(0)
     model, shape, kind = VAE(description), tuple(description["shape"]), description["kind"]
     if model.bottleneck.baseline:
@@ -63,9 +78,13 @@ def make_model(
         ids = np.arange(9)
         data = Split(kind, shape, stored.numpy(), ids, ids.astype(str), np.repeat("a", 9))
         pca.fit_baseline(model, data, data)
-    x = windows(shape, kind, 8)
-    model.fit(lambda: [(x, torch.arange(8) % 3)])
+    fit(model, windows(shape, kind, 256))  # more than the largest number of components
     return model, shape, kind
+
+
+def fit(model: VAE, x: torch.Tensor) -> None:
+    """Fit what has a closed form to windows (B, 1, *shape), as a training does before its first step."""
+    model.fit(lambda: [(x, torch.arange(len(x)) % 3)])
 
 
 @cache

@@ -19,7 +19,7 @@ CONFIG = TrainConfig(batch_size=4)
 
 @pytest.mark.parametrize("name", ["mel_vqvae", "mel_conv"])
 def test_a_probe_changes_neither_model_nor_losses_nor_random_state(name):
-    model, objective = make_model(name, 1.0)[0].eval(), make_objective(name, 1.0)
+    model, objective = make_model(name)[0].eval(), make_objective(name, 1.0)
     loss = PARAMS.models[name].loss.model_copy(update={"adversarial": 0.1})
     objective = type(objective)(loss, objective.signal)
     tensors = [t for part in (model, objective) for t in (*part.parameters(), *part.buffers())]
@@ -60,7 +60,7 @@ def test_other_errors_stay_as_they_are():
 
 
 def test_on_a_cpu_resident_data_and_weights_must_fit_into_free_memory(monkeypatch):
-    model, objective = make_model("mel_conv", 1.0)[0], make_objective("mel_conv", 1.0)
+    model, objective = make_model("mel_conv")[0], make_objective("mel_conv", 1.0)
     weights = 4 * sum(p.nbytes for p in model.parameters())
     splits = [split(2 * memory.GIB), split(5 * memory.GIB), split()]  # to load, streamed, loaded already
 
