@@ -11,7 +11,7 @@ from pipeline.models.bottlenecks import Code
 from pipeline.models.signal import Signal
 from pipeline.models.vae import MIN_GAIN, VAE, WindowGain
 
-SIGNAL = Signal("waveform", (512,), 0.0, 0.1, {})
+SIGNAL = Signal("waveform", (512,), 0.0, 0.1, {"sample_rate": 3000})
 both_scalings = pytest.mark.parametrize("scaling", ["peak", "rms"])
 
 

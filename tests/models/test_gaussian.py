@@ -142,7 +142,8 @@ def test_a_mixture_learns_latents_in_two_groups(prior):
     [{"covariance": "isotropic"}, {"batch_norm": True}, {"prior": NORMAL}, {"prior": MIXTURE}, {"prior": VAMP}],
 )
 def test_every_option_is_trained_saved_and_loaded(options, layout, tmp_path):
-    options = {"network": {"channels": [4, 8], "strides": 2}, "layout": layout, "latent": 3, **options}
+    network = {"channels": [4, 8], "strides": 2, "components": None}
+    options = {"network": network, "layout": layout, "latent": 3, **options}
     model, shape, kind = make_model("mel_conv", **options)
     loss_config = LossConfig(kl={"estimator": "monte_carlo"} if "prior" in options else {})
     objective, x = Objective(loss_config, Signal(kind, shape, 0.5, 0.2, {})), windows(shape, kind)

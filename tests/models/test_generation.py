@@ -22,7 +22,8 @@ def trained(name: str, skip: bool = False) -> tuple[VAE, torch.Tensor]:
 
     Tests only read them.
     """
-    model, shape, kind = make_model(name, network={"skip": True} if skip else None)
+    network = {"skip": True, "components": None, "channels": [4, 8], "strides": 4} if skip else None
+    model, shape, kind = make_model(name, network)
     x = windows(shape, kind)
     optimiser = torch.optim.AdamW(model.parameters(), 3e-3)
     with torch.enable_grad():
