@@ -15,10 +15,16 @@ from pipeline.schema import explain, schema
 from pipeline.training.config import read_variant
 
 RAW = params.read_params()
+CONV2D = {"type": "conv2d", "channels": [16, 32, 64]}
+COMPONENTS = {"components": 128}
 VAMP = {"type": "gaussian", "prior": {"type": "vamp"}}
 VAMP_FREE_NATS = RAW["models"]["mel_conv"] | {
     "bottleneck": VAMP,
     "loss": {"kl": {"estimator": "monte_carlo", "free_nats": 1.0}},
+}
+NORMAL_FREE_NATS = RAW["models"]["mel_conv"] | {
+    "bottleneck": {"type": "gaussian", "prior": {"type": "normal"}},
+    "loss": {"kl": {"free_nats": 0.5}},
 }
 LEVEL_FREE_NATS = {"free_nats": 1, "free_nats_per": "level"}
 
@@ -47,7 +53,7 @@ def changed(key: str, value: object) -> dict:
         ("representations.mel128.kind", "mell", "representations.mel128: .*'mel'"),
         ("representations.mel128.bands", 1500, "representations.mel128: .*n_fft of at least 3000"),
         ("models.mel_conv.network.chanels", [1], "models.mel_conv.network: unknown key 'chanels'"),
-        ("models.mel_conv.network.type", "resnet1d", "models.mel_conv.network: unknown key 'norm'"),
+        ("models.mel_conv.network.type", "resnet1d", "models.mel_conv.network: unknown key 'blocks'"),
         ("models.mel_conv.bottleneck.latent", 0, "models.mel_conv.bottleneck.latent: .*(it is 0)"),
         ("models.mel_conv.representation", "mel12", "models.mel_conv.representation: .*did you mean 'mel128'"),
         ("models.mel_conv.representation", "wave3k", "models.mel_conv.network.type: conv2d takes a mel"),
@@ -66,11 +72,16 @@ def changed(key: str, value: object) -> dict:
         ("models.mel_conv.bottleneck.prior", {"type": "vamp", "inputs": 3}, "bottleneck.prior: unknown key 'inputs'"),
         ("models.mel_conv.bottleneck", VAMP | {"batch_norm": True}, "mel_conv.bottleneck.batch_norm: .*pseudo-inputs"),
         ("models.mel_conv", VAMP_FREE_NATS, "models.mel_conv.loss.kl.free_nats_per: .*use window"),
-        ("models.mel_conv.loss.kl.free_nats", 0.5, "loss.kl.free_nats_per: the KL from a learned prior .*use window"),
+        ("models.mel_conv", NORMAL_FREE_NATS, "loss.kl.free_nats_per: the KL from a learned prior .*use window"),
+        ("models.mel_hvae.loss.kl.free_nats", 0.5, "loss.kl.free_nats_per: the KL from a learned prior .*use window"),
         ("models.mel_conv.loss.kl", LEVEL_FREE_NATS, "kl.free_nats_per: only a hierarchical bottleneck has levels"),
         ("models.mel_hvae.loss.kl.estimator", "monte_carlo", "loss.kl.estimator: the KL from a learned normal prior"),
         ("models.mel_mse.loss.reconstruction", {"type": "mse", "sigma": 0.1}, "sigma: only a gaussian likelihood"),
-        ("models.mel_elbo.network.head", "sigmoid", "loss.range: network.head sigmoid never leaves the range"),
+        (
+            "models.mel_elbo.network",
+            CONV2D | {"head": "sigmoid"},
+            "loss.range: network.head sigmoid never leaves the range",
+        ),
         ("models.mel_vqvae.network", {"type": "identity"}, "vqvae.network.type: identity has one position per value"),
         ("models.mel_vqvae.loss.kl.free_nats", 1.0, "loss.kl.free_nats: the KL of codes trains only their prior"),
         ("models.mel_conv.loss.kl.balance", True, "models.mel_conv.loss.kl.balance: only a hierarchical bottleneck"),
@@ -78,8 +89,18 @@ def changed(key: str, value: object) -> dict:
         ("models.mel_cvae.network.head", "sigmoid", "models.mel_cvae.condition: .*head linear, not sigmoid"),
         ("models.mel_cvae.condition.dropout", 1.0, "models.mel_cvae.condition.dropout: .*less than 1"),
         ("models.mel_conv.train", {"epoch": 3}, "models.mel_conv.train: unknown key 'epoch'; did you mean 'epochs'?"),
-        ("models.mel_conv.network.strides", [16, 8, 8], r"mel_conv.network.strides: \[16, 8, 8\] leave one position"),
-        ("models.mel_conv.network.strides", [4, 2], "models.mel_conv.network.strides: 3 channels need"),
+        (
+            "models.mel_conv.network",
+            CONV2D | {"strides": [16, 8, 8]},
+            r"mel_conv.network.strides: \[16, 8, 8\] leave one position",
+        ),
+        ("models.mel_conv.network", CONV2D | {"strides": [4, 2]}, "models.mel_conv.network.strides: 3 channels need"),
+        ("models.mel_conv.network", COMPONENTS | {"type": "identity"}, "network.components: identity is no network"),
+        ("models.mel_conv.network", CONV2D | COMPONENTS | {"head": "sigmoid"}, "components: .* by sums, .*not sigmoid"),
+        ("models.mel_conv.network.skip", True, "network.skip: with components, .*; set skip to false"),
+        ("models.mel_hvae.bottleneck.layout", "sequence", "bottleneck.layout: z1 is a vector .*; use vector"),
+        ("models.mel_conv.network.components", 127, "network.components: 127 are fewer .* 128 of bottleneck.latent;"),
+        ("models.mel_hvae.network.components", 127, "127 are fewer .* 128 of bottleneck.latent_z1 and latent_z2; use"),
         ("models.wave_fc.network.layers", 16, "models.wave_fc.network.layers: .*15"),
         ("models.wave_fc.network.frame", 15001, "models.wave_fc.network.frame: 15001 is longer than the 15000"),
         ("models.wave_transformer.network.patch", 15001, "models.wave_transformer.network.patch: 15001 samples"),
@@ -254,15 +275,15 @@ def test_a_variant_states_the_keys_that_people_change(name):
 
 def test_settings_that_fit_each_other():
     raw = changed("models.mel_conv.loss.reconstruction", {"type": "log_magnitude", "weighting": "musical"})
-    raw["models"]["mel_conv"]["network"]["head"] = "softplus"
+    raw["models"]["mel_conv"]["network"] |= {"head": "softplus", "components": None}
     raw["models"]["wave_resnet"] |= {"scaling": "peak"}
     raw["models"]["wave_resnet"]["loss"]["reconstruction"] = {"type": "bce"}
-    raw["models"]["wave_resnet"]["network"]["head"] = "sigmoid"
+    raw["models"]["wave_resnet"]["network"] |= {"head": "sigmoid", "components": None}
     schema.load(raw)
     raw["models"]["wave_resnet"]["scaling"] = "rms"
     with pytest.raises(ParamsError, match=r"models\.wave_resnet\.scaling: rms brings peaks above 1"):
         schema.load(raw)
     raw = changed("models.wave_resnet.loss.reconstruction.type", "log_magnitude")
-    raw["models"]["wave_resnet"]["network"]["head"] = "sigmoid"
+    raw["models"]["wave_resnet"]["network"] |= {"head": "sigmoid", "components": None}
     with pytest.raises(ParamsError, match=r"log_magnitude needs values that are never negative: .*not a waveform"):
         schema.load(raw)
