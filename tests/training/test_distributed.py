@@ -174,19 +174,20 @@ CHECKS: dict[str, Callable[[], Results]] = {
 
 
 GAUSSIAN = {"type": "gaussian", "latent": 6}
-TRAININGS = {  # norm of the network, bottleneck, loss, tolerance
-    "plain": ("none", GAUSSIAN, {"kl": {"free_nats": 0.1}}, 1e-5),
-    "batch statistics": ("batch", GAUSSIAN | {"batch_norm": True}, {}, 1e-3),
-    "codebook": ("batch", {"type": "vq", "codes": 8, "dim": 2, "prior_width": 8}, {"codebook": {}}, 1e-4),
-    "adversary": ("none", GAUSSIAN, {"adversarial": 0.1}, 5e-3),
+NO_NORM = {"norm": "none"}
+TRAININGS = {  # network, bottleneck, loss, tolerance
+    "plain": (NO_NORM, GAUSSIAN, {"kl": {"free_nats": 0.1}}, 1e-5),
+    "batch statistics": ({}, GAUSSIAN | {"batch_norm": True}, {}, 1e-3),
+    "codebook": ({}, {"type": "vq", "codes": 8, "dim": 2, "prior_width": 8}, {"codebook": {}}, 1e-4),
+    "adversary": (NO_NORM, GAUSSIAN, {"adversarial": 0.1}, 5e-3),
+    "components": (NO_NORM | {"components": 8}, GAUSSIAN, {}, 1e-3),
 }
 BATCH_STATISTICS = ("valid_usage", "valid_encoding_variance")  # in validation, batches of a rank are smaller
 
 
 def train_kind(kind):
-    norm, bottleneck, loss, _ = TRAININGS[kind]
-    network = {"type": "conv2d", "channels": [8, 16], "norm": norm}
-    model = new_model(network=network, bottleneck=bottleneck)
+    network, bottleneck, loss, _ = TRAININGS[kind]
+    model = new_model(network={"type": "conv2d", "channels": [8, 16]} | network, bottleneck=bottleneck)
     # 7 batches of 14, the last one filled up; the last one of validation is smaller than a rank's share.
     settings = {"epochs": 3, "batch_size": 14, "snapshots": 2, "learning_rate": 1e-3}
     return train(model, new_objective(**loss), **settings)[0], model.state_dict()

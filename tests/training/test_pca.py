@@ -115,11 +115,15 @@ def test_the_largest_components_of_many_dimensions_are_approximated():
 
 
 def test_a_streamed_split_gives_the_same(monkeypatch):
+    """But for the signs of the components, since the order of the windows differs."""
     train = waves(40, 0)
-    expected = fitted(9, train)[0].state_dict()
+    expected = fitted(9, train)[0].bottleneck
     monkeypatch.setattr(pca, "window_loader", partial(pca.window_loader, max_resident_bytes=0))
-    for name, value in fitted(9, train)[0].state_dict().items():  # in another order of the windows
-        torch.testing.assert_close(value, expected[name], rtol=1e-3, atol=1e-5)
+    streamed = fitted(9, train)[0].bottleneck
+    for name in ("mean", "std"):
+        torch.testing.assert_close(getattr(streamed, name), getattr(expected, name), rtol=1e-4, atol=1e-6)
+    projections = (b.components.T @ b.components for b in (streamed, expected))
+    torch.testing.assert_close(*projections, rtol=0, atol=1e-4)
 
 
 def test_a_saved_baseline_is_loaded_unchanged(tmp_path):

@@ -10,6 +10,7 @@ import torch
 
 from pipeline.core.errors import StoppedError, TrainingError
 from pipeline.losses.objective import Objective
+from pipeline.models.vae import VAE
 from tests.training.small import Recording, new_model, new_objective, train
 
 KINDS = {
@@ -23,7 +24,9 @@ KINDS = {
     "codebook": ({"type": "vq", "codes": 8, "dim": 2, "prior_width": 8}, {"codebook": {}}, {}),
     "adversary": ({"type": "gaussian", "latent": 6}, {"adversarial": 0.1}, {}),
     "condition": ({"type": "gaussian", "latent": 6}, {}, {}),
+    "components": ({"type": "gaussian", "latent": 6}, {}, {"moving_average": 0.9}),
 }
+COMPONENTS = {"type": "conv2d", "channels": [8, 16], "components": 8}
 
 
 class Killed(Recording):
@@ -41,8 +44,9 @@ class Killed(Recording):
 
 def run(kind, callback, folder=None, **settings):
     bottleneck, loss, train_settings = KINDS[kind]
-    condition = {"condition": {"type": "film"}, "labels": ["a"]} if kind == "condition" else {}
-    model = new_model(3, bottleneck=bottleneck, **condition)
+    parts = {"condition": {"type": "film"}, "labels": ["a"]} if kind in ("condition", "components") else {}
+    parts |= {"network": COMPONENTS} if kind == "components" else {}
+    model = new_model(3, bottleneck=bottleneck, **parts)
     settings = {"epochs": 3, "snapshots": 2, "learning_rate": 1e-3} | train_settings | settings
     history, snapshots = train(model, new_objective(**loss), 7, callback, folder, **settings)
     return model.state_dict(), history, snapshots
@@ -69,6 +73,21 @@ def test_a_resumed_training_gives_the_same_bits(kind, tmp_path):
     assert list(complete.step_terms) == list(range(1, 19)) and terms | callback.step_terms == complete.step_terms
     assert callback.start[1] > 0 and callback.steps < 18
     assert len(list(tmp_path.iterdir())) <= 2
+
+
+def test_a_resumed_training_is_not_prepared_again(tmp_path, monkeypatch):
+    with pytest.raises(MemoryError):
+        run("components", Killed(2), tmp_path)
+
+    def fit(*_):
+        raise AssertionError("fitted again")
+
+    monkeypatch.setattr(VAE, "fit", fit)
+    callback = Recording()
+    run("components", callback, tmp_path, epochs=1)
+    assert callback.start[1] > 0
+    with pytest.raises(AssertionError, match="fitted again"):  # without a checkpoint
+        run("components", Recording(), epochs=1)
 
 
 def test_a_damaged_checkpoint_is_skipped_with_a_warning(tmp_path, capsys):

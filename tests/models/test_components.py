@@ -1,0 +1,239 @@
+"""Principal components between network and bottleneck: probabilistic PCA, and variants that start as it."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from pydantic import TypeAdapter
+from sklearn.decomposition import PCA
+from torch import Tensor
+
+from pipeline.losses import kl
+from pipeline.models.components import PrincipalComponents
+from pipeline.models.config import NetworkConfig
+from pipeline.models.networks.refinement import Refinement
+from pipeline.models.signal import Signal
+from pipeline.models.vae import VAE
+from tests.models.variants import minimise
+
+SIZES = [((10,), (3,)), ((10,), (1,)), ((5, 7), (2, 3)), ((5, 7), (1, 4)), ((6, 8), (3, 2))]  # window and grid
+MEL, WAVE = (6, 10), (60,)
+
+
+def correlated(shape: tuple[int, ...], number: int = 400) -> Tensor:
+    """Windows (number, 1, *shape) whose directions have different variances, around a mean that is not constant."""
+    values = int(np.prod(shape))
+    generator = torch.Generator().manual_seed(0)
+    mixing = torch.randn(values, values, generator=generator) * 0.8 ** torch.arange(values)[:, None]
+    rows = 0.5 + 0.1 * torch.randn(number, values, generator=generator) @ mixing + torch.linspace(0, 1, values)
+    return rows.reshape(number, 1, *shape)
+
+
+def fitted(number: int, x: Tensor, grid: tuple[int, ...]) -> PrincipalComponents:
+    components = PrincipalComponents(number, tuple(x.shape[2:]), grid)
+    components.fit(lambda: x.split(70))
+    return components
+
+
+@pytest.mark.parametrize(("window", "grid"), SIZES)
+def test_patches_are_equal_parts_of_a_window_and_have_an_inverse(window, grid):
+    components = PrincipalComponents(1, window, grid)
+    x = torch.randn(3, 1, *window)
+    patches = components._patches(x)
+    assert patches.shape == (3, *grid, components.components.shape[1])
+    assert torch.equal(components._window(patches), x)
+    first = x[(slice(None), 0, *(slice(size) for size in components.patch))]
+    assert torch.equal(patches[(slice(None), *[0] * len(grid))], first.flatten(1))
+
+
+@pytest.mark.parametrize(("window", "grid"), SIZES)
+def test_features_are_uncorrelated_with_the_variance_of_posterior_means(window, grid):
+    x = correlated(window)
+    components = fitted(4, x, grid)
+    z = components.encode(x)
+    assert z.shape == (len(x), 4, *grid)
+    z = z.movedim(1, -1).flatten(0, -2)
+    expected = 1 - components.rest / components.variances
+    assert expected.min() > 0.1 and components.variances.diff().max() < 0
+    torch.testing.assert_close(z.T @ z / len(z), torch.diag(expected), atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(components.posterior_std().square(), 1 - expected, atol=1e-5, rtol=1e-4)
+
+
+def test_the_components_are_those_of_probabilistic_pca_in_scikit_learn():
+    x = correlated(MEL)
+    components = fitted(5, x, (1, 1))
+    rows = x.flatten(1).double().numpy()
+    reference = PCA(5, svd_solver="full").fit(rows)
+    variances, rest = (v * (len(x) - 1) / len(x) for v in (reference.explained_variance_, reference.noise_variance_))
+    np.testing.assert_allclose(components.rest, rest, rtol=1e-4)
+    scale = np.sqrt(variances - rest)
+    z = (rows - reference.mean_) @ reference.components_.T * scale / variances
+    signs = np.sign((components.components.numpy() * reference.components_).sum(1))
+    np.testing.assert_allclose(components.encode(x).flatten(1), z * signs, atol=1e-3)
+    expected = reference.mean_ + z * scale @ reference.components_
+    np.testing.assert_allclose(components.decode(components.encode(x)).flatten(1), expected, atol=1e-4)
+
+
+def test_components_beyond_the_rank_are_zero_and_finite():
+    x = correlated((5, 7), 4)
+    components = fitted(60, x, (1, 1))  # more than windows, and than values of a window
+    z = components.encode(x)
+    assert components.variances[:3].min() > 0 and not components.variances[3:].any() and not z[:, 3:].any()
+    assert torch.isfinite(z).all() and components.posterior_std()[3:].eq(1).all()
+    torch.testing.assert_close(components.decode(z), x, atol=1e-4, rtol=1e-4)
+    silent = fitted(3, torch.zeros(8, 1, 10), (1,))
+    y = silent.decode(silent.encode(torch.zeros(2, 1, 10)))
+    assert not y.any() and torch.isfinite(silent.posterior_std()).all()
+
+
+def test_a_fit_does_not_change_the_windows():
+    x = correlated(WAVE)
+    before = x.clone()
+    fitted(3, x, (2,))
+    assert torch.equal(x, before)
+
+
+SEQUENCE = {"type": "gaussian", "latent": 4, "layout": "sequence"}
+BOTTLENECKS = {  # and the number of features that reach the latent
+    "gaussian": ({"type": "gaussian", "latent": 5}, 5),
+    "smaller": ({"type": "gaussian", "latent": 3}, 3),
+    "isotropic": ({"type": "gaussian", "latent": 5, "covariance": "isotropic"}, 5),
+    "normal prior": ({"type": "gaussian", "latent": 5, "prior": {"type": "normal"}}, 5),
+    "sequence": (SEQUENCE, 4),
+    "hierarchical": ({"type": "hierarchical", "latent_z2": 2, "latent_z1": 3}, 5),
+    "smaller hierarchical": ({"type": "hierarchical", "latent_z2": 1, "latent_z1": 2}, 3),
+}
+NETWORKS = {
+    "conv2d": ({"type": "conv2d", "channels": [4, 8], "strides": 2, "components": 5}, MEL),
+    "fc of a mel": ({"type": "fc", "width": 8, "frame": 4, "components": 5}, MEL),
+    "conv1d": ({"type": "conv1d", "channels": [4, 8], "components": 5}, WAVE),
+    "pooled": ({"type": "conv1d", "channels": [4, 8], "pooling": "global", "components": 5}, WAVE),
+    "resnet1d": ({"type": "resnet1d", "channels": [4, 8], "strides": [3, 4], "components": 5}, WAVE),
+    "fc": ({"type": "fc", "width": 8, "frame": 25, "components": 5}, WAVE),
+    "transformer": (
+        {"type": "transformer", "patch": 10, "tokens": 4, "layers": 1, "width": 8, "heads": 2, "components": 5},
+        WAVE,
+    ),
+}
+
+
+def start(network: str, bottleneck: dict, is_conditional: bool = False) -> tuple[VAE, Tensor, Tensor]:
+    """A model in evaluation mode at the start of a training on 400 windows; the windows, and their labels."""
+    config, shape = NETWORKS[network]
+    description = {
+        "kind": "mel" if len(shape) == 2 else "waveform",
+        "shape": shape,
+        "stats": {"mean": [0.7] * MEL[0], "std": [0.4] * MEL[0]} if len(shape) == 2 else {"mean": 0.7, "std": 0.4},
+        "representation": {},
+        "network": config,
+        "bottleneck": bottleneck,
+    }
+    if is_conditional:
+        description |= {"condition": {"type": "film"}, "labels": ["a", "b"]}
+    torch.manual_seed(0)
+    model, x = VAE(description), correlated(shape)
+    label = torch.arange(len(x)) % 2
+    x[label == 1] = 1.5 * x[label == 1] - 0.3
+    model.fit(lambda: zip(x.split(64), label.split(64), strict=True))
+    return model.eval(), x, label
+
+
+@pytest.mark.parametrize(
+    ("network", "bottleneck", "is_conditional"),
+    [
+        *(("conv2d", name, False) for name in BOTTLENECKS),
+        *((name, "sequence", False) for name in NETWORKS if name not in ("conv2d", "pooled")),
+        ("pooled", "gaussian", False),
+        ("conv2d", "gaussian", True),
+        ("conv2d", "hierarchical", True),
+    ],
+)
+@torch.no_grad()
+def test_a_variant_starts_as_probabilistic_pca(network, bottleneck, is_conditional):
+    config, number = BOTTLENECKS[bottleneck]
+    model, x, label = start(network, config, is_conditional)
+    inside = model.condition.before_encoder(x, label) if is_conditional else x
+    components = fitted(5, inside, model.components.grid)
+    z = components.encode(inside)
+    z[:, number:] = 0
+    expected = components.decode(z)
+    expected = model.condition.after_decoder(expected, label) if is_conditional else expected
+    y, code = model(x, None, label)
+    torch.testing.assert_close(y, expected, atol=1e-4, rtol=1e-4)
+    assert (y - x).square().mean() < 0.7 * (x - x.mean(0)).square().mean()  # else the comparison means little
+    torch.testing.assert_close(code.mean.abs(), z[:, :number].flatten(1).abs(), atol=1e-3, rtol=1e-3)
+
+    std = components.posterior_std()[:number, None].expand(-1, z[0, 0].numel()).flatten().expand_as(code.std)
+    if bottleneck == "isotropic":
+        assert (code.std == code.std[0, 0]).all() and std.min() < code.std[0, 0] < std.max()
+    else:
+        torch.testing.assert_close(code.std, std, atol=1e-3, rtol=1e-3)
+    expected_kl = 0.5 * (code.mean**2 + code.std**2 - 1) - code.std.log()
+    torch.testing.assert_close(kl.divergence(code).sum(1), expected_kl.sum(1), atol=1e-2, rtol=1e-2)
+
+
+@pytest.mark.parametrize("bottleneck", ["gaussian", "smaller", "normal prior", "sequence", "hierarchical"])
+@torch.no_grad()
+def test_samples_from_the_prior_start_with_the_variance_of_probabilistic_pca(bottleneck):
+    config, number = BOTTLENECKS[bottleneck]
+    model, *_ = start("conv2d", config)
+    components, samples = model.components, model.sample(5000, torch.Generator().manual_seed(0))
+    scaled = components.components * (components.variances - components.rest).sqrt()[:, None]
+    patches = scaled[:number].square().sum(0).expand(1, *components.grid, -1)
+    expected = components._window(patches)[0, 0]
+    variance = (samples[:, 0] - components.mean).square().mean(0)
+    assert expected.min() > 0
+    torch.testing.assert_close(variance, expected, atol=1e-3, rtol=0.12)
+    torch.testing.assert_close(variance.sum(), expected.sum(), atol=0, rtol=0.05)
+
+
+@torch.no_grad()
+def test_a_codebook_gets_features_of_the_components():
+    model, x, _ = start("conv2d", {"type": "fsq", "levels": [5, 5], "prior_width": 8})
+    grid = model.components.grid
+    assert grid == (2, 3) and model.latent_dims == 2 * 6
+    assert model.encode(x[:3]).indices.shape == (3, 6)
+    features = []
+    encode = model.bottleneck.encode
+    model.bottleneck.encode = lambda f, noise=None: features.append(f) or encode(f, noise)
+    model.encode(x)
+    torch.testing.assert_close(features[0], model.components.encode(x), atol=1e-4, rtol=1e-4)
+
+
+def refinement(network: str) -> tuple[Refinement, Tensor]:
+    config, shape = NETWORKS[network]
+    torch.manual_seed(0)
+    mean, std = ([0.7] * MEL[0], [0.4] * MEL[0]) if len(shape) == 2 else (0.7, 0.4)
+    signal = Signal("mel" if len(shape) == 2 else "waveform", shape, mean, std, {})
+    return Refinement(TypeAdapter(NetworkConfig).validate_python(config), signal), correlated(shape, 16)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("is_training", [True, False])
+def test_a_refinement_starts_as_the_identity(network, is_training):
+    module, x = refinement(network)
+    assert torch.equal(module.train(is_training)(x), x)
+
+
+@pytest.mark.parametrize("network", ["conv2d", "conv1d", "pooled", "resnet1d"])
+def test_the_decoder_of_a_refinement_gets_the_stages_of_its_encoder(network):
+    module, x = refinement(network)
+    features, *stages = module.encoder(x)
+    assert len(stages) == 1 and len(module.decoder.skips) == 1
+    weights = module.decoder.last.named_parameters()
+    torch.nn.init.ones_(next(p for name, p in weights if name == "weight" or name.endswith("original0")))
+    y, without = module.decoder([features, *stages]), module.decoder([features, torch.zeros_like(stages[0])])
+    assert not torch.allclose(y, without)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_a_refinement_learns_with_all_its_parameters(network):
+    module, x = refinement(network)
+    target = x + 0.3 * x.flip(-1).sin()
+    before = copy.deepcopy(module.state_dict())
+    optimiser = torch.optim.Adam(module.parameters(), 1e-2)
+    losses = minimise(optimiser, lambda: (module(x) - target).square().mean(), 30)
+    assert losses[-1] < 0.5 * losses[0]
+    assert [name for name, p in module.named_parameters() if not p.grad.abs().sum() > 0] == []
+    assert [name for name, p in module.named_parameters() if torch.equal(p, before[name])] == []

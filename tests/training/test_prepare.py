@@ -1,0 +1,68 @@
+"""What is fitted in closed form before the first step of a training."""
+
+import pytest
+import torch
+
+from pipeline.dataset.loader import ResidentLoader
+from pipeline.dataset.streaming import StreamingLoader
+from pipeline.losses.objective import Objective
+from pipeline.training.config import TrainConfig
+from pipeline.training.trainer import Trainer
+from tests.training.small import CPU, TRAIN, VALID, new_model, new_objective
+
+NETWORK = {"type": "conv2d", "channels": [8, 16], "components": 8}
+
+
+def prepared(**settings) -> Trainer:
+    trainer = Trainer(
+        new_model(network=NETWORK), TRAIN, VALID, TrainConfig(batch_size=16, **settings), new_objective(), 0, CPU
+    )
+    trainer.prepare()
+    return trainer
+
+
+def first_batch(trainer: Trainer) -> tuple[torch.Tensor, torch.Tensor]:
+    return next(iter(trainer.train_data.epoch(16, 0, 1)))
+
+
+def test_a_training_starts_with_most_of_the_variance():
+    model = prepared().model.eval()
+    x = ResidentLoader(TRAIN, CPU).batch(torch.arange(96)).x
+    with torch.no_grad():
+        error = (model.reconstruct(x) - x).square().mean()
+        other = ResidentLoader(VALID, CPU).batch(torch.arange(24)).x
+        valid_error = (model.reconstruct(other) - other).square().mean()
+    mean_error = (x - x.mean(0)).square().mean()
+    assert error < 0.4 * mean_error and valid_error < 0.5 * mean_error
+
+
+def test_a_streamed_split_gives_the_same_start():
+    resident, streamed = prepared(), prepared(resident_gib=0.0)
+    assert isinstance(streamed.train_data, StreamingLoader)
+    x, _ = first_batch(resident)
+    with torch.no_grad():
+        (y, code), (expected, expected_code) = (trainer.model.eval()(x) for trainer in (streamed, resident))
+    torch.testing.assert_close(y, expected, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(code.std, expected_code.std, atol=1e-4, rtol=1e-3)
+
+
+def test_a_moving_average_starts_with_the_fitted_model():
+    trainer = prepared(moving_average=0.9)
+    average = trainer.average.model.state_dict()
+    assert average["components.components"].any()
+    assert all(torch.equal(value, average[name]) for name, value in trainer.model.state_dict().items())
+
+
+@pytest.mark.parametrize("broken_step", [0, 1])
+def test_a_broken_step_leaves_the_fit_as_it_is(broken_step, monkeypatch):
+    trainer, distances = prepared(), Objective.distances
+    before = {name: value.clone() for name, value in trainer.model.components.state_dict().items()}
+    trainer.model.train()
+    if broken_step == 1:
+        trainer.train_step(*first_batch(trainer))
+    monkeypatch.setattr(Objective, "distances", lambda *a: {n: v * float("nan") for n, v in distances(*a).items()})
+    trainer.train_step(*first_batch(trainer))
+    assert float(trainer.guard.state["skipped"]) == 1
+    assert all(torch.equal(value, before[name]) for name, value in trainer.model.components.state_dict().items())
+    backed_up = {buffer.data_ptr() for buffer in trainer.guard.buffers}
+    assert backed_up and trainer.model.components.components.data_ptr() not in backed_up  # constant: no copy each step
