@@ -107,14 +107,19 @@ def test_explain_training_settings_of_a_variant(project):
         (entry,) = explain_json(key)
         return [(value["key"], value["value"]) for value in entry["values"]]
 
-    assert value("models.mel_elbo.train.epochs") == [("models.mel_elbo.train.epochs", 30)]
-    assert value("models.mel_conv.train.epochs") == [("train.epochs", 20)]
+    raw = yaml.safe_load((project / "params.yaml").read_text())
+    own = raw["models"]["mel_fc"]["train"]["epochs"]
+    assert value("models.mel_fc.train.epochs") == [("models.mel_fc.train.epochs", own)]
+    assert value("models.mel_conv.train.epochs") == [("train.epochs", raw["train"]["epochs"])]
     assert value("models.pca.train.epochs") == []  # a baseline is not trained
     assert "not in use" in explain("models.mel_conv.bottleneck.codes").stdout
 
 
 def test_explain_lists_the_variants_that_override_a_key(project):
-    edit(project, "train: {epochs: 12}", "train: {epochs: 12, plateau: {factor: 0.1}}")
+    raw = yaml.safe_load((project / "params.yaml").read_text())
+    raw["models"]["wave_transformer"]["train"] = {"plateau": {"factor": 0.1}}
+    raw["models"]["mel_elbo"]["train"] = {"learning_rate": 0.004}
+    (project / "params.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
     text = explain("train.plateau.factor").stdout
     assert text.count("train.plateau.factor: 0.5") == 1 and "models.wave_transformer.train.plateau.factor: 0.1" in text
     (entry,) = explain_json("plateau.factor")
@@ -182,7 +187,7 @@ def test_a_wrong_key_is_one_line(project):
 
 def test_debug_adds_the_traceback(project, monkeypatch):
     monkeypatch.setenv("MELISMA_DEBUG", "")  # so that the test restores what --debug sets
-    edit(project, "epochs: 30", "epochs: many")
+    edit(project, "batch_size: 8", "batch_size: many")
     assert "Traceback" not in melisma("params").stderr
     result = melisma("--debug", "params")
     assert result.exit_code == 2

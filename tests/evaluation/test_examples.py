@@ -80,7 +80,8 @@ def test_every_variant_has_the_kinds_that_it_can_make(name, tmp_path):
 
 
 def test_all_kinds_but_samples_use_skip_connections(tmp_path):
-    model, shape, kind = make_model("mel_conv", {"skip": True, "components": None})
+    network = {"skip": True, "components": None, "channels": [4, 8], "strides": 4}
+    model, shape, kind = make_model("mel_conv", network)
     table, values = examples(tmp_path, model, split(shape, kind))
     rows = {name: values[table["kind"] == name] for name in ("reconstruction", "linear", "perturbed", "sample")}
     np.testing.assert_allclose(rows["linear"][[0, 3]], rows["reconstruction"][:2], atol=1e-5)
