@@ -21,7 +21,7 @@ TINY: dict[str, Any] = {
         "wave3k": {"sample_rate": 1000},
     },
     "models": {
-        "mel_conv": {"network": {"channels": [4, 8], "strides": 2}, "bottleneck": {"latent": 4}},
+        "mel_conv": {"network": {"channels": [4, 8], "strides": 2, "components": 8}, "bottleneck": {"latent": 4}},
         "pca": {},
     },
     "train": {"epochs": 2, "warmup_steps": 2, "snapshots": 2},

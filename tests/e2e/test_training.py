@@ -24,12 +24,12 @@ pytestmark = pytest.mark.e2e
 EPOCHS = 20
 VARIANTS = {
     "mel_vqvae": {
-        "network": {"channels": [4, 8], "strides": 2},
+        "network": {"channels": [4, 8], "strides": 2, "components": 8},
         "bottleneck": {"codes": 8, "dim": 2, "prior_width": 8},
         "train": {"epochs": EPOCHS, "moving_average": 0.9},
     },
     "mel_conv": {
-        "network": {"channels": [4, 8], "strides": 2},
+        "network": {"channels": [4, 8], "strides": 2, "components": 8},
         "bottleneck": {"latent": 4},
         "train": {"epochs": EPOCHS},
     },
@@ -132,6 +132,6 @@ def test_two_processes_train_one_model(project):
     found, steps = runs(project)
     assert len(found) == before + 1 and found[-1][1] == "FINISHED"
     assert {step for key, step in steps[found[-1][0]] if key.startswith("epoch/")} == {1, 2}
-    assert len(contents(project, "mel_conv")) == 6
+    assert len(contents(project, "mel_conv")) == 7
     project.set({"train": {"devices": 4}})
     assert "train: batch_size 2 is no multiple of devices 4" in project.run(*STAGE, "mel_conv", expect=2)

@@ -36,6 +36,8 @@ report.main()
 def project(tmp_path_factory):
     small = {key: value for key, value in TINY.items() if key != "models"}
     small |= {"evaluate": TINY["evaluate"] | {"examples": 1}}  # drawing takes longest
+    # Long enough for two positions of each network.
+    small["representations"] = TINY["representations"] | {"wave3k": {"sample_rate": 2000}}
     project = clone(tmp_path_factory.mktemp("variants"), small, VARIANTS)
     project.set({"models": {name: {"train": {"epochs": 1}} for name in VARIANTS if "loss" in MODELS[name]}})
     project.run(sys.executable, "-c", RUN, *VARIANTS)
