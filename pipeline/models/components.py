@@ -10,30 +10,33 @@ from torch.nn import functional
 SHARES = (0.25, 0.25, 1.0, 1.0)  # of the rows, in each iteration: the first ones need no precision
 OVERSAMPLING = 64  # further directions that are followed, so that the last components converge too
 MIN_VARIANCE = 1e-9  # share of the first component's; below it, a component is rounding error
-MIN_REST = 0.01  # share of the mean variance of a value: else few windows would leave no noise, and a huge KL
+MIN_NOISE = 0.01  # share of the mean variance of a value: else few windows would leave no noise, and a huge KL
 TINY = 1e-12  # avoids a division by zero
 
 
 def principal_components(batches: Callable[[], Iterable[Tensor]], rows: int, number: int) -> tuple[Tensor, Tensor]:
     """The principal components of rows with mean 0, by subspace iteration (Halko et al. 2011, arXiv 0909.4061).
 
-    Only a batch and the components are in memory. `batches` opens a pass over the same rows (B, values). The result is
-    exact if the rows have at most `number` + 64 values or dimensions, else a close approximation.
+    In memory are a batch and three times `number` + 64 rows. `batches` opens a pass over the same rows (B, values). The
+    result is exact if the rows have at most `number` + 64 values or dimensions, else a close approximation.
 
     Returns:
         Orthonormal components (number, values) and their variances (number,); 0 beyond the rank of the rows.
     """
     first = next(iter(batches()))
     values = first.shape[1]
+    if not number:
+        return first.new_zeros(0, values), first.new_zeros(0)
     width = min(values, number + OVERSAMPLING)
     directions = torch.randn(values, width, generator=torch.Generator().manual_seed(0)).to(first)
-    for share in SHARES:
+    for iteration, share in enumerate(SHARES, 1):
         basis = torch.linalg.qr(directions.cpu())[0].to(first)  # on the CPU: not every device can, and it is quick
         directions, seen = torch.zeros_like(basis), 0
         products = torch.zeros(width, width, dtype=torch.float64)
         for x in batches():
             coordinates = x @ basis
-            directions.addmm_(x.T, coordinates)
+            if iteration < len(SHARES):
+                directions.addmm_(x.T, coordinates)
             products += (coordinates.T @ coordinates).cpu()
             seen += len(x)
             if seen >= share * rows:
@@ -58,7 +61,7 @@ class PrincipalComponents(nn.Module):
     mean: Tensor
     components: Tensor
     variances: Tensor
-    rest: Tensor
+    noise_variance: Tensor
 
     def __init__(self, number: int, window: tuple[int, ...], grid: tuple[int, ...]) -> None:
         super().__init__()
@@ -68,14 +71,16 @@ class PrincipalComponents(nn.Module):
         self.register_buffer("mean", torch.zeros(window))
         self.register_buffer("components", torch.zeros(number, prod(self.patch)))
         self.register_buffer("variances", torch.zeros(number))
-        self.register_buffer("rest", torch.ones(()))  # mean variance of the directions without a component
+        self.register_buffer("noise_variance", torch.ones(()))  # mean variance of the directions without a component
 
     @torch.no_grad()
     def fit(self, batches: Callable[[], Iterable[Tensor]]) -> None:
         """Fit the components to windows (B, 1, *window) on one device; `batches` opens a pass over all of them."""
-        rows, total, squares = 0, torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
+        rows, total, squares = 0, *torch.zeros(2, *self.window, dtype=torch.float64)
         for x in batches():
-            rows, total, squares = rows + len(x), total + x.sum((0, 1)).cpu(), squares + x.square().sum((0, 1)).cpu()
+            rows += len(x)
+            total += x.sum((0, 1)).cpu()
+            squares += x.square().sum((0, 1)).cpu()
         # A GPU may round products of 32 bits to 10 bits of mantissa, but not those of 64 bits.
         dtype = torch.float64 if x.device.type == "cuda" else torch.float32
         mean = (total / rows).to(x.device, dtype)
@@ -90,11 +95,11 @@ class PrincipalComponents(nn.Module):
         self.mean.copy_(mean)
         self.components.copy_(components)
         self.variances.copy_(variances)
-        self.rest.fill_(max(rest, MIN_REST * variance / values))
+        self.noise_variance.fill_(max(rest, MIN_NOISE * variance / values))
 
     def posterior_std(self) -> Tensor:
         """(number,) standard deviation of the linear VAE's posterior."""
-        return (self.rest / self.variances.clamp_min(TINY)).sqrt().clamp(max=1.0)
+        return (self.noise_variance / self.variances.clamp_min(TINY)).sqrt().clamp(max=1.0)
 
     def encode(self, x: Tensor) -> Tensor:
         """Features (B, number, *grid) of windows (B, 1, *window)."""
@@ -109,7 +114,7 @@ class PrincipalComponents(nn.Module):
             return self._window(coordinates @ self.components) + self.mean
 
     def _scale(self) -> Tensor:
-        return (self.variances - self.rest).clamp_min(0).sqrt()
+        return (self.variances - self.noise_variance).clamp_min(0).sqrt()
 
     def _patches(self, x: Tensor) -> Tensor:
         """(B, *grid, patch values) of windows (B, 1, *window), padded with zeros."""

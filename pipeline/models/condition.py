@@ -45,7 +45,7 @@ class Condition(nn.Module):
 
     @torch.no_grad()
     def fit(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
-        """Compute the statistics of each label from all train windows (B, 1, *shape) and their labels (B,)."""
+        """Compute the statistics of each label from train windows (B, 1, *shape) and their labels (B,)."""
         count = torch.zeros(self.unknown + 1, 1, 1, dtype=torch.float64)
         total, square = (torch.zeros(self.ratio.shape, dtype=torch.float64) for _ in range(2))
         for x, label in batches:

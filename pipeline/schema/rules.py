@@ -52,7 +52,7 @@ def _network_problems(network: NetworkConfig, shape: tuple[int, ...]) -> Iterato
 def _components_problems(components: int, model: VariantConfig) -> Iterator[str]:
     network, bottleneck = model.network, model.bottleneck
     if network.type == "identity":
-        yield "network.components: identity is no network that could correct windows; use another, or null"
+        yield "network.components: identity has no weights, so it cannot correct windows; use another network, or null"
     if network.head != "linear":
         yield f"network.components: the network corrects windows by sums, which needs head linear, not {network.head}"
     if getattr(network, "skip", False):
@@ -61,8 +61,14 @@ def _components_problems(components: int, model: VariantConfig) -> Iterator[str]
         needed, key = bottleneck.latent_z1 + bottleneck.latent_z2, "latent_z1 and latent_z2"
         if bottleneck.layout != "vector":
             yield "bottleneck.layout: z1 is a vector if network.components is set; use vector"
+    elif bottleneck.type == "gaussian":
+        needed, key = bottleneck.latent, "latent"
+        if bottleneck.batch_norm:
+            yield "bottleneck.batch_norm: components have variance 1 already, and a batch is too small to measure it"
+        if bottleneck.prior.type == "vamp":
+            yield "bottleneck.prior.type: with components, the posteriors of vamp are too narrow; use another prior"
     else:
-        needed, key = (bottleneck.latent, "latent") if bottleneck.type == "gaussian" else (1, "dim")
+        needed, key = 0, ""
     if components < needed:
         yield f"network.components: {components} are fewer than the {needed} of bottleneck.{key}; use at least as many"
 

@@ -41,7 +41,8 @@ def check_memory(
 
     On a GPU (CUDA or MPS) one step is tried, unless the model is compiled: compiled steps take less. On a CPU the
     system swaps or kills instead of raising an error, so a lower bound is compared with the free memory: the splits to
-    load, gradients, two moments and the weights of the best epoch. Activations and limits of containers do not count.
+    load, gradients, two moments, and weights and buffers of the best epoch. Activations and limits of containers do not
+    count.
 
     TrainingError if the CPU has too little memory, else torch's error; see `explain_out_of_memory`.
     """
@@ -52,7 +53,8 @@ def check_memory(
         return
     available = min(distributed.all_gather_object(psutil.virtual_memory().available))  # before any rank loads data
     data = sum(split.nbytes for split in resident if not split.is_loaded)
-    need = data + 4 * sum(parameter.nbytes for parameter in model.parameters())
+    weights, buffers = (sum(t.nbytes for t in part) for part in (model.parameters(), model.buffers()))
+    need = data + 4 * weights + buffers
     share = available / int(os.environ.get("LOCAL_WORLD_SIZE", 1))
     if need > share:
         numbers = f"needs at least {need / GIB:.3g} GiB of memory and {share / GIB:.3g} GiB are free"

@@ -14,17 +14,17 @@ from pipeline.models.components import PrincipalComponents
 from pipeline.models.vae import VAE
 from pipeline.training.history import SNAPSHOT_SAMPLES, SNAPSHOT_WINDOWS, History, Snapshots
 
-MAX_WINDOWS = 8192  # crops in a pass
+MAX_CROPS = 8192
 BLOCK = 32  # windows in memory; more fit no cache
 CPU = torch.device("cpu")
 
 
 def crops(data: WindowLoader) -> Iterator[Batch]:
-    """Random crops of the train split, as the first epochs of a training see them: up to 8,192.
+    """Random crops of the train split, as the first epochs of a training see them: up to 8,192, but all of an epoch.
 
-    A split with more windows gives each window once, and one without spans too: there is nothing else to cut.
+    If rows are single windows, there is nothing else to cut, so each is given once.
     """
-    for epoch in range(1, 1 + (max(1, MAX_WINDOWS // len(data)) if data.has_spans else 1)):
+    for epoch in range(1, 1 + (max(1, MAX_CROPS // len(data)) if data.last_start.any() else 1)):
         left = len(data)
         for x, label in data.epoch(BLOCK, 0, epoch):
             yield Batch(x[:left], label[:left])  # the last batch is filled up with windows of the first

@@ -54,7 +54,7 @@ def test_features_are_uncorrelated_with_the_variance_of_posterior_means(window, 
     z = components.encode(x)
     assert z.shape == (len(x), 4, *grid)
     z = z.movedim(1, -1).flatten(0, -2)
-    expected = 1 - components.rest / components.variances
+    expected = 1 - components.noise_variance / components.variances
     assert expected.min() > 0.1 and components.variances.diff().max() < 0
     torch.testing.assert_close(z.T @ z / len(z), torch.diag(expected), atol=1e-4, rtol=1e-3)
     torch.testing.assert_close(components.posterior_std().square(), 1 - expected, atol=1e-5, rtol=1e-4)
@@ -66,7 +66,7 @@ def test_the_components_are_those_of_probabilistic_pca_in_scikit_learn():
     rows = x.flatten(1).double().numpy()
     reference = PCA(5, svd_solver="full").fit(rows)
     variances, rest = (v * (len(x) - 1) / len(x) for v in (reference.explained_variance_, reference.noise_variance_))
-    np.testing.assert_allclose(components.rest, rest, rtol=1e-4)
+    np.testing.assert_allclose(components.noise_variance, rest, rtol=1e-4)
     scale = np.sqrt(variances - rest)
     z = (rows - reference.mean_) @ reference.components_.T * scale / variances
     signs = np.sign((components.components.numpy() * reference.components_).sum(1))
@@ -179,7 +179,7 @@ def test_samples_from_the_prior_start_with_the_variance_of_probabilistic_pca(bot
     config, number = BOTTLENECKS[bottleneck]
     model, *_ = start("conv2d", config)
     components, samples = model.components, model.sample(5000, torch.Generator().manual_seed(0))
-    scaled = components.components * (components.variances - components.rest).sqrt()[:, None]
+    scaled = components.components * (components.variances - components.noise_variance).sqrt()[:, None]
     patches = scaled[:number].square().sum(0).expand(1, *components.grid, -1)
     expected = components._window(patches)[0, 0]
     variance = (samples[:, 0] - components.mean).square().mean(0)

@@ -19,6 +19,7 @@ CONV2D = {"type": "conv2d", "channels": [16, 32, 64]}
 COMPONENTS = {"components": 128}
 VAMP = {"type": "gaussian", "prior": {"type": "vamp"}}
 VAMP_FREE_NATS = RAW["models"]["mel_conv"] | {
+    "network": CONV2D,
     "bottleneck": VAMP,
     "loss": {"kl": {"estimator": "monte_carlo", "free_nats": 1.0}},
 }
@@ -95,7 +96,9 @@ def changed(key: str, value: object) -> dict:
             r"mel_conv.network.strides: \[16, 8, 8\] leave one position",
         ),
         ("models.mel_conv.network", CONV2D | {"strides": [4, 2]}, "models.mel_conv.network.strides: 3 channels need"),
-        ("models.mel_conv.network", COMPONENTS | {"type": "identity"}, "network.components: identity is no network"),
+        ("models.mel_conv.bottleneck", VAMP, "bottleneck.prior.type: with components, the posteriors of vamp"),
+        ("models.mel_conv.bottleneck.batch_norm", True, "bottleneck.batch_norm: components have variance 1"),
+        ("models.mel_conv.network", COMPONENTS | {"type": "identity"}, "network.components: identity has no weights"),
         ("models.mel_conv.network", CONV2D | COMPONENTS | {"head": "sigmoid"}, "components: .* by sums, .*not sigmoid"),
         ("models.mel_conv.network.skip", True, "network.skip: with components, .*; set skip to false"),
         ("models.mel_hvae.bottleneck.layout", "sequence", "bottleneck.layout: z1 is a vector .*; use vector"),

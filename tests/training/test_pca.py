@@ -92,13 +92,13 @@ def test_the_prior_has_the_variances_of_the_coordinates():
 def test_of_spans_many_crops_are_used(monkeypatch):
     """A component of the crops that the evenly cut windows of the spans do not have."""
     spans = waves(4, 0, spans=3)
-    monkeypatch.setattr(pca, "MAX_WINDOWS", 60)
+    monkeypatch.setattr(pca, "MAX_CROPS", 60)
     crops = torch.cat([x.flatten(1) for x, _ in pca.crops(ResidentLoader(spans, pca.CPU, (), "shuffled"))])
     assert len(crops) == 60 and len(crops.unique(dim=0)) > 50
     fitted_std = fitted(20, spans)[0].bottleneck.std.numpy()
     expected = PCA(20, svd_solver="full").fit(crops.double().numpy()).explained_variance_ * 59 / 60
     np.testing.assert_allclose(fitted_std, np.sqrt(expected), rtol=1e-3)
-    monkeypatch.setattr(pca, "MAX_WINDOWS", 6)  # fewer than the windows of a pass: each once
+    monkeypatch.setattr(pca, "MAX_CROPS", 6)  # fewer than the windows of a pass: each once
     assert sum(len(x) for x, _ in pca.crops(ResidentLoader(spans, pca.CPU, (), "shuffled"))) == 12
 
 

@@ -10,8 +10,8 @@ from pipeline.models.signal import Signal, as_column
 class Refinement(nn.Module):
     """Windows (B, 1, *shape) plus what encoder and decoder of a network make of them; at first that is 0.
 
-    The decoder gets the output of each stage of the encoder, if it has stages (as in U-Net, Ronneberger et al. 2015,
-    arXiv 1505.04597). Nothing but the windows passes, so behind a latent this bypasses nothing.
+    The decoder gets the output of each stage of the encoder, if it has several (as in U-Net, Ronneberger et al. 2015,
+    arXiv 1505.04597). Its only input is the windows, so after a bottleneck it sees only what the latent holds.
     """
 
     mean: Tensor
