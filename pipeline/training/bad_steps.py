@@ -27,11 +27,15 @@ class StepGuard:
 
     def __init__(self, modules: Sequence[nn.Module], device: torch.device) -> None:
         self.buffers = [buffer for module in modules for buffer in module.buffers() if buffer.is_floating_point()]
-        self.backups = [buffer.clone() for buffer in self.buffers]
         self.constant_buffers_dropped = False
+        self.back_up()
         names = ("accepted", "log_typical_norm", "skipped", "skipped_in_a_row", "broken_in_a_row")
         self.state = {name: torch.tensor(0.0, device=device) for name in names}
         self.broken_since: Tensor | None = None  # (terms,) first step of the current run of broken steps; -1: finite
+
+    def back_up(self) -> None:
+        """Copy the buffers, which were set outside a step."""
+        self.backups = [buffer.clone() for buffer in self.buffers]
 
     @torch.no_grad()
     def update(self, step: int, terms: Tensor) -> Tensor:
@@ -103,4 +107,4 @@ class StepGuard:
         self.constant_buffers_dropped = False
         self.state = {name: value.to(device) for name, value in saved["state"].items()}
         self.broken_since = None if saved["broken_since"] is None else saved["broken_since"].to(device)
-        self.backups = [buffer.clone() for buffer in self.buffers]
+        self.back_up()

@@ -80,7 +80,7 @@ class Trainer:
         """Fit what has a closed form, before the first step. All ranks get the result of rank 0."""
         self.model.fit(lambda: crops(self.train_data))
         distributed.broadcast_(*self.model.state_dict().values())
-        self.guard = StepGuard([self.model, self.objective], self.device)  # backs up the fitted buffers
+        self.guard.back_up()
         if self.average is not None:
             self.average.model.load_state_dict(self.model.state_dict())
 
