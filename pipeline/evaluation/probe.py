@@ -13,6 +13,7 @@ from pipeline.metrics.probe import (
     Rows,
     known_facts,
     label_hits,
+    linear_probes,
     probe,
     read_rows,
 )
@@ -70,12 +71,12 @@ def pooled(bottleneck: Bottleneck, latents: np.ndarray) -> np.ndarray | None:
 
 
 def score_sizes(train: Rows, test: Rows) -> pd.DataFrame:
-    """latent, and the means over recordings of `LINEAR_PROBES` of so many first latents: 1, 2, 4, 8, ... up to all."""
+    """latent, and the means over recordings of `LINEAR_PROBES` of the first 1, 2, 4, 8, ... latents."""
     track_ids, groups = (test.known[name].to_numpy(str) for name in ("track_id", "group"))
     sizes = [2**exponent for exponent in range(train.features.shape[1].bit_length())]
     means = np.empty((len(sizes), len(LINEAR_PROBES)))
     for row, size in zip(means, sizes, strict=True):
-        windows = probe(*(Rows(rows.features[:, :size], rows.known) for rows in (train, test))).windows
+        windows = linear_probes(*(Rows(rows.features[:, :size], rows.known) for rows in (train, test)))
         values = np.stack([windows[name] for name in LINEAR_PROBES], axis=1)
         row[:] = nan_mean(track_means(values, track_ids, groups)[0])
     return pd.DataFrame(means, columns=LINEAR_PROBES).assign(latent=np.array(sizes, int))

@@ -123,11 +123,18 @@ def probe(train: Rows, test: Rows) -> ProbeScores:
     if 2 <= test.known["label"].nunique() < len(test.known):
         numbers["silhouette"] = silhouette(standardised[1], test.known["label"].to_numpy(str))
     a, b = project_to_span(*standardised)
-    for column, name in CLASSES.items():
-        windows[name] = _hits(a, train.known[column], b, test.known[column])
+    windows |= _linear_probes(a, train.known, b, test.known)
     windows["knn_accuracy"] = _hits(a, train.known["label"], b, test.known["label"], _vote)
-    windows["probe_tempo_r2"] = _tempo_r2(a, train.known, b, test.known)
     return ProbeScores(windows, numbers)
+
+
+def linear_probes(train: Rows, test: Rows) -> dict[str, np.ndarray]:
+    """The `LINEAR_PROBES` of `probe` alone."""
+    standardised = _standardise(train.features, test.features)
+    if standardised is None:
+        return dict.fromkeys(LINEAR_PROBES, np.full(len(test.known), np.nan))
+    a, b = project_to_span(*standardised)
+    return _linear_probes(a, train.known, b, test.known)
 
 
 def label_hits(train: Rows, test: Rows) -> np.ndarray:
@@ -161,6 +168,12 @@ def _standardise(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.nd
         return None
     standardise = standardiser(train)
     return standardise(train), standardise(test)
+
+
+def _linear_probes(a: np.ndarray, train: pd.DataFrame, b: np.ndarray, test: pd.DataFrame) -> dict[str, np.ndarray]:
+    """`LINEAR_PROBES` -> (test rows,), learnt from the rows `a` and predicted from the rows `b`."""
+    hits = {name: _hits(a, train[column], b, test[column]) for column, name in CLASSES.items()}
+    return hits | {"probe_tempo_r2": _tempo_r2(a, train, b, test)}
 
 
 def _chance(train: pd.Series, test: pd.Series, track_ids: pd.Series) -> float | None:
