@@ -14,9 +14,11 @@ MIN_STD_RATIO = 0.05  # smallest standard deviation of a label, relative to all 
 class Condition(nn.Module):
     """Removes the statistics of a window's label before the encoder and restores them after the decoder.
 
-    - Input and output: mean and standard deviation per mel band (or of a whole waveform) over the label's train
-      windows, so that the latent need not encode them. This is conditional instance normalisation (Dumoulin et al.
-      2017, arXiv 1610.07629) with measured statistics in place of learned ones.
+    - Input and output: mean per mel band (or of a whole waveform) over the label's train windows, and the square root
+      of their standard deviation relative to all windows, so that the latent need not encode them. This is conditional
+      instance normalisation (Dumoulin et al. 2017, arXiv 1610.07629) with measured statistics in place of learned
+      ones. The full deviation transfers more, but raises the error: it gives all labels the same share of the latent,
+      whatever their share of the squared error.
     - Features on both sides of the bottleneck: a learned scale and shift per channel (FiLM, Perez et al. 2018, arXiv
       1709.07871).
 
@@ -58,14 +60,14 @@ class Condition(nn.Module):
         mean = total / count.clamp_min(1)
         std = (square / count.clamp_min(1) - mean.square()).clamp_min(0).sqrt()
         self.offset[present] = (mean[present] - self.mean.cpu()).to(self.offset)
-        self.ratio[present] = (std[present] / self.std.cpu()).clamp_min(MIN_STD_RATIO).to(self.ratio)
+        self.ratio[present] = (std[present] / self.std.cpu()).clamp_min(MIN_STD_RATIO).sqrt().to(self.ratio)
 
     def drop_labels(self, label: Tensor, uniform: Tensor) -> Tensor:
         """Labels (B,) of a training batch; "unknown" where the uniform number (B,) in [0, 1) is below the dropout."""
         return label.masked_fill(uniform < self.dropout, self.unknown)
 
     def before_encoder(self, x: Tensor, label: Tensor | None) -> Tensor:
-        """Windows (B, 1, *shape) with the statistics of all windows instead of their label's."""
+        """Windows (B, 1, *shape) with the mean of all windows instead of their label's, and a nearer deviation."""
         offset, ratio = self._statistics(x, label)
         return (x - self.mean - offset) / ratio + self.mean
 
