@@ -61,20 +61,6 @@ def compare(baseline: Row, *factors: float, noise: float = 0.0) -> list[Row]:
     return rows
 
 
-def test_errors_of_pca_with_fewer_components_are_those_of_its_projection(tmp_path: Path) -> None:
-    rng = np.random.default_rng(1)
-    x = rng.normal(size=(24, *SHAPE))
-    components = np.linalg.qr(rng.normal(size=(24, 24)))[0][:COMPONENTS]  # orthonormal rows
-    flat = x.reshape(24, -1)
-    errors = [np.square(flat - flat @ components[:k].T @ components[:k]).mean(1) for k in range(COMPONENTS + 1)]
-    write_json(tmp_path / "config.json", {"shape": SHAPE})
-    arrays.write(tmp_path / "latents.parquet", {"window_id": range(24)}, {"latent": flat @ components.T})
-    row = Row("pca", "mel", True, role="baseline", folder=tmp_path)
-    for k, expected in enumerate(errors):
-        table = read_pca_windows(row, windows_of(errors[-1]), k)
-        assert table is not None and np.allclose(table["mse"], expected)
-
-
 def test_a_variant_is_better_or_worse_if_the_interval_excludes_one(baseline: Row) -> None:
     _, lower, higher = compare(baseline, 0.9, 1.2)
     assert (pca_verdict(lower), pca_verdict(higher)) == ("better", "worse")
