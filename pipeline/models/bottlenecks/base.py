@@ -67,11 +67,10 @@ class Bottleneck(nn.Module):
     def sample_prior(self, number: int, generator: torch.Generator) -> Tensor:
         """Latents (number, latent_dims) from the prior, on the generator's device."""
 
-    def start_linear(self, std: Tensor) -> None:
+    def start_as_pca(self, std: Tensor) -> None:
         """Start as the identity on the first features, with this posterior std (features,); a codebook does not.
 
-        Called once before a training if the features are `PrincipalComponents`: then they are the posterior means of a
-        linear VAE.
+        Called once before a training if the features are the posterior means of `ProbabilisticPCA`.
         """
 
     def quantise(self, z: Tensor) -> Tensor:

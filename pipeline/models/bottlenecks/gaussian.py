@@ -52,8 +52,8 @@ class Gaussian(Bottleneck):
         self.learned = PRIORS[config.prior.type](config.prior, config.latent, self.channels)
         self.from_latent = Pointwise(config.latent, self.channels)
 
-    def start_linear(self, std: Tensor) -> None:
-        """See `Bottleneck.start_linear`."""
+    def start_as_pca(self, std: Tensor) -> None:
+        """See `Bottleneck.start_as_pca`."""
         raw = raw_std(std[: self.split[0]])
         start_as_identity(self.to_posterior, raw=raw.mean(0, keepdim=True) if self.isotropic else raw)
         start_as_identity(self.from_latent)

@@ -56,8 +56,8 @@ class Hierarchical(Bottleneck):
         self.from_z2 = nn.Linear(upper, prod(shape))
         self.from_z1 = Pointwise(config.latent_z1, self.channels)
 
-    def start_linear(self, std: Tensor) -> None:
-        """See `Bottleneck.start_linear`: z2 starts with the first features, z1 with those that follow."""
+    def start_as_pca(self, std: Tensor) -> None:
+        """See `Bottleneck.start_as_pca`: z2 starts with the first features, z1 with those that follow."""
         upper, lower = self.level_sizes
         start_as_identity(self.to_z2, raw=raw_std(std[:upper]))
         start_as_identity(self.to_z1, upper, raw_std(std[upper : upper + lower]) - RAW_ONE)
