@@ -24,7 +24,8 @@ def crops(data: WindowLoader) -> Iterator[Batch]:
 
     If rows are single windows, there is nothing else to cut, so each is given once.
     """
-    for epoch in range(1, 1 + (max(1, MAX_CROPS // len(data)) if data.last_start.any() else 1)):
+    epochs = max(1, MAX_CROPS // len(data)) if data.last_start.any() else 1
+    for epoch in range(1, epochs + 1):
         left = len(data)
         for x, label in data.epoch(BLOCK, 0, epoch):
             yield Batch(x[:left], label[:left])  # the last batch is filled up with windows of the first
