@@ -161,11 +161,7 @@ def _chance(train: pd.Series, test: pd.Series, track_ids: pd.Series) -> float | 
 
 
 def _hits(
-    a: np.ndarray,
-    train: pd.Series,
-    b: np.ndarray,
-    test: pd.Series,
-    fit: Callable[[np.ndarray, np.ndarray], Predict],
+    a: np.ndarray, train: pd.Series, b: np.ndarray, test: pd.Series, fit: Callable[[np.ndarray, np.ndarray], Predict]
 ) -> np.ndarray:
     """(test rows,) 1 if the class that is predicted from `b` is that of `test`, else 0; NaN if not scored.
 

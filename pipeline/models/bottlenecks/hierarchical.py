@@ -10,14 +10,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from pipeline.models.bottlenecks.base import (
-    Bottleneck,
-    Code,
-    Pointwise,
-    layout_frames,
-    layout_shape,
-    start_as_identity,
-)
+from pipeline.models.bottlenecks.base import Bottleneck, Code, Pointwise, layout_shape, start_as_identity
 from pipeline.models.config import HierarchicalConfig
 from pipeline.models.priors import RAW_ONE, LearnedNormal, positive_std, raw_std
 
@@ -42,8 +35,7 @@ class Hierarchical(Bottleneck):
     def __init__(self, config: HierarchicalConfig, shape: tuple[int, ...]) -> None:
         super().__init__()
         self.shape = shape
-        self.channels, self.positions = layout_shape(config.layout, shape)
-        self.frames = layout_frames(config.layout, shape)
+        self.channels, self.positions, self.frames = layout_shape(config.layout, shape)
         upper, lower = config.latent_z2, config.latent_z1 * self.positions
         self.levels = {"z2": upper, "z1": lower}
         self.level_sizes = (upper, lower)
