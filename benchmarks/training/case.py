@@ -48,7 +48,10 @@ class Case:
         return cls(name, settings, train, valid, device or pick_device("auto"))
 
     def untrained(self) -> tuple[VAE, Objective]:
-        """A new model and its losses, on the device."""
+        """A new model and its losses, on the device.
+
+        Its components are zero until `loop.fit` fits them, which does not change the time of a step.
+        """
         config = schema.load().models[self.variant]
         assert config.loss is not None, f"{self.variant} is a baseline, which is not trained"
         torch.manual_seed(0)
@@ -126,6 +129,9 @@ class History:
 
     def __init__(self) -> None:
         self.rows: list[dict[str, float]] = []
+
+    def on_fit(self, components: int) -> None:
+        """Do nothing."""
 
     def on_start(self, history: list[dict[str, float]], step: int, steps_per_epoch: int) -> None:
         """Do nothing."""

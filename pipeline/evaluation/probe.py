@@ -6,17 +6,7 @@ import torch
 
 from pipeline.dataset.split import Split
 from pipeline.metrics.bootstrap import nan_mean, track_means
-from pipeline.metrics.probe import (
-    LINEAR_PROBES,
-    MAX_TRAIN_WINDOWS,
-    ProbeScores,
-    Rows,
-    known_facts,
-    label_hits,
-    linear_probes,
-    probe,
-    read_rows,
-)
+from pipeline.metrics.probe import LINEAR_PROBES, MAX_TRAIN_WINDOWS, ProbeScores, Rows, known_facts, probe, read_rows
 from pipeline.models.bottlenecks import Bottleneck
 from pipeline.models.vae import VAE
 
@@ -52,22 +42,18 @@ def score(bottleneck: Bottleneck, train: Rows, test: Rows) -> ProbeScores:
     A sequence follows the phase and the beat: flattened, a number knows something only if its frame does in every
     window. `probe_flat_accuracy` is the accuracy of such a probe of the label, NaN for a vector.
     """
-    pooled_train, pooled_test = (pooled(bottleneck, rows.features) for rows in (train, test))
-    if pooled_train is None or pooled_test is None:
-        scores, flat_hits = probe(train, test), np.full(len(test.known), np.nan)
-    else:
-        scores = probe(Rows(pooled_train, train.known), Rows(pooled_test, test.known))
-        flat_hits = label_hits(train, test)
+    flat_hits = np.full(len(test.known), np.nan)
+    if bottleneck.frames > 1:
+        flat_hits = probe(train, test, ["probe_accuracy"]).windows["probe_accuracy"]
+        train, test = pooled(bottleneck, train), pooled(bottleneck, test)
+    scores = probe(train, test)
     return ProbeScores(scores.windows | {"probe_flat_accuracy": flat_hits}, scores.numbers)
 
 
-def pooled(bottleneck: Bottleneck, latents: np.ndarray) -> np.ndarray | None:
-    """(N, 2 * numbers) mean and standard deviation over the frames of latents (N, latent_dims); None for a vector."""
-    if bottleneck.frames == 1:
-        return None
-    frames = bottleneck.by_frame(torch.from_numpy(latents)).double()
-    statistics: np.ndarray = torch.cat([frames.mean(2), frames.std(2, correction=0)], dim=1).numpy()
-    return statistics
+def pooled(bottleneck: Bottleneck, rows: Rows) -> Rows:
+    """The mean over frames of each number of a latent, then the standard deviations."""
+    frames = bottleneck.by_frame(torch.from_numpy(rows.features)).double()
+    return Rows(torch.cat([frames.mean(2), frames.std(2, correction=0)], dim=1).numpy(), rows.known)
 
 
 def score_sizes(train: Rows, test: Rows) -> pd.DataFrame:
@@ -76,7 +62,7 @@ def score_sizes(train: Rows, test: Rows) -> pd.DataFrame:
     sizes = [2**exponent for exponent in range(train.features.shape[1].bit_length())]
     means = np.empty((len(sizes), len(LINEAR_PROBES)))
     for row, size in zip(means, sizes, strict=True):
-        windows = linear_probes(*(Rows(rows.features[:, :size], rows.known) for rows in (train, test)))
-        values = np.stack([windows[name] for name in LINEAR_PROBES], axis=1)
-        row[:] = nan_mean(track_means(values, track_ids, groups)[0])
+        first_train, first_test = (Rows(rows.features[:, :size], rows.known) for rows in (train, test))
+        windows = probe(first_train, first_test, LINEAR_PROBES).windows
+        row[:] = nan_mean(track_means(np.stack(list(windows.values()), axis=1), track_ids, groups)[0])
     return pd.DataFrame(means, columns=LINEAR_PROBES).assign(latent=np.array(sizes, int))

@@ -22,11 +22,11 @@ from pipeline.dataset.split import Split, read_split, read_stats
 from pipeline.evaluation import interpolation, prior_samples, probe, reconstruction, transfer
 from pipeline.evaluation.examples import save_examples
 from pipeline.evaluation.frechet import FrechetSets
-from pipeline.evaluation.latent_space import pca_errors, pca_sizes_table
 from pipeline.evaluation.summary import summary_line, variant_metrics
 from pipeline.metrics import embedding
 from pipeline.metrics.common_mel import ToMel, peak_normalised_mel
 from pipeline.metrics.config import EvaluateConfig
+from pipeline.metrics.pca import pca_errors, pca_sizes_table
 from pipeline.metrics.probe import FACTS, Rows
 from pipeline.models import store
 from pipeline.models.vae import VAE

@@ -1,6 +1,7 @@
 """Read out of features of windows what the data know: label, key, instrument and tempo. Probes learn train windows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +28,7 @@ FACTS = ("tempo", "key", "instrument")  # columns of tracks.parquet, null where 
 CLASSES = {"label": "probe_accuracy", "key": "probe_key_accuracy", "instrument": "probe_instrument_accuracy"}
 CHANCES = {"label": "chance", "key": "chance_key", "instrument": "chance_instrument"}
 LINEAR_PROBES = (*CLASSES.values(), "probe_tempo_r2")
+SCORES = (*LINEAR_PROBES, "knn_accuracy", "silhouette")
 MAX_TRAIN_WINDOWS = 4000
 NEIGHBOURS = 5
 FRAME = 256  # samples, of a waveform's spectra; the hop is half a frame
@@ -93,8 +95,8 @@ def statistics(x: Tensor) -> Tensor:
     return torch.cat([bands.mean(-1), bands.std(-1, correction=0)], dim=1)
 
 
-def probe(train: Rows, test: Rows) -> ProbeScores:
-    """Learn from the rows `train`, and predict what the data know of the rows `test`.
+def probe(train: Rows, test: Rows, scores: Collection[str] = SCORES) -> ProbeScores:
+    """Learn from the rows `train`, and predict what the data know of the rows `test`; `scores` names what to compute.
 
     All scores use features standardised by the train rows, without dimensions that do not vary. Only test windows are
     scored whose class a train window has.
@@ -113,37 +115,26 @@ def probe(train: Rows, test: Rows) -> ProbeScores:
     They are NaN or None if the data do not know it, without features or with features that are not finite, with a
     single class in training, and a silhouette also with fewer than two labels or as many labels as rows.
     """
-    windows = dict.fromkeys((*LINEAR_PROBES, "knn_accuracy"), np.full(len(test.known), np.nan))
+    windows = {name: np.full(len(test.known), np.nan) for name in scores if name != "silhouette"}
     numbers: dict[str, float | None] = {"silhouette": None}
     for column, name in CHANCES.items():
         numbers[name] = _chance(train.known[column], test.known[column], test.known["track_id"])
-    standardised = _standardise(train.features, test.features)
-    if standardised is None:
+    if not train.features.shape[1] or not all(np.isfinite(rows.features).all() for rows in (train, test)):
         return ProbeScores(windows, numbers)
-    if 2 <= test.known["label"].nunique() < len(test.known):
-        numbers["silhouette"] = silhouette(standardised[1], test.known["label"].to_numpy(str))
-    a, b = project_to_span(*standardised)
-    windows |= _linear_probes(a, train.known, b, test.known)
-    windows["knn_accuracy"] = _hits(a, train.known["label"], b, test.known["label"], _vote)
+    standardise = standardiser(train.features)
+    a, b = standardise(train.features), standardise(test.features)
+    if "silhouette" in scores and 2 <= test.known["label"].nunique() < len(test.known):
+        numbers["silhouette"] = silhouette(b, test.known["label"].to_numpy(str))
+    a, b = project_to_span(a, b)
+    for column, name in CLASSES.items():
+        if name in scores:
+            windows[name] = _hits(a, train.known[column], b, test.known[column], logistic_regression)
+    if "probe_tempo_r2" in scores:
+        windows["probe_tempo_r2"] = _tempo_r2(a, train.known, b, test.known)
+    if "knn_accuracy" in scores:
+        vote = partial(nearest_neighbours, number=NEIGHBOURS)
+        windows["knn_accuracy"] = _hits(a, train.known["label"], b, test.known["label"], vote)
     return ProbeScores(windows, numbers)
-
-
-def linear_probes(train: Rows, test: Rows) -> dict[str, np.ndarray]:
-    """The `LINEAR_PROBES` of `probe` alone."""
-    standardised = _standardise(train.features, test.features)
-    if standardised is None:
-        return dict.fromkeys(LINEAR_PROBES, np.full(len(test.known), np.nan))
-    a, b = project_to_span(*standardised)
-    return _linear_probes(a, train.known, b, test.known)
-
-
-def label_hits(train: Rows, test: Rows) -> np.ndarray:
-    """`probe_accuracy` of `probe` alone."""
-    standardised = _standardise(train.features, test.features)
-    if standardised is None:
-        return np.full(len(test.known), np.nan)
-    a, b = project_to_span(*standardised)
-    return _hits(a, train.known["label"], b, test.known["label"])
 
 
 def project_to_span(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -162,20 +153,6 @@ def project_to_span(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np
     return train @ basis, test @ basis
 
 
-def _standardise(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-    """Both standardised by the train rows; None without features, or if one is not finite."""
-    if not train.shape[1] or not (np.isfinite(train).all() and np.isfinite(test).all()):
-        return None
-    standardise = standardiser(train)
-    return standardise(train), standardise(test)
-
-
-def _linear_probes(a: np.ndarray, train: pd.DataFrame, b: np.ndarray, test: pd.DataFrame) -> dict[str, np.ndarray]:
-    """`LINEAR_PROBES` -> (test rows,), learnt from the rows `a` and predicted from the rows `b`."""
-    hits = {name: _hits(a, train[column], b, test[column]) for column, name in CLASSES.items()}
-    return hits | {"probe_tempo_r2": _tempo_r2(a, train, b, test)}
-
-
 def _chance(train: pd.Series, test: pd.Series, track_ids: pd.Series) -> float | None:
     """Share of the most frequent class of the test recordings whose class a train window has; None without any."""
     scored = test.isin(train.dropna())
@@ -183,16 +160,8 @@ def _chance(train: pd.Series, test: pd.Series, track_ids: pd.Series) -> float | 
     return float(classes.value_counts(normalize=True).max()) if len(classes) else None
 
 
-def _vote(rows: np.ndarray, classes: np.ndarray) -> Predict:
-    return nearest_neighbours(rows, classes, NEIGHBOURS)
-
-
 def _hits(
-    a: np.ndarray,
-    train: pd.Series,
-    b: np.ndarray,
-    test: pd.Series,
-    fit: Callable[[np.ndarray, np.ndarray], Predict] = logistic_regression,
+    a: np.ndarray, train: pd.Series, b: np.ndarray, test: pd.Series, fit: Callable[[np.ndarray, np.ndarray], Predict]
 ) -> np.ndarray:
     """(test rows,) 1 if the class that is predicted from `b` is that of `test`, else 0; NaN if not scored.
 

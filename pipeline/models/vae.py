@@ -2,18 +2,21 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from math import prod
 from typing import Any
 
 import torch
 from pydantic import TypeAdapter
 from torch import Tensor, nn
 
+from pipeline.core.errors import ParamsError
+from pipeline.core.params import PARAMS_FILE
 from pipeline.models.bottlenecks import BOTTLENECKS, Code
-from pipeline.models.components import PrincipalComponents
 from pipeline.models.condition import Condition
 from pipeline.models.config import BottleneckConfig, ConditionConfig, NetworkConfig
 from pipeline.models.networks import NETWORKS
 from pipeline.models.networks.refinement import Refinement
+from pipeline.models.probabilistic_pca import ProbabilisticPCA
 from pipeline.models.signal import Signal
 
 MIN_GAIN = 1e-3  # -60 dB of full scale: silence is not amplified
@@ -61,6 +64,8 @@ class VAE(nn.Module):
     Windows are (B, 1, *shape): mel spectrograms in [0, 1] or waveforms in [-1, 1]. Labels are (B,) indices into
     `labels`; a model without a condition ignores them. Skip connections go past the latent: reconstructions and edits
     of a window use them, windows that are decoded from a latent alone do not.
+
+    ParamsError if a patch of a window has fewer values than it shall have components.
     """
 
     def __init__(self, description: dict[str, Any]) -> None:
@@ -77,7 +82,11 @@ class VAE(nn.Module):
         if network.components:
             positions = () if getattr(bottleneck, "layout", "sequence") == "vector" else shape[1:]
             grid = (1,) * (len(gain.signal.shape) - len(positions)) + positions  # fc has frames of whole columns
-            components = PrincipalComponents(network.components, gain.signal.shape, grid)
+            components = ProbabilisticPCA(network.components, gain.signal.shape, grid)
+            if network.components > (values := prod(components.patch)):
+                key = f"{PARAMS_FILE}: models.{description['variant']}.network.components"
+                problem = f"{network.components} are more than the {values} values of a patch of the window"
+                raise ParamsError(f"{key}: {problem}; use fewer")
             shape = components.shape
         self.bottleneck = BOTTLENECKS[bottleneck.type](bottleneck, shape)
         condition = None
@@ -158,7 +167,7 @@ class VAE(nn.Module):
             self.condition.fit((self._scale(x)[0], label) for x, label in batches())
         if self.components is not None:
             self.components.fit(lambda: (self._input(*batch)[0] for batch in batches()))
-            self.bottleneck.start_linear(self.components.posterior_std())
+            self.bottleneck.start_as_pca(self.components.posterior_std())
 
     def _scale(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         gain = self.gain(x)

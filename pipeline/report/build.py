@@ -22,7 +22,7 @@ from pipeline.report.histories import read_history, write_curves
 from pipeline.report.knows import add_probes
 from pipeline.report.listen import find_examples
 from pipeline.report.media import MediaEncoder
-from pipeline.report.pca import add_pca_ratios, pca_sentence, pca_verdict
+from pipeline.report.pca import add_pca_ratios, find_baselines, pca_sentence, pca_verdict
 from pipeline.report.table import Row
 from pipeline.report.variant_section import make_section, write_model_cards
 from pipeline.report.verdict import find_verdict
@@ -46,7 +46,7 @@ def build(data: Path, params: dict[str, Any], out: Path) -> None:
         ParamsError: the settings of a variant are wrong.
     """
     rows = table.read_rows(data, params)
-    add_probes(rows)
+    add_probes(rows, find_baselines(rows))
     variants = [row for row in rows if row.role != "ceiling"]
     files = {row.variant: path for row in variants if (path := row.folder / "windows.parquet").is_file()}
     windows = {name: read_table(path, WINDOW_KEYS, optional=WINDOW_METRICS) for name, path in files.items()}

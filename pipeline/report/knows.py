@@ -2,7 +2,6 @@
 
 import pandas as pd
 
-from pipeline.core.artefacts import read_table
 from pipeline.report.columns import COLUMNS
 from pipeline.report.table import Row, finite
 
@@ -14,17 +13,12 @@ PROBES = {  # metric -> its chance, and what it reads out
 }
 
 
-def add_probes(rows: list[Row]) -> None:
+def add_probes(rows: list[Row], baselines: dict[str, tuple[Row, pd.DataFrame]]) -> None:
     """Set <probe>_pca, of PCA with as many components as the latent has numbers, and <probe>_statistics, of the input.
 
-    Only some sizes of PCA have probes, see `evaluation.probe.score_sizes`.
+    `baselines` are from `pca.find_baselines`; only some sizes have probes, see `evaluation.probe.score_sizes`.
     """
-    sizes: dict[str, pd.DataFrame] = {}  # representation -> probes of its largest PCA
-    for row in rows:
-        path = row.folder / "sizes.parquet"
-        if row.role == "baseline" and path.is_file():
-            table = read_table(path, ["latent"], optional=tuple(PROBES)).set_index("latent")
-            sizes[row.representation] = max(sizes.get(row.representation, table), table, key=len)
+    sizes = {name: table.set_index("latent").filter(list(PROBES)) for name, (_, table) in baselines.items()}
     inputs = {row.representation: row for row in rows if row.role == "ceiling"}
     for row in rows:
         if row.role == "ceiling" or not row.evaluated:

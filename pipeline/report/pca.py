@@ -1,13 +1,12 @@
 """Each variant beside PCA of its own size: PCA with as many components as the variant's latent has numbers."""
 
-from math import prod
-
-import numpy as np
 import pandas as pd
 
 from pipeline.core import arrays
 from pipeline.core.artefacts import read_json, read_table, readable
+from pipeline.metrics.pca import pca_errors
 from pipeline.report.formatting import NBSP, plural
+from pipeline.report.knows import PROBES
 from pipeline.report.paired import paired_difference
 from pipeline.report.table import Row, finite, ratio
 
@@ -45,12 +44,15 @@ def add_pca_ratios(rows: list[Row], windows: dict[str, pd.DataFrame], resamples:
 
 
 def find_baselines(rows: list[Row]) -> dict[str, tuple[Row, pd.DataFrame]]:
-    """Representation -> its baseline with the most components, and its sizes.parquet (0 to K components)."""
+    """Representation -> its baseline with the most components, and its sizes.parquet (0 to K components).
+
+    The table lacks probes of what the data do not know.
+    """
     baselines: dict[str, tuple[Row, pd.DataFrame]] = {}
     for row in rows:
         path = row.folder / "sizes.parquet"
         if row.role == "baseline" and path.is_file():
-            sizes = read_table(path, ["latent", "mse", "mse_low", "mse_high"])
+            sizes = read_table(path, ["latent", "mse", "mse_low", "mse_high"], optional=tuple(PROBES))
             baselines[row.representation] = max(
                 baselines.get(row.representation, (row, sizes)), (row, sizes), key=lambda pair: len(pair[1])
             )
@@ -75,17 +77,14 @@ def why_not_compared(
 
 
 def read_pca_windows(baseline: Row, windows: pd.DataFrame | None, components: int) -> pd.DataFrame | None:
-    """`windows`, windows.parquet of `baseline`, with the errors of its first components alone; None without it.
-
-    The components are orthonormal: without one, a window's error grows by the square of its coordinate on it.
-    """
+    """`windows`, windows.parquet of `baseline`, with the errors of its first components alone; None without it."""
     if windows is None:
         return None
     path = baseline.folder / "latents.parquet"
     with readable(path):
-        left_out = arrays.unpack(arrays.read(path), "latent")[:, components:]
-        size = prod(read_json(baseline.folder / "config.json")["shape"])
-        return windows.assign(mse=windows["mse"] + np.square(left_out, dtype=np.float64).sum(1) / size)
+        latents = arrays.unpack(arrays.read(path), "latent")
+        shape = read_json(baseline.folder / "config.json")["shape"]
+        return windows.assign(mse=pca_errors(windows["mse"].to_numpy(), latents, shape)[:, components])
 
 
 def pca_verdict(row: Row) -> str:

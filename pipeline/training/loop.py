@@ -31,6 +31,8 @@ def fit(trainer: Trainer, progress: Progress, checkpoints: Checkpoints | None = 
         state = checkpoints.load_latest() if checkpoints and distributed.rank() == 0 else None
         state = distributed.broadcast_object(state)
         if state is None:
+            if trainer.model.components is not None:
+                progress.on_fit(trainer.model.components.shape[0])
             trainer.prepare()
         else:
             trainer.load_state_dict(state)

@@ -1,4 +1,4 @@
-"""What is fitted in closed form: the baselines, and the principal components of a variant."""
+"""The data that PCA is fitted to, and the baselines, which are fitted in closed form."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from pipeline.dataset.sampler import evenly_spaced
 from pipeline.dataset.split import Split
 from pipeline.losses.reconstruction import mse
 from pipeline.models.bottlenecks.linear import Linear
-from pipeline.models.components import PrincipalComponents
+from pipeline.models.probabilistic_pca import ProbabilisticPCA
 from pipeline.models.vae import VAE
 from pipeline.training.history import SNAPSHOT_SAMPLES, SNAPSHOT_WINDOWS, History, Snapshots
 
@@ -24,7 +24,8 @@ def crops(data: WindowLoader) -> Iterator[Batch]:
 
     If rows are single windows, there is nothing else to cut, so each is given once.
     """
-    for epoch in range(1, 1 + (max(1, MAX_CROPS // len(data)) if data.last_start.any() else 1)):
+    epochs = max(1, MAX_CROPS // len(data)) if data.last_start.any() else 1
+    for epoch in range(1, epochs + 1):
         left = len(data)
         for x, label in data.epoch(BLOCK, 0, epoch):
             yield Batch(x[:left], label[:left])  # the last batch is filled up with windows of the first
@@ -39,7 +40,7 @@ def fit_baseline(model: VAE, train: Split, valid: Split) -> tuple[History, Snaps
     bottleneck = model.bottleneck
     assert isinstance(bottleneck, Linear)
     train_data, valid_data = window_loader(train, CPU), window_loader(valid, CPU)
-    fitted = PrincipalComponents(bottleneck.latent_dims, train.shape, (1,) * len(train.shape))
+    fitted = ProbabilisticPCA(bottleneck.latent_dims, train.shape, (1,) * len(train.shape))
     fitted.fit(lambda: (x for x, _ in crops(train_data)))
     bottleneck.set_components(fitted.mean.flatten(), fitted.components, fitted.variances.sqrt())
     row = {

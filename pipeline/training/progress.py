@@ -32,6 +32,10 @@ class Progress:
         self.name, self.epochs, self.batch_size, self.recorder = name, epochs, batch_size, recorder
         self.bar = tqdm(disable=True)  # hidden until the training starts
 
+    def on_fit(self, components: int) -> None:
+        """Say what takes time before the first step."""
+        self._print(f"  fitting {components} components")
+
     def on_start(self, history: History, step: int, steps_per_epoch: int) -> None:
         """Show the bar, and log the epochs of earlier processes again, in case they were not recorded."""
         self.epoch, self.last_line = len(history), time.monotonic()

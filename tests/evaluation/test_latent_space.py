@@ -9,12 +9,10 @@ from pipeline.evaluation.latent_space import (
     DimensionKL,
     codes_table,
     dimensions_table,
-    pca_errors,
-    pca_sizes_table,
     variance_numbers,
     whitened_means,
 )
-from pipeline.metrics.bootstrap import bootstrap_mean
+from pipeline.metrics.pca import pca_errors
 from pipeline.models.bottlenecks import BOTTLENECKS
 from pipeline.models.bottlenecks.base import Bottleneck, Code
 from pipeline.models.collapse import LatentUsage
@@ -165,15 +163,3 @@ def test_pca_errors_agree_with_a_fit_of_each_size():
         np.testing.assert_allclose(errors[:, size], ((reconstructed - test) ** 2).mean(1), rtol=1e-4)
     assert np.isnan(scores.windows["kl"]).all() and np.isnan(scores.windows["elbo"]).all()
     assert np.isfinite(scores.windows["mse"]).all()
-
-
-def test_pca_sizes_have_the_intervals_of_every_other_metric():
-    errors = np.random.default_rng(0).random((30, 3))
-    tracks = np.repeat(np.arange(10), 3).astype(str)
-    groups = np.repeat(np.arange(5), 6)  # two tracks each
-    table = pca_sizes_table(errors, tracks, groups, 200)
-    assert table["latent"].tolist() == [0, 1, 2]
-    means = errors.reshape(10, 3, 3).mean(1)
-    interval = bootstrap_mean(means, np.repeat(np.arange(5), 2), 200)
-    expected = np.stack([means.mean(0), interval.low, interval.high], 1)
-    np.testing.assert_allclose(table[["mse", "mse_low", "mse_high"]], expected)

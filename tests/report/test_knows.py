@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pipeline.report import table
 from pipeline.report.knows import add_probes
+from pipeline.report.pca import find_baselines
 from tests import artefacts
 from tests.report import inputs
 from tests.report.inputs import make_params
@@ -20,7 +21,7 @@ def test_probes_stand_beside_those_of_pca_and_of_the_true_windows(tmp_path: Path
     inputs.make_reference(tmp_path, probe_accuracy=0.72, probe_key_accuracy=0.41)
     params = make_params("mel_pca", "mel_a", "mel_b", "mel_absent")
     rows = {row.variant: row for row in table.read_rows(tmp_path, params)}
-    add_probes(list(rows.values()))
+    add_probes(list(rows.values()), find_baselines(list(rows.values())))
     assert rows["mel_a"]["probe_accuracy_pca"] == 0.49 and rows["mel_b"]["probe_accuracy_pca"] is None
     assert rows["mel_a"]["probe_accuracy_statistics"] == rows["true mel"]["probe_accuracy"] == 0.72
     assert rows["mel_absent"].numbers == {"mel_mse_relative": None} and rows["true mel"]["probe_accuracy_pca"] is None

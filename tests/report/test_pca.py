@@ -9,6 +9,7 @@ import pytest
 from pipeline.core import arrays
 from pipeline.core.errors import DataError
 from pipeline.core.workspace import write_json
+from pipeline.metrics.pca import pca_errors
 from pipeline.report.charts import latent_size
 from pipeline.report.formatting import NBSP
 from pipeline.report.pca import add_pca_ratios, pca_sentence, pca_verdict, read_pca_windows
@@ -30,15 +31,10 @@ def baseline(tmp_path: Path) -> Row:
     write_json(tmp_path / "config.json", {"shape": SHAPE})
     latents = np.random.default_rng(0).normal(size=(24, COMPONENTS)).astype(np.float32)
     arrays.write(tmp_path / "latents.parquet", {"window_id": range(24)}, {"latent": latents})
-    errors = [float(windows_of(0.2 + left_out)["mse"].mean()) for left_out in left_out_errors(latents)]
+    errors = pca_errors(np.full(24, 0.2), latents, SHAPE).mean(0)
     sizes = pd.DataFrame({"latent": range(COMPONENTS + 1), "mse": errors, "mse_low": errors, "mse_high": errors})
     sizes.to_parquet(tmp_path / "sizes.parquet")
     return Row("pca", "mel", True, role="baseline", numbers={"mse": errors[-1]}, folder=tmp_path)
-
-
-def left_out_errors(latents: np.ndarray) -> list[np.ndarray]:
-    """(windows,) for each number of components: what the other coordinates add to the error."""
-    return [np.square(latents[:, k:], dtype=float).sum(1) / np.prod(SHAPE) for k in range(COMPONENTS + 1)]
 
 
 def windows_of(mse: np.ndarray | float) -> pd.DataFrame:
@@ -49,30 +45,17 @@ def windows_of(mse: np.ndarray | float) -> pd.DataFrame:
 def compare(baseline: Row, *factors: float, noise: float = 0.0) -> list[Row]:
     """Variants with these factors of PCA's error in each window, after `add_pca_ratios`."""
     latents = arrays.unpack(arrays.read(baseline.folder / "latents.parquet"), "latent")
+    pca_error = pca_errors(np.full(24, 0.2), latents, SHAPE)[:, SIZE]
     windows = {"pca": windows_of(0.2)}
     rows = [baseline]
     for i, factor in enumerate(factors):
         jitter = np.random.default_rng(i).normal(0, noise, 24)
-        windows[f"v{i}"] = windows_of(factor * (0.2 + left_out_errors(latents)[SIZE]) + jitter)
+        windows[f"v{i}"] = windows_of(factor * pca_error + jitter)
         mse = float(windows[f"v{i}"]["mse"].mean())
         numbers = {"mse": mse, "mel_mse": mse, "mel_mse_relative": 0.5, "latent_dims": float(SIZE)}
         rows.append(Row(f"v{i}", "mel", True, numbers=numbers))
     assert add_pca_ratios(rows, windows, 500) == {}
     return rows
-
-
-def test_errors_of_pca_with_fewer_components_are_those_of_its_projection(tmp_path: Path) -> None:
-    rng = np.random.default_rng(1)
-    x = rng.normal(size=(24, *SHAPE))
-    components = np.linalg.qr(rng.normal(size=(24, 24)))[0][:COMPONENTS]  # orthonormal rows
-    flat = x.reshape(24, -1)
-    errors = [np.square(flat - flat @ components[:k].T @ components[:k]).mean(1) for k in range(COMPONENTS + 1)]
-    write_json(tmp_path / "config.json", {"shape": SHAPE})
-    arrays.write(tmp_path / "latents.parquet", {"window_id": range(24)}, {"latent": flat @ components.T})
-    row = Row("pca", "mel", True, role="baseline", folder=tmp_path)
-    for k, expected in enumerate(errors):
-        table = read_pca_windows(row, windows_of(errors[-1]), k)
-        assert table is not None and np.allclose(table["mse"], expected)
 
 
 def test_a_variant_is_better_or_worse_if_the_interval_excludes_one(baseline: Row) -> None:

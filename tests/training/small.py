@@ -53,7 +53,10 @@ class Recording:
     """A callback that keeps all that the loop hands over."""
 
     def __init__(self):
-        self.rows, self.steps, self.terms, self.step_terms = [], 0, [], {}
+        self.rows, self.steps, self.terms, self.step_terms, self.fitted = [], 0, [], {}, 0
+
+    def on_fit(self, components):
+        self.fitted = components
 
     def on_start(self, history, step, steps_per_epoch):
         self.start = (len(history), step, steps_per_epoch)

@@ -10,7 +10,7 @@ from sklearn.decomposition import PCA
 from pipeline.dataset.loader import ResidentLoader
 from pipeline.dataset.split import Split
 from pipeline.models import store
-from pipeline.models.components import principal_components
+from pipeline.models.probabilistic_pca import principal_components
 from pipeline.models.vae import VAE
 from pipeline.training import pca
 

@@ -76,8 +76,10 @@ def test_a_resumed_training_gives_the_same_bits(kind, tmp_path):
 
 
 def test_a_resumed_training_is_not_prepared_again(tmp_path, monkeypatch):
+    killed = Killed(2)
     with pytest.raises(MemoryError):
-        run("components", Killed(2), tmp_path)
+        run("components", killed, tmp_path)
+    assert killed.fitted == COMPONENTS["components"]
 
     def fit(*_):
         raise AssertionError("fitted again")
@@ -85,7 +87,7 @@ def test_a_resumed_training_is_not_prepared_again(tmp_path, monkeypatch):
     monkeypatch.setattr(VAE, "fit", fit)
     callback = Recording()
     run("components", callback, tmp_path, epochs=1)
-    assert callback.start[1] > 0
+    assert callback.start[1] > 0 and callback.fitted == 0
     with pytest.raises(AssertionError, match="fitted again"):  # without a checkpoint
         run("components", Recording(), epochs=1)
 

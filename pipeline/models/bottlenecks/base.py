@@ -67,11 +67,10 @@ class Bottleneck(nn.Module):
     def sample_prior(self, number: int, generator: torch.Generator) -> Tensor:
         """Latents (number, latent_dims) from the prior, on the generator's device."""
 
-    def start_linear(self, std: Tensor) -> None:
+    def start_as_pca(self, std: Tensor) -> None:
         """Start as the identity on the first features, with this posterior std (features,); a codebook does not.
 
-        Called once before a training if the features are `PrincipalComponents`: then they are the posterior means of a
-        linear VAE.
+        Called once before a training if the features are the posterior means of `ProbabilisticPCA`.
         """
 
     def quantise(self, z: Tensor) -> Tensor:
@@ -120,14 +119,9 @@ def start_as_identity(layer: nn.Linear, offset: int = 0, raw: Tensor | None = No
         layer.bias[number:] = raw
 
 
-def layout_shape(layout: str, shape: tuple[int, ...]) -> tuple[int, int]:
-    """(channels, positions) to which a layout flattens features of `shape`: vector has one position per window."""
-    return (prod(shape), 1) if layout == "vector" else (shape[0], prod(shape[1:]))
-
-
-def layout_frames(layout: str, shape: tuple[int, ...]) -> int:
-    """Frames of a latent with this layout of features of `shape`, whose last axis is time."""
-    return 1 if layout == "vector" else shape[-1]
+def layout_shape(layout: str, shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """(channels, positions, frames) of features of `shape`, whose last axis is time; vector has one position."""
+    return (prod(shape), 1, 1) if layout == "vector" else (shape[0], prod(shape[1:]), shape[-1])
 
 
 def standard_normal(number: int, dims: int, generator: torch.Generator) -> Tensor:

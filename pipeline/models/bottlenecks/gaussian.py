@@ -9,7 +9,6 @@ from pipeline.models.bottlenecks.base import (
     Bottleneck,
     Code,
     Pointwise,
-    layout_frames,
     layout_shape,
     standard_normal,
     start_as_identity,
@@ -42,8 +41,7 @@ class Gaussian(Bottleneck):
     def __init__(self, config: GaussianConfig, shape: tuple[int, ...]) -> None:
         super().__init__()
         self.shape = shape
-        self.channels, self.positions = layout_shape(config.layout, shape)
-        self.frames = layout_frames(config.layout, shape)
+        self.channels, self.positions, self.frames = layout_shape(config.layout, shape)
         self.latent_dims = config.latent * self.positions
         self.isotropic = config.covariance == "isotropic"
         self.split = [config.latent, 1 if self.isotropic else config.latent]
@@ -52,8 +50,8 @@ class Gaussian(Bottleneck):
         self.learned = PRIORS[config.prior.type](config.prior, config.latent, self.channels)
         self.from_latent = Pointwise(config.latent, self.channels)
 
-    def start_linear(self, std: Tensor) -> None:
-        """See `Bottleneck.start_linear`."""
+    def start_as_pca(self, std: Tensor) -> None:
+        """See `Bottleneck.start_as_pca`."""
         raw = raw_std(std[: self.split[0]])
         start_as_identity(self.to_posterior, raw=raw.mean(0, keepdim=True) if self.isotropic else raw)
         start_as_identity(self.from_latent)

@@ -10,14 +10,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from pipeline.models.bottlenecks.base import (
-    Bottleneck,
-    Code,
-    Pointwise,
-    layout_frames,
-    layout_shape,
-    start_as_identity,
-)
+from pipeline.models.bottlenecks.base import Bottleneck, Code, Pointwise, layout_shape, start_as_identity
 from pipeline.models.config import HierarchicalConfig
 from pipeline.models.priors import RAW_ONE, LearnedNormal, positive_std, raw_std
 
@@ -42,8 +35,7 @@ class Hierarchical(Bottleneck):
     def __init__(self, config: HierarchicalConfig, shape: tuple[int, ...]) -> None:
         super().__init__()
         self.shape = shape
-        self.channels, self.positions = layout_shape(config.layout, shape)
-        self.frames = layout_frames(config.layout, shape)
+        self.channels, self.positions, self.frames = layout_shape(config.layout, shape)
         upper, lower = config.latent_z2, config.latent_z1 * self.positions
         self.levels = {"z2": upper, "z1": lower}
         self.level_sizes = (upper, lower)
@@ -56,8 +48,8 @@ class Hierarchical(Bottleneck):
         self.from_z2 = nn.Linear(upper, prod(shape))
         self.from_z1 = Pointwise(config.latent_z1, self.channels)
 
-    def start_linear(self, std: Tensor) -> None:
-        """See `Bottleneck.start_linear`: z2 starts with the first features, z1 with those that follow."""
+    def start_as_pca(self, std: Tensor) -> None:
+        """See `Bottleneck.start_as_pca`: z2 starts with the first features, z1 with those that follow."""
         upper, lower = self.level_sizes
         start_as_identity(self.to_z2, raw=raw_std(std[:upper]))
         start_as_identity(self.to_z1, upper, raw_std(std[upper : upper + lower]) - RAW_ONE)

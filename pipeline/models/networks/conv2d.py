@@ -4,8 +4,6 @@ After system D of docs/variants.md, whose stages halve bands and frames: each ha
 activation is SiLU (or GELU as in system A), and the input is standardised per band.
 """
 
-from typing import Any
-
 from torch import nn
 
 from pipeline.models.config import Conv2dConfig
@@ -65,10 +63,3 @@ class Conv2dDecoder(StagedDecoder):
         ]
         sub_pixel = nn.Conv2d(channels, stride**2, 3, padding=1), nn.PixelShuffle(stride)
         super().__init__(config, signal, [*stages, nn.Sequential(*_blocks(channels, config), *sub_pixel)], nn.Conv2d)
-
-    @property
-    def last(self) -> nn.Module:
-        """The layer that makes the values of the window."""
-        stage: Any = self.stages[-1]
-        layer: nn.Module = stage[-2]
-        return layer

@@ -44,6 +44,11 @@ class StagedDecoder(nn.Module):
         self.skips = nn.ModuleList(skip_layer(c, c, 1) for c in config.channels[-2::-1] if config.skip)
         self.head = Head(config.head, signal)
 
+    @property
+    def last(self) -> nn.Module:
+        """The layer that makes the values of the window."""
+        return [layer for layer in self.stages[-1].children() if not isinstance(layer, nn.PixelShuffle)][-1]
+
     def forward(self, inputs: list[Tensor]) -> Tensor:
         """Reconstruction (B, 1, *window) on the scale of the data, from the features and any skips."""
         x, *skips = inputs

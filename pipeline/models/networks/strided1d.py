@@ -5,7 +5,6 @@ activation and a transposed convolution. Kernels span two strides, so that neigh
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from torch import nn
 
@@ -54,10 +53,3 @@ class Strided1dDecoder(StagedDecoder):
             for before, after, stride in config.stages[::-1]
         ]
         super().__init__(config, signal, stages, nn.Conv1d)
-
-    @property
-    def last(self) -> nn.Module:
-        """The layer that makes the samples of the window."""
-        stage: Any = self.stages[-1]
-        layer: nn.Module = stage[-1]
-        return layer

@@ -23,27 +23,19 @@ def draw(rows: list[Row]) -> Figure | None:
     groups = by_input([row for row in rows if row["pca_ratio"] is not None])
     if not groups:
         return None
-    figure = style.figure(0.4 + 5.2 * len(groups), 4.0)
-    panels = figure.subplots(1, len(groups), squeeze=False)[0]
+    figure, panels = marks.input_panels(groups)
     for ax, (representation, group) in zip(panels, groups.items(), strict=True):
-        _draw_panel(ax, representation, group, baselines[representation][1])
+        _draw_panel(ax, group, baselines[representation][1])
     return figure
 
 
-def _draw_panel(ax: Axes, representation: str, group: list[Row], sizes: pd.DataFrame) -> None:
+def _draw_panel(ax: Axes, group: list[Row], sizes: pd.DataFrame) -> None:
     latents = [row["latent_dims"] or 1.0 for row in group]
-    first, last = min(latents) / MIN_RANGE, max(latents) * MIN_RANGE
-    curve = sizes[(sizes["latent"] >= max(first, 1)) & (sizes["latent"] <= last)]
+    first, last = max(min(latents) / MIN_RANGE, 1), max(latents) * MIN_RANGE
+    curve = sizes[sizes["latent"].between(first, last)]
     color = style.OKABE_ITO[1]
     ax.fill_between(curve["latent"], curve["mse_low"], curve["mse_high"], color=color, alpha=0.15, linewidth=0)
     ax.plot(curve["latent"], curve["mse"], color=color, label="PCA")
-    for row in group:
-        ax.errorbar(row["latent_dims"] or 1.0, row["mse"] or 0.0, yerr=marks.deviations(row, "mse"),
-                    fmt="o", color=marks.colour(row), markersize=5.5, elinewidth=1)  # fmt: skip
-    values = [value for row in group for value in (row["mse"], row["mse_low"], row["mse_high"]) if value]
-    low, high = min([*values, *curve["mse"]]) / 1.12, max([*values, *curve["mse"]]) * 1.12
-    marks.use_log_axes(ax, (max(first, 1), last), (low, high))
+    marks.draw_errors(ax, group, "latent_dims", (first, last), curve["mse"])
     ax.set_xlabel("numbers in the latent")
-    ax.set_title(style.shorten(representation))
     ax.legend(loc="lower left")
-    marks.write_names(ax, group, "latent_dims", low, high)

@@ -1,11 +1,12 @@
 """Colours, line styles, intervals and ticks that the charts share."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import log
 from typing import Any, Literal
 
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator
 
@@ -61,30 +62,48 @@ def use_plain_numbers(axis: Axis) -> None:
     axis.set_minor_formatter(plain_number)
 
 
-def use_log_axes(ax: Axes, x: tuple[float, float], y: tuple[float, float]) -> None:
-    """Logarithmic axes with these limits, for errors over another number, with a grid and plain numbers."""
+def input_panels(groups: dict[str, list[Row]]) -> tuple[Figure, list[Axes]]:
+    """A figure with a panel for each input, side by side."""
+    figure = style.figure(0.4 + 5.2 * len(groups), 4.0)
+    axes = list(figure.subplots(1, len(groups), squeeze=False)[0])
+    for ax, representation in zip(axes, groups, strict=True):
+        ax.set_title(style.shorten(representation))
+    return figure, axes
+
+
+def draw_errors(ax: Axes, group: list[Row], x: str, x_limits: tuple[float, float], others: Iterable[float]) -> None:
+    """The MSE of each row over its metric `x`, with intervals and names, on logarithmic axes.
+
+    The y axis holds the errors `others` too.
+    """
+    for row in group:
+        ax.errorbar(row[x] or 0.0, row["mse"] or 0.0, xerr=_deviations(row, x), yerr=_deviations(row, "mse"),
+                    fmt="o", color=colour(row), markersize=5.5, elinewidth=1)  # fmt: skip
+    errors = [*others, *(value for row in group for end in ("", "_low", "_high") if (value := row[f"mse{end}"]))]
+    low, high = min(errors) / 1.12, max(errors) * 1.12
     ax.set_xscale("log")
     ax.set_yscale("log")
-    ax.set_xlim(x)
-    ax.set_ylim(y)
+    ax.set_xlim(x_limits)
+    ax.set_ylim(low, high)
     for axis in (ax.xaxis, ax.yaxis):
         use_plain_numbers(axis)
-    if x[1] > 15 * x[0]:  # labels of all minor ticks would overlap
+    if x_limits[1] > 15 * x_limits[0]:  # labels of all minor ticks would overlap
         ax.xaxis.set_minor_locator(LogLocator(subs=(2, 5)))
     ax.tick_params(which="minor", labelsize=7)
     ax.set_ylabel("mean squared error")
     ax.grid(True, which="both")
     ax.set_axisbelow(True)
+    _write_names(ax, group, x, low, high)
 
 
-def deviations(row: Row, metric: str) -> list[list[float]]:
+def _deviations(row: Row, metric: str) -> list[list[float]]:
     """The interval in matplotlib's form: the distances below and above the value."""
     value = row[metric] or 0.0
     low, high = row[f"{metric}_low"] or value, row[f"{metric}_high"] or value
     return [[max(0.0, value - low)], [max(0.0, high - value)]]
 
 
-def write_names(ax: Axes, group: list[Row], x: str, low: float, high: float) -> None:
+def _write_names(ax: Axes, group: list[Row], x: str, low: float, high: float) -> None:
     """Write the names to the right of the panel without overlap, each with a thin line to its dot at (x, mse).
 
     The logarithmic y axis goes from `low` to `high`.

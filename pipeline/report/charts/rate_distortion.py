@@ -20,31 +20,21 @@ def draw(rows: list[Row]) -> Figure | None:
     groups = by_input(scored)
     if not groups:
         return None
-    figure = style.figure(0.4 + 5.2 * len(groups), 4.0)
-    panels = figure.subplots(1, len(groups), squeeze=False)[0]
-    for ax, (representation, group) in zip(panels, groups.items(), strict=True):
-        _draw_panel(ax, representation, group)
+    figure, panels = marks.input_panels(groups)
+    for ax, group in zip(panels, groups.values(), strict=True):
+        _draw_panel(ax, group)
     return figure
 
 
-def _draw_panel(ax: Axes, representation: str, group: list[Row]) -> None:
-    for row in group:
-        widths, heights = marks.deviations(row, "kl"), marks.deviations(row, "mse")
-        ax.errorbar(row["kl"] or 0.0, row["mse"] or 0.0, xerr=widths, yerr=heights,
-                    fmt="o", color=marks.colour(row), markersize=5.5, elinewidth=1)  # fmt: skip
+def _draw_panel(ax: Axes, group: list[Row]) -> None:
     baselines = {"mean predictor": next((row["mse_mean"] for row in group if row["mse_mean"]), None)}
     baselines |= {f"PCA, {row['latent_dims']:,.0f} components": row["mse_pca"] for row in group if row["mse_pca"]}
-    errors = [value for row in group for value in (row["mse"], row["mse_low"], row["mse_high"]) if value]
-    errors += [value for value in baselines.values() if value]
-    low, high = min(errors) / 1.12, max(errors) * 1.12
-    for name, error in baselines.items():
-        if error:
-            color = style.INK if name.startswith("mean") else style.OKABE_ITO[1]
-            ax.axhline(error, color=color, linewidth=1, linestyle="--", zorder=0)
-            ax.annotate(name, (0, error), (3, 2), xycoords=("axes fraction", "data"), textcoords="offset points",
-                        fontsize=7.5, color=color)  # fmt: skip
+    lines = {name: error for name, error in baselines.items() if error}
     rates = [row["kl"] or 1.0 for row in group]
-    marks.use_log_axes(ax, (min(rates) / 1.5, max(rates) * 1.3), (low, high))
+    marks.draw_errors(ax, group, "kl", (min(rates) / 1.5, max(rates) * 1.3), lines.values())
+    for name, error in lines.items():
+        color = style.INK if name.startswith("mean") else style.OKABE_ITO[1]
+        ax.axhline(error, color=color, linewidth=1, linestyle="--", zorder=0)
+        ax.annotate(name, (0, error), (3, 2), xycoords=("axes fraction", "data"), textcoords="offset points",
+                    fontsize=7.5, color=color)  # fmt: skip
     ax.set_xlabel("KL in nats per window")
-    ax.set_title(style.shorten(representation))
-    marks.write_names(ax, group, "kl", low, high)

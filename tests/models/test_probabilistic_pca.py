@@ -9,13 +9,14 @@ from pydantic import TypeAdapter
 from sklearn.decomposition import PCA
 from torch import Tensor
 
+from pipeline.core.errors import ParamsError
 from pipeline.losses import kl
-from pipeline.models.components import PrincipalComponents
 from pipeline.models.config import NetworkConfig
 from pipeline.models.networks.refinement import Refinement
+from pipeline.models.probabilistic_pca import ProbabilisticPCA
 from pipeline.models.signal import Signal
 from pipeline.models.vae import VAE
-from tests.models.variants import minimise
+from tests.models.variants import description_of, minimise
 
 SIZES = [((10,), (3,)), ((10,), (1,)), ((5, 7), (2, 3)), ((5, 7), (1, 4)), ((6, 8), (3, 2))]  # window and grid
 MEL, WAVE = (6, 10), (60,)
@@ -30,15 +31,15 @@ def correlated(shape: tuple[int, ...], number: int = 400) -> Tensor:
     return rows.reshape(number, 1, *shape)
 
 
-def fitted(number: int, x: Tensor, grid: tuple[int, ...]) -> PrincipalComponents:
-    components = PrincipalComponents(number, tuple(x.shape[2:]), grid)
+def fitted(number: int, x: Tensor, grid: tuple[int, ...]) -> ProbabilisticPCA:
+    components = ProbabilisticPCA(number, tuple(x.shape[2:]), grid)
     components.fit(lambda: x.split(70))
     return components
 
 
 @pytest.mark.parametrize(("window", "grid"), SIZES)
 def test_patches_are_equal_parts_of_a_window_and_have_an_inverse(window, grid):
-    components = PrincipalComponents(1, window, grid)
+    components = ProbabilisticPCA(1, window, grid)
     x = torch.randn(3, 1, *window)
     patches = components._patches(x)
     assert patches.shape == (3, *grid, components.components.shape[1])
@@ -85,6 +86,13 @@ def test_components_beyond_the_rank_are_zero_and_finite():
     silent = fitted(3, torch.zeros(8, 1, 10), (1,))
     y = silent.decode(silent.encode(torch.zeros(2, 1, 10)))
     assert not y.any() and torch.isfinite(silent.posterior_std()).all()
+
+
+def test_more_components_than_values_of_a_patch_are_an_error():
+    description = description_of("wave_fc", network={"frame": 50}) | {"variant": "wave_fc"}
+    with pytest.raises(ParamsError, match=r"params.yaml: models.wave_fc.network.components: 64 .* the 50 values"):
+        VAE(description)
+    assert VAE(description_of("wave_fc", network={"frame": 64})).components.patch == (64,)
 
 
 def test_a_fit_does_not_change_the_windows():

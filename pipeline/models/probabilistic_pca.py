@@ -1,4 +1,4 @@
-"""Principal components of windows, and the linear VAE that they make."""
+"""Principal components of windows, and probabilistic PCA, which they make."""
 
 from collections.abc import Callable, Iterable, Iterator
 from math import prod
@@ -50,12 +50,12 @@ def principal_components(batches: Callable[[], Iterable[Tensor]], rows: int, num
     return functional.pad(components, (0, 0, 0, padding)).float(), variances.float()
 
 
-class PrincipalComponents(nn.Module):
+class ProbabilisticPCA(nn.Module):
     """Probabilistic PCA (Tipping and Bishop 1999): the best linear VAE, in closed form (Lucas et al. 2019, 1911.02469).
 
     A window is cut into a grid of equal patches (the whole window for a grid of one), all with the same components.
-    Features are the posterior means of the linear VAE: uncorrelated, with a variance of nearly 1, so that a standard
-    normal prior fits them. Training does not change the components.
+    Features are posterior means: uncorrelated, with a variance of nearly 1, so that a standard normal prior fits them.
+    Training does not change the components.
     """
 
     mean: Tensor
@@ -98,7 +98,7 @@ class PrincipalComponents(nn.Module):
         self.noise_variance.fill_(max(rest, MIN_NOISE * variance / values))
 
     def posterior_std(self) -> Tensor:
-        """(number,) standard deviation of the linear VAE's posterior."""
+        """(number,) standard deviation of the posterior."""
         return (self.noise_variance / self.variances.clamp_min(TINY)).sqrt().clamp(max=1.0)
 
     def encode(self, x: Tensor) -> Tensor:
