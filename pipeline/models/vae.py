@@ -65,7 +65,7 @@ class VAE(nn.Module):
     `labels`; a model without a condition ignores them. Skip connections go past the latent: reconstructions and edits
     of a window use them, windows that are decoded from a latent alone do not.
 
-    ParamsError if a patch of a window has fewer values than it shall have components.
+    ParamsError if there are more components than a patch of a window has values.
     """
 
     def __init__(self, description: dict[str, Any]) -> None:
