@@ -22,7 +22,7 @@ class PlateauConfig(Section):
 class TrainConfig(Section):
     """Training settings of all variants; `models.<variant>.train` overrides them for one."""
 
-    epochs: Count = Field(5, description="largest number of passes over the train windows")
+    epochs: Count = Field(4, description="largest number of passes over the train windows")
     batch_size: Width = Field(8, description="windows in a step, of all devices together")
     optimiser: Literal["adam", "adamw"] = Field("adamw", description="adamw: Adam with decoupled weight decay")
     learning_rate: float = Field(0.002, gt=0, le=1000, description="learning rate after the warm-up")
