@@ -26,9 +26,15 @@ class PairedDifference:
         """The difference and its interval in per cent of `base`: +3.1 %, and +0.4 to +5.2; whole numbers from 100."""
         if not base:
             return DASH, ""
-        percents = [100 * value / base for value in (self.difference, self.low, self.high)]
-        texts = [f"{value:+.2g}" if abs(value) < 99.5 else f"{value:+,.0f}" for value in percents]
-        return f"{texts[0]}{NBSP}%", f"{texts[1]} to {texts[2]}"
+        change, low, high = (_signed(100 * value / base) for value in (self.difference, self.low, self.high))
+        return f"{change}{NBSP}%", f"{low} to {high}"
+
+
+def _signed(percent: float) -> str:
+    """Two digits, but no more than two decimals."""
+    if abs(percent) < 0.1:
+        return f"{percent:+z.2f}"
+    return f"{percent:+.2g}" if abs(percent) < 99.5 else f"{percent:+,.0f}"
 
 
 def paired_difference(

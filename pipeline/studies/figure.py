@@ -60,10 +60,13 @@ def draw_figure(rows: list[Row]) -> Figure:
 
 
 def _curve_key(rows: list[Row]) -> str | None:
-    """The setting for the x axis."""
+    """The setting for the x axis; None if two rows of a curve would have the same value of it."""
     numbers = [key for key in rows[0].settings if all(isinstance(value, int | float) for value in _values(rows, key))]
     keys = [key for key in numbers if len(_values(rows, key)) >= MIN_CURVE_VALUES]
-    return keys[0] if len(keys) == 1 else None
+    if len(keys) != 1:
+        return None
+    curves = _group(rows, keys[0]).values()
+    return keys[0] if all(len(_values(curve, keys[0])) == len(curve) for curve in curves) else None
 
 
 def _values(rows: list[Row], key: str) -> list[Any]:

@@ -83,4 +83,5 @@ def test_intervals_of_equal_variants_contain_zero_in_95_percent() -> None:
 
 def test_percentages_have_no_exponent() -> None:
     assert PairedDifference(0.031, 0.004, 0.052).in_percent(1.0) == (f"+3.1{NBSP}%", "+0.4 to +5.2")
+    assert PairedDifference(-3e-6, -0.00056, 0.0011).in_percent(1.0) == (f"+0.00{NBSP}%", "-0.06 to +0.11")
     assert PairedDifference(1.31, 0.996, 12.5).in_percent(1.0) == (f"+131{NBSP}%", "+100 to +1,250")

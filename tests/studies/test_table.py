@@ -161,7 +161,8 @@ def test_a_number_with_three_values_makes_curves_and_other_settings_dots(rows, t
     first = rows[0]
     scan = [replace(first, experiments=[f"e{n}"], settings={"epochs": n}) for n in (1, 2, 4)]
     dots = [replace(first, experiments=[name], settings={"weighting": name}) for name in ("none", "musical", "a")]
-    assert [figure._curve_key(drawn) for drawn in (scan, dots, scan[:2])] == ["epochs", None, None]
+    repeated = [*scan, replace(scan[0], experiments=["e1, other"])]
+    assert [figure._curve_key(drawn) for drawn in (scan, dots, scan[:2], repeated)] == ["epochs", None, None, None]
     assert size(scan)[1] > size(dots)[1]
     assert size(dots * 5)[1] > 2 * size(dots)[1]  # a line for each
     figure.draw([rows[2]], tmp_path / "none.png")
