@@ -22,7 +22,7 @@ class PlateauConfig(Section):
 class TrainConfig(Section):
     """Training settings of all variants; `models.<variant>.train` overrides them for one."""
 
-    epochs: Count = Field(5, description="largest number of passes over the train windows")
+    epochs: Count = Field(4, description="largest number of passes over the train windows")
     batch_size: Width = Field(8, description="windows in a step, of all devices together")
     crop_seconds: Annotated[float, Field(gt=0, le=3600)] | None = Field(
         None, description="train on crops of this length, as many as windows; validated on whole windows; null: windows"
