@@ -1,6 +1,6 @@
 """A cached split: its arrays as stored, and the columns of its rows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,13 @@ class Split:
         if isinstance(self.stored, np.ndarray):
             return [len(self.stored)]
         return [group.rows for group in self.stored.groups]
+
+    def cropped(self, length: int) -> "Split":
+        """The same rows with as many windows, each of `length` frames or samples."""
+        rows = len(self.window_ids)
+        windows = np.ones(rows, np.int32) if self.windows is None else self.windows
+        lengths = np.full(rows, self.shape[-1]) if self.lengths is None else self.lengths
+        return replace(self, shape=(*self.shape[:-1], length), windows=windows, lengths=lengths)
 
     def read(self, group: int) -> np.ndarray:
         """The rows of a row group, read from disk on every call; DataError if its shard is missing or damaged."""

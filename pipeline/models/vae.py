@@ -70,6 +70,7 @@ class VAE(nn.Module):
 
     def __init__(self, description: dict[str, Any]) -> None:
         super().__init__()
+        self.description = description
         network = TypeAdapter(NetworkConfig).validate_python(description["network"])
         bottleneck = TypeAdapter(BottleneckConfig).validate_python(description["bottleneck"])
         gain = WindowGain(description.get("scaling", "none"), Signal.from_description(description))
@@ -96,6 +97,15 @@ class VAE(nn.Module):
         self.decoder = decoder_class(network, gain.signal)
         # Last: a checkpoint holds the parameters in this order.
         self.gain, self.condition, self.components = gain, condition, components
+
+    def for_shape(self, shape: tuple[int, ...]) -> "VAE":
+        """A model with the same weights, which both share, for windows of another shape.
+
+        RuntimeError if a weight depends on the shape.
+        """
+        other = VAE(self.description | {"shape": shape})
+        other.load_state_dict(self.state_dict(keep_vars=True), assign=True)
+        return other
 
     @property
     def latent_dims(self) -> int:

@@ -6,13 +6,15 @@ from math import prod
 from pipeline.audio.representation import RepresentationConfig
 from pipeline.losses.config import LossConfig
 from pipeline.models.config import BottleneckConfig, NetworkConfig, shrink
-from pipeline.training.config import VariantConfig
+from pipeline.training.config import TrainConfig, VariantConfig
 
 
-def find_problems(model: VariantConfig, representation: RepresentationConfig, seconds: float) -> Iterator[str]:
+def find_problems(
+    model: VariantConfig, settings: TrainConfig, representation: RepresentationConfig, seconds: float
+) -> Iterator[str]:
     """Each problem of a variant as "key: problem; solution"; keys are relative to `models.<variant>`.
 
-    `representation` describes its input; `seconds` is the length of a window.
+    `settings` are those of its training, `representation` describes its input; `seconds` is the length of a window.
     """
     kind, shape = representation.kind, representation.shape(seconds)
     network, bottleneck = model.network, model.bottleneck
@@ -31,6 +33,8 @@ def find_problems(model: VariantConfig, representation: RepresentationConfig, se
         yield f"condition: a label has its own loudness and range, so it needs network.head linear, not {network.head}"
     if network.components:
         yield from _components_problems(network.components, model)
+    if settings.crop_seconds is not None and model.loss is not None:
+        yield from _crop_problems(settings.crop_seconds, network, seconds)
     if model.loss is not None:  # a baseline has none
         yield from _loss_problems(model.loss, network.head, kind)
         yield from _kl_problems(bottleneck, model.loss)
@@ -71,6 +75,15 @@ def _components_problems(components: int, model: VariantConfig) -> Iterator[str]
         needed, key = 0, ""
     if components < needed:
         yield f"network.components: {components} are fewer than the {needed} of bottleneck.{key}; use at least as many"
+
+
+def _crop_problems(crop_seconds: float, network: NetworkConfig, seconds: float) -> Iterator[str]:
+    if crop_seconds >= seconds:
+        yield f"train.crop_seconds: {crop_seconds:g} is not shorter than a window of {seconds:g} s; use null"
+    if network.components:
+        yield "train.crop_seconds: components are fitted to whole windows; use null, or network.components null"
+    if network.type == "transformer":
+        yield "train.crop_seconds: a transformer has as many tokens for a crop as for a window; use another network"
 
 
 def _loss_problems(loss: LossConfig, head: str, kind: str) -> Iterator[str]:

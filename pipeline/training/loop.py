@@ -61,7 +61,7 @@ class _Loop:
         earlier_seconds, first_step_seconds = trainer.epoch_seconds, 0.0
         start_step, start = trainer.step, time.perf_counter()
         epoch, ranks = len(trainer.history) + 1, (distributed.rank(), distributed.world_size())
-        trainer.model.train()
+        trainer.step_model.train()
         for x, label in trainer.train_data.epoch(size, trainer.seed, epoch, trainer.steps_in_epoch, *ranks):
             trainer.train_step(x, label)
             if trainer.step == self.first_step + 1:  # it compiles, or tries kernels: timed apart

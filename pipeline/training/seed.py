@@ -15,6 +15,7 @@ from pipeline.models.vae import VAE
 from pipeline.training import pca
 from pipeline.training.checkpoint import Checkpoints
 from pipeline.training.config import TrainConfig, VariantConfig
+from pipeline.training.crop import crop
 from pipeline.training.device import numerics, precision
 from pipeline.training.history import History, Snapshots
 from pipeline.training.loop import fit
@@ -56,18 +57,20 @@ def train_model(
         history, snapshots = pca.fit_baseline(model, train, valid)
         recorder.log_epoch(history[0] | {"seconds": time.perf_counter() - start})
         return model, history, snapshots
-    objective = Objective(config.loss, model.gain.signal)
     progress = Progress(str(setup), settings.epochs, settings.batch_size, recorder)
     try:
         with explain_out_of_memory(device), numerics(settings, device), progress:
-            model, objective = model.to(device), objective.to(device)
-            check_memory(model, objective, [train, valid], settings, device)
+            model = step_model = model.to(device)
+            if settings.crop_seconds is not None:
+                step_model, train = crop(model, train, settings.crop_seconds)
+            objective = Objective(config.loss, step_model.gain.signal).to(device)
+            check_memory(step_model, objective, [train, valid], settings, device)
             if recorder is not None:
                 ranks = distributed.world_size()
                 devices = f"{ranks} x {device.type}" if ranks > 1 else str(device)
                 sizes = f"{sum(p.numel() for p in model.parameters()):,} parameters, {model.latent_dims} latent dims"
                 workspace.say(f"{setup}: {sizes}, on {devices} in {precision(settings, device)}")
-            trainer = Trainer(model, train, valid, settings, objective, setup.description["seed"], device)
+            trainer = Trainer(model, train, valid, settings, objective, setup.description["seed"], device, step_model)
             return model, *fit(trainer, progress, checkpoints)
     except TrainingError as error:
         raise TrainingError(f"{setup}: {error}") from error

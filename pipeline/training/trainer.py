@@ -53,6 +53,7 @@ class Trainer:
         objective: Objective,
         seed: int,
         device: torch.device,
+        step_model: VAE | None = None,
     ) -> None:
         self.config, self.seed, self.device = config, seed, device
         max_bytes = round(config.resident_gib * 2**30)
@@ -61,8 +62,11 @@ class Trainer:
         self.steps_per_epoch = math.ceil(len(self.train_data) / config.batch_size)
         self.total_steps = config.epochs * self.steps_per_epoch
         self.model = model.to(memory_format=torch.channels_last) if config.channels_last else model  # type: ignore[call-overload]
-        self.objective = objective.to(device)
-        self.wrapped_model = _wrap(self.model, config)
+        self.objective = self.valid_objective = objective.to(device)
+        self.step_model = self.model if step_model is None else step_model
+        if self.step_model is not model:
+            self.valid_objective = Objective(objective.config, model.gain.signal).to(device)
+        self.wrapped_model = _wrap(self.step_model, config)
         self.optimiser = make_optimiser(model.parameters(), config, device)
         self.guard = StepGuard([model, objective], device)
         self.average = None if config.moving_average is None else MovingAverage(model, config.moving_average)
@@ -122,7 +126,7 @@ class Trainer:
         if self.device.type != "cpu":
             torch.get_device_module(self.device).manual_seed(seed)
         size, share = self.config.batch_size, slice(distributed.rank(), None, distributed.world_size())
-        noise = torch.randn(size, self.model.latent_dims, device=self.device)
+        noise = torch.randn(size, self.step_model.latent_dims, device=self.device)
         return noise[share], torch.rand(size, device=self.device)[share]
 
     def _update_weights(self, is_accepted: Tensor) -> None:
@@ -168,7 +172,7 @@ class Trainer:
         epoch = len(self.history) + 1
         model = self.model if self.average is None else self.average.with_buffers_of(self.model)
         with autocast(self.config, self.device):
-            valid_terms = validate(model, self.valid_data, self.objective, self.config.batch_size)
+            valid_terms = validate(model, self.valid_data, self.valid_objective, self.config.batch_size)
         skipped = train_terms["skipped_steps"]
         if skipped >= MAX_BROKEN_IN_A_ROW and skipped > self.steps_per_epoch / 2:
             raise TrainingError(
@@ -198,7 +202,7 @@ class Trainer:
     def state_dict(self) -> dict[str, Any]:
         """Content of a checkpoint; tensors are not copied."""
         return {
-            "model": self.model.state_dict(),
+            "model": self.step_model.state_dict(),
             "objective": self.objective.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "average": None if self.average is None else self.average.model.state_dict(),
@@ -209,7 +213,7 @@ class Trainer:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from a checkpoint."""
-        self.model.load_state_dict(state["model"])
+        self.step_model.load_state_dict(state["model"])  # also loads `model`, which shares the weights
         self.objective.load_state_dict(state["objective"])
         self.optimiser.load_state_dict(state["optimiser"])
         if self.average is not None:

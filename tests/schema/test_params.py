@@ -84,6 +84,14 @@ def changed(key: str, value: object) -> dict:
             "loss.range: network.head sigmoid never leaves the range",
         ),
         ("models.mel_vqvae.network", {"type": "identity"}, "vqvae.network.type: identity has one position per value"),
+        ("models.wave_vqvae.train.crop_seconds", 5, "wave_vqvae.train.crop_seconds: 5 is not shorter than a window"),
+        ("models.wave_conv.train", {"crop_seconds": 1}, "wave_conv.train.crop_seconds: components are fitted to whole"),
+        (
+            "models.wave_transformer",
+            {"representation": "wave3k", "network": {"type": "transformer"}, "bottleneck": {"type": "gaussian"}}
+            | {"train": {"crop_seconds": 1}},
+            "wave_transformer.train.crop_seconds: a transformer has as many tokens",
+        ),
         ("models.mel_vqvae.loss.kl.free_nats", 1.0, "loss.kl.free_nats: the KL of codes trains only their prior"),
         ("models.mel_conv.loss.kl.balance", True, "models.mel_conv.loss.kl.balance: only a hierarchical bottleneck"),
         ("models.mel_conv.loss.kl", {"free_nats": 1, "capacity": 9}, "loss.kl.capacity: free_nats is set too"),

@@ -10,6 +10,7 @@ from pipeline.models.signal import Signal
 from pipeline.models.vae import VAE
 from pipeline.training.checkpoint import Checkpoints
 from pipeline.training.config import TrainConfig
+from pipeline.training.crop import crop
 from pipeline.training.loop import fit
 from pipeline.training.trainer import Trainer
 
@@ -76,5 +77,9 @@ class Recording:
 def train(model, objective, seed=0, callback=None, folder=None, **settings):
     """History and snapshots of a training, with checkpoints in `folder`."""
     config = TrainConfig(**{"batch_size": 16, "warmup_steps": 4, **settings})
-    trainer = Trainer(model, TRAIN, VALID, config, objective, seed, CPU)
+    windows, step_model = TRAIN, None
+    if config.crop_seconds is not None:
+        step_model, windows = crop(model, TRAIN, config.crop_seconds)
+        objective = Objective(objective.config, step_model.gain.signal)
+    trainer = Trainer(model, windows, VALID, config, objective, seed, CPU, step_model)
     return fit(trainer, callback or Recording(), folder and Checkpoints(folder, 0))

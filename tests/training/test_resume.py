@@ -24,6 +24,11 @@ KINDS = {
     "codebook": ({"type": "vq", "codes": 8, "dim": 2, "prior_width": 8}, {"codebook": {}}, {}),
     "adversary": ({"type": "gaussian", "latent": 6}, {"adversarial": 0.1}, {}),
     "condition": ({"type": "gaussian", "latent": 6}, {}, {}),
+    "crops": (
+        {"type": "vq", "codes": 8, "dim": 2, "prior_width": 8},
+        {"codebook": {}},
+        {"crop_seconds": 0.144, "moving_average": 0.9},
+    ),
     "components": ({"type": "gaussian", "latent": 6}, {}, {"moving_average": 0.9}),
 }
 COMPONENTS = {"type": "conv2d", "channels": [8, 16], "components": 8}

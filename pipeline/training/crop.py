@@ -1,0 +1,24 @@
+"""Training on windows that are shorter than those of validation and test."""
+
+from pydantic import TypeAdapter
+
+from pipeline.audio.representation import RepresentationConfig
+from pipeline.core.errors import ParamsError
+from pipeline.core.params import PARAMS_FILE
+from pipeline.dataset.split import Split
+from pipeline.models.vae import VAE
+
+
+def crop(model: VAE, train: Split, seconds: float) -> tuple[VAE, Split]:
+    """The model for windows of `seconds`, which shares its weights, and a train split with windows of this length.
+
+    ParamsError if the weights depend on the length of a window.
+    """
+    representation = TypeAdapter(RepresentationConfig).validate_python(model.description["representation"])
+    train = train.cropped(representation.shape(seconds)[-1])
+    try:
+        return model.for_shape(train.shape).to(next(model.parameters()).device), train
+    except RuntimeError as error:
+        key = f"{PARAMS_FILE}: models.{model.description['variant']}.train.crop_seconds"
+        problem = "some weights depend on the length of a window"
+        raise ParamsError(f"{key}: {problem}; use null, or layout sequence and no components") from error
