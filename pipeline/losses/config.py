@@ -67,11 +67,25 @@ class CodebookConfig(Section):
     usage: Weight = Field(0.0, description="weight of the penalty, 0 to 1, on uneven code usage (system C)")
 
 
+SPECTRAL_KINDS = {"fourier": "mel", "band_levels": "waveform", "mrstft": "waveform", "multi_mel": "waveform"}
+
+
+class SpectralConfig(Section):
+    """A distance of spectra, and its weight."""
+
+    weight: Weight = Field(0.0, description="weight, relative to the reconstruction distance; 0: none")
+    type: Literal["fourier", "band_levels", "mrstft", "multi_mel"] | None = Field(
+        None,
+        description="fourier: FFTs of a mel; of a waveform: band_levels: levels of mel bands, mrstft: multi-resolution "
+        "STFT distance, multi_mel: log-mel distance at seven scales; null: fourier or band_levels",
+    )
+
+
 class LossConfig(Section):
-    """The objective of a variant. Numbers are weights of further terms, relative to the reconstruction distance."""
+    """The objective of a variant. Weights of further terms are relative to the reconstruction distance."""
 
     reconstruction: ReconstructionConfig = Field(ReconstructionConfig(), description="distance and likelihood")
-    spectral: Weight = Field(0.0, description="distance of a mel's FFTs, or of the levels of a waveform's bands")
+    spectral: SpectralConfig = Field(SpectralConfig(), description="distance of spectra")
     range: Weight = Field(0.0, description="penalty for values over 10 % outside the range of the data (system A)")
     adversarial: Weight = Field(0.0, description="loss from a patch discriminator, trained with the model")
     kl: KLConfig = Field(KLConfig(), description="weight and schedule of the KL")

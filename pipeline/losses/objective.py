@@ -41,10 +41,10 @@ class Objective(nn.Module):
         super().__init__()
         self.config, self.signal = config, signal
         self.distance = ReconstructionDistance(config.reconstruction, signal)
-        self.spectral = spectral_distance(signal) if config.spectral else None
+        self.spectral = spectral_distance(config.spectral.type, signal) if config.spectral.weight else None
         # The name of this attribute is part of the keys of checkpoints.
         self.adversary = PatchDiscriminator(signal) if config.adversarial else None
-        self.weights = {"spectral": config.spectral, "range": config.range, "adversarial": config.adversarial}
+        self.weights = {"spectral": config.spectral.weight, "range": config.range, "adversarial": config.adversarial}
         self.sigma = config.reconstruction.sigma if config.reconstruction.type == "gaussian" else None
 
     def distances(self, y: Tensor, x: Tensor, code: Code) -> dict[str, Tensor]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from math import prod
 
 from pipeline.audio.representation import RepresentationConfig
-from pipeline.losses.config import LossConfig
+from pipeline.losses.config import SPECTRAL_KINDS, LossConfig
 from pipeline.models.config import BottleneckConfig, NetworkConfig, shrink
 from pipeline.training.config import VariantConfig
 
@@ -84,6 +84,9 @@ def _loss_problems(loss: LossConfig, head: str, kind: str) -> Iterator[str]:
         yield f"loss.reconstruction.type: log_magnitude needs {needs}, not a {kind} and {head}"
     if reconstruction.weighting != "none" and kind != "mel":
         yield f"loss.reconstruction.weighting: {reconstruction.weighting} is for the bands of a mel; leave it out"
+    if loss.spectral.type and SPECTRAL_KINDS[loss.spectral.type] != kind:
+        fitting = " or ".join(name for name, of in SPECTRAL_KINDS.items() if of == kind)
+        yield f"loss.spectral.type: {loss.spectral.type} is not for a {kind}; use {fitting}"
 
 
 def _kl_problems(bottleneck: BottleneckConfig, loss: LossConfig) -> Iterator[str]:

@@ -74,7 +74,7 @@ def test_samples_have_the_typical_gain(scaling):
 @both_scalings
 def test_losses_count_a_quiet_window_as_much_as_a_loud_one(scaling):
     window_gain = WindowGain(scaling, SIGNAL)
-    config = LossConfig(reconstruction=ReconstructionConfig(type="mse"), spectral=0.1, adversarial=0.1)
+    config = LossConfig(reconstruction=ReconstructionConfig(type="mse"), spectral={"weight": 0.1}, adversarial=0.1)
     torch.manual_seed(0)
     objective, x = Objective(config, window_gain.signal), windows(4)[:1]
     loudness = torch.tensor([1.0, 0.1, 3.0])[:, None, None]

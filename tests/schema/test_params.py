@@ -66,6 +66,13 @@ def changed(key: str, value: object) -> dict:
         ("models.mel_conv.loss.reconstruction.type", "log_magnitude", "never negative: .*not a mel and linear"),
         ("models.wave_resnet.loss.reconstruction.weighting", "a_weighting", "weighting: .*for the bands of a mel"),
         ("models.mel_conv.loss.spectrl", 0.1, "models.mel_conv.loss: unknown key 'spectrl'; did you mean 'spectral'?"),
+        ("models.mel_conv.loss.spectral", 0.1, "loss.spectral: Input should be a section with keys of its own"),
+        ("models.mel_conv.loss.spectral", {"type": "mrstft"}, "spectral.type: mrstft is not for a mel; use fourier"),
+        (
+            "models.wave_fc.loss.spectral.type",
+            "fourier",
+            "fourier is not for a waveform; use band_levels or mrstft or multi_mel",
+        ),
         ("models.mel_conv.loss.kl.free_bits", 48, "loss.kl: unknown key 'free_bits'; did you mean 'free_nats'?"),
         ("models.mel_conv.scaling", "rms", "models.mel_conv.scaling: only a waveform is scaled"),
         ("models.mel_conv.loss.reconstruction.sigma", -1, "models.mel_conv.loss.reconstruction.sigma"),

@@ -73,7 +73,7 @@ def test_validation_uses_the_final_beta_and_does_not_depend_on_the_batch_size():
 
 
 def test_every_term_is_logged_under_its_name():
-    loss = new_objective(spectral=0.1, range=0.01, adversarial=0.1)
+    loss = new_objective(spectral={"weight": 0.1}, range=0.01, adversarial=0.1)
     row = train(loss=loss, epochs=1)[1][0]
     for side in ("train", "valid"):
         assert {f"{side}_{name}" for name in ("distance", "spectral", "range")} <= set(row)
