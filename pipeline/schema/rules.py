@@ -4,15 +4,17 @@ from collections.abc import Iterator
 from math import prod
 
 from pipeline.audio.representation import RepresentationConfig
-from pipeline.losses.config import SPECTRAL_KINDS, LossConfig
+from pipeline.losses.config import SPECTRAL_KINDS, AdversarialConfig, LossConfig
 from pipeline.models.config import BottleneckConfig, NetworkConfig, shrink
-from pipeline.training.config import VariantConfig
+from pipeline.training.config import TrainConfig, VariantConfig
 
 
-def find_problems(model: VariantConfig, representation: RepresentationConfig, seconds: float) -> Iterator[str]:
+def find_problems(
+    model: VariantConfig, train: TrainConfig, representation: RepresentationConfig, seconds: float
+) -> Iterator[str]:
     """Each problem of a variant as "key: problem; solution"; keys are relative to `models.<variant>`.
 
-    `representation` describes its input; `seconds` is the length of a window.
+    `train` has its settings, `representation` describes its input, and `seconds` is the length of a window.
     """
     kind, shape = representation.kind, representation.shape(seconds)
     network, bottleneck = model.network, model.bottleneck
@@ -34,6 +36,7 @@ def find_problems(model: VariantConfig, representation: RepresentationConfig, se
     if model.loss is not None:  # a baseline has none
         yield from _loss_problems(model.loss, network.head, kind)
         yield from _kl_problems(bottleneck, model.loss)
+        yield from _adversarial_problems(model.loss.adversarial, train, kind)
 
 
 def _network_problems(network: NetworkConfig, shape: tuple[int, ...]) -> Iterator[str]:
@@ -87,6 +90,15 @@ def _loss_problems(loss: LossConfig, head: str, kind: str) -> Iterator[str]:
     if loss.spectral.type and SPECTRAL_KINDS[loss.spectral.type] != kind:
         fitting = " or ".join(name for name, of in SPECTRAL_KINDS.items() if of == kind)
         yield f"loss.spectral.type: {loss.spectral.type} is not for a {kind}; use {fitting}"
+
+
+def _adversarial_problems(adversarial: AdversarialConfig, train: TrainConfig, kind: str) -> Iterator[str]:
+    for name in adversarial.types if kind == "mel" else ():
+        if name != "patch":
+            yield f"loss.adversarial.types: {name} is for waveforms, not for a mel; use patch"
+    if adversarial.weight and train.patience is not None:
+        problem = "the validation loss has no adversarial term, so it cannot end the training"
+        yield f"train.patience: {problem}; use null"
 
 
 def _kl_problems(bottleneck: BottleneckConfig, loss: LossConfig) -> Iterator[str]:

@@ -4,7 +4,6 @@ import copy
 import math
 import time
 import warnings
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -27,11 +26,12 @@ from pipeline.training.device import autocast
 from pipeline.training.history import SNAPSHOT_WINDOWS, History, Snapshots, snapshot_epochs
 from pipeline.training.optimiser import MovingAverage, is_fused, learning_rate, make_optimiser
 from pipeline.training.pca import crops
+from pipeline.training.selection import selected_epoch, stops_early
 from pipeline.training.validate import validate
 
 UNPREFIXED_TERMS = ("beta_effective", "grad_norm")  # validation has no such terms, so no "train_" before them
 # Attributes that a checkpoint holds as they are.
-PLAIN_STATE = ("history", "best_weights", "step", "epoch_seconds", "term_names", "term_sums")
+PLAIN_STATE = ("history", "selected_weights", "step", "epoch_seconds", "term_names", "term_sums")
 
 
 class Trainer:
@@ -69,7 +69,7 @@ class Trainer:
         self.snapshot_batch = self.valid_data.batch(evenly_spaced(len(self.valid_data), SNAPSHOT_WINDOWS))
         self.snapshots = Snapshots(self.snapshot_batch.x.cpu())
         self.history: History = []
-        self.best_weights: dict[str, Tensor] = {}
+        self.selected_weights: dict[str, Tensor] = {}
         self.step = 0  # steps done since the start of the training
         self.epoch_seconds = 0.0  # so far, in the current epoch
         self.term_names: list[str] = []
@@ -161,7 +161,7 @@ class Trainer:
         return self.step - len(rows) + 1, [dict(zip(self.term_names, row, strict=True)) for row in rows]
 
     def end_epoch(self, train_terms: dict[str, float]) -> dict[str, float]:
-        """Validate, keep the weights if they are the best so far, and return the epoch's row of history.
+        """Validate, keep the weights if the epoch is selected, and return the epoch's row of history.
 
         TrainingError if a validation term is not finite, or most steps were skipped.
         """
@@ -179,11 +179,14 @@ class Trainer:
         if broken:
             self.guard.raise_if_broken(self.term_names, self.steps_per_epoch, 1)  # names the cause, if steps broke too
             raise TrainingError(f"{', '.join(broken)} not finite in epoch {epoch}; try a lower train.learning_rate")
-        if valid_terms["valid_loss"] < min((row["valid_loss"] for row in self.history), default=math.inf):
-            self.best_weights = {}  # free them before the copy
-            self.best_weights = copy.deepcopy(model.state_dict())
         row = {"epoch": epoch, **train_terms, **valid_terms}
+        if self.objective.adversary is not None:
+            row["adversarial_phase"] = float(self.objective.is_adversarial((self.step - 1) / self.total_steps))
         self.history.append(row)
+        losses = [row["valid_loss"] for row in self.history]
+        if selected_epoch(losses, [row.get("adversarial_phase", 0.0) for row in self.history]) == epoch - 1:
+            self.selected_weights = {}  # free them before the copy
+            self.selected_weights = copy.deepcopy(model.state_dict())
         if epoch in snapshot_epochs(self.config.epochs, self.config.snapshots) or self.is_done:
             self.snapshots.add(epoch, model, self.snapshot_batch)
         self.term_sums = None
@@ -219,11 +222,6 @@ class Trainer:
         for name in PLAIN_STATE:
             setattr(self, name, state[name])
         self.term_sums = None if self.term_sums is None else self.term_sums.to(self.device)
-
-
-def stops_early(losses: Sequence[float], patience: int | None) -> bool:
-    """Whether the best epoch is `patience` epochs ago; never if `patience` is None."""
-    return patience is not None and len(losses) - 1 - losses.index(min(losses)) >= patience
 
 
 def _wrap(model: VAE, config: TrainConfig) -> nn.Module:

@@ -22,7 +22,11 @@ KINDS = {
         {"schedule": "plateau", "plateau": {"patience": 1}, "learning_rate": 0.03, "optimiser": "adam"},
     ),
     "codebook": ({"type": "vq", "codes": 8, "dim": 2, "prior_width": 8}, {"codebook": {}}, {}),
-    "adversary": ({"type": "gaussian", "latent": 6}, {"adversarial": 0.1}, {}),
+    "adversary": (
+        {"type": "gaussian", "latent": 6},
+        {"adversarial": {"weight": 0.1, "feature_matching": 1.0, "start": 0.4}},  # in the middle of an epoch
+        {"moving_average": 0.9},
+    ),
     "condition": ({"type": "gaussian", "latent": 6}, {}, {}),
     "components": ({"type": "gaussian", "latent": 6}, {}, {"moving_average": 0.9}),
 }
