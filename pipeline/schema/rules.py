@@ -37,6 +37,8 @@ def find_problems(
         yield from _loss_problems(model.loss, network.head, kind)
         yield from _kl_problems(bottleneck, model.loss)
         yield from _adversarial_problems(model.loss.adversarial, train, kind)
+        if train.augment.is_on and kind != "waveform":
+            yield "train.augment: only waveforms are augmented, not a mel; set it only for variants of waveforms"
 
 
 def _network_problems(network: NetworkConfig, shape: tuple[int, ...]) -> Iterator[str]:

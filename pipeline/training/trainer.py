@@ -19,6 +19,7 @@ from pipeline.dataset.split import Split
 from pipeline.losses import kl
 from pipeline.losses.objective import Objective
 from pipeline.models.vae import VAE
+from pipeline.training.augment import augment
 from pipeline.training.bad_steps import MAX_BROKEN_IN_A_ROW, StepGuard
 from pipeline.training.batch_loss import batch_loss
 from pipeline.training.config import TrainConfig
@@ -99,6 +100,8 @@ class Trainer:
         """One step on this rank's share of a batch. Nothing in it waits for the device."""
         model, objective, config = self.model, self.objective, self.config
         noise, uniform = self._draw_noise()
+        if config.augment.is_on:
+            x = augment(x, config.augment, self._share(torch.rand(config.batch_size, 2, device=self.device)))
         label = label if model.condition is None else model.condition.drop_labels(label, uniform)
         with autocast(config, self.device):
             loss, terms = batch_loss(self.wrapped_model, objective, x, noise, label, self.step / self.total_steps)
@@ -121,9 +124,13 @@ class Trainer:
         torch.default_generator.manual_seed(seed)  # codebooks draw from it too
         if self.device.type != "cpu":
             torch.get_device_module(self.device).manual_seed(seed)
-        size, share = self.config.batch_size, slice(distributed.rank(), None, distributed.world_size())
+        size = self.config.batch_size
         noise = torch.randn(size, self.model.latent_dims, device=self.device)
-        return noise[share], torch.rand(size, device=self.device)[share]
+        return self._share(noise), self._share(torch.rand(size, device=self.device))
+
+    def _share(self, batch: Tensor) -> Tensor:
+        """This rank's rows of what all ranks have drawn."""
+        return batch[distributed.rank() :: distributed.world_size()]
 
     def _update_weights(self, is_accepted: Tensor) -> None:
         """A step of the optimiser, if the guard accepts it, and of the moving average."""

@@ -86,6 +86,12 @@ def changed(key: str, value: object) -> dict:
             RAW["models"]["mel_conv"] | {"loss": {"adversarial": {"weight": 1}}, "train": {"patience": 3}},
             "models.mel_conv.train.patience: the validation loss has no adversarial term",
         ),
+        ("train.betas", [0.9, 1.0], r"train\.betas\.1: .*less than 1 \(it is 1\.0\)"),
+        (
+            "train.augment",
+            {"gain_db": 3.0},
+            r"models\.mel_elbo\.train\.augment: only waveforms are augmented, not a mel",
+        ),
         ("models.mel_conv.loss.kl.free_bits", 48, "loss.kl: unknown key 'free_bits'; did you mean 'free_nats'?"),
         ("models.mel_conv.scaling", "rms", "models.mel_conv.scaling: only a waveform is scaled"),
         ("models.mel_conv.loss.reconstruction.sigma", -1, "models.mel_conv.loss.reconstruction.sigma"),

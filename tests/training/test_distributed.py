@@ -195,6 +195,8 @@ def train_kind(kind):
     model = new_model(network={"type": "conv2d", "channels": [8, 16]} | network, bottleneck=bottleneck)
     # 7 batches of 14, the last one filled up; the last one of validation is smaller than a rank's share.
     settings = {"epochs": 3, "batch_size": 14, "snapshots": 2, "learning_rate": 1e-3}
+    if kind == "plain":
+        settings["augment"] = {"gain_db": 3.0, "flip_polarity": True}
     return train(model, new_objective(**loss), **settings)[0], model.state_dict()
 
 

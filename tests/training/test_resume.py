@@ -19,7 +19,13 @@ KINDS = {
     "plateau": (
         {"type": "gaussian", "latent": 6},
         {"kl": {"schedule": "cyclical"}},
-        {"schedule": "plateau", "plateau": {"patience": 1}, "learning_rate": 0.03, "optimiser": "adam"},
+        {
+            "schedule": "plateau",
+            "plateau": {"patience": 1},
+            "learning_rate": 0.03,
+            "optimiser": "adam",
+            "augment": {"gain_db": 3},
+        },
     ),
     "codebook": ({"type": "vq", "codes": 8, "dim": 2, "prior_width": 8}, {"codebook": {}}, {}),
     "adversary": (
