@@ -98,9 +98,12 @@ def _adversarial_problems(adversarial: AdversarialConfig, train: TrainConfig, ki
     for name in adversarial.types if kind == "mel" else ():
         if name != "patch":
             yield f"loss.adversarial.types: {name} is for waveforms, not for a mel; use patch"
-    if adversarial.weight and train.patience is not None:
-        problem = "the validation loss has no adversarial term, so it cannot end the training"
-        yield f"train.patience: {problem}; use null"
+    if adversarial.weight:
+        problem = "the validation loss has no adversarial term, so it cannot"
+        if train.patience is not None:
+            yield f"train.patience: {problem} end the training; use null"
+        if train.schedule == "plateau":
+            yield f"train.schedule: {problem} lower the learning rate; use constant or cosine"
 
 
 def _kl_problems(bottleneck: BottleneckConfig, loss: LossConfig) -> Iterator[str]:

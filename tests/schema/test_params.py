@@ -86,6 +86,11 @@ def changed(key: str, value: object) -> dict:
             RAW["models"]["mel_conv"] | {"loss": {"adversarial": {"weight": 1}}, "train": {"patience": 3}},
             "models.mel_conv.train.patience: the validation loss has no adversarial term",
         ),
+        (
+            "models.mel_conv",
+            RAW["models"]["mel_conv"] | {"loss": {"adversarial": {"weight": 1}}, "train": {"schedule": "plateau"}},
+            "models.mel_conv.train.schedule: the validation loss has no adversarial term",
+        ),
         ("train.betas", [0.9, 1.0], r"train\.betas\.1: .*less than 1 \(it is 1\.0\)"),
         (
             "train.augment",
