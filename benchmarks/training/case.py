@@ -117,7 +117,7 @@ def plain_loss(
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The loss of a batch half-way through a training, and its main terms, in nats per window."""
     y, code = model(x, torch.randn(len(x), model.latent_dims, device=x.device), label)
-    distances = objective.distances(y, x, code) | objective.discriminator_step(y, x, code)
+    distances = objective.distances(y, x, code) | objective.discriminator_step(y, x, code, 1.0)
     reconstruction = objective.nll(objective.combine(distances)).mean()
     divergence = objective.divergence(code)
     loss = reconstruction + objective.regulariser(divergence, code, 0.5)

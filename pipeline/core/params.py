@@ -21,6 +21,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]  # what NumPy, scikit-learn and PyT
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Width = Annotated[int, Field(ge=1, le=65_536)]  # of a layer, a latent, a batch
 Weight = Annotated[float, Field(ge=0, le=1_000_000)]
+Betas = Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=2, max_length=2)]  # of Adam
 
 
 class Section(BaseModel):

@@ -9,6 +9,7 @@ from matplotlib.ticker import MaxNLocator
 
 from pipeline.figures import style
 from pipeline.figures.grid import FigureGrid
+from pipeline.training.selection import selected_epoch
 
 MAX_COLUMNS = 4
 TICK_STEPS = [1, 2, 2.5, 5, 10]
@@ -17,7 +18,7 @@ UNITS = {"active_units": "latent dimensions", "perplexity": "codes", "mse": "on 
 SPLITS = {"train": "training", "valid": "validation"}
 HIDDEN_COLUMNS = {
     *("epoch", "grad_norm", "variance_ratio", "learning_rate"),
-    *("beta_effective", "active_share", "perplexity_share", "collapsed"),
+    *("beta_effective", "active_share", "perplexity_share", "collapsed", "adversarial_phase"),
 }
 
 
@@ -68,7 +69,7 @@ def history_panels(columns: list[str], varying: list[str]) -> list[Panel]:
 
 
 def draw_training_curves(histories: dict[int, pd.DataFrame]) -> Figure:
-    """A plot for each term over the epochs, with a line per seed; a dot marks each seed's lowest objective."""
+    """A plot for each term over the epochs, with a line per seed; a dot marks each seed's selected epoch."""
     rows = pd.concat(histories.values())
     numbers = rows.select_dtypes("number")
     varying = [str(name) for name, column in numbers.items() if column.fillna(0).ne(0).any()]
@@ -84,9 +85,10 @@ def draw_training_curves(histories: dict[int, pd.DataFrame]) -> Figure:
             ax.set_xlabel("epoch")
     if panels and "valid_loss" in panels[0].lines:
         for history in histories.values():
-            best = history.iloc[int(history["valid_loss"].argmin())]
-            axes[0].plot(best["epoch"], best["valid_loss"], "o", color=style.ACCENT, markersize=5)
-        axes[0].plot([], [], "o", color=style.ACCENT, markersize=5, label="lowest validation")
+            phase = history.get("adversarial_phase", pd.Series())
+            selected = history.iloc[selected_epoch(history["valid_loss"].tolist(), phase.tolist())]
+            axes[0].plot(selected["epoch"], selected["valid_loss"], "o", color=style.ACCENT, markersize=5)
+        axes[0].plot([], [], "o", color=style.ACCENT, markersize=5, label="selected epoch")
         axes[0].legend(loc="upper right")
     return grid.figure
 

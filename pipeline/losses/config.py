@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.core.params import Count, Section, Weight
+from pipeline.core.params import Betas, Count, Section, Weight, Width
 
 
 class ReconstructionConfig(Section):
@@ -67,12 +67,52 @@ class CodebookConfig(Section):
     usage: Weight = Field(0.0, description="weight of the penalty, 0 to 1, on uneven code usage (system C)")
 
 
+SPECTRAL_KINDS = {"fourier": "mel", "band_levels": "waveform", "mrstft": "waveform", "multi_mel": "waveform"}
+
+
+class SpectralConfig(Section):
+    """A distance of spectra, and its weight."""
+
+    weight: Weight = Field(0.0, description="weight, relative to the reconstruction distance; 0: none")
+    type: Literal["fourier", "band_levels", "mrstft", "multi_mel"] | None = Field(
+        None,
+        description="fourier: FFTs of a mel; of a waveform: band_levels: levels of mel bands, mrstft: multi-resolution "
+        "STFT distance, multi_mel: log-mel distance at seven scales; null: fourier or band_levels",
+    )
+
+
+class AdversarialConfig(Section):
+    """Discriminators that are trained with the model, and the terms that they add to its loss."""
+
+    types: list[Literal["patch", "multi_scale_stft", "multi_period"]] = Field(
+        ["patch"],
+        min_length=1,
+        description="discriminators, trained together; multi_scale_stft and multi_period are for waveforms",
+    )
+    weight: Weight = Field(0.0, description="weight of the hinge loss; 0: no discriminator")
+    feature_matching: Weight = Field(
+        0.0, description="weight of the distance of the discriminators' features, relative to those of the originals"
+    )
+    start: float = Field(
+        0.0, ge=0, lt=1, description="share of the training after which the discriminators and their terms begin"
+    )
+    width: Width = Field(16, description="channels of a discriminator's first layer")
+    learning_rate: float = Field(2e-4, gt=0, le=1000, description="constant learning rate of the discriminators")
+    betas: Betas = Field([0.5, 0.9], description="decays of the first and second moment of their optimiser (AdamW)")
+
+    @model_validator(mode="after")
+    def _features_need_a_discriminator(self) -> Self:
+        if self.feature_matching and not self.weight:
+            raise ValueError("feature_matching: without a weight there are no discriminators; set weight too")
+        return self
+
+
 class LossConfig(Section):
-    """The objective of a variant. Numbers are weights of further terms, relative to the reconstruction distance."""
+    """The objective of a variant. Weights of further terms are relative to the reconstruction distance."""
 
     reconstruction: ReconstructionConfig = Field(ReconstructionConfig(), description="distance and likelihood")
-    spectral: Weight = Field(0.0, description="distance of a mel's FFTs, or of the levels of a waveform's bands")
+    spectral: SpectralConfig = Field(SpectralConfig(), description="distance of spectra")
     range: Weight = Field(0.0, description="penalty for values over 10 % outside the range of the data (system A)")
-    adversarial: Weight = Field(0.0, description="loss from a patch discriminator, trained with the model")
+    adversarial: AdversarialConfig = Field(AdversarialConfig(), description="discriminators and their terms")
     kl: KLConfig = Field(KLConfig(), description="weight and schedule of the KL")
     codebook: CodebookConfig | None = Field(None, description="penalties of a learned codebook, for bottleneck vq only")

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from pipeline.core import distributed
 from pipeline.losses import kl
-from pipeline.losses.adversarial import PatchDiscriminator
+from pipeline.losses.adversarial import Adversary
 from pipeline.losses.config import LossConfig
 from pipeline.losses.reconstruction import ReconstructionDistance
 from pipeline.losses.spectral import spectral_distance
@@ -41,17 +41,22 @@ class Objective(nn.Module):
         super().__init__()
         self.config, self.signal = config, signal
         self.distance = ReconstructionDistance(config.reconstruction, signal)
-        self.spectral = spectral_distance(signal) if config.spectral else None
+        self.spectral = spectral_distance(config.spectral.type, signal) if config.spectral.weight else None
         # The name of this attribute is part of the keys of checkpoints.
-        self.adversary = PatchDiscriminator(signal) if config.adversarial else None
-        self.weights = {"spectral": config.spectral, "range": config.range, "adversarial": config.adversarial}
+        self.adversary = Adversary(config.adversarial, signal) if config.adversarial.weight else None
+        self.weights = {
+            "spectral": config.spectral.weight,
+            "range": config.range,
+            "adversarial": config.adversarial.weight,
+            "feature_matching": config.adversarial.feature_matching,
+        }
         self.sigma = config.reconstruction.sigma if config.reconstruction.type == "gaussian" else None
 
     def distances(self, y: Tensor, x: Tensor, code: Code) -> dict[str, Tensor]:
         """The terms with a weight above 0, unweighted, (B,) each. "distance" is the reconstruction distance.
 
-        They are computed in 32 bits. The adversarial term is not included: it changes its meaning with every step, so
-        it cannot choose the best epoch.
+        They are computed in 32 bits. The adversarial terms are not included: they change their meaning with every step,
+        so they cannot choose the best epoch.
         """
         with torch.autocast(y.device.type, enabled=False):
             y, x = y.float(), x.float()
@@ -64,16 +69,23 @@ class Objective(nn.Module):
                 terms["range"] = outside
             return terms
 
-    def discriminator_step(self, y: Tensor, x: Tensor, code: Code) -> dict[str, Tensor]:
-        """Train the discriminator for one step. Its loss "discriminator" and the model's term "adversarial", (B,) each.
+    def is_adversarial(self, progress: float) -> bool:
+        """Whether there are discriminators and they train at a share of the training, 0 to 1."""
+        return self.adversary is not None and progress >= self.config.adversarial.start
 
-        It is empty without a discriminator.
+    def discriminator_step(self, y: Tensor, x: Tensor, code: Code, progress: float) -> dict[str, Tensor]:
+        """Train the discriminators for one step. Their loss "discriminator" and the model's adversarial terms, (B,).
+
+        They are zero before the adversarial phase, and there are none without discriminators.
         """
         if self.adversary is None:
             return {}
+        if not self.is_adversarial(progress):
+            names = ("discriminator", "adversarial", *["feature_matching"] * self.adversary.matches_features)
+            return dict.fromkeys(names, y.new_zeros(len(y), dtype=torch.float32))
         with torch.autocast(y.device.type, enabled=False):
             y, x = _scaled(y.float(), x.float(), code)
-            return {"discriminator": self.adversary.train_step(y, x), "adversarial": self.adversary(y)}
+            return {"discriminator": self.adversary.train_step(y, x), **self.adversary(y, x)}
 
     def combine(self, distances: dict[str, Tensor]) -> Tensor:
         """(B,) weighted sum of the terms."""

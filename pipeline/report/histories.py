@@ -6,6 +6,7 @@ import pandas as pd
 
 from pipeline.core.artefacts import read_csv, readable
 from pipeline.report.formatting import plural
+from pipeline.training.selection import selected_epoch
 
 CURVES = ("valid_mse", "valid_loss", "valid_kl")
 
@@ -17,14 +18,16 @@ def describe_training(history: History) -> str:
     """Epochs and selected epoch of each seed; empty without training."""
     seeds = []
     for seed, epochs in history.items():
-        best = f", best epoch {epochs['epoch'].iloc[best_row(epochs)]}" if "valid_loss" in epochs else ""
-        seeds.append(f"seed {seed}: {plural(len(epochs), 'epoch')}{best}")
+        selected = f", selected epoch {epochs['epoch'].iloc[selected_row(epochs)]}" if "valid_loss" in epochs else ""
+        seeds.append(f"seed {seed}: {plural(len(epochs), 'epoch')}{selected}")
     return "; ".join(seeds)
 
 
-def best_row(epochs: pd.DataFrame) -> int:
-    """The position of the epoch with the lowest validation loss; without one, of the last epoch."""
-    return int(epochs["valid_loss"].argmin()) if "valid_loss" in epochs else len(epochs) - 1
+def selected_row(epochs: pd.DataFrame) -> int:
+    """The position of the epoch whose weights are used; the last without a validation loss."""
+    if "valid_loss" not in epochs:
+        return len(epochs) - 1
+    return selected_epoch(epochs["valid_loss"].tolist(), epochs.get("adversarial_phase", pd.Series()).tolist())
 
 
 def read_history(models: Path, variant: str) -> History:

@@ -4,17 +4,17 @@ from collections.abc import Iterator
 from math import prod
 
 from pipeline.audio.representation import RepresentationConfig
-from pipeline.losses.config import LossConfig
+from pipeline.losses.config import SPECTRAL_KINDS, AdversarialConfig, LossConfig
 from pipeline.models.config import BottleneckConfig, NetworkConfig, shrink
 from pipeline.training.config import TrainConfig, VariantConfig
 
 
 def find_problems(
-    model: VariantConfig, settings: TrainConfig, representation: RepresentationConfig, seconds: float
+    model: VariantConfig, train: TrainConfig, representation: RepresentationConfig, seconds: float
 ) -> Iterator[str]:
     """Each problem of a variant as "key: problem; solution"; keys are relative to `models.<variant>`.
 
-    `settings` are those of its training, `representation` describes its input; `seconds` is the length of a window.
+    `train` has its settings, `representation` describes its input, and `seconds` is the length of a window.
     """
     kind, shape = representation.kind, representation.shape(seconds)
     network, bottleneck = model.network, model.bottleneck
@@ -33,11 +33,14 @@ def find_problems(
         yield f"condition: a label has its own loudness and range, so it needs network.head linear, not {network.head}"
     if network.components:
         yield from _components_problems(network.components, model)
-    if settings.crop_seconds is not None and model.loss is not None:
-        yield from _crop_problems(settings.crop_seconds, network, seconds)
+    if train.crop_seconds is not None and model.loss is not None:
+        yield from _crop_problems(train.crop_seconds, network, seconds)
     if model.loss is not None:  # a baseline has none
         yield from _loss_problems(model.loss, network.head, kind)
         yield from _kl_problems(bottleneck, model.loss)
+        yield from _adversarial_problems(model.loss.adversarial, train, kind)
+        if train.augment.is_on and kind != "waveform":
+            yield "train.augment: only waveforms are augmented, not a mel; set it only for variants of waveforms"
 
 
 def _network_problems(network: NetworkConfig, shape: tuple[int, ...]) -> Iterator[str]:
@@ -97,6 +100,21 @@ def _loss_problems(loss: LossConfig, head: str, kind: str) -> Iterator[str]:
         yield f"loss.reconstruction.type: log_magnitude needs {needs}, not a {kind} and {head}"
     if reconstruction.weighting != "none" and kind != "mel":
         yield f"loss.reconstruction.weighting: {reconstruction.weighting} is for the bands of a mel; leave it out"
+    if loss.spectral.type and SPECTRAL_KINDS[loss.spectral.type] != kind:
+        fitting = " or ".join(name for name, of in SPECTRAL_KINDS.items() if of == kind)
+        yield f"loss.spectral.type: {loss.spectral.type} is not for a {kind}; use {fitting}"
+
+
+def _adversarial_problems(adversarial: AdversarialConfig, train: TrainConfig, kind: str) -> Iterator[str]:
+    for name in adversarial.types if kind == "mel" else ():
+        if name != "patch":
+            yield f"loss.adversarial.types: {name} is for waveforms, not for a mel; use patch"
+    if adversarial.weight:
+        problem = "the validation loss has no adversarial term, so it cannot"
+        if train.patience is not None:
+            yield f"train.patience: {problem} end the training; use null"
+        if train.schedule == "plateau":
+            yield f"train.schedule: {problem} lower the learning rate; use constant or cosine"
 
 
 def _kl_problems(bottleneck: BottleneckConfig, loss: LossConfig) -> Iterator[str]:

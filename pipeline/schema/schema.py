@@ -56,8 +56,8 @@ def load(raw: dict[str, Any] | None = None) -> Params:
         raise ParamsError(f"{PARAMS_FILE}: seeds: a seed occurs twice in {params.seeds}; list each once")
     for name, model in params.models.items():
         representation = _representation(params, f"models.{name}.representation", model.representation)
-        _, settings = read_variant(raw, name)
-        problem = next(find_problems(model, settings, representation, params.windows.seconds), None)
+        _, train = read_variant(raw, name)
+        problem = next(find_problems(model, train, representation, params.windows.seconds), None)
         if problem:
             raise ParamsError(f"{PARAMS_FILE}: models.{name}.{problem}")
     mel = params.evaluate.mel

@@ -18,7 +18,7 @@ def batch_loss(
     the window's values.
     """
     y, code = model(x, noise, label)
-    distances = objective.distances(y, x, code) | objective.discriminator_step(y, x, code)
+    distances = objective.distances(y, x, code) | objective.discriminator_step(y, x, code, progress)
     combined = objective.combine(distances)
     reconstruction, divergence = objective.nll(combined).mean(), objective.divergence(code)
     loss = reconstruction + objective.regulariser(divergence, code, progress)

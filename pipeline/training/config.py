@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from pipeline.core.errors import DataError
-from pipeline.core.params import PARAMS_FILE, Count, Section, Width, flatten, get_entry, validate
+from pipeline.core.params import PARAMS_FILE, Betas, Count, Section, Width, flatten, get_entry, validate
 from pipeline.losses.config import LossConfig
 from pipeline.models.config import BottleneckConfig, ConditionConfig, NetworkConfig
 
@@ -17,6 +17,18 @@ class PlateauConfig(Section):
 
     patience: Count = Field(5, description="epochs without a lower validation loss")
     factor: float = Field(0.5, gt=0, lt=1, description="the learning rate is then multiplied by it")
+
+
+class AugmentConfig(Section):
+    """Random changes of the train windows of a waveform; each step draws them for each window."""
+
+    gain_db: float = Field(0.0, ge=0, le=60, description="gain of -gain_db to +gain_db dB; no sample exceeds 1")
+    flip_polarity: bool = Field(False, description="multiply half of the windows by -1")
+
+    @property
+    def is_on(self) -> bool:
+        """Whether it changes windows."""
+        return self.gain_db > 0 or self.flip_polarity
 
 
 class TrainConfig(Section):
@@ -29,6 +41,10 @@ class TrainConfig(Section):
     )
     optimiser: Literal["adam", "adamw"] = Field("adamw", description="adamw: Adam with decoupled weight decay")
     learning_rate: float = Field(0.002, gt=0, le=1000, description="learning rate after the warm-up")
+    betas: Betas = Field(
+        [0.9, 0.99],
+        description="decays of the first and second moment; a second of 0.99 forgets within a hundred steps",
+    )
     weight_decay: float = Field(0.01, ge=0, le=1000, description="weight decay of the optimiser; 0: none")
     schedule: Literal["constant", "cosine", "plateau"] = Field(
         "cosine", description="learning rate after the warm-up; cosine: falls to 1 % at the last step"
@@ -40,6 +56,7 @@ class TrainConfig(Section):
         None, gt=0, lt=1, description="decay per step of averaged weights, which are validated and saved; null: none"
     )
     patience: Count | None = Field(None, description="epochs without a lower validation loss; null: never stop")
+    augment: AugmentConfig = Field(AugmentConfig(), description="waveforms only: random changes of the train windows")
     snapshots: int = Field(10, ge=2, le=1000, description="epochs of which reconstructions and samples are saved")
     precision: Literal["auto", "fp32", "tf32", "bf16"] = Field(
         "auto", description="auto: bf16 on a GPU that supports it, else fp32"

@@ -18,7 +18,7 @@ SIGNAL_STEPS = 10  # between two exchanges of signals among ranks
 
 
 def fit(trainer: Trainer, progress: Progress, checkpoints: Checkpoints | None = None) -> tuple[History, Snapshots]:
-    """Train the model in place, and leave it at the epoch with the lowest validation loss at the final KL weight.
+    """Train the model in place, and leave it with the weights of the selected epoch (`selection`).
 
     With `checkpoints`, a training that is stopped at any moment continues with the same result to the last bit (on a
     GPU: if `train.deterministic`).
@@ -41,7 +41,7 @@ def fit(trainer: Trainer, progress: Progress, checkpoints: Checkpoints | None = 
             loop = _Loop(trainer, progress, checkpoints, signals, trainer.step)
             while not trainer.is_done:
                 loop.run_epoch()
-    trainer.model.load_state_dict(trainer.best_weights)
+    trainer.model.load_state_dict(trainer.selected_weights)
     return trainer.history, trainer.snapshots
 
 

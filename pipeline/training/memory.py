@@ -41,8 +41,8 @@ def check_memory(
 
     On a GPU (CUDA or MPS) one step is tried, unless the model is compiled: compiled steps take less. On a CPU the
     system swaps or kills instead of raising an error, so a lower bound is compared with the free memory: the splits to
-    load, gradients, two moments, and weights and buffers of the best epoch. Activations and limits of containers do not
-    count.
+    load, gradients, two moments, and weights and buffers of the selected epoch. Activations and limits of containers do
+    not count.
 
     TrainingError if the CPU has too little memory, else torch's error; see `explain_out_of_memory`.
     """
@@ -64,9 +64,9 @@ def check_memory(
 def probe_step(model: VAE, objective: Objective, config: TrainConfig, device: torch.device, data_bytes: int) -> None:
     """One step of a copy of the model, on random windows, at the real batch size and precision.
 
-    Neither the model, the losses nor torch's random state change. The copy takes as much as the weights of the best
-    epoch, which a training keeps beside the model; `data_bytes` are allocated for the resident splits. Errors are those
-    of torch.
+    Neither the model, the losses nor torch's random state change. The copy takes as much as the weights of the selected
+    epoch, which a training keeps beside the model; `data_bytes` are allocated for the resident splits. The step is one
+    of the last, which has all terms. Errors are those of torch.
     """
     trained, objective = copy.deepcopy(model).train(), copy.deepcopy(objective)
     held = [torch.empty(data_bytes, dtype=torch.uint8, device=device)]
@@ -84,5 +84,5 @@ def probe_step(model: VAE, objective: Objective, config: TrainConfig, device: to
         noise = torch.randn(size, model.latent_dims, device=device)
         label = torch.zeros(size, dtype=torch.long, device=device)
         with autocast(config, device):
-            loss, _ = batch_loss(trained, objective, x, noise, label, 0.5)
+            loss, _ = batch_loss(trained, objective, x, noise, label, 1.0)
         (loss / objective.signal.size).backward()

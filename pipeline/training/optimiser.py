@@ -13,9 +13,6 @@ from torch.optim import Optimizer
 from pipeline.models.vae import VAE
 from pipeline.training.config import TrainConfig
 
-# The second moment forgets within a hundred steps, not a thousand: in the first epochs of a short training the
-# gradients of a mean squared error become many times smaller.
-BETAS = (0.9, 0.99)
 COSINE_END = 0.01  # share of the learning rate
 
 
@@ -34,9 +31,13 @@ def is_fused(device: torch.device) -> bool:
 
 
 def make_optimiser(parameters: Iterable[nn.Parameter], config: TrainConfig, device: torch.device) -> Optimizer:
-    """The optimiser of the model's weights."""
+    """The optimiser of the model's weights.
+
+    By default the second moment forgets within a hundred steps, not a thousand as in torch: in the first epochs of a
+    short training the gradients of a mean squared error become many times smaller.
+    """
     optimiser: Optimizer = OPTIMISERS[config.optimiser](
-        parameters, config.learning_rate, BETAS, weight_decay=config.weight_decay, fused=is_fused(device)
+        parameters, config.learning_rate, tuple(config.betas), weight_decay=config.weight_decay, fused=is_fused(device)
     )
     return optimiser
 

@@ -4,7 +4,6 @@ import copy
 import math
 import time
 import warnings
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -20,6 +19,7 @@ from pipeline.dataset.split import Split
 from pipeline.losses import kl
 from pipeline.losses.objective import Objective
 from pipeline.models.vae import VAE
+from pipeline.training.augment import augment
 from pipeline.training.bad_steps import MAX_BROKEN_IN_A_ROW, StepGuard
 from pipeline.training.batch_loss import batch_loss
 from pipeline.training.config import TrainConfig
@@ -27,11 +27,12 @@ from pipeline.training.device import autocast
 from pipeline.training.history import SNAPSHOT_WINDOWS, History, Snapshots, snapshot_epochs
 from pipeline.training.optimiser import MovingAverage, is_fused, learning_rate, make_optimiser
 from pipeline.training.pca import crops
+from pipeline.training.selection import selected_epoch, stops_early
 from pipeline.training.validate import validate
 
 UNPREFIXED_TERMS = ("beta_effective", "grad_norm")  # validation has no such terms, so no "train_" before them
 # Attributes that a checkpoint holds as they are.
-PLAIN_STATE = ("history", "best_weights", "step", "epoch_seconds", "term_names", "term_sums")
+PLAIN_STATE = ("history", "selected_weights", "step", "epoch_seconds", "term_names", "term_sums")
 
 
 class Trainer:
@@ -73,7 +74,7 @@ class Trainer:
         self.snapshot_batch = self.valid_data.batch(evenly_spaced(len(self.valid_data), SNAPSHOT_WINDOWS))
         self.snapshots = Snapshots(self.snapshot_batch.x.cpu())
         self.history: History = []
-        self.best_weights: dict[str, Tensor] = {}
+        self.selected_weights: dict[str, Tensor] = {}
         self.step = 0  # steps done since the start of the training
         self.epoch_seconds = 0.0  # so far, in the current epoch
         self.term_names: list[str] = []
@@ -103,6 +104,8 @@ class Trainer:
         """One step on this rank's share of a batch. Nothing in it waits for the device."""
         model, objective, config = self.model, self.objective, self.config
         noise, uniform = self._draw_noise()
+        if config.augment.is_on:
+            x = augment(x, config.augment, self._share(torch.rand(config.batch_size, 2, device=self.device)))
         label = label if model.condition is None else model.condition.drop_labels(label, uniform)
         with autocast(config, self.device):
             loss, terms = batch_loss(self.wrapped_model, objective, x, noise, label, self.step / self.total_steps)
@@ -125,9 +128,13 @@ class Trainer:
         torch.default_generator.manual_seed(seed)  # codebooks draw from it too
         if self.device.type != "cpu":
             torch.get_device_module(self.device).manual_seed(seed)
-        size, share = self.config.batch_size, slice(distributed.rank(), None, distributed.world_size())
+        size = self.config.batch_size
         noise = torch.randn(size, self.step_model.latent_dims, device=self.device)
-        return noise[share], torch.rand(size, device=self.device)[share]
+        return self._share(noise), self._share(torch.rand(size, device=self.device))
+
+    def _share(self, batch: Tensor) -> Tensor:
+        """This rank's rows of what all ranks have drawn."""
+        return batch[distributed.rank() :: distributed.world_size()]
 
     def _update_weights(self, is_accepted: Tensor) -> None:
         """A step of the optimiser, if the guard accepts it, and of the moving average."""
@@ -165,7 +172,7 @@ class Trainer:
         return self.step - len(rows) + 1, [dict(zip(self.term_names, row, strict=True)) for row in rows]
 
     def end_epoch(self, train_terms: dict[str, float]) -> dict[str, float]:
-        """Validate, keep the weights if they are the best so far, and return the epoch's row of history.
+        """Validate, keep the weights if the epoch is selected, and return the epoch's row of history.
 
         TrainingError if a validation term is not finite, or most steps were skipped.
         """
@@ -183,11 +190,14 @@ class Trainer:
         if broken:
             self.guard.raise_if_broken(self.term_names, self.steps_per_epoch, 1)  # names the cause, if steps broke too
             raise TrainingError(f"{', '.join(broken)} not finite in epoch {epoch}; try a lower train.learning_rate")
-        if valid_terms["valid_loss"] < min((row["valid_loss"] for row in self.history), default=math.inf):
-            self.best_weights = {}  # free them before the copy
-            self.best_weights = copy.deepcopy(model.state_dict())
         row = {"epoch": epoch, **train_terms, **valid_terms}
+        if self.objective.adversary is not None:
+            row["adversarial_phase"] = float(self.objective.is_adversarial((self.step - 1) / self.total_steps))
         self.history.append(row)
+        losses = [row["valid_loss"] for row in self.history]
+        if selected_epoch(losses, [row.get("adversarial_phase", 0.0) for row in self.history]) == epoch - 1:
+            self.selected_weights = {}  # free them before the copy
+            self.selected_weights = copy.deepcopy(model.state_dict())
         if epoch in snapshot_epochs(self.config.epochs, self.config.snapshots) or self.is_done:
             self.snapshots.add(epoch, model, self.snapshot_batch)
         self.term_sums = None
@@ -223,11 +233,6 @@ class Trainer:
         for name in PLAIN_STATE:
             setattr(self, name, state[name])
         self.term_sums = None if self.term_sums is None else self.term_sums.to(self.device)
-
-
-def stops_early(losses: Sequence[float], patience: int | None) -> bool:
-    """Whether the best epoch is `patience` epochs ago; never if `patience` is None."""
-    return patience is not None and len(losses) - 1 - losses.index(min(losses)) >= patience
 
 
 def _wrap(model: VAE, config: TrainConfig) -> nn.Module:

@@ -20,6 +20,15 @@ def test_training_curves_have_a_line_per_seed_and_mark_the_lowest() -> None:
     assert marked == [(row["epoch"], row["valid_loss"]) for row in lowest]
 
 
+def test_in_an_adversarial_phase_the_last_epoch_is_marked() -> None:
+    history = artefacts.history(12, 0).sort_values("valid_loss", ascending=False, ignore_index=True)[::-1]
+    history["epoch"], history["adversarial_phase"] = range(1, 13), [0.0] * 6 + [1.0] * 6
+    axes = curves.draw_training_curves({0: history}).axes
+    (dot,) = (line for line in axes[0].lines if line.get_marker() == "o" and len(line.get_xdata()))
+    assert list(dot.get_xdata()) == [12] and list(dot.get_ydata()) == [history["valid_loss"].max()]
+    assert "Adversarial phase" not in [ax.get_title(loc="left") for ax in axes]
+
+
 def test_only_terms_that_vary_have_a_plot() -> None:
     history = artefacts.history(5, 0).drop(columns=["active_units"])
     history["train_spectral"] = history["valid_spectral"] = 0.1

@@ -15,7 +15,7 @@ DISTANCES = ["gaussian", "mse", "l1", "bce", "log_magnitude"]
 
 
 def make_objective(signal: Signal, name: str = "gaussian") -> Objective:
-    config = LossConfig(reconstruction=ReconstructionConfig(type=name), spectral=0.5, range=0.25)
+    config = LossConfig(reconstruction=ReconstructionConfig(type=name), spectral={"weight": 0.5}, range=0.25)
     return Objective(config, signal)
 
 

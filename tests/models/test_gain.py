@@ -71,16 +71,21 @@ def test_samples_have_the_typical_gain(scaling):
     torch.testing.assert_close(model.sample(3, torch.Generator().manual_seed(0)), typical * y)
 
 
+@pytest.mark.parametrize("types", [["patch"], ["multi_scale_stft", "multi_period"]])
 @both_scalings
-def test_losses_count_a_quiet_window_as_much_as_a_loud_one(scaling):
+def test_losses_count_a_quiet_window_as_much_as_a_loud_one(scaling, types):
     window_gain = WindowGain(scaling, SIGNAL)
-    config = LossConfig(reconstruction=ReconstructionConfig(type="mse"), spectral=0.1, adversarial=0.1)
+    config = LossConfig(
+        reconstruction=ReconstructionConfig(type="mse"),
+        spectral={"weight": 0.1},
+        adversarial={"weight": 0.1, "types": types, "feature_matching": 1.0},
+    )
     torch.manual_seed(0)
     objective, x = Objective(config, window_gain.signal), windows(4)[:1]
     loudness = torch.tensor([1.0, 0.1, 3.0])[:, None, None]
     x, y = loudness * x, loudness * (0.7 * x + 0.02)
     code = Code(torch.zeros(3, 2), torch.zeros(3, 2), gain=window_gain(x))
-    for name, term in (objective.distances(y, x, code) | objective.discriminator_step(y, x, code)).items():
+    for name, term in (objective.distances(y, x, code) | objective.discriminator_step(y, x, code, 0.0)).items():
         torch.testing.assert_close(term, term[:1].expand(3), msg=name)
     assert objective.signal.variance == pytest.approx({"peak": 0.25**2, "rms": 1.0}[scaling])
 

@@ -37,7 +37,7 @@ def _settings(name: str) -> dict[str, Any]:
         "representation": representation,
         "network": {"type": "conv2d" if representation == "mel" else "conv1d"},
         "bottleneck": {"type": "gaussian", "latent": 64, "layout": "vector"},
-        "loss": {"spectral": 0.1},
+        "loss": {"spectral": {"weight": 0.1}},
     }
 
 

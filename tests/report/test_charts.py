@@ -36,22 +36,22 @@ def test_a_chart_without_data_is_left_out(tmp_path: Path) -> None:
 
 def test_an_ablation_holds_variants_that_differ_only_in_their_loss(data: Path) -> None:
     params = make_params("mel_a", "mel_b", "wave_c")
-    params["models"]["mel_b"]["loss"] = {"spectral": 0.0, "kl": {"beta": 0.02}}
+    params["models"]["mel_b"]["loss"] = {"spectral": {"weight": 0.0}, "kl": {"beta": 0.02}}
     rows = read_rows(data, params)
     (ablation,) = find_ablations(rows, params)
     assert [row.variant for row in ablation.rows] == ["mel_a", "mel_b"]
-    assert ablation.differences == {"spectral": [0.1, 0.0], "kl.beta": [1.0, 0.02]}
+    assert ablation.differences == {"spectral.weight": [0.1, 0.0], "kl.beta": [1.0, 0.02]}
     params["models"]["mel_b"]["train"] = {"epochs": 3}
     assert find_ablations(rows, params) == []
 
 
 def test_an_explicit_default_is_no_difference(data: Path) -> None:
     params = make_params("mel_a", "mel_b")
-    params["models"]["mel_b"] |= {"loss": {"spectral": 0.3}, "train": {"epochs": 7}}
+    params["models"]["mel_b"] |= {"loss": {"spectral": {"weight": 0.3}}, "train": {"epochs": 7}}
     params["models"]["mel_b"]["network"]["norm"] = "batch"
     params["train"] = {"epochs": 7}
     rows = read_rows(data, params)
-    assert [ablation.differences for ablation in find_ablations(rows, params)] == [{"spectral": [0.1, 0.3]}]
+    assert [ablation.differences for ablation in find_ablations(rows, params)] == [{"spectral.weight": [0.1, 0.3]}]
 
 
 def test_curves_csv_has_every_epoch_of_every_seed(data: Path, page: Page) -> None:

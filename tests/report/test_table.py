@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.report import columns, formatting, table
+from pipeline.report.histories import describe_training
 from pipeline.report.table import Row
 from tests import artefacts
 from tests.report import inputs
@@ -152,3 +153,11 @@ def test_units_shares_and_durations() -> None:
     for write_number, expected in texts.items():
         assert {x: write_number(x).replace(formatting.NBSP, " ") for x in expected} == expected
     assert formatting.interval(None, 1.0) == "" and formatting.interval(0.0054, 0.007) == "0.00540–0.00700"
+
+
+def test_the_selected_epoch_has_the_lowest_loss_or_is_the_last_of_an_adversarial_phase() -> None:
+    plain = artefacts.history(6, 0)
+    plain["valid_loss"] = [6.0, 5.0, 4.0, 5.0, 6.0, 7.0]
+    adversarial = plain.assign(adversarial_phase=[0.0, 0.0, 0.0, 0.0, 1.0, 1.0])
+    expected = "seed 0: 6 epochs, selected epoch 3; seed 1: 6 epochs, selected epoch 6"
+    assert describe_training({0: plain, 1: adversarial}) == expected

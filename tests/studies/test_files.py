@@ -112,7 +112,7 @@ def test_experiments_are_crossed_with_the_grid(write):
     write(
         models=["pca", "mel_conv", "mel_fc"],
         overrides={"models.*.train.patience": 3},
-        experiments={"plain": {}, "spectral": {"models.mel_conv.loss.spectral": 0.3}},
+        experiments={"plain": {}, "spectral": {"models.mel_conv.loss.spectral.weight": 0.3}},
         grid={"models.*.train.epochs": [5, 9]},
     )
     experiments = studies.load_experiments("mine")
@@ -124,8 +124,8 @@ def test_experiments_are_crossed_with_the_grid(write):
         assert set(models) == {"pca", "mel_conv", "mel_fc"} and models["pca"].train == {}  # a baseline
         assert {models[v].train["epochs"] for v in ("mel_conv", "mel_fc")} == {int(name[-1])}
         assert {models[v].train["patience"] for v in ("mel_conv", "mel_fc")} == {3}
-        assert models["mel_conv"].loss.spectral == (0.3 if name.startswith("spectral") else 0.0)
-        assert models["mel_fc"].loss.spectral == 0.0
+        assert models["mel_conv"].loss.spectral.weight == (0.3 if name.startswith("spectral") else 0.0)
+        assert models["mel_fc"].loss.spectral.weight == 0.0
 
 
 def test_all_values_of_a_single_grid_are_compared_with_the_first(write):

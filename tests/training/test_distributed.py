@@ -112,14 +112,18 @@ def codebook() -> Results:
     return {**dict(bottleneck.quantiser.named_buffers()), **penalties, **gradients}
 
 
-def discriminator() -> Results:
+WAVE = Signal("waveform", (600,), 0.5, 0.2, {})
+
+
+def discriminators(signal: Signal, *types: str) -> Results:
     torch.manual_seed(0)
-    objective = Objective(LossConfig(adversarial=0.1), SIGNAL)
-    y, x = 0.5 + 0.1 * normal(8, 1, 16, 20), 0.5 + 0.3 * normal(8, 1, 16, 20, seed=1)
+    adversarial = {"weight": 0.1, "types": types, "width": 4, "feature_matching": 1.0}
+    objective = Objective(LossConfig(adversarial=adversarial), signal)
+    y, x = 0.5 + 0.1 * normal(8, 1, *signal.shape), 0.5 + 0.3 * normal(8, 1, *signal.shape, seed=1)
     none = torch.zeros(8 // distributed.world_size(), 2)
-    net = objective.adversary.discriminator
+    net = objective.adversary.discriminators
     for step in range(5):
-        terms = objective.discriminator_step(share(y), share(x), Code(none, none))
+        terms = objective.discriminator_step(share(y), share(x), Code(none, none), 0.0)
         if step == 0:  # later gradients are rounding errors, which Adam amplifies
             gradients = {name: p.grad.clone() for name, p in net.named_parameters()}
     weights = nn.utils.parameters_to_vector(net.parameters()).detach()
@@ -168,7 +172,8 @@ CHECKS: dict[str, Callable[[], Results]] = {
     "balance": lambda: cost(balance=True),
     "optimal sigma": optimal_sigma,
     "codebook": codebook,
-    "discriminator": discriminator,
+    "patch discriminator": lambda: discriminators(SIGNAL, "patch"),
+    "waveform discriminators": lambda: discriminators(WAVE, "multi_scale_stft", "multi_period"),
     "step of a model": step_of_a_model,
 }
 
@@ -179,7 +184,7 @@ TRAININGS = {  # network, bottleneck, loss, tolerance
     "plain": (NO_NORM, GAUSSIAN, {"kl": {"free_nats": 0.1}}, 1e-5),
     "batch statistics": ({}, GAUSSIAN | {"batch_norm": True}, {}, 1e-3),
     "codebook": ({}, {"type": "vq", "codes": 8, "dim": 2, "prior_width": 8}, {"codebook": {}}, 1e-4),
-    "adversary": (NO_NORM, GAUSSIAN, {"adversarial": 0.1}, 5e-3),
+    "adversary": (NO_NORM, GAUSSIAN, {"adversarial": {"weight": 0.1, "feature_matching": 1.0, "start": 0.5}}, 5e-3),
     "components": (NO_NORM | {"components": 8}, GAUSSIAN, {}, 1e-3),
 }
 BATCH_STATISTICS = ("valid_usage", "valid_encoding_variance")  # in validation, batches of a rank are smaller
@@ -190,6 +195,8 @@ def train_kind(kind):
     model = new_model(network={"type": "conv2d", "channels": [8, 16]} | network, bottleneck=bottleneck)
     # 7 batches of 14, the last one filled up; the last one of validation is smaller than a rank's share.
     settings = {"epochs": 3, "batch_size": 14, "snapshots": 2, "learning_rate": 1e-3}
+    if kind == "plain":
+        settings["augment"] = {"gain_db": 3.0, "flip_polarity": True}
     return train(model, new_objective(**loss), **settings)[0], model.state_dict()
 
 

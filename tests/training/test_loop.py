@@ -1,4 +1,4 @@
-"""The loop learns, keeps the best epoch, and stops with a reason."""
+"""The loop learns, keeps the selected epoch, and stops with a reason."""
 
 import functools
 import itertools
@@ -12,6 +12,7 @@ from pipeline.dataset.loader import ResidentLoader
 from pipeline.losses.config import KLConfig
 from pipeline.losses.objective import Objective
 from pipeline.training.optimiser import MovingAverage
+from pipeline.training.selection import selected_epoch
 from pipeline.training.validate import validate
 from tests.training import small
 from tests.training.small import CPU, SHAPE, TRAIN, VALID, Recording, new_model, new_objective
@@ -56,6 +57,30 @@ def test_the_weights_of_the_best_epoch_are_kept():
     )
 
 
+ADVERSARIAL = {"weight": 30.0, "start": 0.5}
+
+
+def valid_loss(model) -> float:
+    return validate(model, ResidentLoader(VALID, CPU), new_objective(), 16)["valid_loss"]
+
+
+@pytest.mark.parametrize("average", [None, 0.9])
+def test_the_last_epoch_is_kept_once_the_adversarial_phase_has_begun(average):
+    """It has a higher validation loss, which has no adversarial term, than the epochs before the phase."""
+    settings = {"learning_rate": 0.03, "schedule": "constant", "epochs": 8, "moving_average": average}
+    trained, history, _ = train(loss=new_objective(adversarial=ADVERSARIAL), **settings)
+    assert [row["adversarial_phase"] for row in history] == 4 * [0.0] + 4 * [1.0]
+    assert all(bool(row["train_discriminator"]) == bool(row["adversarial_phase"]) for row in history)
+    assert min(row["valid_loss"] for row in history) < history[-1]["valid_loss"] - 1
+    assert valid_loss(trained) == pytest.approx(history[-1]["valid_loss"], rel=1e-4)
+
+
+def test_without_an_adversarial_phase_the_lowest_validation_loss_selects_the_epoch():
+    assert selected_epoch([3.0, 1.0, 2.0], []) == 1
+    assert selected_epoch([3.0, 1.0, 2.0], [0.0, 0.0, 0.0]) == 1
+    assert selected_epoch([3.0, 1.0, 2.0], [0.0, 0.0, 1.0]) == 2
+
+
 def test_patience_stops_early():
     _, history, _ = train(learning_rate=0.05, schedule="constant", epochs=200, patience=3)
     losses = [row["valid_loss"] for row in history]
@@ -73,12 +98,12 @@ def test_validation_uses_the_final_beta_and_does_not_depend_on_the_batch_size():
 
 
 def test_every_term_is_logged_under_its_name():
-    loss = new_objective(spectral=0.1, range=0.01, adversarial=0.1)
+    loss = new_objective(spectral={"weight": 0.1}, range=0.01, adversarial={"weight": 0.1})
     row = train(loss=loss, epochs=1)[1][0]
     for side in ("train", "valid"):
         assert {f"{side}_{name}" for name in ("distance", "spectral", "range")} <= set(row)
     assert {"train_adversarial", "train_discriminator"} <= set(row)
-    assert not {"valid_adversarial", "valid_discriminator"} & set(row)  # they do not decide the best epoch
+    assert not {"valid_adversarial", "valid_discriminator"} & set(row)  # they do not select the epoch
     plain = train(epochs=1)[1][0]
     assert not any(name.endswith(("spectral", "range", "adversarial")) for name in plain)
 
@@ -113,7 +138,7 @@ def test_a_broken_step_is_skipped_and_many_stop_the_training(monkeypatch):
         return terms | ({"distance": terms["distance"] * math.nan} if next(calls) in broken else {})
 
     distances = Objective.distances
-    for loss in ({}, {"adversarial": 0.1}):  # 6 training batches and 2 of validation an epoch
+    for loss in ({}, {"adversarial": {"weight": 0.1}}):  # 6 training batches and 2 of validation an epoch
         monkeypatch.setattr(Objective, "distances", functools.partialmethod(break_some, calls=itertools.count(-1)))
         history = train(epochs=3, loss=new_objective(**loss))[1]
         assert [row["skipped_steps"] for row in history] == [0, 1, 0], loss

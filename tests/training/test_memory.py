@@ -9,6 +9,7 @@ import torch
 
 from pipeline.core.errors import TrainingError
 from pipeline.dataset.split import Split
+from pipeline.losses.config import AdversarialConfig
 from pipeline.training import memory
 from pipeline.training.config import TrainConfig
 from tests.models.variants import PARAMS, description_of, make_model, make_objective
@@ -20,7 +21,8 @@ CONFIG = TrainConfig(batch_size=4)
 @pytest.mark.parametrize("name", ["mel_vqvae", "mel_conv"])
 def test_a_probe_changes_neither_model_nor_losses_nor_random_state(name):
     model, objective = make_model(name)[0].eval(), make_objective(name, 1.0)
-    loss = PARAMS.models[name].loss.model_copy(update={"adversarial": 0.1})
+    adversarial = AdversarialConfig(weight=0.1, start=0.9)  # the probe has all terms
+    loss = PARAMS.models[name].loss.model_copy(update={"adversarial": adversarial})
     objective = type(objective)(loss, objective.signal)
     tensors = [t for part in (model, objective) for t in (*part.parameters(), *part.buffers())]
     before, random_state = copy.deepcopy(tensors), torch.get_rng_state()

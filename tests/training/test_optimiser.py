@@ -1,14 +1,24 @@
-"""Learning rates and early stopping."""
+"""The optimiser, learning rates and early stopping."""
 
 import pytest
+import torch
 
 from pipeline.training.config import TrainConfig
-from pipeline.training.optimiser import count_plateaus, learning_rate
-from pipeline.training.trainer import stops_early
+from pipeline.training.optimiser import count_plateaus, learning_rate, make_optimiser
+from pipeline.training.selection import stops_early
 
 
 def config(**settings):
     return TrainConfig(**{"learning_rate": 0.1, "warmup_steps": 0, **settings})
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw"])
+def test_the_optimiser_has_the_betas_of_the_params(name):
+    def betas(**settings):
+        parameters = [torch.nn.Parameter(torch.zeros(1))]
+        return make_optimiser(parameters, config(optimiser=name, **settings), torch.device("cpu")).defaults["betas"]
+
+    assert betas() == (0.9, 0.99) and betas(betas=[0.8, 0.95]) == (0.8, 0.95)
 
 
 def test_warm_up_rises_in_equal_steps_to_the_rate():

@@ -19,10 +19,20 @@ KINDS = {
     "plateau": (
         {"type": "gaussian", "latent": 6},
         {"kl": {"schedule": "cyclical"}},
-        {"schedule": "plateau", "plateau": {"patience": 1}, "learning_rate": 0.03, "optimiser": "adam"},
+        {
+            "schedule": "plateau",
+            "plateau": {"patience": 1},
+            "learning_rate": 0.03,
+            "optimiser": "adam",
+            "augment": {"gain_db": 3},
+        },
     ),
     "codebook": ({"type": "vq", "codes": 8, "dim": 2, "prior_width": 8}, {"codebook": {}}, {}),
-    "adversary": ({"type": "gaussian", "latent": 6}, {"adversarial": 0.1}, {}),
+    "adversary": (
+        {"type": "gaussian", "latent": 6},
+        {"adversarial": {"weight": 0.1, "feature_matching": 1.0, "start": 0.4}},  # in the middle of an epoch
+        {"moving_average": 0.9},
+    ),
     "condition": ({"type": "gaussian", "latent": 6}, {}, {}),
     "crops": (
         {"type": "vq", "codes": 8, "dim": 2, "prior_width": 8},

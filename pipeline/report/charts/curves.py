@@ -6,7 +6,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator
 
 from pipeline.figures import style
 from pipeline.report.charts import marks
-from pipeline.report.histories import History, best_row
+from pipeline.report.histories import History, selected_row
 from pipeline.report.table import Row, by_input
 
 PANELS = {
@@ -16,8 +16,8 @@ PANELS = {
 }
 CAPTION = (
     "Validation error, objective (at its final weights) and KL by epoch; each line of panels shows the variants of one "
-    "input. Thinner lines are further seeds. A dot marks the best epoch, whose weights are used. Objectives compare "
-    "only between variants with the same loss."
+    "input. Thinner lines are further seeds. A dot marks the selected epoch, whose weights are used. Objectives "
+    "compare only between variants with the same loss."
 )
 
 
@@ -47,8 +47,8 @@ def _draw_panel(ax: Axes, metric: str, group: list[Row], histories: dict[str, Hi
                 continue
             ax.plot(epochs["epoch"], epochs[metric], color=color, linestyle=line,
                     linewidth=0.7 if number else 1.4, marker="." if len(epochs) == 1 else None)  # fmt: skip
-            best = epochs.iloc[best_row(epochs)]
-            ax.plot(best["epoch"], best[metric], "o", color=color, markersize=3.5)
+            selected = epochs.iloc[selected_row(epochs)]
+            ax.plot(selected["epoch"], selected[metric], "o", color=color, markersize=3.5)
             values += epochs[metric].iloc[len(epochs) // 10 :].dropna().tolist()
     if values and metric == "valid_kl" and min(values) > 0:
         ax.set_yscale("log")
