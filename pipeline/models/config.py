@@ -130,6 +130,37 @@ class TransformerConfig(_NetworkConfig):
     head: Literal["linear", "tanh", "sigmoid"] = Field("linear", description="last layer")
 
 
+class IstftConfig(_NetworkConfig):
+    """ConvNeXt blocks over the frames of a waveform's STFT, and an inverse STFT (after Vocos, arXiv 2306.00814)."""
+
+    kind = "waveform"
+    type: Literal["istft"]
+    n_fft: int = Field(
+        2048, ge=4, le=65_536, multiple_of=2, description="samples per frame of the STFT: a multiple of `hop`"
+    )
+    hop: int = Field(
+        512, ge=1, le=32_768, description="samples from one frame to the next: `n_fft` divided by 2, 3, 4 ..."
+    )
+    width: Width = Field(256, description="channels of all blocks")
+    layers: int = Field(
+        4, ge=1, le=128, description="ConvNeXt blocks at each frame rate, on each side of the bottleneck"
+    )
+    strides: list[Stride] = Field(
+        [], description="factors by which further stages lower the frame rate; empty: a latent position per frame"
+    )
+    head: Literal["linear", "polar"] = Field(
+        "polar", description="last layer: linear: real and imaginary parts; polar: log magnitude and phase, as in Vocos"
+    )
+
+    @model_validator(mode="after")
+    def _frames_overlap(self) -> Self:
+        if self.n_fft % self.hop or self.n_fft == self.hop:
+            raise ValueError(
+                f"hop: it must be n_fft ({self.n_fft}) divided by 2, 3, 4 ..., so that frames overlap evenly"
+            )
+        return self
+
+
 class IdentityConfig(_NetworkConfig):
     """No network: the features are the window itself."""
 
@@ -138,7 +169,13 @@ class IdentityConfig(_NetworkConfig):
 
 
 NetworkConfig = Annotated[
-    Conv2dConfig | ResNet1dConfig | Conv1dConfig | FullyConnectedConfig | TransformerConfig | IdentityConfig,
+    Conv2dConfig
+    | ResNet1dConfig
+    | Conv1dConfig
+    | FullyConnectedConfig
+    | TransformerConfig
+    | IstftConfig
+    | IdentityConfig,
     Field(discriminator="type"),
 ]
 

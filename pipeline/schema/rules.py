@@ -8,6 +8,8 @@ from pipeline.losses.config import SPECTRAL_KINDS, AdversarialConfig, LossConfig
 from pipeline.models.config import BottleneckConfig, NetworkConfig, shrink
 from pipeline.training.config import TrainConfig, VariantConfig
 
+UNBOUNDED = ("linear", "polar")  # heads that make any value
+
 
 def find_problems(
     model: VariantConfig, train: TrainConfig, representation: RepresentationConfig, seconds: float
@@ -27,9 +29,9 @@ def find_problems(
         yield f"network.type: identity has one position per value, too many for a {bottleneck.type} bottleneck"
     if model.scaling != "none" and kind != "waveform":
         yield "scaling: only a waveform is scaled, not a mel; leave it out"
-    if model.scaling == "rms" and network.head != "linear":
+    if model.scaling == "rms" and network.head not in UNBOUNDED:
         yield f"scaling: rms brings peaks above 1, too high for network.head {network.head}; use peak, or head linear"
-    if model.condition is not None and network.head != "linear":
+    if model.condition is not None and network.head not in UNBOUNDED:
         yield f"condition: a label has its own loudness and range, so it needs network.head linear, not {network.head}"
     if network.components:
         yield from _components_problems(network.components, model)

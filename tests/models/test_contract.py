@@ -1,5 +1,7 @@
 """The contract of every variant in params.yaml, for any window length. Baselines do not train."""
 
+from typing import get_args
+
 import pytest
 import torch
 
@@ -10,6 +12,7 @@ from pipeline.training.batch_loss import batch_loss
 from tests.models.variants import (
     LABELS,
     LEARNED,
+    PARAMS,
     VARIANTS,
     description_of,
     make_model,
@@ -115,8 +118,15 @@ def test_one_batch_can_be_learned(name):
     assert error < 0.15 * x.var()
 
 
-@pytest.mark.parametrize("head", ["linear", "sigmoid"])
-@pytest.mark.parametrize("name", LEARNED)
+@pytest.mark.parametrize(
+    ("name", "head"),
+    [
+        (name, head)
+        for name in LEARNED
+        for head in get_args(type(PARAMS.models[name].network).model_fields["head"].annotation)
+        if head in ("linear", "sigmoid", "polar")
+    ],
+)
 def test_heads_stay_on_the_scale_of_the_data(name, head):
     components = {} if head == "linear" else {"components": None}
     model, shape, kind = make_model(name, {"head": head} | components)

@@ -1,18 +1,24 @@
 """Properties of single networks, beyond the contract of every variant."""
 
+import math
+
+import numpy as np
 import pytest
 import torch
+from scipy import signal
 
 from pipeline.models.networks.conv1d import Snake
+from pipeline.models.networks.istft import Frames
 from pipeline.models.vae import VAE
 from tests.models.variants import minimise
 
 CONV = {"type": "conv1d", "channels": [4, 8]}
 FC = {"type": "fc", "layers": 2, "width": 16}
 TRANSFORMER = {"type": "transformer", "patch": 50, "tokens": 5, "layers": 1, "width": 16, "heads": 2}
+ISTFT = {"type": "istft", "n_fft": 64, "hop": 16, "width": 16, "layers": 1}
 
 
-def make_model(network: dict, samples: int = 1000, layout: str = "sequence") -> VAE:
+def make_model(network: dict, samples: int = 1000, layout: str = "sequence", **parts) -> VAE:
     torch.manual_seed(0)
     return VAE(
         {
@@ -23,6 +29,7 @@ def make_model(network: dict, samples: int = 1000, layout: str = "sequence") -> 
             "representation": {"sample_rate": 1000},
             "stats": {"mean": 0.0, "std": 0.3},
         }
+        | parts
     )
 
 
@@ -40,6 +47,8 @@ def waves(samples: int = 1000, number: int = 3) -> torch.Tensor:
         {"type": "resnet1d", "channels": [4, 8], "strides": [3, 4]},
         *(FC | {"frame": frame} for frame in (None, 1, 7)),
         *(TRANSFORMER | {"patch": patch} for patch in (2, 33, 50)),
+        *(ISTFT | {"strides": strides} for strides in ([], [3], [2, 5])),
+        *(ISTFT | {"n_fft": size, "hop": hop} for size, hop in ((2048, 512), (34, 17), (6, 2))),
     ],
     ids=str,
 )
@@ -135,3 +144,88 @@ def test_a_latent_of_a_transformer_affects_nearby_patches_most():
     with torch.no_grad():
         difference = model.decode(changed.flatten(1)) - model.decode(z.flatten(1))
     assert int(difference.reshape(20, 50).square().mean(1).argmax()) in range(4, 8)
+
+
+@pytest.mark.parametrize("samples", [1, 100, 1023, 1024, 1025, 3000])
+@pytest.mark.parametrize(("n_fft", "hop"), [(256, 64), (256, 128), (192, 64), (10, 1)])
+def test_an_stft_can_be_inverted_exactly_up_to_both_ends(n_fft, hop, samples):
+    frames, x = Frames(n_fft, hop, samples), waves(samples)[:, 0]
+    spectra = frames(x)
+    assert spectra.shape == (3, math.ceil(samples / hop), n_fft // 2 + 1, 2)
+    torch.testing.assert_close(frames.inverse(spectra), x, atol=1e-5, rtol=1e-5)
+
+
+def test_the_frames_are_those_of_scipy_and_the_power_of_white_noise_is_its_variance():
+    frames, x = Frames(64, 16, 4000), waves(4000)[:, 0]
+    spectra = torch.view_as_complex(frames(x))
+    assert spectra.abs().square().mean() == pytest.approx(0.09, rel=0.05)
+    hann = signal.get_window("hann", 64)
+    stft = signal.ShortTimeFFT(hann / np.linalg.norm(hann), 16, 1, phase_shift=None)
+    expected = torch.from_numpy(stft.stft(x.numpy(), 0, 250, k_offset=8)).mT.to(spectra)
+    torch.testing.assert_close(spectra, expected, atol=1e-5, rtol=1e-4)
+
+
+def test_spectra_that_overlap_inconsistently_are_averaged_by_the_squared_windows():
+    frames = Frames(64, 16, 1000)
+    spectra = torch.randn(2, frames.number, 33, 2, generator=torch.Generator().manual_seed(0))
+    y, other = frames.inverse(spectra), frames.inverse(spectra) + 0.01 * waves(1000, 2)[:, 0]
+
+    def misfit(y: torch.Tensor) -> torch.Tensor:
+        pieces = torch.fft.irfft(torch.view_as_complex(spectra) - torch.view_as_complex(frames(y)), 64)
+        return pieces.square().sum()
+
+    assert misfit(y) < misfit(other)  # the least-squares waveform
+
+
+@pytest.mark.parametrize("head", ["linear", "polar"])
+@pytest.mark.parametrize(
+    "bottleneck",
+    [
+        {"type": "gaussian", "latent": 4},
+        {"type": "hierarchical", "latent_z2": 2, "latent_z1": 4},
+        {"type": "hierarchical", "latent_z2": 2, "latent_z1": 4, "layout": "sequence"},
+        {"type": "vq", "codes": 8, "dim": 2},
+        {"type": "fsq", "levels": [5, 5]},
+    ],
+    ids=str,
+)
+def test_istft_works_with_every_bottleneck_and_a_condition(bottleneck, head):
+    parts = {"bottleneck": bottleneck, "condition": {"type": "film"}, "labels": ["a", "b"]}
+    model, x = make_model(ISTFT | {"strides": [2], "head": head}, 500, **parts), waves(500)
+    y, _ = model(x, torch.randn(3, model.latent_dims), torch.tensor([0, 1, 2]))
+    (y - x).square().mean().backward()
+    network = [*model.encoder.named_parameters(), *model.decoder.named_parameters()]
+    assert y.shape == x.shape and [name for name, p in network if not p.grad.abs().sum() > 0] == []
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-4, 1.0, 1e3])
+@pytest.mark.parametrize("head", ["linear", "polar"])
+def test_istft_has_finite_gradients_for_silence_and_loud_windows(scale, head):
+    model = make_model(ISTFT | {"head": head})
+    x = (scale * waves()).requires_grad_()
+    y = model.reconstruct(x)
+    y.square().mean().backward()
+    assert torch.isfinite(y).all() and torch.isfinite(x.grad).all()
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
+
+
+def test_weights_of_istft_do_the_same_in_longer_windows():
+    network, x = ISTFT | {"strides": [2]}, waves(2000)
+    short, long = make_model(network, 1000).eval(), make_model(network, 2000).eval()
+    long.load_state_dict(short.state_dict())
+    with torch.no_grad():
+        y, whole = short.reconstruct(x[..., :1000]), long.reconstruct(x)
+    torch.testing.assert_close(y[..., :700], whole[..., :700], atol=1e-5, rtol=1e-4)
+    assert not torch.allclose(y[..., -16:], whole[..., 984:1000], atol=1e-3)  # it sees what follows
+
+
+def test_a_latent_of_istft_changes_only_the_frames_around_it():
+    model = make_model(ISTFT).eval()
+    z = torch.randn(1, 4, 63, generator=torch.Generator().manual_seed(0))
+    changed = z.clone()
+    changed[..., 30] = 0
+    with torch.no_grad():
+        difference = (model.decode(z.flatten(1)) - model.decode(changed.flatten(1)))[0, 0]
+    where = difference.abs() > 1e-6
+    # Frames 27 to 33 by the kernel of one block, each 64 samples long and centred on its 16.
+    assert where[30 * 16 : 31 * 16].any() and not where[: 27 * 16 - 24].any() and not where[33 * 16 + 40 :].any()

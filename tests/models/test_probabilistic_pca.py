@@ -123,6 +123,10 @@ NETWORKS = {
         {"type": "transformer", "patch": 10, "tokens": 4, "layers": 1, "width": 8, "heads": 2, "components": 5},
         WAVE,
     ),
+    "istft": (
+        {"type": "istft", "n_fft": 20, "hop": 10, "width": 8, "layers": 1, "head": "linear", "components": 5},
+        WAVE,
+    ),
 }
 
 

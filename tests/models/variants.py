@@ -1,6 +1,7 @@
 """Untrained models of the variants in params.yaml, random windows for them, and a short training.
 
-Each network type with principal components is also here in the systems' own form, without them: <variant>_own.
+Each network type with principal components is also here in the systems' own form, without them: <variant>_own. So is
+the network istft, which no variant in params.yaml has.
 """
 
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import torch
 from pipeline.core.params import read_params
 from pipeline.dataset.split import Split
 from pipeline.losses.objective import Objective
+from pipeline.models.config import IstftConfig
 from pipeline.models.signal import Signal
 from pipeline.models.vae import VAE
 from pipeline.schema import schema
@@ -30,7 +32,14 @@ def _own_forms() -> dict[str, VariantConfig]:
     return {f"{name}_own": PARAMS.models[name].model_copy(update={"network": net}) for name, net in networks.items()}
 
 
+def _istft(**network) -> VariantConfig:
+    config = IstftConfig(type="istft", n_fft=256, hop=64, width=32, layers=1, strides=[2], **network)
+    return PARAMS.models["wave_conv"].model_copy(update={"network": config})
+
+
 PARAMS.models.update(_own_forms())
+PARAMS.models["wave_istft"] = _istft()
+PARAMS.models["wave_istft_components"] = _istft(components=64, head="linear")
 VARIANTS = sorted(PARAMS.models)
 LEARNED = [name for name in VARIANTS if PARAMS.models[name].loss]
 LABELS = torch.tensor([0, 1, 2, 3])  # three labels, and "unknown"

@@ -23,6 +23,7 @@ from pipeline.models.networks.conv1d import Conv1dDecoder, Conv1dEncoder
 from pipeline.models.networks.conv2d import Conv2dDecoder, Conv2dEncoder
 from pipeline.models.networks.fc import FullyConnectedDecoder, FullyConnectedEncoder
 from pipeline.models.networks.identity import IdentityDecoder, IdentityEncoder
+from pipeline.models.networks.istft import IstftDecoder, IstftEncoder
 from pipeline.models.networks.resnet1d import ResNet1dDecoder, ResNet1dEncoder
 from pipeline.models.networks.transformer import TransformerDecoder, TransformerEncoder
 
@@ -32,5 +33,6 @@ NETWORKS: dict[str, tuple[type[nn.Module], type[nn.Module]]] = {
     "resnet1d": (ResNet1dEncoder, ResNet1dDecoder),
     "conv1d": (Conv1dEncoder, Conv1dDecoder),
     "fc": (FullyConnectedEncoder, FullyConnectedDecoder),
+    "istft": (IstftEncoder, IstftDecoder),
     "transformer": (TransformerEncoder, TransformerDecoder),
 }
