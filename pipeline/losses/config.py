@@ -77,7 +77,7 @@ class SpectralConfig(Section):
     type: Literal["fourier", "band_levels", "mrstft", "multi_mel"] | None = Field(
         None,
         description="fourier: FFTs of a mel; of a waveform: band_levels: levels of mel bands, mrstft: multi-resolution "
-        "STFT distance, multi_mel: log-mel distance at seven scales; null: fourier or band_levels",
+        "STFT distance, multi_mel: log-mel distance at seven scales; null: fourier of a mel, band_levels of a waveform",
     )
 
 
@@ -94,7 +94,7 @@ class AdversarialConfig(Section):
         0.0, description="weight of the distance of the discriminators' features, relative to those of the originals"
     )
     start: float = Field(
-        0.0, ge=0, lt=1, description="share of the training after which the discriminators and their terms begin"
+        0.0, ge=0, lt=1, description="share of the steps after which the discriminators and their terms begin"
     )
     width: Width = Field(16, description="channels of a discriminator's first layer")
     learning_rate: float = Field(2e-4, gt=0, le=1000, description="constant learning rate of the discriminators")

@@ -1,5 +1,7 @@
 """The objective of a variant: all terms of its `loss` block."""
 
+import copy
+from dataclasses import replace
 from math import log, pi
 
 import torch
@@ -51,6 +53,12 @@ class Objective(nn.Module):
             "feature_matching": config.adversarial.feature_matching,
         }
         self.sigma = config.reconstruction.sigma if config.reconstruction.type == "gaussian" else None
+
+    def for_shape(self, shape: tuple[int, ...]) -> "Objective":
+        """The same losses, with the same discriminators, for windows of another shape."""
+        other = copy.copy(self)
+        other.signal = replace(self.signal, shape=shape)
+        return other
 
     def distances(self, y: Tensor, x: Tensor, code: Code) -> dict[str, Tensor]:
         """The terms with a weight above 0, unweighted, (B,) each. "distance" is the reconstruction distance.

@@ -2,15 +2,12 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from math import prod
 from typing import Any
 
 import torch
 from pydantic import TypeAdapter
 from torch import Tensor, nn
 
-from pipeline.core.errors import ParamsError
-from pipeline.core.params import PARAMS_FILE
 from pipeline.models.bottlenecks import BOTTLENECKS, Code
 from pipeline.models.condition import Condition
 from pipeline.models.config import BottleneckConfig, ConditionConfig, NetworkConfig
@@ -64,8 +61,6 @@ class VAE(nn.Module):
     Windows are (B, 1, *shape): mel spectrograms in [0, 1] or waveforms in [-1, 1]. Labels are (B,) indices into
     `labels`; a model without a condition ignores them. Skip connections go past the latent: reconstructions and edits
     of a window use them, windows that are decoded from a latent alone do not.
-
-    ParamsError if there are more components than a patch of a window has values.
     """
 
     def __init__(self, description: dict[str, Any]) -> None:
@@ -84,10 +79,6 @@ class VAE(nn.Module):
             positions = () if getattr(bottleneck, "layout", "sequence") == "vector" else shape[1:]
             grid = (1,) * (len(gain.signal.shape) - len(positions)) + positions  # fc has frames of whole columns
             components = ProbabilisticPCA(network.components, gain.signal.shape, grid)
-            if network.components > (values := prod(components.patch)):
-                key = f"{PARAMS_FILE}: models.{description['variant']}.network.components"
-                problem = f"{network.components} are more than the {values} values of a patch of the window"
-                raise ParamsError(f"{key}: {problem}; use fewer")
             shape = components.shape
         self.bottleneck = BOTTLENECKS[bottleneck.type](bottleneck, shape)
         condition = None

@@ -8,6 +8,7 @@ from pipeline.losses.config import SPECTRAL_KINDS, AdversarialConfig, LossConfig
 from pipeline.models.config import BottleneckConfig, NetworkConfig, shrink
 from pipeline.training.config import TrainConfig, VariantConfig
 
+MIN_CROP = 128  # samples: the shortest window of the multi-resolution STFT distance
 UNBOUNDED = ("linear", "polar")  # heads that make any value
 
 
@@ -30,19 +31,21 @@ def find_problems(
     if model.scaling != "none" and kind != "waveform":
         yield "scaling: only a waveform is scaled, not a mel; leave it out"
     if model.scaling == "rms" and network.head not in UNBOUNDED:
-        yield f"scaling: rms brings peaks above 1, too high for network.head {network.head}; use peak, or head linear"
+        yield f"scaling: rms brings peaks above 1, too high for network.head {network.head}; use peak, or another head"
     if model.condition is not None and network.head not in UNBOUNDED:
         yield f"condition: a label has its own loudness and range, so it needs network.head linear, not {network.head}"
     if network.components:
         yield from _components_problems(network.components, model)
     if train.crop_seconds is not None and model.loss is not None:
-        yield from _crop_problems(train.crop_seconds, network, seconds)
+        yield from _crop_problems(train.crop_seconds, model, representation, seconds)
     if model.loss is not None:  # a baseline has none
         yield from _loss_problems(model.loss, network.head, kind)
         yield from _kl_problems(bottleneck, model.loss)
         yield from _adversarial_problems(model.loss.adversarial, train, kind)
         if train.augment.is_on and kind != "waveform":
             yield "train.augment: only waveforms are augmented, not a mel; set it only for variants of waveforms"
+        if train.augment.gain_db and model.scaling != "none":
+            yield f"train.augment.gain_db: scaling {model.scaling} divides each window by its gain; use 0"
 
 
 def _network_problems(network: NetworkConfig, shape: tuple[int, ...]) -> Iterator[str]:
@@ -82,13 +85,30 @@ def _components_problems(components: int, model: VariantConfig) -> Iterator[str]
         yield f"network.components: {components} are fewer than the {needed} of bottleneck.{key}; use at least as many"
 
 
-def _crop_problems(crop_seconds: float, network: NetworkConfig, seconds: float) -> Iterator[str]:
+def _crop_problems(
+    crop_seconds: float, model: VariantConfig, representation: RepresentationConfig, seconds: float
+) -> Iterator[str]:
+    """Training on crops needs weights that do not depend on the length, and terms that mean the same for a crop."""
+    network, bottleneck, shape = model.network, model.bottleneck, representation.shape(crop_seconds)
+    key = "train.crop_seconds"
     if crop_seconds >= seconds:
-        yield f"train.crop_seconds: {crop_seconds:g} is not shorter than a window of {seconds:g} s; use null"
+        yield f"{key}: {crop_seconds:g} is not shorter than a window of {seconds:g} s; use null"
+    if representation.kind == "mel":
+        yield f"{key}: a crop of a mel has another peak, and so another scale, than its window; use null"
+    elif shape[0] < MIN_CROP:
+        yield f"{key}: {crop_seconds:g} has {shape[0]} samples, fewer than {MIN_CROP}; use longer crops, or null"
+    for problem in _network_problems(network, shape):
+        yield f"{key}: with crops, {problem}"
     if network.components:
-        yield "train.crop_seconds: components are fitted to whole windows; use null, or network.components null"
+        yield f"{key}: components are fitted to whole windows; use null, or network.components null"
     if network.type == "transformer":
-        yield "train.crop_seconds: a transformer has as many tokens for a crop as for a window; use another network"
+        yield f"{key}: a transformer has as many tokens for a crop as for a window; use another network"
+    if bottleneck.type == "hierarchical" or getattr(bottleneck, "layout", "sequence") == "vector":
+        yield f"{key}: the latent has a vector for the whole window; use null, or a gaussian with layout sequence"
+    if getattr(network, "pooling", "none") == "global" or getattr(network, "frame", 0) is None:
+        yield f"{key}: the network has weights for the whole window; use null, or other settings of the network"
+    if model.loss is not None and (model.loss.kl.capacity is not None or model.loss.kl.free_nats):
+        yield f"{key}: loss.kl.capacity and free_nats count nats of a whole window; use null, or leave them out"
 
 
 def _loss_problems(loss: LossConfig, head: str, kind: str) -> Iterator[str]:

@@ -22,11 +22,13 @@ class StepGuard:
 
     A step is skipped if a term or the gradient norm is not finite, or if the norm explodes. The limit doubles with each
     skipped step in a row, so that a norm that stays high is accepted soon: a fixed limit could skip for ever. After a
-    skipped step, the modules' floating-point buffers (running statistics, codebooks) are restored.
+    skipped step, the modules' floating-point buffers (running statistics, codebooks) are restored, but not those that
+    the first step does not change. Modules of which any buffer may change later on are `late` ones.
     """
 
-    def __init__(self, modules: Sequence[nn.Module], device: torch.device) -> None:
+    def __init__(self, modules: Sequence[nn.Module], device: torch.device, late: Sequence[nn.Module] = ()) -> None:
         self.buffers = [buffer for module in modules for buffer in module.buffers() if buffer.is_floating_point()]
+        self.late_buffers = {buffer.data_ptr() for module in late for buffer in module.buffers()}
         self.constant_buffers_dropped = False
         self.back_up()
         names = ("accepted", "log_typical_norm", "skipped", "skipped_in_a_row", "broken_in_a_row")
@@ -73,7 +75,11 @@ class StepGuard:
     def _drop_constant_buffers(self) -> None:
         """After the first step, which is slow anyway: forget the buffers that it did not change."""
         if not self.constant_buffers_dropped:
-            pairs = [pair for pair in zip(self.buffers, self.backups, strict=True) if not torch.equal(*pair)]
+            pairs = [
+                (buffer, backup)
+                for buffer, backup in zip(self.buffers, self.backups, strict=True)
+                if buffer.data_ptr() in self.late_buffers or not torch.equal(buffer, backup)
+            ]
             self.buffers, self.backups = [buffer for buffer, _ in pairs], [backup for _, backup in pairs]
             self.constant_buffers_dropped = True
 

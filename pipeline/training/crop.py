@@ -20,5 +20,4 @@ def crop(model: VAE, train: Split, seconds: float) -> tuple[VAE, Split]:
         return model.for_shape(train.shape).to(next(model.parameters()).device), train
     except RuntimeError as error:
         key = f"{PARAMS_FILE}: models.{model.description['variant']}.train.crop_seconds"
-        problem = "some weights depend on the length of a window"
-        raise ParamsError(f"{key}: {problem}; use null, or layout sequence and no components") from error
+        raise ParamsError(f"{key}: some weights depend on the length of a window; use null") from error

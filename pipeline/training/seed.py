@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from pipeline.core import distributed, workspace
-from pipeline.core.errors import TrainingError
+from pipeline.core.errors import ParamsError, TrainingError
+from pipeline.core.params import PARAMS_FILE
 from pipeline.dataset.split import Split
 from pipeline.losses.objective import Objective
 from pipeline.models.vae import VAE
@@ -50,6 +51,7 @@ def train_model(
     train, valid = setup.splits["train"], setup.splits["valid"]
     torch.manual_seed(setup.description["seed"])
     model = VAE(setup.description)
+    check_components(model)
     if config.loss is None:
         assert recorder is not None
         workspace.say(f"{setup}: fitted in closed form, on cpu")
@@ -74,3 +76,12 @@ def train_model(
             return model, *fit(trainer, progress, checkpoints)
     except TrainingError as error:
         raise TrainingError(f"{setup}: {error}") from error
+
+
+def check_components(model: VAE) -> None:
+    """ParamsError if there are more components than a patch of a window has values."""
+    if model.components is not None:
+        number, values = model.components.components.shape
+        if number > values:
+            key = f"{PARAMS_FILE}: models.{model.description['variant']}.network.components"
+            raise ParamsError(f"{key}: {number} are more than the {values} values of a patch of the window; use fewer")

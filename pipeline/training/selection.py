@@ -8,7 +8,7 @@ def selected_epoch(losses: Sequence[float], adversarial: Sequence[float]) -> int
 
     It is the one with the lowest validation loss. But this loss has no adversarial term, and usually rises when the
     adversarial phase begins: then it is the last epoch, whose discriminators have trained for the longest time.
-    `adversarial` tells for each epoch whether the phase had begun at its end; it is empty without discriminators.
+    `adversarial` says for each epoch whether the phase had begun at its end; without discriminators it is empty or 0.
     """
     return len(losses) - 1 if any(adversarial) else losses.index(min(losses))
 

@@ -30,6 +30,7 @@ from pipeline.training.pca import crops
 from pipeline.training.selection import selected_epoch, stops_early
 from pipeline.training.validate import validate
 
+NATS = ("kl", "reconstruction", "loss")  # terms in nats per window
 UNPREFIXED_TERMS = ("beta_effective", "grad_norm")  # validation has no such terms, so no "train_" before them
 # Attributes that a checkpoint holds as they are.
 PLAIN_STATE = ("history", "selected_weights", "step", "epoch_seconds", "term_names", "term_sums")
@@ -63,13 +64,14 @@ class Trainer:
         self.steps_per_epoch = math.ceil(len(self.train_data) / config.batch_size)
         self.total_steps = config.epochs * self.steps_per_epoch
         self.model = model.to(memory_format=torch.channels_last) if config.channels_last else model  # type: ignore[call-overload]
-        self.objective = self.valid_objective = objective.to(device)
+        self.objective = objective.to(device)
+        self.valid_objective = objective.for_shape(valid.shape)
         self.step_model = self.model if step_model is None else step_model
-        if self.step_model is not model:
-            self.valid_objective = Objective(objective.config, model.gain.signal).to(device)
+        self.crops_per_window = model.gain.signal.size / objective.signal.size  # 1 without crops
         self.wrapped_model = _wrap(self.step_model, config)
         self.optimiser = make_optimiser(model.parameters(), config, device)
-        self.guard = StepGuard([model, objective], device)
+        late = [] if objective.adversary is None else [objective.adversary]
+        self.guard = StepGuard([model, objective], device, late)
         self.average = None if config.moving_average is None else MovingAverage(model, config.moving_average)
         self.snapshot_batch = self.valid_data.batch(evenly_spaced(len(self.valid_data), SNAPSHOT_WINDOWS))
         self.snapshots = Snapshots(self.snapshot_batch.x.cpu())
@@ -112,6 +114,7 @@ class Trainer:
         self.optimiser.zero_grad(set_to_none=True)
         (loss / objective.signal.size).backward()
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
+        terms |= {name: self.crops_per_window * terms[name] for name in NATS}
         terms["grad_norm"] = norm.detach()
         self.term_names = list(terms)
         values = torch.stack(list(terms.values()))
@@ -179,7 +182,8 @@ class Trainer:
         epoch = len(self.history) + 1
         model = self.model if self.average is None else self.average.with_buffers_of(self.model)
         with autocast(self.config, self.device):
-            valid_terms = validate(model, self.valid_data, self.valid_objective, self.config.batch_size)
+            batch_size = max(1, int(self.config.batch_size / self.crops_per_window))
+            valid_terms = validate(model, self.valid_data, self.valid_objective, batch_size)
         skipped = train_terms["skipped_steps"]
         if skipped >= MAX_BROKEN_IN_A_ROW and skipped > self.steps_per_epoch / 2:
             raise TrainingError(
@@ -223,7 +227,7 @@ class Trainer:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from a checkpoint."""
-        self.step_model.load_state_dict(state["model"])  # also loads `model`, which shares the weights
+        self.step_model.load_state_dict(state["model"])  # it also has the encodings of a codebook's first steps
         self.objective.load_state_dict(state["objective"])
         self.optimiser.load_state_dict(state["optimiser"])
         if self.average is not None:

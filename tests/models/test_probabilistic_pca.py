@@ -16,6 +16,7 @@ from pipeline.models.networks.refinement import Refinement
 from pipeline.models.probabilistic_pca import ProbabilisticPCA
 from pipeline.models.signal import Signal
 from pipeline.models.vae import VAE
+from pipeline.training.seed import check_components
 from tests.models.variants import description_of, minimise
 
 SIZES = [((10,), (3,)), ((10,), (1,)), ((5, 7), (2, 3)), ((5, 7), (1, 4)), ((6, 8), (3, 2))]  # window and grid
@@ -91,8 +92,8 @@ def test_components_beyond_the_rank_are_zero_and_finite():
 def test_more_components_than_values_of_a_patch_are_an_error():
     description = description_of("wave_fc", network={"frame": 50}) | {"variant": "wave_fc"}
     with pytest.raises(ParamsError, match=r"params.yaml: models.wave_fc.network.components: 64 .* the 50 values"):
-        VAE(description)
-    assert VAE(description_of("wave_fc", network={"frame": 64})).components.patch == (64,)
+        check_components(VAE(description))
+    check_components(VAE(description_of("wave_fc", network={"frame": 64})))
 
 
 def test_a_fit_does_not_change_the_windows():

@@ -6,58 +6,103 @@ import torch
 
 from pipeline.core.errors import ParamsError
 from pipeline.dataset.loader import ResidentLoader
+from pipeline.dataset.split import Split
+from pipeline.losses.config import LossConfig
+from pipeline.losses.objective import Objective
+from pipeline.models.vae import VAE
+from pipeline.training.config import TrainConfig
 from pipeline.training.crop import crop
-from tests.training.small import CPU, SHAPE, TRAIN, Recording, new_model, new_objective, train
+from pipeline.training.loop import fit
+from pipeline.training.trainer import Trainer
+from tests.training.small import CPU, Recording
 
+SAMPLES, RATE, CROP = 800, 4000, 320
+SECONDS = CROP / RATE
+NETWORK = {"type": "conv1d", "channels": [8, 16], "strides": [4, 4], "activation": "leaky_relu"}
 SEQUENCE = {"type": "gaussian", "latent": 4, "layout": "sequence"}
-FRAMES = 10
-SECONDS = (FRAMES - 1) * 128 / 8000
+
+
+def split(rows: int, samples: int, windows: int | None = None, seed: int = 0) -> Split:
+    """Sines of random frequency and phase; each row holds so many windows."""
+    rng = np.random.default_rng(seed)
+    frequency, phase = rng.uniform(0.01, 0.05, (rows, 1)), rng.uniform(0, 2 * np.pi, (rows, 1))
+    values = (16_000 * np.sin(2 * np.pi * frequency * np.arange(samples) + phase)).astype(np.int16)
+    ids, labels = np.arange(rows), np.where(np.arange(rows) % 2, "a", "b")
+    spans = {} if windows is None else {"lengths": np.full(rows, samples), "windows": np.full(rows, windows)}
+    return Split("waveform", (SAMPLES,), values, ids, ids.astype(str), labels, **spans)
+
+
+TRAIN, VALID = split(32, SAMPLES), split(8, SAMPLES, seed=1)
+
+
+def new_model(**parts) -> VAE:
+    torch.manual_seed(0)
+    description = {
+        "variant": "a",
+        "kind": "waveform",
+        "shape": [SAMPLES],
+        "stats": {"mean": 0.0, "std": 0.35},
+        "representation": {"kind": "waveform", "sample_rate": RATE},
+        "network": NETWORK,
+        "bottleneck": SEQUENCE,
+    }
+    return VAE(description | parts)
+
+
+def train(model: VAE, loss: dict, **settings):
+    config = TrainConfig(**{"batch_size": 8, "warmup_steps": 4, "snapshots": 2, "crop_seconds": SECONDS, **settings})
+    step_model, windows = crop(model, TRAIN, SECONDS)
+    objective = Objective(LossConfig(**loss), step_model.gain.signal)
+    return fit(Trainer(model, windows, VALID, config, objective, 0, CPU, step_model), Recording())
 
 
 def test_the_model_of_crops_shares_all_weights_and_has_a_shorter_latent():
-    model = new_model(bottleneck=SEQUENCE).eval()
+    model = new_model().eval()
     short, _ = crop(model, TRAIN, SECONDS)
-    assert short.latent_dims == model.latent_dims * 3 // 5  # 3 of 5 columns of 4 frames
+    assert short.latent_dims == model.latent_dims * CROP // SAMPLES
     with torch.no_grad():
         for parameter in short.parameters():
             parameter.add_(0.1)
     values = zip(model.state_dict().values(), short.state_dict().values(), strict=True)
     assert all(a.data_ptr() == b.data_ptr() for a, b in values)
-    x = torch.rand(2, 1, SHAPE[0], FRAMES)
+    x = torch.rand(2, 1, CROP)
     assert short.eval().reconstruct(x).shape == x.shape
 
 
-def test_crops_are_parts_of_the_train_windows():
-    _, windows = crop(new_model(bottleneck=SEQUENCE), TRAIN, SECONDS)
-    data, whole = ResidentLoader(windows, CPU), TRAIN.stored
-    assert len(data) == len(TRAIN)
+@pytest.mark.parametrize("windows", [None, 2])
+def test_crops_are_parts_of_the_rows(windows):
+    data = ResidentLoader(split(8, SAMPLES * (windows or 1), windows).cropped(CROP), CPU)
+    rows = data.values / 32_768
+    assert len(data) == 8 * (windows or 1)
     starts = set()
-    sample = zip(data.epoch(16, 0, 1), data.epoch(16, 0, 2), strict=True)
-    for x in (batch.x for pair in sample for batch in pair):
+    for x in (batch.x for epoch in (1, 2, 3) for batch in data.epoch(8, 0, epoch)):
         for values in x.squeeze(1).numpy():
-            parts = np.lib.stride_tricks.sliding_window_view(whole, FRAMES, axis=2).transpose(0, 2, 1, 3)
-            parts = parts - parts.max((2, 3), keepdims=True)
-            difference = np.abs(np.maximum(parts.astype(np.float32), -80) / 80 + 1 - values).max((2, 3))
-            row, start = np.unravel_index(difference.argmin(), difference.shape)
-            assert difference[row, start] < 2e-3
+            parts = np.lib.stride_tricks.sliding_window_view(rows, CROP, axis=1)
+            distance = np.abs(parts[..., ::40] - values[::40]).max(-1)
+            row, start = np.unravel_index(distance.argmin(), distance.shape)
+            np.testing.assert_allclose(parts[row, start], values, atol=1e-4)
             starts.add(int(start))
-    assert len(starts) > 5
+    assert max(starts) > 0.7 * (rows.shape[1] - CROP) and len(starts) > 12
 
 
 def test_a_training_on_crops_learns_whole_windows():
-    recording = Recording()
-    model = new_model(bottleneck=SEQUENCE)
-    history, snapshots = train(model, new_objective(), callback=recording, epochs=12, crop_seconds=SECONDS)
-    assert history[-1]["valid_mse"] < 0.5 * history[0]["valid_mse"]
-    assert snapshots.originals.shape[1:] == (1, *SHAPE)
-    # Nats per window: the KL of a crop is that of fewer positions.
-    assert history[-1]["train_kl"] == pytest.approx(0.6 * history[-1]["valid_kl"], rel=0.2)
+    history, snapshots = train(new_model(), {}, epochs=20, learning_rate=3e-3)
+    assert history[-1]["valid_mse"] < 0.3 * history[0]["valid_mse"]
+    assert snapshots.originals.shape[1:] == (1, SAMPLES)
+    assert history[-1]["train_kl"] == pytest.approx(history[-1]["valid_kl"], rel=0.2)  # both per whole window
+    assert history[-1]["train_loss"] == pytest.approx(history[-1]["valid_loss"], rel=0.2)
 
 
-@pytest.mark.parametrize(
-    "parts", [{"bottleneck": SEQUENCE | {"layout": "vector"}}, {"network": {"type": "conv2d", "components": 8}}]
-)
-def test_a_model_whose_weights_depend_on_the_length_is_an_error(parts):
-    model = new_model(**({"bottleneck": SEQUENCE} | parts), variant="a")
+def test_crops_have_labels_and_discriminators_like_windows():
+    model = new_model(condition={"type": "film", "dropout": 0.0}, labels=["a", "b"])
+    loss = {"spectral": {"weight": 0.01, "type": "multi_mel"}, "adversarial": {"weight": 0.01, "start": 0.4}}
+    history, _ = train(model, loss, epochs=3)
+    assert [row["adversarial_phase"] for row in history] == [0, 1, 1] and history[-1]["train_discriminator"] > 0
+    assert all(np.isfinite(list(row.values())).all() for row in history)
+    assert model.condition.encoder.weight[:2].any(1).all()
+
+
+def test_a_model_whose_weights_depend_on_the_length_is_an_error():
+    model = new_model(bottleneck=SEQUENCE | {"layout": "vector"})
     with pytest.raises(ParamsError, match=r"models\.a\.train\.crop_seconds: some weights depend on the length"):
         crop(model, TRAIN, SECONDS)

@@ -186,6 +186,7 @@ TRAININGS = {  # network, bottleneck, loss, tolerance
     "codebook": ({}, {"type": "vq", "codes": 8, "dim": 2, "prior_width": 8}, {"codebook": {}}, 1e-4),
     "adversary": (NO_NORM, GAUSSIAN, {"adversarial": {"weight": 0.1, "feature_matching": 1.0, "start": 0.5}}, 5e-3),
     "components": (NO_NORM | {"components": 8}, GAUSSIAN, {}, 1e-3),
+    "crops": ({}, {"type": "vq", "codes": 8, "dim": 2, "prior_width": 8}, {"codebook": {}}, 1e-4),
 }
 BATCH_STATISTICS = ("valid_usage", "valid_encoding_variance")  # in validation, batches of a rank are smaller
 
@@ -197,6 +198,8 @@ def train_kind(kind):
     settings = {"epochs": 3, "batch_size": 14, "snapshots": 2, "learning_rate": 1e-3}
     if kind == "plain":
         settings["augment"] = {"gain_db": 3.0, "flip_polarity": True}
+    if kind == "crops":
+        settings["crop_seconds"] = 0.144
     return train(model, new_objective(**loss), **settings)[0], model.state_dict()
 
 
