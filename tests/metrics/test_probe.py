@@ -178,6 +178,11 @@ def test_windows_of_spans_get_what_is_known_of_their_recording():
     assert read.known["key"].tolist() == [key for key in tracks["key"] for _ in range(2)]
 
 
+def test_most_windows_are_evenly_spaced():
+    read = read_rows(split(0), make_tracks(*split(0).track_ids), lambda x: x.flatten(1), 4, CPU, most=9)
+    assert read.known["label"].tolist() == ["a"] * 3 + ["b"] * 3 + ["c"] * 3 and read.features.shape == (9, 72)
+
+
 def test_a_recording_that_tracks_parquet_lacks_is_named():
     with pytest.raises(DataError, match=r"tracks.parquet: lacks '29', which the cache has; run `dvc repro`"):
         known_facts(split(0), make_tracks(*split(0).track_ids[:-1]))
