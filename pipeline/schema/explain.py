@@ -195,8 +195,9 @@ def _describe_type(annotation: Any, constraints: list[Any]) -> str:
     if origin is Literal:
         return " | ".join(map(str, args))
     if origin is list:
-        not_empty = ", not empty" if any(hasattr(constraint, "min_length") for constraint in constraints) else ""
-        return f"list{not_empty}, each: {_describe_type(args[0], [])}"
+        lengths = {n: getattr(c, n) for c in constraints for n in ("min_length", "max_length") if hasattr(c, n)}
+        number = f" of {lengths['max_length']}" if "max_length" in lengths else ", not empty" if lengths else ""
+        return f"list{number}, each: {_describe_type(args[0], [])}"
     limits = [f"{LIMITS[n]} {getattr(c, n):.10g}" for c in constraints for n in LIMITS if hasattr(c, n)]
     word = TYPES.get(annotation, "keys of its own" if _is_model(annotation) else "text")
     return f"{word}, {' and '.join(limits)}" if annotation in (int, float) and limits else word

@@ -343,6 +343,9 @@ def test_every_key_has_a_meaning():
     assert not problem and [key.name for key in keys if not key.meaning] == []
     sections = {key.name.rpartition(".")[0] for key in keys}
     assert [key.name for key in keys if key.name not in sections and not key.takes] == []
+    takes = {key.name: key.takes for key in keys}
+    assert takes["train.betas"] == "list of 2, each: number, at least 0 and below 1"
+    assert takes["seeds"].startswith("list, not empty, each: whole number")
     assert len({key.name.partition(".")[2] for key in keys if key.name.startswith("models.mel_conv.")}) > 80
 
 
