@@ -1,4 +1,4 @@
-"""Discriminators: small convolutional networks that tell originals from reconstructions.
+"""Discriminators: small convolutional networks that distinguish originals from reconstructions.
 
 Each is a view of the windows and convolutions over it. To add one, write a function from (signal, width) to networks,
 and name it in `DISCRIMINATORS` and in `AdversarialConfig`.

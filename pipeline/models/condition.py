@@ -67,7 +67,10 @@ class Condition(nn.Module):
         return label.masked_fill(uniform < self.dropout, self.unknown)
 
     def before_encoder(self, x: Tensor, label: Tensor | None) -> Tensor:
-        """Windows (B, 1, *shape) with the mean of all windows instead of their label's, and a nearer deviation."""
+        """Windows (B, 1, *shape) without the statistics of their label.
+
+        They have the mean of all windows, and a deviation between that of the label and that of all windows.
+        """
         offset, ratio = self._statistics(x, label)
         return (x - self.mean - offset) / ratio + self.mean
 

@@ -1,4 +1,4 @@
-"""Which epoch's weights a training keeps, and when it ends early."""
+"""The epoch whose weights a training uses."""
 
 from collections.abc import Sequence
 
