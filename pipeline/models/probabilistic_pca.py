@@ -1,7 +1,7 @@
 """Principal components of windows, and probabilistic PCA, which they make."""
 
 from collections.abc import Callable, Iterable, Iterator
-from math import prod
+from math import pi, prod
 
 import torch
 from torch import Tensor, nn
@@ -54,6 +54,7 @@ class ProbabilisticPCA(nn.Module):
     """Probabilistic PCA (Tipping and Bishop 1999): the best linear VAE, in closed form (Lucas et al. 2019, 1911.02469).
 
     A window is cut into a grid of equal patches (the whole window for a grid of one), all with the same components.
+    Patches of a waveform overlap, as blocks of a modified discrete cosine transform do: else each border would click.
     Features are posterior means: uncorrelated, with a variance of nearly 1, so that a standard normal prior fits them.
     Training does not change the components.
     """
@@ -68,8 +69,12 @@ class ProbabilisticPCA(nn.Module):
         self.window, self.grid = window, grid
         self.patch = tuple(-(-size // positions) for size, positions in zip(window, grid, strict=True))
         self.shape = (number, *grid)
-        self.register_buffer("mean", torch.zeros(window))
+        self.is_stationary = grid[-1] > 1  # patches along time: one mean for all times, so that the length may change
+        self.register_buffer("mean", torch.zeros(*window[:-1], 1) if self.is_stationary else torch.zeros(window))
         self.register_buffer("components", torch.zeros(number, prod(self.patch)))
+        # Angles of a rotation between each sample before a border and its mirror image behind it (Malvar 1990, ...).
+        half = self.patch[-1] // 2 if len(grid) == 1 and self.is_stationary else 0
+        self.register_buffer("angles", pi / 4 * (1 - (torch.arange(half) + 0.5) / max(1, half)), persistent=False)
         self.register_buffer("variances", torch.zeros(number))
         self.register_buffer("noise_variance", torch.ones(()))  # mean variance of the directions without a component
 
@@ -81,6 +86,7 @@ class ProbabilisticPCA(nn.Module):
             rows += len(x)
             total += x.sum((0, 1)).cpu()
             squares += x.square().sum((0, 1)).cpu()
+        total = total.mean(-1, keepdim=True) if self.is_stationary else total
         # A GPU may round products of 32 bits to 10 bits of mantissa, but not those of 64 bits.
         dtype = torch.float64 if x.device.type == "cuda" else torch.float32
         mean = (total / rows).to(x.device, dtype)
@@ -122,12 +128,24 @@ class ProbabilisticPCA(nn.Module):
         x = functional.pad(x.squeeze(1), [pad for size, n, p in reversed(sizes) for pad in (0, n * p - size)])
         x = x.reshape(len(x), *(length for pair in zip(self.grid, self.patch, strict=True) for length in pair))
         axes = range(1, 2 * len(sizes) + 1)
-        return x.permute(0, *axes[::2], *axes[1::2]).flatten(1 + len(sizes))
+        return self._rotate(x.permute(0, *axes[::2], *axes[1::2]).flatten(1 + len(sizes)), 1)
 
     def _window(self, patches: Tensor) -> Tensor:
         """The inverse of `_patches`."""
         number = len(self.grid)
-        x = patches.unflatten(-1, self.patch)
+        x = self._rotate(patches, -1).unflatten(-1, self.patch)
         x = x.permute(0, *(axis for i in range(1, number + 1) for axis in (i, number + i)))
         x = x.reshape(len(x), *(n * p for n, p in zip(self.grid, self.patch, strict=True)))
         return x[(..., *(slice(size) for size in self.window))].unsqueeze(1)
+
+    def _rotate(self, patches: Tensor, direction: int) -> Tensor:
+        """Patches (B, positions, samples) after the rotations at their borders, or before them (direction -1)."""
+        half = len(self.angles)
+        if not half:
+            return patches
+        before, after = patches[:, :-1, -half:].flip(-1), patches[:, 1:, :half]
+        cos, sin = self.angles.cos(), direction * self.angles.sin()
+        before, after = (before * cos + after * sin).flip(-1), after * cos - before * sin
+        first, last = patches[:, :1, :half], patches[:, -1:, -half:]
+        middle = patches[..., half : patches.shape[-1] - half]
+        return torch.cat((torch.cat((first, after), 1), middle, torch.cat((before, last), 1)), -1)

@@ -99,8 +99,6 @@ def _crop_problems(
         yield f"{key}: {crop_seconds:g} has {shape[0]} samples, fewer than {MIN_CROP}; use longer crops, or null"
     for problem in _network_problems(network, shape):
         yield f"{key}: with crops, {problem}"
-    if network.components:
-        yield f"{key}: components are fitted to whole windows; use null, or network.components null"
     if network.type == "transformer":
         yield f"{key}: a transformer has as many tokens for a crop as for a window; use another network"
     if bottleneck.type == "hierarchical" or getattr(bottleneck, "layout", "sequence") == "vector":

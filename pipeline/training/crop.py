@@ -10,12 +10,16 @@ from pipeline.models.vae import VAE
 
 
 def crop(model: VAE, train: Split, seconds: float) -> tuple[VAE, Split]:
-    """The model for windows of `seconds`, which shares its weights, and a train split with windows of this length.
+    """The model for windows of about `seconds`, which shares its weights, and a train split with windows of this length.
 
-    ParamsError if the weights depend on the length of a window.
+    With components, the length is that of whole patches. ParamsError if the weights depend on the length of a window.
     """
     representation = TypeAdapter(RepresentationConfig).validate_python(model.description["representation"])
-    train = train.cropped(representation.shape(seconds)[-1])
+    length = representation.shape(seconds)[-1]
+    if model.components is not None:
+        patch = model.components.patch[-1]
+        length = max(1, round(length / patch)) * patch
+    train = train.cropped(length)
     try:
         return model.for_shape(train.shape).to(next(model.parameters()).device), train
     except RuntimeError as error:

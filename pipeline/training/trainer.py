@@ -85,7 +85,7 @@ class Trainer:
 
     def prepare(self) -> None:
         """Fit what has a closed form, before the first step. All ranks get the result of rank 0."""
-        self.model.fit(lambda: crops(self.train_data))
+        self.step_model.fit(lambda: crops(self.train_data))
         distributed.broadcast_(*self.model.state_dict().values())
         self.guard.back_up()
         if self.average is not None:

@@ -44,9 +44,33 @@ def test_patches_are_equal_parts_of_a_window_and_have_an_inverse(window, grid):
     x = torch.randn(3, 1, *window)
     patches = components._patches(x)
     assert patches.shape == (3, *grid, components.components.shape[1])
-    assert torch.equal(components._window(patches), x)
-    first = x[(slice(None), 0, *(slice(size) for size in components.patch))]
-    assert torch.equal(patches[(slice(None), *[0] * len(grid))], first.flatten(1))
+    torch.testing.assert_close(components._window(patches), x)
+    torch.testing.assert_close(patches.square().sum(), x.square().sum())
+    first = x[(slice(None), 0, *(slice(size // 2) for size in components.patch))]  # the other half may overlap the next
+    cut = patches.unflatten(-1, components.patch)[(slice(None), *[0] * len(grid))]
+    assert torch.equal(cut[(slice(None), *(slice(size // 2) for size in components.patch))], first)
+
+
+def test_borders_of_waveform_patches_do_not_click():
+    x = torch.randn(200, 1, 512, generator=torch.Generator().manual_seed(0))
+    bins = torch.arange(257)
+    x = torch.fft.irfft(torch.fft.rfft(x) * (bins < 32), 512)
+    components = fitted(8, x, (8,))
+
+    def high(components: ProbabilisticPCA) -> Tensor:
+        return (torch.fft.rfft(components.decode(components.encode(x))) * (bins > 80)).abs().square().sum()
+
+    blocks = ProbabilisticPCA(8, (512,), (8,))
+    blocks.angles.zero_()
+    blocks.fit(lambda: x.split(70))
+    assert high(components) < 0.3 * high(blocks)
+
+
+def test_the_components_of_a_waveform_fit_any_number_of_patches():
+    x = correlated((60,))
+    long, short = fitted(3, x, (6,)), ProbabilisticPCA(3, (30,), (3,))
+    short.load_state_dict(long.state_dict())
+    torch.testing.assert_close(short.encode(x[..., :30])[..., :2], long.encode(x)[..., :2])
 
 
 @pytest.mark.parametrize(("window", "grid"), SIZES)

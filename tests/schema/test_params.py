@@ -118,7 +118,6 @@ def changed(key: str, value: object) -> dict:
         ("models.wave_vqvae.train.crop_seconds", 5, "wave_vqvae.train.crop_seconds: 5 is not shorter than a window"),
         ("models.wave_vqvae.train.crop_seconds", 0.01, "wave_vqvae.train.crop_seconds: 0.01 has 30 samples, fewer"),
         ("models.mel_vqvae.train.crop_seconds", 1, "mel_vqvae.train.crop_seconds: a crop of a mel has another peak"),
-        ("models.wave_conv.train", {"crop_seconds": 1}, "wave_conv.train.crop_seconds: components are fitted to whole"),
         (
             "models.wave_transformer",
             {"representation": "wave3k", "network": {"type": "transformer"}, "bottleneck": {"type": "gaussian"}}
