@@ -54,12 +54,14 @@ class ProbabilisticPCA(nn.Module):
     """Probabilistic PCA (Tipping and Bishop 1999): the best linear VAE, in closed form (Lucas et al. 2019, 1911.02469).
 
     A window is cut into a grid of equal patches (the whole window for a grid of one), all with the same components.
-    Patches of a waveform overlap, as blocks of a modified discrete cosine transform do: else each border would click.
+    Patches of a waveform overlap, as the blocks of a modified discrete cosine transform do (Malvar 1990, Lapped
+    transforms for efficient transform/subband coding); without it, each border would click.
     Features are posterior means: uncorrelated, with a variance of nearly 1, so that a standard normal prior fits them.
     Training does not change the components.
     """
 
     mean: Tensor
+    angles: Tensor
     components: Tensor
     variances: Tensor
     noise_variance: Tensor
@@ -69,11 +71,12 @@ class ProbabilisticPCA(nn.Module):
         self.window, self.grid = window, grid
         self.patch = tuple(-(-size // positions) for size, positions in zip(window, grid, strict=True))
         self.shape = (number, *grid)
-        self.is_stationary = grid[-1] > 1  # patches along time: one mean for all times, so that the length may change
-        self.register_buffer("mean", torch.zeros(*window[:-1], 1) if self.is_stationary else torch.zeros(window))
+        self.has_frames = grid[-1] > 1  # patches along time: then nothing depends on the length of a window
+        self.register_buffer("mean", torch.zeros(*window[:-1], 1 if self.has_frames else window[-1]))
         self.register_buffer("components", torch.zeros(number, prod(self.patch)))
-        # Angles of a rotation between each sample before a border and its mirror image behind it (Malvar 1990, ...).
-        half = self.patch[-1] // 2 if len(grid) == 1 and self.is_stationary else 0
+        # Each sample after a border is rotated with its mirror image before it, by 45 degrees at the border and by 0 in
+        # the middle of a patch: the sine window.
+        half = self.patch[-1] // 2 if len(grid) == 1 and self.has_frames else 0
         self.register_buffer("angles", pi / 4 * (1 - (torch.arange(half) + 0.5) / max(1, half)), persistent=False)
         self.register_buffer("variances", torch.zeros(number))
         self.register_buffer("noise_variance", torch.ones(()))  # mean variance of the directions without a component
@@ -86,7 +89,7 @@ class ProbabilisticPCA(nn.Module):
             rows += len(x)
             total += x.sum((0, 1)).cpu()
             squares += x.square().sum((0, 1)).cpu()
-        total = total.mean(-1, keepdim=True) if self.is_stationary else total
+        total = total.mean(-1, keepdim=True) if self.has_frames else total
         # A GPU may round products of 32 bits to 10 bits of mantissa, but not those of 64 bits.
         dtype = torch.float64 if x.device.type == "cuda" else torch.float32
         mean = (total / rows).to(x.device, dtype)
@@ -139,13 +142,13 @@ class ProbabilisticPCA(nn.Module):
         return x[(..., *(slice(size) for size in self.window))].unsqueeze(1)
 
     def _rotate(self, patches: Tensor, direction: int) -> Tensor:
-        """Patches (B, positions, samples) after the rotations at their borders, or before them (direction -1)."""
+        """Patches (B, *grid, values) of a waveform with rotated halves; direction -1 is the inverse."""
         half = len(self.angles)
         if not half:
             return patches
-        before, after = patches[:, :-1, -half:].flip(-1), patches[:, 1:, :half]
+        first, middle, last = patches.split([half, patches.shape[-1] - 2 * half, half], -1)
+        after, before = first[:, 1:], last[:, :-1].flip(-1)
         cos, sin = self.angles.cos(), direction * self.angles.sin()
-        before, after = (before * cos + after * sin).flip(-1), after * cos - before * sin
-        first, last = patches[:, :1, :half], patches[:, -1:, -half:]
-        middle = patches[..., half : patches.shape[-1] - half]
-        return torch.cat((torch.cat((first, after), 1), middle, torch.cat((before, last), 1)), -1)
+        first = torch.cat((first[:, :1], cos * after - sin * before), 1)
+        last = torch.cat(((cos * before + sin * after).flip(-1), last[:, -1:]), 1)
+        return torch.cat((first, middle, last), -1)

@@ -10,7 +10,7 @@ from pipeline.models.vae import VAE
 
 
 def crop(model: VAE, train: Split, seconds: float) -> tuple[VAE, Split]:
-    """The model for windows of about `seconds`, which shares its weights, and a train split with windows of this length.
+    """The model for windows of about `seconds`, with the same weights, and a train split with windows of this length.
 
     With components, the length is that of whole patches. ParamsError if the weights depend on the length of a window.
     """
