@@ -30,6 +30,23 @@ def split(number: int, seed: int) -> Split:
 
 
 TRAIN, VALID = split(96, 0), split(24, 1)
+SAMPLES, RATE, CROP = 800, 4000, 320
+SECONDS = CROP / RATE
+ISTFT = {"type": "istft", "n_fft": 64, "hop": 32, "width": 8, "layers": 1, "head": "linear", "components": 4}
+SEQUENCE = {"type": "gaussian", "latent": 4, "layout": "sequence"}
+
+
+def waveforms(rows: int, samples: int, windows: int | None = None, seed: int = 0) -> Split:
+    """Sines of random frequency and phase; each row holds so many windows."""
+    rng = np.random.default_rng(seed)
+    frequency, phase = rng.uniform(0.01, 0.05, (rows, 1)), rng.uniform(0, 2 * np.pi, (rows, 1))
+    values = (16_000 * np.sin(2 * np.pi * frequency * np.arange(samples) + phase)).astype(np.int16)
+    ids, labels = np.arange(rows), np.where(np.arange(rows) % 2, "a", "b")
+    spans = {} if windows is None else {"lengths": np.full(rows, samples), "windows": np.full(rows, windows)}
+    return Split("waveform", (SAMPLES,), values, ids, ids.astype(str), labels, **spans)
+
+
+WAVE_TRAIN, WAVE_VALID = waveforms(32, SAMPLES), waveforms(8, SAMPLES, seed=1)
 
 
 DESCRIPTION = {
@@ -44,6 +61,20 @@ def new_model(seed: int = 0, **parts) -> VAE:
     torch.manual_seed(seed)
     network, bottleneck = {"type": "conv2d", "channels": [8, 16]}, {"type": "gaussian", "latent": 6}
     return VAE(DESCRIPTION | {"network": network, "bottleneck": bottleneck} | parts)
+
+
+def new_wave_model(seed: int = 0, **parts) -> VAE:
+    torch.manual_seed(seed)
+    description = {
+        "variant": "a",
+        "kind": "waveform",
+        "shape": [SAMPLES],
+        "stats": {"mean": 0.0, "std": 0.35},
+        "representation": {"kind": "waveform", "sample_rate": RATE},
+        "network": {"type": "conv1d", "channels": [8, 16], "strides": [4, 4], "activation": "leaky_relu"},
+        "bottleneck": SEQUENCE,
+    }
+    return VAE(description | parts)
 
 
 def new_objective(**loss) -> Objective:
@@ -75,11 +106,13 @@ class Recording:
 
 
 def train(model, objective, seed=0, callback=None, folder=None, **settings):
-    """History and snapshots of a training, with checkpoints in `folder`."""
+    """History and snapshots of a training, with checkpoints in `folder`; of a waveform model with the same losses."""
     config = TrainConfig(**{"batch_size": 16, "warmup_steps": 4, **settings})
-    windows, step_model = TRAIN, None
-    if config.crop_seconds is not None:
-        step_model, windows = crop(model, TRAIN, config.crop_seconds)
+    windows, valid, step_model = TRAIN, VALID, model
+    if model.gain.signal.kind == "waveform":
+        windows, valid = WAVE_TRAIN, WAVE_VALID
+        if config.crop_seconds is not None:
+            step_model, windows = crop(model, windows, config.crop_seconds)
         objective = Objective(objective.config, step_model.gain.signal)
-    trainer = Trainer(model, windows, VALID, config, objective, seed, CPU, step_model)
+    trainer = Trainer(model, windows, valid, config, objective, seed, CPU, step_model)
     return fit(trainer, callback or Recording(), folder and Checkpoints(folder, 0))

@@ -6,59 +6,26 @@ import torch
 
 from pipeline.core.errors import ParamsError
 from pipeline.dataset.loader import ResidentLoader
-from pipeline.dataset.split import Split
-from pipeline.losses.config import LossConfig
-from pipeline.losses.objective import Objective
-from pipeline.models.vae import VAE
-from pipeline.training.config import TrainConfig
 from pipeline.training.crop import crop
-from pipeline.training.loop import fit
-from pipeline.training.trainer import Trainer
-from tests.training.small import CPU, Recording
+from tests.training.small import (
+    CPU,
+    CROP,
+    SAMPLES,
+    SECONDS,
+    SEQUENCE,
+    WAVE_TRAIN,
+    new_objective,
+    new_wave_model,
+    train,
+    waveforms,
+)
 
-SAMPLES, RATE, CROP = 800, 4000, 320
-SECONDS = CROP / RATE
-NETWORK = {"type": "conv1d", "channels": [8, 16], "strides": [4, 4], "activation": "leaky_relu"}
-SEQUENCE = {"type": "gaussian", "latent": 4, "layout": "sequence"}
-
-
-def split(rows: int, samples: int, windows: int | None = None, seed: int = 0) -> Split:
-    """Sines of random frequency and phase; each row holds so many windows."""
-    rng = np.random.default_rng(seed)
-    frequency, phase = rng.uniform(0.01, 0.05, (rows, 1)), rng.uniform(0, 2 * np.pi, (rows, 1))
-    values = (16_000 * np.sin(2 * np.pi * frequency * np.arange(samples) + phase)).astype(np.int16)
-    ids, labels = np.arange(rows), np.where(np.arange(rows) % 2, "a", "b")
-    spans = {} if windows is None else {"lengths": np.full(rows, samples), "windows": np.full(rows, windows)}
-    return Split("waveform", (SAMPLES,), values, ids, ids.astype(str), labels, **spans)
-
-
-TRAIN, VALID = split(32, SAMPLES), split(8, SAMPLES, seed=1)
-
-
-def new_model(**parts) -> VAE:
-    torch.manual_seed(0)
-    description = {
-        "variant": "a",
-        "kind": "waveform",
-        "shape": [SAMPLES],
-        "stats": {"mean": 0.0, "std": 0.35},
-        "representation": {"kind": "waveform", "sample_rate": RATE},
-        "network": NETWORK,
-        "bottleneck": SEQUENCE,
-    }
-    return VAE(description | parts)
-
-
-def train(model: VAE, loss: dict, **settings):
-    config = TrainConfig(**{"batch_size": 8, "warmup_steps": 4, "snapshots": 2, "crop_seconds": SECONDS, **settings})
-    step_model, windows = crop(model, TRAIN, SECONDS)
-    objective = Objective(LossConfig(**loss), step_model.gain.signal)
-    return fit(Trainer(model, windows, VALID, config, objective, 0, CPU, step_model), Recording())
+CROPS = {"crop_seconds": SECONDS, "batch_size": 8, "snapshots": 2}
 
 
 def test_the_model_of_crops_shares_all_weights_and_has_a_shorter_latent():
-    model = new_model().eval()
-    short, _ = crop(model, TRAIN, SECONDS)
+    model = new_wave_model().eval()
+    short, _ = crop(model, WAVE_TRAIN, SECONDS)
     assert short.latent_dims == model.latent_dims * CROP // SAMPLES
     with torch.no_grad():
         for parameter in short.parameters():
@@ -71,7 +38,7 @@ def test_the_model_of_crops_shares_all_weights_and_has_a_shorter_latent():
 
 @pytest.mark.parametrize("windows", [None, 2])
 def test_crops_are_parts_of_the_rows(windows):
-    data = ResidentLoader(split(8, SAMPLES * (windows or 1), windows).cropped(CROP), CPU)
+    data = ResidentLoader(waveforms(8, SAMPLES * (windows or 1), windows).cropped(CROP), CPU)
     rows = data.values / 32_768
     assert len(data) == 8 * (windows or 1)
     starts = set()
@@ -86,7 +53,7 @@ def test_crops_are_parts_of_the_rows(windows):
 
 
 def test_a_training_on_crops_learns_whole_windows():
-    history, snapshots = train(new_model(), {}, epochs=20, learning_rate=3e-3)
+    history, snapshots = train(new_wave_model(), new_objective(), **CROPS, epochs=20, learning_rate=3e-3)
     assert history[-1]["valid_mse"] < 0.3 * history[0]["valid_mse"]
     assert snapshots.originals.shape[1:] == (1, SAMPLES)
     assert history[-1]["train_kl"] == pytest.approx(history[-1]["valid_kl"], rel=0.2)  # both per whole window
@@ -94,15 +61,15 @@ def test_a_training_on_crops_learns_whole_windows():
 
 
 def test_crops_have_labels_and_discriminators_like_windows():
-    model = new_model(condition={"type": "film", "dropout": 0.0}, labels=["a", "b"])
+    model = new_wave_model(condition={"type": "film", "dropout": 0.0}, labels=["a", "b"])
     loss = {"spectral": {"weight": 0.01, "type": "multi_mel"}, "adversarial": {"weight": 0.01, "start": 0.4}}
-    history, _ = train(model, loss, epochs=3)
+    history, _ = train(model, new_objective(**loss), **CROPS, epochs=3)
     assert [row["adversarial_phase"] for row in history] == [0, 1, 1] and history[-1]["train_discriminator"] > 0
     assert all(np.isfinite(list(row.values())).all() for row in history)
     assert model.condition.encoder.weight[:2].any(1).all()
 
 
 def test_a_model_whose_weights_depend_on_the_length_is_an_error():
-    model = new_model(bottleneck=SEQUENCE | {"layout": "vector"})
+    model = new_wave_model(bottleneck=SEQUENCE | {"layout": "vector"})
     with pytest.raises(ParamsError, match=r"models\.a\.train\.crop_seconds: some weights depend on the length"):
-        crop(model, TRAIN, SECONDS)
+        crop(model, WAVE_TRAIN, SECONDS)

@@ -24,7 +24,7 @@ from pipeline.models.norm import BatchNorm1d, BatchNorm2d
 from pipeline.models.signal import Signal
 from pipeline.models.vae import VAE
 from pipeline.training.launch import launch
-from tests.training.small import new_model, new_objective, train
+from tests.training.small import ISTFT, SECONDS, SEQUENCE, new_model, new_objective, new_wave_model, train
 
 RANKS = 2
 Results = dict[str, Tensor]
@@ -186,20 +186,26 @@ TRAININGS = {  # network, bottleneck, loss, tolerance
     "codebook": ({}, {"type": "vq", "codes": 8, "dim": 2, "prior_width": 8}, {"codebook": {}}, 1e-4),
     "adversary": (NO_NORM, GAUSSIAN, {"adversarial": {"weight": 0.1, "feature_matching": 1.0, "start": 0.5}}, 5e-3),
     "components": (NO_NORM | {"components": 8}, GAUSSIAN, {}, 1e-3),
-    "crops": ({}, {"type": "vq", "codes": 8, "dim": 2, "prior_width": 8}, {"codebook": {}}, 1e-4),
+    "crops": (
+        ISTFT,
+        SEQUENCE,
+        {"adversarial": {"types": ["patch", "multi_period"], "weight": 0.1, "start": 0.5}},
+        5e-3,
+    ),
 }
 BATCH_STATISTICS = ("valid_usage", "valid_encoding_variance")  # in validation, batches of a rank are smaller
 
 
 def train_kind(kind):
     network, bottleneck, loss, _ = TRAININGS[kind]
-    model = new_model(network={"type": "conv2d", "channels": [8, 16]} | network, bottleneck=bottleneck)
+    network = network if kind == "crops" else {"type": "conv2d", "channels": [8, 16]} | network
+    model = (new_wave_model if kind == "crops" else new_model)(network=network, bottleneck=bottleneck)
     # 7 batches of 14, the last one filled up; the last one of validation is smaller than a rank's share.
     settings = {"epochs": 3, "batch_size": 14, "snapshots": 2, "learning_rate": 1e-3}
     if kind == "plain":
         settings["augment"] = {"gain_db": 3.0, "flip_polarity": True}
     if kind == "crops":
-        settings["crop_seconds"] = 0.144
+        settings["crop_seconds"] = SECONDS
     return train(model, new_objective(**loss), **settings)[0], model.state_dict()
 
 

@@ -11,8 +11,9 @@ import torch
 from pipeline.core.errors import StoppedError, TrainingError
 from pipeline.losses.objective import Objective
 from pipeline.models.vae import VAE
-from tests.training.small import Recording, new_model, new_objective, train
+from tests.training.small import ISTFT, SECONDS, SEQUENCE, Recording, new_model, new_objective, new_wave_model, train
 
+TYPES = ["patch", "multi_period"]
 KINDS = {
     "gaussian": ({"type": "gaussian", "latent": 6, "prior": {"type": "normal"}}, {}, {}),
     "average": ({"type": "gaussian", "latent": 6, "batch_norm": True}, {}, {"moving_average": 0.9}),
@@ -35,9 +36,9 @@ KINDS = {
     ),
     "condition": ({"type": "gaussian", "latent": 6}, {}, {}),
     "crops": (
-        {"type": "vq", "codes": 8, "dim": 2, "prior_width": 8},
-        {"codebook": {}},
-        {"crop_seconds": 0.144, "moving_average": 0.9},
+        SEQUENCE,
+        {"spectral": {"type": "mrstft", "weight": 0.1}, "adversarial": {"types": TYPES, "weight": 0.1, "start": 0.4}},
+        {"crop_seconds": SECONDS, "moving_average": 0.9, "batch_size": 6},
     ),
     "components": ({"type": "gaussian", "latent": 6}, {}, {"moving_average": 0.9}),
 }
@@ -61,7 +62,7 @@ def run(kind, callback, folder=None, **settings):
     bottleneck, loss, train_settings = KINDS[kind]
     parts = {"condition": {"type": "film"}, "labels": ["a"]} if kind in ("condition", "components") else {}
     parts |= {"network": COMPONENTS} if kind == "components" else {}
-    model = new_model(3, bottleneck=bottleneck, **parts)
+    model = new_wave_model(3, network=ISTFT) if kind == "crops" else new_model(3, bottleneck=bottleneck, **parts)
     settings = {"epochs": 3, "snapshots": 2, "learning_rate": 1e-3} | train_settings | settings
     history, snapshots = train(model, new_objective(**loss), 7, callback, folder, **settings)
     return model.state_dict(), history, snapshots
