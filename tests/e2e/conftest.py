@@ -19,6 +19,7 @@ TINY: dict[str, Any] = {
     "representations": {
         "mel128": {"sample_rate": 8000, "n_fft": 512, "hop_length": 256, "bands": 32},
         "wave3k": {"sample_rate": 1000},
+        "wave22k": {"sample_rate": 2000},
     },
     "models": {
         "mel_conv": {"network": {"channels": [4, 8], "strides": 2, "components": 8}, "bottleneck": {"latent": 4}},

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.e2e
 ALL = [
     "download",
     "windows",
-    *(f"cache@{r}" for r in ("mel128", "wave3k")),
+    *(f"cache@{r}" for r in ("mel128", "wave3k", "wave22k")),
     "reference",
     *(f"{stage}@{v}" for stage in ("train", "evaluate", "figures") for v in ("mel_conv", "pca")),
     "report",

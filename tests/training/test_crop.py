@@ -10,6 +10,8 @@ from pipeline.training.crop import crop
 from tests.training.small import (
     CPU,
     CROP,
+    ISTFT,
+    RATE,
     SAMPLES,
     SECONDS,
     SEQUENCE,
@@ -67,6 +69,13 @@ def test_crops_have_labels_and_discriminators_like_windows():
     assert [row["adversarial_phase"] for row in history] == [0, 1, 1] and history[-1]["train_discriminator"] > 0
     assert all(np.isfinite(list(row.values())).all() for row in history)
     assert model.condition.encoder.weight[:2].any(1).all()
+
+
+def test_windows_that_are_not_longer_than_a_crop_stay_whole():
+    model = new_wave_model(network=ISTFT)
+    assert crop(model, WAVE_TRAIN, SAMPLES / RATE) == (model, WAVE_TRAIN)
+    short, train = crop(model, WAVE_TRAIN, 0.05)
+    assert model.components.patch == short.components.patch == (32,) and train.shape == (192,)  # of 200 samples
 
 
 def test_a_model_whose_weights_depend_on_the_length_is_an_error():
