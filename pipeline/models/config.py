@@ -34,6 +34,15 @@ class _NetworkConfig(Section):
         "windows on both sides of them; null: none, the network itself makes the features (the systems' own form)",
     )
 
+    @property
+    def stride(self) -> int | None:
+        """Samples or columns from one position of the features to the next; None if it depends on the window."""
+        return None
+
+    def patch_length(self, size: int, positions: int) -> int:
+        """Length of the part of an axis that each of its positions stands for."""
+        return size if positions == 1 else self.stride or -(-size // positions)
+
 
 class _StridedConfig(_NetworkConfig):
     """Convolutions in stages, each of which shortens every axis."""
@@ -46,6 +55,11 @@ class _StridedConfig(_NetworkConfig):
     def stage_strides(self) -> list[int]:
         """The stride of each stage."""
         return self.strides if isinstance(self.strides, list) else [self.strides] * len(self.channels)
+
+    @property
+    def stride(self) -> int:
+        """See `_NetworkConfig.stride`."""
+        return prod(self.stage_strides)
 
     @property
     def stages(self) -> list[tuple[int, int, int]]:
@@ -116,6 +130,11 @@ class FullyConnectedConfig(_NetworkConfig):
     )
     head: Literal["linear", "sigmoid"] = Field("linear", description="last layer")
 
+    @property
+    def stride(self) -> int | None:
+        """See `_NetworkConfig.stride`."""
+        return self.frame
+
 
 class TransformerConfig(_NetworkConfig):
     """Attention between patches of a waveform and a few latent tokens (system E)."""
@@ -151,6 +170,11 @@ class IstftConfig(_NetworkConfig):
     head: Literal["linear", "polar"] = Field(
         "polar", description="last layer: linear: real and imaginary parts; polar: log magnitude and phase, as in Vocos"
     )
+
+    @property
+    def stride(self) -> int:
+        """See `_NetworkConfig.stride`."""
+        return self.hop * prod(self.strides)
 
     @model_validator(mode="after")
     def _frames_overlap(self) -> Self:

@@ -53,7 +53,7 @@ def principal_components(batches: Callable[[], Iterable[Tensor]], rows: int, num
 class ProbabilisticPCA(nn.Module):
     """Probabilistic PCA (Tipping and Bishop 1999): the best linear VAE, in closed form (Lucas et al. 2019, 1911.02469).
 
-    A window is cut into a grid of equal patches (the whole window for a grid of one), all with the same components.
+    A window is cut into equal patches (or is one patch), all with the same components; the end is padded with zeros.
     Patches of a waveform overlap, as the blocks of a modified discrete cosine transform do (Malvar 1990, Lapped
     transforms for efficient transform/subband coding); without it, each border would click.
     Features are posterior means: uncorrelated, with a variance of nearly 1, so that a standard normal prior fits them.
@@ -66,17 +66,17 @@ class ProbabilisticPCA(nn.Module):
     variances: Tensor
     noise_variance: Tensor
 
-    def __init__(self, number: int, window: tuple[int, ...], grid: tuple[int, ...]) -> None:
+    def __init__(self, number: int, window: tuple[int, ...], patch: tuple[int, ...]) -> None:
         super().__init__()
-        self.window, self.grid = window, grid
-        self.patch = tuple(-(-size // positions) for size, positions in zip(window, grid, strict=True))
-        self.shape = (number, *grid)
-        self.has_frames = grid[-1] > 1  # patches along time: then nothing depends on the length of a window
+        self.window, self.patch = window, patch
+        self.grid = tuple(-(-size // length) for size, length in zip(window, patch, strict=True))
+        self.shape = (number, *self.grid)
+        self.has_frames = self.grid[-1] > 1  # patches along time: then nothing depends on the length of a window
         self.register_buffer("mean", torch.zeros(*window[:-1], 1 if self.has_frames else window[-1]))
-        self.register_buffer("components", torch.zeros(number, prod(self.patch)))
+        self.register_buffer("components", torch.zeros(number, prod(patch)))
         # Each sample after a border is rotated with its mirror image before it, by 45 degrees at the border and by 0 in
         # the middle of a patch: the sine window.
-        half = self.patch[-1] // 2 if len(grid) == 1 and self.has_frames else 0
+        half = patch[-1] // 2 if len(patch) == 1 and self.has_frames else 0
         self.register_buffer("angles", pi / 4 * (1 - (torch.arange(half) + 0.5) / max(1, half)), persistent=False)
         self.register_buffer("variances", torch.zeros(number))
         self.register_buffer("noise_variance", torch.ones(()))  # mean variance of the directions without a component

@@ -76,9 +76,11 @@ class VAE(nn.Module):
         shape: tuple[int, ...] = self.encoder.shape  # type: ignore[assignment]
         components = None
         if network.components:
-            positions = () if getattr(bottleneck, "layout", "sequence") == "vector" else shape[1:]
-            grid = (1,) * (len(gain.signal.shape) - len(positions)) + positions  # fc has frames of whole columns
-            components = ProbabilisticPCA(network.components, gain.signal.shape, grid)
+            patch = window = gain.signal.shape
+            if getattr(bottleneck, "layout", "sequence") == "sequence":
+                positions = (1,) * (len(window) + 1 - len(shape)) + shape[1:]  # fc has frames of whole columns
+                patch = tuple(network.patch_length(*axis) for axis in zip(window, positions, strict=True))
+            components = ProbabilisticPCA(network.components, window, patch)
             shape = components.shape
         self.bottleneck = BOTTLENECKS[bottleneck.type](bottleneck, shape)
         condition = None

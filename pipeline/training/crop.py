@@ -10,16 +10,12 @@ from pipeline.models.vae import VAE
 
 
 def crop(model: VAE, train: Split, seconds: float) -> tuple[VAE, Split]:
-    """The model for windows of about `seconds`, with the same weights, and a train split with windows of this length.
+    """The model for windows of `seconds`, with the same weights, and a train split with windows of this length.
 
-    With components, the length is that of whole patches. Windows that are no longer stay whole. ParamsError if the
-    weights depend on the length of a window.
+    Windows that are no longer stay whole. ParamsError if the weights depend on the length of a window.
     """
     representation = TypeAdapter(RepresentationConfig).validate_python(model.description["representation"])
     length = representation.shape(seconds)[-1]
-    if model.components is not None:
-        patch = model.components.patch[-1]
-        length = max(1, round(length / patch)) * patch
     if length >= train.shape[-1]:
         return model, train
     train = train.cropped(length)

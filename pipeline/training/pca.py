@@ -40,7 +40,7 @@ def fit_baseline(model: VAE, train: Split, valid: Split) -> tuple[History, Snaps
     bottleneck = model.bottleneck
     assert isinstance(bottleneck, Linear)
     train_data, valid_data = window_loader(train, CPU), window_loader(valid, CPU)
-    fitted = ProbabilisticPCA(bottleneck.latent_dims, train.shape, (1,) * len(train.shape))
+    fitted = ProbabilisticPCA(bottleneck.latent_dims, train.shape, train.shape)
     fitted.fit(lambda: (x for x, _ in crops(train_data)))
     bottleneck.set_components(fitted.mean.flatten(), fitted.components, fitted.variances.sqrt())
     row = {

@@ -19,7 +19,7 @@ from pipeline.models.vae import VAE
 from pipeline.training.seed import check_components
 from tests.models.variants import description_of, minimise
 
-SIZES = [((10,), (3,)), ((10,), (1,)), ((5, 7), (2, 3)), ((5, 7), (1, 4)), ((6, 8), (3, 2))]  # window and grid
+SIZES = [((10,), (4,)), ((10,), (10,)), ((5, 7), (3, 3)), ((5, 7), (5, 2)), ((6, 8), (2, 4))]  # window and patch
 MEL, WAVE = (6, 10), (60,)
 
 
@@ -32,35 +32,35 @@ def correlated(shape: tuple[int, ...], number: int = 400) -> Tensor:
     return rows.reshape(number, 1, *shape)
 
 
-def fitted(number: int, x: Tensor, grid: tuple[int, ...]) -> ProbabilisticPCA:
-    components = ProbabilisticPCA(number, tuple(x.shape[2:]), grid)
+def fitted(number: int, x: Tensor, patch: tuple[int, ...]) -> ProbabilisticPCA:
+    components = ProbabilisticPCA(number, tuple(x.shape[2:]), patch)
     components.fit(lambda: x.split(70))
     return components
 
 
-@pytest.mark.parametrize(("window", "grid"), SIZES)
-def test_patches_are_equal_parts_of_a_window_and_have_an_inverse(window, grid):
-    components = ProbabilisticPCA(1, window, grid)
+@pytest.mark.parametrize(("window", "patch"), SIZES)
+def test_patches_are_equal_parts_of_a_window_and_have_an_inverse(window, patch):
+    components = ProbabilisticPCA(1, window, patch)
     x = torch.randn(3, 1, *window)
     patches = components._patches(x)
-    assert patches.shape == (3, *grid, components.components.shape[1])
+    assert patches.shape == (3, *components.grid, int(np.prod(patch)))
     torch.testing.assert_close(components._window(patches), x)
     torch.testing.assert_close(patches.square().sum(), x.square().sum())
-    first = x[(slice(None), 0, *(slice(size // 2) for size in components.patch))]  # the other half may overlap the next
-    cut = patches.unflatten(-1, components.patch)[(slice(None), *[0] * len(grid))]
-    assert torch.equal(cut[(slice(None), *(slice(size // 2) for size in components.patch))], first)
+    first = x[(slice(None), 0, *(slice(size // 2) for size in patch))]  # the other half may overlap the next
+    cut = patches.unflatten(-1, patch)[(slice(None), *[0] * len(patch))]
+    assert torch.equal(cut[(slice(None), *(slice(size // 2) for size in patch))], first)
 
 
 def test_borders_of_waveform_patches_do_not_click():
     x = torch.randn(200, 1, 512, generator=torch.Generator().manual_seed(0))
     bins = torch.arange(257)
     x = torch.fft.irfft(torch.fft.rfft(x) * (bins < 32), 512)
-    components = fitted(8, x, (8,))
+    components = fitted(8, x, (64,))
 
     def high(components: ProbabilisticPCA) -> Tensor:
         return (torch.fft.rfft(components.decode(components.encode(x))) * (bins > 80)).abs().square().sum()
 
-    blocks = ProbabilisticPCA(8, (512,), (8,))
+    blocks = ProbabilisticPCA(8, (512,), (64,))
     blocks.angles.zero_()
     blocks.fit(lambda: x.split(70))
     assert high(components) < 0.3 * high(blocks)
@@ -68,17 +68,17 @@ def test_borders_of_waveform_patches_do_not_click():
 
 def test_the_components_of_a_waveform_fit_any_number_of_patches():
     x = correlated((60,))
-    long, short = fitted(3, x, (6,)), ProbabilisticPCA(3, (30,), (3,))
+    long, short = fitted(3, x, (10,)), ProbabilisticPCA(3, (30,), (10,))
     short.load_state_dict(long.state_dict())
     torch.testing.assert_close(short.encode(x[..., :30])[..., :2], long.encode(x)[..., :2])
 
 
-@pytest.mark.parametrize(("window", "grid"), SIZES)
-def test_features_are_uncorrelated_with_the_variance_of_posterior_means(window, grid):
+@pytest.mark.parametrize(("window", "patch"), SIZES)
+def test_features_are_uncorrelated_with_the_variance_of_posterior_means(window, patch):
     x = correlated(window)
-    components = fitted(4, x, grid)
+    components = fitted(4, x, patch)
     z = components.encode(x)
-    assert z.shape == (len(x), 4, *grid)
+    assert z.shape == (len(x), 4, *components.grid)
     z = z.movedim(1, -1).flatten(0, -2)
     expected = 1 - components.noise_variance / components.variances
     assert expected.min() > 0.1 and components.variances.diff().max() < 0
@@ -88,7 +88,7 @@ def test_features_are_uncorrelated_with_the_variance_of_posterior_means(window, 
 
 def test_the_components_are_those_of_probabilistic_pca_in_scikit_learn():
     x = correlated(MEL)
-    components = fitted(5, x, (1, 1))
+    components = fitted(5, x, MEL)
     rows = x.flatten(1).double().numpy()
     reference = PCA(5, svd_solver="full").fit(rows)
     variances, rest = (v * (len(x) - 1) / len(x) for v in (reference.explained_variance_, reference.noise_variance_))
@@ -103,12 +103,12 @@ def test_the_components_are_those_of_probabilistic_pca_in_scikit_learn():
 
 def test_components_beyond_the_rank_are_zero_and_finite():
     x = correlated((5, 7), 4)
-    components = fitted(60, x, (1, 1))  # more than windows, and than values of a window
+    components = fitted(60, x, (5, 7))  # more than windows, and than values of a window
     z = components.encode(x)
     assert components.variances[:3].min() > 0 and not components.variances[3:].any() and not z[:, 3:].any()
     assert torch.isfinite(z).all() and components.posterior_std()[3:].eq(1).all()
     torch.testing.assert_close(components.decode(z), x, atol=2e-3, rtol=1e-3)  # the noise is never 0
-    silent = fitted(3, torch.zeros(8, 1, 10), (1,))
+    silent = fitted(3, torch.zeros(8, 1, 10), (10,))
     y = silent.decode(silent.encode(torch.zeros(2, 1, 10)))
     assert not y.any() and torch.isfinite(silent.posterior_std()).all()
 
@@ -123,7 +123,7 @@ def test_more_components_than_values_of_a_patch_are_an_error():
 def test_a_fit_does_not_change_the_windows():
     x = correlated(WAVE)
     before = x.clone()
-    fitted(3, x, (2,))
+    fitted(3, x, (30,))
     assert torch.equal(x, before)
 
 
@@ -191,7 +191,7 @@ def test_a_variant_starts_as_probabilistic_pca(network, bottleneck, is_condition
     config, number = BOTTLENECKS[bottleneck]
     model, x, label = start(network, config, is_conditional)
     inside = model.condition.before_encoder(x, label) if is_conditional else x
-    components = fitted(5, inside, model.components.grid)
+    components = fitted(5, inside, model.components.patch)
     z = components.encode(inside)
     z[:, number:] = 0
     expected = components.decode(z)
