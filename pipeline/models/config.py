@@ -14,6 +14,9 @@ from pipeline.core.params import Count, Section, Width
 Latent = Annotated[int, Field(ge=1, le=8192)]  # a learned normal prior has its square as weights
 Stride = Annotated[int, Field(ge=2, le=65_536)]
 Strides = Stride | list[Stride]
+Causal = Annotated[
+    bool, Field(description="an output depends on no later samples, but for a latency (docs/variants.md)")
+]
 
 
 def shrink(size: int, strides: list[int]) -> list[int]:
@@ -100,6 +103,7 @@ class Conv1dConfig(Strided1dConfig):
     type: Literal["conv1d"]
     activation: Literal["snake", "elu", "leaky_relu"] = Field("snake", description="activation between convolutions")
     weight_norm: bool = Field(True, description="learn direction and length of each kernel separately")
+    causal: Causal = False
     pooling: Literal["none", "global"] = Field(
         "none", description="global: features are averaged over time, and the decoder expands them again (system C)"
     )
@@ -151,6 +155,7 @@ class IstftConfig(_NetworkConfig):
     head: Literal["linear", "polar"] = Field(
         "polar", description="last layer: linear: real and imaginary parts; polar: log magnitude and phase, as in Vocos"
     )
+    causal: Causal = False
 
     @model_validator(mode="after")
     def _frames_overlap(self) -> Self:

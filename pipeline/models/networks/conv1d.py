@@ -12,7 +12,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from pipeline.models.config import Conv1dConfig, shrink
 from pipeline.models.networks.layers import Residual
-from pipeline.models.networks.strided1d import Strided1dDecoder, Strided1dEncoder, Units, Wrap
+from pipeline.models.networks.strided1d import Strided1dDecoder, Strided1dEncoder, Units, Wrap, same_conv
 from pipeline.models.signal import Signal
 
 DILATIONS = (1, 3, 9)
@@ -49,7 +49,7 @@ def _units(config: Conv1dConfig) -> Units:
     def unit(channels: int, dilation: int) -> Residual:
         return Residual(
             activation(channels),
-            wrap(nn.Conv1d(channels, channels, 3, padding=dilation, dilation=dilation)),
+            wrap(same_conv(channels, 3, config.causal, dilation)),
             activation(channels),
             wrap(nn.Conv1d(channels, channels, 1)),
         )
@@ -61,7 +61,7 @@ class Conv1dEncoder(Strided1dEncoder):
     """Three dilated units per stage. Global pooling averages the features over time, to (channels, 1)."""
 
     def __init__(self, config: Conv1dConfig, signal: Signal) -> None:
-        super().__init__(config, signal, _units(config), _wrap(config))
+        super().__init__(config, signal, _units(config), _wrap(config), config.causal)
         self.pooled = config.pooling == "global"
         if self.pooled:
             self.shape = (self.shape[0], 1)
@@ -76,7 +76,8 @@ class Conv1dDecoder(Strided1dDecoder):
     """The mirror image of the encoder. After global pooling, a linear layer expands the features to all positions."""
 
     def __init__(self, config: Conv1dConfig, signal: Signal) -> None:
-        super().__init__(config, signal, _units(config), ACTIVATIONS[config.activation], _wrap(config))
+        activation = ACTIVATIONS[config.activation]
+        super().__init__(config, signal, _units(config), activation, _wrap(config), config.causal)
         channels, positions = config.channels[-1], shrink(signal.shape[0], config.stage_strides)[-1]
         self.expand: nn.Module = nn.Identity()
         if config.pooling == "global":
