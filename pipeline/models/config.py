@@ -46,6 +46,11 @@ class _StridedConfig(_NetworkConfig):
     skip: bool = Field(False, description="the decoder also gets the output of each stage, past the latent")
 
     @property
+    def inputs(self) -> int:
+        """Channels of the first stage's input."""
+        return 1
+
+    @property
     def stage_strides(self) -> list[int]:
         """The stride of each stage."""
         return self.strides if isinstance(self.strides, list) else [self.strides] * len(self.channels)
@@ -53,7 +58,7 @@ class _StridedConfig(_NetworkConfig):
     @property
     def stages(self) -> list[tuple[int, int, int]]:
         """Of each stage of the encoder: channels of its input and of its output, and stride."""
-        return list(zip([1, *self.channels[:-1]], self.channels, self.stage_strides, strict=True))
+        return list(zip([self.inputs, *self.channels[:-1]], self.channels, self.stage_strides, strict=True))
 
     @field_validator("strides", mode="before")
     @classmethod
@@ -104,9 +109,19 @@ class Conv1dConfig(Strided1dConfig):
     activation: Literal["snake", "elu", "leaky_relu"] = Field("snake", description="activation between convolutions")
     weight_norm: bool = Field(True, description="learn direction and length of each kernel separately")
     causal: Causal = False
+    pqmf: Annotated[int, Field(ge=2, le=256)] | None = Field(
+        None,
+        description="bands of a filter bank around the network, which then works at a fraction of the sample rate "
+        "(RAVE: 16); null: none",
+    )
     pooling: Literal["none", "global"] = Field(
         "none", description="global: features are averaged over time, and the decoder expands them again (system C)"
     )
+
+    @property
+    def inputs(self) -> int:
+        """See `_StridedConfig.inputs`."""
+        return self.pqmf or 1
 
 
 class FullyConnectedConfig(_NetworkConfig):

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from pipeline.models.networks.pqmf import BLOCKS
 from pipeline.models.networks.strided1d import same_conv
 from tests.models.test_networks import CONV, ISTFT, make_model, waves
 
@@ -15,7 +16,9 @@ def latency(network: dict) -> int:
     """Samples by which an output may look ahead: the formula of docs/variants.md."""
     strides = network["strides"]
     positions = math.prod(strides) if isinstance(strides, list) else strides ** len(network["channels"])
-    length, hop = (network["n_fft"], network["hop"]) if network["type"] == "istft" else (1, 1)
+    bands = network.get("pqmf", 1)
+    length, hop = (network["n_fft"], network["hop"]) if network["type"] == "istft" else (bands, bands)
+    length = BLOCKS * bands if "pqmf" in network else length
     return length + (positions - 1) * hop - 1
 
 
@@ -38,6 +41,7 @@ def look_ahead(network: dict, changes: range) -> int:
         CONV | {"strides": 3},
         CONV | {"strides": [5, 2], "skip": True},
         CONV | {"strides": [2, 5], "activation": "elu", "weight_norm": False},
+        CONV | {"strides": [3, 2], "pqmf": 4},
         *(ISTFT | {"strides": strides} for strides in ([], [3], [2, 2])),
     ],
     ids=str,

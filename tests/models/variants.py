@@ -1,7 +1,7 @@
 """Untrained models of the variants in params.yaml, random windows for them, and a short training.
 
 Each network type with principal components is also here in the systems' own form, without them: <variant>_own. So are
-the network istft and causal networks, which no variant in params.yaml has.
+the network istft, causal networks and filter banks, which no variant in params.yaml has.
 """
 
 from collections.abc import Callable
@@ -38,7 +38,7 @@ def _istft(**network) -> VariantConfig:
 
 
 def _conv1d(**network) -> VariantConfig:
-    config = Conv1dConfig(type="conv1d", channels=[8, 16], strides=[25, 5], **network)
+    config = Conv1dConfig(type="conv1d", channels=[8, 16], strides=[5, 5], **network)
     return PARAMS.models["wave_conv"].model_copy(update={"network": config})
 
 
@@ -47,9 +47,11 @@ PARAMS.models["wave_istft"] = _istft()
 PARAMS.models["wave_istft_components"] = _istft(components=64, head="linear")
 PARAMS.models["wave_istft_causal"] = _istft(causal=True)
 PARAMS.models["wave_conv_causal"] = _conv1d(causal=True)
+PARAMS.models["wave_conv_pqmf"] = _conv1d(pqmf=4)
+PARAMS.models["wave_conv_pqmf_components"] = _conv1d(pqmf=4, components=64)
 VARIANTS = sorted(PARAMS.models)
 LEARNED = [name for name in VARIANTS if PARAMS.models[name].loss]
-FORMS = ("components", "causal")  # options that change the structure of a network
+FORMS = ("components", "causal", "pqmf")  # options that change the structure of a network
 LABELS = torch.tensor([0, 1, 2, 3])  # three labels, and "unknown"
 
 
