@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pipeline.models.networks.pqmf import BLOCKS, Analysis, Synthesis, lowpass
-from tests.models.test_networks import waves
+from tests.models.test_networks import CONV, make_model, waves
 
 
 def decibels(ratio: float) -> float:
@@ -29,7 +29,8 @@ def definition(x: np.ndarray, bands: int) -> np.ndarray:
 @pytest.mark.parametrize("bands", [2, 3, 16])
 def test_the_bands_are_those_of_the_definition(bands):
     x = waves(40 * bands, 1)
-    u = Analysis(bands, 40 * bands)(x)[0].numpy()
+    analysis = Analysis(bands, 40 * bands)
+    u = (analysis(x)[0] * analysis.scale).numpy()
     np.testing.assert_allclose(u, definition(x[0, 0].double().numpy(), bands)[:, : u.shape[1]], atol=1e-5)
 
 
@@ -56,15 +57,32 @@ def test_analysis_and_synthesis_are_exact_to_60_db_up_to_both_ends(bands, sample
         assert decibels(float(error / power) + 1e-15) < -60
 
 
-def test_white_noise_has_the_same_variance_in_all_bands():
-    u = Analysis(16, 100_000)(waves(100_000))
-    torch.testing.assert_close(u.var((0, 2)), torch.full((16,), 0.09), rtol=0.05, atol=0)
+def test_noise_that_falls_with_the_frequency_as_music_does_has_a_similar_level_in_all_bands():
+    analysis, white = Analysis(16, 100_000), waves(100_000)
+    torch.testing.assert_close(
+        (analysis(white) * analysis.scale).var((0, 2)), torch.full((16,), 0.09), rtol=0.05, atol=0
+    )
+    spectrum = torch.fft.rfft(white)
+    frequencies = torch.linspace(0, 16, spectrum.shape[-1])  # in bands
+    levels = Analysis(16, 100_000)(torch.fft.irfft(spectrum / (frequencies + 0.5))).var((0, 2))
+    assert decibels(float(levels.max() / levels.min())) < 6 < decibels(float(analysis.scale[0] / analysis.scale[-1]))
 
 
 @pytest.mark.parametrize("band", [0, 1, 7, 15])
 def test_a_sine_is_in_its_band(band):
     cycles = (band + 0.5) / 32  # per sample: the middle of a band
     x = torch.sin(2 * torch.pi * cycles * torch.arange(8000))[None, None]
-    power = Analysis(16, 8000)(x)[0, :, BLOCKS:-BLOCKS].square().mean(1)
+    analysis = Analysis(16, 8000)
+    power = (analysis(x) * analysis.scale)[0, :, BLOCKS:-BLOCKS].square().mean(1)
     others = torch.cat((power[:band], power[band + 1 :]))
     assert decibels(float(others.max() / power[band])) < -60
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_a_network_with_a_filter_bank_does_the_same_in_longer_windows(causal):
+    model, x = make_model(CONV | {"strides": [2, 3], "pqmf": 4, "causal": causal}).eval(), waves(2000)
+    with torch.no_grad():
+        y, whole = model.reconstruct(x[..., :1000]), model.for_shape((2000,)).eval().reconstruct(x)
+    # The dilated units of both stages see up to some 700 samples ahead.
+    torch.testing.assert_close(y[..., :300], whole[..., :300], atol=1e-5, rtol=1e-4)
+    assert not torch.allclose(y[..., -16:], whole[..., 984:1000], atol=1e-3)

@@ -40,10 +40,14 @@ class _FilterBank(nn.Module):
 
     Band k of M has the frequencies from k / (2 M) to (k + 1) / (2 M) of the sample rate. A waveform has
     ceil(samples / M) + BLOCKS - 1 positions: the filters also read zeros before its start and after its end, so that it
-    is reconstructed up to both ends. White noise of variance 1 has bands of variance 1. Both in 32 bits.
+    is reconstructed up to both ends. Both in 32 bits.
+
+    Band k is divided by a scale that falls as 1 / (k + 1/2), about as the spectrum of music does, so that all bands
+    have a similar level. Over the bands, the mean square of the scale is 1.
     """
 
     filters: Tensor
+    scale: Tensor
 
     def __init__(self, bands: int, samples: int) -> None:
         super().__init__()
@@ -53,6 +57,8 @@ class _FilterBank(nn.Module):
         cosines = np.cos((2 * band + 1) * np.pi / (2 * bands) * time + (-1.0) ** band * np.pi / 4)
         filters = torch.from_numpy(np.sqrt(2) * lowpass(bands) * cosines).float()
         # (bands, samples of a block, BLOCKS): a plain convolution over blocks is faster than one with a stride.
+        scale = 1 / (torch.arange(bands) + 0.5)[:, None]
+        self.register_buffer("scale", scale / scale.square().mean().sqrt(), persistent=False)
         self.register_buffer("filters", filters.unflatten(1, (BLOCKS, bands)).mT.contiguous(), persistent=False)
 
 
@@ -64,7 +70,7 @@ class Analysis(_FilterBank):
         edge = (BLOCKS - 1) * self.bands
         with torch.autocast(x.device.type, enabled=False):
             padded = functional.pad(x.float(), (edge, edge + -self.samples % self.bands))
-            return functional.conv1d(padded.reshape(len(x), -1, self.bands).mT, self.filters)
+            return functional.conv1d(padded.reshape(len(x), -1, self.bands).mT, self.filters) / self.scale
 
 
 class Synthesis(_FilterBank):
@@ -73,5 +79,5 @@ class Synthesis(_FilterBank):
     def forward(self, x: Tensor) -> Tensor:
         """See `_FilterBank`."""
         with torch.autocast(x.device.type, enabled=False):
-            blocks = functional.conv_transpose1d(x.float(), self.filters, padding=BLOCKS - 1)
+            blocks = functional.conv_transpose1d(x.float() * self.scale, self.filters, padding=BLOCKS - 1)
             return blocks.mT.flatten(1)[:, None, : self.samples]
