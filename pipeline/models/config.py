@@ -14,6 +14,9 @@ from pipeline.core.params import Count, Section, Width
 Latent = Annotated[int, Field(ge=1, le=8192)]  # a learned normal prior has its square as weights
 Stride = Annotated[int, Field(ge=2, le=65_536)]
 Strides = Stride | list[Stride]
+Causal = Annotated[
+    bool, Field(description="an output depends on no later samples, but for a latency (docs/variants.md)")
+]
 
 
 def shrink(size: int, strides: list[int]) -> list[int]:
@@ -52,6 +55,11 @@ class _StridedConfig(_NetworkConfig):
     skip: bool = Field(False, description="the decoder also gets the output of each stage, past the latent")
 
     @property
+    def inputs(self) -> int:
+        """Channels of the first stage's input."""
+        return 1
+
+    @property
     def stage_strides(self) -> list[int]:
         """The stride of each stage."""
         return self.strides if isinstance(self.strides, list) else [self.strides] * len(self.channels)
@@ -59,12 +67,12 @@ class _StridedConfig(_NetworkConfig):
     @property
     def stride(self) -> int:
         """See `_NetworkConfig.stride`."""
-        return prod(self.stage_strides)
+        return self.inputs * prod(self.stage_strides)
 
     @property
     def stages(self) -> list[tuple[int, int, int]]:
         """Of each stage of the encoder: channels of its input and of its output, and stride."""
-        return list(zip([1, *self.channels[:-1]], self.channels, self.stage_strides, strict=True))
+        return list(zip([self.inputs, *self.channels[:-1]], self.channels, self.stage_strides, strict=True))
 
     @field_validator("strides", mode="before")
     @classmethod
@@ -114,9 +122,20 @@ class Conv1dConfig(Strided1dConfig):
     type: Literal["conv1d"]
     activation: Literal["snake", "elu", "leaky_relu"] = Field("snake", description="activation between convolutions")
     weight_norm: bool = Field(True, description="learn direction and length of each kernel separately")
+    causal: Causal = False
+    pqmf: Annotated[int, Field(ge=2, le=256)] | None = Field(
+        None,
+        description="bands of a filter bank around the network, which then works at a fraction of the sample rate "
+        "(RAVE: 16); null: none",
+    )
     pooling: Literal["none", "global"] = Field(
         "none", description="global: features are averaged over time, and the decoder expands them again (system C)"
     )
+
+    @property
+    def inputs(self) -> int:
+        """See `_StridedConfig.inputs`."""
+        return self.pqmf or 1
 
 
 class FullyConnectedConfig(_NetworkConfig):
@@ -170,6 +189,7 @@ class IstftConfig(_NetworkConfig):
     head: Literal["linear", "polar"] = Field(
         "polar", description="last layer: linear: real and imaginary parts; polar: log magnitude and phase, as in Vocos"
     )
+    causal: Causal = False
 
     @property
     def stride(self) -> int:

@@ -36,6 +36,8 @@ def find_problems(
         yield f"condition: a label has its own loudness and range, so it needs network.head linear, not {network.head}"
     if network.components:
         yield from _components_problems(network.components, model)
+    if getattr(network, "causal", False):
+        yield from _causal_problems(model)
     if train.crop_seconds is not None and train.crop_seconds < seconds and model.loss is not None:
         yield from _crop_problems(train.crop_seconds, model, representation)
     if model.loss is not None:  # a baseline has none
@@ -85,6 +87,24 @@ def _components_problems(components: int, model: VariantConfig) -> Iterator[str]
         yield f"network.components: {components} are fewer than the {needed} of bottleneck.{key}; use at least as many"
 
 
+def _causal_problems(model: VariantConfig) -> Iterator[str]:
+    """A causal variant has nothing that is computed from the whole window."""
+    network, bottleneck = model.network, model.bottleneck
+    if network.components:
+        yield "network.causal: components are computed from whole windows or patches; use network.components null"
+    if getattr(network, "pooling", "none") == "global":
+        yield "network.causal: pooling global averages over the whole window; use none"
+    if model.scaling != "none":
+        yield f"network.causal: scaling {model.scaling} needs the gain of the whole window; use none"
+    if _has_latent_per_window(bottleneck) or getattr(bottleneck, "covariance", "diagonal") == "isotropic":
+        fitting = "a gaussian with layout sequence and covariance diagonal"
+        yield f"network.causal: a part of the latent is computed from the whole window; use {fitting}"
+
+
+def _has_latent_per_window(bottleneck: BottleneckConfig) -> bool:
+    return bottleneck.type == "hierarchical" or getattr(bottleneck, "layout", "sequence") == "vector"
+
+
 def _crop_problems(crop_seconds: float, model: VariantConfig, representation: RepresentationConfig) -> Iterator[str]:
     """Training on crops needs weights that do not depend on the length, and terms that mean the same for a crop."""
     network, bottleneck, shape = model.network, model.bottleneck, representation.shape(crop_seconds)
@@ -97,7 +117,7 @@ def _crop_problems(crop_seconds: float, model: VariantConfig, representation: Re
         yield f"{key}: with crops, {problem}"
     if network.type == "transformer":
         yield f"{key}: a transformer has as many tokens for a crop as for a window; use another network"
-    if bottleneck.type == "hierarchical" or getattr(bottleneck, "layout", "sequence") == "vector":
+    if _has_latent_per_window(bottleneck):
         yield f"{key}: the latent has a vector for the whole window; use null, or a gaussian with layout sequence"
     if getattr(network, "pooling", "none") == "global" or getattr(network, "frame", 0) is None:
         yield f"{key}: the network has weights for the whole window; use null, or other settings of the network"

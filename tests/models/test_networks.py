@@ -44,6 +44,8 @@ def waves(samples: int = 1000, number: int = 3) -> torch.Tensor:
         *(CONV | {"strides": strides} for strides in (2, 3, [5, 2], [25, 5])),
         *(CONV | {"activation": name, "weight_norm": False} for name in ("elu", "leaky_relu")),
         CONV | {"pooling": "global", "skip": True},
+        *(CONV | {"pqmf": bands, "skip": skip} for bands in (2, 7, 16) for skip in (False, True)),
+        CONV | {"pqmf": 4, "pooling": "global", "weight_norm": False, "head": "tanh"},
         {"type": "resnet1d", "channels": [4, 8], "strides": [3, 4]},
         *(FC | {"frame": frame} for frame in (None, 1, 7)),
         *(TRANSFORMER | {"patch": patch} for patch in (2, 33, 50)),

@@ -1,7 +1,7 @@
 """Untrained models of the variants in params.yaml, random windows for them, and a short training.
 
-Each network type with principal components is also here in the systems' own form, without them: <variant>_own. So is
-the network istft, which no variant in params.yaml has.
+Each network type with principal components is also here in the systems' own form, without them: <variant>_own. So are
+the network istft, causal networks and filter banks, which no variant in params.yaml has.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ import torch
 from pipeline.core.params import read_params
 from pipeline.dataset.split import Split
 from pipeline.losses.objective import Objective
-from pipeline.models.config import IstftConfig
+from pipeline.models.config import Conv1dConfig, IstftConfig
 from pipeline.models.signal import Signal
 from pipeline.models.vae import VAE
 from pipeline.schema import schema
@@ -37,21 +37,31 @@ def _istft(**network) -> VariantConfig:
     return PARAMS.models["wave_conv"].model_copy(update={"network": config})
 
 
+def _conv1d(**network) -> VariantConfig:
+    config = Conv1dConfig(type="conv1d", channels=[8, 16], strides=[5, 5], **network)
+    return PARAMS.models["wave_conv"].model_copy(update={"network": config})
+
+
 PARAMS.models.update(_own_forms())
 PARAMS.models["wave_istft"] = _istft()
 PARAMS.models["wave_istft_components"] = _istft(components=64, head="linear")
+PARAMS.models["wave_istft_causal"] = _istft(causal=True)
+PARAMS.models["wave_conv_causal"] = _conv1d(causal=True)
+PARAMS.models["wave_conv_pqmf"] = _conv1d(pqmf=4)
+PARAMS.models["wave_conv_pqmf_components"] = _conv1d(pqmf=4, components=64)
 VARIANTS = sorted(PARAMS.models)
 LEARNED = [name for name in VARIANTS if PARAMS.models[name].loss]
+FORMS = ("components", "causal", "pqmf")  # options that change the structure of a network
 LABELS = torch.tensor([0, 1, 2, 3])  # three labels, and "unknown"
 
 
 def representatives() -> list[str]:
-    """Variants that together have every network with and without components, bottleneck, layout and condition."""
+    """Variants that together have every form of a network, bottleneck, layout and condition."""
     names: dict[str, set] = {}
     for name in VARIANTS:
         model = PARAMS.models[name]
         layout = getattr(model.bottleneck, "layout", None)
-        network = model.network.type, bool(model.network.components)
+        network = model.network.type, *(bool(getattr(model.network, key, False)) for key in FORMS)
         parts = {network, model.bottleneck.type, layout, model.condition and model.condition.type}
         if parts - set().union(*names.values()):
             names[name] = parts

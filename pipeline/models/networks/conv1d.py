@@ -5,6 +5,7 @@ Audio Codec (Kumar et al. 2023, arXiv 2306.06546). No norm uses the window's own
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +13,8 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from pipeline.models.config import Conv1dConfig, shrink
 from pipeline.models.networks.layers import Residual
-from pipeline.models.networks.strided1d import Strided1dDecoder, Strided1dEncoder, Units, Wrap
+from pipeline.models.networks.pqmf import Analysis, Synthesis
+from pipeline.models.networks.strided1d import Strided1dDecoder, Strided1dEncoder, Units, Wrap, same_conv
 from pipeline.models.signal import Signal
 
 DILATIONS = (1, 3, 9)
@@ -49,7 +51,7 @@ def _units(config: Conv1dConfig) -> Units:
     def unit(channels: int, dilation: int) -> Residual:
         return Residual(
             activation(channels),
-            wrap(nn.Conv1d(channels, channels, 3, padding=dilation, dilation=dilation)),
+            wrap(same_conv(channels, 3, config.causal, dilation)),
             activation(channels),
             wrap(nn.Conv1d(channels, channels, 1)),
         )
@@ -58,10 +60,17 @@ def _units(config: Conv1dConfig) -> Units:
 
 
 class Conv1dEncoder(Strided1dEncoder):
-    """Three dilated units per stage. Global pooling averages the features over time, to (channels, 1)."""
+    """Three dilated units per stage, after a filter bank if `pqmf` is set.
+
+    Global pooling averages the features over time, to (channels, 1).
+    """
 
     def __init__(self, config: Conv1dConfig, signal: Signal) -> None:
-        super().__init__(config, signal, _units(config), _wrap(config))
+        bank = Analysis(config.pqmf, signal.shape[0]) if config.pqmf else None
+        signal = replace(signal, shape=(bank.positions,)) if bank else signal
+        super().__init__(config, signal, _units(config), _wrap(config), config.causal)
+        if bank:
+            self.standardise = nn.Sequential(self.standardise, bank)
         self.pooled = config.pooling == "global"
         if self.pooled:
             self.shape = (self.shape[0], 1)
@@ -76,7 +85,12 @@ class Conv1dDecoder(Strided1dDecoder):
     """The mirror image of the encoder. After global pooling, a linear layer expands the features to all positions."""
 
     def __init__(self, config: Conv1dConfig, signal: Signal) -> None:
-        super().__init__(config, signal, _units(config), ACTIVATIONS[config.activation], _wrap(config))
+        bank = Synthesis(config.pqmf, signal.shape[0]) if config.pqmf else None
+        signal = replace(signal, shape=(bank.positions,)) if bank else signal
+        activation = ACTIVATIONS[config.activation]
+        super().__init__(config, signal, _units(config), activation, _wrap(config), config.causal)
+        if bank:
+            self.head = nn.Sequential(bank, self.head)
         channels, positions = config.channels[-1], shrink(signal.shape[0], config.stage_strides)[-1]
         self.expand: nn.Module = nn.Identity()
         if config.pooling == "global":

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from pipeline.models.config import IstftConfig, shrink
 from pipeline.models.networks.layers import Head, Standardise
-from pipeline.models.networks.strided1d import strided_conv
+from pipeline.models.networks.strided1d import same_conv, strided_conv, transposed_conv
 from pipeline.models.signal import Signal
 
 KERNEL = 7  # frames that a block combines
@@ -79,9 +79,9 @@ class Frames(nn.Module):
 class Block(nn.Module):
     """x + scale * mlp(norm(depthwise convolution(x)))."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, causal: bool) -> None:
         super().__init__()
-        self.depthwise = nn.Conv1d(width, width, KERNEL, padding=KERNEL // 2, groups=width)
+        self.depthwise = same_conv(width, KERNEL, causal, groups=width)
         inner = EXPANSION * width
         self.mlp = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, inner), nn.GELU(), nn.Linear(inner, width))
         self.scale = nn.Parameter(torch.full((width,), INITIAL_SCALE))
@@ -92,7 +92,7 @@ class Block(nn.Module):
 
 
 def _blocks(config: IstftConfig) -> list[Block]:
-    return [Block(config.width) for _ in range(config.layers)]
+    return [Block(config.width, config.causal) for _ in range(config.layers)]
 
 
 class IstftEncoder(nn.Module):
@@ -105,7 +105,9 @@ class IstftEncoder(nn.Module):
         self.frames = Frames(config.n_fft, config.hop, signal.shape[0])
         self.shape = (width, shrink(self.frames.number, config.strides)[-1])
         self.first = nn.Linear(3 * (config.n_fft // 2 + 1), width)
-        stages = [[*strided_conv(width, width, stride), *_blocks(config)] for stride in config.strides]
+        stages = [
+            [*strided_conv(width, width, stride, causal=config.causal), *_blocks(config)] for stride in config.strides
+        ]
         self.layers = nn.Sequential(*_blocks(config), *chain(*stages))
 
     def forward(self, x: Tensor) -> list[Tensor]:
@@ -123,7 +125,7 @@ class IstftDecoder(nn.Module):
         self.frames = Frames(config.n_fft, config.hop, signal.shape[0])
         self.sizes = shrink(self.frames.number, config.strides)[-2::-1]
         self.stages = nn.ModuleList(
-            nn.Sequential(*_blocks(config), nn.ConvTranspose1d(width, width, 2 * stride, stride, padding=stride // 2))
+            nn.Sequential(*_blocks(config), transposed_conv(width, width, stride, config.causal))
             for stride in config.strides[::-1]
         )
         self.layers = nn.Sequential(*_blocks(config))

@@ -14,7 +14,8 @@ class StagedEncoder(nn.Module):
 
     def __init__(self, config: Conv2dConfig | Strided1dConfig, signal: Signal, stages: Iterable[nn.Module]) -> None:
         super().__init__()
-        self.standardise, self.skip = Standardise(signal), config.skip
+        self.standardise: nn.Module = Standardise(signal)
+        self.skip = config.skip
         self.stages = nn.ModuleList(stages)
         self.shape = (config.channels[-1], *(shrink(size, config.stage_strides)[-1] for size in signal.shape))
 
@@ -42,7 +43,7 @@ class StagedDecoder(nn.Module):
         self.sizes = list(zip(*(shrink(size, config.stage_strides)[-2::-1] for size in signal.shape), strict=True))
         self.stages = nn.ModuleList(stages)
         self.skips = nn.ModuleList(skip_layer(c, c, 1) for c in config.channels[-2::-1] if config.skip)
-        self.head = Head(config.head, signal)
+        self.head: nn.Module = Head(config.head, signal)
 
     @property
     def last(self) -> nn.Module:
@@ -57,4 +58,5 @@ class StagedDecoder(nn.Module):
             x = stage(x)[(..., *(slice(size) for size in sizes))]
             if i < len(skips):
                 x = x + self.skips[i](skips[i])
-        return self.head(x)
+        y: Tensor = self.head(x)
+        return y
