@@ -47,7 +47,9 @@ def find_verdict(rows: list[Row], windows: dict[str, pd.DataFrame], resamples: i
     relative = best[f"{leads[0].metric}_relative"]
     if relative is not None and relative >= 1:
         return f"No variant is better than predicting the training mean; {best.variant} is the closest.", leads
-    headline = f"{best.variant} has the lowest error of all trained variants"
+    numbers = best["latent_dims"]  # a larger latent makes a lower error
+    size = f" ({numbers:,.0f} numbers per window)" if numbers else ""
+    headline = f"{best.variant}{size} has the lowest error of all trained variants"
     if relative is not None:
         headline += f": {percent(relative)} of the error of predicting the training mean"
     if verdict := pca_verdict(best):

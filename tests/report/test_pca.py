@@ -97,7 +97,8 @@ def test_the_headline_puts_the_best_variant_beside_pca_of_its_size(baseline: Row
     def headline(rows: list[Row]) -> str:
         return find_verdict(rows, {}, 200)[0].replace(NBSP, " ")
 
-    start = "v0 has the lowest error of all trained variants: 50.0 % of the error of predicting the training mean"
+    start = "v0 (3 numbers per window) has the lowest error of all trained variants: "
+    start += "50.0 % of the error of predicting the training mean"
     assert headline(compare(baseline, 0.9)) == f"{start}; on its own scale 10 % below PCA of the same size."
     assert headline(compare(baseline, 1.2)) == f"{start}; on its own scale 20 % above PCA of the same size."
     assert headline(compare(baseline, 1.0, noise=0.05)).endswith(" PCA of the same size (not significant).")
