@@ -15,7 +15,7 @@ Latent = Annotated[int, Field(ge=1, le=8192)]  # a learned normal prior has its 
 Stride = Annotated[int, Field(ge=2, le=65_536)]
 Strides = Stride | list[Stride]
 Causal = Annotated[
-    bool, Field(description="an output depends on no later samples, but for a latency (docs/variants.md)")
+    bool, Field(description="an output sees only a fixed number of later samples, the latency (docs/variants.md)")
 ]
 
 
@@ -67,7 +67,7 @@ class _StridedConfig(_NetworkConfig):
     @property
     def stride(self) -> int:
         """See `_NetworkConfig.stride`."""
-        return self.inputs * prod(self.stage_strides)
+        return prod(self.stage_strides)
 
     @property
     def stages(self) -> list[tuple[int, int, int]]:
@@ -136,6 +136,11 @@ class Conv1dConfig(Strided1dConfig):
     def inputs(self) -> int:
         """See `_StridedConfig.inputs`."""
         return self.pqmf or 1
+
+    @property
+    def stride(self) -> int:
+        """See `_NetworkConfig.stride`; a position of the bands stands for as many samples as there are bands."""
+        return (self.pqmf or 1) * super().stride
 
 
 class FullyConnectedConfig(_NetworkConfig):

@@ -47,7 +47,7 @@ def find_verdict(rows: list[Row], windows: dict[str, pd.DataFrame], resamples: i
     relative = best[f"{leads[0].metric}_relative"]
     if relative is not None and relative >= 1:
         return f"No variant is better than predicting the training mean; {best.variant} is the closest.", leads
-    numbers = best["latent_dims"]  # a larger latent makes a lower error
+    numbers = None if best.has_skips else best["latent_dims"]  # errors of latents of other sizes do not compare
     size = f" ({numbers:,.0f} numbers per window)" if numbers else ""
     headline = f"{best.variant}{size} has the lowest error of all trained variants"
     if relative is not None:

@@ -97,7 +97,7 @@ def _causal_problems(model: VariantConfig) -> Iterator[str]:
     if model.scaling != "none":
         yield f"network.causal: scaling {model.scaling} needs the gain of the whole window; use none"
     if _has_latent_per_window(bottleneck) or getattr(bottleneck, "covariance", "diagonal") == "isotropic":
-        fitting = "a gaussian with layout sequence and covariance diagonal"
+        fitting = "codes, or a gaussian with layout sequence and covariance diagonal"
         yield f"network.causal: a part of the latent is computed from the whole window; use {fitting}"
 
 
@@ -115,6 +115,8 @@ def _crop_problems(crop_seconds: float, model: VariantConfig, representation: Re
         yield f"{key}: {crop_seconds:g} has {shape[0]} samples, fewer than {MIN_CROP}; use longer crops, or null"
     for problem in _network_problems(network, shape):
         yield f"{key}: with crops, {problem}"
+    if network.components and network.stride and shape[-1] <= network.stride:
+        yield f"{key}: a crop has one patch of components; use crops of more than {network.stride} samples"
     if network.type == "transformer":
         yield f"{key}: a transformer has as many tokens for a crop as for a window; use another network"
     if _has_latent_per_window(bottleneck):

@@ -12,7 +12,7 @@ from pipeline.models.vae import VAE
 def crop(model: VAE, train: Split, seconds: float) -> tuple[VAE, Split]:
     """The model for windows of `seconds`, with the same weights, and a train split with windows of this length.
 
-    Windows that are no longer stay whole. ParamsError if the weights depend on the length of a window.
+    Windows that are not longer than this stay whole. ParamsError if the weights depend on the length of a window.
     """
     representation = TypeAdapter(RepresentationConfig).validate_python(model.description["representation"])
     length = representation.shape(seconds)[-1]

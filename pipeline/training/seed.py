@@ -71,6 +71,7 @@ def train_model(
                 ranks = distributed.world_size()
                 devices = f"{ranks} x {device.type}" if ranks > 1 else str(device)
                 sizes = f"{sum(p.numel() for p in model.parameters()):,} parameters, {model.latent_dims} latent dims"
+                sizes += "" if step_model is model else f", crops of {settings.crop_seconds:g} s"
                 workspace.say(f"{setup}: {sizes}, on {devices} in {precision(settings, device)}")
             trainer = Trainer(model, train, valid, settings, objective, setup.description["seed"], device, step_model)
             return model, *fit(trainer, progress, checkpoints)

@@ -14,7 +14,6 @@ from tests.e2e.conftest import ROOT, TINY, clone
 pytestmark = pytest.mark.e2e
 
 MODELS = yaml.safe_load((ROOT / "params.yaml").read_text())["models"]
-TRAIN = {"epochs": 1, "crop_seconds": None}
 VARIANTS = [name for name in MODELS if name not in ("mel_mse", "mel_conv")]  # they share the architecture of mel_elbo
 
 # In one process: importing the libraries takes longer than running the stages.
@@ -40,7 +39,7 @@ def project(tmp_path_factory):
     # Long enough for two positions of each network.
     small["representations"] = TINY["representations"] | {"wave3k": {"sample_rate": 2000}}
     project = clone(tmp_path_factory.mktemp("variants"), small, VARIANTS)
-    project.set({"models": {name: {"train": TRAIN} for name in VARIANTS if "loss" in MODELS[name]}})
+    project.set({"models": {name: {"train": {"epochs": 1}} for name in VARIANTS if "loss" in MODELS[name]}})
     project.run(sys.executable, "-c", RUN, *VARIANTS)
     return project
 

@@ -1,7 +1,7 @@
 """Untrained models of the variants in params.yaml, random windows for them, and a short training.
 
 Each network type with principal components is also here in the systems' own form, without them: <variant>_own. So are
-the network istft, causal networks and filter banks, which no variant in params.yaml has.
+small forms of istft, and of options that no variant in params.yaml has.
 """
 
 from collections.abc import Callable

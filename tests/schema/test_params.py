@@ -116,6 +116,11 @@ def changed(key: str, value: object) -> dict:
         ),
         ("models.mel_vqvae.network", {"type": "identity"}, "vqvae.network.type: identity has one position per value"),
         ("models.wave_vqvae.train.crop_seconds", 0.01, "wave_vqvae.train.crop_seconds: 0.01 has 30 samples, fewer"),
+        (
+            "models.wave_conv.train",
+            {"crop_seconds": 0.3},
+            "crop_seconds: a crop has one patch .* more than 1000 samples",
+        ),
         ("models.mel_vqvae.train.crop_seconds", 1, "mel_vqvae.train.crop_seconds: a crop of a mel has another peak"),
         (
             "models.wave_transformer",

@@ -5,6 +5,8 @@ Transactions on Signal Processing 42). As in Yang et al. 2020 (arXiv 2005.05106)
 arXiv 2111.05011), the lowpass is a Kaiser window with an optimised cutoff (Lin and Vaidyanathan 1998).
 """
 
+from functools import cache
+
 import numpy as np
 import torch
 from scipy import optimize
@@ -17,6 +19,7 @@ BLOCKS = 12  # length of the filters in blocks; a block has as many samples as t
 BETA = 8.08  # of the Kaiser window: other bands are 82 dB down; with 12 blocks it reconstructs best
 
 
+@cache
 def lowpass(bands: int) -> np.ndarray:
     """(BLOCKS * bands,) lowpass with a cutoff near 1 / (2 * bands) of half the sample rate; its squares sum to 1."""
     taps = BLOCKS * bands
@@ -40,7 +43,7 @@ class _FilterBank(nn.Module):
 
     Band k of M has the frequencies from k / (2 M) to (k + 1) / (2 M) of the sample rate. A waveform has
     ceil(samples / M) + BLOCKS - 1 positions: the filters also read zeros before its start and after its end, so that it
-    is reconstructed up to both ends. Both in 32 bits.
+    is reconstructed up to both ends. Without autocast.
 
     Band k is divided by a scale that falls as 1 / (k + 1/2), about as the spectrum of music does, so that all bands
     have a similar level. Over the bands, the mean square of the scale is 1.

@@ -2,7 +2,7 @@
 
 A stage of the encoder is a strided convolution and residual units. A stage of the decoder is residual units, an
 activation and a transposed convolution. Kernels span two strides, so that neighbouring positions overlap. In a causal
-network, kernels see no later positions: zeros are added on the left only, and a decoder's stage is cut at its end.
+network, kernels see no later positions: zeros on the right only complete the last position.
 """
 
 from collections.abc import Callable, Sequence
