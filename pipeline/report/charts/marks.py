@@ -85,10 +85,10 @@ def draw_errors(ax: Axes, group: list[Row], x: str, x_limits: tuple[float, float
     ax.set_yscale("log")
     ax.set_xlim(x_limits)
     ax.set_ylim(low, high)
-    for axis in (ax.xaxis, ax.yaxis):
+    for axis, (start, end) in ((ax.xaxis, x_limits), (ax.yaxis, (low, high))):
         use_plain_numbers(axis)
-    if x_limits[1] > 15 * x_limits[0]:  # labels of all minor ticks would overlap
-        ax.xaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+        if end > 15 * start:  # labels of all minor ticks would overlap
+            axis.set_minor_locator(LogLocator(subs=(2, 5)))
     ax.tick_params(which="minor", labelsize=7)
     ax.set_ylabel("mean squared error")
     ax.grid(True, which="both")
