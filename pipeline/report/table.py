@@ -87,7 +87,7 @@ def _read_row(folder: Path, name: str, representation: str, role: str, params: d
         collapse_reason=str(metrics.get("collapse_reason") or ""),
         extra_inputs=_extra_inputs(config),
         has_skips=bool((config.get("network") or {}).get("skip")),
-        generation=_generation(metrics),
+        generation=_generation(metrics, config),
         seeds=list(metrics.get("seeds") or []),
         numbers=_numbers(metrics),
         folder=folder,
@@ -114,8 +114,11 @@ def _extra_inputs(config: dict[str, Any]) -> list[str]:
     return inputs
 
 
-def _generation(metrics: dict[str, Any]) -> list[str]:
+def _generation(metrics: dict[str, Any], config: dict[str, Any]) -> list[str]:
     notes = [f"Samples are flat: {metrics['samples_flat_reason']}"] if metrics.get("samples_flat") else []
+    bottleneck = config.get("bottleneck") or {}
+    if bottleneck.get("type") == "gaussian" and bottleneck.get("layout") == "sequence":
+        notes.append("Samples draw the latent of each position in time alone, so they have no rhythm and no melody")
     accuracy, chance, real = (finite(metrics.get(f"transfer_{name}")) for name in ("accuracy", "chance", "real"))
     if accuracy is not None:
         notes.append(

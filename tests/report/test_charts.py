@@ -1,5 +1,6 @@
 """Charts, ablations, learning curves and model cards."""
 
+import json
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +14,7 @@ from pipeline.report.charts import bands, curves
 from pipeline.report.charts.ablation import find_ablations
 from pipeline.report.histories import read_history
 from pipeline.report.table import read_rows
+from pipeline.report.variant_section import find_limits
 from tests import artefacts
 from tests.report.conftest import LONG_NAME, NAMES
 from tests.report.inputs import make_params
@@ -85,6 +87,17 @@ def test_a_model_card_states_the_limits(data: Path, page: Page) -> None:
     baseline = (data / "report" / "cards" / "mel_mean.md").read_text()
     assert "A baseline" in baseline and "None: a baseline is fitted in closed form." in baseline
     assert "&" not in card + baseline  # Markdown is not escaped
+
+
+def test_a_model_card_says_that_samples_of_a_sequence_have_no_melody(tmp_path: Path) -> None:
+    artefacts.make_variant(tmp_path, "wave_a", "waveform")
+    path = tmp_path / "evaluation" / "wave_a" / "config.json"
+    params = {"models": {"wave_a": {"representation": "waveform"}}}
+    for layout, expected in (("sequence", True), ("vector", False)):
+        config = json.loads(path.read_text()) | {"bottleneck": {"type": "gaussian", "layout": layout}}
+        path.write_text(json.dumps(config))
+        limits = find_limits(read_rows(tmp_path, params)[0], None)
+        assert any("no rhythm and no melody" in limit for limit in limits) == expected
 
 
 def test_model_cards_are_valid_markdown(data: Path, page: Page) -> None:
