@@ -37,8 +37,7 @@ class TrainConfig(Section):
     epochs: Count = Field(4, description="largest number of passes over the train windows")
     batch_size: Width = Field(8, description="windows in a step, of all devices together")
     crop_seconds: Annotated[float, Field(gt=0, le=3600)] | None = Field(
-        None,
-        description="waveforms: train on crops of this length, as many as windows; null: whole windows",
+        None, description="waveforms: train on crops of this length, as many as windows; null: whole windows"
     )
     optimiser: Literal["adam", "adamw"] = Field("adamw", description="adamw: Adam with decoupled weight decay")
     learning_rate: float = Field(0.002, gt=0, le=1000, description="learning rate after the warm-up")
