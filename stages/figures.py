@@ -10,7 +10,6 @@ from pipeline.core.params import read_params, read_section
 from pipeline.figures.config import FiguresConfig
 from pipeline.figures.draw import draw_variant
 from pipeline.figures.training_progress import write_epoch_images
-from pipeline.metrics.config import EvaluateConfig
 from pipeline.tracking import publisher
 from pipeline.tracking.config import TrackingConfig
 from pipeline.tracking.run import record
@@ -21,7 +20,6 @@ def main(variant: str) -> None:
     """Write data/figures/<variant>."""
     raw = read_params()
     config = read_section(FiguresConfig, "figures", raw=raw)
-    iterations = read_section(EvaluateConfig, "evaluate", raw=raw).griffin_lim_iterations
     tracking = read_section(TrackingConfig, "tracking", raw=raw)
     evaluation = workspace.EVALUATION / variant
     with workspace.output(workspace.FIGURES / variant) as out:
@@ -31,7 +29,7 @@ def main(variant: str) -> None:
             if not tracking_run.has_results:
                 tracking_run.log_training(model)
                 tracking_run.log_evaluation(result, read_table(evaluation / "windows.parquet"))
-            entries = draw_variant(variant, workspace.DATA, out, config, iterations)
+            entries = draw_variant(variant, workspace.DATA, out, config)
             tracking_run.log_files(out, "artifacts/figures")
             if tracking.enabled and write_epoch_images(model, Path(images), config.dpi):
                 tracking_run.log_files(Path(images), "images/reconstructions")

@@ -2,6 +2,7 @@
 
 from pydantic import TypeAdapter
 
+from pipeline.audio.inversion import Inversion, read_inversion
 from pipeline.audio.representation import MelConfig, RepresentationConfig
 from pipeline.core import workspace
 from pipeline.core.artefacts import read_table
@@ -26,7 +27,12 @@ def main() -> None:
         description = write_reference(out, windows, tracks, recordings, cache, mel, settings)
         workspace.write_json(out / "reference.json", description)
         for name, representation in representations.items():
-            write_ceiling(out, out / "ceiling" / name, workspace.CACHE / name, tracks, representation, settings)
+            inversion = read_inversion(workspace.VOCODERS / name, representation)
+            inversions = {"ceiling": inversion}
+            if inversion is not None and inversion.vocoder is not None:  # so that one sees what the vocoder brings
+                inversions["griffin_lim"] = Inversion(inversion.config, inversion.iterations)
+            for folder, way in inversions.items():
+                write_ceiling(out, out / folder / name, workspace.CACHE / name, tracks, representation, settings, way)
     tests = (windows["split"] == "test").sum()
     audio = f"{len(description['heard'])} of them with audio at {mel.sample_rate} Hz"
     workspace.say(f"reference: {tests} test windows on {settings.mel}, {audio}")

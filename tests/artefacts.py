@@ -7,7 +7,7 @@ import librosa
 import numpy as np
 import pandas as pd
 
-from pipeline.audio.inversion import mel_to_audio
+from pipeline.audio.griffin_lim import mel_to_audio
 from pipeline.audio.representation import MelConfig, WaveformConfig, sample_count
 from pipeline.audio.resample import resample
 from pipeline.core import arrays

@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 
 from pipeline.apply.variant import TrainedVariant
-from pipeline.audio.representation import MelConfig
+from pipeline.audio.inversion import Inversion
 from pipeline.audio.scale import FLOOR_DB
 
-GRIFFIN_LIM_ITERATIONS = 32
 MEL_BLOCK_SECONDS = 60.0  # inverted at once: memory does not grow with the recording's length
 MEL_BLOCK_OVERLAP_SECONDS = 0.5
 
@@ -23,25 +22,23 @@ def to_audio(variant: TrainedVariant, windows: Iterable[np.ndarray], overlap: in
 
     Each window shares `overlap` positions (samples, or mel frames) with the window before.
     """
-    if isinstance(variant.representation, MelConfig):
-        return invert_mel(join(windows, overlap, crossfade_mel), variant.representation)
+    if variant.inversion is not None:
+        return invert_mel(join(windows, overlap, crossfade_mel), variant.inversion)
     return join(windows, overlap, crossfade_audio)
 
 
-def invert_mel(parts: Iterable[np.ndarray], config: MelConfig) -> Iterator[np.ndarray]:
+def invert_mel(parts: Iterable[np.ndarray], inversion: Inversion) -> Iterator[np.ndarray]:
     """Consecutive parts (bands, n) of a mel in dB to blocks of audio: `hop_length` samples a frame, in all one less."""
-    from pipeline.audio.inversion import mel_to_audio  # slow to import, and a waveform does not need it
-
-    hop = config.hop_length
-    overlap = max(2, round(MEL_BLOCK_OVERLAP_SECONDS * config.sample_rate / hop))
-    size = max(4 * overlap, round(MEL_BLOCK_SECONDS * config.sample_rate / hop))
+    hop, rate = inversion.config.hop_length, inversion.config.sample_rate
+    overlap = max(2, round(MEL_BLOCK_OVERLAP_SECONDS * rate / hop))
+    size = max(4 * overlap, round(MEL_BLOCK_SECONDS * rate / hop))
 
     def inverted_blocks() -> Iterator[np.ndarray]:
         for mel_db in split_blocks(parts, size, overlap):
             peak_db = float(mel_db.max())
             unit_mel = np.maximum((mel_db - peak_db) / FLOOR_DB + 1, 0)
             length = mel_db.shape[1] * hop - 1  # the longest signal that has this number of frames
-            yield mel_to_audio(unit_mel, peak_db, config, length, GRIFFIN_LIM_ITERATIONS)
+            yield inversion(unit_mel, peak_db, length)
 
     return join(inverted_blocks(), overlap * hop - 1, crossfade_audio)
 

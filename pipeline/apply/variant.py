@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 from torch import Tensor
 
 from pipeline.apply.arguments import suggest_names
+from pipeline.audio.inversion import Inversion, read_inversion
 from pipeline.audio.representation import MelConfig, RepresentationConfig, WaveformConfig, sample_count
 from pipeline.core.distributed import pick_device
 from pipeline.core.errors import DataError, ParamsError
@@ -28,6 +29,7 @@ class TrainedVariant:
     seed: int
     model: VAE
     representation: MelConfig | WaveformConfig
+    inversion: Inversion | None  # of a mel
     seconds: float  # length of a window
     cache: Path  # the training data; the folder may be gone
 
@@ -98,13 +100,16 @@ def load(folder: Path, device: str = "auto") -> TrainedVariant:
     except (ParamsError, RuntimeError) as error:
         raise ParamsError(f"--device {device}: torch has no such device here; auto picks one") from error
     model, description = store.load(folder)
+    representation = TypeAdapter[MelConfig | WaveformConfig](RepresentationConfig).validate_python(
+        description["representation"]
+    )
+    data, name = folder.parents[2], str(description["input"])
     return TrainedVariant(
         name=folder.parent.name,
         seed=int(folder.name.removeprefix("seed-")),
         model=model.to(torch_device).requires_grad_(False),
-        representation=TypeAdapter[MelConfig | WaveformConfig](RepresentationConfig).validate_python(
-            description["representation"]
-        ),
+        representation=representation,
+        inversion=read_inversion(data / "vocoders" / name, representation),
         seconds=float(description["seconds"]),
-        cache=folder.parents[2] / "cache" / str(description["input"]),
+        cache=data / "cache" / name,
     )

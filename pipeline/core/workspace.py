@@ -21,11 +21,14 @@ DATA = Path("data")
 RAW = DATA / "raw"
 WINDOWS = DATA / "windows"
 CACHE = DATA / "cache"
+PRETRAINED = DATA / "pretrained"
+VOCODERS = DATA / "vocoders"
 REFERENCE = DATA / "reference"
 MODELS = DATA / "models"
 EVALUATION = DATA / "evaluation"
 FIGURES = DATA / "figures"
 REPORT = DATA / "report"
+VOCODER_FILE, CHOICE_FILE = "vocoder.pt2", "vocoder.json"  # in a folder below VOCODERS
 
 
 def root() -> Path:

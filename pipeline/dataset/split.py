@@ -66,6 +66,12 @@ class Split:
         lengths = np.full(rows, self.shape[-1]) if self.lengths is None else self.lengths
         return replace(self, shape=(*self.shape[:-1], length), windows=windows, lengths=lengths)
 
+    def select(self, rows: np.ndarray) -> "Split":
+        """The given rows of a split without spans, in memory."""
+        columns = {name: getattr(self, name) for name in ("window_ids", "track_ids", "labels", "peak_db")}
+        chosen = {name: values[rows] for name, values in columns.items() if values is not None}
+        return replace(self, stored=self.values[rows], **chosen)
+
     def read(self, group: int) -> np.ndarray:
         """The rows of a row group, read from disk on every call; DataError if its shard is missing or damaged."""
         return self.stored if isinstance(self.stored, np.ndarray) else self.stored.read(group)

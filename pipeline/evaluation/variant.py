@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 from pydantic import TypeAdapter
 
+from pipeline.audio.inversion import Inversion, read_inversion
 from pipeline.audio.representation import RepresentationConfig
 from pipeline.core import arrays, workspace
 from pipeline.core.artefacts import read_table
@@ -44,6 +45,7 @@ class EvaluationSetup:
     folder: Path  # the cache of the variant's representation
     stats: dict[str, Any]  # stats.json of the cache
     representation: RepresentationConfig
+    inversion: Inversion | None  # of a mel
     splits: dict[str, Split]  # train, valid, test
     tracks: pd.DataFrame  # track_id, group, tempo, key and instrument of each recording
     reference: Reference
@@ -55,7 +57,10 @@ class EvaluationSetup:
     @property
     def fingerprint(self) -> str:
         """Hash of all settings that decide the scores."""
-        return workspace.fingerprint(self.config.model_dump() | {"mel": self.reference.mel_config.model_dump()})
+        settings = self.config.model_dump() | {"mel": self.reference.mel_config.model_dump()}
+        inversion = self.inversion
+        files = [inversion.vocoder] if inversion and inversion.vocoder else []
+        return workspace.fingerprint([settings, inversion and inversion.iterations], files)
 
 
 @dataclass(frozen=True)
@@ -137,6 +142,7 @@ def read_setup(name: str, representation: str, raw: Mapping[str, Any]) -> Evalua
         folder=folder,
         stats=stats,
         representation=representation_config,
+        inversion=read_inversion(workspace.VOCODERS / representation, representation_config),
         splits=splits,
         tracks=read_table(workspace.RAW / "tracks.parquet", ["track_id", "group", *FACTS]),
         reference=reference,
@@ -155,8 +161,7 @@ def score_seed(seed: int, model: VAE, description: dict[str, Any], setup: Evalua
     """
     config, reference, device = setup.config, setup.reference, setup.device
     train, valid, test = (setup.splits[name] for name in ("train", "valid", "test"))
-    iterations = config.griffin_lim_iterations
-    scorer = CommonScorer(reference, setup.representation, setup.stats["seconds"], iterations)
+    scorer = CommonScorer(reference, setup.representation, setup.stats["seconds"], setup.inversion)
     model, batch_size = model.to(device), config.batch_size
     sets = FrechetSets(len(test), setup.to_mel)
     reconstructed = reconstruction.score(model, test, valid, scorer, sets, batch_size, device)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.audio.inversion import mel_to_audio
 from pipeline.audio.representation import MelConfig, sample_count
 from pipeline.audio.resample import resample
 from pipeline.audio.scale import FLOOR_DB, to_db
@@ -28,10 +27,10 @@ AudioClip = tuple[Entry, "Future[Audio]"]
 
 
 class Renderer:
-    """Renders clips in the threads of a pool; `iterations` are of Griffin-Lim."""
+    """Renders clips in the threads of a pool."""
 
-    def __init__(self, pool: Executor, data: VariantData, iterations: int) -> None:
-        self._pool, self._data, self._iterations = pool, data, iterations
+    def __init__(self, pool: Executor, data: VariantData) -> None:
+        self._pool, self._data = pool, data
 
     def common(self, samples: np.ndarray) -> "Future[Audio]":
         """Samples that are already at the common rate."""
@@ -49,11 +48,10 @@ class Renderer:
         return self._pool.submit(self._render, morph(steps, self._data.representation))
 
     def _render(self, window: Window) -> Audio:
-        config, audio = self._data.representation, window.array
-        if isinstance(config, MelConfig):
-            length = sample_count(self._data.seconds, config.sample_rate)
-            audio = mel_to_audio(audio, window.peak_db, config, length, self._iterations)
-        return raise_rate(audio, config.sample_rate)
+        rate, audio = self._data.representation.sample_rate, window.array
+        if self._data.inversion is not None:
+            audio = self._data.inversion(audio, window.peak_db, sample_count(self._data.seconds, rate))
+        return raise_rate(audio, rate)
 
 
 def _is_same_mel(window: Window, reconstruction: Window) -> bool:
@@ -99,9 +97,9 @@ def common_gain(clips: Sequence[np.ndarray]) -> float:
     return min(1.0, MAX_PEAK / peak) if peak > 0 else 1.0
 
 
-def start_clips(data: VariantData, pool: Executor, iterations: int) -> list[list[AudioClip]]:
+def start_clips(data: VariantData, pool: Executor) -> list[list[AudioClip]]:
     """Start to render all clips, set by set."""
-    renderer = Renderer(pool, data, iterations)
+    renderer = Renderer(pool, data)
     sets = [_example_clips(index, data, renderer) for index in data.audio]
     sets += [[_window_clip(window, renderer)] for window in data.select("sample")]
     sets += [_interpolation_clips(index, data, renderer) for index in data.indices("linear")]
@@ -132,8 +130,9 @@ def _example_clips(index: int, data: VariantData, renderer: Renderer) -> list[Au
     error = f", MSE {pair_mse(*pair):#.3g} on its own scale" if pair else ""
     rate = data.representation.sample_rate
     if isinstance(data.representation, MelConfig):
-        ceiling, through = "inverted mel spectrogram", " through the same inversion"
-        ceiling_caption = "The recording's own mel spectrogram through the inversion"
+        ceiling, through = "inverted mel spectrogram", ", in the same way"
+        assert data.inversion is not None
+        ceiling_caption = f"The recording's own mel spectrogram through {data.inversion.name}"
     else:
         ceiling, through = f"at {rate:,} Hz", ""
         ceiling_caption = f"The recording at the model's rate of {rate:,} Hz"

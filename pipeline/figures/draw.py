@@ -16,11 +16,10 @@ from pipeline.figures.registry import Entry, Picture, variant_figures
 from pipeline.figures.variant_data import read_variant_data
 
 
-def draw_variant(variant: str, data: Path, out: Path, config: FiguresConfig, iterations: int) -> list[Entry]:
+def draw_variant(variant: str, data: Path, out: Path, config: FiguresConfig) -> list[Entry]:
     """Draw `variant` into the existing folder `out`: PNG and GIF files, audio/*.wav and figures.json.
 
-    `data` has models/, evaluation/ and reference/. `iterations` are of Griffin-Lim, for windows that stage evaluate did
-    not invert. The result is the entries of figures.json.
+    `data` has models/, vocoders/, evaluation/ and reference/. The result is the entries of figures.json.
 
     Raises:
         DataError: an artefact is missing, damaged or not finite.
@@ -31,10 +30,10 @@ def draw_variant(variant: str, data: Path, out: Path, config: FiguresConfig, ite
         if not variant_data.pairs or not variant_data.audio or not has_snapshots:
             raise ValueError("no examples or no snapshots to draw")
     entries = []
-    # Audio is rendered while pictures are drawn. BLAS has one thread in all threads: see `mel_to_audio`, whose own
+    # Audio is rendered while pictures are drawn. BLAS has one thread in all threads: see `griffin_lim`, whose own
     # limit would end with the first clip.
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(cores()) as pool:
-        clips = start_clips(variant_data, pool, iterations)
+        clips = start_clips(variant_data, pool)
         with style.paper_style(variant_data.texts):
             for figure in variant_figures(variant_data):
                 if isinstance(figure, Picture):

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from pydantic import TypeAdapter
 
+from pipeline.audio.inversion import Inversion, read_inversion
 from pipeline.audio.representation import MelConfig, RepresentationConfig, WaveformConfig
 from pipeline.core import arrays
 from pipeline.core.artefacts import read_csv, read_json, read_table, readable
@@ -52,6 +53,7 @@ class VariantData:
 
     seconds: float
     representation: Representation
+    inversion: Inversion | None  # of a mel
     rate: int  # Hz, the common rate
     seed: int
     metrics: dict[str, Any]
@@ -119,6 +121,7 @@ def read_variant_data(variant: str, data: Path) -> VariantData:
     return VariantData(
         seconds=seconds,
         representation=representation,
+        inversion=read_inversion(data / "vocoders" / config["input"], representation),
         rate=rate,
         seed=seed,
         metrics=metrics,

@@ -6,14 +6,16 @@ from pydantic import Field, model_validator
 
 from pipeline.core.params import Betas, Count, Section, Weight, Width
 
+SPECTRAL_KINDS = {"fourier": "mel", "band_levels": "waveform", "mrstft": "waveform", "multi_mel": "waveform"}
+
 
 class ReconstructionConfig(Section):
     """The distance of a reconstruction from its original, and how it becomes nats per window."""
 
-    type: Literal["gaussian", "mse", "l1", "bce", "log_magnitude"] = Field(
+    type: Literal["gaussian", "mse", "l1", "bce", "log_magnitude", "mrstft", "multi_mel"] = Field(
         "gaussian",
         description="gaussian: a likelihood with standard deviation `sigma`; others: a distance, summed over the "
-        "window (bce: system B, log_magnitude: system D)",
+        "window (bce: system B, log_magnitude: system D; mrstft, multi_mel: see spectral.type)",
     )
     sigma: Annotated[float, Field(ge=1e-6, le=1e6)] | Literal["optimal"] = Field(
         "optimal", description="gaussian only: a fixed value, or optimal: fitted to each batch"
@@ -65,9 +67,6 @@ class CodebookConfig(Section):
     commitment: Weight = Field(0.25, description="weight of the squared distance of an encoding to its code")
     adaptive: bool = Field(False, description="divide that weight by the variance of the encodings (system C)")
     usage: Weight = Field(0.0, description="weight of the penalty, 0 to 1, on uneven code usage (system C)")
-
-
-SPECTRAL_KINDS = {"fourier": "mel", "band_levels": "waveform", "mrstft": "waveform", "multi_mel": "waveform"}
 
 
 class SpectralConfig(Section):

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline.audio.mel_scale import band_edges
-from pipeline.losses.config import ReconstructionConfig
+from pipeline.losses.config import SPECTRAL_KINDS, ReconstructionConfig
+from pipeline.losses.spectral import spectral_distance
 from pipeline.models.signal import Signal
 
 EPSILON = 0.01  # added in log_magnitude: 0.8 dB of a mel's 80, so that values near the floor do not dominate
@@ -46,12 +47,15 @@ def _log_ratio(y: Tensor, x: Tensor) -> Tensor:
 
 
 class ReconstructionDistance(nn.Module):
-    """The reconstruction distance of a variant: the weighted mean of the distances of single values."""
+    """The reconstruction distance of a variant: the weighted mean of the distances of single values, or of spectra."""
 
     weights: Tensor | None
 
     def __init__(self, config: ReconstructionConfig, signal: Signal) -> None:
         super().__init__()
+        self.spectral = spectral_distance(config.type, signal) if config.type in SPECTRAL_KINDS else None
+        if self.spectral is not None:
+            return
         distances: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
             "gaussian": _squared,
             "mse": _squared,
@@ -64,6 +68,9 @@ class ReconstructionDistance(nn.Module):
 
     def forward(self, reconstruction: Tensor, target: Tensor) -> Tensor:
         """(B,) of (B, 1, *shape) each."""
+        if self.spectral is not None:
+            whole: Tensor = self.spectral(reconstruction, target)
+            return whole
         distance = self.value_distance(reconstruction, target)
         if self.weights is not None:
             distance = distance * self.weights

@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from torch import Tensor
 
 from pipeline.audio.cut import pad
-from pipeline.audio.inversion import mel_to_audio
+from pipeline.audio.inversion import Inversion
 from pipeline.audio.mel import AMIN, LogMel
 from pipeline.audio.representation import MelConfig, RepresentationConfig, sample_count
 from pipeline.audio.resample import resample
@@ -28,8 +28,10 @@ class CommonMel:
         length: samples of a window at the common rate.
     """
 
-    def __init__(self, mel: MelConfig, representation: RepresentationConfig, seconds: float, iterations: int) -> None:
-        self.mel, self.representation, self.seconds, self.iterations = mel, representation, seconds, iterations
+    def __init__(
+        self, mel: MelConfig, representation: RepresentationConfig, seconds: float, inversion: Inversion | None
+    ) -> None:
+        self.mel, self.representation, self.seconds, self.inversion = mel, representation, seconds, inversion
         span = {"train_span_seconds"}
         self.is_common = mel.model_dump(exclude=span) == representation.model_dump(exclude=span)
         self.length = sample_count(seconds, mel.sample_rate)
@@ -38,7 +40,7 @@ class CommonMel:
     def to_audio(self, windows: np.ndarray, peak_db: np.ndarray | None) -> np.ndarray:
         """(B, length) float32 at the common rate.
 
-        Waveforms (B, samples) are resampled; mels (B, bands, frames) in [0, 1] with peaks (B,) are inverted.
+        Waveforms (B, samples) are resampled; mels (B, bands, frames) in [0, 1] with peaks (B,) become audio first.
 
         Raises:
             DataError: a mel is not finite.
@@ -50,11 +52,10 @@ class CommonMel:
         return np.array(audio, np.float32).reshape(-1, self.length)
 
     def _window_to_audio(self, window: np.ndarray, peak_db: float) -> np.ndarray:
-        config = self.representation
-        if config.kind == "mel":
-            length = sample_count(self.seconds, config.sample_rate)
-            window = mel_to_audio(window, peak_db, config, length, self.iterations)
-        return pad(resample(window, config.sample_rate, self.mel.sample_rate)[: self.length], self.length)
+        rate = self.representation.sample_rate
+        if self.inversion is not None:
+            window = self.inversion(window, peak_db, sample_count(self.seconds, rate))
+        return pad(resample(window, rate, self.mel.sample_rate)[: self.length], self.length)
 
     def to_mel(self, audio: np.ndarray, peak_db: np.ndarray) -> Tensor:
         """(B, bands, frames) of audio (B, length) at the common rate.

@@ -32,7 +32,6 @@ class EvaluateConfig(Section):
     perturbations: list[Annotated[float, Field(gt=0, le=1e6)]] = Field(
         [0.5, 1.0, 2.0], description="distances by which an example's latent is moved, in standard deviations"
     )
-    griffin_lim_iterations: int = Field(32, ge=1, le=10_000, description="for audio that stages make from mels")
     embedding: EmbeddingConfig | None = Field(None, description="a network; null: no Frechet audio distance")
     bootstrap: int = Field(2000, ge=10, le=100_000, description="resamples of the test groups for a 95 % interval")
     batch_size: Width = Field(64, description="windows per forward pass")

@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from pipeline.audio.resample import resample
 from pipeline.core import workspace
 from pipeline.core.errors import DataError, ParamsError
+from pipeline.core.exported import load_exported
 from pipeline.core.params import PARAMS_FILE
 from pipeline.metrics.config import EmbeddingConfig
 from pipeline.metrics.measures import squared_frechet_distance
@@ -31,20 +31,11 @@ def load(config: EmbeddingConfig | None, rate: int) -> Embed | None:
             f"{PARAMS_FILE}: evaluate.embedding.path: no file {path}; save a network there with torch.export.save, "
             "or set evaluate.embedding to null"
         )
-    try:
-        network = torch.export.load(path).module()
-    except Exception as error:  # the file decides which: zip, JSON, torch, ...
-        reason = " ".join(str(error).split())[:200]
-        raise DataError(f"{path}: not a file of torch.export.save ({reason})") from error
+    network = load_exported(path)
 
-    @torch.no_grad()
     def embed(audio: np.ndarray) -> np.ndarray:
         rows = np.stack([resample(row, rate, config.sample_rate) for row in audio])
-        try:
-            embeddings: Tensor = network(torch.from_numpy(rows))
-        except (RuntimeError, AssertionError, ValueError, TypeError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise DataError(f"{path}: it does not take {rows.shape} float32 audio ({reason})") from error
+        embeddings = network(torch.from_numpy(rows))
         if embeddings.dim() not in (2, 3):
             raise DataError(f"{path}: it gives {tuple(embeddings.shape)}, not (windows, D) or (windows, frames, D)")
         return embeddings.flatten(0, -2).double().numpy()

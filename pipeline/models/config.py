@@ -210,6 +210,14 @@ class IstftConfig(_NetworkConfig):
         return self
 
 
+class VocoderNetworkConfig(Section):
+    """ConvNeXt blocks over the frames of a mel, and Griffin-Lim from the phases that they give."""
+
+    width: Width = Field(128, description="channels of all blocks")
+    layers: int = Field(4, ge=1, le=128, description="ConvNeXt blocks")
+    iterations: int = Field(2, ge=0, le=100, description="of Griffin-Lim inside the network; when it is used, two more")
+
+
 class IdentityConfig(_NetworkConfig):
     """No network: the features are the window itself."""
 

@@ -23,12 +23,12 @@ def save(folder: Path, model: VAE, description: dict[str, Any]) -> None:
     workspace.write_json(folder / "config.json", description)
 
 
-def load(folder: Path) -> tuple[VAE, dict[str, Any]]:
+def load(folder: Path, model_class: type[VAE] = VAE) -> tuple[VAE, dict[str, Any]]:
     """The model in evaluation mode on the CPU, and its description. DataError if a file is missing or damaged."""
     path = folder / "config.json"
     with _readable(path):
         description = workspace.read_json(path)
-        model = VAE(description)
+        model = model_class(description)
     for part, module in _parts(model):
         path = folder / f"{part}.safetensors"
         with _readable(path):

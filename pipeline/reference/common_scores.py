@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pipeline.audio.inversion import Inversion
 from pipeline.audio.representation import RepresentationConfig
 from pipeline.audio.scale import to_unit
 from pipeline.metrics import measures
@@ -27,10 +28,10 @@ class CommonScorer:
     """Scores reconstructions of the test windows, given in order and batch by batch, against `reference`."""
 
     def __init__(
-        self, reference: Reference, representation: RepresentationConfig, seconds: float, iterations: int
+        self, reference: Reference, representation: RepresentationConfig, seconds: float, inversion: Inversion | None
     ) -> None:
         self.reference = reference
-        self.common = CommonMel(reference.mel_config, representation, seconds, iterations)
+        self.common = CommonMel(reference.mel_config, representation, seconds, inversion)
         self.bands = Bands(reference.mel_config, representation.sample_rate)
         self._count = 0
         self._metrics: dict[str, list[Tensor]] = {}

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from pipeline.audio.inversion import Inversion
 from pipeline.audio.representation import MelConfig, RepresentationConfig
 from pipeline.audio.scale import to_unit
 from pipeline.cache.plan import TrackRows, plan_shards
@@ -98,6 +99,7 @@ def write_ceiling(
     tracks: pd.DataFrame,
     representation: RepresentationConfig,
     settings: EvaluateConfig,
+    inversion: Inversion | None,
 ) -> None:
     """Score the true test windows of a representation as a perfect reconstruction would be.
 
@@ -109,7 +111,7 @@ def write_ceiling(
     """
     test = read_split(cache, "test")
     reference = read_reference(folder, test)
-    scorer = CommonScorer(reference, representation, read_stats(cache)["seconds"], settings.griffin_lim_iterations)
+    scorer = CommonScorer(reference, representation, read_stats(cache)["seconds"], inversion)
     for rows in np.array_split(np.arange(len(test)), -(-len(test) // CEILING_BATCH_SIZE)):
         stored = torch.from_numpy(test.values[rows]).float()
         scorer.add(to_unit(stored, test.kind), None if test.peak_db is None else test.peak_db[rows])

@@ -20,7 +20,7 @@ from pipeline.report.data_card import make_data_card
 from pipeline.report.figures import read_figures
 from pipeline.report.histories import read_history, write_curves
 from pipeline.report.knows import add_probes
-from pipeline.report.listen import find_examples
+from pipeline.report.listen import describe_inversions, find_examples
 from pipeline.report.media import MediaEncoder
 from pipeline.report.pca import add_pca_ratios, find_baselines, pca_sentence, pca_verdict
 from pipeline.report.table import Row
@@ -85,6 +85,7 @@ def build(data: Path, params: dict[str, Any], out: Path) -> None:
             ranked=ranked,
             max_error=max((row["mel_mse_high"] or row["mel_mse"] or 0.0 for row in ranked), default=0.0) or 1.0,
             examples=find_examples(rows, {name: clips for name, (_, clips) in drawn.items()}, data / "reference"),
+            inversions=describe_inversions(rows, data / "vocoders"),
             charts=[(encoder.picture(out / file), title, caption) for file, title, caption in charts],
             ablations=ablations,
             card=data_card,

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from pipeline.core.artefacts import read_table, readable
+from pipeline.core.artefacts import read_json, read_table, readable
+from pipeline.core.workspace import CHOICE_FILE
 from pipeline.report.figures import Clip
 from pipeline.report.formatting import digits
 from pipeline.report.table import Row
@@ -32,6 +33,33 @@ def find_examples(rows: list[Row], clips: dict[str, list[Clip]], reference: Path
         label, origin, versions = by_role[0][1]["original"].label, origins[number], _versions(by_role)
         examples.append({"label": label, "track": origin.track_id, "start": origin.start_seconds, "versions": versions})
     return examples
+
+
+def describe_inversions(rows: list[Row], vocoders: Path) -> list[str]:
+    """A sentence for each mel representation: what turns it into audio, and why."""
+    sentences = []
+    for name in dict.fromkeys(row.representation for row in rows if row.kind == "mel"):
+        path = vocoders / name / CHOICE_FILE
+        if not path.is_file():
+            continue
+        choice = read_json(path)
+        with readable(path):
+            griffin_lim = f"Griffin-Lim with {choice['iterations']} iterations"
+            ways = {"vocoder": "a trained vocoder", "griffin_lim": griffin_lim}
+            used = ways.pop(choice["uses"])
+            sentence = f"Mels of {name} become audio by {used}"
+            if choice.get("scores"):
+                scores = {way: _distances(of) for way, of in choice["scores"].items()}
+                sentence += f": on validation windows it has {scores.pop(choice['uses'])}"
+                sentence += "".join(f"; {ways[way]} has {text}" for way, text in scores.items())
+        sentences.append(f"{sentence}.")
+    return sentences
+
+
+def _distances(scores: dict[str, float]) -> str:
+    return (
+        f"a mel distance of {digits(scores['mel_distance'])} and an STFT distance of {digits(scores['stft_distance'])}"
+    )
 
 
 def _versions(by_role: list[tuple[Row, dict[str, Clip]]]) -> list[dict[str, Any]]:

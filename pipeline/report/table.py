@@ -1,6 +1,6 @@
 """The comparison: one row for each variant, baseline and ceiling, with all its metrics."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -62,8 +62,12 @@ def read_rows(data: Path, params: dict[str, Any]) -> list[Row]:
         role = "baseline" if (settings.get("bottleneck") or {}).get("type") == "linear" else "variant"
         rows.append(_read_row(data / "evaluation" / name, name, str(settings["representation"]), role, params))
     for name in by_input(rows):
+        # Beside a vocoder, Griffin-Lim: the same mels, and other audio. It comes first, so that the ceiling is the last
+        # row of its representation.
+        other = _read_row(data / "reference" / "griffin_lim" / name, f"{name} by Griffin-Lim", name, "ceiling", params)
+        audio = {key: value for key, value in other.numbers.items() if key.startswith("audio_")}
         ceiling = _read_row(data / "reference" / "ceiling" / name, f"true {name}", name, "ceiling", params)
-        rows += [ceiling] if ceiling.evaluated else []
+        rows += [row for row in (replace(other, numbers=audio), ceiling) if row.evaluated]
     mean = next((row["mel_mse_mean"] for row in rows if row["mel_mse_mean"] is not None), None)
     for row in rows:
         row.numbers["mel_mse_relative"] = ratio(row["mel_mse"], mean)

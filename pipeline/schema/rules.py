@@ -1,4 +1,4 @@
-"""Rules about a variant: which inputs, networks, bottlenecks and losses do not work together."""
+"""Rules about a variant, and about a vocoder: which inputs, networks, bottlenecks and losses do not work together."""
 
 from collections.abc import Iterator
 from math import prod
@@ -7,6 +7,7 @@ from pipeline.audio.representation import RepresentationConfig
 from pipeline.losses.config import SPECTRAL_KINDS, AdversarialConfig, LossConfig
 from pipeline.models.config import BottleneckConfig, NetworkConfig, shrink
 from pipeline.training.config import TrainConfig, VariantConfig
+from pipeline.vocoder.config import VocoderConfig
 
 MIN_CROP = 128  # samples: the shortest window of the multi-resolution STFT distance
 UNBOUNDED = ("linear", "polar")  # heads that make any value
@@ -48,6 +49,33 @@ def find_problems(
             yield "train.augment: only waveforms are augmented, not a mel; set it only for variants of waveforms"
         if train.augment.gain_db and model.scaling != "none":
             yield f"train.augment.gain_db: scaling {model.scaling} divides each window by its gain; use 0"
+
+
+def find_vocoder_problems(
+    config: VocoderConfig, train: TrainConfig, mel: RepresentationConfig, waveforms: RepresentationConfig | None
+) -> Iterator[str]:
+    """Each problem of a vocoder of `mel`, as `find_problems`, with a dot before the key.
+
+    `waveforms` is the representation that the vocoder names.
+    """
+    if mel.kind != "mel":
+        yield ": only a mel needs a vocoder, and this representation is a waveform; leave it out"
+        return
+    if config.type == "exported" and config.path is None:
+        yield ".path: exported needs the file of a network; set it, or another type"
+    if waveforms is not None and (waveforms.kind, waveforms.sample_rate) != ("waveform", mel.sample_rate):
+        found = f"{waveforms.kind} at {waveforms.sample_rate} Hz"
+        yield f".waveforms: {config.waveforms} is a {found}; name a waveform at the mel's {mel.sample_rate} Hz"
+    if config.type != "trained":
+        return
+    if waveforms is None:
+        yield ".waveforms: it learns from waveforms; name a waveform representation"
+    if mel.n_fft % mel.hop_length or mel.n_fft == mel.hop_length:
+        yield f".type: trained needs an n_fft ({mel.n_fft}) of 2, 3, 4 ... times hop_length; use griffin_lim"
+    if train.crop_seconds is not None and train.crop_seconds * mel.sample_rate < max(MIN_CROP, mel.n_fft):
+        yield f".train.crop_seconds: {train.crop_seconds:g} is shorter than a frame of the mel; use longer crops"
+    for problem in _adversarial_problems(config.adversarial, train, "waveform"):
+        yield f".{problem.removeprefix('loss.')}"
 
 
 def _network_problems(network: NetworkConfig, shape: tuple[int, ...]) -> Iterator[str]:
@@ -138,6 +166,8 @@ def _loss_problems(loss: LossConfig, head: str, kind: str) -> Iterator[str]:
         yield f"loss.reconstruction.type: log_magnitude needs {needs}, not a {kind} and {head}"
     if reconstruction.weighting != "none" and kind != "mel":
         yield f"loss.reconstruction.weighting: {reconstruction.weighting} is for the bands of a mel; leave it out"
+    if reconstruction.type in SPECTRAL_KINDS and SPECTRAL_KINDS[reconstruction.type] != kind:
+        yield f"loss.reconstruction.type: {reconstruction.type} is not for a {kind}; use gaussian"
     if loss.spectral.type and SPECTRAL_KINDS[loss.spectral.type] != kind:
         fitting = " or ".join(name for name, of in SPECTRAL_KINDS.items() if of == kind)
         yield f"loss.spectral.type: {loss.spectral.type} is not for a {kind}; use {fitting}"

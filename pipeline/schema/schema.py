@@ -11,10 +11,11 @@ from pipeline.core.errors import ParamsError
 from pipeline.core.params import PARAMS_FILE, RuntimeConfig, Section, Seed, read_params, suggest, validate
 from pipeline.figures.config import FiguresConfig
 from pipeline.metrics.config import EvaluateConfig
-from pipeline.schema.rules import find_problems
+from pipeline.schema.rules import find_problems, find_vocoder_problems
 from pipeline.sources.config import SourceConfig
 from pipeline.tracking.config import TrackingConfig
 from pipeline.training.config import TrainConfig, VariantConfig, read_variant
+from pipeline.vocoder.config import VocoderConfig, read_vocoder
 from pipeline.windows.config import WindowsConfig
 
 
@@ -36,6 +37,9 @@ class Params(Section):
     windows: WindowsConfig = Field(WindowsConfig(), description="stage windows: how recordings are cut and split")
     representations: dict[Name, RepresentationConfig] = Field(
         min_length=1, description="stage cache: the inputs of the models, by name"
+    )
+    vocoders: dict[Name, VocoderConfig] = Field(
+        {}, description="stage vocoder: how mels become audio, by representation; one that is not here: by Griffin-Lim"
     )
     models: dict[Name, VariantConfig] = Field(min_length=1, description="variants: input, network, bottleneck, loss")
     train: TrainConfig = Field(TrainConfig(), description="stage train: defaults for models.<variant>.train")
@@ -60,6 +64,15 @@ def load(raw: dict[str, Any] | None = None) -> Params:
         problem = next(find_problems(model, train, representation, params.windows.seconds), None)
         if problem:
             raise ParamsError(f"{PARAMS_FILE}: models.{name}.{problem}")
+    for name, vocoder in params.vocoders.items():
+        mel_config = _representation(params, f"vocoders.{name}", name)
+        waveforms = None
+        if vocoder.waveforms is not None:
+            waveforms = _representation(params, f"vocoders.{name}.waveforms", vocoder.waveforms)
+        _, train = read_vocoder(raw, name)
+        problem = next(find_vocoder_problems(vocoder, train, mel_config, waveforms), None)
+        if problem:
+            raise ParamsError(f"{PARAMS_FILE}: vocoders.{name}{problem}")
     mel = params.evaluate.mel
     kind = _representation(params, "evaluate.mel", mel).kind
     if kind != "mel":

@@ -11,11 +11,12 @@ from pipeline.core import distributed, workspace
 from pipeline.core.errors import ParamsError, TrainingError
 from pipeline.core.params import PARAMS_FILE
 from pipeline.dataset.split import Split
+from pipeline.losses.config import LossConfig
 from pipeline.losses.objective import Objective
 from pipeline.models.vae import VAE
 from pipeline.training import pca
 from pipeline.training.checkpoint import Checkpoints
-from pipeline.training.config import TrainConfig, VariantConfig
+from pipeline.training.config import TrainConfig
 from pipeline.training.crop import crop
 from pipeline.training.device import numerics, precision
 from pipeline.training.history import History, Snapshots
@@ -30,11 +31,12 @@ class SeedSetup:
     """Everything that decides one training."""
 
     description: dict[str, Any]  # content of config.json: it builds the model and decides the weights
-    config: VariantConfig
+    loss: LossConfig | None  # None for a baseline, which is fitted in closed form
     settings: TrainConfig
     folder: Path  # folder of the cached representation
     splits: dict[str, Split]  # train and valid
     device: torch.device
+    model_class: type[VAE] = VAE
 
     def __str__(self) -> str:
         return f"{self.description['variant']} seed {self.description['seed']}"
@@ -47,12 +49,12 @@ def train_model(
 
     The recorder is None on ranks other than 0.
     """
-    config, settings, device = setup.config, setup.settings, setup.device
+    settings, device = setup.settings, setup.device
     train, valid = setup.splits["train"], setup.splits["valid"]
     torch.manual_seed(setup.description["seed"])
-    model = VAE(setup.description)
+    model = setup.model_class(setup.description)
     check_components(model)
-    if config.loss is None:
+    if setup.loss is None:
         assert recorder is not None
         workspace.say(f"{setup}: fitted in closed form, on cpu")
         start = time.perf_counter()
@@ -65,12 +67,13 @@ def train_model(
             model = step_model = model.to(device)
             if settings.crop_seconds is not None:
                 step_model, train = crop(model, train, settings.crop_seconds)
-            objective = Objective(config.loss, step_model.gain.signal).to(device)
+            objective = Objective(setup.loss, step_model.gain.signal).to(device)
             check_memory(step_model, objective, [train, valid], settings, device)
             if recorder is not None:
                 ranks = distributed.world_size()
                 devices = f"{ranks} x {device.type}" if ranks > 1 else str(device)
-                sizes = f"{sum(p.numel() for p in model.parameters()):,} parameters, {model.latent_dims} latent dims"
+                sizes = f"{sum(p.numel() for p in model.parameters()):,} parameters"
+                sizes += f", {model.latent_dims} latent dims" if model.latent_dims else ""
                 sizes += "" if step_model is model else f", crops of {settings.crop_seconds:g} s"
                 workspace.say(f"{setup}: {sizes}, on {devices} in {precision(settings, device)}")
             trainer = Trainer(model, train, valid, settings, objective, setup.description["seed"], device, step_model)

@@ -62,5 +62,6 @@ def validate(model: VAE, data: WindowLoader, objective: Objective, batch_size: i
         row |= {f"valid_kl_{name}": part.sum() for name, part in zip(levels, parts, strict=True)}
     metrics = dict(zip(row, torch.stack(list(row.values())).tolist(), strict=True))  # the host waits once
     metrics |= usage.metrics()
-    metrics["collapsed"] = float(collapse.why_collapsed(metrics | {"kl": metrics["valid_kl"]}) is not None)
+    kl_nats = None if model.bottleneck.baseline else metrics["valid_kl"]
+    metrics["collapsed"] = float(collapse.why_collapsed(metrics | {"kl": kl_nats}) is not None)
     return distributed.broadcast_object(metrics)  # ranks must decide by the same bits

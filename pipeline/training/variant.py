@@ -38,16 +38,13 @@ def train_variant(name: str, raw: Mapping[str, Any], runtime: RuntimeConfig, ope
     folder = workspace.CACHE / config.representation
     splits = {split: read_split(folder, split) for split in ("train", "valid")}
     with distributed.process_group(distributed.pick_device(runtime.device)) as device:
-        is_writer, ranks = distributed.rank() == 0, distributed.world_size()
+        is_writer = distributed.rank() == 0
         if config.loss is None and not is_writer:  # one process fits a baseline
             return
-        if settings.batch_size % ranks:
-            problem = f"{settings.batch_size} is not a multiple of {ranks} processes"
-            raise ParamsError(f"{PARAMS_FILE}: train.batch_size: {problem}")
         with workspace.output(workspace.MODELS / name) if is_writer else nullcontext() as out:
             for seed in read_seeds(raw):
                 description = describe(name, seed, config, settings, folder, set(splits["train"].labels.tolist()))
-                setup = SeedSetup(description, config, settings, folder, splits, device)
+                setup = SeedSetup(description, config.loss, settings, folder, splits, device)
                 train_with_seed(setup, runtime.checkpoint_seconds, open_run, out and out / f"seed-{seed}")
 
 
@@ -69,6 +66,9 @@ def describe(
 
 def train_with_seed(setup: SeedSetup, checkpoint_seconds: float, open_run: OpenRun, out: Path | None) -> None:
     """Train one seed into the new folder `out`, or copy it from the finished ones; ranks without `out` just help."""
+    if setup.settings.batch_size % distributed.world_size():
+        problem = f"{setup.settings.batch_size} is not a multiple of {distributed.world_size()} processes"
+        raise ParamsError(f"{PARAMS_FILE}: train.batch_size: {problem}")
     data, fingerprint = fingerprints(setup)
     seed_store = SeedStore(fingerprint)
     checkpoints = Checkpoints(seed_store.checkpoints, checkpoint_seconds)
@@ -99,5 +99,5 @@ def fingerprints(setup: SeedSetup) -> tuple[str, str]:
     data = workspace.fingerprint({name: shards[name] for name in shards if not name.startswith("test-")})
     libraries = [torch.__version__, version("vector-quantize-pytorch")]
     machine = [setup.device.type, distributed.world_size()]
-    code = deciding_files(__name__)
+    code = deciding_files(__name__, setup.model_class.__module__)
     return data, workspace.fingerprint([setup.description, data, *libraries, *machine], code)

@@ -9,7 +9,7 @@ import torch
 
 from pipeline.apply import convert, output, synthesis, windows
 from pipeline.apply.arguments import check_output
-from pipeline.audio import inversion
+from pipeline.audio import griffin_lim
 from pipeline.audio.mel import LogMel
 from pipeline.audio.representation import WaveformConfig
 from pipeline.audio.scale import to_unit
@@ -147,7 +147,7 @@ def test_any_format(tmp_path, suffix):
 
 @pytest.mark.parametrize("kind", CONFIGS)
 def test_an_hour_fits_in_little_memory(tmp_path, kind, monkeypatch):
-    monkeypatch.setattr(inversion, "mel_to_audio", lambda *given: np.zeros(given[3], np.float32))
+    monkeypatch.setattr(griffin_lim, "mel_to_audio", lambda *given: np.zeros(given[3], np.float32))
     rate, seconds = 1000, 3600
     audio = np.zeros(rate * seconds, np.float32)
     audio[rate * 1800 :][: 10 * rate] = tone(10.0, rate, 100.0)

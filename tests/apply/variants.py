@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from pipeline.apply.variant import TrainedVariant
+from pipeline.audio.inversion import read_inversion
 from pipeline.audio.representation import MelConfig, WaveformConfig
 from pipeline.models import store
 from pipeline.models.vae import VAE
@@ -53,7 +54,9 @@ class Diverged(Identity):
 
 
 def stand_in(model, config, seconds=SECONDS) -> TrainedVariant:
-    return TrainedVariant("stand_in", 0, model, config, seconds, Path("nowhere"))
+    return TrainedVariant(
+        "stand_in", 0, model, config, read_inversion(Path("nowhere"), config), seconds, Path("nowhere")
+    )
 
 
 def describe(kind, bottleneck=None, network=None, labels=(), **settings):

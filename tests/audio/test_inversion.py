@@ -1,109 +1,106 @@
-"""Mel to audio: the audio has the given mel and loudness, and is the same each time."""
+"""The way from mels to audio, by Griffin-Lim and by an exported network."""
 
-import librosa
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
-from sklearn.decomposition import non_negative_factorization
+import torch
+from torch import nn
 
-from pipeline.audio.inversion import UPDATES, griffin_lim, invert_filters, mel_to_audio
-from pipeline.audio.mel_scale import mel_filters
-from pipeline.audio.representation import MelConfig
+from pipeline.audio.inversion import Inversion, read_inversion
+from pipeline.audio.representation import MelConfig, WaveformConfig
 from pipeline.core.errors import DataError
+from pipeline.core.workspace import CHOICE_FILE, VOCODER_FILE
 
-MEL = MelConfig()
-SECONDS = 2
-SAMPLES = SECONDS * MEL.sample_rate
-
-
-def to_mel(audio: np.ndarray, config: MelConfig = MEL) -> tuple[np.ndarray, float]:
-    """librosa's log-mel, scaled to [0, 1], and its peak in dB."""
-    settings = {"sr": config.sample_rate, "n_fft": config.n_fft, "hop_length": config.hop_length}
-    power = librosa.feature.melspectrogram(y=audio, n_mels=config.bands, pad_mode="constant", **settings)
-    db = 10 * np.log10(np.maximum(power, 1e-12))
-    return np.clip(1 + (db - db.max()) / 80, 0, 1), float(db.max())
+MEL = MelConfig(sample_rate=8000, n_fft=256, hop_length=64, bands=20)
+FRAMES, SAMPLES = 30, 1900
 
 
-def notes(*frequencies: float) -> np.ndarray:
-    """Decaying sines at half-second intervals over a little noise."""
-    seconds = np.arange(SAMPLES) / MEL.sample_rate
-    mix = sum(np.sin(2 * np.pi * f * seconds) / (1 + i) for i, f in enumerate(frequencies))
-    noise = np.random.default_rng(0).standard_normal(SAMPLES)
-    return (0.2 * mix * np.exp(-4 * (seconds % 0.5)) + 0.002 * noise).astype(np.float32)
+class Loudness(nn.Module):
+    """A constant waveform: the sum of the mel's mean."""
+
+    def __init__(self, hop: int, factor: float = 1.0) -> None:
+        super().__init__()
+        self.hop, self.factor = hop, factor
+
+    def forward(self, mel: torch.Tensor) -> torch.Tensor:
+        return self.factor * mel.mean(1).repeat_interleave(self.hop, 1)
 
 
-def test_the_mel_of_the_audio_is_within_2_db_of_the_given_mel() -> None:
-    mel, peak = to_mel(notes(220, 277, 330, 1320, 3000))
-    audio = mel_to_audio(mel, peak, MEL, SAMPLES, 32)
-    power = 10 ** (np.array(to_mel(audio)[0] * 80 - 80 + to_mel(audio)[1]) / 10)
-    result = np.maximum(10 * np.log10(power) - peak, -80)
-    distance = np.sqrt(np.mean((result - (mel * 80 - 80)) ** 2, axis=0)).mean()  # log-spectral distance, dB
-    assert distance < 2
-    assert audio.shape == (SAMPLES,) and audio.dtype == np.float32
+def export(folder: Path, network: nn.Module, uses: str = "vocoder") -> Path:
+    frames = torch.export.Dim("frames", min=2, max=10_000)
+    program = torch.export.export(network, (torch.zeros(1, MEL.bands, 50),), dynamic_shapes=({2: frames},))
+    torch.export.save(program, folder / VOCODER_FILE)
+    (folder / CHOICE_FILE).write_text(json.dumps({"uses": uses, "iterations": 3}))
+    return folder
 
 
-@pytest.mark.parametrize("bands", [128, 400])  # of 400 bands, some have no bin
-def test_the_inverse_of_the_filters_equals_that_of_scikit_learn(bands: int) -> None:
-    power = np.random.default_rng(0).random((bands, 9), np.float32)
-    filters = mel_filters(MEL.sample_rate, MEL.n_fft, bands)
-    expected = non_negative_factorization(
-        power.T.copy(), H=filters.T.copy(), n_components=1025, update_H=False, solver="mu",
-        beta_loss="kullback-leibler", tol=0, max_iter=UPDATES,
-    )[0].T  # fmt: skip
-    np.testing.assert_allclose(invert_filters(power, filters), expected, rtol=1e-4, atol=1e-6 * expected.max())
+@pytest.fixture(scope="module")
+def inversions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Inversion]:
+    folder = export(tmp_path_factory.mktemp("vocoder"), Loudness(MEL.hop_length))
+    read = {"vocoder": read_inversion(folder, MEL), "griffin_lim": read_inversion(folder / "none", MEL)}
+    return {name: inversion for name, inversion in read.items() if inversion}
 
 
-@pytest.mark.parametrize(("n_fft", "hop", "length"), [(2048, 512, SAMPLES), (512, 160, 12345), (301, 301, 5000)])
-def test_griffin_lim_equals_librosa(n_fft: int, hop: int, length: int) -> None:
-    recording = notes(220, 330, 3000)[:length]
-    settings = {"n_fft": n_fft, "hop_length": hop, "pad_mode": "constant"}
-    magnitudes = np.abs(librosa.stft(recording, **settings)).astype(np.float32)
-    for iterations in (0, 5):
-        expected = librosa.griffinlim(
-            magnitudes, n_iter=iterations, momentum=0.99, length=length, random_state=0, **settings
-        )
-        audio = griffin_lim(magnitudes, n_fft, hop, length, iterations)
-        assert audio.dtype == np.float32 and audio.shape == expected.shape
-        np.testing.assert_allclose(audio, expected, atol=1e-3 * np.abs(expected).max())
+@pytest.fixture
+def mel() -> np.ndarray:
+    return np.random.default_rng(0).uniform(0.1, 1, (MEL.bands, FRAMES)).astype(np.float32)
 
 
-def test_griffin_lim_converges_as_well_as_librosa() -> None:
-    settings = {"n_fft": 2048, "hop_length": 512, "pad_mode": "constant"}
-    target = np.abs(librosa.stft(notes(220, 330, 3000), **settings)).astype(np.float32)
-    theirs = librosa.griffinlim(target, n_iter=32, momentum=0.99, length=SAMPLES, random_state=0, **settings)
-    ours = griffin_lim(target, 2048, 512, SAMPLES, 32)
-    error, their_error = (np.linalg.norm(np.abs(librosa.stft(a, **settings)) - target) for a in (ours, theirs))
-    assert error == pytest.approx(their_error, rel=0.02) and error < 0.3 * np.linalg.norm(target)
+@pytest.mark.parametrize("way", ["vocoder", "griffin_lim"])
+def test_the_peak_sets_the_loudness_and_the_result_is_deterministic(inversions, mel, way):
+    loud, again, quiet = (inversions[way](mel, peak, SAMPLES) for peak in (10.0, 10.0, -10.0))
+    assert loud.dtype == np.float32 and loud.shape == (SAMPLES,) and loud.tobytes() == again.tobytes()
+    np.testing.assert_allclose(loud, 10 * quiet, rtol=1e-3, atol=1e-5 * np.abs(loud).max())
 
 
-def test_a_tone_keeps_its_frequency_and_loudness() -> None:
-    tone = 0.3 * np.sin(2 * np.pi * 1000 * np.arange(SAMPLES) / MEL.sample_rate)
-    audio = mel_to_audio(*to_mel(tone), MEL, SAMPLES, 32)
-    strongest = np.fft.rfftfreq(SAMPLES, 1 / MEL.sample_rate)[np.abs(np.fft.rfft(audio)).argmax()]
-    assert strongest == pytest.approx(1000, abs=20)
-    assert 20 * np.log10(audio.std() / tone.std()) == pytest.approx(0, abs=1.5)
+@pytest.mark.parametrize("way", ["vocoder", "griffin_lim"])
+def test_values_outside_the_range_are_clipped(inversions, mel, way):
+    too_large, clipped = mel.copy(), mel.copy()
+    too_large[3], clipped[3] = 5.0, 1.0
+    assert inversions[way](too_large, 0.0, SAMPLES).tobytes() == inversions[way](clipped, 0.0, SAMPLES).tobytes()
 
 
-def test_the_peak_sets_the_loudness_and_the_result_is_deterministic() -> None:
-    mel, peak = to_mel(notes(440))
-    loud, again, quiet = (mel_to_audio(mel, p, MEL, SAMPLES, 4) for p in (peak, peak, peak - 20))
-    assert loud.tobytes() == again.tobytes()
-    assert loud.std() / quiet.std() == pytest.approx(10, rel=0.01)
-
-
-def test_other_settings_and_a_length_between_frames() -> None:
-    config = MelConfig(sample_rate=8000, n_fft=512, hop_length=160, bands=40)
-    mel, peak = to_mel(notes(440)[:12345], config)
-    assert mel_to_audio(mel, peak, config, 12345, 2).shape == (12345,)
-
-
-def test_values_outside_the_range_are_clipped() -> None:
-    mel, peak = to_mel(notes(440))
-    too_large = mel.copy()
-    too_large[10] = 5.0
-    assert np.abs(mel_to_audio(too_large, peak, MEL, SAMPLES, 2)).max() < 20
-
-
-@pytest.mark.parametrize("mel", [np.full((128, 9), np.nan), np.zeros(128)])
-def test_a_mel_that_is_not_finite_or_2d_is_refused(mel: np.ndarray) -> None:
+@pytest.mark.parametrize("way", ["vocoder", "griffin_lim"])
+@pytest.mark.parametrize("wrong", [np.full((20, 9), np.nan), np.zeros(20)])
+def test_a_mel_that_is_not_finite_or_2d_is_refused(inversions, way, wrong):
     with pytest.raises(DataError, match="cannot become audio"):
-        mel_to_audio(mel, 0.0, MEL, 4096, 2)
+        inversions[way](wrong, 0.0, 512)
+
+
+def test_the_network_gets_the_mel_and_its_end_is_filled_with_silence(inversions, mel):
+    audio = inversions["vocoder"](mel, 0.0, FRAMES * MEL.hop_length + 7)
+    np.testing.assert_allclose(audio[:-7], mel.mean(0).repeat(MEL.hop_length), rtol=1e-5)
+    assert not audio[-7:].any()
+
+
+def test_the_stage_chooses(tmp_path, inversions):
+    assert inversions["griffin_lim"].name == "Griffin-Lim with 32 iterations"
+    assert inversions["vocoder"].name == "a trained vocoder"
+    chosen = read_inversion(export(tmp_path, Loudness(64), uses="griffin_lim"), MEL)
+    assert chosen is not None and chosen.name == "Griffin-Lim with 3 iterations"
+    assert read_inversion(tmp_path, WaveformConfig()) is None
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        (Loudness(32), "no finite waveform of 30 frames"),
+        (Loudness(64, float("nan")), "no finite waveform"),
+        (None, "not a file"),
+    ],
+)
+def test_a_network_that_breaks_the_contract_is_refused(tmp_path, mel, network, message):
+    export(tmp_path, network or Loudness(64))
+    if network is None:
+        (tmp_path / VOCODER_FILE).write_bytes(b"no zip")
+    with pytest.raises(DataError, match=message):
+        inversion = read_inversion(tmp_path, MEL)
+        assert inversion is not None
+        inversion(mel, 0.0, SAMPLES)
+
+
+def test_a_mel_with_other_bands_is_refused(inversions):
+    with pytest.raises(DataError, match="it does not take"):
+        inversions["vocoder"](np.zeros((21, 30)), 0.0, SAMPLES)

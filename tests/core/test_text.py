@@ -73,5 +73,5 @@ def test_labels_that_people_type_are_compared_in_normal_form(stored, typed):
     with pytest.raises(ParamsError, match="no recording has 'x'"):
         select_labels(tracks, ["x"])
     model = SimpleNamespace(labels=("a", stored), condition=object(), parameters=list, buffers=list)
-    variant = TrainedVariant("v", 0, model, None, 1.0, Path())
+    variant = TrainedVariant("v", 0, model, None, None, 1.0, Path())
     assert variant.label_index(typed, "--to").tolist() == [1]

@@ -19,14 +19,20 @@ TINY: dict[str, Any] = {
     "representations": {
         "mel128": {"sample_rate": 8000, "n_fft": 512, "hop_length": 256, "bands": 32},
         "wave3k": {"sample_rate": 1000},
-        "wave22k": {"sample_rate": 2000},
+        "wave22k": {"sample_rate": 8000},
+    },
+    "vocoders": {
+        "mel128": {
+            "network": {"width": 8, "layers": 1, "iterations": 1},
+            "train": {"epochs": 1, "batch_size": 4, "crop_seconds": 0.5},
+        }
     },
     "models": {
         "mel_conv": {"network": {"channels": [4, 8], "strides": 2, "components": 8}, "bottleneck": {"latent": 4}},
         "pca": {},
     },
     "train": {"epochs": 2, "warmup_steps": 2, "snapshots": 2},
-    "evaluate": {"examples": 2, "heard": 2, "samples": 1, "griffin_lim_iterations": 2, "bootstrap": 20},
+    "evaluate": {"examples": 2, "heard": 2, "samples": 1, "bootstrap": 20},
     "figures": {"dpi": 50},
     "runtime": {"device": "cpu", "workers": 1},  # starting a second one takes longer than it saves
     "tracking": {"enabled": False},  # importing MLflow takes longer than a stage's own work

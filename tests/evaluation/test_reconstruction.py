@@ -9,6 +9,7 @@ import torch
 from scipy import stats
 from sklearn.metrics.pairwise import cosine_similarity
 
+from pipeline.audio.inversion import Inversion
 from pipeline.audio.mel import LogMel
 from pipeline.audio.representation import MelConfig, WaveformConfig
 from pipeline.audio.resample import resample
@@ -58,7 +59,8 @@ def common_scorer(representation: MelConfig | WaveformConfig = MEL) -> CommonSco
     windows = pd.DataFrame({**ids, "peak_db": TEST.peak_db})
     error = np.zeros((len(TEST), MEL.bands), np.float32)
     reference = Reference(MEL, windows, TEST.values, error, np.array(AUDIO_ROWS), np.array([0, -1, 1]), audio)
-    return CommonScorer(reference, representation, SECONDS, 1)
+    inversion = Inversion(representation, 1) if isinstance(representation, MelConfig) else None
+    return CommonScorer(reference, representation, SECONDS, inversion)
 
 
 def score_model(model, batch_size: int = 4) -> ReconstructionScores:

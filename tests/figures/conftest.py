@@ -13,7 +13,6 @@ from pipeline.figures.draw import draw_variant
 from tests import artefacts
 
 CONFIG = FiguresConfig(dpi=60)
-GRIFFIN_LIM_ITERATIONS = 4
 ODD_LABELS = ["$cash$", "_hidden", "<b>", "waltz"]
 
 
@@ -21,7 +20,7 @@ def draw(root: Path, variant: str, out: Path | None = None) -> list[dict[str, An
     """Draw a variant below `root`, into `out` or figures/<variant>."""
     out = out or root / "figures" / variant
     out.mkdir(parents=True, exist_ok=True)
-    return [asdict(entry) for entry in draw_variant(variant, root, out, CONFIG, GRIFFIN_LIM_ITERATIONS)]
+    return [asdict(entry) for entry in draw_variant(variant, root, out, CONFIG)]
 
 
 @pytest.fixture(autouse=True)

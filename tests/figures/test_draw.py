@@ -147,7 +147,7 @@ def test_waveform_needs_no_library_of_the_mel_inversion(data: Path, tmp_path: Pa
     code = (
         "import sys; from pathlib import Path; from pipeline.figures import config, draw;"
         "data, out = map(Path, sys.argv[1:]);"
-        "draw.draw_variant('wave_levels', data, out, config.FiguresConfig(dpi=50), 1);"
+        "draw.draw_variant('wave_levels', data, out, config.FiguresConfig(dpi=50));"
         "print({'sklearn', 'numba', 'librosa.core', 'torch'} & set(sys.modules))"
     )
     assert run_python(code, data, tmp_path) == "set()"

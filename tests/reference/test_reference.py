@@ -1,6 +1,7 @@
 """The test windows as recorded, and the ceilings of representations."""
 
 import json
+from pathlib import Path
 
 import librosa
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import soundfile
 import torch
 
+from pipeline.audio.inversion import read_inversion
 from pipeline.audio.representation import MelConfig, WaveformConfig
 from pipeline.core import arrays
 from pipeline.core.errors import DataError
@@ -28,7 +30,7 @@ REPRESENTATIONS = {
     "low": WaveformConfig(sample_rate=3000),
     "full": WaveformConfig(sample_rate=8000),
 }
-SETTINGS = EvaluateConfig(mel="common", examples=2, heard=4, griffin_lim_iterations=32, bootstrap=50)
+SETTINGS = EvaluateConfig(mel="common", examples=2, heard=4, bootstrap=50)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +45,8 @@ def project(tmp_path_factory):
     out.mkdir()
     write_json(out / "reference.json", write_reference(out, windows, tracks, music, root / "common", MEL, SETTINGS))
     for name, config in REPRESENTATIONS.items():
-        write_ceiling(out, out / "ceiling" / name, root / name, tracks, config, SETTINGS)
+        inversion = read_inversion(Path("nowhere"), config)
+        write_ceiling(out, out / "ceiling" / name, root / name, tracks, config, SETTINGS, inversion)
     return root, windows, tracks
 
 

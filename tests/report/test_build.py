@@ -42,7 +42,7 @@ def test_right_to_left_names_are_isolated(tmp_path: Path) -> None:
     artefacts.make_data(tmp_path, [rejected], ["שיר", "古典"])
     artefacts.make_variant(tmp_path, "mel_a", "mel", labels=["שיר", "古典"])
     (tmp_path / "figures" / "mel_a").mkdir(parents=True)
-    draw_variant("mel_a", tmp_path, tmp_path / "figures" / "mel_a", FiguresConfig(dpi=50), 2)
+    draw_variant("mel_a", tmp_path, tmp_path / "figures" / "mel_a", FiguresConfig(dpi=50))
     text = write(tmp_path, make_params("mel_a")).text
     html = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
     assert "<bdi>שיר</bdi>/<bdi>01</bdi>/<bdi>عربي.wav</bdi></td>" in html and "<bdi>שיר 1</bdi></td>" in html

@@ -33,47 +33,45 @@ def logarithmic(spectrum: Tensor) -> Tensor:
 
 
 class Frames(nn.Module):
-    """STFT of waveforms of one length, and its exact inverse, both in 32 bits.
+    """STFT of waveforms, and its exact inverse, both in 32 bits.
 
-    ceil(samples / hop) frames: frame i is centred on the samples from i * hop to (i + 1) * hop, with zeros beyond both
-    ends. Spectra are (B, frames, n_fft / 2 + 1, 2), real and imaginary parts. White noise of variance 1 has spectra
-    with a mean square of 1.
+    ceil(samples / hop) frames: frame i starts `before` samples before i * hop, by default so that it is centred on the
+    samples from i * hop to (i + 1) * hop. Beyond both ends of the waveform are zeros. Spectra are
+    (B, frames, n_fft / 2 + 1, 2), real and imaginary parts. White noise of variance 1 has spectra with a mean square
+    of 1. `n_fft` is a multiple of `hop`.
     """
 
     window: Tensor
-    overlap: Tensor
 
-    def __init__(self, n_fft: int, hop: int, samples: int) -> None:
+    def __init__(self, n_fft: int, hop: int, before: int | None = None) -> None:
         super().__init__()
-        self.n_fft, self.hop, self.samples = n_fft, hop, samples
-        self.number = shrink(samples, [hop])[-1]
-        self.before = (n_fft - hop) // 2  # zeros before the first sample
-        self.after = (self.number - 1) * hop + n_fft - self.before - samples
+        self.n_fft, self.hop = n_fft, hop
+        self.before = (n_fft - hop) // 2 if before is None else before
         hann = torch.hann_window(n_fft)
         self.register_buffer("window", hann / hann.norm(), persistent=False)
-        # Not in checkpoints: it depends on the length.
-        squares = self.window.square().expand(1, self.number, -1)
-        self.register_buffer("overlap", self._overlap_add(squares), persistent=False)
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Spectra of waveforms (B, samples)."""
         with torch.autocast(waveform.device.type, enabled=False):
-            padded = functional.pad(waveform.float(), (self.before, self.after))
+            samples = waveform.shape[1]
+            after = (shrink(samples, [self.hop])[-1] - 1) * self.hop + self.n_fft - self.before - samples
+            padded = functional.pad(waveform.float(), (self.before, after))
             frames = padded.unfold(1, self.n_fft, self.hop)
             return torch.view_as_real(torch.fft.rfft(frames * self.window))
 
-    def inverse(self, spectrum: Tensor) -> Tensor:
+    def inverse(self, spectrum: Tensor, samples: int) -> Tensor:
         """Waveforms (B, samples) of spectra: the least-squares fit to their frames (Griffin and Lim 1984)."""
         with torch.autocast(spectrum.device.type, enabled=False):
             frames = torch.fft.irfft(torch.view_as_complex(spectrum.float().contiguous()), self.n_fft)
-            return self._overlap_add(frames * self.window) / self.overlap
+            overlap = self._overlap_add(self.window.square().expand(1, frames.shape[1], -1), samples)
+            return self._overlap_add(frames * self.window, samples) / overlap
 
-    def _overlap_add(self, frames: Tensor) -> Tensor:
-        """(B, samples) from (B, number, n_fft). Parts of a hop each: the parts k of all frames follow each other."""
+    def _overlap_add(self, frames: Tensor, samples: int) -> Tensor:
+        """(B, samples) from (B, frames, n_fft). Parts of a hop each: the parts k of all frames follow each other."""
         parts = frames.unflatten(2, (-1, self.hop)).unbind(2)
         last = len(parts) - 1
         rows = [functional.pad(part, (0, 0, k, last - k)) for k, part in enumerate(parts)]
-        return torch.stack(rows).sum(0).flatten(1)[:, self.before : self.before + self.samples]
+        return torch.stack(rows).sum(0).flatten(1)[:, self.before : self.before + samples]
 
 
 class Block(nn.Module):
@@ -102,8 +100,8 @@ class IstftEncoder(nn.Module):
         super().__init__()
         width = config.width
         self.standardise = Standardise(signal)
-        self.frames = Frames(config.n_fft, config.hop, signal.shape[0])
-        self.shape = (width, shrink(self.frames.number, config.strides)[-1])
+        self.frames = Frames(config.n_fft, config.hop)
+        self.shape = (width, shrink(signal.shape[0], [config.hop, *config.strides])[-1])
         self.first = nn.Linear(3 * (config.n_fft // 2 + 1), width)
         stages = [
             [*strided_conv(width, width, stride, causal=config.causal), *_blocks(config)] for stride in config.strides
@@ -122,8 +120,9 @@ class IstftDecoder(nn.Module):
     def __init__(self, config: IstftConfig, signal: Signal) -> None:
         super().__init__()
         width = config.width
-        self.frames = Frames(config.n_fft, config.hop, signal.shape[0])
-        self.sizes = shrink(self.frames.number, config.strides)[-2::-1]
+        self.frames = Frames(config.n_fft, config.hop)
+        self.samples, *sizes = shrink(signal.shape[0], [config.hop, *config.strides])
+        self.sizes = sizes[-2::-1]
         self.stages = nn.ModuleList(
             nn.Sequential(*_blocks(config), transposed_conv(width, width, stride, config.causal))
             for stride in config.strides[::-1]
@@ -143,5 +142,5 @@ class IstftDecoder(nn.Module):
             log_magnitude, phase = spectrum.unbind(-1)
             magnitude = log_magnitude.clamp_max(MAX_LOG_MAGNITUDE).exp()
             spectrum = torch.stack((magnitude * phase.cos(), magnitude * phase.sin()), -1)
-        y: Tensor = self.head(self.frames.inverse(spectrum).unsqueeze(1))
+        y: Tensor = self.head(self.frames.inverse(spectrum, self.samples).unsqueeze(1))
         return y

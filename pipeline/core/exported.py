@@ -1,0 +1,35 @@
+"""Networks of the user, or of a vocoder, as files of `torch.export.save`. Load only files that you trust."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from pipeline.core.errors import DataError
+
+
+def load_exported(path: Path) -> Callable[[Tensor], Tensor]:
+    """The network in a file, as a function without gradient.
+
+    Raises:
+        DataError: the file is no exported network. The function raises it if the network does not take its input.
+    """
+    try:
+        network = torch.export.load(path).module()
+    except Exception as error:  # the file decides which: zip, JSON, torch, ...
+        raise DataError(f"{path}: not a file of torch.export.save ({_reason(error)})") from error
+
+    @torch.no_grad()
+    def call(x: Tensor) -> Tensor:
+        try:
+            y: Tensor = network(x)
+        except (RuntimeError, AssertionError, ValueError, TypeError) as error:
+            raise DataError(f"{path}: it does not take {tuple(x.shape)} float32 ({_reason(error)})") from error
+        return y
+
+    return call
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
