@@ -12,6 +12,7 @@ to `COLUMNS` in `pipeline/report/columns.py`.
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from math import log2
 
 import numpy as np
@@ -20,6 +21,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from pipeline.audio.scale import FLOOR_DB
+from pipeline.losses.spectral import MultiMel
+from pipeline.models.signal import Signal
 
 MIN_AMPLITUDE = 1e-6  # -120 dB of full scale: about the rounding error of 16 bits in a bin
 MAX_SI_SDR = 60.0  # dB; the minimum is its negative
@@ -101,6 +104,20 @@ def log_spectral_distance(y: Tensor, x: Tensor, rate: int) -> Tensor:
     return (20 * (a.log10() - b.log10())).square().mean(1).sqrt().mean(1)
 
 
+def mel_distance(y: Tensor, x: Tensor, rate: int) -> Tensor:
+    """Mel distance of the Descript Audio Codec of waveforms (B, samples) at `rate` Hz, see `losses.spectral.MultiMel`.
+
+    Dimensionless: 7 if all bands of all seven scales differ by 20 dB.
+    """
+    distance: Tensor = _multi_mel(rate)(y[:, None], x[:, None])
+    return distance
+
+
+@lru_cache(maxsize=4)
+def _multi_mel(rate: int) -> MultiMel:
+    return MultiMel(Signal("waveform", (), mean=0.0, std=1.0, representation={"sample_rate": rate}))
+
+
 def frame_length(rate: int) -> int:
     """Samples in a frame of the log-spectral distance."""
     return 2 ** max(4, round(log2(FRAME_SECONDS * rate)))
@@ -160,6 +177,7 @@ COMMON_MEL: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 # On audio at the common rate, given in Hz:
 AUDIO: dict[str, Callable[[Tensor, Tensor, int], Tensor]] = {
+    "audio_mel_distance": mel_distance,
     "audio_stft_distance": lambda y, x, rate: stft_distance(y, x),
     "audio_log_spectral_distance": log_spectral_distance,
 }

@@ -140,6 +140,7 @@ COLUMNS = (
     Column("mel_mse_middle", "Middle", "to 4 kHz", "audio", better="low"),
     Column("mel_mse_treble", "Treble", "above 4 kHz", "audio", better="low"),
     Column("frechet_audio", "Fréchet", "of an embedding", "audio", better="low"),
+    Column("audio_mel_distance", "Mel distance", "of the audio", "audio", better="low"),
     Column("audio_stft_distance", "STFT distance", "of the audio", "audio", better="low"),
     Column("audio_log_spectral_distance", "Log-spectral", "of the audio", "audio", decibels, "low"),
     Column("parameters", "Size", "parameters", "common", size),

@@ -18,12 +18,11 @@ from pipeline.dataset.loader import window_loader
 from pipeline.dataset.sampler import evenly_spaced
 from pipeline.dataset.split import Split, read_split, read_stats
 from pipeline.models import store
-from pipeline.models.signal import Signal
 from pipeline.models.vocoder import Vocoder
 from pipeline.training.config import TrainConfig
 from pipeline.training.seed import SeedSetup
 from pipeline.training.variant import OpenRun, train_with_seed
-from pipeline.vocoder.choice import is_better, score
+from pipeline.vocoder.choice import DECIDING, is_better, score
 from pipeline.vocoder.config import VocoderConfig, read_vocoder
 
 VALID_WINDOWS = 24  # windows of the validation split, evenly spaced: enough to compare, and validation is slow
@@ -98,14 +97,12 @@ def choose(out: Path, name: str, config: VocoderConfig, mel: MelConfig) -> dict[
     inversions = {"vocoder": Inversion(mel, iterations, file), "griffin_lim": Inversion(mel, iterations)}
     scores = {}
     if config.waveforms is not None:
-        folder = workspace.CACHE / config.waveforms
-        stats, valid = read_stats(folder), read_valid(folder)
-        signal = Signal.from_description(stats | {"kind": "waveform", "stats": stats})
+        valid = read_valid(workspace.CACHE / config.waveforms)
         waveforms = window_loader(valid, torch.device("cpu")).batch(torch.arange(len(valid))).x.squeeze(1)
-        scores = {method: score(inversion, waveforms, signal) for method, inversion in inversions.items()}
+        scores = {way: score(inversion, waveforms) for way, inversion in inversions.items()}
     loses = config.type == "trained" and not is_better(scores["vocoder"], scores["griffin_lim"])
     choice = {"uses": "griffin_lim" if loses else "vocoder", "iterations": iterations, "scores": scores}
-    texts = [f"{way} {of['mel_distance']:.3g} and {of['stft_distance']:.3g}" for way, of in scores.items()]
+    texts = [f"{way} " + " and ".join(f"{of[metric]:.3g}" for metric in DECIDING) for way, of in scores.items()]
     workspace.say(f"{name}: {choice['uses']} is used; mel and STFT distance: {', '.join(texts) or 'not measured'}")
     return choice
 
