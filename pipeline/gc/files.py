@@ -96,7 +96,7 @@ def _downloads(references: References) -> Iterator[UnusedItem]:
 def _results(params: Params) -> Iterator[UnusedItem]:
     """Results of variants and representations that params.yaml lacks, and partial results of killed stages."""
     models, representations = ("models", set(params.models)), ("representations", set(params.representations))
-    sections = {workspace.CACHE: representations, workspace.MODELS: models}
+    sections = {workspace.CACHE: representations, workspace.VOCODERS: representations, workspace.MODELS: models}
     sections |= {workspace.EVALUATION: models, workspace.FIGURES: models}
     for parent, (section, names) in sections.items():
         for folder in sorted(path for path in parent.glob("*") if path.is_dir()):
@@ -124,10 +124,17 @@ def _variant_and_seed(folder: Path) -> tuple[str | None, int | None]:
 def _is_resumable(folder: Path, params: Params, references: References) -> bool:
     """Whether a stage may still use a stored training or a checkpoint."""
     variant, seed = _variant_and_seed(folder)
+    results = {
+        (name, number): workspace.MODELS / name / f"seed-{number}" for name in params.models for number in params.seeds
+    }
+    results |= {
+        (f"vocoder-{name}", 0): workspace.VOCODERS / name / "training"
+        for name, of in params.vocoders.items()
+        if of.type == "trained"
+    }
     may_be_missing = any(
-        variant in (name, None) and seed in (number, None) and not (workspace.MODELS / name / f"seed-{number}").is_dir()
-        for name in params.models
-        for number in params.seeds
+        variant in (name, None) and seed in (number, None) and not result.is_dir()
+        for (name, number), result in results.items()
     )
     if references.has_queued or may_be_missing or _is_locked(Path("locks") / folder.name):
         return True

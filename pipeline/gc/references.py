@@ -21,7 +21,7 @@ from pipeline.sources.config import SourceConfig
 
 LOCK_FILE = "dvc.lock"
 # An output or dependency in dvc.lock. A regular expression, since parsing a long file as YAML takes seconds per commit.
-MODEL = re.compile(r"- path: data/models/(\S+)\n(?: +hash: md5\n)? +md5: ([0-9a-f]{32}\.dir)\n")
+MODEL = re.compile(r"- path: data/(model|vocoder)s/(\S+)\n(?: +hash: md5\n)? +md5: ([0-9a-f]{32}\.dir)\n")
 QUEUE_REFS = "refs/exps/stash", "refs/exps/celery/stash", "refs/exps/celery/failed"
 # Without DVC's notes of the last experiment, which stay after the experiment is removed.
 ALL_REFS = "--exclude=refs/exps/exec/*", "--all"
@@ -49,14 +49,15 @@ def collect_references(cache: Path) -> References:
         DataError: a config.json in data/models is damaged.
     """
     references = References(has_queued=any(git("for-each-ref", ref) for ref in QUEUE_REFS))
-    contents = [artefacts.read_json(file) for file in workspace.MODELS.glob("*/seed-*/*.json")]
+    files = [*workspace.MODELS.glob("*/seed-*/*.json"), *workspace.VOCODERS.glob("*/training/*.json")]
+    contents = [artefacts.read_json(file) for file in files]
     locks = [*_versions(LOCK_FILE), Path(LOCK_FILE).read_text(encoding="utf-8") if Path(LOCK_FILE).is_file() else ""]
-    for variant, digest in {model for text in locks for model in MODEL.findall(text)}:
+    for kind, name, digest in {model for text in locks for model in MODEL.findall(text)}:
         try:
-            files = [entry for entry in _read_json(cache, digest) if entry["relpath"].endswith(".json")]
-            contents += [_read_json(cache, file["md5"]) for file in files]
+            entries = [entry for entry in _read_json(cache, digest) if entry["relpath"].endswith(".json")]
+            contents += [_read_json(cache, entry["md5"]) for entry in entries]
         except FileNotFoundError:
-            references.incomplete_variants.add(variant)
+            references.incomplete_variants.add(name if kind == "model" else f"vocoder-{name}")
     # Models of earlier versions have the fingerprint in run.json.
     references.fingerprints |= {content["fingerprint"] for content in contents if "fingerprint" in content}
     for text in [*_versions(str(PARAMS_FILE)), PARAMS_FILE.read_text(encoding="utf-8")]:

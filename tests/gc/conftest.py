@@ -39,12 +39,12 @@ class Project:
         file.write_text(content)
         return digest
 
-    def write_lock(self, training, file="config.json"):
+    def write_lock(self, training, file="config.json", path="data/models/mel_conv"):
         """Write a dvc.lock with the model of a training; return the model's digest."""
         content = json.dumps({"variant": "mel_conv", "seed": 0, "fingerprint": training})
         folder = [{"md5": self.add_to_cache(content), "relpath": f"seed-0/{file}"}]
         digest = self.add_to_cache(json.dumps(folder), ".dir")
-        out = {"path": "data/models/mel_conv", "hash": "md5", "md5": digest, "size": 1, "nfiles": 1}
+        out = {"path": path, "hash": "md5", "md5": digest, "size": 1, "nfiles": 1}
         lock = {"schema": "2.0", "stages": {"train@mel_conv": {"cmd": "python", "outs": [out]}}}
         (self.path / "dvc.lock").write_text(yaml.safe_dump(lock, sort_keys=False))
         return digest
@@ -55,12 +55,12 @@ class Project:
         self.git("commit", "-qm", training)
         return digest
 
-    def store_training(self, training, kind="seeds", seed=0):
+    def store_training(self, training, kind="seeds", seed=0, variant="mel_conv"):
         """Write an old training to .melisma."""
         folder = self.path / ".melisma" / kind / training
         folder.mkdir(parents=True)
         if kind == "seeds":
-            (folder / "config.json").write_text(json.dumps({"variant": "mel_conv", "seed": seed}))
+            (folder / "config.json").write_text(json.dumps({"variant": variant, "seed": seed}))
         (folder / "weights").write_bytes(b"w" * 1000)
         for path in (*folder.iterdir(), folder):
             os.utime(path, (0, 0))
@@ -94,6 +94,7 @@ def create_project(folder, patch):
     (folder / ".gitignore").write_text("/.melisma\n/.dvc/cache\n/.dvc/tmp\n/data\n/mlflow.db\n/mlartifacts\n")
     for name in params["models"]:
         (folder / "data" / "models" / name / "seed-0").mkdir(parents=True)
+    (folder / "data" / "vocoders" / "mel128" / "training").mkdir(parents=True)
     enter(folder, patch)
     project = Project(folder)
     project.git("init", "-q", "-b", "main")

@@ -38,6 +38,13 @@ def test_a_training_stays_if_a_result_refers_to_it_or_a_stage_may_resume_it(proj
     assert find(project) == {checkpoint}
 
 
+def test_the_training_of_a_vocoder_stays_while_its_result_is_missing(project):
+    project.store_training("finished", variant="vocoder-mel128")
+    assert find(project) == {("seeds", ".melisma/seeds/finished")}
+    (project.path / "data" / "vocoders" / "mel128" / "training").rmdir()
+    assert find(project) == set()
+
+
 def test_results_of_variants_that_params_lack_and_partial_ones_are_unused(project):
     folders = ("models/.pca.partial", "evaluation/wave_fc", "evaluation/pca", "cache/mel64", "cache/mel128", "windows")
     for name in folders:

@@ -51,3 +51,8 @@ def test_nothing_is_unused_without_git(project):
     shutil.rmtree(project.path / ".git")
     result = CliRunner().invoke(app, ["gc"])
     assert result.exit_code == 1 and result.stderr.count("\n") == 1
+
+
+def test_the_training_of_a_vocoder_counts_like_that_of_a_variant(project):
+    project.write_lock("of-a-vocoder", path="data/vocoders/mel128")
+    assert collect_references(project.path / ".dvc" / "cache" / "files" / "md5").fingerprints == {"of-a-vocoder"}
