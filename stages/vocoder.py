@@ -17,9 +17,9 @@ from stages import run
 def main(representation: str) -> None:
     """Write data/vocoders/<representation>; with `train.devices` above 1, by as many processes (ranks)."""
     raw = read_params()
-    config, settings = read_vocoder(raw, representation)
-    if config.type == "trained" and settings.devices > 1 and "RANK" not in os.environ:
-        launch(main, (representation,), settings.devices)
+    config = read_vocoder(raw, representation)
+    if config.type == "trained" and config.train.devices > 1 and "RANK" not in os.environ:
+        launch(main, (representation,), config.train.devices)
         return
     open_run = partial(record_training, read_section(TrackingConfig, "tracking", raw=raw))
     try:

@@ -46,8 +46,8 @@ def explain(name: str) -> list[dict[str, Any]]:
     A section has the list `keys`.
     """
     all_keys, problem = read_keys()
-    matches = [key for key in all_keys if key.name == name]
-    if not matches or name.startswith("train."):  # variants may override it
+    matches = [key for key in all_keys if name in (key.name, OVERRIDE.sub(r"\1", key.name))]
+    if not matches:
         matches = [key for key in all_keys if f".{key.name}".endswith(f".{name}")]
     if not matches:
         ends = {key.name.split(".", n)[-1] for key in all_keys for n in range(key.name.count(".") + 1)}
@@ -130,7 +130,7 @@ def _describe(keys: list[Key], problem: str) -> list[dict[str, Any]]:
 
 def _general(name: str) -> str:
     """The name with `*` for the variant or representation; a variant's `train` counts as the section `train`."""
-    return re.sub(r"^(models|representations)\.[^.]+", r"\1.*", OVERRIDE.sub(r"\1", name))
+    return re.sub(r"^(models|representations|vocoders)\.[^.]+", r"\1.*", OVERRIDE.sub(r"\1", name))
 
 
 def _line_numbers(node: yaml.Node | None, prefix: str) -> Iterator[tuple[str, int]]:

@@ -52,7 +52,7 @@ def find_problems(
 
 
 def find_vocoder_problems(
-    config: VocoderConfig, train: TrainConfig, mel: RepresentationConfig, waveforms: RepresentationConfig | None
+    config: VocoderConfig, mel: RepresentationConfig, waveforms: RepresentationConfig | None
 ) -> Iterator[str]:
     """Each problem of a vocoder of `mel`, as `find_problems`, with a dot before the key.
 
@@ -72,6 +72,7 @@ def find_vocoder_problems(
         yield ".waveforms: it learns from waveforms; name a waveform representation"
     if mel.n_fft % mel.hop_length or mel.n_fft == mel.hop_length:
         yield f".type: trained needs an n_fft ({mel.n_fft}) of 2, 3, 4 ... times hop_length; use griffin_lim"
+    train = config.train
     if train.crop_seconds is not None and train.crop_seconds * mel.sample_rate < max(MIN_CROP, mel.n_fft):
         yield f".train.crop_seconds: {train.crop_seconds:g} is shorter than a frame of the mel; use longer crops"
     for problem in _adversarial_problems(config.adversarial, train, "waveform"):

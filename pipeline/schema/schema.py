@@ -15,7 +15,7 @@ from pipeline.schema.rules import find_problems, find_vocoder_problems
 from pipeline.sources.config import SourceConfig
 from pipeline.tracking.config import TrackingConfig
 from pipeline.training.config import TrainConfig, VariantConfig, read_variant
-from pipeline.vocoder.config import VocoderConfig, read_vocoder
+from pipeline.vocoder.config import VocoderConfig
 from pipeline.windows.config import WindowsConfig
 
 
@@ -69,8 +69,7 @@ def load(raw: dict[str, Any] | None = None) -> Params:
         waveforms = None
         if vocoder.waveforms is not None:
             waveforms = _representation(params, f"vocoders.{name}.waveforms", vocoder.waveforms)
-        _, train = read_vocoder(raw, name)
-        problem = next(find_vocoder_problems(vocoder, train, mel_config, waveforms), None)
+        problem = next(find_vocoder_problems(vocoder, mel_config, waveforms), None)
         if problem:
             raise ParamsError(f"{PARAMS_FILE}: vocoders.{name}{problem}")
     mel = params.evaluate.mel

@@ -1,17 +1,26 @@
 """Schema of the section `vocoders`: how the mels of a representation become audio."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from pipeline.audio.inversion import ITERATIONS
-from pipeline.core.params import Section, validate
+from pipeline.core.params import Count, Section, Width, validate
 from pipeline.losses.config import AdversarialConfig, LossConfig, ReconstructionConfig, SpectralConfig
 from pipeline.models.config import VocoderNetworkConfig
 from pipeline.training.config import TrainConfig
 
-TRAIN_DEFAULTS = {"epochs": 8, "batch_size": 12, "crop_seconds": 1.0, "learning_rate": 0.002, "snapshots": 2}
+
+class VocoderTrainConfig(TrainConfig):
+    """Training of a vocoder. The section `train` has no effect on it."""
+
+    epochs: Count = Field(8, description="passes over the train windows")
+    batch_size: Width = Field(12, description="crops in a step, of all devices together")
+    crop_seconds: Annotated[float, Field(gt=0, le=3600)] | None = Field(
+        1.0, description="train on crops of this length, as many as windows; null: whole windows"
+    )
+    snapshots: int = Field(2, ge=2, le=1000, description="epochs of which reconstructions are saved")
 
 
 class VocoderConfig(Section):
@@ -29,9 +38,7 @@ class VocoderConfig(Section):
     )
     network: VocoderNetworkConfig = Field(VocoderNetworkConfig(), description="trained: its size")
     adversarial: AdversarialConfig = Field(AdversarialConfig(), description="trained: discriminators and their terms")
-    train: dict[str, Any] = Field(
-        {}, description="trained: keys of the section `train`, whose values there have no effect on a vocoder"
-    )
+    train: VocoderTrainConfig = Field(VocoderTrainConfig(), description="trained: as the section `train`")
     path: str | None = Field(None, description="exported: a file in data/pretrained (docs/vocoder.md)")
 
     @property
@@ -44,11 +51,7 @@ class VocoderConfig(Section):
         )
 
 
-def read_vocoder(raw: Mapping[str, Any], representation: str) -> tuple[VocoderConfig, TrainConfig]:
-    """The entry of a representation in the section `vocoders`, Griffin-Lim without one, and the settings of a training.
-
-    ParamsError if a key is wrong.
-    """
-    key = f"vocoders.{representation}"
-    config = validate(VocoderConfig, (raw.get("vocoders") or {}).get(representation) or {}, key)
-    return config, validate(TrainConfig, TRAIN_DEFAULTS | config.train, f"{key}.train")
+def read_vocoder(raw: Mapping[str, Any], representation: str) -> VocoderConfig:
+    """The entry of a representation in the section `vocoders`, by default Griffin-Lim; ParamsError for a wrong key."""
+    entry = (raw.get("vocoders") or {}).get(representation) or {}
+    return validate(VocoderConfig, entry, f"vocoders.{representation}")

@@ -19,7 +19,6 @@ from pipeline.dataset.sampler import evenly_spaced
 from pipeline.dataset.split import Split, read_split, read_stats
 from pipeline.models import store
 from pipeline.models.vocoder import Vocoder
-from pipeline.training.config import TrainConfig
 from pipeline.training.seed import SeedSetup
 from pipeline.training.variant import OpenRun, train_with_seed
 from pipeline.vocoder.choice import DECIDING, is_better, score
@@ -39,7 +38,7 @@ def make_vocoder(name: str, raw: Mapping[str, Any], runtime: RuntimeConfig, open
         DataError: a cache is missing or damaged; else the errors of `loop.fit`.
     """
     representation = TypeAdapter(RepresentationConfig).validate_python(get_entry(raw, "representations", name))
-    config, settings = read_vocoder(raw, name)
+    config = read_vocoder(raw, name)
     folder = workspace.CACHE / str(config.waveforms)
     with (
         distributed.process_group(distributed.pick_device(runtime.device)) as device,
@@ -47,15 +46,15 @@ def make_vocoder(name: str, raw: Mapping[str, Any], runtime: RuntimeConfig, open
     ):
         if representation.kind == "mel" and config.type == "trained":
             splits = {"train": read_split(folder, "train"), "valid": read_valid(folder)}
-            description = describe(name, config, settings, representation, folder)
-            setup = SeedSetup(description, config.loss, settings, folder, splits, device, Vocoder)
+            description = describe(name, config, representation, folder)
+            setup = SeedSetup(description, config.loss, config.train, folder, splits, device, Vocoder)
             train_with_seed(setup, runtime.checkpoint_seconds, open_run, out and out / "training")
         if out is not None:
             choice = choose(out, name, config, representation) if representation.kind == "mel" else {}
             workspace.write_json(out / workspace.CHOICE_FILE, choice)
 
 
-def describe(name: str, config: VocoderConfig, settings: TrainConfig, mel: MelConfig, folder: Path) -> dict[str, Any]:
+def describe(name: str, config: VocoderConfig, mel: MelConfig, folder: Path) -> dict[str, Any]:
     """The content of config.json: all that decides the weights and rebuilds the model."""
     stats = read_stats(folder)
     return {
@@ -64,7 +63,7 @@ def describe(name: str, config: VocoderConfig, settings: TrainConfig, mel: MelCo
         "network": config.network.model_dump(mode="json"),
         "mel": mel.model_dump(mode="json"),
         "loss": config.loss.model_dump(mode="json"),
-        "train": settings.model_dump(mode="json"),
+        "train": config.train.model_dump(mode="json"),
         "input": config.waveforms,
         **{key: stats[key] for key in ("representation", "seconds", "shape")},
         "kind": "waveform",
