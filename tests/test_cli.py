@@ -122,7 +122,7 @@ def test_explain_lists_the_variants_that_override_a_key(project):
     (project / "params.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
     text = explain("train.plateau.factor").stdout
     assert text.count("train.plateau.factor: 0.5") == 1 and "models.wave_transformer.train.plateau.factor: 0.1" in text
-    entry, _ = explain_json("plateau.factor")  # and that of vocoders
+    _, entry = explain_json("plateau.factor")  # the first is that of vocoders
     assert [value["value"] for value in entry["values"]] == [0.5, 0.1]
     text = explain("train.learning_rate").stdout
     assert "train.learning_rate: 0.002" in text and "models.mel_elbo.train.learning_rate: 0.004" in text
