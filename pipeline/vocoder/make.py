@@ -108,7 +108,7 @@ def choose(out: Path, name: str, config: VocoderConfig, mel: MelConfig) -> dict[
 
 def pretrained_file(config: VocoderConfig, name: str) -> Path:
     """The file of an exported network; ParamsError if it is missing."""
-    path = workspace.PRETRAINED / str(config.path)
+    path = workspace.project() / workspace.PRETRAINED / str(config.path)  # not in a temporary workspace of DVC
     if not path.is_file():
         problem = f"no file {path}; save a network there with torch.export.save"
         raise ParamsError(f"{PARAMS_FILE}: vocoders.{name}.path: {problem}")
