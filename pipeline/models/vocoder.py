@@ -121,7 +121,8 @@ class Vocoder(VAE):
         """Mels (B, bands, frames) in [0, 1] of waveforms (B, samples), as the cache has them; peaks (B, 1) in dB."""
         network = self.network
         with torch.autocast(waveform.device.type, enabled=False):
-            spectra = network.frames(functional.pad(waveform, (0, 1)))  # a frame at each multiple of the hop
+            more = 1 - self.mel.n_fft % 2  # a frame at each multiple of the hop; of odd frames, none at the very end
+            spectra = network.frames(functional.pad(waveform, (0, more)))
             power = network.filters @ (spectra.square().sum(-1) * network.scale**2).mT
             db = 10 * power.clamp_min(AMIN).log10()
             return to_unit(below_peak(db), "mel"), db.amax((1, 2)).unsqueeze(1)
