@@ -93,9 +93,11 @@ def choose(out: Path, name: str, config: VocoderConfig, mel: MelConfig) -> dict[
         model, _ = store.load(out / "training", Vocoder)
         assert isinstance(model, Vocoder)
         model.export(file)
+        network = file
     else:
-        shutil.copyfile(pretrained_file(config, name), file)
-    inversions = {"vocoder": Inversion(mel, iterations, file), "griffin_lim": Inversion(mel, iterations)}
+        network = pretrained_file(config, name)  # errors name the user's own file
+        shutil.copyfile(network, file)
+    inversions = {"vocoder": Inversion(mel, iterations, network), "griffin_lim": Inversion(mel, iterations)}
     scores = {}
     if config.waveforms is not None:
         folder = workspace.CACHE / config.waveforms
