@@ -154,14 +154,6 @@ def test_a_setting_that_decides_the_weights_trains_again(project, monkeypatch, v
     assert len(runs.identities) == trainings
 
 
-def test_a_vocoder_must_be_better_by_both_distances():
-    scores = {"mel_distance": 1.0, "stft_distance": 1.0, "log_spectral_distance": 9.0}
-    other = {"mel_distance": 1.1, "stft_distance": 1.1, "log_spectral_distance": 1.0}
-    assert is_better(scores, other) and not is_better(other, scores) and not is_better(scores, scores)
-    for name in ("mel_distance", "stft_distance"):
-        assert not is_better(scores | {name: 1.2}, other)
-
-
 @pytest.mark.parametrize("waveforms", [None, "wave"])
 def test_the_users_own_network_is_copied_and_used_even_if_it_is_worse(project, compared, waveforms):
     folder, runs = make_vocoder(EXPORTED | {"waveforms": waveforms})
