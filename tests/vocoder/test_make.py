@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pipeline.audio.inversion import read_inversion
@@ -14,6 +15,7 @@ from pipeline.audio.representation import MelConfig, WaveformConfig
 from pipeline.core.errors import DataError, ParamsError
 from pipeline.core.params import RuntimeConfig
 from pipeline.core.workspace import CHOICE_FILE, VOCODER_FILE
+from pipeline.dataset.split import read_split
 from pipeline.training.seed import SeedSetup
 from pipeline.vocoder import make
 from pipeline.vocoder.choice import is_better
@@ -152,6 +154,14 @@ def test_a_setting_that_decides_the_weights_trains_again(project, monkeypatch, v
     monkeypatch.setattr(make, "choose", lambda *_: {})
     _, runs = make_vocoder(vocoder, mel)
     assert len(runs.identities) == trainings
+
+
+def test_validation_windows_are_few_and_evenly_spaced(project, monkeypatch):
+    folder = project / "data/cache/wave"
+    valid = read_split(folder, "valid")
+    assert make.VALID_WINDOWS > len(valid) > 2 and np.array_equal(make.read_valid(folder).values, valid.values)
+    monkeypatch.setattr(make, "VALID_WINDOWS", 2)
+    assert np.array_equal(make.read_valid(folder).window_ids, valid.window_ids[[0, -1]])
 
 
 @pytest.mark.parametrize("waveforms", [None, "wave"])
