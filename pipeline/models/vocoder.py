@@ -21,6 +21,7 @@ from pipeline.models.vae import VAE, WindowGain
 UPDATES = (8, 3)  # of the magnitudes, before the network corrects them and after it
 MORE_ITERATIONS = 2  # of Griffin-Lim outside of training: magnitudes become more exact, and no gradient makes it slow
 MOMENTUM = 0.99  # of Griffin-Lim, as in `audio.inversion`
+DAMPING = 0.01  # share of the magnitude below which a phase counts less
 FLOOR = 1e-10  # lowest power in a bin, relative to the peak of the mel: -100 dB
 EXPORT_FRAMES = (2, 1_000_000)  # shortest and longest mel that an exported network takes
 
@@ -81,17 +82,18 @@ class VocoderNetwork(nn.Module):
 
     def _griffin_lim(self, magnitude: Tensor, direction: Tensor, samples: int) -> Tensor:
         """The fast algorithm (Perraudin et al. 2013), from phases in the direction of (B, frames, bins, 2)."""
-        spectrum, previous = magnitude * _normalised(direction), torch.zeros_like(direction)
+        spectrum, previous = magnitude * _normalised(direction, DAMPING), torch.zeros_like(direction)
         for _ in range(self.iterations if self.training else self.iterations + MORE_ITERATIONS):
             rebuilt = self.frames(self.frames.inverse(spectrum, samples))
-            spectrum = magnitude * _normalised(rebuilt - MOMENTUM / (1 + MOMENTUM) * previous)
+            accelerated = rebuilt - MOMENTUM / (1 + MOMENTUM) * previous
+            spectrum = magnitude * _normalised(accelerated, DAMPING * magnitude)
             previous = rebuilt
         return self.frames.inverse(spectrum, samples)
 
 
-def _normalised(spectrum: Tensor) -> Tensor:
-    """Complex numbers (..., 2) of magnitude 1, with a finite gradient at 0."""
-    return spectrum / (spectrum.square().sum(-1, keepdim=True) + 1e-14).sqrt()
+def _normalised(spectrum: Tensor, floor: Tensor | float) -> Tensor:
+    """Complex numbers (..., 2) of magnitude 1; those below `floor` are smaller, since their gradient would explode."""
+    return spectrum / (spectrum.square().sum(-1, keepdim=True) + floor**2).sqrt()
 
 
 class Vocoder(VAE):

@@ -57,9 +57,8 @@ def describe_inversions(rows: list[Row], vocoders: Path) -> list[str]:
 
 
 def _distances(scores: dict[str, float]) -> str:
-    return (
-        f"a mel distance of {digits(scores['mel_distance'])} and an STFT distance of {digits(scores['stft_distance'])}"
-    )
+    mel, stft = (digits(scores[f"audio_{kind}_distance"]) for kind in ("mel", "stft"))
+    return f"a mel distance of {mel} and an STFT distance of {stft}"
 
 
 def _versions(by_role: list[tuple[Row, dict[str, Clip]]]) -> list[dict[str, Any]]:

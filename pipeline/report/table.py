@@ -139,7 +139,7 @@ def _add_shared_bands(rows: list[Row]) -> None:
         return
     for row in rows:
         path = row.folder / "bands.parquet"
-        if row.evaluated and path.is_file():
+        if row["mel_mse"] is not None and path.is_file():  # not Griffin-Lim beside a vocoder, which has only audio
             errors = read_bands(path)["mse"]
             ends = np.append(errors.index[1:], np.inf)  # a band ends at the centre of the next one
             row.numbers.update(mel_mse_shared=finite(float(errors[ends <= reach].mean())), shared_hz=reach)

@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from pydantic import TypeAdapter
 
@@ -68,6 +69,7 @@ def describe(name: str, config: VocoderConfig, mel: MelConfig, folder: Path) -> 
         **{key: stats[key] for key in ("representation", "seconds", "shape")},
         "kind": "waveform",
         "stats": {"mean": stats["mean"], "std": stats["std"]},
+        "valid_windows": VALID_WINDOWS,  # which choose the epoch
     }
 
 
@@ -91,9 +93,12 @@ def choose(out: Path, name: str, config: VocoderConfig, mel: MelConfig) -> dict[
         model, _ = store.load(out / "training", Vocoder)
         assert isinstance(model, Vocoder)
         model.export(file)
+        network = file
     else:
-        shutil.copyfile(pretrained_file(config, name), file)
-    inversions = {"vocoder": Inversion(mel, iterations, file), "griffin_lim": Inversion(mel, iterations)}
+        network = pretrained_file(config, name)  # errors name the user's own file
+        shutil.copyfile(network, file)
+    inversions = {"vocoder": Inversion(mel, iterations, network), "griffin_lim": Inversion(mel, iterations)}
+    inversions["vocoder"](np.zeros((mel.bands, 9)), 0.0, mel.hop_length)  # an error of the network comes here
     scores = {}
     if config.waveforms is not None:
         valid = read_valid(workspace.CACHE / config.waveforms)

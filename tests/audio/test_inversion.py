@@ -28,9 +28,9 @@ class Loudness(nn.Module):
         return self.factor * mel.mean(1).repeat_interleave(self.hop, 1)
 
 
-def export(folder: Path, network: nn.Module, uses: str = "vocoder") -> Path:
+def export(folder: Path, network: nn.Module, bands: int = MEL.bands, uses: str = "vocoder") -> Path:
     frames = torch.export.Dim("frames", min=2, max=10_000)
-    program = torch.export.export(network, (torch.zeros(1, MEL.bands, 50),), dynamic_shapes=({2: frames},))
+    program = torch.export.export(network, (torch.zeros(1, bands, 50),), dynamic_shapes=({2: frames},))
     torch.export.save(program, folder / VOCODER_FILE)
     (folder / CHOICE_FILE).write_text(json.dumps({"uses": uses, "iterations": 3}))
     return folder

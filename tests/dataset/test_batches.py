@@ -10,6 +10,7 @@ from pipeline.dataset.batches import Batch
 from pipeline.dataset.loader import ResidentLoader
 from pipeline.dataset.sampler import fixed_noise
 from pipeline.dataset.split import Split
+from tests.dataset.shards import write
 
 CPU = torch.device("cpu")
 
@@ -108,3 +109,18 @@ def test_an_unknown_label_has_the_last_index():
     loader = ResidentLoader(split, CPU, ("a", "b"))
     assert torch.cat([label for _, label in loader.batches(3)]).tolist() == [1, 0, 0, 2]
     assert sorted(torch.cat([label for _, label in loader.epoch(2, 0, 0)]).tolist()) == [0, 0, 1, 2]
+
+
+@pytest.mark.parametrize("kind", ["mel", "waveform"])
+def test_selected_rows_keep_their_values_and_columns(tmp_path, kind):
+    split, rows = write(tmp_path, kind, shards=[4, 3], group=2, split="valid"), np.array([0, 2, 5])
+    few = split.select(rows)
+    assert len(few) == 3 and few.is_loaded and few.shape == split.shape
+    assert np.array_equal(few.values, split.values[rows])
+    for name in ("window_ids", "track_ids", "labels"):
+        assert np.array_equal(getattr(few, name), getattr(split, name)[rows])
+    if kind == "mel":
+        assert few.peak_db is not None and np.array_equal(few.peak_db, split.peak_db[rows])
+    picked = ResidentLoader(few, CPU).batch(torch.arange(3))
+    expected = ResidentLoader(split, CPU).batch(torch.tensor(rows))
+    assert torch.equal(picked.x, expected.x)

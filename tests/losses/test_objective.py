@@ -7,6 +7,7 @@ from pipeline.losses.config import LossConfig, ReconstructionConfig
 from pipeline.losses.objective import Objective, range_penalty
 from pipeline.models.bottlenecks import Code
 from pipeline.models.signal import Signal
+from pipeline.vocoder.config import VocoderConfig
 
 MEL = Signal("mel", (32, 20), [0.5] * 32, [0.2] * 32, {"kind": "mel", "sample_rate": 22050, "bands": 32})
 WAVE = Signal("waveform", (3000,), 0.0, 0.1, {"kind": "waveform", "sample_rate": 3000})
@@ -25,7 +26,8 @@ def windows(signal: Signal, seed: int = 0) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(
-    ("name", "signal"), [*((name, MEL) for name in DISTANCES), *((name, WAVE) for name in DISTANCES[:-1])]
+    ("name", "signal"),
+    [*((name, MEL) for name in DISTANCES), *((name, WAVE) for name in (*DISTANCES[:-1], "mrstft", "multi_mel"))],
 )
 def test_every_term_is_zero_for_a_perfect_reconstruction_and_grows_with_the_error(name, signal):
     objective, x = make_objective(signal, name), windows(signal)
@@ -68,6 +70,14 @@ def test_terms_are_computed_in_32_bits_under_autocast(signal):
     for name, term in terms.items():
         assert term.dtype == torch.float32
         torch.testing.assert_close(term, expected[name])
+
+
+def test_the_loss_of_a_vocoder_ignores_the_polarity():
+    objective = Objective(VocoderConfig().loss, WAVE)
+    x, other = windows(WAVE), windows(WAVE, 1)
+    terms = objective.distances(-x, x, CODE)
+    assert list(terms) == ["distance", "spectral"] and float(objective.combine(terms).max()) < 1e-6
+    assert float(objective.combine(objective.distances(other, x, CODE)).min()) > 1e-3
 
 
 @pytest.mark.parametrize(("low", "edges"), [(0.0, (-0.1, 1.1)), (-1.0, (-1.2, 1.2))])

@@ -10,6 +10,7 @@ from torch.distributions import Normal
 from pipeline.losses.config import LossConfig, ReconstructionConfig
 from pipeline.losses.objective import Objective
 from pipeline.losses.reconstruction import band_centres, band_weights
+from pipeline.losses.spectral import spectral_distance
 from pipeline.models.signal import Signal
 
 MEL = Signal("mel", (32, 20), [0.5] * 32, [0.2] * 32, {"kind": "mel", "sample_rate": 22050, "bands": 32})
@@ -65,6 +66,18 @@ def test_bce_of_a_waveform_is_that_of_torch_minus_the_entropy():
     expected = (bce(p, t, reduction="none") - bce(t, t, reduction="none")).flatten(1).mean(1)
     distance = make_objective("waveform", type="bce").distance(y, x)
     torch.testing.assert_close(distance, expected, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["mrstft", "multi_mel"])
+def test_a_distance_of_spectra_counts_as_nats_per_value(name):
+    signal = Signal("waveform", (3000,), 0.0, 0.1, {"sample_rate": 3000})
+    y, x = 0.1 * torch.randn(2, 3, 1, 3000, generator=torch.Generator().manual_seed(0))
+    objective = make_objective(signal=signal, type=name)
+    distance = objective.distance(y, x)
+    assert distance.shape == (3,) and distance.min() > 0
+    assert torch.equal(distance, spectral_distance(name, signal)(y, x))
+    torch.testing.assert_close(objective.nll(distance), 3000 * distance)
+    assert float(objective.likelihood_variance(distance)) == 0.5
 
 
 def test_log_magnitude_measures_ratios_not_differences():

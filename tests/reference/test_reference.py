@@ -9,7 +9,9 @@ import pandas as pd
 import pytest
 import soundfile
 import torch
+import yaml
 
+import stages.reference
 from pipeline.audio.inversion import read_inversion
 from pipeline.audio.representation import MelConfig, WaveformConfig
 from pipeline.core import arrays
@@ -20,6 +22,7 @@ from pipeline.dataset.split import read_split
 from pipeline.metrics.config import EvaluateConfig
 from pipeline.reference.read import read_reference
 from pipeline.reference.write import select_rows, write_ceiling, write_reference
+from tests.audio.test_inversion import Loudness, export
 from tests.cache.make import make_cache, make_tables
 from tests.recordings import make_folder
 
@@ -112,6 +115,37 @@ def test_ceilings_show_the_loss_of_each_representation(project):
         assert metrics["ceiling"] and metrics["mse"] is metrics["kl"] is metrics["mel_mse_treble"] is None
         assert metrics["mel_mse_low"] <= metrics["mel_mse"] <= metrics["mel_mse_high"]
         assert metrics["mel_mse_mean"] > 0.001
+
+
+def test_beside_a_vocoder_the_same_mels_are_scored_by_griffin_lim(project, tmp_path, monkeypatch):
+    root, windows, tracks = project
+    raw = {
+        "source": {"name": "folder", "path": str(root / "music")},
+        "representations": {name: REPRESENTATIONS[name].model_dump() for name in ("common", "fine", "full")},
+        "evaluate": SETTINGS.model_dump(),
+    }
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(raw))
+    (tmp_path / "dvc.yaml").touch()
+    for folder in ("windows", "raw", "cache", "vocoders/common"):
+        (tmp_path / "data" / folder).mkdir(parents=True)
+    for name in raw["representations"]:
+        (tmp_path / "data/cache" / name).symlink_to(root / name)
+    windows.to_parquet(tmp_path / "data/windows/windows.parquet")
+    tracks.to_parquet(tmp_path / "data/raw/tracks.parquet")
+    export(tmp_path / "data/vocoders/common", Loudness(MEL.hop_length), MEL.bands)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    stages.reference.main()
+    reference = tmp_path / "data/reference"
+    assert [path.name for path in (reference / "griffin_lim").iterdir()] == ["common"]
+    assert {path.name for path in (reference / "ceiling").iterdir()} == {"common", "fine", "full"}
+    vocoder, griffin_lim = (
+        json.loads((reference / way / "common/metrics.json").read_text()) for way in ("ceiling", "griffin_lim")
+    )
+    assert griffin_lim["audio_stft_distance"] < 0.7 * vocoder["audio_stft_distance"]  # this vocoder makes no music
+    assert griffin_lim["mel_mse"] == vocoder["mel_mse"] == 0
+    inverted = read_json(project, "ceiling/common/metrics.json")["audio_stft_distance"]
+    assert griffin_lim["audio_stft_distance"] != inverted  # 3 iterations, not 32
 
 
 def test_probes_of_the_true_windows_are_in_the_ceilings(project):

@@ -35,6 +35,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("mel_a", LONG_NAME, "wave_c"):
         inputs.make_figures(data, name, transfers=True)
     inputs.make_reference(data)
+    inputs.make_vocoder(data, "vocoder", vocoder=0.5, griffin_lim=0.75)
     return data
 
 

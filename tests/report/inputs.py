@@ -1,5 +1,6 @@
 """Stand-ins for the inputs of the report that `tests.artefacts` lacks: windows, ceilings, pictures and sounds."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pandas as pd
 from PIL import Image
 
 from pipeline.audio.wav import write_wav
-from pipeline.core.workspace import write_json
+from pipeline.core.workspace import read_json, write_json
 from tests import artefacts
 
 RATE = 22050
@@ -55,6 +56,10 @@ def make_windows(root: Path, variant: str, error: float) -> None:
     table["cosine_similarity"] = 1 - 4 * table["mse"]
     table["mel_cosine_similarity"] = 1 - 5 * table["mse"]
     table.to_parquet(folder / "windows.parquet")
+    _write_bands(folder, error)
+
+
+def _write_bands(folder: Path, error: float) -> None:
     hertz = np.geomspace(40, 10000, 32)
     bands = {"seed": 0, "band": np.arange(32), "hertz": hertz, "mse": error * np.linspace(1, 2, 32), "mse_mean": 0.03}
     pd.DataFrame(bands).to_parquet(folder / "bands.parquet")
@@ -68,9 +73,26 @@ def make_reference(root: Path, **probes: float) -> None:
         reach = 1500.0 if name == "wave" else None
         metrics = {"mel_mse": error, "mel_mse_low": 0.9 * error, "mel_mse_high": 1.1 * error, "reach_hz": reach}
         write_json(folder / "metrics.json", {**metrics, "ceiling": True, "mse": None, **probes})
+        _write_bands(folder, error)
     table = {"example": [0, 1, -1], "window_id": [0, 1, 2], "track_id": ["a/0", "b/0", "c/0"]}
     table |= {"label": ["waltz", "jig", "jig"], "start_seconds": [5.0, 12.5, 0.0]}
     pd.DataFrame(table).to_parquet(root / "reference" / "examples.parquet")
+
+
+def make_griffin_lim(root: Path, **scores: float) -> None:
+    """A copy of the ceiling of the mel with other scores, as stage reference writes it beside a vocoder."""
+    folder = root / "reference" / "griffin_lim" / "mel"
+    shutil.copytree(root / "reference" / "ceiling" / "mel", folder)
+    write_json(folder / "metrics.json", read_json(folder / "metrics.json") | scores)
+
+
+def make_vocoder(root: Path, uses: str, **scores: float) -> None:
+    """vocoder.json of the mel, with the mel distances `scores` of both ways."""
+    folder = root / "vocoders" / "mel"
+    folder.mkdir(parents=True, exist_ok=True)
+    distances = {way: {"audio_mel_distance": mel, "audio_stft_distance": 2 * mel} for way, mel in scores.items()}
+    choice = {"uses": uses, "iterations": 32} | ({"scores": distances} if scores else {})
+    write_json(folder / "vocoder.json", choice)
 
 
 def make_figures(root: Path, variant: str, gain: float = 0.5, transfers: bool = False) -> None:

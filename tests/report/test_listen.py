@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 
+from pipeline.core.errors import DataError
 from pipeline.report.figures import read_figures
-from pipeline.report.listen import find_examples
+from pipeline.report.listen import describe_inversions, find_examples
 from pipeline.report.media import MediaEncoder
 from pipeline.report.table import Row
 from tests.report import inputs
+from tests.report.parsed import Page
 
 ROWS = [
     Row("mel_mean", "mel", True, "mel", role="baseline"),
@@ -63,3 +65,47 @@ def test_sounds_are_grouped_below_their_picture(tmp_path: Path) -> None:
     assert groups["Transfer"] == [("Example 1", ["to waltz", "to jig"])]
     assert groups["Training_curves"] == []
     assert [figure["title"] for figure in figures if figure["animation"]] == ["Progress"]
+
+
+@pytest.mark.parametrize(
+    ("uses", "scores", "sentence"),
+    [
+        (
+            "vocoder",
+            {"vocoder": 0.5, "griffin_lim": 0.75},
+            "a trained vocoder: on validation windows it has a mel distance of 0.500 and an STFT distance of 1.00; "
+            "Griffin-Lim with 32 iterations has a mel distance of 0.750 and an STFT distance of 1.50.",
+        ),
+        (
+            "griffin_lim",
+            {"vocoder": 0.8, "griffin_lim": 0.75},
+            "Griffin-Lim with 32 iterations: on validation windows it has a mel distance of 0.750 and an STFT distance "
+            "of 1.50; a trained vocoder has a mel distance of 0.800 and an STFT distance of 1.60.",
+        ),
+        ("griffin_lim", {}, "Griffin-Lim with 32 iterations."),
+        ("vocoder", {}, "a trained vocoder."),
+    ],
+)
+def test_a_sentence_says_what_turns_mels_into_audio_and_why(
+    tmp_path: Path, uses: str, scores: dict[str, float], sentence: str
+) -> None:
+    inputs.make_vocoder(tmp_path, uses, **scores)
+    assert describe_inversions(ROWS, tmp_path / "vocoders") == [f"Mels of mel become audio by {sentence}"]
+
+
+def test_without_mels_or_a_file_there_is_no_sentence(tmp_path: Path) -> None:
+    assert describe_inversions(ROWS, tmp_path / "vocoders") == []
+    inputs.make_vocoder(tmp_path, "vocoder")
+    assert describe_inversions([row for row in ROWS if row.kind == "waveform"], tmp_path / "vocoders") == []
+
+
+@pytest.mark.parametrize("content", ["{", "{}", '{"uses": "magic", "iterations": 3}'])
+def test_a_damaged_choice_is_an_error_that_names_the_file(tmp_path: Path, content: str) -> None:
+    inputs.make_vocoder(tmp_path, "vocoder")
+    (tmp_path / "vocoders/mel/vocoder.json").write_text(content)
+    with pytest.raises(DataError, match=r"vocoders/mel/vocoder\.json"):
+        describe_inversions(ROWS, tmp_path / "vocoders")
+
+
+def test_the_sentence_is_on_the_page(page: Page) -> None:
+    assert "Mels of mel become audio by a trained vocoder: on validation windows it has a mel distance" in page.text

@@ -61,6 +61,23 @@ def test_ceilings_are_rows_that_do_not_compete(tmp_path: Path) -> None:
     assert [line["role"] for line in lines.values()] == ["variant", "ceiling"]
 
 
+def test_griffin_lim_is_a_row_of_audio_before_the_ceiling(tmp_path: Path) -> None:
+    for name, kind, reach in (("mel_a", "mel", None), ("wave_a", "waveform", 1500.0)):
+        artefacts.make_variant(tmp_path, name, kind, metrics={"reach_hz": reach})
+    inputs.make_reference(tmp_path, audio_stft_distance=0.4)
+    inputs.make_griffin_lim(tmp_path, audio_stft_distance=0.7, audio_log_spectral_distance=9.0)
+    rows = read_rows(tmp_path, "mel_a", "wave_a")
+    assert list(rows) == ["mel_a", "wave_a", "mel by Griffin-Lim", "true mel", "true wave"]
+    row = rows["mel by Griffin-Lim"]
+    assert (row.role, row.representation, row.competes) == ("ceiling", "mel", False)
+    numbers = {name: value for name, value in row.numbers.items() if value is not None}
+    assert numbers == {"audio_stft_distance": 0.7, "audio_log_spectral_distance": 9.0}
+    assert rows["true mel"]["audio_stft_distance"] == 0.4 and rows["true mel"]["mel_mse_shared"] is not None
+    comparison, lines = written(list(rows.values()), tmp_path)
+    assert list(comparison) == ["mel_a", "wave_a"]
+    assert lines["mel by Griffin-Lim"]["mel_mse"] == "" and lines["mel by Griffin-Lim"]["audio_stft_distance"] == "0.7"
+
+
 def test_shared_bands_are_below_the_lowest_reach(tmp_path: Path) -> None:
     for name, kind, reach in (("mel_a", "mel", None), ("wave_a", "waveform", 1500.0)):
         artefacts.make_variant(tmp_path, name, kind, metrics={"reach_hz": reach})

@@ -64,6 +64,8 @@ def changed(key: str, value: object) -> dict:
         ("models.mel_conv.loss.codebook", {}, "loss.codebook: .*gaussian has no learned codebook; .*use vq"),
         ("models.mel_vqvae.loss.kl.estimator", "monte_carlo", "loss.kl.estimator: the KL of codes is computed exactly"),
         ("models.mel_conv.loss.reconstruction.type", "log_magnitude", "never negative: .*not a mel and linear"),
+        ("models.mel_conv.loss.reconstruction.type", "multi_mel", "type: multi_mel is not for a mel; use gaussian"),
+        ("models.mel_conv.loss.reconstruction.type", "mrstft", "type: mrstft is not for a mel; use gaussian"),
         ("models.wave_resnet.loss.reconstruction.weighting", "a_weighting", "weighting: .*for the bands of a mel"),
         ("models.mel_conv.loss.spectrl", 0.1, "models.mel_conv.loss: unknown key 'spectrl'; did you mean 'spectral'?"),
         ("models.mel_conv.loss.spectral", 0.1, "loss.spectral: Input should be a section with keys of its own"),

@@ -8,11 +8,13 @@ from pipeline.losses.config import LossConfig
 from pipeline.losses.objective import Objective
 from pipeline.models.signal import Signal
 from pipeline.models.vae import VAE
+from pipeline.models.vocoder import Vocoder
 from pipeline.training.checkpoint import Checkpoints
 from pipeline.training.config import TrainConfig
 from pipeline.training.crop import crop
 from pipeline.training.loop import fit
 from pipeline.training.trainer import Trainer
+from pipeline.vocoder.config import VocoderConfig
 
 CPU = torch.device("cpu")
 SHAPE = (16, 20)
@@ -34,6 +36,7 @@ SAMPLES, RATE, CROP = 800, 4000, 320
 SECONDS = CROP / RATE
 ISTFT = {"type": "istft", "n_fft": 64, "hop": 32, "width": 8, "layers": 1, "head": "linear", "components": 4}
 SEQUENCE = {"type": "gaussian", "latent": 4, "layout": "sequence"}
+VOCODER_LOSS = VocoderConfig().loss.model_dump()
 
 
 def waveforms(rows: int, samples: int, windows: int | None = None, seed: int = 0) -> Split:
@@ -63,18 +66,25 @@ def new_model(seed: int = 0, **parts) -> VAE:
     return VAE(DESCRIPTION | {"network": network, "bottleneck": bottleneck} | parts)
 
 
+WAVE_DESCRIPTION = {
+    "variant": "a",
+    "kind": "waveform",
+    "shape": [SAMPLES],
+    "stats": {"mean": 0.0, "std": 0.35},
+    "representation": {"kind": "waveform", "sample_rate": RATE},
+}
+
+
 def new_wave_model(seed: int = 0, **parts) -> VAE:
     torch.manual_seed(seed)
-    description = {
-        "variant": "a",
-        "kind": "waveform",
-        "shape": [SAMPLES],
-        "stats": {"mean": 0.0, "std": 0.35},
-        "representation": {"kind": "waveform", "sample_rate": RATE},
-        "network": {"type": "conv1d", "channels": [8, 16], "strides": [4, 4], "activation": "leaky_relu"},
-        "bottleneck": SEQUENCE,
-    }
-    return VAE(description | parts)
+    network = {"type": "conv1d", "channels": [8, 16], "strides": [4, 4], "activation": "leaky_relu"}
+    return VAE(WAVE_DESCRIPTION | {"network": network, "bottleneck": SEQUENCE} | parts)
+
+
+def new_vocoder(seed: int = 0, iterations: int = 1) -> Vocoder:
+    torch.manual_seed(seed)
+    mel = {"kind": "mel", "sample_rate": RATE, "n_fft": 64, "hop_length": 16, "bands": 12}
+    return Vocoder(WAVE_DESCRIPTION | {"mel": mel, "network": {"width": 8, "layers": 1, "iterations": iterations}})
 
 
 def new_objective(**loss) -> Objective:

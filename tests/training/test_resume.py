@@ -11,7 +11,18 @@ import torch
 from pipeline.core.errors import StoppedError, TrainingError
 from pipeline.losses.objective import Objective
 from pipeline.models.vae import VAE
-from tests.training.small import ISTFT, SECONDS, SEQUENCE, Recording, new_model, new_objective, new_wave_model, train
+from tests.training.small import (
+    ISTFT,
+    SECONDS,
+    SEQUENCE,
+    VOCODER_LOSS,
+    Recording,
+    new_model,
+    new_objective,
+    new_vocoder,
+    new_wave_model,
+    train,
+)
 
 TYPES = ["patch", "multi_period"]
 KINDS = {
@@ -41,6 +52,11 @@ KINDS = {
         {"crop_seconds": SECONDS, "moving_average": 0.9, "batch_size": 6},
     ),
     "components": ({"type": "gaussian", "latent": 6}, {}, {"moving_average": 0.9}),
+    "vocoder": (
+        None,
+        VOCODER_LOSS | {"adversarial": {"types": TYPES, "weight": 0.1, "start": 0.4}},
+        {"crop_seconds": SECONDS, "batch_size": 6},
+    ),
 }
 COMPONENTS = {"type": "conv2d", "channels": [8, 16], "components": 8}
 
@@ -62,7 +78,10 @@ def run(kind, callback, folder=None, **settings):
     bottleneck, loss, train_settings = KINDS[kind]
     parts = {"condition": {"type": "film"}, "labels": ["a"]} if kind in ("condition", "components") else {}
     parts |= {"network": COMPONENTS} if kind == "components" else {}
-    model = new_wave_model(3, network=ISTFT) if kind == "crops" else new_model(3, bottleneck=bottleneck, **parts)
+    if kind == "vocoder":
+        model = new_vocoder(3)
+    else:
+        model = new_wave_model(3, network=ISTFT) if kind == "crops" else new_model(3, bottleneck=bottleneck, **parts)
     settings = {"epochs": 3, "snapshots": 2, "learning_rate": 1e-3} | train_settings | settings
     history, snapshots = train(model, new_objective(**loss), 7, callback, folder, **settings)
     return model.state_dict(), history, snapshots
