@@ -115,4 +115,6 @@ class Progress:
 def _summary(row: dict[str, float], side: str) -> str:
     """The main terms of a row, of training ("train") or validation ("valid"), and the weight of the KL."""
     terms = {term: row[f"{side}_{term}"] for term in SHOWN_TERMS if f"{side}_{term}" in row} | {"beta": row["beta"]}
+    if terms.get("kl") == 0:  # a vocoder has no latent
+        del terms["kl"], terms["beta"]
     return ", ".join(f"{term} {value:.4g}" for term, value in terms.items())
