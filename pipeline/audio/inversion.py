@@ -61,7 +61,7 @@ class Inversion:
         """Audio (length,) whose mel has its peak at 0 dB."""
         import torch
 
-        audio = self._network(torch.from_numpy(unit_mel)[None]).numpy()
+        audio = self._network(torch.from_numpy(unit_mel)[None]).float().numpy()
         frames = unit_mel.shape[1]
         if audio.ndim != 2 or audio.shape[1] < (frames - 1) * self.config.hop_length or not np.isfinite(audio).all():
             raise DataError(f"{self.vocoder}: its {audio.shape} are no finite waveform of {frames} frames")

@@ -13,7 +13,8 @@ def load_exported(path: Path) -> Callable[[Tensor], Tensor]:
     """The network in a file, as a function without gradient.
 
     Raises:
-        DataError: the file is no exported network. The function raises it if the network does not take its input.
+        DataError: the file is no exported network. The function raises it if the network does not take its input, or
+            gives no tensor.
     """
     try:
         network = torch.export.load(path).module()
@@ -23,9 +24,11 @@ def load_exported(path: Path) -> Callable[[Tensor], Tensor]:
     @torch.no_grad()
     def call(x: Tensor) -> Tensor:
         try:
-            y: Tensor = network(x)
+            y = network(x)
         except (RuntimeError, AssertionError, ValueError, TypeError) as error:
             raise DataError(f"{path}: it does not take {tuple(x.shape)} float32 ({_reason(error)})") from error
+        if not isinstance(y, Tensor):
+            raise DataError(f"{path}: it gives a {type(y).__name__}, not a tensor")
         return y
 
     return call

@@ -28,6 +28,18 @@ class Loudness(nn.Module):
         return self.factor * mel.mean(1).repeat_interleave(self.hop, 1)
 
 
+class Other(Loudness):
+    """Its waveform in 64 bits, or two of them."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(MEL.hop_length)
+        self.number = number
+
+    def forward(self, mel: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, ...]:
+        audio = super().forward(mel).double()
+        return audio if self.number == 1 else (audio,) * self.number
+
+
 def export(folder: Path, network: nn.Module, bands: int = MEL.bands, uses: str = "vocoder") -> Path:
     frames = torch.export.Dim("frames", min=2, max=10_000)
     program = torch.export.export(network, (torch.zeros(1, bands, 50),), dynamic_shapes=({2: frames},))
@@ -75,6 +87,13 @@ def test_the_network_gets_the_mel_and_its_end_is_filled_with_silence(inversions,
     assert not audio[-7:].any()
 
 
+def test_a_network_in_64_bits_gives_audio_in_32(tmp_path, inversions, mel):
+    inversion = read_inversion(export(tmp_path, Other(1)), MEL)
+    assert inversion is not None
+    audio = inversion(mel, 0.0, SAMPLES)
+    assert audio.dtype == np.float32 and np.array_equal(audio, inversions["vocoder"](mel, 0.0, SAMPLES))
+
+
 def test_the_stage_chooses(tmp_path, inversions):
     assert inversions["griffin_lim"].name == "Griffin-Lim with 32 iterations"
     assert inversions["vocoder"].name == "a trained vocoder"
@@ -88,6 +107,7 @@ def test_the_stage_chooses(tmp_path, inversions):
     [
         (Loudness(32), "no finite waveform of 30 frames"),
         (Loudness(64, float("nan")), "no finite waveform"),
+        (Other(2), "it gives a tuple, not a tensor"),
         (None, "not a file"),
     ],
 )
