@@ -1,6 +1,10 @@
 """The one way from a log-mel spectrogram to audio."""
 
+from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -8,6 +12,9 @@ from pipeline.audio.representation import MelConfig, RepresentationConfig
 from pipeline.core.artefacts import read_json
 from pipeline.core.errors import DataError
 from pipeline.core.workspace import CHOICE_FILE, VOCODER_FILE
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 ITERATIONS = 32  # of Griffin-Lim
 
@@ -19,21 +26,24 @@ class Inversion:
     0 dB of mel power and 0 is 80 dB below, to waveforms (1, samples) of at least (frames - 1) * hop_length samples. It
     takes any number of frames from 2 on.
 
-    Raises:
-        DataError: the file of the vocoder is missing, or no exported network.
+    It is loaded when it is first used.
     """
 
     def __init__(self, config: MelConfig, iterations: int = ITERATIONS, vocoder: Path | None = None) -> None:
         self.config, self.iterations, self.vocoder = config, iterations, vocoder
-        if vocoder is not None:
-            from pipeline.core.exported import load_exported  # torch is slow, and Griffin-Lim does not need it
+        self._lock = Lock()
 
-            self._network = load_exported(vocoder)
+    @cached_property
+    def _network(self) -> "Callable[[Tensor], Tensor]":
+        from pipeline.core.exported import load_exported  # torch is slow, and Griffin-Lim does not need it
+
+        assert self.vocoder is not None
+        return load_exported(self.vocoder)
 
     @property
     def name(self) -> str:
         """What turns the mels into audio, as a part of a sentence."""
-        return "a trained vocoder" if self.vocoder else f"Griffin-Lim with {self.iterations} iterations"
+        return "a vocoder" if self.vocoder else f"Griffin-Lim with {self.iterations} iterations"
 
     def __call__(self, unit_mel: np.ndarray, peak_db: float, length: int) -> np.ndarray:
         """Audio (length,) float32 whose log-mel spectrogram is close to `unit_mel` (bands, frames); deterministic.
@@ -61,7 +71,9 @@ class Inversion:
         """Audio (length,) whose mel has its peak at 0 dB."""
         import torch
 
-        audio = self._network(torch.from_numpy(unit_mel)[None]).float().numpy()
+        with self._lock:  # threads share one network
+            network = self._network
+        audio = network(torch.from_numpy(unit_mel)[None]).float().numpy()
         frames = unit_mel.shape[1]
         if audio.ndim != 2 or audio.shape[1] < (frames - 1) * self.config.hop_length or not np.isfinite(audio).all():
             raise DataError(f"{self.vocoder}: its {audio.shape} are no finite waveform of {frames} frames")

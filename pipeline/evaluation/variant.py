@@ -58,9 +58,11 @@ class EvaluationSetup:
     def fingerprint(self) -> str:
         """Hash of all settings that decide the scores."""
         settings = self.config.model_dump() | {"mel": self.reference.mel_config.model_dump()}
-        inversion = self.inversion
-        files = [inversion.vocoder] if inversion and inversion.vocoder else []
-        return workspace.fingerprint([settings, inversion and inversion.iterations], files)
+        if self.inversion is None:
+            return workspace.fingerprint(settings)
+        if self.inversion.vocoder is None:
+            return workspace.fingerprint([settings, self.inversion.iterations])
+        return workspace.fingerprint(settings, [self.inversion.vocoder])
 
 
 @dataclass(frozen=True)

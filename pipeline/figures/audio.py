@@ -130,9 +130,9 @@ def _example_clips(index: int, data: VariantData, renderer: Renderer) -> list[Au
     error = f", MSE {pair_mse(*pair):#.3g} on its own scale" if pair else ""
     rate = data.representation.sample_rate
     if isinstance(data.representation, MelConfig):
-        ceiling, through = "inverted mel spectrogram", ", in the same way"
         assert data.inversion is not None
-        ceiling_caption = f"The recording's own mel spectrogram through {data.inversion.name}"
+        ceiling, through = "mel spectrogram as audio", f", by {data.inversion.name}"
+        ceiling_caption = f"The recording's own mel spectrogram, made audible by {data.inversion.name}"
     else:
         ceiling, through = f"at {rate:,} Hz", ""
         ceiling_caption = f"The recording at the model's rate of {rate:,} Hz"

@@ -46,7 +46,7 @@ class CommonMel:
             DataError: a mel is not finite.
         """
         peaks = np.zeros(len(windows)) if peak_db is None else peak_db
-        # Limit BLAS here: each inversion does it too, and parallel inversions would undo each other's limit.
+        # Limit BLAS here: Griffin-Lim does it too, and parallel inversions would undo each other's limit.
         with threadpool_limits(1, "blas"), ThreadPoolExecutor(cores()) as executor:
             audio = list(executor.map(self._window_to_audio, windows, peaks.tolist()))
         return np.array(audio, np.float32).reshape(-1, self.length)

@@ -10,7 +10,7 @@ from torch.nn import functional
 from pipeline.audio.mel import AMIN
 from pipeline.audio.mel_scale import mel_filters
 from pipeline.audio.representation import MelConfig
-from pipeline.audio.scale import below_peak, to_db, to_unit
+from pipeline.audio.scale import FLOOR_DB, below_peak, to_db, to_unit
 from pipeline.models.bottlenecks import Code
 from pipeline.models.bottlenecks.linear import Linear
 from pipeline.models.config import LinearConfig, VocoderNetworkConfig
@@ -20,7 +20,7 @@ from pipeline.models.vae import VAE, WindowGain
 
 UPDATES = (8, 3)  # of the magnitudes, before the network corrects them and after it
 MORE_ITERATIONS = 2  # of Griffin-Lim outside of training: magnitudes become more exact, and no gradient makes it slow
-MOMENTUM = 0.99  # of Griffin-Lim, as in `audio.inversion`
+MOMENTUM = 0.99  # of Griffin-Lim, as in `audio.griffin_lim`
 DAMPING = 0.01  # share of the magnitude below which a phase counts less
 FLOOR = 1e-10  # lowest power in a bin, relative to the peak of the mel: -100 dB
 EXPORT_FRAMES = (2, 1_000_000)  # shortest and longest mel that an exported network takes
@@ -126,7 +126,7 @@ class Vocoder(VAE):
             spectra = network.frames(functional.pad(waveform, (0, 1)))  # a frame at each multiple of the hop
             power = network.filters @ (spectra.square().sum(-1) * network.scale**2).mT
             db = 10 * power.clamp_min(AMIN).log10()
-            return to_unit(below_peak(db), "mel"), db.amax((1, 2)).unsqueeze(1)
+            return to_unit(below_peak(db, -FLOOR_DB), "mel"), db.amax((1, 2)).clamp_min(-FLOOR_DB).unsqueeze(1)
 
     def sample(self, number: int, generator: torch.Generator, label: Tensor | None = None) -> Tensor:
         """No windows: a vocoder has no prior."""

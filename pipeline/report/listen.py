@@ -45,7 +45,7 @@ def describe_inversions(rows: list[Row], vocoders: Path) -> list[str]:
         choice = read_json(path)
         with readable(path):
             griffin_lim = f"Griffin-Lim with {choice['iterations']} iterations"
-            ways = {"vocoder": "a trained vocoder", "griffin_lim": griffin_lim}
+            ways = {"vocoder": "a vocoder", "griffin_lim": griffin_lim}
             used = ways.pop(choice["uses"])
             sentence = f"Mels of {name} become audio by {used}"
             if choice.get("scores"):

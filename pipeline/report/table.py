@@ -62,11 +62,11 @@ def read_rows(data: Path, params: dict[str, Any]) -> list[Row]:
         role = "baseline" if (settings.get("bottleneck") or {}).get("type") == "linear" else "variant"
         rows.append(_read_row(data / "evaluation" / name, name, str(settings["representation"]), role, params))
     for name in by_input(rows):
-        # Beside a vocoder, Griffin-Lim: the same mels, and other audio. It comes first, so that the ceiling is the last
-        # row of its representation.
-        other = _read_row(data / "reference" / "griffin_lim" / name, f"{name} by Griffin-Lim", name, "ceiling", params)
-        audio = {key: value for key, value in other.numbers.items() if key.startswith("audio_")}
+        # Beside a vocoder, Griffin-Lim: what differs is the audio. The ceiling is the last row of its representation.
+        folder, title = data / "reference" / "griffin_lim" / name, f"{name} by Griffin-Lim"
+        other = _read_row(folder, title, name, "ceiling", params)
         ceiling = _read_row(data / "reference" / "ceiling" / name, f"true {name}", name, "ceiling", params)
+        audio = {key: value for key, value in other.numbers.items() if value != ceiling[key]}
         rows += [row for row in (replace(other, numbers=audio), ceiling) if row.evaluated]
     mean = next((row["mel_mse_mean"] for row in rows if row["mel_mse_mean"] is not None), None)
     for row in rows:

@@ -62,20 +62,26 @@ def find_vocoder_problems(
     if mel.kind != "mel":
         yield ": only a mel needs a vocoder, and this representation is a waveform; leave it out"
         return
+    if config.path is not None and config.type != "exported":
+        yield f".path: it is for type exported, not {config.type}; leave it out, or change the type"
+    if config.type == "griffin_lim":
+        return
     if config.type == "exported" and (config.path is None or Path(config.path).name != config.path):
         yield ".path: exported needs the name of a file in data/pretrained; set it, or another type"
     if waveforms is not None and (waveforms.kind, waveforms.sample_rate) != ("waveform", mel.sample_rate):
         found = f"{waveforms.kind} at {waveforms.sample_rate} Hz"
-        yield f".waveforms: {config.waveforms} is a {found}; name a waveform at the mel's {mel.sample_rate} Hz"
+        fitting = f"a waveform at the mel's {mel.sample_rate} Hz"
+        yield f".waveforms: {config.waveforms} is a {found}; name {fitting}, or use type griffin_lim"
     if config.type != "trained":
         return
     if waveforms is None:
-        yield ".waveforms: it learns from waveforms; name a waveform representation"
-    if mel.n_fft % 2 or mel.n_fft % mel.hop_length or mel.n_fft == mel.hop_length:
-        yield f".type: trained needs an even n_fft ({mel.n_fft}) of 2, 3, 4 ... times hop_length; use griffin_lim"
+        yield ".waveforms: it learns from waveforms; name such a representation, or use type griffin_lim"
+    if mel.n_fft % 2 or mel.n_fft % mel.hop_length or mel.n_fft < 3 * mel.hop_length:
+        yield f".type: trained needs an even n_fft ({mel.n_fft}) of 3, 4 ... times hop_length; use griffin_lim"
     train = config.train
     if train.crop_seconds is not None and train.crop_seconds * mel.sample_rate < max(MIN_CROP, mel.n_fft):
-        yield f".train.crop_seconds: {train.crop_seconds:g} is shorter than a frame of the mel; use longer crops"
+        needed = f"{max(MIN_CROP, mel.n_fft)} samples"
+        yield f".train.crop_seconds: {train.crop_seconds:g} are less than {needed}; use longer crops"
     for problem in _adversarial_problems(config.adversarial, train, "waveform"):
         yield f".{problem.removeprefix('loss.')}"
 

@@ -67,8 +67,12 @@ def load(raw: dict[str, Any] | None = None) -> Params:
     for name, vocoder in params.vocoders.items():
         mel_config = _representation(params, f"vocoders.{name}", name)
         waveforms = None
-        if vocoder.waveforms is not None:
+        if vocoder.waveforms is not None and vocoder.type != "griffin_lim":
             waveforms = _representation(params, f"vocoders.{name}.waveforms", vocoder.waveforms)
+        if f"vocoder-{name}" in params.models:  # two trainings of one name
+            raise ParamsError(
+                f"{PARAMS_FILE}: models.vocoder-{name}: the vocoder of {name} has this name; choose another"
+            )
         problem = next(find_vocoder_problems(vocoder, mel_config, waveforms), None)
         if problem:
             raise ParamsError(f"{PARAMS_FILE}: vocoders.{name}{problem}")

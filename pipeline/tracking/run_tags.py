@@ -56,6 +56,8 @@ def _description(identity: Identity) -> str:
     """The text at the top of the run's page."""
     if "variant" not in identity:
         return "All variants of params.yaml side by side: open `report/index.html` below *Artifacts*."
+    if identity["variant"].startswith("vocoder-"):
+        return f"`{identity['variant']}` turns mels into audio. *Model metrics*: losses by step and epoch."
     return (
         f"Variant `{identity['variant']}`, seed {identity['seed']}. *Model metrics*: losses by step and epoch, results "
         "on the test split, pictures over the epochs (in full screen). *Artifacts*: `figures/`, and audio to listen to."

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from pipeline.audio.inversion import Inversion
 from pipeline.audio.mel import LogMel
-from pipeline.audio.scale import below_peak, to_unit
+from pipeline.audio.scale import FLOOR_DB, below_peak, to_unit
 from pipeline.metrics import measures
 
 DECIDING = ("audio_mel_distance", "audio_stft_distance")
@@ -17,8 +17,9 @@ def score(inversion: Inversion, waveforms: Tensor) -> dict[str, float]:
     audio = []
     for waveform in waveforms:
         db = log_mel(waveform.numpy())
-        unit_mel = to_unit(below_peak(db), "mel").numpy()
-        audio.append(torch.from_numpy(inversion(unit_mel, float(db.max()), waveforms.shape[1])))
+        unit_mel = to_unit(below_peak(db, -FLOOR_DB), "mel").numpy()
+        peak_db = max(float(db.max()), -FLOOR_DB)
+        audio.append(torch.from_numpy(inversion(unit_mel, peak_db, waveforms.shape[1])))
     pairs = list(zip(torch.stack(audio).split(1), waveforms.split(1), strict=True))
     return {
         name: float(torch.cat([measure(y, x, rate) for y, x in pairs]).mean())

@@ -62,7 +62,7 @@ def describe(name: str, config: VocoderConfig, mel: MelConfig, folder: Path) -> 
         "variant": f"vocoder-{name}",
         "seed": 0,
         "network": config.network.model_dump(mode="json"),
-        "mel": mel.model_dump(mode="json"),
+        "mel": mel.model_dump(mode="json", exclude={"train_span_seconds"}),
         "loss": config.loss.model_dump(mode="json"),
         "train": config.train.model_dump(mode="json"),
         "input": config.waveforms,
@@ -113,8 +113,8 @@ def choose(out: Path, name: str, config: VocoderConfig, mel: MelConfig) -> dict[
 
 def pretrained_file(config: VocoderConfig, name: str) -> Path:
     """The file of an exported network; ParamsError if it is missing."""
-    path = workspace.project() / workspace.PRETRAINED / str(config.path)  # not in a temporary workspace of DVC
+    path = workspace.PRETRAINED / str(config.path)
     if not path.is_file():
-        problem = f"no file {path}; save a network there with torch.export.save"
+        problem = f"no file {path}; save a network there (a study or `dvc exp run --temp` needs it in Git: git add -f)"
         raise ParamsError(f"{PARAMS_FILE}: vocoders.{name}.path: {problem}")
     return path

@@ -96,7 +96,7 @@ def test_a_network_in_64_bits_gives_audio_in_32(tmp_path, inversions, mel):
 
 def test_the_stage_chooses(tmp_path, inversions):
     assert inversions["griffin_lim"].name == "Griffin-Lim with 32 iterations"
-    assert inversions["vocoder"].name == "a trained vocoder"
+    assert inversions["vocoder"].name == "a vocoder"
     chosen = read_inversion(export(tmp_path, Loudness(64), uses="griffin_lim"), MEL)
     assert chosen is not None and chosen.name == "Griffin-Lim with 3 iterations"
     assert read_inversion(tmp_path, WaveformConfig()) is None

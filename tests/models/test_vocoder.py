@@ -43,7 +43,7 @@ def tunes(samples: int = SAMPLES, number: int = 2) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("samples", [4032, 4033, 4000, 4095, 100])
-@pytest.mark.parametrize(("n_fft", "hop"), [(256, 64), (256, 128), (192, 64)])
+@pytest.mark.parametrize(("n_fft", "hop"), [(256, 64), (192, 64)])
 def test_the_mels_are_those_of_the_cache_and_the_output_is_as_long_as_the_input(n_fft, hop, samples):
     mel = MelConfig(sample_rate=RATE, n_fft=n_fft, hop_length=hop, bands=20)
     vocoder, x = make_vocoder(samples, mel), tunes(samples)

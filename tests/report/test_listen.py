@@ -73,17 +73,17 @@ def test_sounds_are_grouped_below_their_picture(tmp_path: Path) -> None:
         (
             "vocoder",
             {"vocoder": 0.5, "griffin_lim": 0.75},
-            "a trained vocoder: on validation windows it has a mel distance of 0.500 and an STFT distance of 1.00; "
+            "a vocoder: on validation windows it has a mel distance of 0.500 and an STFT distance of 1.00; "
             "Griffin-Lim with 32 iterations has a mel distance of 0.750 and an STFT distance of 1.50.",
         ),
         (
             "griffin_lim",
             {"vocoder": 0.8, "griffin_lim": 0.75},
             "Griffin-Lim with 32 iterations: on validation windows it has a mel distance of 0.750 and an STFT distance "
-            "of 1.50; a trained vocoder has a mel distance of 0.800 and an STFT distance of 1.60.",
+            "of 1.50; a vocoder has a mel distance of 0.800 and an STFT distance of 1.60.",
         ),
         ("griffin_lim", {}, "Griffin-Lim with 32 iterations."),
-        ("vocoder", {}, "a trained vocoder."),
+        ("vocoder", {}, "a vocoder."),
     ],
 )
 def test_a_sentence_says_what_turns_mels_into_audio_and_why(
@@ -108,4 +108,4 @@ def test_a_damaged_choice_is_an_error_that_names_the_file(tmp_path: Path, conten
 
 
 def test_the_sentence_is_on_the_page(page: Page) -> None:
-    assert "Mels of mel become audio by a trained vocoder: on validation windows it has a mel distance" in page.text
+    assert "Mels of mel become audio by a vocoder: on validation windows it has a mel distance" in page.text

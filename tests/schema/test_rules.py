@@ -77,7 +77,7 @@ GAN = {"types": ["multi_period"], "weight": 0.1}
         ("mel128", {"typ": "trained"}, "mel128: unknown key 'typ'; did you mean 'type'"),
         ("mel128", {"type": "exported", "path": "../a.pt2"}, r"mel128\.path: exported needs the name of a file"),
         ("mel128", {"type": "exported"}, r"mel128\.path: exported needs the name of a file in data/pretrained; set it"),
-        ("mel128", {"type": "trained"}, r"mel128\.waveforms: it learns from waveforms; name a waveform"),
+        ("mel128", {"type": "trained"}, r"mel128\.waveforms: it learns from waveforms; name such a"),
         (
             "mel128",
             VOCODER | {"waveforms": "wave22"},
@@ -103,15 +103,15 @@ GAN = {"types": ["multi_period"], "weight": 0.1}
         (
             "mel128",
             VOCODER | {"train": {"crop_seconds": 0.09}},
-            r"mel128\.train\.crop_seconds: 0\.09 is shorter than",
+            r"mel128\.train\.crop_seconds: 0\.09 are less than 2048 samples",
         ),
         ("mel128", VOCODER | {"train": {"devices": 5}}, r"mel128\.train: batch_size 12 is no multiple of devices 5"),
         (
             "odd",
             VOCODER,
-            r"odd\.type: trained needs an even n_fft \(1000\) of 2, 3, 4 .* times hop_length; use griffin_lim",
+            r"odd\.type: trained needs an even n_fft \(1000\) of 3, 4 .* times hop_length; use griffin_lim",
         ),
-        ("single", VOCODER, r"single\.type: trained needs an even n_fft \(1024\) of 2, 3, 4 .* times hop_length"),
+        ("single", VOCODER, r"single\.type: trained needs an even n_fft \(1024\) of 3, 4 .* times hop_length"),
         (
             "mel128",
             VOCODER | {"adversarial": {"feature_matching": 1.0}},

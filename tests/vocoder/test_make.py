@@ -116,7 +116,7 @@ def test_a_trained_vocoder_has_its_network_its_scores_and_its_training(trained, 
     assert {way: set(scores) for way, scores in choice["scores"].items()} == {"vocoder": names, "griffin_lim": names}
     assert all(0.01 < value < 100 for scores in choice["scores"].values() for value in scores.values())
     inversion = read_inversion(folder, MEL)
-    assert inversion is not None and inversion.name == "a trained vocoder"
+    assert inversion is not None and inversion.name == "a vocoder"
 
 
 def test_a_finished_training_is_restored_and_a_worse_vocoder_is_not_used(project, compared, capsys):
@@ -177,7 +177,7 @@ def test_the_users_own_network_is_copied_and_used_even_if_it_is_worse(project, c
 
 def test_a_missing_or_damaged_network_is_an_error_and_keeps_the_last_folder(project):
     before = read_files(project / "data/vocoders/mel/training")
-    with pytest.raises(ParamsError, match=r"^params.yaml: vocoders\.mel\.path: no file .*/data/pretrained/other\.pt2;"):
+    with pytest.raises(ParamsError, match=r"^params.yaml: vocoders\.mel\.path: no file data/pretrained/other\.pt2;"):
         make_vocoder(EXPORTED | {"path": "other.pt2"})
     (project / "data/pretrained/other.pt2").write_bytes(b"no zip")
     with pytest.raises(DataError, match=r"data/pretrained/other\.pt2: not a file of torch.export.save"):
