@@ -19,7 +19,7 @@ from pipeline.models.signal import Signal
 from pipeline.models.vae import VAE, WindowGain
 
 UPDATES = (8, 3)  # of the magnitudes, before the network corrects them and after it
-MORE_ITERATIONS = 2  # of Griffin-Lim outside of training: magnitudes become more exact, and no gradient makes it slow
+MORE_ITERATIONS = 2  # of Griffin-Lim when the network is used: without gradients they are cheap
 MOMENTUM = 0.99  # of Griffin-Lim, as in `audio.griffin_lim`
 DAMPING = 0.01  # share of the magnitude below which a phase counts less
 FLOOR = 1e-10  # lowest power in a bin, relative to the peak of the mel: -100 dB

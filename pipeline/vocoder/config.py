@@ -43,7 +43,7 @@ class VocoderConfig(Section):
 
     @property
     def loss(self) -> LossConfig:
-        """The loss of its training: spectra at many resolutions, but not samples: phases are free."""
+        """The loss of its training: spectra at many resolutions. Samples do not count, since phases are free."""
         return LossConfig(
             reconstruction=ReconstructionConfig(type="multi_mel"),
             spectral=SpectralConfig(type="mrstft", weight=1.0),
