@@ -2,7 +2,7 @@
 
 from pydantic import TypeAdapter
 
-from pipeline.audio.inversion import Inversion, read_inversion
+from pipeline.audio.inversion import Inversion
 from pipeline.audio.representation import MelConfig, RepresentationConfig
 from pipeline.core import workspace
 from pipeline.core.artefacts import read_table
@@ -11,6 +11,7 @@ from pipeline.metrics.config import EvaluateConfig
 from pipeline.reference.write import write_ceiling, write_reference
 from pipeline.sources.config import SourceConfig
 from pipeline.sources.tracks import audio_folder
+from pipeline.vocoder.read import read_inversion
 from stages import run
 
 
@@ -29,7 +30,7 @@ def main() -> None:
         for name, representation in representations.items():
             inversion = read_inversion(workspace.VOCODERS / name, representation)
             inversions = {"ceiling": inversion}
-            if inversion is not None and inversion.vocoder is not None:  # so that one sees what the vocoder brings
+            if inversion is not None and inversion.weights is not None:  # so that one sees what the vocoder brings
                 inversions["griffin_lim"] = Inversion(inversion.config, inversion.iterations)
             for folder, way in inversions.items():
                 write_ceiling(out, out / folder / name, workspace.CACHE / name, tracks, representation, settings, way)

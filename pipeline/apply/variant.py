@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 from torch import Tensor
 
 from pipeline.apply.arguments import suggest_names
-from pipeline.audio.inversion import Inversion, read_inversion
+from pipeline.audio.inversion import Inversion
 from pipeline.audio.representation import MelConfig, RepresentationConfig, WaveformConfig, sample_count
 from pipeline.core.distributed import pick_device
 from pipeline.core.errors import DataError, ParamsError
@@ -17,6 +17,7 @@ from pipeline.core.text import normalise
 from pipeline.dataset.split import read_split
 from pipeline.models import store
 from pipeline.models.vae import VAE
+from pipeline.vocoder.read import read_inversion
 
 DEFAULT_PEAK_DB = 25.0  # dB of mel power; the median over windows of music is 25 to 27
 

@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.audio.representation import MelConfig, RepresentationConfig
-from pipeline.core.artefacts import read_json
+from pipeline.audio.representation import MelConfig
 from pipeline.core.errors import DataError
-from pipeline.core.workspace import CHOICE_FILE, VOCODER_FILE
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,28 +20,30 @@ ITERATIONS = 32  # of Griffin-Lim
 class Inversion:
     """Turns the mels of one representation into audio: by a vocoder, or without one by Griffin-Lim.
 
-    A vocoder is a file of `torch.export.save`: a network from mels (1, bands, frames) float32 in [0, 1], where 1 is
-    0 dB of mel power and 0 is 80 dB below, to waveforms (1, samples) of at least (frames - 1) * hop_length samples. It
-    takes any number of frames from 2 on.
-
-    It is loaded when it is first used.
+    A vocoder is a network from mels (1, bands, frames) float32 in [0, 1], where 1 is 0 dB of mel power and 0 is 80 dB
+    below, to waveforms (1, samples) of at least (frames - 1) * hop_length samples. It takes any number of frames from 2
+    on. `weights` is its file, and `load` reads it when it is first used.
     """
 
-    def __init__(self, config: MelConfig, iterations: int = ITERATIONS, vocoder: Path | None = None) -> None:
-        self.config, self.iterations, self.vocoder = config, iterations, vocoder
+    def __init__(
+        self,
+        config: MelConfig,
+        iterations: int = ITERATIONS,
+        weights: Path | None = None,
+        load: "Callable[[Path], Callable[[Tensor], Tensor]] | None" = None,
+    ) -> None:
+        self.config, self.iterations, self.weights, self._load = config, iterations, weights, load
         self._lock = Lock()
 
     @cached_property
     def _network(self) -> "Callable[[Tensor], Tensor]":
-        from pipeline.core.exported import load_exported  # torch is slow, and Griffin-Lim does not need it
-
-        assert self.vocoder is not None
-        return load_exported(self.vocoder)
+        assert self._load is not None and self.weights is not None
+        return self._load(self.weights)
 
     @property
     def name(self) -> str:
         """What turns the mels into audio, as a part of a sentence."""
-        return "a vocoder" if self.vocoder else f"Griffin-Lim with {self.iterations} iterations"
+        return "a vocoder" if self.weights else f"Griffin-Lim with {self.iterations} iterations"
 
     def __call__(self, unit_mel: np.ndarray, peak_db: float, length: int) -> np.ndarray:
         """Audio (length,) float32 whose log-mel spectrogram is close to `unit_mel` (bands, frames); deterministic.
@@ -61,7 +61,7 @@ class Inversion:
                 "it must be (bands, frames) and finite; train the variant again"
             )
         unit_mel = np.clip(unit_mel, 0, 1).astype(np.float32)
-        if self.vocoder is not None:
+        if self.weights is not None:
             return self._vocode(unit_mel, length) * np.float32(10 ** (peak_db / 20))
         from pipeline.audio.griffin_lim import mel_to_audio  # scipy is slow to import, and a vocoder does not need it
 
@@ -76,20 +76,5 @@ class Inversion:
         audio = network(torch.from_numpy(unit_mel)[None]).float().numpy()
         frames = unit_mel.shape[1]
         if audio.ndim != 2 or audio.shape[1] < (frames - 1) * self.config.hop_length or not np.isfinite(audio).all():
-            raise DataError(f"{self.vocoder}: its {audio.shape} are no finite waveform of {frames} frames")
+            raise DataError(f"{self.weights}: its {audio.shape} are no finite waveform of {frames} frames")
         return np.pad(audio[0, :length], (0, max(0, length - audio.shape[1])))
-
-
-def read_inversion(folder: Path, representation: RepresentationConfig) -> Inversion | None:
-    """The inversion that stage vocoder chose in `folder`, or Griffin-Lim if the folder is gone; None for waveforms.
-
-    DataError if a file is damaged.
-    """
-    if representation.kind != "mel":
-        return None
-    path = folder / CHOICE_FILE
-    if not path.is_file():
-        return Inversion(representation)
-    choice = read_json(path)
-    vocoder = folder / VOCODER_FILE if choice["uses"] == "vocoder" else None
-    return Inversion(representation, choice["iterations"], vocoder)

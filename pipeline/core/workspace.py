@@ -28,7 +28,7 @@ MODELS = DATA / "models"
 EVALUATION = DATA / "evaluation"
 FIGURES = DATA / "figures"
 REPORT = DATA / "report"
-VOCODER_FILE, CHOICE_FILE = "vocoder.pt2", "vocoder.json"  # in a folder below VOCODERS
+CHOICE_FILE, EXPORTED_FILE, TRAINING = "vocoder.json", "vocoder.pt2", "training"  # in a folder below VOCODERS
 
 
 def root() -> Path:

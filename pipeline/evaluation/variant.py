@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from pydantic import TypeAdapter
 
-from pipeline.audio.inversion import Inversion, read_inversion
+from pipeline.audio.inversion import Inversion
 from pipeline.audio.representation import RepresentationConfig
 from pipeline.core import arrays, workspace
 from pipeline.core.artefacts import read_table
@@ -34,6 +34,7 @@ from pipeline.models.vae import VAE
 from pipeline.reference.common_scores import CommonScorer
 from pipeline.reference.read import Reference, read_reference
 from pipeline.training.config import check_trained, read_seeds, read_variant, settings_that_decide_weights
+from pipeline.vocoder.read import read_inversion
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,9 @@ class EvaluationSetup:
         settings = self.config.model_dump() | {"mel": self.reference.mel_config.model_dump()}
         if self.inversion is None:
             return workspace.fingerprint(settings)
-        if self.inversion.vocoder is None:
+        if self.inversion.weights is None:
             return workspace.fingerprint([settings, self.inversion.iterations])
-        return workspace.fingerprint(settings, [self.inversion.vocoder])
+        return workspace.fingerprint(settings, [self.inversion.weights])
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 from pydantic import TypeAdapter
 
-from pipeline.audio.inversion import Inversion, read_inversion
+from pipeline.audio.inversion import Inversion
 from pipeline.audio.representation import MelConfig, RepresentationConfig, WaveformConfig
 from pipeline.core import arrays
 from pipeline.core.artefacts import read_csv, read_json, read_table, readable
 from pipeline.core.errors import DataError
+from pipeline.vocoder.read import read_inversion
 
 Representation = MelConfig | WaveformConfig
 OPTIONAL_TABLES = ("sizes", "dimensions", "codes")

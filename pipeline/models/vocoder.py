@@ -1,6 +1,5 @@
 """A vocoder: log-mel spectrograms to waveforms."""
 
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,7 +22,6 @@ MORE_ITERATIONS = 2  # of Griffin-Lim when the network is used: without gradient
 MOMENTUM = 0.99  # of Griffin-Lim, as in `audio.griffin_lim`
 DAMPING = 0.01  # share of the magnitude below which a phase counts less
 FLOOR = 1e-10  # lowest power in a bin, relative to the peak of the mel: -100 dB
-EXPORT_FRAMES = (2, 1_000_000)  # shortest and longest mel that an exported network takes
 
 
 class VocoderNetwork(nn.Module):
@@ -137,14 +135,3 @@ class Vocoder(VAE):
         other = Vocoder(self.description | {"shape": shape})
         other.load_state_dict(self.state_dict(keep_vars=True), assign=True)
         return other
-
-    def export(self, path: Path) -> None:
-        """Save the network by `torch.export.save`, for mels (1, bands, frames) of any length on the CPU."""
-        frames = torch.export.Dim("frames", min=EXPORT_FRAMES[0], max=EXPORT_FRAMES[1])
-        example = torch.zeros(1, self.mel.bands, 100)
-        program = torch.export.export(self.network.cpu().eval(), (example,), dynamic_shapes=({2: frames},))
-        for module in program.graph_module.modules():  # no paths of source files: they would be part of the bytes
-            for node in module.graph.nodes if isinstance(module, torch.fx.GraphModule) else ():
-                for key in ("stack_trace", "nn_module_stack", "source_fn_stack"):
-                    node.meta.pop(key, None)
-        torch.export.save(program, path)

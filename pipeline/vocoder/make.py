@@ -18,12 +18,12 @@ from pipeline.core.params import PARAMS_FILE, RuntimeConfig, get_entry
 from pipeline.dataset.loader import window_loader
 from pipeline.dataset.sampler import evenly_spaced
 from pipeline.dataset.split import Split, read_split, read_stats
-from pipeline.models import store
 from pipeline.models.vocoder import Vocoder
 from pipeline.training.seed import SeedSetup
 from pipeline.training.variant import OpenRun, train_with_seed
 from pipeline.vocoder.choice import DECIDING, is_better, score
 from pipeline.vocoder.config import VocoderConfig, read_vocoder
+from pipeline.vocoder.read import load_exported, load_trained
 
 VALID_WINDOWS = 24  # windows of the validation split, evenly spaced: enough to compare, and validation is slow
 
@@ -31,8 +31,8 @@ VALID_WINDOWS = 24  # windows of the validation split, evenly spaced: enough to 
 def make_vocoder(name: str, raw: Mapping[str, Any], runtime: RuntimeConfig, open_run: OpenRun) -> None:
     """Write data/vocoders/<name>, a folder that says how the mels of the representation `name` become audio.
 
-    vocoder.json is the result of `choose`, vocoder.pt2 the network if there is one; see `audio.inversion`. A training
-    leaves its files in the folder training; `open_run` records it.
+    vocoder.json is the result of `choose`, vocoder.pt2 the user's own network if the params name one. A training leaves
+    its files in the folder training; `open_run` records it.
 
     Raises:
         ParamsError: a param is wrong, or a file that it names is missing.
@@ -49,7 +49,7 @@ def make_vocoder(name: str, raw: Mapping[str, Any], runtime: RuntimeConfig, open
             splits = {"train": read_split(folder, "train"), "valid": read_valid(folder)}
             description = describe(name, config, representation, folder)
             setup = SeedSetup(description, config.loss, config.train, folder, splits, device, Vocoder)
-            train_with_seed(setup, runtime.checkpoint_seconds, open_run, out and out / "training")
+            train_with_seed(setup, runtime.checkpoint_seconds, open_run, out and out / workspace.TRAINING)
         if out is not None:
             choice = choose(out, name, config, representation) if representation.kind == "mel" else {}
             workspace.write_json(out / workspace.CHOICE_FILE, choice)
@@ -80,25 +80,23 @@ def read_valid(folder: Path) -> Split:
 
 
 def choose(out: Path, name: str, config: VocoderConfig, mel: MelConfig) -> dict[str, Any]:
-    """Write vocoder.pt2 into `out`, if there is a network; the content of vocoder.json.
+    """Copy the network of the user into `out`, if there is one; the content of vocoder.json.
 
     It has `uses`, vocoder or griffin_lim, the `iterations` of Griffin-Lim, and with both the `scores` of both on
     validation windows. A trained network is used if it is better, the user's own in any case; that has scores only if
     the params name waveforms.
     """
-    iterations, file = config.griffin_lim_iterations, out / workspace.VOCODER_FILE
+    iterations = config.griffin_lim_iterations
     if config.type == "griffin_lim":
         return {"uses": "griffin_lim", "iterations": iterations}
     if config.type == "trained":
-        model, _ = store.load(out / "training", Vocoder)
-        assert isinstance(model, Vocoder)
-        model.export(file)
-        network = file
+        vocoder = Inversion(mel, iterations, out / workspace.TRAINING / "network.safetensors", load_trained)
     else:
-        network = pretrained_file(config, name)  # errors name the user's own file
-        shutil.copyfile(network, file)
-    inversions = {"vocoder": Inversion(mel, iterations, network), "griffin_lim": Inversion(mel, iterations)}
-    inversions["vocoder"](np.zeros((mel.bands, 9)), 0.0, mel.hop_length)  # an error of the network comes here
+        file = pretrained_file(config, name)  # errors name the user's own file
+        shutil.copyfile(file, out / workspace.EXPORTED_FILE)
+        vocoder = Inversion(mel, iterations, file, load_exported)
+        vocoder(np.zeros((mel.bands, 9)), 0.0, mel.hop_length)  # an error of the network comes here
+    inversions = {"vocoder": vocoder, "griffin_lim": Inversion(mel, iterations)}
     scores = {}
     if config.waveforms is not None:
         valid = read_valid(workspace.CACHE / config.waveforms)

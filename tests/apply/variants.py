@@ -6,10 +6,10 @@ import numpy as np
 import torch
 
 from pipeline.apply.variant import TrainedVariant
-from pipeline.audio.inversion import read_inversion
 from pipeline.audio.representation import MelConfig, WaveformConfig
 from pipeline.models import store
 from pipeline.models.vae import VAE
+from pipeline.vocoder.read import read_inversion
 
 RATE = 4000
 SECONDS = 0.5

@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.audio.inversion import Inversion, read_inversion
+from pipeline.audio.inversion import Inversion
 from pipeline.audio.representation import MelConfig, WaveformConfig
 from pipeline.core.errors import DataError
-from pipeline.core.workspace import CHOICE_FILE, VOCODER_FILE
+from pipeline.core.workspace import CHOICE_FILE, EXPORTED_FILE
+from pipeline.vocoder.read import read_inversion
 
 MEL = MelConfig(sample_rate=8000, n_fft=256, hop_length=64, bands=20)
 FRAMES, SAMPLES = 30, 1900
@@ -43,7 +44,7 @@ class Other(Loudness):
 def export(folder: Path, network: nn.Module, bands: int = MEL.bands, uses: str = "vocoder") -> Path:
     frames = torch.export.Dim("frames", min=2, max=10_000)
     program = torch.export.export(network, (torch.zeros(1, bands, 50),), dynamic_shapes=({2: frames},))
-    torch.export.save(program, folder / VOCODER_FILE)
+    torch.export.save(program, folder / EXPORTED_FILE)
     (folder / CHOICE_FILE).write_text(json.dumps({"uses": uses, "iterations": 3}))
     return folder
 
@@ -114,7 +115,7 @@ def test_the_stage_chooses(tmp_path, inversions):
 def test_a_network_that_breaks_the_contract_is_refused(tmp_path, mel, network, message):
     export(tmp_path, network or Loudness(64))
     if network is None:
-        (tmp_path / VOCODER_FILE).write_bytes(b"no zip")
+        (tmp_path / EXPORTED_FILE).write_bytes(b"no zip")
     with pytest.raises(DataError, match=message):
         inversion = read_inversion(tmp_path, MEL)
         assert inversion is not None

@@ -1,8 +1,6 @@
 """The vocoder: its mels are those of the cache, and its network works at every length and level."""
 
 import copy
-import zipfile
-from pathlib import Path
 
 import pytest
 import torch
@@ -11,10 +9,11 @@ from pipeline.audio.inversion import Inversion
 from pipeline.audio.mel import LogMel
 from pipeline.audio.representation import MelConfig
 from pipeline.audio.scale import below_peak, to_db, to_unit
-from pipeline.core.imports import ROOT
 from pipeline.losses.objective import Objective
+from pipeline.models import store
 from pipeline.models.vocoder import UPDATES, Vocoder
 from pipeline.vocoder.config import VocoderConfig
+from pipeline.vocoder.read import load_trained
 from tests.artefacts import music
 from tests.models.variants import minimise
 
@@ -138,21 +137,18 @@ def test_a_few_steps_lower_the_loss():
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Vocoder, list[Path], Inversion]:
-    """A vocoder whose network changes magnitudes, the files of two exports, and the first one as an inversion."""
+def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Vocoder, Inversion]:
+    """A vocoder whose network changes magnitudes, and the inversion by its file."""
     vocoder = make_vocoder(iterations=0)
     torch.nn.init.normal_(vocoder.network.last.weight, std=0.1)
-    files = [tmp_path_factory.mktemp(folder) / "vocoder.pt2" for folder in ("first", "second")]
-    for file in files:
-        vocoder.export(file)
-        vocoder.train()
-        vocoder(tunes())
-    return vocoder.eval(), files, Inversion(MEL, vocoder=files[0])
+    folder = tmp_path_factory.mktemp("vocoder")
+    store.save(folder, vocoder, vocoder.description)
+    return vocoder.eval(), Inversion(MEL, 32, folder / "network.safetensors", load_trained)
 
 
 @pytest.mark.parametrize("frames", [2, 3, 50, 300])
-def test_an_exported_network_equals_the_network_in_evaluation_mode(exported, frames):
-    vocoder, _, inversion = exported
+def test_an_inversion_equals_the_network_in_evaluation_mode(saved, frames):
+    vocoder, inversion = saved
     mel = torch.rand(1, MEL.bands, frames, generator=torch.Generator().manual_seed(frames))
     with torch.no_grad():
         expected, in_training = vocoder.network(mel), vocoder.train().network(mel)
@@ -162,19 +158,10 @@ def test_an_exported_network_equals_the_network_in_evaluation_mode(exported, fra
     assert not torch.allclose(in_training, expected, atol=1e-3)
 
 
-def test_the_inversion_of_a_vocoder_makes_what_its_training_hears(exported):
-    vocoder, _, inversion = exported
+def test_the_inversion_of_a_vocoder_makes_what_its_training_hears(saved):
+    vocoder, inversion = saved
     x = tunes()[0]
     with torch.no_grad():
         (mel, peak_db), y = vocoder.to_mel(x), vocoder.reconstruct(x[None])[0, 0]
     audio = inversion(mel[0].numpy(), float(peak_db), SAMPLES)
     torch.testing.assert_close(torch.from_numpy(audio), y, atol=1e-5, rtol=0)
-
-
-def test_two_exports_have_the_same_bytes_and_no_path_of_the_project(exported):
-    _, (first, second), _ = exported
-    assert first.read_bytes() == second.read_bytes()
-    with zipfile.ZipFile(first) as archive:
-        content = b"".join(archive.read(name) for name in archive.namelist())
-    assert b"torch.ops.aten" in content  # it is not compressed
-    assert str(ROOT).encode() not in content and b"pipeline" not in content and b"site-packages" not in content

@@ -12,7 +12,6 @@ import torch
 import yaml
 
 import stages.reference
-from pipeline.audio.inversion import read_inversion
 from pipeline.audio.representation import MelConfig, WaveformConfig
 from pipeline.core import arrays
 from pipeline.core.errors import DataError
@@ -22,6 +21,7 @@ from pipeline.dataset.split import read_split
 from pipeline.metrics.config import EvaluateConfig
 from pipeline.reference.read import read_reference
 from pipeline.reference.write import select_rows, write_ceiling, write_reference
+from pipeline.vocoder.read import read_inversion
 from tests.audio.test_inversion import Loudness, export
 from tests.cache.make import make_cache, make_tables
 from tests.recordings import make_folder

@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.audio.inversion import read_inversion
 from pipeline.audio.representation import MelConfig, WaveformConfig
 from pipeline.core.errors import DataError, ParamsError
 from pipeline.core.params import RuntimeConfig
-from pipeline.core.workspace import CHOICE_FILE, VOCODER_FILE
+from pipeline.core.workspace import CHOICE_FILE, EXPORTED_FILE
 from pipeline.dataset.split import read_split
 from pipeline.training.seed import SeedSetup
 from pipeline.vocoder import make
 from pipeline.vocoder.choice import is_better
+from pipeline.vocoder.read import read_inversion
 from tests.audio.test_inversion import Loudness, export
 from tests.cache.make import make_cache, make_tables, read_files
 from tests.recordings import make_folder
@@ -79,7 +79,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Runs]:
     cache.mkdir(parents=True)
     make_cache(root / "music", windows, tracks, WAVE, cache / "wave")
     pretrained.mkdir()
-    (export(root, Loudness(MEL.hop_length)) / VOCODER_FILE).rename(pretrained / "mine.pt2")
+    (export(root, Loudness(MEL.hop_length)) / EXPORTED_FILE).rename(pretrained / "mine.pt2")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         patch.delenv("DVC_ROOT", raising=False)
@@ -108,7 +108,7 @@ def test_a_trained_vocoder_has_its_network_its_scores_and_its_training(trained, 
     folder = project / "data/vocoders/mel"
     runs = trained[1]
     assert [(run["variant"], run["seed"]) for run in runs.identities] == [("vocoder-mel", 0)] and runs.epochs == 1
-    assert {path.name for path in folder.iterdir()} == {CHOICE_FILE, VOCODER_FILE, "training"}
+    assert {path.name for path in folder.iterdir()} == {CHOICE_FILE, "training"}
     assert {"config.json", "network.safetensors", "history.csv"} <= {p.name for p in (folder / "training").iterdir()}
     choice = read_choice(folder)
     assert (choice["uses"], choice["iterations"]) == ("vocoder", 2)
@@ -121,13 +121,11 @@ def test_a_trained_vocoder_has_its_network_its_scores_and_its_training(trained, 
 
 def test_a_finished_training_is_restored_and_a_worse_vocoder_is_not_used(project, compared, capsys):
     before = read_choice(project / "data/vocoders/mel"), read_files(project / "data/vocoders/mel/training")
-    network = (project / "data/vocoders/mel" / VOCODER_FILE).read_bytes()
     shutil.rmtree(project / "data/vocoders")  # as DVC does before it runs a stage
     folder, runs = make_vocoder(TRAINED)
     printed = capsys.readouterr().out
     assert "vocoder-mel seed 0: finished before" in printed and "mel: griffin_lim is used" in printed
     assert not runs.identities and read_files(folder / "training") == before[1]
-    assert (folder / VOCODER_FILE).read_bytes() == network
     choice = read_choice(folder)
     assert choice == before[0] | {"uses": "griffin_lim"}
     assert compared == [choice["scores"]["vocoder"], choice["scores"]["griffin_lim"]]
@@ -171,8 +169,8 @@ def test_the_users_own_network_is_copied_and_used_even_if_it_is_worse(project, c
     assert (choice["uses"], choice["iterations"]) == ("vocoder", 2) and not runs.identities and not compared
     assert list(choice["scores"]) == ([] if waveforms is None else ["griffin_lim", "vocoder"])
     assert not waveforms or not is_better(choice["scores"]["vocoder"], choice["scores"]["griffin_lim"])
-    assert read_files(folder).keys() == {CHOICE_FILE, VOCODER_FILE}
-    assert read_files(folder)[VOCODER_FILE] == (project / "data/pretrained/mine.pt2").read_bytes()
+    assert read_files(folder).keys() == {CHOICE_FILE, EXPORTED_FILE}
+    assert read_files(folder)[EXPORTED_FILE] == (project / "data/pretrained/mine.pt2").read_bytes()
 
 
 def test_a_missing_or_damaged_network_is_an_error_and_keeps_the_last_folder(project):
