@@ -17,7 +17,7 @@ TINY: dict[str, Any] = {
     "source": {"synth": {"styles": 3, "clips": 3, "clips_per_group": 1, "seconds": 4.0, "sample_rate": 8000}},
     "windows": {"seconds": 1.0},
     "representations": {
-        "mel128": {"sample_rate": 8000, "n_fft": 512, "hop_length": 256, "bands": 32},
+        "mel128": {"sample_rate": 8000, "n_fft": 1024, "hop_length": 256, "bands": 32},
         "wave3k": {"sample_rate": 1000},
         "wave22k": {"sample_rate": 8000},
     },
