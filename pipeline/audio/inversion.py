@@ -74,7 +74,8 @@ class Inversion:
         with self._lock:  # threads share one network
             network = self._network
         audio = network(torch.from_numpy(unit_mel)[None]).float().numpy()
-        frames = unit_mel.shape[1]
-        if audio.ndim != 2 or audio.shape[1] < (frames - 1) * self.config.hop_length or not np.isfinite(audio).all():
-            raise DataError(f"{self.weights}: its {audio.shape} are no finite waveform of {frames} frames")
+        least = (unit_mel.shape[1] - 1) * self.config.hop_length
+        if audio.ndim != 2 or len(audio) != 1 or audio.shape[1] < least or not np.isfinite(audio).all():
+            needed = f"it must be finite and (1, samples) with at least {least} samples"
+            raise DataError(f"{self.weights}: it gives {audio.shape} for {unit_mel.shape[1]} frames; {needed}")
         return np.pad(audio[0, :length], (0, max(0, length - audio.shape[1])))

@@ -1,5 +1,6 @@
 """Networks of the user, or of a vocoder, as files of `torch.export.save`. Load only files that you trust."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,10 +17,11 @@ def load_exported(path: Path) -> Callable[[Tensor], Tensor]:
         DataError: the file is no exported network. The function raises it if the network does not take its input, or
             gives no tensor.
     """
+    logging.getLogger("torch.export").setLevel(logging.ERROR)  # it logs a traceback before it raises
     try:
         network = torch.export.load(path).module()
     except Exception as error:  # the file decides which: zip, JSON, torch, ...
-        raise DataError(f"{path}: not a file of torch.export.save ({_reason(error)})") from error
+        raise DataError(f"{path}: not a file of torch.export.save") from error
 
     @torch.no_grad()
     def call(x: Tensor) -> Tensor:

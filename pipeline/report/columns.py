@@ -35,7 +35,7 @@ SET_NOTES = {
     "computed on the variant's own input: an input with fewer frequencies is easier.",
     "audio": "Errors by frequency range, and errors after the conversion to audio. The ceilings are the true windows "
     "in each representation: they show what the representation itself loses. A mel loses nothing until it becomes "
-    "audio; beside a vocoder, a row shows the same mels by Griffin-Lim.",
+    "audio; if a vocoder is used, one more row shows the same mels by Griffin-Lim.",
     "all": "Every column.",
 }
 

@@ -77,11 +77,12 @@ def find_vocoder_problems(
     if waveforms is None:
         yield ".waveforms: it learns from waveforms; name such a representation, or use type griffin_lim"
     if mel.n_fft % 2 or mel.n_fft % mel.hop_length or mel.n_fft < 3 * mel.hop_length:
-        yield f".type: trained needs an even n_fft ({mel.n_fft}) of 3, 4 ... times hop_length; use griffin_lim"
+        sizes = f"n_fft must be even and 3, 4 ... times hop_length, not {mel.n_fft} and {mel.hop_length}"
+        yield f".type: for trained, the mel's {sizes}; use griffin_lim"
     train = config.train
     if train.crop_seconds is not None and train.crop_seconds * mel.sample_rate < max(MIN_CROP, mel.n_fft):
         needed = f"{max(MIN_CROP, mel.n_fft)} samples"
-        yield f".train.crop_seconds: {train.crop_seconds:g} are less than {needed}; use longer crops"
+        yield f".train.crop_seconds: {train.crop_seconds:g} s is shorter than {needed}; use longer crops"
     for problem in _adversarial_problems(config.adversarial, train, "waveform"):
         yield f".{problem.removeprefix('loss.')}"
 

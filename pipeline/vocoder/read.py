@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.audio.inversion import Inversion
 from pipeline.audio.representation import RepresentationConfig
-from pipeline.core.artefacts import read_json
+from pipeline.core.artefacts import read_json, readable
 from pipeline.core.workspace import CHOICE_FILE, EXPORTED_FILE, TRAINING
 
 if TYPE_CHECKING:
@@ -23,11 +23,13 @@ def read_inversion(folder: Path, representation: RepresentationConfig) -> Invers
     if not (folder / CHOICE_FILE).is_file():
         return Inversion(representation)
     choice = read_json(folder / CHOICE_FILE)
-    if choice["uses"] != "vocoder":
-        return Inversion(representation, choice["iterations"])
+    with readable(folder / CHOICE_FILE):
+        uses, iterations = choice["uses"], int(choice["iterations"])
+    if uses != "vocoder":
+        return Inversion(representation, iterations)
     if (folder / TRAINING).is_dir():
-        return Inversion(representation, choice["iterations"], folder / TRAINING / "network.safetensors", load_trained)
-    return Inversion(representation, choice["iterations"], folder / EXPORTED_FILE, load_exported)
+        return Inversion(representation, iterations, folder / TRAINING / "network.safetensors", load_trained)
+    return Inversion(representation, iterations, folder / EXPORTED_FILE, load_exported)
 
 
 def load_trained(weights: Path) -> "Callable[[Tensor], Tensor]":

@@ -106,8 +106,8 @@ def test_the_stage_chooses(tmp_path, inversions):
 @pytest.mark.parametrize(
     ("network", "message"),
     [
-        (Loudness(32), "no finite waveform of 30 frames"),
-        (Loudness(64, float("nan")), "no finite waveform"),
+        (Loudness(32), "for 30 frames; it must be finite"),
+        (Loudness(64, float("nan")), "it must be finite"),
         (Other(2), "it gives a tuple, not a tensor"),
         (None, "not a file"),
     ],
