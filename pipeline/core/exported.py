@@ -1,22 +1,25 @@
-"""Networks of the user, or of a vocoder, as files of `torch.export.save`. Load only files that you trust."""
+"""Networks of the user, as files of `torch.export.save`. Load only files that you trust."""
 
 import logging
 from collections.abc import Callable
 from pathlib import Path
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from pipeline.core.errors import DataError
 
+if TYPE_CHECKING:
+    from torch import Tensor
 
-def load_exported(path: Path) -> Callable[[Tensor], Tensor]:
+
+def load_exported(path: Path) -> "Callable[[Tensor], Tensor]":
     """The network in a file, as a function without gradient.
 
     Raises:
         DataError: the file is no exported network. The function raises it if the network does not take its input, or
             gives no tensor.
     """
+    import torch  # slow, and who has no such file does not need it
+
     logging.getLogger("torch.export").setLevel(logging.ERROR)  # it logs a traceback before it raises
     try:
         network = torch.export.load(path).module()
@@ -24,12 +27,12 @@ def load_exported(path: Path) -> Callable[[Tensor], Tensor]:
         raise DataError(f"{path}: not a file of torch.export.save") from error
 
     @torch.no_grad()
-    def call(x: Tensor) -> Tensor:
+    def call(x: "Tensor") -> "Tensor":
         try:
             y = network(x)
         except (RuntimeError, AssertionError, ValueError, TypeError) as error:
             raise DataError(f"{path}: it does not take {tuple(x.shape)} float32 ({_reason(error)})") from error
-        if not isinstance(y, Tensor):
+        if not isinstance(y, torch.Tensor):
             raise DataError(f"{path}: it gives a {type(y).__name__}, not a tensor")
         return y
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 import torch
 from pydantic import TypeAdapter
@@ -91,12 +91,12 @@ class VAE(nn.Module):
         # Last: a checkpoint holds the parameters in this order.
         self.gain, self.condition, self.components = gain, condition, components
 
-    def for_shape(self, shape: tuple[int, ...]) -> "VAE":
+    def for_shape(self, shape: tuple[int, ...]) -> Self:
         """A model with the same weights, which both share, for windows of another shape.
 
         RuntimeError if a weight depends on the shape.
         """
-        other = VAE(self.description | {"shape": shape})
+        other = type(self)(self.description | {"shape": shape})
         other.load_state_dict(self.state_dict(keep_vars=True), assign=True)
         return other
 

@@ -129,9 +129,3 @@ class Vocoder(VAE):
     def sample(self, number: int, generator: torch.Generator, label: Tensor | None = None) -> Tensor:
         """No windows: a vocoder has no prior."""
         return torch.zeros(0, 1, *self.gain.signal.shape)
-
-    def for_shape(self, shape: tuple[int, ...]) -> "Vocoder":
-        """See `VAE.for_shape`."""
-        other = Vocoder(self.description | {"shape": shape})
-        other.load_state_dict(self.state_dict(keep_vars=True), assign=True)
-        return other

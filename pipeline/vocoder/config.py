@@ -53,5 +53,4 @@ class VocoderConfig(Section):
 
 def read_vocoder(raw: Mapping[str, Any], representation: str) -> VocoderConfig:
     """The entry of a representation in the section `vocoders`, by default Griffin-Lim; ParamsError for a wrong key."""
-    entry = (raw.get("vocoders") or {}).get(representation) or {}
-    return validate(VocoderConfig, entry, f"vocoders.{representation}")
+    return validate(VocoderConfig, raw.get("vocoders", {}).get(representation, {}), f"vocoders.{representation}")

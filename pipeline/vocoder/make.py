@@ -14,6 +14,7 @@ from pipeline.audio.inversion import Inversion
 from pipeline.audio.representation import MelConfig, RepresentationConfig
 from pipeline.core import distributed, workspace
 from pipeline.core.errors import ParamsError
+from pipeline.core.exported import load_exported
 from pipeline.core.params import PARAMS_FILE, RuntimeConfig, get_entry
 from pipeline.dataset.loader import window_loader
 from pipeline.dataset.sampler import evenly_spaced
@@ -23,7 +24,7 @@ from pipeline.training.seed import SeedSetup
 from pipeline.training.variant import OpenRun, train_with_seed
 from pipeline.vocoder.choice import DECIDING, is_better, score
 from pipeline.vocoder.config import VocoderConfig, read_vocoder
-from pipeline.vocoder.read import load_exported, load_trained
+from pipeline.vocoder.read import load_trained
 
 VALID_WINDOWS = 24  # windows of the validation split, evenly spaced: enough to compare, and validation is slow
 

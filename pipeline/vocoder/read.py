@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pipeline.audio.inversion import Inversion
 from pipeline.audio.representation import RepresentationConfig
 from pipeline.core.artefacts import read_json, readable
+from pipeline.core.exported import load_exported
 from pipeline.core.workspace import CHOICE_FILE, EXPORTED_FILE, TRAINING
 
 if TYPE_CHECKING:
@@ -40,10 +41,3 @@ def load_trained(weights: Path) -> "Callable[[Tensor], Tensor]":
     model, _ = store.load(weights.parent, Vocoder)
     assert isinstance(model, Vocoder)
     return model.requires_grad_(False).network
-
-
-def load_exported(file: Path) -> "Callable[[Tensor], Tensor]":
-    """The network in a file of `torch.export.save`; DataError if it is damaged."""
-    from pipeline.core import exported
-
-    return exported.load_exported(file)
