@@ -122,7 +122,7 @@ def make_variant(
     write_json(folder / "config.json", description | (config or {}))
     all_metrics = _metrics(amount, seeds)
     if components is not None:
-        undefined = ("kl", "elbo", "active_units", "collapsed")
+        undefined = ("kl", "kbps", "mse_draw", "elbo", "active_units", "collapsed")
         all_metrics |= {name: None for name in all_metrics if name.startswith(undefined)}
         all_metrics |= {"baseline": True, "latent_dims": components, "parameters": 0}
         size = np.arange(components + 1)
@@ -276,6 +276,8 @@ def _metrics(amount: float, seeds: tuple[int, ...]) -> dict[str, Any]:
         "cosine_similarity_low": 0.989 - amount / 10,
         "cosine_similarity_high": 0.993 - amount / 10,
         **{"kl": 182.4, "kl_low": 176.0, "kl_high": 190.0},
+        **{"kbps": 0.0526, "kbps_low": 0.0508, "kbps_high": 0.0548, "mse_draw": 1.1 * mse, "seconds": SECONDS},
+        **{"audio_mel_distance": 2 + amount, "audio_mel_distance_low": 1.9, "audio_mel_distance_high": 2.3 + amount},
         **{"elbo": 51234.5, "elbo_low": 50000.0, "elbo_high": 52000.0},
         **{"active_units": 58.5, "latent_dims": 64, "parameters": 1_234_567, "variance_ratio": 0.8},
         **{"collapsed": False, "collapse_reason": None},

@@ -50,10 +50,10 @@ def score(
     Distances compare the reconstruction from the posterior mean with the original: on the variant's own scale
     (`own_scale_metrics`), on the common log-mel and on audio (`scorer`).
 
-    kl and elbo are in nats per window, summed over the latent. elbo uses one draw from the posterior, with a fixed
-    seed, and a Gaussian likelihood. The likelihood's variance is the mean squared error of such draws on the validation
-    split: the same rule for every variant with any loss. kl uses that draw if it has no closed form. A
-    baseline has neither: both are NaN.
+    mse_draw is the mean squared error with one draw from the posterior, with a fixed seed. kl and elbo are in nats per
+    window, summed over the latent. elbo uses that draw and a Gaussian likelihood. The likelihood's variance is mse_draw
+    on the validation split: the same rule for every variant with any loss. kl uses the draw if it has no closed form. A
+    baseline has none of the three: they are NaN.
 
     The model is on `device`; `scorer` and `sets` are new.
     """
@@ -75,12 +75,12 @@ def score(
         dimension_kl.add(code)
     windows = {name: torch.cat(parts).cpu().double().numpy() for name, parts in columns.items()}
     if model.bottleneck.baseline:
-        windows["kl"] = windows["elbo"] = np.full(len(test), np.nan)
+        windows |= dict.fromkeys(("mse_draw", "kl", "elbo"), np.full(len(test), np.nan))
     else:
         valid_errors, _ = _posterior_draws(model, window_loader(valid, device, model.labels), batch_size)
         variance = valid_errors.mean().clamp_min(MIN_LIKELIHOOD_VARIANCE).item()
         errors, nats = (values.cpu().double().numpy() for values in _posterior_draws(model, loader, batch_size))
-        windows["kl"] = nats
+        windows |= {"mse_draw": errors, "kl": nats}
         windows["elbo"] = -0.5 * prod(test.shape) * (errors / variance + log(2 * pi * variance)) - nats
     common_scores = scorer.finish()
     means = torch.cat(latents).cpu().numpy()

@@ -1,6 +1,7 @@
 """Aggregates scores of windows and seeds to metrics.json of a variant."""
 
 from collections.abc import Mapping
+from math import log
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ SEED_NUMBERS = (
     *("active_units", "active_share", "active_units_z1", "active_units_z2", "active_share_z1", "active_share_z2"),
     *("perplexity", "perplexity_share", "variance_ratio", "latent_std"),
     *("dims_80", "dims_90", "dims_95", "dims_99", "silhouette", *CHANCES.values()),
-    *("frechet_reconstructions", "frechet_samples", "frechet_floor", "frechet_audio"),
+    *("frechet_reconstructions", "frechet_samples", "frechet_floor", "kernel_audio_distance"),
     *("sample_variance_ratio", "sample_time_ratio", "sample_level_db"),
     *("interpolation_smoothness", "interpolation_smoothness_slerp"),
     *("transfer_chance", "transfer_change"),
@@ -25,18 +26,22 @@ SEED_NUMBERS = (
 def variant_metrics(
     windows: pd.DataFrame, seeds: list[dict[str, Any]], model: Mapping[str, Any], resamples: int
 ) -> dict[str, Any]:
-    """metrics.json of a variant.
+    """metrics.json of a variant; kbps is its KL in kbit/s.
 
     Args:
         windows: rows of windows.parquet of all seeds, with the columns of `aggregate.PREDICTORS`.
         seeds: "seed" and any of `SEED_NUMBERS`; the result has the mean over seeds, or None if one seed has none.
-        model: latent_dims, parameters, probe_pooled, reach_hz and baseline. A baseline has null for collapsed.
+        model: latent_dims, parameters, probe_pooled, reach_hz, seconds (of a window) and baseline. A baseline has null
+            for collapsed.
         resamples: of the bootstrap.
     """
     metrics: dict[str, Any] = aggregate(windows, resamples) | dict.fromkeys(SEED_NUMBERS)
     for name in seeds[0].keys() - {"seed"}:
         value = np.mean([np.array(numbers[name], float) for numbers in seeds])
         metrics[name] = None if np.isnan(value) else float(value)
+    for end in ("", "_low", "_high"):
+        nats = metrics[f"kl{end}"]
+        metrics[f"kbps{end}"] = None if nats is None else nats / log(2) / model["seconds"] / 1000
     kl = windows.groupby("seed")["kl"].mean()
     collapse_reason = _join({s["seed"]: collapse.why_collapsed(s | {"kl": kl[s["seed"]]}) for s in seeds})
     flat_reason = _join({s["seed"]: collapse.why_flat(s) for s in seeds})

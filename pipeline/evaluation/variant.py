@@ -31,7 +31,7 @@ from pipeline.metrics.pca import pca_errors, pca_sizes_table
 from pipeline.metrics.probe import FACTS, Rows
 from pipeline.models import store
 from pipeline.models.vae import VAE
-from pipeline.reference.common_scores import CommonScorer
+from pipeline.reference.common_scores import AudioMeasures, CommonScorer, audio_measures
 from pipeline.reference.read import Reference, read_reference
 from pipeline.training.config import check_trained, read_seeds, read_variant, settings_that_decide_weights
 from pipeline.vocoder.read import read_inversion
@@ -52,6 +52,7 @@ class EvaluationSetup:
     reference: Reference
     predictors: dict[str, np.ndarray]  # (windows,) errors of each constant predictor
     to_mel: ToMel
+    audio_measures: AudioMeasures
     embed: embedding.Embed | None
     device: torch.device
 
@@ -77,7 +78,9 @@ class SeedScores:
     latents: np.ndarray  # (windows, latent_dims) posterior means
     probed: tuple[Rows, Rows]  # the latents of train and test windows that the probes get
     audio: np.ndarray  # (H, samples) reconstructions at the common rate
-    model: dict[str, Any]  # latent_dims, parameters, baseline, probe_pooled, and reach_hz (see `bands.Bands`)
+    model: dict[
+        str, Any
+    ]  # latent_dims, parameters, baseline, probe_pooled, seconds of a window, reach_hz (see `Bands`)
 
 
 class RunRecorder(Protocol):
@@ -138,7 +141,7 @@ def read_setup(name: str, representation: str, raw: Mapping[str, Any]) -> Evalua
     splits = {split: read_split(folder, split) for split in ("train", "valid", "test")}
     stats = read_stats(folder)
     representation_config = TypeAdapter(RepresentationConfig).validate_python(stats["representation"])
-    reference = read_reference(workspace.REFERENCE, splits["test"])
+    reference = read_reference(workspace.REFERENCE, splits["test"].window_ids)
     return EvaluationSetup(
         variant=name,
         config=config,
@@ -151,6 +154,7 @@ def read_setup(name: str, representation: str, raw: Mapping[str, Any]) -> Evalua
         reference=reference,
         predictors=reconstruction.constant_predictors(splits["train"], splits["test"], config.batch_size),
         to_mel=peak_normalised_mel(reference.mel_config, representation_config),
+        audio_measures=audio_measures(config),
         embed=embedding.load(config.embedding, reference.mel_config.sample_rate),
         device=pick_device(read_section(RuntimeConfig, "runtime", raw=raw).device),
     )
@@ -164,7 +168,8 @@ def score_seed(seed: int, model: VAE, description: dict[str, Any], setup: Evalua
     """
     config, reference, device = setup.config, setup.reference, setup.device
     train, valid, test = (setup.splits[name] for name in ("train", "valid", "test"))
-    scorer = CommonScorer(reference, setup.representation, setup.stats["seconds"], setup.inversion)
+    seconds = setup.stats["seconds"]
+    scorer = CommonScorer(reference, setup.representation, seconds, setup.inversion, setup.audio_measures)
     model, batch_size = model.to(device), config.batch_size
     sets = FrechetSets(len(test), setup.to_mel)
     reconstructed = reconstruction.score(model, test, valid, scorer, sets, batch_size, device)
@@ -203,6 +208,7 @@ def score_seed(seed: int, model: VAE, description: dict[str, Any], setup: Evalua
             **{key: description[key] for key in ("latent_dims", "parameters")},
             "baseline": model.bottleneck.baseline,
             "probe_pooled": model.bottleneck.frames > 1,
+            "seconds": seconds,
             "reach_hz": scorer.bands.reach_hz,
         },
     )

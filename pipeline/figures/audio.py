@@ -10,7 +10,7 @@ import numpy as np
 from pipeline.audio.representation import MelConfig, sample_count
 from pipeline.audio.resample import resample
 from pipeline.audio.scale import FLOOR_DB, to_db
-from pipeline.audio.wav import write_wav
+from pipeline.audio.wav import GAIN, common_gain, write_wav
 from pipeline.figures import style
 from pipeline.figures.comparisons import pair_mse
 from pipeline.figures.registry import Entry
@@ -18,8 +18,6 @@ from pipeline.figures.variant_data import Representation, VariantData, Window
 from pipeline.figures.window_rows import interpolation_name
 
 MIN_RATE = 8000  # Hz; browsers need not play a lower one
-GAIN = 0.5  # gain of all clips: phases from Griffin-Lim can add up to twice the track's peak
-MAX_PEAK = 0.999
 EQUAL_TOLERANCE = 1e-3  # largest difference of two equal mels in [0, 1]: 0.08 dB
 
 Audio = tuple[np.ndarray, int]  # samples and rate
@@ -89,12 +87,6 @@ def raise_rate(audio: np.ndarray, rate: int) -> Audio:
     if rate >= MIN_RATE:
         return audio, rate
     return resample(audio, rate, MIN_RATE), MIN_RATE
-
-
-def common_gain(clips: Sequence[np.ndarray]) -> float:
-    """The factor, at most 1, by which these clips are lowered so that none is clipped after `GAIN`."""
-    peak = GAIN * max((float(np.abs(clip).max(initial=0)) for clip in clips), default=0.0)
-    return min(1.0, MAX_PEAK / peak) if peak > 0 else 1.0
 
 
 def start_clips(data: VariantData, pool: Executor) -> list[list[AudioClip]]:

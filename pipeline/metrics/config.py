@@ -9,7 +9,7 @@ from pipeline.core.params import Section, Width
 
 
 class EmbeddingConfig(Section):
-    """An embedding network for the Frechet audio distance."""
+    """An embedding network for the kernel audio distance."""
 
     # Serialised as text, for fingerprints.
     path: Annotated[Path, PlainSerializer(str)] = Field(
@@ -32,7 +32,8 @@ class EvaluateConfig(Section):
     perturbations: list[Annotated[float, Field(gt=0, le=1e6)]] = Field(
         [0.5, 1.0, 2.0], description="distances by which an example's latent is moved, in standard deviations"
     )
-    embedding: EmbeddingConfig | None = Field(None, description="a network; null: no Frechet audio distance")
+    embedding: EmbeddingConfig | None = Field(None, description="a network; null: no kernel audio distance")
+    visqol: bool = Field(False, description="score audio by ViSQOL too; slow, and needs `make setup EXTRAS=visqol`")
     bootstrap: int = Field(2000, ge=10, le=100_000, description="resamples of the test groups for a 95 % interval")
     batch_size: Width = Field(64, description="windows per forward pass")
 

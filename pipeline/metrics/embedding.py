@@ -1,4 +1,4 @@
-"""Frechet audio distance by an embedding network of the user, such as VGGish or CLAP; Melisma brings no weights."""
+"""Kernel audio distance by an embedding network of the user, such as VGGish or CLAP; Melisma brings no weights."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ from pipeline.core.errors import DataError, ParamsError
 from pipeline.core.exported import load_exported
 from pipeline.core.params import PARAMS_FILE
 from pipeline.metrics.config import EmbeddingConfig
-from pipeline.metrics.measures import squared_frechet_distance
+from pipeline.metrics.measures import kernel_distance
 
 Embed = Callable[[np.ndarray], np.ndarray]  # (B, samples) at the common rate to (N, D)
 
@@ -44,9 +44,8 @@ def load(config: EmbeddingConfig | None, rate: int) -> Embed | None:
 
 
 def score(embed: Embed | None, audio: np.ndarray, original: np.ndarray) -> dict[str, float | None]:
-    """frechet_audio: Frechet distance between embeddings of reconstructions and of originals (arXiv 1812.08466).
+    """kernel_audio_distance of the embeddings of reconstructions from those of originals, see `kernel_distance`.
 
-    Its unit is the embedding's: compare it only for the same network and the same number of windows (the param
-    `evaluate.heard`); few windows make it larger. Audio is (H, samples) at the common rate; `embed` None gives None.
+    Compare it only for the same network. Audio is (H, samples) at the common rate; `embed` None gives None.
     """
-    return {"frechet_audio": None if embed is None else squared_frechet_distance(embed(audio), embed(original))}
+    return {"kernel_audio_distance": None if embed is None else kernel_distance(embed(audio), embed(original))}

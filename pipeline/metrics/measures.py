@@ -13,10 +13,12 @@ to `COLUMNS` in `pipeline/report/columns.py`.
 
 from collections.abc import Callable
 from functools import lru_cache
-from math import log2
+from math import ceil, log2
 
 import numpy as np
+import pyloudnorm
 import torch
+from scipy.spatial.distance import cdist, pdist
 from torch import Tensor
 from torch.nn import functional
 
@@ -27,7 +29,9 @@ from pipeline.models.signal import Signal
 MIN_AMPLITUDE = 1e-6  # -120 dB of full scale: about the rounding error of 16 bits in a bin
 MAX_SI_SDR = 60.0  # dB; the minimum is its negative
 STFT_BATCH = 8  # waveforms; the spectra of more do not fit the CPU cache
-STFT_WINDOWS = (2048, 1024, 512, 256, 128)  # samples, of the multi-resolution STFT distance
+STFT_WINDOWS = (2048, 512)  # samples
+STFT_FLOOR = 1e-5  # of magnitudes that are not scaled by the window
+SILENCE_LUFS = -70.0
 FRAME_SECONDS = 0.093  # frame of the log-spectral distance: 2,048 samples at 22,050 Hz
 
 
@@ -76,21 +80,25 @@ def si_sdr(y: Tensor, x: Tensor) -> Tensor:
 
 
 def stft_distance(y: Tensor, x: Tensor) -> Tensor:
-    """Multi-resolution STFT distance of waveforms (B, samples), dimensionless.
+    """STFT distance of the Descript Audio Codec (Kumar et al. 2023, 2306.06546) of waveforms (B, samples).
 
-    Relative L2 distance of the magnitudes plus mean absolute difference of their natural logarithms (Yamamoto et al.
-    2020, 1910.11480), averaged over Hann windows of 2048 to 128 samples with a hop of a quarter. Windows longer than
-    the signal are left out, except for the shortest one.
+    Mean absolute difference of the magnitudes, plus that of log10 of their squares, with magnitudes of at least 1e-5;
+    summed over Hann windows of 2,048 and 512 samples with a hop of a quarter. Magnitudes are not scaled by the window,
+    as in the source. So the first term grows with the level; a difference of 20 dB in all bins adds 4 by the second.
+    Waveforms shorter than a window are padded with zeros.
     """
-    sizes = [size for size in STFT_WINDOWS if size <= x.shape[1]] or STFT_WINDOWS[-1:]
     batches = []
     for y_part, x_part in zip(y.split(STFT_BATCH), x.split(STFT_BATCH), strict=True):
-        distances = []
-        for size in sizes:
-            a, b = magnitudes(y_part, x_part, size)
-            relative = torch.linalg.vector_norm(a - b, dim=(1, 2)) / torch.linalg.vector_norm(b, dim=(1, 2))
-            distances.append(relative + (a / b).log_().abs_().mean((1, 2)))
-        batches.append(torch.stack(distances).mean(0))
+        distance = torch.zeros(len(x_part), device=x.device)
+        for size in STFT_WINDOWS:
+            a, b = (
+                _magnitudes(functional.pad(v, (0, max(0, size - v.shape[1]))), size, "reflect")
+                for v in (y_part, x_part)
+            )
+            distance += (a - b).abs().mean((1, 2))
+            a, b = a.clamp_min_(STFT_FLOOR), b.clamp_min_(STFT_FLOOR)
+            distance += 2 * (a / b).log10_().abs_().mean((1, 2))
+        batches.append(distance)
     return torch.cat(batches)
 
 
@@ -123,21 +131,39 @@ def frame_length(rate: int) -> int:
     return 2 ** max(4, round(log2(FRAME_SECONDS * rate)))
 
 
+def loudness_difference(y: Tensor, x: Tensor, rate: int) -> Tensor:
+    """Absolute difference of the integrated loudness in LU of waveforms (B, samples) at `rate` Hz (ITU-R BS.1770-4).
+
+    Silence has -70 LUFS, the level below which that loudness counts no block. Waveforms shorter than a block are padded
+    with zeros.
+    """
+    meter = pyloudnorm.Meter(rate)
+    length = max(x.shape[1], ceil(meter.block_size * rate) + 1)
+
+    def loudness(waveforms: Tensor) -> Tensor:
+        rows = functional.pad(waveforms, (0, length - waveforms.shape[1])).cpu().double().numpy()
+        with np.errstate(divide="ignore", invalid="ignore"):  # of silence
+            return torch.tensor([meter.integrated_loudness(row) for row in rows]).clamp_min(SILENCE_LUFS)
+
+    return (loudness(y) - loudness(x)).abs()
+
+
 def magnitudes(y: Tensor, x: Tensor, size: int) -> tuple[Tensor, Tensor]:
     """(B, bins, frames) magnitudes of two waveforms, at least 80 dB below the largest of `x` and at least -120 dB.
 
     Frames are centred with zero padding; a sine of amplitude 1 has a peak of 0.5.
     """
-    window = torch.hann_window(size, device=x.device)
-
-    def stft(waveforms: Tensor) -> Tensor:
-        spectra = torch.stft(waveforms, size, size // 4, window=window, pad_mode="constant", return_complex=True)
-        parts = torch.view_as_real(spectra)  # several times as fast as abs() of complex numbers
-        return (parts[..., 0].square() + parts[..., 1].square()).sqrt_() / window.sum()
-
-    a, b = stft(y), stft(x)
+    a, b = (_magnitudes(v, size, "constant") * (2 / size) for v in (y, x))
     floor = (b.amax((1, 2), keepdim=True) * 10 ** (-FLOOR_DB / 20)).clamp_min(MIN_AMPLITUDE)
     return a.maximum(floor), b.maximum(floor)
+
+
+def _magnitudes(waveforms: Tensor, size: int, pad_mode: str) -> Tensor:
+    """(B, bins, frames) with a Hann window and a hop of a quarter, not scaled by the window."""
+    window = torch.hann_window(size, device=waveforms.device)
+    spectra = torch.stft(waveforms, size, size // 4, window=window, pad_mode=pad_mode, return_complex=True)
+    parts = torch.view_as_real(spectra)  # several times as fast as abs() of complex numbers
+    return (parts[..., 0].square() + parts[..., 1].square()).sqrt_()
 
 
 def squared_frechet_distance(a: np.ndarray, b: np.ndarray) -> float | None:
@@ -156,6 +182,24 @@ def squared_frechet_distance(a: np.ndarray, b: np.ndarray) -> float | None:
     trace_of_root = np.sqrt(np.linalg.eigvalsh(root @ covariance_b @ root).clip(0)).sum()
     mean_distance = np.square(a.mean(0) - b.mean(0)).sum()
     return max(0.0, float(mean_distance + np.trace(covariance_a) + np.trace(covariance_b) - 2 * trace_of_root))
+
+
+def kernel_distance(a: np.ndarray, b: np.ndarray) -> float | None:
+    """Kernel audio distance (Chung et al. 2025, 2502.15602) of rows (n, D) from reference rows (m, D).
+
+    100 times the unbiased estimate of the squared maximum mean discrepancy with a Gaussian kernel, as wide as the
+    median distance of two rows of `b`. So few rows make it noisier, but not larger, and it can be negative. None for
+    fewer than two rows, or for NaN and infinity.
+    """
+    if min(len(a), len(b)) < 2 or not (np.isfinite(a).all() and np.isfinite(b).all()):
+        return None
+    between = pdist(b)
+    width = max(float(np.median(between)), 1e-12)
+
+    def kernel(distances: np.ndarray) -> float:
+        return float(np.exp(-0.5 * np.square(distances / width)).mean())
+
+    return 100 * (kernel(pdist(a)) + kernel(between) - 2 * kernel(cdist(a, b)))
 
 
 # By the name of the metric. On the variant's own scale, in [0, 1] for mels and [-1, 1] for waveforms:
@@ -179,5 +223,7 @@ COMMON_MEL: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 AUDIO: dict[str, Callable[[Tensor, Tensor, int], Tensor]] = {
     "audio_mel_distance": mel_distance,
     "audio_stft_distance": lambda y, x, rate: stft_distance(y, x),
+    "audio_si_sdr": lambda y, x, rate: si_sdr(y, x),
     "audio_log_spectral_distance": log_spectral_distance,
+    "audio_loudness_difference": loudness_difference,
 }

@@ -19,6 +19,26 @@ def pca_errors(mse: np.ndarray, coordinates: np.ndarray, shape: tuple[int, ...])
     return mse[:, None] + np.pad(left_out, ((0, 0), (0, 1)))
 
 
+def rate_distortion_bound(errors: np.ndarray, values: int) -> tuple[np.ndarray, np.ndarray]:
+    """The least rate at which a Gaussian source could be sent with each mean squared error.
+
+    Reverse water-filling over the variances along PCA's components (Cover and Thomas 2006, Elements of Information
+    Theory, section 10.3.3): with the water level D, a component of variance v costs max(0, ln(v / D) / 2) nats and
+    leaves min(v, D). The variance outside the components stays as an error. The curve ends where the water reaches the
+    smallest component, since those beyond it are not known.
+
+    `errors` (K + 1,) are those of PCA with 0, 1, ... K components, `values` is the number of values of a window.
+
+    Returns:
+        (points,) nats per window, ascending, and (points,) mean squared errors.
+    """
+    variances = -np.diff(errors)
+    variances = np.sort(variances[variances > 0])[::-1] * values
+    levels = variances[:, None]
+    nats = 0.5 * np.log(np.maximum(variances / levels, 1)).sum(1)
+    return nats, np.minimum(variances, levels).sum(1) / values + errors[-1]
+
+
 def pca_sizes_table(errors: np.ndarray, track_ids: np.ndarray, groups: np.ndarray, resamples: int) -> pd.DataFrame:
     """sizes.parquet: latent, mse, mse_low and mse_high, the mean over tracks and its 95 % bootstrap interval.
 

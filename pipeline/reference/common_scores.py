@@ -1,5 +1,6 @@
 """Score mel and waveform variants on the same ground: the common log-mel, and audio at the common rate."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,10 +10,29 @@ from torch import Tensor
 from pipeline.audio.inversion import Inversion
 from pipeline.audio.representation import RepresentationConfig
 from pipeline.audio.scale import to_unit
-from pipeline.metrics import measures
+from pipeline.metrics import measures, visqol
 from pipeline.metrics.bands import Bands
 from pipeline.metrics.common_mel import CommonMel
+from pipeline.metrics.config import EvaluateConfig
 from pipeline.reference.read import Reference
+
+AudioMeasures = Mapping[str, Callable[[Tensor, Tensor, int], Tensor]]
+
+
+def audio_measures(settings: EvaluateConfig) -> AudioMeasures:
+    """The metrics of audio; ParamsError if one is not installed."""
+    return measures.AUDIO | ({"audio_visqol": visqol.load()} if settings.visqol else {})
+
+
+def score_audio(audio: np.ndarray, reference: Reference, audio_measures: AudioMeasures) -> dict[str, np.ndarray]:
+    """(windows,) of each metric; NaN for windows that are not scored on audio. `audio` is (H, samples)."""
+    # One window at a time fits the CPU cache.
+    pairs = list(zip(*(torch.from_numpy(rows).split(1) for rows in (audio, reference.audio)), strict=True))
+    scores = {}
+    for name, measure in audio_measures.items():
+        scores[name] = np.full(len(reference.windows), np.nan)
+        scores[name][reference.audio_rows] = [float(measure(y, x, reference.mel_config.sample_rate)) for y, x in pairs]
+    return scores
 
 
 @dataclass(frozen=True)
@@ -28,9 +48,14 @@ class CommonScorer:
     """Scores reconstructions of the test windows, given in order and batch by batch, against `reference`."""
 
     def __init__(
-        self, reference: Reference, representation: RepresentationConfig, seconds: float, inversion: Inversion | None
+        self,
+        reference: Reference,
+        representation: RepresentationConfig,
+        seconds: float,
+        inversion: Inversion | None,
+        audio_measures: AudioMeasures = measures.AUDIO,
     ) -> None:
-        self.reference = reference
+        self.reference, self.audio_measures = reference, audio_measures
         self.common = CommonMel(reference.mel_config, representation, seconds, inversion)
         self.bands = Bands(reference.mel_config, representation.sample_rate)
         self._count = 0
@@ -63,10 +88,5 @@ class CommonScorer:
         """The scores of all added windows."""
         windows = {name: torch.cat(parts).double().cpu().numpy() for name, parts in self._metrics.items()}
         audio = np.concatenate(self._audio)
-        # One window at a time fits the CPU cache.
-        pairs = [p.split(1) for p in (torch.from_numpy(audio), torch.from_numpy(self.reference.audio))]
-        for name, measure in measures.AUDIO.items():
-            distances = [float(measure(y, x, self.common.mel.sample_rate)) for y, x in zip(*pairs, strict=True)]
-            windows[name] = np.full(self._count, np.nan)
-            windows[name][self.reference.audio_rows] = distances
+        windows |= score_audio(audio, self.reference, self.audio_measures)
         return CommonScores(windows, torch.cat(self._errors).cpu().numpy(), audio)

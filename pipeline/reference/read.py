@@ -10,7 +10,6 @@ from pipeline.audio.representation import MelConfig
 from pipeline.core import arrays
 from pipeline.core.artefacts import read_json, readable
 from pipeline.core.errors import DataError
-from pipeline.dataset.split import Split
 
 
 @dataclass(frozen=True)
@@ -48,8 +47,8 @@ class Reference:
         arrays.write(path, plain | constant, {"audio": audio[index]})
 
 
-def read_reference(folder: Path, test: Split) -> Reference:
-    """The reference of the windows of `test`.
+def read_reference(folder: Path, window_ids: np.ndarray) -> Reference:
+    """The reference of the test windows with these ids.
 
     Raises:
         DataError: it is missing, damaged, or of other windows.
@@ -59,7 +58,7 @@ def read_reference(folder: Path, test: Split) -> Reference:
     with readable(path):
         mel_config = MelConfig.model_validate(read_json(path)["mel"])
     windows = table.drop_columns(["mel", "mean_error"]).to_pandas()
-    if not np.array_equal(windows["window_id"], test.window_ids):
+    if not np.array_equal(windows["window_id"], window_ids):
         raise DataError(f"{folder}: it is of other test windows than the cache; run `dvc repro reference`")
     return Reference(
         mel_config,

@@ -17,7 +17,7 @@ from pipeline.report import columns, formatting, table
 from pipeline.report.charts import draw_charts
 from pipeline.report.charts.ablation import find_ablations
 from pipeline.report.data_card import make_data_card
-from pipeline.report.figures import read_figures
+from pipeline.report.figures import read_clips, read_figures
 from pipeline.report.histories import read_history, write_curves
 from pipeline.report.knows import add_probes
 from pipeline.report.listen import describe_inversions, find_examples
@@ -29,6 +29,7 @@ from pipeline.report.verdict import find_verdict
 from pipeline.sources.config import SPLITS
 
 FILTERS = (formatting.digits, formatting.percent, formatting.factor, formatting.count, formatting.interval)
+OTHER_ROLES = ("codec", "external")
 WINDOW_KEYS = ("seed", "window_id", "track_id", "group")
 WINDOW_METRICS = ("mse", "mel_mse", "cosine_similarity", "mel_cosine_similarity")
 PACKAGES = ("melisma", "torch", "torchaudio", "numpy", "scipy", "librosa", "soxr", "av",
@@ -47,7 +48,7 @@ def build(data: Path, params: dict[str, Any], out: Path) -> None:
     """
     rows = table.read_rows(data, params)
     add_probes(rows, find_baselines(rows))
-    variants = [row for row in rows if row.role != "ceiling"]
+    variants = [row for row in rows if row.is_model]
     files = {row.variant: path for row in variants if (path := row.folder / "windows.parquet").is_file()}
     windows = {name: read_table(path, WINDOW_KEYS, optional=WINDOW_METRICS) for name, path in files.items()}
     resamples = EvaluateConfig.model_validate(params.get("evaluate") or {}).bootstrap
@@ -61,6 +62,8 @@ def build(data: Path, params: dict[str, Any], out: Path) -> None:
     templates = make_environment()
     with MediaEncoder() as encoder:
         drawn = {row.variant: read_figures(data / "figures" / row.variant, encoder) for row in variants}
+        clips = {name: clips for name, (_, clips) in drawn.items()}
+        clips |= {row.variant: read_clips(row.folder, row.variant, encoder) for row in rows if row.role in OTHER_ROLES}
         charts = draw_charts(rows, windows, histories, ablations, out, dpi)
         data_card = make_data_card(data / "windows", data / "raw" / "tracks.parquet", params)
         commit = find_commit()
@@ -84,7 +87,7 @@ def build(data: Path, params: dict[str, Any], out: Path) -> None:
             counts=count_roles(rows),
             ranked=ranked,
             max_error=max((row["mel_mse_high"] or row["mel_mse"] or 0.0 for row in ranked), default=0.0) or 1.0,
-            examples=find_examples(rows, {name: clips for name, (_, clips) in drawn.items()}, data / "reference"),
+            examples=find_examples(rows, clips, data / "reference"),
             inversions=describe_inversions(rows, data / "vocoders"),
             charts=[(encoder.picture(out / file), title, caption) for file, title, caption in charts],
             ablations=ablations,

@@ -35,7 +35,8 @@ SET_NOTES = {
     "computed on the variant's own input: an input with fewer frequencies is easier.",
     "audio": "Errors by frequency range, and errors after the conversion to audio. The ceilings are the true windows "
     "in each representation: they show what the representation itself loses. A mel loses nothing until it becomes "
-    "audio; if a vocoder is used, one more row shows the same mels by Griffin-Lim.",
+    "audio; if a vocoder is used, one more row shows the same mels by Griffin-Lim. Codecs show what a bit rate is "
+    "worth: theirs is that of their packets, a variant’s is its KL.",
     "all": "Every column.",
 }
 
@@ -139,10 +140,14 @@ COLUMNS = (
     Column("mel_mse_bass", "Bass", "to 250 Hz", "audio", better="low"),
     Column("mel_mse_middle", "Middle", "to 4 kHz", "audio", better="low"),
     Column("mel_mse_treble", "Treble", "above 4 kHz", "audio", better="low"),
-    Column("frechet_audio", "Fréchet", "of an embedding", "audio", better="low"),
+    Column("kbps", "Bit rate", "kbit/s", "latent audio"),
     Column("audio_mel_distance", "Mel distance", "of the audio", "audio", better="low"),
     Column("audio_stft_distance", "STFT distance", "of the audio", "audio", better="low"),
+    Column("audio_si_sdr", "SI-SDR", "of the audio", "audio", decibels, "high"),
     Column("audio_log_spectral_distance", "Log-spectral", "of the audio", "audio", decibels, "low"),
+    Column("audio_loudness_difference", "Loudness", "difference, LU", "audio", better="low"),
+    Column("audio_visqol", "ViSQOL", "1 to 5", "audio", better="high"),
+    Column("kernel_audio_distance", "Kernel distance", "of an embedding", "audio", better="low"),
     Column("parameters", "Size", "parameters", "common", size),
 )
 

@@ -48,6 +48,15 @@ def read_figures(folder: Path, encoder: MediaEncoder) -> tuple[list[dict[str, An
         return [_figure(entry, folder, encoder, clips, notes) for entry in entries if entry["kind"] != "audio"], clips
 
 
+def read_clips(folder: Path, title: str, encoder: MediaEncoder) -> list[Clip]:
+    """The clips of a row that stage reference wrote: example-<number>-<role>.wav."""
+    clips = []
+    for path in sorted(folder.glob("example-*.wav")):
+        _, number, role = path.stem.split("-")
+        clips.append(Clip(role, f"{title}, {role}", encoder.add_sound(path, True), int(number), role, "", path))
+    return clips
+
+
 def _clip(entry: dict[str, Any], folder: Path, encoder: MediaEncoder) -> Clip:
     role, label, title = str(entry["role"]), str(entry.get("label") or ""), str(entry["title"])
     text = {"transfer": f"to {label}", "sample": label, **{name: name for name in COMPARED_ROLES}}.get(role, title)

@@ -21,7 +21,7 @@ def add_probes(rows: list[Row], baselines: dict[str, tuple[Row, pd.DataFrame]]) 
     sizes = {name: table.set_index("latent").filter(list(PROBES)) for name, (_, table) in baselines.items()}
     inputs = {row.representation: row for row in rows if row.role == "ceiling"}
     for row in rows:
-        if row.role == "ceiling" or not row.evaluated:
+        if not row.is_model or not row.evaluated:
             continue
         if row.representation in inputs:
             row.numbers.update({f"{probe}_statistics": inputs[row.representation][probe] for probe in PROBES})

@@ -1,4 +1,4 @@
-"""The comparison: one row for each variant, baseline and ceiling, with all its metrics."""
+"""The comparison: one row for each variant, baseline, ceiling, codec and external row, with all its metrics."""
 
 from dataclasses import dataclass, field, replace
 from math import isfinite
@@ -25,14 +25,14 @@ JSON_METRICS = ("mel_mse", "mse", "kl", "in_use", "probe_accuracy", "collapsed")
 
 @dataclass(frozen=True)
 class Row:
-    """A variant, a baseline or a ceiling. `numbers` holds finite floats or None; it is empty without an evaluation."""
+    """A line of the comparison. `numbers` holds finite floats or None; it is empty without an evaluation."""
 
     variant: str
     representation: str
     evaluated: bool
     kind: str = ""  # kind of the representation: mel or waveform
     input: str = ""  # shape of the input
-    role: str = "variant"  # variant, baseline or ceiling
+    role: str = "variant"  # variant, baseline, ceiling, codec, or external (a model from elsewhere)
     collapse_reason: str = ""
     extra_inputs: list[str] = field(default_factory=list)  # inputs of the decoder besides the latent
     has_skips: bool = False  # skip connections around the latent
@@ -50,13 +50,18 @@ class Row:
         return bool(self["collapsed"])
 
     @property
+    def is_model(self) -> bool:
+        """Whether it is an entry of params["models"], with stages, figures and a section of its own."""
+        return self.role in ("variant", "baseline")
+
+    @property
     def competes(self) -> bool:
         """Whether it can be the best: a trained variant that has not collapsed."""
         return self.role == "variant" and not self.collapsed
 
 
 def read_rows(data: Path, params: dict[str, Any]) -> list[Row]:
-    """A row for each key of params["models"], then one for each ceiling; DataError if a file is damaged."""
+    """A row for each key of params["models"], then the rows of stage reference; DataError if a file is damaged."""
     rows = []
     for name, settings in params["models"].items():
         role = "baseline" if (settings.get("bottleneck") or {}).get("type") == "linear" else "variant"
@@ -68,6 +73,10 @@ def read_rows(data: Path, params: dict[str, Any]) -> list[Row]:
         ceiling = _read_row(data / "reference" / "ceiling" / name, f"true {name}", name, "ceiling", params)
         audio = {key: value for key, value in other.numbers.items() if value != ceiling[key]}
         rows += [row for row in (replace(other, numbers=audio), ceiling) if row.evaluated]
+    codecs, external = ((data / "reference" / role).glob("*") for role in ("codec", "external"))
+    codec_rows = [_read_row(folder, _codec_title(folder), "", "codec", params) for folder in codecs]
+    rows += sorted(codec_rows, key=lambda row: (row.variant.split()[0], row["kbps"]))
+    rows += [_read_row(folder, folder.name, "", "external", params) for folder in sorted(external)]
     mean = next((row["mel_mse_mean"] for row in rows if row["mel_mse_mean"] is not None), None)
     for row in rows:
         row.numbers["mel_mse_relative"] = ratio(row["mel_mse"], mean)
@@ -75,12 +84,17 @@ def read_rows(data: Path, params: dict[str, Any]) -> list[Row]:
     return rows
 
 
+def _codec_title(folder: Path) -> str:
+    codec, kbps = folder.name.split("-")
+    return f"{codec} at {kbps} kbit/s"
+
+
 def _read_row(folder: Path, name: str, representation: str, role: str, params: dict[str, Any]) -> Row:
     kind = str(((params.get("representations") or {}).get(representation) or {}).get("kind", ""))
     if not (folder / "metrics.json").is_file():
         return Row(name, representation, evaluated=False, kind=kind, role=role, folder=folder)
     metrics = dict(read_json(folder / "metrics.json"))
-    config = dict(read_json(folder / "config.json")) if role != "ceiling" else {}
+    config = dict(read_json(folder / "config.json")) if role in ("variant", "baseline") else {}
     return Row(
         variant=name,
         representation=representation,
@@ -177,8 +191,8 @@ def write_comparison_csv(rows: list[Row], path: Path) -> None:
 
 
 def write_comparison_json(rows: list[Row], path: Path) -> None:
-    """Write {variant: {metric: number or null}} for `dvc metrics`; ceilings are left out, no training changes them."""
-    write_json(path, {row.variant: {name: row[name] for name in JSON_METRICS} for row in rows if row.role != "ceiling"})
+    """Write {variant: {metric: number or null}} for `dvc metrics`, of what a training or a fit changes."""
+    write_json(path, {row.variant: {name: row[name] for name in JSON_METRICS} for row in rows if row.is_model})
 
 
 def rank(rows: list[Row], metric: str) -> list[Row]:

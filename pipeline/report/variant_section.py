@@ -120,10 +120,10 @@ def find_limits(row: Row, ceiling: Row | None) -> list[str]:
         error = digits(ceiling["mel_mse"])
         limits.append(f"Its input loses information: the true windows have an MSE of {error} on the common log-mel.")
     if row.kind == "mel":
-        distance = ceiling["audio_stft_distance"] if ceiling is not None else None
+        distance = ceiling["audio_mel_distance"] if ceiling is not None else None
         limits.append("It has no phase: an inversion turns its spectrograms into audio and adds audible artefacts.")
         if distance is not None:
-            limits[-1] += f" The audio of the true spectrograms has an STFT distance of {digits(distance)}."
+            limits[-1] += f" The audio of the true spectrograms has a mel distance of {digits(distance)}."
     limits += [f"{note}." for note in row.generation]
     if row["mel_mse_relative"] is not None and row["mel_mse_relative"] >= 1:
         limits.append("It is not better than predicting the mean of the training windows.")

@@ -161,7 +161,9 @@ def _field_keys(
     models = [part for part in get_args(annotation) or [annotation] if _is_model(part)]
     default = "none, it must be given" if field.is_required() else _to_yaml(field.get_default())
     if get_origin(annotation) is dict:  # sections with names
-        yield Key(name, meaning, "", "", given, is_used)
+        yield Key(
+            name, meaning, "" if value else "sections, each with a name that you choose", default, given, is_used, value
+        )
         section = FieldInfo.from_annotation(get_args(annotation)[1])
         meaning = _summary(section.annotation) if _is_model(section.annotation) else "which kind"
         for entry, entry_value in value.items() if isinstance(value, Mapping) else ():

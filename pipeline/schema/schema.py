@@ -11,6 +11,7 @@ from pipeline.core.errors import ParamsError
 from pipeline.core.params import PARAMS_FILE, RuntimeConfig, Section, Seed, read_params, suggest, validate
 from pipeline.figures.config import FiguresConfig
 from pipeline.metrics.config import EvaluateConfig
+from pipeline.reference.config import ReferenceConfig
 from pipeline.schema.rules import find_problems, find_vocoder_problems
 from pipeline.sources.config import SourceConfig
 from pipeline.tracking.config import TrackingConfig
@@ -41,6 +42,7 @@ class Params(Section):
     vocoders: dict[Name, VocoderConfig] = Field(
         {}, description="stage vocoder: how mels become audio, by representation; one that is not here: by Griffin-Lim"
     )
+    reference: ReferenceConfig = Field(ReferenceConfig(), description="stage reference: rows that no stage trains")
     models: dict[Name, VariantConfig] = Field(min_length=1, description="variants: input, network, bottleneck, loss")
     train: TrainConfig = Field(TrainConfig(), description="stage train: defaults for models.<variant>.train")
     evaluate: EvaluateConfig = Field(EvaluateConfig(), description="stage evaluate: the same protocol for all variants")

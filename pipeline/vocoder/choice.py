@@ -12,7 +12,7 @@ DECIDING = ("audio_mel_distance", "audio_stft_distance")
 
 
 def score(inversion: Inversion, waveforms: Tensor) -> dict[str, float]:
-    """Mean distances, those of `measures.AUDIO`, of waveforms (B, samples) from the audio that their mels become."""
+    """The means of the `DECIDING` distances of waveforms (B, samples) from the audio that their mels become."""
     log_mel, rate = LogMel(inversion.config), inversion.config.sample_rate
     audio = []
     for waveform in waveforms:
@@ -21,12 +21,9 @@ def score(inversion: Inversion, waveforms: Tensor) -> dict[str, float]:
         peak_db = max(float(db.max()), -FLOOR_DB)
         audio.append(torch.from_numpy(inversion(unit_mel, peak_db, waveforms.shape[1])))
     pairs = list(zip(torch.stack(audio).split(1), waveforms.split(1), strict=True))
-    return {
-        name: float(torch.cat([measure(y, x, rate) for y, x in pairs]).mean())
-        for name, measure in measures.AUDIO.items()
-    }
+    return {name: float(torch.cat([measures.AUDIO[name](y, x, rate) for y, x in pairs]).mean()) for name in DECIDING}
 
 
 def is_better(vocoder: dict[str, float], griffin_lim: dict[str, float]) -> bool:
-    """Whether the vocoder has a lower mel distance and a lower STFT distance."""
+    """Whether the vocoder has the lower distances."""
     return all(vocoder[name] < griffin_lim[name] for name in DECIDING)

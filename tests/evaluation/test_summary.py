@@ -12,7 +12,7 @@ from pipeline.evaluation import variant
 from pipeline.evaluation.summary import summary_line, variant_metrics
 from pipeline.metrics.aggregate import METRICS, PREDICTORS, aggregate
 
-MODEL = {"latent_dims": 8, "parameters": 10, "baseline": False, "reach_hz": None}
+MODEL = {"latent_dims": 8, "parameters": 10, "baseline": False, "reach_hz": None, "seconds": 5.0}
 
 
 def windows(seeds=(0,), tracks=(("a", 3), ("b", 1))) -> pd.DataFrame:
@@ -72,13 +72,14 @@ def test_baseline_has_no_kl_and_null_for_collapsed():
     frame["kl"] = frame["elbo"] = np.nan
     result = variant_metrics(frame, [{"seed": 0, "variance_ratio": 0.0}], MODEL | {"baseline": True}, resamples=50)
     assert result["baseline"] and result["mse"] == 2.0
-    empty = ("kl", "kl_low", "elbo", "elbo_high", "active_units", "perplexity", "collapsed", "collapse_reason")
-    assert {result[name] for name in empty} == {None}
+    empty = ("kl", "kl_low", "kbps", "mse_draw", "elbo", "elbo_high", "active_units", "perplexity")
+    assert {result[name] for name in (*empty, "collapsed", "collapse_reason")} == {None}
 
 
 def test_metrics_json_has_its_keys():
     seeds = [{"seed": s, "active_units": 4 + s, "silhouette": np.nan, "chance": 0.5} for s in (0, 1)]
     result = variant_metrics(windows(seeds=(0, 1)), seeds, MODEL, resamples=50)
+    assert result["kbps"] == pytest.approx(result["kl"] / np.log(2) / 5 / 1000) and result["kbps_low"] < result["kbps"]
     assert result["active_units"] == 4.5 and result["seeds"] == [0, 1] and result["collapsed"] is False
     assert (result["tracks"], result["groups"], result["windows"], result["chance"]) == (2, 2, 4, 0.5)
     assert result["silhouette"] is None and MODEL.items() <= result.items()

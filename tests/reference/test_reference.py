@@ -15,12 +15,12 @@ import stages.reference
 from pipeline.audio.representation import MelConfig, WaveformConfig
 from pipeline.core import arrays
 from pipeline.core.errors import DataError
-from pipeline.core.workspace import write_json
 from pipeline.dataset.loader import window_loader
 from pipeline.dataset.split import read_split
 from pipeline.metrics.config import EvaluateConfig
+from pipeline.reference.ceiling import write_ceiling
 from pipeline.reference.read import read_reference
-from pipeline.reference.write import select_rows, write_ceiling, write_reference
+from pipeline.reference.write import select_rows, write_reference
 from pipeline.vocoder.read import read_inversion
 from tests.audio.test_inversion import Loudness, export
 from tests.cache.make import make_cache, make_tables
@@ -46,7 +46,7 @@ def project(tmp_path_factory):
         make_cache(music, windows, tracks, config, root / name)
     out = root / "out"
     out.mkdir()
-    write_json(out / "reference.json", write_reference(out, windows, tracks, music, root / "common", MEL, SETTINGS))
+    write_reference(out, windows, tracks, music, root / "common", MEL, SETTINGS)
     for name, config in REPRESENTATIONS.items():
         inversion = read_inversion(Path("nowhere"), config)
         write_ceiling(out, out / "ceiling" / name, root / name, tracks, config, SETTINGS, inversion)
@@ -59,7 +59,7 @@ def read_json(project, name: str) -> dict:
 
 def test_the_mel_of_a_test_window_equals_librosas(project):
     root, windows, _ = project
-    reference = read_reference(root / "out", read_split(root / "low", "test"))
+    reference = read_reference(root / "out", read_split(root / "low", "test").window_ids)
     test = windows[windows["split"] == "test"].sort_values("window_id").reset_index()
     assert reference.windows["window_id"].tolist() == test["window_id"].tolist()
     assert reference.windows["group"].tolist() == test["group"].tolist()
@@ -94,7 +94,7 @@ def test_the_audio_of_a_test_window_is_the_recording(project):
 
 def test_the_mean_predictor_is_the_mean_train_window(project):
     root, *_ = project
-    reference = read_reference(root / "out", read_split(root / "low", "test"))
+    reference = read_reference(root / "out", read_split(root / "low", "test").window_ids)
     train = window_loader(read_split(root / "common", "train"), torch.device("cpu"))
     mean = torch.cat([x for x, _ in train.batches(len(train))]).double().mean(0)[0].numpy()
     unit = reference.mel.astype(float) / 80 + 1
@@ -180,7 +180,7 @@ def test_a_missing_recording_or_test_split_is_an_error(project, tmp_path):
 def test_a_reference_or_a_cache_of_other_windows_is_refused(project, tmp_path):
     root, windows, tracks = project
     with pytest.raises(DataError, match=r"other test windows than the cache; run `dvc repro reference`"):
-        read_reference(root / "out", read_split(root / "low", "valid"))
+        read_reference(root / "out", read_split(root / "low", "valid").window_ids)
     with pytest.raises(DataError, match="common: it is of other test windows; run `dvc repro`"):
         shorter = windows.drop(index=windows.index[windows["split"] == "test"][0])
         write_reference(tmp_path, shorter, tracks, tmp_path, root / "common", MEL, SETTINGS)

@@ -21,7 +21,7 @@ REJECTED = [
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A baseline, four variants, one of them collapsed, and two ceilings; `mel_absent` has no results."""
+    """A baseline, four variants, one of them collapsed, and rows of stage reference; `mel_absent` has no results."""
     data = tmp_path_factory.mktemp("data")
     artefacts.make_data(data, REJECTED, [HTML_LABEL, "waltz"])
     artefacts.make_variant(data, "mel_mean", "mel", components=0, metrics={"mel_mse": 0.03})
@@ -35,6 +35,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("mel_a", LONG_NAME, "wave_c"):
         inputs.make_figures(data, name, transfers=True)
     inputs.make_reference(data)
+    inputs.make_others(data)
     inputs.make_vocoder(data, "vocoder", vocoder=0.5, griffin_lim=0.75)
     return data
 

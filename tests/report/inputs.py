@@ -86,6 +86,28 @@ def make_griffin_lim(root: Path, **scores: float) -> None:
     write_json(folder / "metrics.json", read_json(folder / "metrics.json") | scores)
 
 
+def make_others(root: Path) -> None:
+    """Rows of two codecs and of a model from elsewhere, each with the clips of two examples."""
+    rows = {
+        "codec/opus-8": (8.0, 3.2),
+        "codec/opus-24": (24.1, 1.5),
+        "codec/mp3-32": (32.4, 1.4),
+        "external/theirs": (6.0, 1.2),
+    }
+    for number, (name, (kbps, distance)) in enumerate(rows.items()):
+        folder = root / "reference" / name
+        folder.mkdir(parents=True)
+        metrics = {"kbps": kbps, "audio_mel_distance": distance, "mse": None, "mel_mse": None}
+        if name.startswith("external"):
+            metrics |= {"mel_mse": 0.004, "mel_mse_low": 0.003, "mel_mse_high": 0.005, "reach_hz": None}
+            _write_bands(folder, 0.004)
+        write_json(folder / "metrics.json", metrics)
+        for example in (0, 1):
+            for role, noise in (("original", 0.0), ("reconstruction", 0.01 * (number + 1))):
+                sound = artefacts.music(example, RATE, 1.0) + noise * np.random.default_rng(0).standard_normal(RATE)
+                write_wav(folder / f"example-{example}-{role}.wav", 0.25 * sound.astype(np.float32), RATE)
+
+
 def make_vocoder(root: Path, uses: str, **scores: float) -> None:
     """vocoder.json of the mel, with the mel distances `scores` of both ways."""
     folder = root / "vocoders" / "mel"

@@ -166,7 +166,7 @@ def test_pictures_have_texts_and_sounds_have_titles(page: Page) -> None:
 
 
 def test_each_sound_is_stored_once(data: Path, page: Page) -> None:
-    files = [path.read_bytes() for path in (data / "figures").rglob("*.wav")]
+    files = [path.read_bytes() for path in data.rglob("*.wav")]
     assert len(page.attributes("script", "data-media")) == len(set(files)) < len(files)
 
 

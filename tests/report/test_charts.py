@@ -6,16 +6,18 @@ from itertools import pairwise
 from pathlib import Path
 
 import matplotlib.image
+import numpy as np
 import pandas as pd
 import pytest
 
 from pipeline.core.errors import DataError
-from pipeline.report.charts import bands, curves
+from pipeline.report.charts import bands, curves, rate_distortion
 from pipeline.report.charts.ablation import find_ablations
 from pipeline.report.histories import read_history
 from pipeline.report.table import read_rows
 from pipeline.report.variant_section import find_limits
 from tests import artefacts
+from tests.report import inputs
 from tests.report.conftest import LONG_NAME, NAMES
 from tests.report.inputs import make_params
 from tests.report.parsed import Page, write
@@ -66,6 +68,24 @@ def test_curves_csv_has_every_epoch_of_every_seed(data: Path, page: Page) -> Non
         ("wave_c", 0): 6,
     }
     assert set(curves["representation"]) == {"mel", "wave"} and curves["valid_mse"].notna().all()
+
+
+@pytest.mark.filterwarnings("error")
+def test_rates_are_drawn_beside_codecs_and_the_bound(tmp_path: Path) -> None:
+    artefacts.make_variant(tmp_path, "mel_pca", "mel", components=128)
+    artefacts.make_variant(tmp_path, "mel_a", "mel")
+    inputs.make_reference(tmp_path)
+    inputs.make_others(tmp_path)
+    figure = rate_distortion.draw(read_rows(tmp_path, make_params("mel_pca", "mel_a")))
+    assert figure is not None
+    own, audio = figure.axes
+    names = [[text.get_text() for text in ax.texts] for ax in (own, audio)]
+    assert names[0] == ["mel_a"] and sorted(names[1]) == sorted(
+        ["mel_a", "mp3 at 32 kbit/s", "opus at 8 kbit/s", "opus at 24 kbit/s", "theirs"]
+    )
+    bound = next(line for line in own.lines if "Gaussian" in str(line.get_label()))
+    assert (np.diff(bound.get_xdata()) >= 0).all() and (np.diff(bound.get_ydata()) <= 0).all()
+    assert own.get_xlabel() == audio.get_xlabel() == "kbit/s"
 
 
 @pytest.mark.filterwarnings("error")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pipeline.core.errors import DataError
-from pipeline.report.figures import read_figures
+from pipeline.report.figures import read_clips, read_figures
 from pipeline.report.listen import describe_inversions, find_examples
 from pipeline.report.media import MediaEncoder
 from pipeline.report.table import Row
@@ -42,6 +42,23 @@ def test_the_original_comes_first_then_ceilings_then_variants(examples: list[dic
             ("mel_a", "0.0123"),
             ("wave_b", ""),
         ]
+
+
+def test_codecs_are_heard_at_the_gain_of_the_others(tmp_path: Path) -> None:
+    inputs.make_reference(tmp_path)
+    inputs.make_figures(tmp_path, "mel_a", 0.8)
+    inputs.make_others(tmp_path)
+    codec = Row("opus at 8 kbit/s", "", True, role="codec", folder=tmp_path / "reference/codec/opus-8")
+    with MediaEncoder() as encoder:
+        clips = {"mel_a": read_figures(tmp_path / "figures" / "mel_a", encoder)[1]}
+        clips[codec.variant] = read_clips(codec.folder, codec.variant, encoder)
+        examples = find_examples([ROWS[1], codec], clips, tmp_path / "reference")
+    assert len(examples) == 2
+    for example in examples:
+        versions = {version["name"]: version for version in example["versions"]}
+        assert list(versions) == ["original", "ceiling", "mel_a", "opus at 8 kbit/s"]
+        assert versions["opus at 8 kbit/s"]["gain"] == 1  # written at a lower level than the variant's files
+        assert versions["mel_a"]["gain"] == pytest.approx(0.25 / 0.4, abs=0.005)
 
 
 def test_louder_files_are_turned_down_to_the_quietest(examples: list[dict[str, Any]]) -> None:

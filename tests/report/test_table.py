@@ -78,6 +78,22 @@ def test_griffin_lim_is_a_row_of_audio_before_the_ceiling(tmp_path: Path) -> Non
     assert lines["mel by Griffin-Lim"]["mel_mse"] == "" and lines["mel by Griffin-Lim"]["audio_stft_distance"] == "0.7"
 
 
+def test_codecs_and_models_from_elsewhere_are_rows_that_do_not_compete(tmp_path: Path) -> None:
+    artefacts.make_variant(tmp_path, "mel_a", "mel")
+    inputs.make_reference(tmp_path)
+    inputs.make_others(tmp_path)
+    rows = read_rows(tmp_path, "mel_a")
+    names = ["mp3 at 32 kbit/s", "opus at 8 kbit/s", "opus at 24 kbit/s", "theirs"]  # by codec, then by rate
+    assert list(rows) == ["mel_a", "true mel", *names]
+    assert [rows[name].role for name in names] == ["codec"] * 3 + ["external"]
+    assert not any(rows[name].competes or rows[name].is_model for name in names)
+    assert rows["theirs"]["mel_mse_relative"] == pytest.approx(0.004 / 0.0307)
+    comparison, lines = written(list(rows.values()), tmp_path)
+    assert list(comparison) == ["mel_a"]
+    assert [lines["theirs"][name] for name in ("role", "kbps", "mel_mse")] == ["external", "6.0", "0.004"]
+    assert lines["opus at 8 kbit/s"]["mel_mse"] == "" and lines["opus at 8 kbit/s"]["audio_mel_distance"] == "3.2"
+
+
 def test_shared_bands_are_below_the_lowest_reach(tmp_path: Path) -> None:
     for name, kind, reach in (("mel_a", "mel", None), ("wave_a", "waveform", 1500.0)):
         artefacts.make_variant(tmp_path, name, kind, metrics={"reach_hz": reach})

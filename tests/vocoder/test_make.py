@@ -112,7 +112,7 @@ def test_a_trained_vocoder_has_its_network_its_scores_and_its_training(trained, 
     assert {"config.json", "network.safetensors", "history.csv"} <= {p.name for p in (folder / "training").iterdir()}
     choice = read_choice(folder)
     assert (choice["uses"], choice["iterations"]) == ("vocoder", 2)
-    names = {"audio_mel_distance", "audio_stft_distance", "audio_log_spectral_distance"}
+    names = {"audio_mel_distance", "audio_stft_distance"}
     assert {way: set(scores) for way, scores in choice["scores"].items()} == {"vocoder": names, "griffin_lim": names}
     assert all(0.01 < value < 100 for scores in choice["scores"].values() for value in scores.values())
     inversion = read_inversion(folder, MEL)

@@ -36,6 +36,7 @@ def _draw_panel(ax: Axes, group: list[Row], sizes: pd.DataFrame) -> None:
     color = style.OKABE_ITO[1]
     ax.fill_between(curve["latent"], curve["mse_low"], curve["mse_high"], color=color, alpha=0.15, linewidth=0)
     ax.plot(curve["latent"], curve["mse"], color=color, label="PCA")
-    marks.draw_errors(ax, group, "latent_dims", (first, last), curve["mse"])
+    marks.draw_errors(ax, group, "latent_dims", "mse", (first, last), curve["mse"])
+    ax.set_ylabel("mean squared error")
     ax.set_xlabel("numbers in the latent")
     ax.legend(loc="lower left")

@@ -71,15 +71,17 @@ def input_panels(groups: dict[str, list[Row]]) -> tuple[Figure, list[Axes]]:
     return figure, axes
 
 
-def draw_errors(ax: Axes, group: list[Row], x: str, x_limits: tuple[float, float], others: Iterable[float]) -> None:
-    """The MSE of each row over its metric `x`, with intervals and names, on logarithmic axes.
+def draw_errors(
+    ax: Axes, group: list[Row], x: str, y: str, x_limits: tuple[float, float], others: Iterable[float]
+) -> None:
+    """The error `y` of each row over its metric `x`, with intervals and names, on logarithmic axes.
 
     The y axis holds the errors `others` too.
     """
     for row in group:
-        ax.errorbar(row[x] or 0.0, row["mse"] or 0.0, xerr=_deviations(row, x), yerr=_deviations(row, "mse"),
+        ax.errorbar(row[x] or 0.0, row[y] or 0.0, xerr=_deviations(row, x), yerr=_deviations(row, y),
                     fmt="o", color=colour(row), markersize=5.5, elinewidth=1)  # fmt: skip
-    errors = [*others, *(value for row in group for end in ("", "_low", "_high") if (value := row[f"mse{end}"]))]
+    errors = [*others, *(value for row in group for end in ("", "_low", "_high") if (value := row[f"{y}{end}"]))]
     low, high = min(errors) / 1.12, max(errors) * 1.12
     ax.set_xscale("log")
     ax.set_yscale("log")
@@ -90,10 +92,9 @@ def draw_errors(ax: Axes, group: list[Row], x: str, x_limits: tuple[float, float
         if end > 15 * start:  # labels of all minor ticks would overlap
             axis.set_minor_locator(LogLocator(subs=(2, 5)))
     ax.tick_params(which="minor", labelsize=7)
-    ax.set_ylabel("mean squared error")
     ax.grid(True, which="both")
     ax.set_axisbelow(True)
-    _write_names(ax, group, x, low, high)
+    _write_names(ax, group, x, y, low, high)
 
 
 def _deviations(row: Row, metric: str) -> list[list[float]]:
@@ -103,22 +104,22 @@ def _deviations(row: Row, metric: str) -> list[list[float]]:
     return [[max(0.0, value - low)], [max(0.0, high - value)]]
 
 
-def _write_names(ax: Axes, group: list[Row], x: str, low: float, high: float) -> None:
-    """Write the names to the right of the panel without overlap, each with a thin line to its dot at (x, mse).
+def _write_names(ax: Axes, group: list[Row], x: str, y: str, low: float, high: float) -> None:
+    """Write the names to the right of the panel without overlap, each with a thin line to its dot at (x, y).
 
     The logarithmic y axis goes from `low` to `high`.
     """
-    ordered = sorted(group, key=lambda row: row["mse"] or 0.0)
+    ordered = sorted(group, key=lambda row: row[y] or 0.0)
     heights: list[float] = []
     for row in ordered:
-        height = log((row["mse"] or low) / low) / log(high / low)
+        height = log((row[y] or low) / low) / log(high / low)
         heights.append(max(height, heights[-1] + NAME_SPACING) if heights else height)
     if heights[-1] > 1:  # push the names down into the panel
         heights = [min(height, 1 - NAME_SPACING * i) for i, height in enumerate(reversed(heights))][::-1]
     for row, height in zip(ordered, heights, strict=True):
         ax.annotate(
             style.shorten(row.variant, 22),
-            (row[x], row["mse"]),
+            (row[x], row[y]),
             (1.03, height),
             xycoords="data",
             textcoords="axes fraction",

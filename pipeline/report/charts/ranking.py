@@ -14,7 +14,7 @@ INCHES_PER_ROW = 0.3
 CAPTION = (
     "Mean squared error with its 95 % interval, lowest first. The first panel shows all rows on the common log-mel; "
     "each other panel shows one input on its own scale and cannot be compared with the others. Hollow dots are "
-    "baselines and ceilings; the error of a PCA baseline is that of all its components. The dashed line is the mean "
+    "no variants; the error of a PCA baseline is that of all its components. The dashed line is the mean "
     "predictor. A vertical stroke is PCA with as many components as the latent has numbers: a variant is better if its "
     "dot is to the left of it."
 )
@@ -24,7 +24,7 @@ def draw(rows: list[Row]) -> Figure:
     """A panel for the common log-mel, if a row has it, and one for each input."""
     common = rank(rows, "mel_mse")
     panels: list[tuple[str, str, list[Row]]] = [("Common log-mel, all inputs", "mel_mse", common)] if common else []
-    for representation, group in by_input([row for row in rows if row.role != "ceiling"]).items():
+    for representation, group in by_input([row for row in rows if row.is_model]).items():
         unscored = [row for row in group if row["mse"] is None]
         panels.append((f"{representation}, own scale", "mse", rank(group, "mse") + unscored))
     heights = [len(group) + 1.9 for _, _, group in panels]

@@ -1,40 +1,74 @@
-"""rate_distortion.png: the error of each variant (distortion) over its KL (rate)."""
+"""rate_distortion.png: the error of each variant (distortion) over its KL (rate), beside a bound and codecs."""
 
+from itertools import groupby
+from math import log, prod
+
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from pipeline.core.artefacts import read_json
 from pipeline.figures import style
+from pipeline.metrics.pca import rate_distortion_bound
 from pipeline.report.charts import marks
+from pipeline.report.pca import find_baselines
 from pipeline.report.table import Row, by_input
 
+AUDIO = "audio of all inputs"
 CAPTION = (
-    "Error on the input's own scale over the KL in nats per window, with 95 % intervals, on logarithmic axes: variants "
-    "further down and further left are better. The dashed lines have no rate: the mean predictor, and PCA with as "
-    "many components as a latent has numbers. The KL of a codebook is the length of its codes under their prior."
+    "Error over the bit rate, on logarithmic axes, with 95 % intervals: further down and further left is better. The "
+    "rate of a variant is its KL; that of a codebook, the length of its codes under their prior. On an input's own "
+    "scale, the error is that of a draw from the posterior, since the KL pays for no more. The curve is the least rate "
+    "of a Gaussian source with the variances of PCA's components (reverse water-filling). The panel of audio has the "
+    "mel distance of the audio that one hears, from the posterior mean, beside codecs at the rate of their packets."
 )
 
 
 def draw(rows: list[Row]) -> Figure | None:
-    """A panel for each input with a variant that has a KL; None without one."""
-    scored = [row for row in rows if row.role == "variant" and (row["kl"] or 0) > 0 and row["mse"]]
-    groups = by_input(scored)
-    if not groups:
+    """A panel for each input with a variant that has a rate, and one for audio; None without such a variant."""
+    variants = [row for row in rows if row.role == "variant" and row["kbps"]]
+    panels = by_input([row for row in variants if row["mse_draw"]])
+    if not panels:
         return None
-    figure, panels = marks.input_panels(groups)
-    for ax, group in zip(panels, groups.values(), strict=True):
-        _draw_panel(ax, group)
+    outside = [row for row in rows if row.role in ("codec", "external") and row["kbps"]]
+    if audio := [row for row in (*variants, *outside) if row["audio_mel_distance"]]:
+        panels[AUDIO] = audio
+    figure, axes = marks.input_panels(panels)
+    baselines = find_baselines(rows)
+    for ax, (name, group) in zip(axes, panels.items(), strict=True):
+        rates = [row["kbps"] or 1.0 for row in group]
+        limits = min(rates) / 1.5, max(rates) * 1.3
+        if name == AUDIO:
+            _draw_audio(ax, group, limits)
+        else:
+            _draw_own_scale(ax, group, limits, baselines.get(name))
+        ax.set_xlabel("kbit/s")
     return figure
 
 
-def _draw_panel(ax: Axes, group: list[Row]) -> None:
-    baselines = {"mean predictor": next((row["mse_mean"] for row in group if row["mse_mean"]), None)}
-    baselines |= {f"PCA, {row['latent_dims']:,.0f} components": row["mse_pca"] for row in group if row["mse_pca"]}
-    lines = {name: error for name, error in baselines.items() if error}
-    rates = [row["kl"] or 1.0 for row in group]
-    marks.draw_errors(ax, group, "kl", (min(rates) / 1.5, max(rates) * 1.3), lines.values())
-    for name, error in lines.items():
-        color = style.INK if name.startswith("mean") else style.OKABE_ITO[1]
-        ax.axhline(error, color=color, linewidth=1, linestyle="--", zorder=0)
-        ax.annotate(name, (0, error), (3, 2), xycoords=("axes fraction", "data"), textcoords="offset points",
-                    fontsize=7.5, color=color)  # fmt: skip
-    ax.set_xlabel("KL in nats per window")
+def _draw_own_scale(
+    ax: Axes, group: list[Row], limits: tuple[float, float], baseline: tuple[Row, pd.DataFrame] | None
+) -> None:
+    lines = [mean for row in group[:1] if (mean := row["mse_mean"])]
+    for error in lines:
+        ax.axhline(error, color=style.INK, linewidth=1, linestyle="--", zorder=0, label="mean predictor")
+    if baseline is not None:
+        pca, sizes = baseline
+        shape = read_json(pca.folder / "config.json")["shape"]
+        nats, errors = rate_distortion_bound(sizes["mse"].to_numpy(), prod(shape))
+        rates = nats / log(2) / (pca["seconds"] or 1.0) / 1000
+        lines += errors[(rates >= limits[0]) & (rates <= limits[1])].tolist()
+        ax.plot(rates, errors, color=style.OKABE_ITO[1], label="least rate of a Gaussian source")
+    marks.draw_errors(ax, group, "kbps", "mse_draw", limits, lines)
+    ax.set_ylabel("mean squared error of a draw")
+    if lines:
+        ax.legend(loc="lower left", fontsize=7.5)
+
+
+def _draw_audio(ax: Axes, group: list[Row], limits: tuple[float, float]) -> None:
+    marks.draw_errors(ax, group, "kbps", "audio_mel_distance", limits, [])
+    codecs = [row for row in group if row.role == "codec"]
+    for _, points in groupby(codecs, key=lambda row: row.variant.split()[0]):
+        curve = [(row["kbps"], row["audio_mel_distance"]) for row in points]
+        ax.plot(*zip(*curve, strict=True), color=style.REFERENCE, linewidth=1)
+    ax.set_ylabel("mel distance")

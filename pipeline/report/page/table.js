@@ -42,10 +42,10 @@
     let count = 0;
     for (const row of body.rows) {
       const { role, kind, text } = row.dataset;
-      // A ceiling that differs only in its audio has values only there.
+      // Codecs, and Griffin-Lim beside a vocoder, have values only of their audio.
       const isEmpty = [...row.cells].slice(1).every((cell) => cell.hidden || cell.dataset.value === "");
       row.hidden = (kind !== "" && !kinds.has(kind)) || (role !== "variant" && !roles.has(role)) ||
-        ("collapsed" in row.dataset && !roles.has("collapsed")) || (role === "ceiling" && isEmpty) ||
+        ("collapsed" in row.dataset && !roles.has("collapsed")) || (role !== "variant" && isEmpty) ||
         !words.every((word) => text.toLowerCase().includes(word));
       count += !row.hidden;
     }

@@ -1,0 +1,61 @@
+"""The files of a row of the comparison that no stage `evaluate` writes: a ceiling, a codec, a row from outside."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline.audio.wav import GAIN, common_gain, write_wav
+from pipeline.core import workspace
+from pipeline.metrics import embedding
+from pipeline.metrics.aggregate import aggregate
+from pipeline.metrics.bands import Bands
+from pipeline.metrics.config import EvaluateConfig
+from pipeline.reference.common_scores import CommonScores
+from pipeline.reference.read import Reference
+
+
+def write_row(
+    out: Path,
+    reference: Reference,
+    windows: dict[str, np.ndarray],
+    audio: np.ndarray,
+    settings: EvaluateConfig,
+    **numbers: Any,
+) -> None:
+    """Write metrics.json and windows.parquet into the new folder `out`.
+
+    `windows` has metrics of the test windows, `audio` is (H, samples), what is scored on audio; `numbers` join
+    metrics.json.
+    """
+    out.mkdir(parents=True)
+    table = reference.score_table().assign(**windows)
+    table.to_parquet(out / "windows.parquet", index=False)
+    embed = embedding.load(settings.embedding, reference.mel_config.sample_rate)
+    metrics = {
+        **aggregate(table.assign(seed=0), settings.bootstrap),
+        **embedding.score(embed, audio, reference.audio),
+        **numbers,
+        "tracks": table["track_id"].nunique(),
+        "groups": table["group"].nunique(),
+        "windows": len(table),
+    }
+    workspace.write_json(out / "metrics.json", metrics)
+
+
+def write_clips(out: Path, reference: Reference, audio: np.ndarray) -> None:
+    """Write example-<index>-original.wav and -reconstruction.wav into the folder `out`; `audio` is (H, samples)."""
+    for row, example in enumerate(reference.examples):
+        if example >= 0:
+            clips = {"original": reference.audio[row], "reconstruction": audio[row]}
+            gain = np.float32(GAIN * common_gain(list(clips.values())))
+            for role, samples in clips.items():
+                write_wav(out / f"example-{example}-{role}.wav", gain * samples, reference.mel_config.sample_rate)
+
+
+def write_bands(out: Path, bands: Bands, scores: CommonScores, reference: Reference) -> None:
+    """Write bands.parquet into the folder `out`."""
+    track_ids = reference.windows["track_id"].to_numpy()
+    table: pd.DataFrame = bands.table(scores.errors, reference.mean_error, track_ids)
+    table.to_parquet(out / "bands.parquet", index=False)
