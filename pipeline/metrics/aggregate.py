@@ -1,10 +1,10 @@
-"""Metrics per window to one mean per variant, with its interval over tracks and its deviation over seeds."""
+"""Metrics per window to one mean per variant, with its interval and its deviation over seeds."""
 
 import numpy as np
 import pandas as pd
 
 from pipeline.metrics import measures
-from pipeline.metrics.bootstrap import bootstrap_mean, nan_mean, track_means
+from pipeline.metrics.bootstrap import mean_over_seeds, nan_mean, track_means
 from pipeline.metrics.probe import LINEAR_PROBES
 
 _NAMES = (
@@ -26,9 +26,9 @@ def aggregate(windows: pd.DataFrame, resamples: int) -> dict[str, float | None]:
     """Each metric's mean over tracks and seeds; NaN becomes None.
 
     Windows are averaged per track, then tracks: a long track weighs as much as a short one. Each metric X also has
-    X_low and X_high, a 95 % interval over tracks (see `bootstrap.bootstrap_mean`), and X_seed_std, the standard
-    deviation of its mean over seeds (None for a single seed). `windows` has the columns seed, track_id, group and any
-    of METRICS and PREDICTORS.
+    X_low and X_high, a 95 % interval over groups and seeds (see `bootstrap.mean_over_seeds`), and X_seed_std, the
+    standard deviation of the seeds' means (None for a single seed). `windows` has the columns seed, track_id, group
+    and any of METRICS and PREDICTORS.
     """
     names = [name for name in (*METRICS, *PREDICTORS) if name in windows]
     by_seed = [
@@ -36,7 +36,7 @@ def aggregate(windows: pd.DataFrame, resamples: int) -> dict[str, float | None]:
         for _, rows in windows.groupby("seed")
     ]
     tracks = np.stack([means for means, _ in by_seed])  # (seeds, tracks, M)
-    estimates = bootstrap_mean(tracks.mean(0), by_seed[0][1], resamples)  # NaN in one seed stays NaN
+    estimates = mean_over_seeds(tracks, by_seed[0][1], resamples)
     seed_means = np.stack([nan_mean(means) for means in tracks])
     seed_std = seed_means.std(0, ddof=1) if len(seed_means) > 1 else np.full(len(names), np.nan)
     result: dict[str, float] = {}

@@ -29,7 +29,7 @@ def test_tracks_weigh_the_same_and_seeds_are_averaged():
     assert aggregate(windows(), 100)["mse"] == 2.0  # a mean over windows would be 1.5
     both = aggregate(windows(seeds=(0, 1)), 100)
     assert both["mse"] == 7.0 and both["mse_seed_std"] == pytest.approx(np.std([2, 12], ddof=1))
-    assert both["mse_low"] <= 7 <= both["mse_high"]
+    assert both["mse_low"] < 2 and both["mse_high"] > 12  # other seeds may give other means
     assert aggregate(windows(), 100)["mse_seed_std"] is None
 
 
