@@ -1,10 +1,10 @@
-"""Metrics per window to one mean per variant, with its interval over tracks and its deviation over seeds."""
+"""Metrics per window to one mean per variant, with its interval and its deviation over seeds."""
 
 import numpy as np
 import pandas as pd
 
 from pipeline.metrics import measures
-from pipeline.metrics.bootstrap import bootstrap_mean, nan_mean, track_means
+from pipeline.metrics.bootstrap import mean_over_seeds, nan_mean, track_means
 from pipeline.metrics.probe import LINEAR_PROBES
 
 _NAMES = (
@@ -26,9 +26,9 @@ def aggregate(windows: pd.DataFrame, resamples: int) -> dict[str, float | None]:
     """Each metric's mean over tracks and seeds; NaN becomes None.
 
     Windows are averaged per track, then tracks: a long track weighs as much as a short one. Each metric X also has
-    X_low and X_high, a 95 % interval over tracks (see `bootstrap.bootstrap_mean`), and X_seed_std, the standard
-    deviation of its mean over seeds (None for a single seed). `windows` has the columns seed, track_id, group and any
-    of METRICS and PREDICTORS.
+    X_low and X_high, a 95 % interval over groups and seeds (see `bootstrap.mean_over_seeds`), and X_seed_std, the
+    standard deviation of the seeds' means (None for a single seed). Bounds stay at or above 0 if no window is below,
+    and in [0, 1] if all windows are. `windows` has the columns seed, track_id, group and any of METRICS and PREDICTORS.
     """
     names = [name for name in (*METRICS, *PREDICTORS) if name in windows]
     by_seed = [
@@ -36,13 +36,16 @@ def aggregate(windows: pd.DataFrame, resamples: int) -> dict[str, float | None]:
         for _, rows in windows.groupby("seed")
     ]
     tracks = np.stack([means for means, _ in by_seed])  # (seeds, tracks, M)
-    estimates = bootstrap_mean(tracks.mean(0), by_seed[0][1], resamples)  # NaN in one seed stays NaN
+    estimates = mean_over_seeds(tracks, by_seed[0][1], resamples)
+    smallest, largest = windows[names].min().to_numpy(), windows[names].max().to_numpy()
+    low = np.where(smallest >= 0, np.maximum(estimates.low, 0), estimates.low)
+    high = np.where((smallest >= 0) & (largest <= 1), np.minimum(estimates.high, 1), estimates.high)
     seed_means = np.stack([nan_mean(means) for means in tracks])
     seed_std = seed_means.std(0, ddof=1) if len(seed_means) > 1 else np.full(len(names), np.nan)
     result: dict[str, float] = {}
     for i, name in enumerate(names):
         result[name] = float(estimates.mean[i])
         if name in METRICS:
-            result |= {f"{name}_low": float(estimates.low[i]), f"{name}_high": float(estimates.high[i])}
+            result |= {f"{name}_low": float(low[i]), f"{name}_high": float(high[i])}
             result[f"{name}_seed_std"] = float(seed_std[i])
     return KEYS | {name: value if np.isfinite(value) else None for name, value in result.items()}

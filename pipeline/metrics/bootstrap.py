@@ -1,6 +1,6 @@
 """Means over tracks of metrics per window, and their confidence intervals."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import ndtr, stdtrit
@@ -15,6 +15,7 @@ class Estimates:
     mean: np.ndarray
     low: np.ndarray
     high: np.ndarray
+    groups: np.ndarray  # number of groups with a value
 
 
 def track_means(values: np.ndarray, track_ids: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -48,13 +49,45 @@ def bootstrap_mean(tracks: np.ndarray, groups: np.ndarray, resamples: int) -> Es
         columns = groups_with_value == number
         tail = expanded_tail(int(number))
         low[columns], high[columns] = np.nanquantile(means[:, columns], [tail, 1 - tail], axis=0)
-    return Estimates(_ratio(total.sum(0), count.sum(0)), low, high)
+    return Estimates(_ratio(total.sum(0), count.sum(0)), low, high, groups_with_value)
+
+
+def mean_over_seeds(tracks: np.ndarray, groups: np.ndarray, resamples: int) -> Estimates:
+    """The mean over tracks and seeds, and its 95 % interval for other groups and other seeds.
+
+    The interval of `bootstrap_mean`, of the seeds' mean, lacks what another training would change. Each of its half
+    widths is a t quantile times a standard error; the squared standard error grows by s² / S, for the standard
+    deviation s of the means of S seeds, and the degrees of freedom are Satterthwaite's (1946). What a seed changes in
+    a single group counts in both terms, so the interval is rather too wide. With one seed it is that of groups alone.
+
+    `tracks` is (seeds, tracks, M); a track that is NaN in one seed is left out in all.
+    """
+    estimates = bootstrap_mean(tracks.mean(0), groups, resamples)
+    seeds = len(tracks)
+    if seeds == 1:
+        return estimates
+    is_complete = ~np.isnan(tracks).any(0)
+    seed_means = np.stack([nan_mean(np.where(is_complete, one, np.nan)) for one in tracks])
+    variance = seed_means.var(0, ddof=1) / seeds
+    varies = (estimates.groups > 1) & (variance > 0)
+    mean, variance, freedom = estimates.mean[varies], variance[varies], estimates.groups[varies] - 1
+    low, high = estimates.low.copy(), estimates.high.copy()
+    for bounds, sign in ((low, -1), (high, 1)):
+        of_groups = ((bounds[varies] - mean) / _t_quantile(freedom)) ** 2
+        total = of_groups + variance
+        total_freedom = total**2 / (of_groups**2 / freedom + variance**2 / (seeds - 1))
+        bounds[varies] = mean + sign * _t_quantile(total_freedom) * np.sqrt(total)
+    return replace(estimates, low=low, high=high)
 
 
 def expanded_tail(groups: int) -> float:
     """Share of the draws below a 95 % interval, for this number of groups (at least 2); 0.025 for many."""
-    quantile = stdtrit(groups - 1, (1 - CONFIDENCE) / 2)
-    return float(ndtr(np.sqrt(groups / (groups - 1)) * quantile))
+    return float(ndtr(-np.sqrt(groups / (groups - 1)) * _t_quantile(groups - 1)))
+
+
+def _t_quantile(freedom: np.ndarray | float) -> np.ndarray:
+    """Half width of a 95 % interval in standard errors, with these degrees of freedom."""
+    return -stdtrit(freedom, (1 - CONFIDENCE) / 2)
 
 
 def nan_mean(tracks: np.ndarray) -> np.ndarray:

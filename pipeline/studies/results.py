@@ -133,7 +133,7 @@ def _read_experiment(experiment: Experiment, revision: str, experiments: list[Ex
                 folder = f"/{workspace.EVALUATION}/{variant}"
                 metrics, seeds = (json.loads(files.read_text(f"{folder}/{name}.json")) for name in ("metrics", "seeds"))
                 with files.open(f"{folder}/windows.parquet", "rb") as file:
-                    windows = pd.read_parquet(file, columns=["track_id", "group", *ERRORS])
+                    windows = pd.read_parquet(file, columns=["seed", "track_id", "group", *ERRORS])
                 settings = {short: _setting(params, variant, key) for key, short in keys.items()}
                 scale = params["representations"][model["representation"]]
                 seconds = [folder_for(seed["fingerprint"]).training_seconds() for seed in seeds]

@@ -29,8 +29,19 @@ def test_tracks_weigh_the_same_and_seeds_are_averaged():
     assert aggregate(windows(), 100)["mse"] == 2.0  # a mean over windows would be 1.5
     both = aggregate(windows(seeds=(0, 1)), 100)
     assert both["mse"] == 7.0 and both["mse_seed_std"] == pytest.approx(np.std([2, 12], ddof=1))
-    assert both["mse_low"] <= 7 <= both["mse_high"]
+    assert both["mse_low"] == 0 and both["mse_high"] > 12  # other seeds may give other means, but none below 0
     assert aggregate(windows(), 100)["mse_seed_std"] is None
+
+
+def test_an_interval_stays_in_the_range_of_the_metric():
+    frame = windows(seeds=(0, 1))
+    scores = {"probe_accuracy": (0.7, 0.95), "cosine_similarity": (0.1, 0.3), "elbo": (-9.0, 9.0), "kl": (3.0, 50.0)}
+    for metric, values in scores.items():
+        frame[metric] = np.choose(frame["seed"], values)
+    metrics = aggregate(frame, 100)
+    assert metrics["probe_accuracy_high"] == 1 and 0 <= metrics["probe_accuracy_low"] < 0.7
+    assert metrics["cosine_similarity_low"] == 0 and 0.3 < metrics["cosine_similarity_high"] <= 1
+    assert metrics["kl_low"] == 0 and metrics["kl_high"] > 50 and metrics["elbo_low"] < -9 < 9 < metrics["elbo_high"]
 
 
 def test_metric_of_few_windows_is_their_mean():

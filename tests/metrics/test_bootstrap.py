@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from pipeline.metrics import bootstrap
-from pipeline.metrics.bootstrap import bootstrap_mean, expanded_tail, track_means
+from pipeline.metrics.bootstrap import bootstrap_mean, expanded_tail, mean_over_seeds, track_means
 
 
 def test_long_and_short_tracks_weigh_the_same():
@@ -81,3 +81,71 @@ def test_groups_of_unequal_size_have_the_coverage_too():
     groups = np.repeat(np.arange(12), [1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4])
     tracks = rng.standard_normal((12, 3000))[groups] + rng.standard_normal((len(groups), 3000))
     assert 0.91 < coverage(tracks, groups) < 0.97
+
+
+def draw(groups: int, seeds: int, seed_variance: float, interaction: float = 0.0) -> np.ndarray:
+    """(seeds, groups, 3000) scores with the true mean 0: effects of groups, of seeds, and of each seed in each group.
+
+    The variances: 1 between groups; `seed_variance` / groups between seeds, so relative to the mean over groups; and
+    `interaction`.
+    """
+    rng = np.random.default_rng(groups + seeds)
+    scores = rng.standard_normal((1, groups, 3000))
+    scores = scores + rng.normal(0, (seed_variance / groups) ** 0.5, (seeds, 1, 3000))
+    return scores + rng.normal(0, interaction**0.5, (seeds, groups, 3000))
+
+
+@pytest.mark.parametrize(
+    ("groups", "seeds", "seed_variance", "interaction", "low", "high"),
+    [
+        (10, 2, 0.0, 0.0, 0.93, 0.96),
+        (10, 2, 2.0, 0.0, 0.93, 0.97),
+        (5, 3, 2.0, 0.0, 0.91, 0.96),
+        (20, 3, 0.5, 1.0, 0.94, 0.98),
+        (20, 5, 2.0, 1.0, 0.94, 0.98),
+        (20, 2, 50.0, 0.0, 0.86, 0.91),  # two seeds, and little else varies: too short
+    ],
+)
+def test_the_interval_over_groups_and_seeds_has_its_coverage(groups, seeds, seed_variance, interaction, low, high):
+    scores = draw(groups, seeds, seed_variance, interaction)
+    result = mean_over_seeds(scores, np.arange(groups), 1000)
+    assert low < ((result.low <= 0) & (result.high >= 0)).mean() < high
+    if seed_variance >= 2:
+        assert coverage(scores.mean(0), np.arange(groups)) < 0.92  # as if other seeds gave the same
+
+
+def test_one_seed_or_equal_seeds_have_the_interval_over_groups():
+    tracks, groups = np.random.default_rng(0).random((30, 3)), np.repeat(np.arange(10), 3)
+    expected = bootstrap_mean(tracks, groups, 200)
+    one, three = (mean_over_seeds(np.stack([tracks] * seeds), groups, 200) for seeds in (1, 3))
+    for name in ("mean", "low", "high"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(expected, name))
+        np.testing.assert_allclose(getattr(three, name), getattr(expected, name), rtol=1e-12)
+
+
+def test_seeds_alone_give_the_t_interval_of_their_means():
+    means = np.array([1.0, 4.0, 2.5])
+    result = mean_over_seeds(np.repeat(means, 6).reshape(3, 6, 1), np.arange(6), 100)
+    expected = stats.t.interval(0.95, 2, means.mean(), stats.sem(means))
+    assert (result.low[0], result.high[0]) == pytest.approx(expected)
+
+
+def test_standard_errors_add_up_with_satterthwaites_degrees_of_freedom():
+    """The half width of many normal groups is about that of the two-sample interval of Welch, with the same formula."""
+    rng = np.random.default_rng(0)
+    of_groups, of_seeds = stats.zscore(rng.standard_normal(40), ddof=1), np.array([-0.2, 0.0, 0.1, 0.1])
+    result = mean_over_seeds((of_seeds[:, None] + of_groups)[:, :, None], np.arange(40), 40_000)
+    welch = stats.ttest_ind(of_groups, of_seeds, equal_var=False).confidence_interval(0.95)
+    assert result.high[0] - result.low[0] == pytest.approx(welch.high - welch.low, rel=0.02)
+    assert result.high[0] - result.low[0] > 1.05 * np.diff(stats.t.interval(0.95, 39, 0, 40**-0.5))[0]
+
+
+def test_a_track_without_a_value_in_one_seed_is_left_out():
+    rng = np.random.default_rng(0)
+    scores, groups = rng.random((3, 12, 3)), np.repeat(np.arange(6), 2)
+    scores[1, 4, 0] = 1e9  # a value that must not count
+    scores[2, 4, 0] = scores[0, :, 1] = scores[0, 2:, 2] = np.nan  # a track; all of a seed; all but one group
+    result, without = (mean_over_seeds(np.delete(scores, i, 1), np.delete(groups, i), 200) for i in ([], 4))
+    for name in ("mean", "low", "high"):
+        np.testing.assert_allclose(getattr(result, name)[0], getattr(without, name)[0])
+        assert np.isnan(getattr(result, name)[1]) and np.isnan(getattr(result, name)[2]) == (name != "mean")

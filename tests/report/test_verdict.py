@@ -73,12 +73,42 @@ def test_intervals_of_equal_variants_contain_zero_in_95_percent() -> None:
         rng = np.random.default_rng(seed)
         group = np.repeat(np.arange(15), 2)
         difficulty = rng.normal(0, 1, 15)[group]
-        tables = [pd.DataFrame({"track_id": range(30), "group": group, "mse": rng.normal(0, 1, 30)}) for _ in range(2)]
+        tables = [pd.DataFrame({"seed": 0, "track_id": range(30), "group": group}) for _ in range(2)]
+        tables = [table.assign(mse=rng.normal(0, 1, 30)) for table in tables]
         tables[0]["mse"] += difficulty
         pair = paired_difference(*tables, "mse", 2000)
         assert pair is not None
         hits += not pair.significant
     assert 0.9 <= hits / 200 <= 0.99
+
+
+def over_seeds(errors: dict[int, float], std: float = 0.05) -> pd.DataFrame:
+    """`windows` for each seed, with this error."""
+    return pd.concat([windows(error, std).assign(seed=seed) for seed, error in errors.items()])
+
+
+def test_a_difference_that_another_seed_reverses_is_not_significant() -> None:
+    reference = over_seeds({0: 1.0, 1: 1.001, 2: 1.002})
+    steady, unsteady = over_seeds({0: 1.2, 1: 1.21, 2: 1.19}), over_seeds({0: 1.5, 1: 0.8, 2: 1.3})
+    pairs = [paired_difference(table, reference, "mse", 500) for table in (steady, unsteady)]
+    assert [pair and pair.significant for pair in pairs] == [True, False]
+    one_seed = paired_difference(unsteady[unsteady["seed"] == 2], reference, "mse", 500)
+    assert one_seed is not None and one_seed.significant  # over recordings alone
+
+
+def test_what_a_seed_does_to_both_variants_cancels() -> None:
+    seeds = {0: 5.0, 1: 8.0, 2: 0.0}
+    pair = paired_difference(over_seeds({s: e + 0.2 for s, e in seeds.items()}), over_seeds(seeds), "mse", 500)
+    assert pair is not None and pair.significant and pair.high < 0.3
+
+
+def test_only_common_seeds_count_and_without_any_the_means_over_seeds() -> None:
+    a, b = over_seeds({0: 0.2, 1: 9.0}, std=0.0), over_seeds({0: 0.0, 2: 9.0}, std=0.0)
+    pair = paired_difference(a, b, "mse", 200)
+    assert pair is not None and pair.difference == pytest.approx(0.2) and pair.high == pytest.approx(0.2)
+    pair = paired_difference(a, b.assign(seed=b["seed"] + 5), "mse", 200)
+    assert pair is not None and pair.difference == pytest.approx(0.1) and pair.high == pytest.approx(0.1)
+    assert paired_difference(a, b.assign(track_id=b["track_id"] + 100), "mse", 200) is None  # other recordings
 
 
 def test_percentages_have_no_exponent() -> None:

@@ -47,7 +47,7 @@ metrics = dict.fromkeys(NAMES) | {"mse": 1 / epochs, "mse_low": 0.9 / epochs, "m
 metrics |= {"baseline": name == "mean", "collapsed": False, "collapse_reason": None}
 (folder / "metrics.json").write_text(json.dumps(metrics))
 (folder / "seeds.json").write_text(json.dumps([{"seed": 0, "fingerprint": f"{name}{epochs}", "evaluation": "e"}]))
-columns = {"track_id": ["a"], "group": ["a"], "mse": [1 / epochs], "mel_mse": [1 / epochs]}
+columns = {"seed": [0], "track_id": ["a"], "group": ["a"], "mse": [1 / epochs], "mel_mse": [1 / epochs]}
 pq.write_table(pa.table(columns), folder / "windows.parquet")
 """.replace("NAMES", repr(METRICS))
 

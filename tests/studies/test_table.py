@@ -41,7 +41,7 @@ def project(tmp_path_factory):
         )
         sizes = pd.DataFrame({"latent": [0, 64], "mse": [0.03, 0.02]})  # as if the baseline of the first were PCA
         sizes.to_parquet(folders[commits[0]] / "data" / "evaluation" / "mean" / "sizes.parquet")
-        write(folders[commits[1]], "mel_conv", "b", [0.01, 0.01], collapsed=True, collapse_reason="1 of 64 units")
+        write(folders[commits[1]], "mel_conv", "b", [0.005, 0.015], collapsed=True, collapse_reason="1 of 64 units")
         for fingerprint, epochs in {"a0": "1,20\n2,10\n", "a1": "1,40\n", "b0": ""}.items():
             run = folder_for(fingerprint)
             run.path.mkdir(parents=True)
