@@ -7,7 +7,7 @@ from pydantic import BaseModel, ValidationError
 
 from pipeline.core.errors import DataError, MelismaError, ParamsError
 from pipeline.core.text import printable
-from pipeline.report.results import DEFAULTS, FORMAT, Results, Windows
+from pipeline.report.results import DEFAULTS, FORMAT, Results
 
 MAX_BYTES = 20 * 2**20
 MAX_DIFFERENCES = 3  # in a message
@@ -74,10 +74,8 @@ def find_difference(first: Results, other: Results) -> str | None:
         more = f", and {len(keys) - MAX_DIFFERENCES} more" if len(keys) > MAX_DIFFERENCES else ""
         return f"{', '.join(shown)}{more}; leave it out, or set the same in params.yaml and run `dvc repro`"
     if first.test.fingerprint != other.test.fingerprint:
-        return (
-            f"test windows: {_count(first.test)} of {_text(first.source)} and {_count(other.test)} of "
-            f"{_text(other.source)}; leave it out, or use the same recordings, labels and `windows` and run `dvc repro`"
-        )
+        windows = f"{_describe(first)} and {_describe(other)}"
+        return f"test windows: {windows}; leave it out, or use the same recordings, labels and `windows`"
     return None
 
 
@@ -85,5 +83,6 @@ def _text(value: object) -> str:
     return "none" if value is None else printable(str(value))[:80]
 
 
-def _count(windows: Windows) -> str:
-    return f"{windows.windows} of {windows.recordings} recordings"
+def _describe(results: Results) -> str:
+    test = results.test
+    return f"{_text(test.fingerprint)} ({test.windows} of {test.recordings} recordings of {_text(results.source)})"

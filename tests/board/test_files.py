@@ -29,7 +29,7 @@ def test_a_file_goes_by_its_stem_or_by_its_path_if_another_has_this_stem(tmp_pat
         ({"protocol": {"version": 2, "evaluate.heard": 24}}, "version of the protocol: 1 and 2; leave it out, or run"),
         (
             {"test": {"fingerprint": "other", "windows": 90, "recordings": 15}, "source": "synth"},
-            "test windows: 108 of 18 recordings of gtzan and 90 of 15 recordings of synth; leave it out, or use",
+            "test windows: t (108 of 18 recordings of gtzan) and other (90 of 15 recordings of synth); leave it",
         ),
     ],
 )
