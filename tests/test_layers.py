@@ -12,8 +12,8 @@ STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages
 # In the order of the data; a folder imports only those above it.
 FOLDERS = (
     *("core", "audio", "sources", "windows", "cache", "dataset"),
-    *("models", "losses", "training", "metrics", "vocoder", "reference", "evaluation", "figures", "report", "apply"),
-    *("tracking", "schema", "repro", "studies", "gc", "cli"),
+    *("models", "losses", "training", "metrics", "vocoder", "reference", "evaluation", "figures", "report", "board"),
+    *("apply", "tracking", "schema", "repro", "studies", "gc", "cli"),
 )
 
 

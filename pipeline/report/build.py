@@ -1,4 +1,4 @@
-"""Build the report: one page that contains all its files, the comparison as CSV and JSON, charts, and model cards."""
+"""Build the report: a page that contains all its files, the comparison as CSV and JSON, charts, and model cards."""
 
 import platform
 from importlib import metadata
@@ -23,6 +23,7 @@ from pipeline.report.knows import add_probes
 from pipeline.report.listen import describe_inversions, find_examples
 from pipeline.report.media import MediaEncoder
 from pipeline.report.pca import add_pca_ratios, find_baselines, pca_sentence, pca_verdict
+from pipeline.report.results import write_results
 from pipeline.report.table import Row
 from pipeline.report.variant_section import make_section, write_model_cards
 from pipeline.report.verdict import find_verdict
@@ -37,7 +38,7 @@ PACKAGES = ("melisma", "torch", "torchaudio", "numpy", "scipy", "librosa", "soxr
 
 
 def build(data: Path, params: dict[str, Any], out: Path) -> None:
-    """Write index.html, comparison.csv and .json, curves.csv, charts and cards/ into the existing folder `out`.
+    """Write index.html, comparison.csv and .json, results.json, curves.csv, charts and cards/ into the folder `out`.
 
     The report covers the keys of params["models"], in their order; a variant without results is "not evaluated".
     `data` holds the outputs of the other stages: evaluation/, figures/, models/, reference/, windows/ and raw/.
@@ -66,7 +67,8 @@ def build(data: Path, params: dict[str, Any], out: Path) -> None:
         clips |= {row.variant: read_clips(row.folder, row.variant, encoder) for row in rows if row.role in OTHER_ROLES}
         charts = draw_charts(rows, windows, histories, ablations, out, dpi)
         data_card = make_data_card(data / "windows", data / "raw" / "tracks.parquet", params)
-        commit = find_commit()
+        commit, versions = find_commit(), find_versions()
+        write_results(rows, data, params, commit, dict(versions)["melisma"], out / "results.json")
         sections = [make_section(row, drawn[row.variant][0], histories[row.variant], params) for row in variants]
         card_template = templates.get_template("model_card.md.j2")
         write_model_cards(out / "cards", card_template, sections, rows, data=data_card, commit=commit)
@@ -98,7 +100,7 @@ def build(data: Path, params: dict[str, Any], out: Path) -> None:
             seeds=[int(seed) for seed in params.get("seeds") or [0]],
             encoder=encoder,
             commit=commit,
-            versions=find_versions(),
+            versions=versions,
         )
     (out / "index.html").write_text(page, encoding="utf-8")
 

@@ -30,7 +30,15 @@ def test_figures_then_report(project: Path, capsys: pytest.CaptureFixture[str]) 
     assert printed[0].startswith("wave_a: ") and printed[1].startswith("report: ")
     assert (project / "data" / "figures" / "wave_a" / "figures.json").is_file()
     names = {path.name for path in (project / "data" / "report").iterdir()}
-    assert {"index.html", "comparison.csv", "comparison.json", "comparison.png", "curves.csv", "cards"} <= names
+    assert {
+        "index.html",
+        "comparison.csv",
+        "comparison.json",
+        "results.json",
+        "comparison.png",
+        "curves.csv",
+        "cards",
+    } <= names
     assert "the git commit is not known" in (project / "data" / "report" / "index.html").read_text().lower()
 
 

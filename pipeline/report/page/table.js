@@ -5,15 +5,16 @@
   const headers = [...table.tHead.rows[0].cells];
   const body = table.tBodies[0];
 
+  const isText = (column) => headers[column].classList.contains("left");
   const value = (row, column) => {
     const text = row.cells[column].dataset.value;
-    return column === 0 ? text : text === "" ? NaN : Number(text);
+    return isText(column) ? text : text === "" ? NaN : Number(text);
   };
 
   const sort = (column, direction) => {
     const rows = [...body.rows].sort((first, second) => {
       const a = value(first, column), b = value(second, column);
-      if (column === 0) return direction * a.localeCompare(b);
+      if (isText(column)) return direction * a.localeCompare(b);
       if (Number.isNaN(a) || Number.isNaN(b)) return Number.isNaN(a) - Number.isNaN(b); // missing values come last
       return direction * (a - b);
     });
@@ -43,7 +44,7 @@
     for (const row of body.rows) {
       const { role, kind, text } = row.dataset;
       // Codecs, and Griffin-Lim beside a vocoder, have values only of their audio.
-      const isEmpty = [...row.cells].slice(1).every((cell) => cell.hidden || cell.dataset.value === "");
+      const isEmpty = [...row.cells].every((cell, column) => isText(column) || cell.hidden || cell.dataset.value === "");
       row.hidden = (kind !== "" && !kinds.has(kind)) || (role !== "variant" && !roles.has(role)) ||
         ("collapsed" in row.dataset && !roles.has("collapsed")) || (role !== "variant" && isEmpty) ||
         !words.every((word) => text.toLowerCase().includes(word));
