@@ -80,6 +80,7 @@ def build(data: Path, params: dict[str, Any], out: Path) -> None:
             sets=columns.SETS,
             set_notes=columns.SET_NOTES,
             kinds=sorted({row.kind for row in rows if row.kind}),
+            roles={row.role for row in rows},
             headline=headline,
             leads=leads,
             pca_sentence=pca_sentence(rows),
