@@ -167,6 +167,7 @@ def _write_results(name: str, experiments: "list[Experiment]", rows: "list[Row]"
             _write_csv(rows, out / "table.csv")
             (out / "table.md").write_text(table.format_text(rows, is_markdown=True), encoding="utf-8")
             figure.draw(rows, out / "figure.png")
+            figure.draw_rates(rows, out / "rates.png")
         typer.echo(table.format_text(rows), nl=False)
         typer.echo(", ".join(str(path) for path in sorted(folder.iterdir())))
     names = {label for row in rows for label in row.experiments}

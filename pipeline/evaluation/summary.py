@@ -1,13 +1,13 @@
 """Aggregates scores of windows and seeds to metrics.json of a variant."""
 
 from collections.abc import Mapping
-from math import log
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from pipeline.metrics.aggregate import aggregate
+from pipeline.metrics.pca import kbps
 from pipeline.metrics.probe import CHANCES
 from pipeline.models import collapse
 
@@ -41,7 +41,7 @@ def variant_metrics(
         metrics[name] = None if np.isnan(value) else float(value)
     for end in ("", "_low", "_high"):
         nats = metrics[f"kl{end}"]
-        metrics[f"kbps{end}"] = None if nats is None else nats / log(2) / model["seconds"] / 1000
+        metrics[f"kbps{end}"] = None if nats is None else kbps(nats, model["seconds"])
     kl = windows.groupby("seed")["kl"].mean()
     collapse_reason = _join({s["seed"]: collapse.why_collapsed(s | {"kl": kl[s["seed"]]}) for s in seeds})
     flat_reason = _join({s["seed"]: collapse.why_flat(s) for s in seeds})

@@ -1,6 +1,7 @@
 """The errors of PCA with fewer components, from those with all and the coordinates on them."""
 
-from math import prod
+from math import log, prod
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -37,6 +38,11 @@ def rate_distortion_bound(errors: np.ndarray, values: int) -> tuple[np.ndarray, 
     levels = variances[:, None]
     nats = 0.5 * np.log(np.maximum(variances / levels, 1)).sum(1)
     return nats, np.minimum(variances, levels).sum(1) / values + errors[-1]
+
+
+def kbps(nats: Any, seconds: float) -> Any:
+    """Nats per window of `seconds` as kbit/s."""
+    return nats / log(2) / seconds / 1000
 
 
 def pca_sizes_table(errors: np.ndarray, track_ids: np.ndarray, groups: np.ndarray, resamples: int) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pipeline.figures import style
-from pipeline.report.charts.marks import plain_number
+from pipeline.report.charts.marks import plain_number, use_plain_numbers
 from pipeline.report.formatting import digits
 from pipeline.studies.results import Row, format_setting, is_common_scale
 
@@ -31,6 +31,48 @@ def draw(rows: list[Row], path: Path) -> None:
         texts = [text for row in trained for text in (row.name, *map(format_setting, row.settings.values()))]
         with style.paper_style(texts):
             style.save(draw_figure(trained), path, DPI)
+
+
+def draw_rates(rows: list[Row], path: Path) -> None:
+    """Write a PNG of the error of a draw over the bit rate: a panel for each scale, a curve for each family.
+
+    A family is a variant with equal settings but for the one on the curve. Write nothing if none has three rates.
+    """
+    rated = [row for row in rows if row.metrics.get("kbps") and row.metrics.get("mse_draw")]
+    scales = list({repr(row.scale): row.scale for row in rated}.values())
+    panels = [[row for row in rated if row.scale == scale] for scale in scales]
+    panels = [panel for panel in panels if any(len(g) >= MIN_CURVE_VALUES for g in _families(panel).values())]
+    if not panels:
+        return
+    with style.paper_style([row.name for row in rated]):
+        figure = style.figure(5.0 * len(panels), 4.0)
+        for ax, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+            _draw_rates(ax, panel)
+        style.save(figure, path, DPI)
+
+
+def _families(rows: list[Row]) -> dict[str, list[Row]]:
+    return _group(rows, _curve_key(rows) or "")
+
+
+def _draw_rates(ax: Axes, rows: list[Row]) -> None:
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    for i, (name, family) in enumerate(_families(rows).items()):
+        color, marker = style.OKABE_ITO[i % len(style.OKABE_ITO)], style.MARKERS[i % len(style.MARKERS)]
+        points = sorted((row.metrics["kbps"], row.metrics["mse_draw"]) for row in family)
+        ax.plot(*zip(*points, strict=True), marker=marker, markersize=4.5, color=color, label=style.shorten(name, 40))
+    limits = ax.get_xlim(), ax.get_ylim()
+    if bound := next((row.bound for row in rows if row.bound), None):
+        ax.plot(*bound, color=style.INK, linewidth=1, linestyle="--", label="least rate of a Gaussian source")
+    ax.set_xlim(limits[0])
+    ax.set_ylim(limits[1])
+    for axis in (ax.xaxis, ax.yaxis):
+        use_plain_numbers(axis)
+    ax.set_xlabel("kbit/s")
+    ax.set_ylabel("mean squared error of a draw")
+    ax.grid(True, which="both")
+    ax.legend(fontsize=7.5)
 
 
 def draw_figure(rows: list[Row]) -> Figure:

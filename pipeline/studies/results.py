@@ -5,15 +5,19 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from math import isclose
+from math import isclose, prod
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from pydantic import TypeAdapter
 
+from pipeline.audio.representation import RepresentationConfig
 from pipeline.core import workspace
 from pipeline.core.errors import MelismaError
 from pipeline.core.params import flatten, read_section
+from pipeline.metrics.pca import kbps, rate_distortion_bound
 from pipeline.report.formatting import DASH
 from pipeline.report.paired import PairedDifference, paired_difference
 from pipeline.report.pca import why_not_compared
@@ -45,6 +49,7 @@ class Row:
     windows: pd.DataFrame  # `ERRORS` of each test window and seed, with its recording
     seconds: float | None  # training time, summed over the seeds; None if this machine did not train it
     pca_ratio: float | None = None  # MSE over that of PCA of the same size in the same experiment
+    bound: tuple[Any, Any] | None = None  # of PCA in the same experiment: bit rates and errors of a Gaussian source
     reference: "Row | None" = None  # the same variant in the experiment that it is compared with
     compared_with: str | None = None  # that experiment
     changes: dict[str, PairedDifference] = field(default_factory=dict)  # error -> difference on the same recordings
@@ -129,6 +134,7 @@ def _read_experiment(experiment: Experiment, revision: str, experiments: list[Ex
     try:
         with queue.files_at(revision) as files:
             pca = _pca_errors(files, params["models"])
+            bounds = {name: _bound(params, name, list(errors.values())) for name, errors in pca.items()}
             for variant, model in params["models"].items():
                 folder = f"/{workspace.EVALUATION}/{variant}"
                 metrics, seeds = (json.loads(files.read_text(f"{folder}/{name}.json")) for name in ("metrics", "seeds"))
@@ -141,7 +147,7 @@ def _read_experiment(experiment: Experiment, revision: str, experiments: list[Ex
                 yield Row(
                     experiments=[], study_size=len(experiments), variant=variant, settings=settings, seeds=seeds,
                     metrics=metrics, scale=scale, windows=windows, seconds=total,
-                    pca_ratio=_pca_ratio(metrics, model, pca),
+                    pca_ratio=_pca_ratio(metrics, model, pca), bound=bounds.get(model["representation"]),
                 )  # fmt: skip
     except Exception as error:  # DVC's errors have no common class
         name = experiment.full_name
@@ -162,6 +168,14 @@ def _pca_errors(files: Any, models: dict[str, Any]) -> dict[str, dict[int, float
             table = dict(zip(sizes["latent"], sizes["mse"], strict=True))
             errors[model["representation"]] = max(errors.get(model["representation"], {}), table, key=len)
     return errors
+
+
+def _bound(params: dict[str, Any], representation: str, errors: list[float]) -> tuple[Any, Any]:
+    """The least kbit/s of a Gaussian source for each error, from those of PCA with 0, 1, ... components."""
+    config = TypeAdapter(RepresentationConfig).validate_python(params["representations"][representation])
+    seconds = params["windows"]["seconds"]
+    nats, mse = rate_distortion_bound(np.array(errors), prod(config.shape(seconds)))
+    return kbps(nats, seconds), mse
 
 
 def _pca_ratio(metrics: dict[str, Any], model: dict[str, Any], pca: dict[str, dict[int, float]]) -> float | None:

@@ -169,6 +169,23 @@ def test_a_number_with_three_values_makes_curves_and_other_settings_dots(rows, t
     assert not (tmp_path / "none.png").exists()  # no variant is trained
 
 
+def test_rates_are_curves_of_families_beside_the_bound_of_pca(rows, tmp_path):
+    rates, errors = rows[0].bound
+    assert rates.tolist() == [0] and errors.tolist() == [0.03]  # one component, which costs nothing at its own level
+    assert rows[1].bound is None
+    family = [
+        replace(
+            rows[0], settings={"beta": beta}, metrics=rows[0].metrics | {"kbps": 0.1 / beta, "mse_draw": beta / 100}
+        )
+        for beta in (0.1, 1.0, 10.0)
+    ]
+    figure.draw_rates(family, tmp_path / "rates.png")
+    assert Image.open(tmp_path / "rates.png").width > 400
+    figure.draw_rates(family[:2], tmp_path / "none.png")
+    figure.draw_rates(rows, tmp_path / "none.png")  # without a rate
+    assert not (tmp_path / "none.png").exists()
+
+
 def test_the_legend_names_variants_that_begin_with_an_underscore(rows):
     drawn = [replace(rows[0], variant=name, settings={}) for name in ("_a", "_b")]
     [legend] = figure.draw_figure(drawn).legends

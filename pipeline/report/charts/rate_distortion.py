@@ -1,7 +1,7 @@
 """rate_distortion.png: the error of each variant (distortion) over its KL (rate), beside a bound and codecs."""
 
 from itertools import groupby
-from math import log, prod
+from math import prod
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from pipeline.core.artefacts import read_json
 from pipeline.figures import style
-from pipeline.metrics.pca import rate_distortion_bound
+from pipeline.metrics.pca import kbps, rate_distortion_bound
 from pipeline.report.charts import marks
 from pipeline.report.pca import find_baselines
 from pipeline.report.table import Row, by_input
@@ -56,7 +56,7 @@ def _draw_own_scale(
         pca, sizes = baseline
         shape = read_json(pca.folder / "config.json")["shape"]
         nats, errors = rate_distortion_bound(sizes["mse"].to_numpy(), prod(shape))
-        rates = nats / log(2) / (pca["seconds"] or 1.0) / 1000
+        rates = kbps(nats, pca["seconds"] or 1.0)
         lines += errors[(rates >= limits[0]) & (rates <= limits[1])].tolist()
         ax.plot(rates, errors, color=style.OKABE_ITO[1], label="least rate of a Gaussian source")
     marks.draw_errors(ax, group, "kbps", "mse_draw", limits, lines)
