@@ -130,7 +130,7 @@ def _example_clips(index: int, data: VariantData, renderer: Renderer) -> list[Au
         ceiling_caption = f"The recording at the model's rate of {rate:,} Hz"
     texts = {
         "original": (f"{name}, original", "The recording itself."),
-        "ceiling": (f"{name}, {ceiling}", f"{ceiling_caption}: the best that a reconstruction can sound."),
+        "ceiling": (f"{name}, {ceiling}", f"{ceiling_caption}: no reconstruction can sound better."),
         "reconstruction": (f"{name}, reconstruction{error}", f"The reconstruction{through}."),
     }
     clips = []

@@ -16,9 +16,7 @@ from functools import lru_cache
 from math import ceil, log2
 
 import numpy as np
-import pyloudnorm
 import torch
-from scipy.spatial.distance import cdist, pdist
 from torch import Tensor
 from torch.nn import functional
 
@@ -137,6 +135,8 @@ def loudness_difference(y: Tensor, x: Tensor, rate: int) -> Tensor:
     Silence has -70 LUFS, the level below which that loudness counts no block. Waveforms shorter than a block are padded
     with zeros.
     """
+    import pyloudnorm  # slow, since it needs scipy.signal
+
     meter = pyloudnorm.Meter(rate)
     length = max(x.shape[1], ceil(meter.block_size * rate) + 1)
 
@@ -193,13 +193,14 @@ def kernel_distance(a: np.ndarray, b: np.ndarray) -> float | None:
     """
     if min(len(a), len(b)) < 2 or not (np.isfinite(a).all() and np.isfinite(b).all()):
         return None
-    between = pdist(b)
-    width = max(float(np.median(between)), 1e-12)
+    x, y = torch.from_numpy(a).double(), torch.from_numpy(b).double()
+    within = functional.pdist(y)
+    width = max(float(np.median(within.numpy())), 1e-12)
 
-    def kernel(distances: np.ndarray) -> float:
-        return float(np.exp(-0.5 * np.square(distances / width)).mean())
+    def kernel(distances: Tensor) -> float:
+        return float((-0.5 * (distances / width).square()).exp().mean())
 
-    return 100 * (kernel(pdist(a)) + kernel(between) - 2 * kernel(cdist(a, b)))
+    return 100 * (kernel(functional.pdist(x)) + kernel(within) - 2 * kernel(torch.cdist(x, y)))
 
 
 # By the name of the metric. On the variant's own scale, in [0, 1] for mels and [-1, 1] for waveforms:

@@ -121,7 +121,7 @@ def find_limits(row: Row, ceiling: Row | None) -> list[str]:
         limits.append(f"Its input loses information: the true windows have an MSE of {error} on the common log-mel.")
     if row.kind == "mel":
         distance = ceiling["audio_mel_distance"] if ceiling is not None else None
-        limits.append("It has no phase: an inversion turns its spectrograms into audio and adds audible artefacts.")
+        limits.append("It has no phase: its spectrograms become audio with an estimated phase, which one hears.")
         if distance is not None:
             limits[-1] += f" The audio of the true spectrograms has a mel distance of {digits(distance)}."
     limits += [f"{note}." for note in row.generation]

@@ -13,6 +13,7 @@ import time
 import mlflow
 import pandas as pd
 import pytest
+import yaml
 
 from tests.e2e.conftest import Project, contents
 
@@ -225,6 +226,26 @@ def test_one_more_seed_trains_that_seed_alone(project):
 def test_a_change_of_figures_trains_nothing(project):
     project.set({"seeds": [0], "figures": {"dpi": 60}})
     assert sorted(project.repro()) == ["figures@mel_conv", "figures@pca", "report"]
+
+
+def test_a_model_from_elsewhere_is_scored_and_nothing_else(project):
+    """Its output is a copy of the originals."""
+    files = project.path / "data" / "external" / "copy"
+    assert "18 test windows at 16000 Hz" in project.run("melisma", "export-test", "-o", str(files), "--rate", "16000")
+    project.set({"reference": {"external": {"copy": {"kbps": 256.0}}}})
+    assert project.repro() == ["reference", "report"]
+    rows = pd.read_csv(project.path / "data/report/comparison.csv").set_index("variant")
+    assert rows.loc["copy", "role"] == "external" and rows.loc["copy", "kbps"] == 256
+    assert rows.loc["copy", "mel_mse"] < 0.1 * rows.loc["mel_conv", "mel_mse"]
+    assert rows.loc["opus at 8 kbit/s", "audio_mel_distance"] > rows.loc["copy", "audio_mel_distance"]
+    next(files.iterdir()).unlink()
+    refused = project.run("dvc", "repro", expect=None)
+    assert re.search(r"error: data/external/copy/\d+\.wav: missing; 1 of \d+ test windows have no file", refused)
+    params = yaml.safe_load((project.path / "params.yaml").read_text())
+    params["reference"]["external"] = {}  # `set` lays over what is there
+    (project.path / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    shutil.rmtree(files)
+    assert project.repro() == ["reference", "report"]
 
 
 def test_a_repeated_training_gives_the_same_bytes(project):
