@@ -1,4 +1,4 @@
-"""Commands `study list`, `study show`, `study run` and `study table`."""
+"""Commands `study list`, `study show`, `study run`, `study table`; `study search` is in `search`."""
 
 import json
 import os
@@ -39,7 +39,9 @@ def list_(as_json: AsJson = False) -> None:
     rows = []
     for name in files.study_names():
         try:
-            number, about = len(files.load_experiments(name)), _first_sentence(files.FOLDER / f"{name}.yaml")
+            search = files.load_study(name).search and files.load_search(name)[1]
+            number = search.trials if search else len(files.load_experiments(name))
+            about = _first_sentence(files.FOLDER / f"{name}.yaml")
         except ParamsError as error:  # it does not fit the present params.yaml; the others may
             number, about = 0, f"does not fit: {error}"
         rows.append({"study": name, "experiments": number, "about": about})
@@ -54,10 +56,14 @@ def list_(as_json: AsJson = False) -> None:
 @study.command()
 def show(name: Name, as_json: AsJson = False) -> None:
     """List the experiments of a study: what each one changes, and its status."""
+    from pipeline.cli.search import show_search
     from pipeline.studies import commit, queue, runner
-    from pipeline.studies.study import load_experiments
+    from pipeline.studies.study import load_experiments, load_study
 
     os.chdir(workspace.root())
+    if load_study(name).search:
+        show_search(name, as_json)
+        return
     experiments = load_experiments(name)
     states = runner.read_states(experiments, commit.snapshot(), queue.State(""))
     if as_json:
@@ -91,9 +97,11 @@ def run_study(
     from pipeline.repro.build import default_jobs
     from pipeline.schema.schema import load
     from pipeline.studies import commit, results, runner
-    from pipeline.studies.study import load_experiments, select_experiments
+    from pipeline.studies.study import load_experiments, load_study, select_experiments
 
     os.chdir(workspace.root())
+    if load_study(name).search:
+        raise ParamsError(f"studies/{name}.yaml: it is a search; `melisma study search {name}` runs it")
     # Read both once: the files may change while the experiments run for hours.
     experiments, base = load_experiments(name), commit.snapshot()
     selected = select_experiments(experiments, [label.strip() for label in only.split(",")]) if only else experiments
@@ -125,11 +133,15 @@ def table_(
     csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write all numbers to this file.")] = None,
 ) -> None:
     """Print the results of a study, which DVC keeps with its experiments."""
+    from pipeline.cli.search import print_search
     from pipeline.studies import commit
-    from pipeline.studies.study import load_experiments
+    from pipeline.studies.study import load_experiments, load_study
 
     csv = csv.absolute() if csv else None
     os.chdir(workspace.root())
+    if load_study(name).search:
+        print_search(name, as_json, csv)
+        return
     experiments = load_experiments(name)
     rows = _read_rows(experiments, commit.snapshot())
     if as_json:

@@ -49,13 +49,18 @@ def create(base: str, head: str, files: dict[str, bytes], message: str) -> str:
 
 def has_params(commit: str, experiment: Experiment) -> bool:
     """Whether a commit has the params of the experiment, except for sections that change no number."""
-    return _read_params(commit) == _relevant(experiment.params)
+    return _read_params(commit) == relevant(experiment.params)
 
 
 @cache
 def has_code(commit: str, base: str) -> bool:
     """Whether two commits have the same code."""
     return not git("diff", "--name-only", commit, base, "--", *code_paths())
+
+
+def code_hashes(base: str) -> str:
+    """The paths of `code_paths` at a commit, with the hash of each."""
+    return git("ls-tree", base, "--", *code_paths())
 
 
 def code_paths() -> Iterator[str]:
@@ -66,15 +71,16 @@ def code_paths() -> Iterator[str]:
             yield from (dep for dep in stage.get("do", stage).get("deps", ()) if not dep.startswith(("data/", "$")))
 
 
+def relevant(params: dict[str, Any]) -> dict[str, Any]:
+    """The sections of all params that change a number of a study."""
+    return {name: section for name, section in params.items() if name not in IGNORED_SECTIONS}
+
+
 @cache  # a study asks at every poll
 def _read_params(commit: str) -> dict[str, Any] | None:
     """The relevant params of a commit; None if another version of the program wrote them."""
     try:
         raw = yaml.safe_load(git("show", f"{commit}:./{PARAMS_FILE}"))
-        return _relevant(schema.load(raw).model_dump(mode="json"))
+        return relevant(schema.load(raw).model_dump(mode="json"))
     except (MelismaError, yaml.YAMLError):
         return None
-
-
-def _relevant(params: dict[str, Any]) -> dict[str, Any]:
-    return {name: section for name, section in params.items() if name not in IGNORED_SECTIONS}

@@ -42,6 +42,7 @@ REFS = "refs/exps"  # refs/exps/<first two digits>/<other digits of the baseline
 ARGUMENTS_FILE = ".dvc/tmp/repro.dat"  # the arguments of `dvc exp run`
 TERMINATE_SECONDS = 10.0  # from SIGTERM to SIGKILL for an experiment
 WAIT_SECONDS = 60.0  # waiting time for a worker to start, or for DVC's lock
+STOPPED = "it was stopped"
 STAGE_LINE = re.compile(r"^Running stage '([^']+)'")
 
 
@@ -92,10 +93,12 @@ def create_stash(experiment: Experiment, base: str) -> str:
 
     head, name = git("rev-parse", "HEAD"), experiment.full_name
     run_env = {"DVC_EXP_BASELINE_REV": head, "DVC_EXP_NAME": name, "DVC_ROOT": str(workspace.root())}
-    arguments: dict[str, Any] = {"args": (), "kwargs": {"targets": [], "run_env": run_env}}
-    raw = parse_yaml_for_update(experiment.base.read_text(encoding="utf-8"), experiment.base)  # with its comments
-    params = str(dumps_yaml(apply_changes(load_study(experiment.study), experiment.settings, raw)))
-    files = {str(PARAMS_FILE): params.encode(), ARGUMENTS_FILE: pickle.dumps(arguments)}
+    arguments: dict[str, Any] = {"args": (), "kwargs": {"targets": list(experiment.targets), "run_env": run_env}}
+    raw = experiment.raw
+    if not experiment.targets:  # with the comments, since `dvc exp apply` may write these params to params.yaml
+        raw = parse_yaml_for_update(experiment.base.read_text(encoding="utf-8"), experiment.base)
+        raw = apply_changes(load_study(experiment.study), experiment.settings, raw)
+    files = {str(PARAMS_FILE): str(dumps_yaml(raw)).encode(), ARGUMENTS_FILE: pickle.dumps(arguments)}
     if (lock := Path("dvc.lock")).is_file():  # shows DVC which stages are up to date, even if Git does not track it
         files[str(lock)] = lock.read_bytes()
     return commit.create(base, head, files, ExpStash.format_message(head, head, name))
@@ -155,6 +158,13 @@ def remove(stash: str) -> None:
         _queue().remove([stash])
 
 
+def stop(name: str) -> None:
+    """End a running experiment, which DVC then counts as failed; its training saves a checkpoint."""
+    for entry in _queue().iter_active():
+        if entry.name == name and (process := _process(_run_file(entry, ".json"), entry.stash_rev)):
+            _end(process)
+
+
 def workers() -> list[int]:
     """Process ids of the living workers."""
     files = Path(_queue().wdir).glob("dvc-exp-worker-*.json")
@@ -210,7 +220,7 @@ def _read_log(entry: "QueueEntry") -> tuple[str, str]:
             epoch = f", epoch {match[1]} of {match[2]}"
         elif match := ERROR_LINE.match(line):
             error = error or match[1]  # the first is the stage's own; DVC's errors follow
-    return stage + epoch, ": ".join(filter(None, [stage, error or "it was stopped"]))
+    return stage + epoch, ": ".join(filter(None, [stage, error or STOPPED]))
 
 
 @cache

@@ -128,6 +128,15 @@ def format_setting(value: Any) -> str:
     return DASH if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
+def setting(params: dict[str, Any], variant: str, key: str) -> Any:
+    """The variant's value of a key, which may be a default; None if it has no such key or is a baseline."""
+    model = params["models"][variant]
+    if not model["loss"]:
+        return None
+    values = dict(flatten(params)) | dict(flatten(model | {"train": params["train"] | (model["train"] or {})}))
+    return values.get(key)
+
+
 def _read_experiment(experiment: Experiment, revision: str, experiments: list[Experiment]) -> Iterator[Row]:
     """A row for each variant of an experiment, which names no experiment yet."""
     keys, params = short_keys(experiments), experiment.params
@@ -140,7 +149,7 @@ def _read_experiment(experiment: Experiment, revision: str, experiments: list[Ex
                 metrics, seeds = (json.loads(files.read_text(f"{folder}/{name}.json")) for name in ("metrics", "seeds"))
                 with files.open(f"{folder}/windows.parquet", "rb") as file:
                     windows = pd.read_parquet(file, columns=["seed", "track_id", "group", *ERRORS])
-                settings = {short: _setting(params, variant, key) for key, short in keys.items()}
+                settings = {short: setting(params, variant, key) for key, short in keys.items()}
                 scale = params["representations"][model["representation"]]
                 seconds = [folder_for(seed["fingerprint"]).training_seconds() for seed in seeds]
                 total = None if None in seconds else sum(filter(None, seconds))
@@ -196,12 +205,3 @@ def _compare(row: Row, experiment: str | None, rows: Iterable[Row]) -> Row:
     differences = {error: paired_difference(row.windows, reference.windows, error, RESAMPLES) for error in errors}
     changes = {error: difference for error, difference in differences.items() if difference}
     return replace(row, reference=reference, compared_with=experiment, changes=changes)
-
-
-def _setting(params: dict[str, Any], variant: str, key: str) -> Any:
-    """The variant's value of a key, which may be a default; None if it has no such key or is a baseline."""
-    model = params["models"][variant]
-    if not model["loss"]:
-        return None
-    values = dict(flatten(params)) | dict(flatten(model | {"train": params["train"] | (model["train"] or {})}))
-    return values.get(key)

@@ -36,6 +36,11 @@ def read_states(experiments: list[Experiment], base: str, default: State) -> Sta
     return states | {name: State("done") for name, c in find_results(ended, base).items() if commit.has_code(c, base)}
 
 
+def is_current(state: State, experiment: Experiment, base: str) -> bool:
+    """Whether an experiment that is in the queue has these params and the code of `base`."""
+    return commit.has_params(state.commit, experiment) and commit.has_code(state.commit, base)
+
+
 def run_study(
     experiments: list[Experiment], base: str, jobs: int | None, default_jobs: int, say: Callable[[str], None]
 ) -> Iterator[States]:
@@ -75,9 +80,7 @@ def _fill_queue(experiments: list[Experiment], base: str, say: Callable[[str], N
     queued = queue.states()
     for experiment in experiments:
         state = queued.get(experiment.full_name, State(""))
-        is_outdated = state.status == "queued" and not (
-            commit.has_params(state.commit, experiment) and commit.has_code(state.commit, base)
-        )
+        is_outdated = state.status == "queued" and not is_current(state, experiment, base)
         if is_outdated or state.status == "failed":
             queue.remove(state.commit)
         if is_outdated:

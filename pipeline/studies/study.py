@@ -4,24 +4,77 @@ import copy
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 from math import prod
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from pipeline.core.errors import ParamsError
-from pipeline.core.params import PARAMS_FILE, Section, read_params, suggest, validate
+from pipeline.core.params import PARAMS_FILE, Count, Section, read_params, suggest, validate
 from pipeline.schema import schema
+from pipeline.training.config import read_variant
 
 FOLDER = Path("studies")
 NAMED_SECTIONS = ("models", "representations")  # their keys are names that the user chooses
 ALL_TRAINED = "models.*."  # prefix of a key that stands for every trained variant
 NAME_PATTERN = r"^[A-Za-z0-9_-]+$"  # names of DVC experiments begin with it
+# All trials of a search must have the same data and the same scale, or their values mean different things.
+SEARCHABLE = re.compile(r"(train|models\.[^.]+\.(network|bottleneck|condition|loss|train))\.")
 Label = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+
+
+class Dimension(Section):
+    """The values of one key in a search: a range, or choices."""
+
+    low: int | float | None = Field(None, description="smallest value; whole numbers if both ends are")
+    high: int | float | None = Field(None, description="largest value")
+    log: bool = Field(False, description="equal ratios are equally likely, not equal differences")
+    choices: Annotated[list[Any], Field(min_length=2)] | None = Field(None, description="values, in place of a range")
+
+    @model_validator(mode="after")
+    def _is_range_or_choices(self) -> Self:
+        is_range = self.low is not None and self.high is not None
+        if (self.choices is None) != is_range or (self.choices and (self.low or self.high or self.log)):
+            raise ValueError("give `low` and `high` (and perhaps `log`), or `choices`")
+        if self.choices is not None and len(set(map(repr, self.choices))) < len(self.choices):
+            raise ValueError("choices: a value occurs twice; list each once")
+        if self.low is not None and self.high is not None:
+            if self.low >= self.high:
+                raise ValueError("low: must be below high")
+            if self.log and self.low <= 0:
+                raise ValueError("low: must be above 0 with `log`")
+        return self
+
+    @property
+    def extremes(self) -> list[Any]:
+        """Both ends of the range, or all choices."""
+        return [self.low, self.high] if self.choices is None else self.choices
+
+
+class Search(Section):
+    """The section `search` of a study: a search for the values of keys, in place of experiments."""
+
+    trials: Count = Field(20, description="number of trials, failed ones included; --trials overrides it")
+    metric: Literal["valid_loss", "valid_mse"] = Field(
+        "valid_loss", description="column of history.csv at the epoch whose weights are used; lower is better"
+    )
+    space: dict[str, Dimension] = Field(min_length=1, description="dotted key of the base: its values")
+
+    @model_validator(mode="after")
+    def _is_comparable(self) -> Self:
+        for key in self.space:
+            if not SEARCHABLE.match(key):
+                raise ValueError(
+                    f"space: {key}: a search changes only `train`, and the network, bottleneck, condition, loss and "
+                    "train of a variant; all trials need the same data"
+                )
+            if re.match(r"models\.[^.]+\.loss\.", key) and self.metric == "valid_loss":
+                raise ValueError(f"`metric` must be valid_mse, since {key} changes what valid_loss means")
+        return self
 
 
 class Study(Section):
@@ -36,6 +89,7 @@ class Study(Section):
     grid: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(
         {}, description="dotted key: values, each of them with each experiment"
     )
+    search: Search | None = Field(None, description="a search, in place of `experiments` and `grid`")
 
     @field_validator("models", mode="before")
     @classmethod
@@ -44,8 +98,10 @@ class Study(Section):
 
     @model_validator(mode="after")
     def _changes_something(self) -> "Study":
-        if not (self.overrides or self.models or self.experiments or self.grid):
+        if not (self.overrides or self.models or self.experiments or self.grid or self.search):
             raise ValueError("a study has `overrides`, `models`, `experiments` or `grid`")
+        if self.search and (self.experiments or self.grid):
+            raise ValueError("a study with `search` has neither `experiments` nor `grid`")
         return self
 
 
@@ -59,6 +115,7 @@ class Experiment:
     base: Path
     raw: dict[str, Any]  # all params
     compared_with: str | None = None  # the first experiment with the same grid values; None for the first itself
+    targets: tuple[str, ...] = ()  # the stages that it builds, with those that they need; empty: all
 
     @property
     def full_name(self) -> str:
@@ -89,7 +146,10 @@ def load_study(name: str) -> Study:
 
 
 def load_experiments(name: str) -> list[Experiment]:
-    """The experiments of a study in the order of the file; ParamsError if the file or the params of one are wrong."""
+    """The experiments of a study in the order of the file; ParamsError if the file or the params of one are wrong.
+
+    A search has one: the params that all trials share.
+    """
     study = load_study(name)
     experiments: dict[str, Experiment] = {}
     # Each experiment has all grid values before the next one begins: the first `grid_size` are the references.
@@ -105,6 +165,39 @@ def load_experiments(name: str) -> list[Experiment]:
             reference = list(experiments)[position % grid_size] if position >= grid_size else None
             experiments[label] = Experiment(name, label or name, settings, study.base, raw, reference)
     return list(experiments.values())
+
+
+def load_search(name: str) -> tuple[Experiment, Search, str]:
+    """The params that all trials of a search share, its section, and the variant that it trains.
+
+    ParamsError if the study has no search, does not train exactly one variant, or if a value of a key is wrong. Some
+    combinations of values may still be wrong.
+    """
+    study, [start] = load_study(name), load_experiments(name)
+    with _error_prefix(f"{FOLDER / name}.yaml"):
+        if study.search is None:
+            raise ParamsError(f"it has no `search`; `melisma study run {name}` runs it")
+        trained = [variant for variant, model in start.params["models"].items() if model["loss"]]
+        if len(trained) != 1:
+            raise ParamsError(f"models: a search trains one variant, not {len(trained)} ({', '.join(trained)})")
+        [variant] = trained
+        for key, dimension in study.search.space.items():
+            if not key.startswith(("train.", ALL_TRAINED, f"models.{variant}.")):
+                raise ParamsError(f"search.space.{key}: not a key of {variant}, the only variant that it trains")
+            with _error_prefix(f"search.space.{key}"):
+                experiments = [with_settings(start, name, {key: value}) for value in dimension.extremes]
+                models = [read_variant(experiment.params, variant) for experiment in experiments]
+            if all(model == models[0] for model in models):
+                raise ParamsError(f"search.space.{key}: has no effect; does models.{variant}.train override it?")
+    return start, study.search, variant
+
+
+def with_settings(start: Experiment, name: str, settings: dict[str, Any], targets: tuple[str, ...] = ()) -> Experiment:
+    """The experiment `start` under another name, with further settings."""
+    raw = copy.deepcopy(start.raw)
+    for key, value in settings.items():
+        override(raw, key, value)
+    return replace(start, name=name, settings=settings, raw=raw, targets=targets)
 
 
 def select_experiments(experiments: list[Experiment], names: list[str]) -> list[Experiment]:
