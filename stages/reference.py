@@ -45,7 +45,7 @@ def main() -> None:
         test_ids = np.sort(windows.loc[windows["split"] == "test", "window_id"])
         reference = read_reference(out, test_ids)
         for codec in get_args(CodecName):
-            for kbps in getattr(others.codecs, codec):
+            for kbps in sorted(set(getattr(others.codecs, codec))):
                 write_codec(out / "codec" / f"{codec}-{kbps}", reference, settings, codec, kbps)
         for name, config in others.external.items():
             files = workspace.EXTERNAL / name

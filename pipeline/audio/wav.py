@@ -1,20 +1,10 @@
-"""Write WAV files, and the gain of clips that are compared by ear."""
+"""Write WAV files."""
 
 import io
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import soundfile
-
-GAIN = 0.5  # gain of all clips: phases from Griffin-Lim can add up to twice the track's peak
-MAX_PEAK = 0.999
-
-
-def common_gain(clips: Sequence[np.ndarray]) -> float:
-    """The factor, at most 1, by which these clips are lowered so that none is clipped after `GAIN`."""
-    peak = GAIN * max((float(np.abs(clip).max(initial=0)) for clip in clips), default=0.0)
-    return min(1.0, MAX_PEAK / peak) if peak > 0 else 1.0
 
 
 def write_wav(path: Path, audio: np.ndarray, rate: int) -> None:

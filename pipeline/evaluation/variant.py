@@ -31,7 +31,7 @@ from pipeline.metrics.pca import pca_errors, pca_sizes_table
 from pipeline.metrics.probe import FACTS, Rows
 from pipeline.models import store
 from pipeline.models.vae import VAE
-from pipeline.reference.common_scores import AudioMeasures, CommonScorer, audio_measures
+from pipeline.reference.common_scores import AudioMeasures, CommonScorer, load_audio_measures
 from pipeline.reference.read import Reference, read_reference
 from pipeline.training.config import check_trained, read_seeds, read_variant, settings_that_decide_weights
 from pipeline.vocoder.read import read_inversion
@@ -78,9 +78,7 @@ class SeedScores:
     latents: np.ndarray  # (windows, latent_dims) posterior means
     probed: tuple[Rows, Rows]  # the latents of train and test windows that the probes get
     audio: np.ndarray  # (H, samples) reconstructions at the common rate
-    model: dict[
-        str, Any
-    ]  # latent_dims, parameters, baseline, probe_pooled, seconds of a window, reach_hz (see `Bands`)
+    model: dict[str, Any]  # latent_dims, parameters, baseline, probe_pooled, seconds (of a window), reach_hz
 
 
 class RunRecorder(Protocol):
@@ -154,7 +152,7 @@ def read_setup(name: str, representation: str, raw: Mapping[str, Any]) -> Evalua
         reference=reference,
         predictors=reconstruction.constant_predictors(splits["train"], splits["test"], config.batch_size),
         to_mel=peak_normalised_mel(reference.mel_config, representation_config),
-        audio_measures=audio_measures(config),
+        audio_measures=load_audio_measures(config),
         embed=embedding.load(config.embedding, reference.mel_config.sample_rate),
         device=pick_device(read_section(RuntimeConfig, "runtime", raw=raw).device),
     )

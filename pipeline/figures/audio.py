@@ -7,17 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.audio.clip import GAIN, common_gain, raise_rate
 from pipeline.audio.representation import MelConfig, sample_count
-from pipeline.audio.resample import resample
 from pipeline.audio.scale import FLOOR_DB, to_db
-from pipeline.audio.wav import GAIN, common_gain, write_wav
+from pipeline.audio.wav import write_wav
 from pipeline.figures import style
 from pipeline.figures.comparisons import pair_mse
 from pipeline.figures.registry import Entry
 from pipeline.figures.variant_data import Representation, VariantData, Window
 from pipeline.figures.window_rows import interpolation_name
 
-MIN_RATE = 8000  # Hz; browsers need not play a lower one
 EQUAL_TOLERANCE = 1e-3  # largest difference of two equal mels in [0, 1]: 0.08 dB
 
 Audio = tuple[np.ndarray, int]  # samples and rate
@@ -80,13 +79,6 @@ def morph(steps: Sequence[Window], config: Representation) -> Window:
         peak_db = float(mixed.max())
         mixed = np.maximum((mixed - peak_db) / FLOOR_DB + 1, 0).T
     return Window(steps[0].kind, steps[0].index, np.ascontiguousarray(mixed, np.float32), peak_db=peak_db)
-
-
-def raise_rate(audio: np.ndarray, rate: int) -> Audio:
-    """The audio and its rate, resampled if the rate is below `MIN_RATE`."""
-    if rate >= MIN_RATE:
-        return audio, rate
-    return resample(audio, rate, MIN_RATE), MIN_RATE
 
 
 def start_clips(data: VariantData, pool: Executor) -> list[list[AudioClip]]:

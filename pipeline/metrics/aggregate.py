@@ -15,6 +15,12 @@ _NAMES = (
 )
 # Metrics per window, each once. metrics.json has a key for each; null if a variant lacks it.
 METRICS = tuple(dict.fromkeys(_NAMES))
+# Their bounds stay in the range of the metric: all others are at least 0, these are at most 1.
+SIGNED = ("elbo", "si_sdr", "audio_si_sdr", "cosine_similarity", "mel_cosine_similarity", "probe_tempo_r2")
+AT_MOST_ONE = (
+    *("cosine_similarity", "mel_cosine_similarity", "out_of_range", *LINEAR_PROBES, "probe_flat_accuracy"),
+    *(name for name in METRICS if name == "knn_accuracy" or name.startswith("transfer_")),
+)
 # Errors of constant predictors; they have no interval.
 PREDICTORS = ("mse_mean", "mse_zero", "mel_mse_mean")
 KEYS: dict[str, float | None] = dict.fromkeys(
@@ -37,9 +43,8 @@ def aggregate(windows: pd.DataFrame, resamples: int) -> dict[str, float | None]:
     ]
     tracks = np.stack([means for means, _ in by_seed])  # (seeds, tracks, M)
     estimates = mean_over_seeds(tracks, by_seed[0][1], resamples)
-    smallest, largest = windows[names].min().to_numpy(), windows[names].max().to_numpy()
-    low = np.where(smallest >= 0, np.maximum(estimates.low, 0), estimates.low)
-    high = np.where((smallest >= 0) & (largest <= 1), np.minimum(estimates.high, 1), estimates.high)
+    low = np.maximum(estimates.low, [-np.inf if name in SIGNED else 0.0 for name in names])
+    high = np.minimum(estimates.high, [1.0 if name in AT_MOST_ONE else np.inf for name in names])
     seed_means = np.stack([nan_mean(means) for means in tracks])
     seed_std = seed_means.std(0, ddof=1) if len(seed_means) > 1 else np.full(len(names), np.nan)
     result: dict[str, float] = {}

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.special import ndtr, stdtrit
 
 CONFIDENCE = 0.95
+MIN_GROUPS = 5  # of a bootstrap; with fewer there are too few different draws
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ def bootstrap_mean(tracks: np.ndarray, groups: np.ndarray, resamples: int) -> Es
     Groups are drawn with all their tracks: tracks of one artist or composition resemble each other, and draws of
     single tracks would make the interval too narrow. The statistic is the mean over the drawn tracks. Quantiles are
     Hesterberg's expanded percentiles (2015, arXiv 1411.5279): with few groups, plain percentiles give too short an
-    interval, by sqrt((n - 1) / n) and by a normal instead of a t distribution.
+    interval, by sqrt((n - 1) / n) and by a normal instead of a t distribution. With fewer than `MIN_GROUPS` groups the
+    interval is that of Student's t, for the ratio of sums over groups (Cochran 1977, section 6.4).
 
     `tracks` is (tracks, M), NaN if a track has no value. The interval is NaN if fewer than two groups have a value.
     """
@@ -42,14 +44,20 @@ def bootstrap_mean(tracks: np.ndarray, groups: np.ndarray, resamples: int) -> Es
     total, count = _sums(tracks, index, len(names))
     size = len(names)
     draws = np.random.default_rng(0).multinomial(size, np.full(size, 1 / size), resamples).astype(float)
-    means = _ratio(draws @ total, draws @ count)
+    means, mean = _ratio(draws @ total, draws @ count), _ratio(total.sum(0), count.sum(0))
     low, high = np.full((2, tracks.shape[1]), np.nan)
     groups_with_value = (count > 0).sum(0)
     for number in np.unique(groups_with_value[groups_with_value > 1]):
         columns = groups_with_value == number
+        if number < MIN_GROUPS:
+            residuals = (total - mean * count)[:, columns]
+            error = np.sqrt(number / (number - 1) * np.square(residuals).sum(0)) / count.sum(0)[columns]
+            half_width = _t_quantile(number - 1) * error
+            low[columns], high[columns] = mean[columns] - half_width, mean[columns] + half_width
+            continue
         tail = expanded_tail(int(number))
         low[columns], high[columns] = np.nanquantile(means[:, columns], [tail, 1 - tail], axis=0)
-    return Estimates(_ratio(total.sum(0), count.sum(0)), low, high, groups_with_value)
+    return Estimates(mean, low, high, groups_with_value)
 
 
 def mean_over_seeds(tracks: np.ndarray, groups: np.ndarray, resamples: int) -> Estimates:

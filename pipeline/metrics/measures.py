@@ -30,6 +30,8 @@ STFT_BATCH = 8  # waveforms; the spectra of more do not fit the CPU cache
 STFT_WINDOWS = (2048, 512)  # samples
 STFT_FLOOR = 1e-5  # of magnitudes that are not scaled by the window
 SILENCE_LUFS = -70.0
+MIN_LOUDNESS_RATE = 3000  # Hz; below it, the filters of the loudness are unstable
+MAX_ROWS = 4000  # of the kernel distance, whose memory grows by the square
 FRAME_SECONDS = 0.093  # frame of the log-spectral distance: 2,048 samples at 22,050 Hz
 
 
@@ -133,8 +135,10 @@ def loudness_difference(y: Tensor, x: Tensor, rate: int) -> Tensor:
     """Absolute difference of the integrated loudness in LU of waveforms (B, samples) at `rate` Hz (ITU-R BS.1770-4).
 
     Silence has -70 LUFS, the level below which that loudness counts no block. Waveforms shorter than a block are padded
-    with zeros.
+    with zeros. NaN below `MIN_LOUDNESS_RATE`.
     """
+    if rate < MIN_LOUDNESS_RATE:
+        return torch.full((len(x),), torch.nan)
     import pyloudnorm  # slow, since it needs scipy.signal
 
     meter = pyloudnorm.Meter(rate)
@@ -185,22 +189,25 @@ def squared_frechet_distance(a: np.ndarray, b: np.ndarray) -> float | None:
 
 
 def kernel_distance(a: np.ndarray, b: np.ndarray) -> float | None:
-    """Kernel audio distance (Chung et al. 2025, 2502.15602) of rows (n, D) from reference rows (m, D).
+    """Kernel audio distance (Chung et al. 2025, 2502.15602) of rows (n, D) from reference rows (n, D).
 
     100 times the unbiased estimate of the squared maximum mean discrepancy with a Gaussian kernel, as wide as the
-    median distance of two rows of `b`. So few rows make it noisier, but not larger, and it can be negative. None for
-    fewer than two rows, or for NaN and infinity.
+    median distance of two rows of `b`. Row i of `a` is the reconstruction of row i of `b`, so this pair is left out, as
+    each row's pair with itself (Gretton et al. 2012, lemma 6): equal rows have 0. Few rows make it noisier, but not
+    larger, and it can be negative. Of many rows, `MAX_ROWS` are used. None for fewer than two rows, or for NaN and
+    infinity.
     """
-    if min(len(a), len(b)) < 2 or not (np.isfinite(a).all() and np.isfinite(b).all()):
+    if len(a) < 2 or not (np.isfinite(a).all() and np.isfinite(b).all()):
         return None
-    x, y = torch.from_numpy(a).double(), torch.from_numpy(b).double()
-    within = functional.pdist(y)
-    width = max(float(np.median(within.numpy())), 1e-12)
+    step = -(-len(a) // MAX_ROWS)
+    x, y = (torch.from_numpy(rows[::step]).double() for rows in (a, b))
+    pairs = ~torch.eye(len(x), dtype=torch.bool)
+    width = max(float(np.median(torch.cdist(y, y)[pairs].numpy())), 1e-12)
 
-    def kernel(distances: Tensor) -> float:
-        return float((-0.5 * (distances / width).square()).exp().mean())
+    def kernel(one: Tensor, other: Tensor) -> Tensor:
+        return (-0.5 * (torch.cdist(one, other)[pairs] / width).square()).exp().mean()
 
-    return 100 * (kernel(functional.pdist(x)) + kernel(within) - 2 * kernel(torch.cdist(x, y)))
+    return 100 * float(kernel(x, x) + kernel(y, y) - 2 * kernel(x, y))
 
 
 # By the name of the metric. On the variant's own scale, in [0, 1] for mels and [-1, 1] for waveforms:

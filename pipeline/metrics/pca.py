@@ -21,7 +21,7 @@ def pca_errors(mse: np.ndarray, coordinates: np.ndarray, shape: tuple[int, ...])
 
 
 def rate_distortion_bound(errors: np.ndarray, values: int) -> tuple[np.ndarray, np.ndarray]:
-    """The least rate at which a Gaussian source could be sent with each mean squared error.
+    """The least rate at which a Gaussian source of independent components could be sent with each mean squared error.
 
     Reverse water-filling over the variances along PCA's components (Cover and Thomas 2006, Elements of Information
     Theory, section 10.3.3): with the water level D, a component of variance v costs max(0, ln(v / D) / 2) nats and
@@ -35,9 +35,10 @@ def rate_distortion_bound(errors: np.ndarray, values: int) -> tuple[np.ndarray, 
     """
     variances = -np.diff(errors)
     variances = np.sort(variances[variances > 0])[::-1] * values
-    levels = variances[:, None]
-    nats = 0.5 * np.log(np.maximum(variances / levels, 1)).sum(1)
-    return nats, np.minimum(variances, levels).sum(1) / values + errors[-1]
+    number = np.arange(1, len(variances) + 1)  # of components above each water level
+    nats = 0.5 * (np.cumsum(np.log(variances)) - number * np.log(variances))
+    left = number * variances + variances.sum() - np.cumsum(variances)
+    return nats, left / values + errors[-1]
 
 
 def kbps(nats: Any, seconds: float) -> Any:

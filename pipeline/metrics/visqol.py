@@ -1,32 +1,25 @@
 """ViSQOL in audio mode: an estimate of the score that listeners would give, 1 to 5 (Chinen et al. 2020, 2004.09584)."""
 
 from collections.abc import Callable
+from functools import cache
 
 import torch
 from torch import Tensor
 
 from pipeline.audio.resample import resample
-from pipeline.core.errors import ParamsError
-from pipeline.core.params import PARAMS_FILE
 
 RATE = 48_000  # Hz, of its audio mode
+LOWEST = 1.0
 
 
+@cache
 def load() -> Callable[[Tensor, Tensor, int], Tensor]:
     """A measure of reconstructions y and originals x, (B, samples) at a rate in Hz: (B,).
 
-    It is visqol-python, whose model is in the package.
-
-    Raises:
-        ParamsError: visqol-python is not installed.
+    It is visqol-python, whose model is in the package. Silence gets the lowest score; NaN if the original is silent.
     """
-    try:
-        from visqol import VisqolApi
-    except ImportError as error:
-        raise ParamsError(
-            f"{PARAMS_FILE}: evaluate.visqol: visqol-python is not installed; run `make setup EXTRAS=visqol`, or set "
-            "it to false"
-        ) from error
+    from visqol import VisqolApi  # the check of params.yaml has found it
+
     api = VisqolApi()
     api.create(mode="audio")
 
@@ -34,7 +27,12 @@ def load() -> Callable[[Tensor, Tensor, int], Tensor]:
         scores = []
         for pair in zip(x.cpu().numpy(), y.cpu().numpy(), strict=True):
             original, reconstruction = (resample(waveform, rate, RATE) for waveform in pair)
-            scores.append(float(api.measure_from_arrays(original, reconstruction, RATE).moslqo))
+            if not original.any():
+                scores.append(torch.nan)
+            elif not reconstruction.any():
+                scores.append(LOWEST)
+            else:
+                scores.append(float(api.measure_from_arrays(original, reconstruction, RATE).moslqo))
         return torch.tensor(scores)
 
     return visqol

@@ -12,7 +12,7 @@ from pipeline.audio.scale import to_unit
 from pipeline.dataset.split import read_split, read_stats
 from pipeline.metrics.config import EvaluateConfig
 from pipeline.metrics.probe import MAX_TRAIN_WINDOWS, probe, read_rows, statistics
-from pipeline.reference.common_scores import CommonScorer, audio_measures
+from pipeline.reference.common_scores import CommonScorer, load_audio_measures
 from pipeline.reference.read import read_reference
 from pipeline.reference.row import write_bands, write_row
 
@@ -35,12 +35,11 @@ def write_ceiling(
 
     Raises:
         DataError: the reference in `folder` is of other windows than the representation in `cache`.
-        ParamsError: ViSQOL is not installed.
     """
     test = read_split(cache, "test")
     reference = read_reference(folder, test.window_ids)
     seconds = read_stats(cache)["seconds"]
-    scorer = CommonScorer(reference, representation, seconds, inversion, audio_measures(settings))
+    scorer = CommonScorer(reference, representation, seconds, inversion, load_audio_measures(settings))
     for rows in np.array_split(np.arange(len(test)), -(-len(test) // BATCH_SIZE)):
         stored = torch.from_numpy(test.values[rows]).float()
         scorer.add(to_unit(stored, test.kind), None if test.peak_db is None else test.peak_db[rows])

@@ -19,8 +19,8 @@ from pipeline.reference.read import Reference
 AudioMeasures = Mapping[str, Callable[[Tensor, Tensor, int], Tensor]]
 
 
-def audio_measures(settings: EvaluateConfig) -> AudioMeasures:
-    """The metrics of audio; ParamsError if one is not installed."""
+def load_audio_measures(settings: EvaluateConfig) -> AudioMeasures:
+    """The metrics of audio."""
     return measures.AUDIO | ({"audio_visqol": visqol.load()} if settings.visqol else {})
 
 
@@ -53,7 +53,7 @@ class CommonScorer:
         representation: RepresentationConfig,
         seconds: float,
         inversion: Inversion | None,
-        audio_measures: AudioMeasures = measures.AUDIO,
+        audio_measures: AudioMeasures,
     ) -> None:
         self.reference, self.audio_measures = reference, audio_measures
         self.common = CommonMel(reference.mel_config, representation, seconds, inversion)

@@ -14,7 +14,7 @@ from pipeline.audio.resample import resample
 from pipeline.audio.wav import write_wav
 from pipeline.core.errors import DataError
 from pipeline.metrics.config import EvaluateConfig
-from pipeline.reference.common_scores import CommonScorer, audio_measures
+from pipeline.reference.common_scores import CommonScorer, load_audio_measures
 from pipeline.reference.read import Reference
 from pipeline.reference.row import write_bands, write_clips, write_row
 from pipeline.reference.write import decode_windows
@@ -45,11 +45,11 @@ def write_external(
     into the new folder `out`. `kbps` is the bit rate that their model needs.
 
     Raises:
-        DataError: a file is missing, unreadable, not finite, or not as long as a window.
+        DataError: a file is missing, of no test window, unreadable, not finite, or not as long as a window.
     """
     rate = reference.mel_config.sample_rate
     config = WaveformConfig(sample_rate=rate)
-    scorer = CommonScorer(reference, config, seconds, None, audio_measures(settings))
+    scorer = CommonScorer(reference, config, seconds, None, load_audio_measures(settings))
     for batch in _batches(folder, reference.windows["window_id"].tolist(), rate, seconds):
         scorer.add(torch.from_numpy(batch), None)
     scores = scorer.finish()
@@ -64,6 +64,8 @@ def _batches(folder: Path, window_ids: list[int], rate: int, seconds: float) -> 
     if missing := [path for path in paths if not path.is_file()]:
         number = f"{len(missing)} of {len(paths)} test windows have no file"
         raise DataError(f"{missing[0]}: missing; {number}; `melisma export-test` writes originals with the right names")
+    if unknown := {path.name for path in folder.glob("*.wav")} - {path.name for path in paths}:
+        raise DataError(f"{folder / min(unknown)}: no such test window; after a change of the data, export them again")
     length = sample_count(seconds, rate)
     for start in range(0, len(paths), BATCH_SIZE):
         yield np.stack([_read(path, rate, seconds, length) for path in paths[start : start + BATCH_SIZE]])
@@ -76,6 +78,7 @@ def _read(path: Path, rate: int, seconds: float, length: int) -> np.ndarray:
         raise DataError(f"{path}: unreadable ({error.error_string})") from error
     if abs(len(samples) / file_rate - seconds) > MAX_DIFFERENCE:
         raise DataError(f"{path}: {len(samples) / file_rate:.2f} s, but a window has {seconds:g} s")
-    if not np.isfinite(samples).all():
+    mono = samples.mean(1)
+    if not np.isfinite(mono).all():
         raise DataError(f"{path}: it has values that are not finite")
-    return pad(resample(samples.mean(1), file_rate, rate)[:length], length)
+    return pad(resample(mono, file_rate, rate)[:length], length)

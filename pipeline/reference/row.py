@@ -1,4 +1,4 @@
-"""The files of a row of the comparison that no stage `evaluate` writes: a ceiling, a codec, a row from outside."""
+"""The files of a row of the comparison that stage `reference` writes: a ceiling, a codec, a model from elsewhere."""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.audio.wav import GAIN, common_gain, write_wav
+from pipeline.audio.clip import GAIN, common_gain, raise_rate
+from pipeline.audio.wav import write_wav
 from pipeline.core import workspace
 from pipeline.metrics import embedding
 from pipeline.metrics.aggregate import aggregate
@@ -32,14 +33,15 @@ def write_row(
     out.mkdir(parents=True)
     table = reference.score_table().assign(**windows)
     table.to_parquet(out / "windows.parquet", index=False)
+    scored = table.dropna(subset=list(windows), how="all")
     embed = embedding.load(settings.embedding, reference.mel_config.sample_rate)
     metrics = {
         **aggregate(table.assign(seed=0), settings.bootstrap),
         **embedding.score(embed, audio, reference.audio),
         **numbers,
-        "tracks": table["track_id"].nunique(),
-        "groups": table["group"].nunique(),
-        "windows": len(table),
+        "tracks": scored["track_id"].nunique(),
+        "groups": scored["group"].nunique(),
+        "windows": len(scored),
     }
     workspace.write_json(out / "metrics.json", metrics)
 
@@ -49,9 +51,9 @@ def write_clips(out: Path, reference: Reference, audio: np.ndarray) -> None:
     for row, example in enumerate(reference.examples):
         if example >= 0:
             clips = {"original": reference.audio[row], "reconstruction": audio[row]}
-            gain = np.float32(GAIN * common_gain(list(clips.values())))
+            gain, rate = np.float32(GAIN * common_gain(list(clips.values()))), reference.mel_config.sample_rate
             for role, samples in clips.items():
-                write_wav(out / f"example-{example}-{role}.wav", gain * samples, reference.mel_config.sample_rate)
+                write_wav(out / f"example-{example}-{role}.wav", *raise_rate(gain * samples, rate))
 
 
 def write_bands(out: Path, bands: Bands, scores: CommonScores, reference: Reference) -> None:

@@ -5,11 +5,12 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
+from pipeline.audio.representation import RepresentationConfig
 from pipeline.core import workspace
 from pipeline.core.artefacts import read_json, read_table
 from pipeline.core.params import flatten
@@ -22,6 +23,8 @@ FORMAT = 1  # raise it when older code would misread the file
 PROTOCOL = 1  # raise it when a metric's definition or the music of source.synth changes: older results do not compare
 # Keys of `evaluate` that change no other number, but for rounding. The config of `mel` and the embedding are added.
 NO_PROTOCOL = {"mel", "embedding", "visqol", "samples", "walks", "perturbations", "batch_size"}
+
+MAX_METRICS = 2000
 
 Text = Annotated[str, Field(max_length=2000)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
@@ -40,8 +43,8 @@ class Windows(Part):
     """Windows of the data: how many, and a fingerprint that differs if one of them does."""
 
     fingerprint: Name
-    windows: int
-    recordings: int
+    windows: Annotated[int, Field(ge=0, le=10**12)]
+    recordings: Annotated[int, Field(ge=0, le=10**12)]
 
 
 class Result(Part):
@@ -54,7 +57,7 @@ class Result(Part):
     input: Text
     seeds: Annotated[list[int], Field(max_length=1000)]
     settings: Annotated[dict[Name, Text], Field(max_length=500)]
-    numbers: Annotated[dict[Name, Number], Field(max_length=2000)]
+    numbers: Annotated[dict[Name, Number], Field(max_length=MAX_METRICS)]
 
 
 class Results(Part):
@@ -71,6 +74,12 @@ class Results(Part):
     representations: Annotated[dict[Name, dict[Name, Scalar]], Field(max_length=1000)]  # what decides their own scale
     rows: Annotated[list[Result], Field(max_length=1000)]
 
+    @model_validator(mode="after")
+    def _has_few_metrics(self) -> Self:
+        if len({name for row in self.rows for name in row.numbers}) > MAX_METRICS:  # each is a column
+            raise ValueError(f"more than {MAX_METRICS} metrics")
+        return self
+
 
 def write_results(
     rows: list[Row], data: Path, params: dict[str, Any], commit: str | None, version: str, path: Path
@@ -80,9 +89,10 @@ def write_results(
         return
     source = SourceConfig.model_validate(params.get("source") or {})
     test, training = _read_windows(data, source)
+    configs = TypeAdapter(dict[str, RepresentationConfig]).validate_python(params.get("representations") or {})
     representations = {
-        name: {key: value for key, value in _scalars(config).items() if key != "train_span_seconds"}
-        for name, config in (params.get("representations") or {}).items()
+        name: _scalars(config.model_dump(mode="json", exclude={"train_span_seconds"}))
+        for name, config in configs.items()
     }
     results = Results(
         format=FORMAT,

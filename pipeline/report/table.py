@@ -73,20 +73,18 @@ def read_rows(data: Path, params: dict[str, Any]) -> list[Row]:
         ceiling = _read_row(data / "reference" / "ceiling" / name, f"true {name}", name, "ceiling", params)
         audio = {key: value for key, value in other.numbers.items() if value != ceiling[key]}
         rows += [row for row in (replace(other, numbers=audio), ceiling) if row.evaluated]
-    codecs, external = ((data / "reference" / role).glob("*") for role in ("codec", "external"))
-    codec_rows = [_read_row(folder, _codec_title(folder), "", "codec", params) for folder in codecs]
-    rows += sorted(codec_rows, key=lambda row: (row.variant.split()[0], row["kbps"]))
-    rows += [_read_row(folder, folder.name, "", "external", params) for folder in sorted(external)]
+    for role in ("codec", "external"):
+        folders = [path.parent for path in (data / "reference" / role).glob("*/metrics.json")]
+        others = [_read_row(folder, folder.name, "", role, params) for folder in sorted(folders)]
+        if role == "codec":  # by the rate that it has
+            others = [replace(r, variant=f"{r.variant.split('-')[0]} at {r['kbps']:.0f} kbit/s") for r in others]
+            others.sort(key=lambda row: (row.variant.split()[0], row["kbps"]))
+        rows += others
     mean = next((row["mel_mse_mean"] for row in rows if row["mel_mse_mean"] is not None), None)
     for row in rows:
         row.numbers["mel_mse_relative"] = ratio(row["mel_mse"], mean)
     _add_shared_bands(rows)
     return rows
-
-
-def _codec_title(folder: Path) -> str:
-    codec, kbps = folder.name.split("-")
-    return f"{codec} at {kbps} kbit/s"
 
 
 def _read_row(folder: Path, name: str, representation: str, role: str, params: dict[str, Any]) -> Row:

@@ -1,6 +1,7 @@
 """The schema of params.yaml: all sections, and the rules between them."""
 
 import re
+from importlib.util import find_spec
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
@@ -42,7 +43,7 @@ class Params(Section):
     vocoders: dict[Name, VocoderConfig] = Field(
         {}, description="stage vocoder: how mels become audio, by representation; one that is not here: by Griffin-Lim"
     )
-    reference: ReferenceConfig = Field(ReferenceConfig(), description="stage reference: rows that no stage trains")
+    reference: ReferenceConfig = Field(ReferenceConfig(), description="stage reference: codecs, models from elsewhere")
     models: dict[Name, VariantConfig] = Field(min_length=1, description="variants: input, network, bottleneck, loss")
     train: TrainConfig = Field(TrainConfig(), description="stage train: defaults for models.<variant>.train")
     evaluate: EvaluateConfig = Field(EvaluateConfig(), description="stage evaluate: the same protocol for all variants")
@@ -78,6 +79,12 @@ def load(raw: dict[str, Any] | None = None) -> Params:
         problem = next(find_vocoder_problems(vocoder, mel_config, waveforms), None)
         if problem:
             raise ParamsError(f"{PARAMS_FILE}: vocoders.{name}{problem}")
+    if params.evaluate.visqol and find_spec("visqol") is None:
+        hint = "run `make setup EXTRAS=visqol`, or set it to false"
+        raise ParamsError(f"{PARAMS_FILE}: evaluate.visqol: visqol-python is not installed; {hint}")
+    for name in params.reference.external:
+        if name in params.models:  # two rows of one name
+            raise ParamsError(f"{PARAMS_FILE}: reference.external.{name}: a variant has this name; choose another")
     mel = params.evaluate.mel
     kind = _representation(params, "evaluate.mel", mel).kind
     if kind != "mel":

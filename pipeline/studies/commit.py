@@ -15,7 +15,7 @@ from pipeline.core.params import PARAMS_FILE
 from pipeline.schema import schema
 from pipeline.studies.study import Experiment
 
-IGNORED_SECTIONS = {"runtime", "cache", "tracking", "figures"}  # they change no number of a study
+IGNORED_SECTIONS = {"runtime", "cache", "tracking", "figures", "reference"}  # they change no number of a study
 IGNORED_STAGES = ("figures", "report")
 # Only DVC sees these commits, so the user needs no Git name.
 AUTHOR = dict.fromkeys(("GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME"), "melisma")

@@ -52,7 +52,8 @@ def draw_rates(rows: list[Row], path: Path) -> None:
 
 
 def _families(rows: list[Row]) -> dict[str, list[Row]]:
-    return _group(rows, _curve_key(rows) or "")
+    key = _curve_key(rows)
+    return _group(rows, key) if key else {}
 
 
 def _draw_rates(ax: Axes, rows: list[Row]) -> None:

@@ -94,10 +94,9 @@ def create_stash(experiment: Experiment, base: str) -> str:
     head, name = git("rev-parse", "HEAD"), experiment.full_name
     run_env = {"DVC_EXP_BASELINE_REV": head, "DVC_EXP_NAME": name, "DVC_ROOT": str(workspace.root())}
     arguments: dict[str, Any] = {"args": (), "kwargs": {"targets": list(experiment.targets), "run_env": run_env}}
-    raw = experiment.raw
-    if not experiment.targets:  # with the comments, since `dvc exp apply` may write these params to params.yaml
-        raw = parse_yaml_for_update(experiment.base.read_text(encoding="utf-8"), experiment.base)
-        raw = apply_changes(load_study(experiment.study), experiment.settings, raw)
+    raw = parse_yaml_for_update(experiment.base.read_text(encoding="utf-8"), experiment.base)  # with its comments
+    raw = apply_changes(load_study(experiment.study), experiment.settings, raw)
+    raw = raw if raw == experiment.raw else experiment.raw  # the files have changed since the search began
     files = {str(PARAMS_FILE): str(dumps_yaml(raw)).encode(), ARGUMENTS_FILE: pickle.dumps(arguments)}
     if (lock := Path("dvc.lock")).is_file():  # shows DVC which stages are up to date, even if Git does not track it
         files[str(lock)] = lock.read_bytes()

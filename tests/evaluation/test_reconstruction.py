@@ -18,6 +18,7 @@ from pipeline.dataset.split import Split
 from pipeline.evaluation import reconstruction
 from pipeline.evaluation.frechet import FrechetSets
 from pipeline.evaluation.reconstruction import ReconstructionScores, constant_predictors, score
+from pipeline.metrics import measures
 from pipeline.models.vae import VAE
 from pipeline.reference.common_scores import CommonScorer
 from pipeline.reference.read import Reference
@@ -60,7 +61,7 @@ def common_scorer(representation: MelConfig | WaveformConfig = MEL) -> CommonSco
     error = np.zeros((len(TEST), MEL.bands), np.float32)
     reference = Reference(MEL, windows, TEST.values, error, np.array(AUDIO_ROWS), np.array([0, -1, 1]), audio)
     inversion = Inversion(representation, 1) if isinstance(representation, MelConfig) else None
-    return CommonScorer(reference, representation, SECONDS, inversion)
+    return CommonScorer(reference, representation, SECONDS, inversion, measures.AUDIO)
 
 
 def score_model(model, batch_size: int = 4) -> ReconstructionScores:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from pipeline.audio import clip
 from pipeline.audio.representation import MelConfig, WaveformConfig
 from pipeline.figures import audio
 from pipeline.figures.variant_data import Window, read_variant_data
@@ -38,7 +39,7 @@ def test_each_role_has_its_files(data: Path, variant: str) -> None:
 def test_clips_have_16_bits_and_the_length_of_the_window(data: Path, variant: str) -> None:
     for path in (data / "figures" / variant / "audio").iterdir():
         is_example = path.name.startswith("example")
-        rate = 22050 if variant == "mel_fake" or is_example else audio.MIN_RATE  # a waveform of 3,000 Hz
+        rate = 22050 if variant == "mel_fake" or is_example else clip.MIN_RATE  # a waveform of 3,000 Hz
         info = soundfile.info(path)
         assert (info.samplerate, info.frames, info.channels, info.subtype) == (rate, rate, 1, "PCM_16"), path.name
         samples, _ = soundfile.read(path)
@@ -61,7 +62,7 @@ def test_set_that_would_clip_is_turned_down_together(tmp_path: Path, monkeypatch
     clips = {role: soundfile.read(tmp_path / "figures/loud" / file)[0] for role, file in files.items()}
     assert 0.99 < np.abs(clips["reconstruction"]).max() < 0.9999
     assert clips["reconstruction"].std() / clips["ceiling"].std() == pytest.approx(4, rel=0.01)
-    gain = clips["original"].std() / artefacts.music(0, 22050).std() / audio.GAIN
+    gain = clips["original"].std() / artefacts.music(0, 22050).std() / clip.GAIN
     assert gain < 0.9
     note = f"Turned down by {-20 * np.log10(gain):.1f} dB"
     assert all(note in entries[file]["caption"] for file in files.values())

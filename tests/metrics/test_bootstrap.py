@@ -53,12 +53,24 @@ def coverage(tracks: np.ndarray, groups: np.ndarray, truth: float = 0.0) -> floa
     return float(((result.low <= truth) & (truth <= result.high)).mean())
 
 
-@pytest.mark.parametrize(("groups", "low", "high"), [(5, 0.90, 0.96), (10, 0.93, 0.97), (40, 0.935, 0.965)])
+@pytest.mark.parametrize(
+    ("groups", "low", "high"),
+    [(2, 0.935, 0.965), (4, 0.935, 0.965), (5, 0.90, 0.96), (10, 0.93, 0.97), (40, 0.935, 0.965)],
+)
 def test_the_interval_has_its_nominal_coverage(groups, low, high):
     """With five groups the bootstrap has few different means to draw, and the interval is a little short."""
     rng = np.random.default_rng(groups)
     tracks = rng.standard_normal((groups, 3000))
     assert low < coverage(tracks, np.arange(groups)) < high
+
+
+def test_with_four_groups_it_is_the_t_interval_and_long_groups_weigh_more():
+    values = np.random.default_rng(3).standard_normal(4)
+    result = bootstrap_mean(values[:, None], np.arange(4), 10)
+    assert (result.low[0], result.high[0]) == pytest.approx(stats.t.interval(0.95, 3, values.mean(), stats.sem(values)))
+    rng, groups = np.random.default_rng(0), np.repeat(np.arange(4), [1, 2, 3, 4])
+    tracks = rng.standard_normal((4, 3000))[groups] + 0.3 * rng.standard_normal((10, 3000))
+    assert 0.9 < coverage(tracks, groups) < 0.97
 
 
 def test_plain_percentiles_have_too_little_coverage(monkeypatch):

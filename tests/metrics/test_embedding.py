@@ -40,6 +40,7 @@ def test_frames_are_embedded_at_the_networks_rate(saved):
     blurred = (AUDIO + np.roll(AUDIO, 1, axis=1)) / 2
     distance = embedding.score(embed, blurred, AUDIO)["kernel_audio_distance"]
     assert distance == pytest.approx(kernel_distance(embed(blurred), embed(AUDIO))) and distance > 1
+    assert embedding.score(embed, AUDIO, AUDIO)["kernel_audio_distance"] == pytest.approx(0, abs=1e-9)
 
 
 def test_settings_with_a_network_have_a_fingerprint(saved):

@@ -92,24 +92,34 @@ def test_loudness_difference_equals_torchaudios(rate):
     np.testing.assert_allclose(measures.loudness_difference(y, x, rate).numpy(), expected, atol=0.02)
     assert float(measures.loudness_difference(2 * x, x, rate)[-1]) == pytest.approx(6.02, abs=0.05)
     assert float(measures.loudness_difference(0 * x, 0 * x, rate).max()) == 0
+    assert measures.loudness_difference(x, x, 2000).isnan().all()
 
 
 def test_kernel_distance_is_an_unbiased_mmd():
-    """By sums over pairs, and by its mean over draws of two equal distributions."""
-    a, b = RNG.standard_normal((7, 3)) + 1, RNG.standard_normal((5, 3))
-    width = np.median([np.linalg.norm(b[i] - b[j]) for i in range(5) for j in range(i)])
+    """By sums over pairs, and by its mean over draws of two equal distributions, apart and as pairs."""
+    a, b = RNG.standard_normal((6, 3)) + 1, RNG.standard_normal((6, 3))
+    width = np.median([np.linalg.norm(b[i] - b[j]) for i in range(6) for j in range(i)])
 
-    def kernel(u, v):
-        return np.exp(-np.square(u - v).sum() / (2 * width**2))
+    def kernel(one, other):
+        pairs = [(i, j) for i in range(6) for j in range(6) if i != j]
+        return np.mean([np.exp(-np.square(one[i] - other[j]).sum() / (2 * width**2)) for i, j in pairs])
 
-    within = [np.mean([kernel(u, v) for i, u in enumerate(s) for j, v in enumerate(s) if i != j]) for s in (a, b)]
-    across = np.mean([kernel(u, v) for u in a for v in b])
-    assert measures.kernel_distance(a, b) == pytest.approx(100 * (sum(within) - 2 * across))
-    draws = [measures.kernel_distance(*RNG.standard_normal((2, 6, 3))) for _ in range(2000)]
-    assert abs(np.mean(draws)) < 4 * np.std(draws) / 2000**0.5
+    assert measures.kernel_distance(a, b) == pytest.approx(100 * (kernel(a, a) + kernel(b, b) - 2 * kernel(a, b)))
+    for share in (0.0, 0.9):  # of each row that its pair has too
+        x, y = RNG.standard_normal((2, 2000, 6, 3))
+        draws = [measures.kernel_distance(share * v + (1 - share**2) ** 0.5 * u, v) for u, v in zip(x, y, strict=True)]
+        assert abs(np.mean(draws)) < 4 * np.std(draws) / 2000**0.5
     biased = [measures.squared_frechet_distance(*RNG.standard_normal((2, 6, 3))) for _ in range(200)]
     assert np.mean(biased) > 10 * np.std(biased) / 200**0.5  # why few windows get no Frechet distance
-    assert measures.kernel_distance(a[:1], b) is measures.kernel_distance(a * np.nan, b) is None
+    assert measures.kernel_distance(a, a) == pytest.approx(0, abs=1e-12)
+    assert measures.kernel_distance(a[:1], b[:1]) is measures.kernel_distance(a * np.nan, b) is None
+
+
+def test_kernel_distance_of_many_rows_is_that_of_some(monkeypatch):
+    a, b = RNG.standard_normal((2, 60, 3))
+    expected = measures.kernel_distance(a[::3], b[::3])
+    monkeypatch.setattr(measures, "MAX_ROWS", 25)
+    assert measures.kernel_distance(a, b) == expected
 
 
 def test_visqol_is_high_for_equal_and_lower_for_noisy_audio():
@@ -118,6 +128,7 @@ def test_visqol_is_high_for_equal_and_lower_for_noisy_audio():
     music = torch.from_numpy(artefacts.music(0, 22050, 3.0).astype(np.float32))[None]
     equal, noisy = (float(score(music + noise * torch.randn_like(music), music, 22050)) for noise in (0.0, 0.05))
     assert 4.5 < equal <= 5 and 1 <= noisy < equal - 0.5
+    assert score(0 * music, music, 22050).tolist() == [1] and score(music, 0 * music, 22050).isnan().all()
 
 
 def test_mel_log_spectral_distance_is_in_decibels():

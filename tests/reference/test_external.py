@@ -56,7 +56,7 @@ def test_an_external_row_of_a_codec_equals_its_own_row(project, tmp_path):
     rate = MEL.sample_rate
     write_codec(tmp_path / "codec", reference, SETTINGS, "opus", 14)
     own = json.loads((tmp_path / "codec" / "metrics.json").read_text())
-    assert own["mel_mse"] is None and own["kbps"] == pytest.approx(14, rel=0.1) and own["windows"] == len(ids)
+    assert own["mel_mse"] is None and own["kbps"] == pytest.approx(14, rel=0.1) and own["windows"] == 6 < len(ids)
     folder = tmp_path / "files"
     shutil.copytree(root / "exported", folder)
     for audio, window_id in zip(reference.audio, ids[reference.audio_rows], strict=True):
@@ -74,6 +74,7 @@ def test_an_external_row_of_a_codec_equals_its_own_row(project, tmp_path):
     ("change", "error"),
     [
         (lambda path: path.unlink(), r"\d+\.wav: missing; 1 of \d+ test windows have no file; `melisma export-test`"),
+        (lambda path: path.with_name("99.wav").touch(), r"99\.wav: no such test window; after a change of the data"),
         (lambda path: path.write_bytes(b"text"), r"\d+\.wav: unreadable \("),
         (lambda path: soundfile.write(path, np.zeros(9000), 16000), r"wav: 0\.56 s, but a window has 1 s"),
         (

@@ -15,6 +15,7 @@ from pipeline.report.table import Row
 
 LineStyle = Literal["-", "--", "-.", ":"]
 LINES: tuple[LineStyle, ...] = ("-", "--", "-.", ":")
+PANELS_PER_ROW = 2
 NAME_SPACING = 0.052  # between the names beside a panel, as a share of its height
 
 
@@ -63,12 +64,16 @@ def use_plain_numbers(axis: Axis) -> None:
 
 
 def input_panels(groups: dict[str, list[Row]]) -> tuple[Figure, list[Axes]]:
-    """A figure with a panel for each input, side by side."""
-    figure = style.figure(0.4 + 5.2 * len(groups), 4.0)
-    axes = list(figure.subplots(1, len(groups), squeeze=False)[0])
-    for ax, representation in zip(axes, groups, strict=True):
+    """A figure with a panel for each input, at most `PANELS_PER_ROW` side by side."""
+    columns = min(len(groups), PANELS_PER_ROW)
+    rows = -(-len(groups) // columns)
+    figure = style.figure(0.4 + 5.2 * columns, 4.0 * rows)
+    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for ax in axes[len(groups) :]:
+        ax.set_visible(False)
+    for ax, representation in zip(axes, groups, strict=False):
         ax.set_title(style.shorten(representation))
-    return figure, axes
+    return figure, axes[: len(groups)]
 
 
 def draw_errors(
@@ -89,7 +94,7 @@ def draw_errors(
     ax.set_ylim(low, high)
     for axis, (start, end) in ((ax.xaxis, x_limits), (ax.yaxis, (low, high))):
         use_plain_numbers(axis)
-        if end > 15 * start:  # labels of all minor ticks would overlap
+        if end > 5 * start:  # labels of all minor ticks would overlap
             axis.set_minor_locator(LogLocator(subs=(2, 5)))
     ax.tick_params(which="minor", labelsize=7)
     ax.grid(True, which="both")

@@ -19,14 +19,16 @@ CAPTION = (
     "Error over the bit rate, on logarithmic axes, with 95 % intervals: further down and further left is better. The "
     "rate of a variant is its KL; that of a codebook, the length of its codes under their prior. On an input's own "
     "scale, the error is that of a draw from the posterior, since the KL pays for no more. The curve is the least rate "
-    "of a Gaussian source with the variances of PCA's components (reverse water-filling). The panel of audio has the "
-    "mel distance of the audio that one hears, from the posterior mean, beside codecs at the rate of their packets."
+    "of a Gaussian source of independent components with the variances of PCA's (reverse water-filling). The panel of "
+    "audio has the mel distance of the audio that one hears, from the posterior mean, beside codecs at the rate of "
+    "their packets."
 )
 
 
 def draw(rows: list[Row]) -> Figure | None:
     """A panel for each input with a variant that has a rate, and one for audio; None without such a variant."""
-    variants = [row for row in rows if row.role == "variant" and row["kbps"]]
+    # A decoder with skip connections sees more than the KL pays for.
+    variants = [row for row in rows if row.role == "variant" and row["kbps"] and not row.has_skips]
     panels = by_input([row for row in variants if row["mse_draw"]])
     if not panels:
         return None
@@ -57,8 +59,10 @@ def _draw_own_scale(
         shape = read_json(pca.folder / "config.json")["shape"]
         nats, errors = rate_distortion_bound(sizes["mse"].to_numpy(), prod(shape))
         rates = kbps(nats, pca["seconds"] or 1.0)
-        lines += errors[(rates >= limits[0]) & (rates <= limits[1])].tolist()
-        ax.plot(rates, errors, color=style.OKABE_ITO[1], label="least rate of a Gaussian source")
+        if len(rates):
+            limits = min(limits[0], rates[-1] / 2), limits[1]
+            lines += errors[(rates >= limits[0]) & (rates <= limits[1])].tolist()
+            ax.plot(rates, errors, color=style.OKABE_ITO[1], label="least rate of a Gaussian source")
     marks.draw_errors(ax, group, "kbps", "mse_draw", limits, lines)
     ax.set_ylabel("mean squared error of a draw")
     if lines:

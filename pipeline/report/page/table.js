@@ -46,7 +46,7 @@
       // Codecs, and Griffin-Lim beside a vocoder, have values only of their audio.
       const isEmpty = [...row.cells].every((cell, column) => isText(column) || cell.hidden || cell.dataset.value === "");
       row.hidden = (kind !== "" && !kinds.has(kind)) || (role !== "variant" && !roles.has(role)) ||
-        ("collapsed" in row.dataset && !roles.has("collapsed")) || (role !== "variant" && isEmpty) ||
+        ("collapsed" in row.dataset && !roles.has("collapsed")) || (!["variant", "baseline"].includes(role) && isEmpty) ||
         !words.every((word) => text.toLowerCase().includes(word));
       count += !row.hidden;
     }
