@@ -17,7 +17,11 @@ from pipeline.reference.config import CodecName
 from pipeline.reference.read import Reference
 from pipeline.reference.row import write_clips, write_row
 
-ENCODERS = {"opus": ("libopus", "ogg", "flt", {"vbr": "off"}), "mp3": ("libmp3lame", "mp3", "fltp", {})}
+# Opus without its speech modes, which it would choose for some music at low rates, and which have a delay.
+ENCODERS = {
+    "opus": ("libopus", "ogg", "flt", {"vbr": "off", "application": "lowdelay"}),
+    "mp3": ("libmp3lame", "mp3", "fltp", {}),
+}
 RATES = {"opus": (48000,), "mp3": (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)}  # Hz
 
 
