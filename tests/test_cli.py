@@ -22,7 +22,7 @@ from pipeline.tracking import search, store
 
 ROOT = Path(__file__).resolve().parent.parent
 MELISMA = [sys.executable, "-c", "from pipeline.cli import app; app()"]
-COMMANDS = ["params", "doctor", "runs", "gc", "study", "board", "ui"]
+COMMANDS = ["params", "doctor", "runs", "gc", "study", "board", "export-test", "ui"]
 COMMANDS += ["reconstruct", "encode", "interpolate", "perturb", "sample", "transfer"]
 
 

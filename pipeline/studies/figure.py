@@ -34,21 +34,26 @@ def draw(rows: list[Row], path: Path) -> None:
 
 
 def draw_rates(rows: list[Row], path: Path) -> None:
-    """Write a PNG of the error of a draw over the bit rate: a panel for each scale, a curve for each family.
+    """Write the PNG of `rates_figure`; write nothing if there is none."""
+    with style.paper_style([row.name for row in rows]):
+        if figure := rates_figure(rows):
+            style.save(figure, path, DPI)
 
-    A family is a variant with equal settings but for the one on the curve. Write nothing if none has three rates.
+
+def rates_figure(rows: list[Row]) -> Figure | None:
+    """The error of a draw over the bit rate: a panel for each scale, a curve for each family; None without a family.
+
+    A family is a variant with equal settings but for the number on the curve.
     """
     rated = [row for row in rows if row.metrics.get("kbps") and row.metrics.get("mse_draw")]
     scales = list({repr(row.scale): row.scale for row in rated}.values())
-    panels = [[row for row in rated if row.scale == scale] for scale in scales]
-    panels = [panel for panel in panels if any(len(g) >= MIN_CURVE_VALUES for g in _families(panel).values())]
+    panels = [panel for scale in scales if _families(panel := [row for row in rated if row.scale == scale])]
     if not panels:
-        return
-    with style.paper_style([row.name for row in rated]):
-        figure = style.figure(5.0 * len(panels), 4.0)
-        for ax, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-            _draw_rates(ax, panel)
-        style.save(figure, path, DPI)
+        return None
+    figure = style.figure(5.0 * len(panels), 4.0)
+    for ax, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        _draw_rates(ax, panel)
+    return figure
 
 
 def _families(rows: list[Row]) -> dict[str, list[Row]]:

@@ -180,10 +180,14 @@ def test_rates_are_curves_of_families_beside_the_bound_of_pca(rows, tmp_path):
         for beta in (0.1, 1.0, 10.0)
     ]
     figure.draw_rates(family, tmp_path / "rates.png")
-    assert Image.open(tmp_path / "rates.png").width > 400
-    figure.draw_rates(family[:2], tmp_path / "none.png")
-    figure.draw_rates(rows, tmp_path / "none.png")  # without a rate
-    assert not (tmp_path / "none.png").exists()
+    assert (tmp_path / "rates.png").stat().st_size > 1000
+    [ax] = figure.rates_figure([*family, *(replace(row, variant="other") for row in family)]).axes
+    assert {str(line.get_label()) for line in ax.lines} == {"mel_conv", "other", "least rate of a Gaussian source"}
+    assert ax.lines[0].get_xdata() == pytest.approx([0.01, 0.1, 1.0])
+    arms = [replace(row, settings={"prior": name}) for row, name in zip(family, "abc", strict=True)]
+    for without in (family[:2], arms, rows):  # two rates, no number that changes, no rate
+        figure.draw_rates(without, tmp_path / "none.png")
+        assert not (tmp_path / "none.png").exists()
 
 
 def test_the_legend_names_variants_that_begin_with_an_underscore(rows):
