@@ -77,7 +77,7 @@ def read_rows(data: Path, params: dict[str, Any]) -> list[Row]:
         folders = [path.parent for path in (data / "reference" / role).glob("*/metrics.json")]
         others = [_read_row(folder, folder.name, "", role, params) for folder in sorted(folders)]
         if role == "codec":  # by the rate that it has
-            others = [replace(r, variant=f"{r.variant.split('-')[0]} at {r['kbps']:.0f} kbit/s") for r in others]
+            others = [replace(row, variant=_codec_title(row)) for row in others]
             others.sort(key=lambda row: (row.variant.split()[0], row["kbps"]))
         rows += others
     mean = next((row["mel_mse_mean"] for row in rows if row["mel_mse_mean"] is not None), None)
@@ -85,6 +85,11 @@ def read_rows(data: Path, params: dict[str, Any]) -> list[Row]:
         row.numbers["mel_mse_relative"] = ratio(row["mel_mse"], mean)
     _add_shared_bands(rows)
     return rows
+
+
+def _codec_title(row: Row) -> str:
+    codec = row.folder.name.split("-")[0]
+    return f"{'Opus' if codec == 'opus' else codec.upper()} at {row['kbps']:.0f} kbit/s"
 
 
 def _read_row(folder: Path, name: str, representation: str, role: str, params: dict[str, Any]) -> Row:

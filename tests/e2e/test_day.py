@@ -237,7 +237,7 @@ def test_a_model_from_elsewhere_is_scored_and_nothing_else(project):
     rows = pd.read_csv(project.path / "data/report/comparison.csv").set_index("variant")
     assert rows.loc["copy", "role"] == "external" and rows.loc["copy", "kbps"] == 256
     assert rows.loc["copy", "mel_mse"] < 0.1 * rows.loc["mel_conv", "mel_mse"]
-    assert rows.loc["opus at 8 kbit/s", "audio_mel_distance"] > rows.loc["copy", "audio_mel_distance"]
+    assert rows.loc["Opus at 8 kbit/s", "audio_mel_distance"] > rows.loc["copy", "audio_mel_distance"]
     next(files.iterdir()).unlink()
     refused = project.run("dvc", "repro", expect=None)
     assert re.search(r"error: data/external/copy/\d+\.wav: missing; 1 of \d+ test windows have no file", refused)

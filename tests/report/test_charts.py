@@ -81,7 +81,7 @@ def test_rates_are_drawn_beside_codecs_and_the_bound(tmp_path: Path) -> None:
     own, audio = figure.axes
     names = [[text.get_text() for text in ax.texts] for ax in (own, audio)]
     assert names[0] == ["mel_a"] and sorted(names[1]) == sorted(
-        ["mel_a", "mp3 at 32 kbit/s", "opus at 8 kbit/s", "opus at 24 kbit/s", "theirs"]
+        ["mel_a", "MP3 at 32 kbit/s", "Opus at 8 kbit/s", "Opus at 24 kbit/s", "theirs"]
     )
     bound = next(line for line in own.lines if "Gaussian" in str(line.get_label()))
     assert (np.diff(bound.get_xdata()) >= 0).all() and (np.diff(bound.get_ydata()) <= 0).all()

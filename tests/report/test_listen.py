@@ -48,7 +48,7 @@ def test_codecs_are_heard_at_the_gain_of_the_others(tmp_path: Path) -> None:
     inputs.make_reference(tmp_path)
     inputs.make_figures(tmp_path, "mel_a", 0.8)
     inputs.make_others(tmp_path)
-    codec = Row("opus at 8 kbit/s", "", True, role="codec", folder=tmp_path / "reference/codec/opus-8")
+    codec = Row("Opus at 8 kbit/s", "", True, role="codec", folder=tmp_path / "reference/codec/opus-8")
     with MediaEncoder() as encoder:
         clips = {"mel_a": read_figures(tmp_path / "figures" / "mel_a", encoder)[1]}
         clips[codec.variant] = read_clips(codec.folder, codec.variant, encoder)
@@ -56,8 +56,8 @@ def test_codecs_are_heard_at_the_gain_of_the_others(tmp_path: Path) -> None:
     assert len(examples) == 2
     for example in examples:
         versions = {version["name"]: version for version in example["versions"]}
-        assert list(versions) == ["original", "ceiling", "mel_a", "opus at 8 kbit/s"]
-        assert versions["opus at 8 kbit/s"]["gain"] == 1  # written at a lower level than the variant's files
+        assert list(versions) == ["original", "ceiling", "mel_a", "Opus at 8 kbit/s"]
+        assert versions["Opus at 8 kbit/s"]["gain"] == 1  # written at a lower level than the variant's files
         assert versions["mel_a"]["gain"] == pytest.approx(0.25 / 0.4, abs=0.005)
 
 

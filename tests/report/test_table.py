@@ -83,7 +83,7 @@ def test_codecs_and_models_from_elsewhere_are_rows_that_do_not_compete(tmp_path:
     inputs.make_reference(tmp_path)
     inputs.make_others(tmp_path)
     rows = read_rows(tmp_path, "mel_a")
-    names = ["mp3 at 32 kbit/s", "opus at 8 kbit/s", "opus at 24 kbit/s", "theirs"]  # by codec, then by rate
+    names = ["MP3 at 32 kbit/s", "Opus at 8 kbit/s", "Opus at 24 kbit/s", "theirs"]  # by codec, then by rate
     assert list(rows) == ["mel_a", "true mel", *names]
     assert [rows[name].role for name in names] == ["codec"] * 3 + ["external"]
     assert not any(rows[name].competes or rows[name].is_model for name in names)
@@ -91,7 +91,7 @@ def test_codecs_and_models_from_elsewhere_are_rows_that_do_not_compete(tmp_path:
     comparison, lines = written(list(rows.values()), tmp_path)
     assert list(comparison) == ["mel_a"]
     assert [lines["theirs"][name] for name in ("role", "kbps", "mel_mse")] == ["external", "6.0", "0.004"]
-    assert lines["opus at 8 kbit/s"]["mel_mse"] == "" and lines["opus at 8 kbit/s"]["audio_mel_distance"] == "3.2"
+    assert lines["Opus at 8 kbit/s"]["mel_mse"] == "" and lines["Opus at 8 kbit/s"]["audio_mel_distance"] == "3.2"
 
 
 def test_shared_bands_are_below_the_lowest_reach(tmp_path: Path) -> None:
