@@ -60,6 +60,8 @@ def write_external(
 
 def _batches(folder: Path, window_ids: list[int], rate: int, seconds: float) -> Iterator[np.ndarray]:
     """(B, samples) float32 at `rate`, in the order of `window_ids`."""
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; reference.external in params.yaml names it")
     paths = [folder / f"{window_id}.wav" for window_id in window_ids]
     if missing := [path for path in paths if not path.is_file()]:
         number = f"{len(missing)} of {len(paths)} test windows have no file"
@@ -77,7 +79,9 @@ def _read(path: Path, rate: int, seconds: float, length: int) -> np.ndarray:
     except soundfile.LibsndfileError as error:
         raise DataError(f"{path}: unreadable ({error.error_string})") from error
     if abs(len(samples) / file_rate - seconds) > MAX_DIFFERENCE:
-        raise DataError(f"{path}: {len(samples) / file_rate:.2f} s, but a window has {seconds:g} s")
+        raise DataError(
+            f"{path}: {len(samples) / file_rate:.2f} s, but a window has {seconds:g} s; it may differ by {MAX_DIFFERENCE} s"
+        )
     mono = samples.mean(1)
     if not np.isfinite(mono).all():
         raise DataError(f"{path}: it has values that are not finite")

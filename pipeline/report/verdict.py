@@ -50,6 +50,9 @@ def find_verdict(rows: list[Row], windows: dict[str, pd.DataFrame], resamples: i
     numbers = None if best.has_skips else best["latent_dims"]  # errors of latents of other sizes do not compare
     size = f" ({numbers:,.0f} numbers per window)" if numbers else ""
     headline = f"{best.variant}{size} has the lowest error of all trained variants"
+    difference, second = leads[0].difference, leads[0].second
+    if difference and second and not difference.significant:
+        headline += f", not significantly below {second.variant}"
     if relative is not None:
         headline += f": {percent(relative)} of the error of predicting the training mean"
     if verdict := pca_verdict(best):

@@ -173,10 +173,11 @@ def load_search(name: str) -> tuple[Experiment, Search, str]:
     ParamsError if the study has no search, does not train exactly one variant, or if a value of a key is wrong. Some
     combinations of values may still be wrong.
     """
-    study, [start] = load_study(name), load_experiments(name)
+    study = load_study(name)
+    if study.search is None:
+        raise ParamsError(f"{FOLDER / name}.yaml: it has no `search`; `melisma study run {name}` runs it")
+    [start] = load_experiments(name)
     with _error_prefix(f"{FOLDER / name}.yaml"):
-        if study.search is None:
-            raise ParamsError(f"it has no `search`; `melisma study run {name}` runs it")
         trained = [variant for variant, model in start.params["models"].items() if model["loss"]]
         if len(trained) != 1:
             raise ParamsError(f"models: a search trains one variant, not {len(trained)} ({', '.join(trained)})")
