@@ -79,9 +79,8 @@ def _read(path: Path, rate: int, seconds: float, length: int) -> np.ndarray:
     except soundfile.LibsndfileError as error:
         raise DataError(f"{path}: unreadable ({error.error_string})") from error
     if abs(len(samples) / file_rate - seconds) > MAX_DIFFERENCE:
-        raise DataError(
-            f"{path}: {len(samples) / file_rate:.2f} s, but a window has {seconds:g} s; it may differ by {MAX_DIFFERENCE} s"
-        )
+        found = f"{len(samples) / file_rate:.2f} s, but a window has {seconds:g} s"
+        raise DataError(f"{path}: {found}; it may differ by {MAX_DIFFERENCE} s")
     mono = samples.mean(1)
     if not np.isfinite(mono).all():
         raise DataError(f"{path}: it has values that are not finite")

@@ -115,3 +115,12 @@ def test_percentages_have_no_exponent() -> None:
     assert PairedDifference(0.031, 0.004, 0.052).in_percent(1.0) == (f"+3.1{NBSP}%", "+0.4 to +5.2")
     assert PairedDifference(-3e-6, -0.00056, 0.0011).in_percent(1.0) == (f"+0.00{NBSP}%", "-0.06 to +0.11")
     assert PairedDifference(1.31, 0.996, 12.5).in_percent(1.0) == (f"+131{NBSP}%", "+100 to +1,250")
+
+
+def test_the_headline_says_if_the_second_best_is_as_good() -> None:
+    rows = [row("a", 0.10), row("b", 0.11)]
+    close, clear = (
+        find_verdict(rows, {"a": windows(0.10, std), "b": windows(0.11, std)}, 500)[0] for std in (0.5, 0.001)
+    )
+    assert "a has the lowest error of all trained variants, not significantly below b" in close
+    assert "significantly" not in clear

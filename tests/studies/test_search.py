@@ -68,7 +68,7 @@ def test_a_mistake_is_one_line_before_a_trial_starts(project, keys, message):
 def test_a_search_and_a_study_name_each_other_s_command(project):
     write(project)
     assert "it is a search; `melisma study search mine` runs it" in invoke("run", "mine").stderr
-    project.write("other", overrides={"train.epochs": 2})
+    project.write("other", grid={"train.epochs": [2, 3]})
     assert "it has no `search`; `melisma study run other` runs it" in invoke("search", "other").stderr
     assert invoke("list").stdout.splitlines()[0].split()[:2] == ["mine", "3"]
     assert "`melisma study search mine` runs it" in invoke("table", "mine").stderr
