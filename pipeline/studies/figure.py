@@ -6,6 +6,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from pipeline.figures import style
 from pipeline.report.charts.marks import plain_number, use_plain_numbers
@@ -73,8 +74,10 @@ def _draw_rates(ax: Axes, rows: list[Row]) -> None:
         ax.plot(*bound, color=style.INK, linewidth=1, linestyle="--", label="least rate of a Gaussian source")
     ax.set_xlim(limits[0])
     ax.set_ylim(limits[1])
-    for axis in (ax.xaxis, ax.yaxis):
+    for axis, (low, high) in zip((ax.xaxis, ax.yaxis), limits, strict=True):
         use_plain_numbers(axis)
+        if high > 5 * low:  # labels of all minor ticks would overlap
+            axis.set_minor_locator(LogLocator(subs=(2, 5)))
     ax.set_xlabel("kbit/s")
     ax.set_ylabel("mean squared error of a draw")
     ax.grid(True, which="both")
