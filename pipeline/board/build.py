@@ -8,7 +8,7 @@ from pipeline.board.files import read_all
 from pipeline.board.table import BoardRow, merge, to_csv
 from pipeline.core.errors import ParamsError
 from pipeline.report import columns
-from pipeline.report.build import make_environment
+from pipeline.report.environment import make_environment
 from pipeline.report.results import Results
 
 

@@ -15,7 +15,7 @@ _NAMES = (
 )
 # Metrics per window, each once. metrics.json has a key for each; null if a variant lacks it.
 METRICS = tuple(dict.fromkeys(_NAMES))
-# Their bounds stay in the range of the metric: all others are at least 0, these are at most 1.
+# Ranges, in which the bounds of an interval stay: all metrics but SIGNED are at least 0.
 SIGNED = ("elbo", "si_sdr", "audio_si_sdr", "cosine_similarity", "mel_cosine_similarity", "probe_tempo_r2")
 AT_MOST_ONE = (
     *("cosine_similarity", "mel_cosine_similarity", "out_of_range", *LINEAR_PROBES, "probe_flat_accuracy"),
@@ -33,8 +33,8 @@ def aggregate(windows: pd.DataFrame, resamples: int) -> dict[str, float | None]:
 
     Windows are averaged per track, then tracks: a long track weighs as much as a short one. Each metric X also has
     X_low and X_high, a 95 % interval over groups and seeds (see `bootstrap.mean_over_seeds`), and X_seed_std, the
-    standard deviation of the seeds' means (None for a single seed). Bounds stay at or above 0 if no window is below,
-    and in [0, 1] if all windows are. `windows` has the columns seed, track_id, group and any of METRICS and PREDICTORS.
+    standard deviation of the seeds' means (None for a single seed). Bounds stay in the range of the metric. `windows`
+    has the columns seed, track_id, group and any of METRICS and PREDICTORS.
     """
     names = [name for name in (*METRICS, *PREDICTORS) if name in windows]
     by_seed = [

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pipeline.core.artefacts import read_table
 from pipeline.core.errors import MelismaError
@@ -17,6 +16,7 @@ from pipeline.report import columns, formatting, table
 from pipeline.report.charts import draw_charts
 from pipeline.report.charts.ablation import find_ablations
 from pipeline.report.data_card import make_data_card
+from pipeline.report.environment import make_environment
 from pipeline.report.figures import read_clips, read_figures
 from pipeline.report.histories import read_history, write_curves
 from pipeline.report.knows import add_probes
@@ -29,7 +29,6 @@ from pipeline.report.variant_section import make_section, write_model_cards
 from pipeline.report.verdict import find_verdict
 from pipeline.sources.config import SPLITS
 
-FILTERS = (formatting.digits, formatting.percent, formatting.factor, formatting.count, formatting.interval)
 OTHER_ROLES = ("codec", "external")
 WINDOW_KEYS = ("seed", "window_id", "track_id", "group")
 WINDOW_METRICS = ("mse", "mel_mse", "cosine_similarity", "mel_cosine_similarity")
@@ -104,19 +103,6 @@ def build(data: Path, params: dict[str, Any], out: Path) -> None:
             versions=versions,
         )
     (out / "index.html").write_text(page, encoding="utf-8")
-
-
-def make_environment() -> Environment:
-    """Jinja with number filters; it escapes text in HTML, and an undefined name is an error."""
-    environment = Environment(
-        loader=PackageLoader("pipeline.report", "page"),
-        autoescape=lambda name: name is not None and ".html" in name,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update({function.__name__: function for function in FILTERS})
-    return environment
 
 
 def count_roles(rows: list[Row]) -> str:

@@ -13,9 +13,8 @@ from pipeline.reference.codec import through_codec, write_codec
 from pipeline.reference.external import export_windows, write_external
 from pipeline.reference.read import read_reference
 from pipeline.reference.write import write_reference
-from tests.cache.make import make_cache, make_tables
-from tests.recordings import make_folder
-from tests.reference.test_reference import MEL
+from tests.cache.make import make_cache
+from tests.reference.test_reference import MEL, make_inputs
 
 SETTINGS = EvaluateConfig(mel="common", examples=2, heard=6, bootstrap=200)
 
@@ -24,8 +23,7 @@ SETTINGS = EvaluateConfig(mel="common", examples=2, heard=6, bootstrap=200)
 def project(tmp_path_factory):
     """The reference of some recordings, and the folder of the exported windows."""
     root = tmp_path_factory.mktemp("external")
-    folder = make_folder(root / "music", labels=3, tracks=4, seconds=3.3)
-    windows, tracks = make_tables(folder, splits={"train": 0.4, "valid": 0.2, "test": 0.4})
+    folder, windows, tracks = make_inputs(root)
     make_cache(folder, windows, tracks, MEL, root / "cache")
     (root / "reference").mkdir()
     write_reference(root / "reference", windows, tracks, folder, root / "cache", MEL, SETTINGS)

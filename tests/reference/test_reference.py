@@ -36,12 +36,17 @@ REPRESENTATIONS = {
 SETTINGS = EvaluateConfig(mel="common", examples=2, heard=4, bootstrap=50)
 
 
+def make_inputs(root):
+    """A folder of recordings, its windows.parquet and its tracks.parquet."""
+    music = make_folder(root / "music", labels=3, tracks=4, seconds=3.3)
+    return music, *make_tables(music, splits={"train": 0.4, "valid": 0.2, "test": 0.4})
+
+
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     """A folder with recordings, caches, and the reference with its ceilings; windows.parquet; tracks.parquet."""
     root = tmp_path_factory.mktemp("reference")
-    music = make_folder(root / "music", labels=3, tracks=4, seconds=3.3)
-    windows, tracks = make_tables(music, splits={"train": 0.4, "valid": 0.2, "test": 0.4})
+    music, windows, tracks = make_inputs(root)
     for name, config in REPRESENTATIONS.items():
         make_cache(music, windows, tracks, config, root / name)
     out = root / "out"
