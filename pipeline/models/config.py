@@ -34,7 +34,12 @@ class _NetworkConfig(Section):
     components: Annotated[int, Field(ge=1, le=2048)] | None = Field(
         None,
         description="principal components between windows and bottleneck, fitted in closed form: the network corrects "
-        "windows on both sides of them; null: none, the network itself makes the features (the systems' own form)",
+        "what they make; null: none, the network itself makes the features (the systems' own form)",
+    )
+    encoder: Literal["network", "inverse"] = Field(
+        "network",
+        description="what is before the components: network: a second network, which corrects the window; inverse: no "
+        "weights, it subtracts what the decoder's network will add",
     )
 
     @property

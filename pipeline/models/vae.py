@@ -72,8 +72,10 @@ class VAE(nn.Module):
         self.labels = tuple(description.get("labels", ()))
         # The order of the constructors decides which random numbers each part gets.
         encoder_class, decoder_class = (Refinement, Refinement) if network.components else NETWORKS[network.type]
-        self.encoder = encoder_class(network, gain.signal)
-        shape: tuple[int, ...] = self.encoder.shape  # type: ignore[assignment]
+        encoder = encoder_class(network, gain.signal)
+        shape: tuple[int, ...] = encoder.shape  # type: ignore[assignment]
+        self.is_inverse = network.encoder == "inverse"
+        self.encoder = nn.Identity() if self.is_inverse else encoder
         components = None
         if network.components:
             patch = window = gain.signal.shape
@@ -186,9 +188,20 @@ class VAE(nn.Module):
         if self.components is None:
             features, *skips = self.encoder(x)
         else:
-            features, skips = self.components.encode(self.encoder(x)), []
+            x = x - self._addition(x) if self.is_inverse else self.encoder(x)
+            features, skips = self.components.encode(x), []
         features = features if self.condition is None else self.condition.after_encoder(features, label)
         return replace(self.bottleneck.encode(features, noise), gain=gain), skips
+
+    def _addition(self, x: Tensor) -> Tensor:
+        """What the decoder's network adds to the components' reconstruction of windows (B, 1, *shape).
+
+        Without it, x is closer to what the components have to hold: a fixed-point step towards the inverse of the
+        decoder. Its gradient counts: without it, trainings diverged.
+        """
+        assert self.components is not None
+        linear = self.components.decode(self.components.encode(x))
+        return self.decoder(linear) - linear
 
     def _decode(self, z: Tensor, skips: list[Tensor], label: Tensor | None, gain: Tensor | None) -> Tensor:
         features = self.bottleneck.decode(z)

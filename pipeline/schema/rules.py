@@ -38,6 +38,8 @@ def find_problems(
         yield f"condition: a label has its own loudness and range, so it needs network.head linear, not {network.head}"
     if network.components:
         yield from _components_problems(network.components, model)
+    elif network.encoder == "inverse":
+        yield "network.encoder: inverse needs components, for which the decoder's network works; set components, too"
     if getattr(network, "causal", False):
         yield from _causal_problems(model)
     if train.crop_seconds is not None and train.crop_seconds < seconds and model.loss is not None:
@@ -120,6 +122,8 @@ def _components_problems(components: int, model: VariantConfig) -> Iterator[str]
             yield "bottleneck.prior.type: with components, the posteriors of vamp are too narrow; use another prior"
     else:
         needed, key = 0, ""
+        if network.encoder == "inverse":
+            yield "network.encoder: what the decoder adds depends on the codes, so inverse does not fit; use network"
     if components < needed:
         yield f"network.components: {components} are fewer than the {needed} of bottleneck.{key}; use at least as many"
 

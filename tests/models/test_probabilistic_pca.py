@@ -155,7 +155,9 @@ NETWORKS = {
 }
 
 
-def start(network: str, bottleneck: dict, is_conditional: bool = False) -> tuple[VAE, Tensor, Tensor]:
+def start(
+    network: str, bottleneck: dict, is_conditional: bool = False, encoder: str = "network"
+) -> tuple[VAE, Tensor, Tensor]:
     """A model in evaluation mode at the start of a training on 400 windows; the windows, and their labels."""
     config, shape = NETWORKS[network]
     description = {
@@ -163,7 +165,7 @@ def start(network: str, bottleneck: dict, is_conditional: bool = False) -> tuple
         "shape": shape,
         "stats": {"mean": [0.7] * MEL[0], "std": [0.4] * MEL[0]} if len(shape) == 2 else {"mean": 0.7, "std": 0.4},
         "representation": {},
-        "network": config,
+        "network": config | {"encoder": encoder},
         "bottleneck": bottleneck,
     }
     if is_conditional:
@@ -223,6 +225,27 @@ def test_samples_from_the_prior_start_with_the_variance_of_probabilistic_pca(bot
     assert expected.min() > 0
     torch.testing.assert_close(variance, expected, atol=1e-3, rtol=0.12)
     torch.testing.assert_close(variance.sum(), expected.sum(), atol=0, rtol=0.05)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@torch.no_grad()
+def test_an_inverse_encoder_subtracts_what_the_decoder_adds(network):
+    config, number = BOTTLENECKS["sequence"]
+    model, x, _ = start(network, config, encoder="inverse")
+    assert list(model.encoder.parameters()) == []
+    offset = 0.5 * x.mean(0)
+    z = model.components.encode(x - offset)
+    z[:, number:] = 0
+    expected = model.components.decode(z) + offset
+    model.decoder.forward = lambda y: y + offset
+    torch.testing.assert_close(model.reconstruct(x), expected, atol=1e-4, rtol=1e-4)
+
+
+def test_the_gradient_of_an_inverse_encoder_passes_through_the_decoder():
+    model, x, _ = start("conv2d", BOTTLENECKS["sequence"][0], encoder="inverse")
+    torch.nn.init.normal_(model.decoder.decoder.last.weight, std=0.1)
+    model.encode(x).mean.square().sum().backward()
+    assert [name for name, p in model.decoder.named_parameters() if not p.grad.abs().sum() > 0] == []
 
 
 @torch.no_grad()
