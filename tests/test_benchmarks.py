@@ -87,15 +87,6 @@ def test_utilisation_is_measured_at_the_best_batch_size():
     assert utilisation.epoch_seconds("wave_fc", CPU, 4, windows=8) > 0 and utilisation.peak_flops(CPU, 64, 2) > 0
 
 
-@pytest.mark.parametrize(
-    ("launch_share", "flop", "seconds", "limit"),
-    [(0.95, 1e9, 61, "launching"), (0.5, 1e9, 61, "memory"), (0.5, 1e12, 61, "compute"), (0.5, 1e9, 99, "data")],
-)
-def test_what_limits_a_gpu_is_named(launch_share, flop, seconds, limit):
-    speed = utilisation.Speed(batch_size=10, rate=100.0, flop=flop, launch_share=launch_share)
-    assert utilisation.limit(speed, seconds, 1e13, windows=6000).startswith(limit)
-
-
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_without_a_gpu_utilisation_is_skipped_with_a_line(capsys):
     assert utilisation.rows() == [] and "no CUDA device" in capsys.readouterr().err
