@@ -294,13 +294,6 @@ def test_a_bad_frame_of_an_mp3_is_skipped_as_players_do(tmp_path):
     assert seconds == pytest.approx(20.0, abs=0.2) and (loss is None or loss.seconds < 0.3)
 
 
-def test_zeros_at_the_end_of_a_stream_are_a_loss(tmp_path):
-    content = encode("MP3", "MPEG_LAYER_III", 20.0)
-    content = content[: len(content) // 2] + bytes(len(content) // 2)
-    seconds, loss = read(tmp_path / "a.mp3", content)
-    assert seconds == pytest.approx(10.0, abs=1.0) and loss.seconds == pytest.approx(20.0 - seconds, abs=0.3)
-
-
 def test_a_playlist_opens_no_other_file(tmp_path):
     soundfile.write(tmp_path / "good.wav", tone(1.0), 22050)
     for content in (
