@@ -1,4 +1,4 @@
-"""Decoding block by block, what is lost of a recording, and the reasons for which a file cannot be decoded."""
+"""Decoding block by block, what is missing of a recording, and the reasons for which a file cannot be decoded."""
 
 import os
 
@@ -32,7 +32,7 @@ def test_every_format_decodes_to_the_same_tone(tmp_path, suffix):
     with Recording(path) as recording:
         assert recording.rate == RATE
         audio = np.concatenate(list(recording.blocks()))
-        assert len(audio) == recording.samples and recording.loss is None
+        assert len(audio) == recording.samples and recording.missing is None
         assert recording.seconds == pytest.approx(1.0, abs=0.15)
     spectrum = np.abs(np.fft.rfft(audio[:RATE]))
     assert audio.dtype == np.float32
