@@ -4,15 +4,13 @@ import argparse
 import json
 from dataclasses import asdict
 
-from benchmarks import build, caching, length, memory, reading, startup, tracking, training
+from benchmarks import build, caching, reading, startup, tracking, training
 from benchmarks.measure import table
 
 PARTS = {
     "startup": startup,
     "caching": caching,
     "reading": reading,
-    "memory": memory,
-    "length": length,
     "training": training,
     "build": build,
     "tracking": tracking,

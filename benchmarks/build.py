@@ -8,8 +8,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from benchmarks import project
-from benchmarks.measure import ROOT, Row
+from benchmarks.measure import ROOT, Row, project_environment
 
 SERIAL, SIDE_BY_SIDE = ("dvc", "repro"), ("melisma", "repro")
 BUSY = "while True: pass"
@@ -22,7 +21,7 @@ def measure(folder: Path, *command: str) -> Counter[str]:
     A stage ends when DVC has stored its outputs. What DVC does before the next one is `BETWEEN`.
     """
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = project.environment(folder) | {"PATH": path, "PYTHONUNBUFFERED": "1"}
+    environment = project_environment(folder) | {"PATH": path, "PYTHONUNBUFFERED": "1"}
     seconds: Counter[str] = Counter()
     start = last = time.perf_counter()
     kind = BETWEEN

@@ -7,12 +7,12 @@ as a table and draws them.
 import json
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.measure import Row, peak_memory, run_module
+from benchmarks.measure import peak_memory, run_module
 
 BATCH, STEPS = 16, 2
 SECONDS, RATES = (1.0, 5.0), (3000, 11025, 22050)
@@ -26,14 +26,13 @@ NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {  # a variant of params.yaml,
 
 @dataclass(frozen=True)
 class Cell:
-    """A network at a window length: MB beyond the imports, processor seconds per step, parameters."""
+    """A network at a window length: MB beyond the imports, processor seconds per step."""
 
     network: str
     seconds: float
     rate: int
     memory: float
     time: float
-    parameters: int
 
     @property
     def samples(self) -> int:
@@ -55,25 +54,6 @@ def measure(network: str, seconds: float, rate: int, steps: int = STEPS) -> Cell
 def measure_all() -> list[Cell]:
     """All networks at all lengths."""
     return [measure(network, seconds, rate) for network in NETWORKS for seconds in SECONDS for rate in RATES]
-
-
-def rows(cells: list[Cell] | None = None) -> list[Row]:
-    """Memory and time at each length, against the shortest window of the same network."""
-    cells = measure_all() if cells is None else cells
-    shortest = {cell.network: cell for cell in reversed(cells)}
-    quantities = {"memory": ("memory", "MB"), "time": ("processor time", "s")}
-    return [
-        Row(
-            f"{quantity} of a training step, {cell.network}, {cell.seconds:g} s at {cell.rate:,} Hz",
-            getattr(cell, key),
-            f"{shortest[cell.network].seconds:g} s at {shortest[cell.network].rate:,} Hz",
-            getattr(shortest[cell.network], key),
-            unit,
-        )
-        for key, (quantity, unit) in quantities.items()
-        for cell in cells
-        if cell is not shortest[cell.network]
-    ]
 
 
 def table(cells: list[Cell]) -> str:
@@ -136,8 +116,7 @@ def _train(variant: str, network: dict[str, Any], seconds: float, rate: int, ste
         (loss / objective.signal.size).backward()
         optimiser.step()
         times.append(time.process_time() - start)
-    parameters = sum(p.numel() for p in model.parameters())
-    return {"memory": peak_memory() - memory_before, "time": median(times[1:] or times), "parameters": parameters}
+    return {"memory": peak_memory() - memory_before, "time": median(times[1:] or times)}
 
 
 if __name__ == "__main__":
@@ -145,6 +124,5 @@ if __name__ == "__main__":
         print(json.dumps(_train(*json.loads(sys.argv[2]))))
     else:
         all_cells = measure_all()
-        print(json.dumps([asdict(cell) for cell in all_cells]))
         print(table(all_cells))
         draw(all_cells, Path(sys.argv[1]))

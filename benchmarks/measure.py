@@ -1,5 +1,6 @@
 """Measure two things in turn, and print all comparisons as one table."""
 
+import os
 import re
 import resource
 import statistics
@@ -51,6 +52,12 @@ def table(rows: list[Row]) -> str:
         ours, theirs = (f"{value:,.{digits}f} {row.unit}" for value in (row.ours, row.theirs))
         lines.append(f"| {row.what} | {ours} | {row.reference} | {theirs} | {row.ratio:.2f} |")
     return "\n".join(lines)
+
+
+def project_environment(folder: Path) -> dict[str, str]:
+    """The variables for processes of a project of its own in `folder`: MLflow's store is that of the project."""
+    kept = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
+    return kept | {"PYTHONPATH": str(folder), "DVC_ROOT": str(folder)}
 
 
 def run_module(module: str, *arguments: str) -> str:

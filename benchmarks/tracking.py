@@ -8,6 +8,8 @@ import os
 import resource
 import shutil
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from contextlib import AbstractContextManager
@@ -16,9 +18,9 @@ from typing import Any
 from unittest.mock import patch
 
 import psutil
+import yaml
 
-from benchmarks import project
-from benchmarks.measure import Row
+from benchmarks.measure import ROOT, Row, project_environment
 from pipeline.core import params
 from pipeline.tracking.config import TrackingConfig
 from pipeline.tracking.run import Run, record
@@ -29,12 +31,18 @@ SETTLE_SECONDS = 3.0  # the publisher goes on for a moment after a stage
 
 
 def measure(raw: dict[str, Any], folder: Path, rounds: int) -> list[Row]:
-    """Processor time and wall time of trainings in `folder`; medians over the rounds, each with its own seed."""
-    project.create(folder, raw)
-    project.run_stage(folder, "download")
-    project.run_stage(folder, "windows")
-    project.run_stage(folder, "cache", raw["models"][VARIANT]["representation"])
-    with patch.dict(os.environ, project.environment(folder), clear=True):
+    """Processor time and wall time of trainings in a project of its own, the empty `folder`.
+
+    They are medians over the rounds, each with its own seed.
+    """
+    for name in ("pipeline", "stages", "dvc.yaml"):
+        (folder / name).symlink_to(ROOT / name)
+    (folder / "data" / "music").mkdir(parents=True)
+    _write_params(folder, raw)
+    with patch.dict(os.environ, project_environment(folder), clear=True):
+        _run_stage(folder, "download")
+        _run_stage(folder, "windows")
+        _run_stage(folder, "cache", raw["models"][VARIANT]["representation"])
         publisher = _start_publisher()  # creates the database
         publisher.kill()
         publisher.wait()
@@ -70,13 +78,23 @@ def rows() -> list[Row]:
 
 def _train(folder: Path, raw: dict[str, Any], seed: int, is_tracked: bool) -> tuple[float, float]:
     """Processor time of the stage, without the publisher's, and its wall time."""
-    project.write_params(folder, raw | {"seeds": [seed], "tracking": raw["tracking"] | {"enabled": is_tracked}})
+    _write_params(folder, raw | {"seeds": [seed], "tracking": raw["tracking"] | {"enabled": is_tracked}})
     shutil.rmtree(folder / ".melisma" / "seeds", ignore_errors=True)  # the other side has trained this seed
     start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
-    project.run_stage(folder, "train", VARIANT)
+    _run_stage(folder, "train", VARIANT)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return used, time.perf_counter() - start
+
+
+def _write_params(folder: Path, raw: dict[str, Any]) -> None:
+    (folder / "params.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
+
+
+def _run_stage(folder: Path, stage: str, *arguments: str) -> None:
+    """Run a stage as DVC does, in a process of its own."""
+    command = [sys.executable, "-m", f"stages.{stage}", *arguments]
+    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
 
 
 def _other_run() -> AbstractContextManager[Run]:

@@ -3,12 +3,12 @@
 from functools import partial
 
 import pandas as pd
-from tqdm import tqdm
 
 from pipeline.core import workspace
 from pipeline.core.artefacts import read_table
 from pipeline.core.params import RuntimeConfig, read_section
-from pipeline.core.process import map_ordered, worker_pool
+from pipeline.core.process import worker_pool
+from pipeline.core.progress import map_with_progress
 from pipeline.sources.config import SourceConfig
 from pipeline.sources.tracks import audio_folder
 from pipeline.windows import shares, table
@@ -24,8 +24,7 @@ def main() -> None:
     tracks, excluded = table.drop_excluded(tracks)
     inspect = partial(inspect_recording, root=audio_folder(source), config=config)
     with worker_pool(read_section(RuntimeConfig, "runtime").workers) as executor:
-        results = map_ordered(executor, inspect, tracks["path"])
-        inspections = list(tqdm(results, total=len(tracks), desc="inspecting", unit="file", disable=None))
+        inspections = map_with_progress(executor, inspect, tracks["path"].tolist(), "inspecting")
     windows, rejected = table.build_tables(tracks, inspections, config)
     rejected = pd.concat([rejected, table.rejection_table(excluded)], ignore_index=True)
     with workspace.output(workspace.WINDOWS) as out:

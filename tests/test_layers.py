@@ -43,11 +43,6 @@ def test_deps_hold_nothing_that_the_stage_does_not_use(stage):
     assert [str(d.relative_to(ROOT)) for d in idle] == []
 
 
-def test_figures_and_report_are_no_dependency_of_training():
-    for stage in ("download", "windows", "cache", "train", "evaluate"):
-        assert not [d for d in declared(stage) if {"figures", "report"} & set(d.parts)]
-
-
 def test_nothing_lies_loose_in_the_library():
     names = {path.name for path in (ROOT / "pipeline").iterdir() if path.name != "__pycache__"}
     assert names == {"__init__.py", *FOLDERS}

@@ -1,4 +1,4 @@
-"""Utilisation of a GPU by each variant at its best batch size, what limits it, and the time of a full study."""
+"""Utilisation of a GPU by each variant at its best batch size, and the time of a full study."""
 
 import gc
 import statistics
@@ -20,29 +20,15 @@ STUDY_WINDOWS, STUDY_EPOCHS = 6000, 200  # of a study as large as GTZAN
 BATCH_SIZES = (8, 16, 32, 64, 128, 256, 512, 1024)
 MIN_SPEEDUP = 1.05  # by doubling the batch size twice
 WARMUP_STEPS, STEPS = 5, 20
-# Dense bf16 TFLOP/s from the makers' data sheets, by a part of the device's name; the first match counts.
-PEAKS = {
-    "B200": 2250.0,
-    "H200": 989.0,
-    "H100 PCIe": 756.0,
-    "H100": 989.0,
-    "A100": 312.0,
-    "L40S": 362.0,
-    "RTX 4090": 165.0,
-    "L4": 121.0,
-    "A10": 125.0,
-    "RTX 3090": 71.0,
-}
 
 
 @dataclass(frozen=True)
 class Speed:
-    """A variant at a batch size: windows per second, FLOP per step, share of a step's time for launching kernels."""
+    """A variant at a batch size: windows per second and FLOP per step."""
 
     batch_size: int
     rate: float
     flop: float
-    launch_share: float
 
     @property
     def flops(self) -> float:
@@ -63,9 +49,8 @@ def measure(case: Case, steps: int = STEPS) -> Speed:
         start = trainer.synchronised_time()
         for _ in range(steps):
             trainer.train_step(*batch)
-        launch_seconds = time.perf_counter() - start
         seconds = trainer.synchronised_time() - start
-    return Speed(size, steps * size / seconds, counter.get_total_flops(), launch_seconds / seconds)
+    return Speed(size, steps * size / seconds, counter.get_total_flops())
 
 
 def best_speed(variant: str, device: torch.device, sizes: tuple[int, ...] = BATCH_SIZES) -> Speed:
@@ -95,11 +80,7 @@ def epoch_seconds(
 
 
 def peak_flops(device: torch.device, size: int = 8192, repeats: int = 20) -> float:
-    """Peak bf16 FLOP/s of the device: from its data sheet, or measured with a matrix product."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
-    data_sheet = next((value for part, value in PEAKS.items() if part in name), None)
-    if data_sheet is not None:
-        return 1e12 * data_sheet
+    """FLOP/s of the device in a product of two square matrices in bf16."""
     a = torch.randn(size, size, device=device, dtype=torch.bfloat16)
     times = []
     for _ in range(repeats):
@@ -107,15 +88,6 @@ def peak_flops(device: torch.device, size: int = 8192, repeats: int = 20) -> flo
         (a @ a)[0, 0].item()
         times.append(time.perf_counter() - start)
     return 2 * size**3 / min(times)
-
-
-def limit(speed: Speed, seconds: float, peak: float, windows: int = STUDY_WINDOWS) -> str:
-    """What limits a training whose epoch of `windows` takes `seconds`, on a device with `peak` FLOP/s."""
-    if seconds > 1.25 * windows / speed.rate:
-        return "data and validation"
-    if speed.launch_share > 0.9:  # the device is done as soon as the last kernel is launched
-        return "launching kernels"
-    return "compute" if speed.flops > 0.4 * peak else "memory bandwidth"
 
 
 def rows() -> list[Row]:
@@ -130,9 +102,8 @@ def rows() -> list[Row]:
             continue
         speed = best_speed(name, device)
         size, seconds = speed.batch_size, epoch_seconds(name, device, speed.batch_size)
-        share = f"{speed.flops / peak:.1%} of the peak, limited by {limit(speed, seconds, peak)}"
-        what = f"{name} at its best batch size {size}: {share}"
-        utilisation.append(Row(what, speed.flops / 1e9, "peak in bf16", peak / 1e9, "GFLOP/s"))
+        what = f"{name} at its best batch size {size}: {speed.flops / peak:.1%} of the reference"
+        utilisation.append(Row(what, speed.flops / 1e9, "a large matrix product in bf16", peak / 1e9, "GFLOP/s"))
         what = f"{STUDY_EPOCHS} epochs of {STUDY_WINDOWS:,} windows, {name}, batches of {size}"
         default_seconds = STUDY_EPOCHS * epoch_seconds(name, device)
         studies.append(Row(what, STUDY_EPOCHS * seconds, "batches as in params.yaml", default_seconds))

@@ -57,8 +57,8 @@ class InputRecording(Recording):
     @property
     def notes(self) -> list[str]:
         """Messages after the reading: what is missing or odd, in the words of stage windows."""
-        loss = [self.loss.detail] if self.loss else []
-        return [f"{self.path}: {note}" for note in (*loss, *self._problems.describe())]
+        missing = [self.missing.detail] if self.missing else []
+        return [f"{self.path}: {note}" for note in (*missing, *self._problems.describe())]
 
     def _decoded_blocks(self) -> Iterator[np.ndarray]:
         try:

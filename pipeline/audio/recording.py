@@ -2,7 +2,7 @@
 
 FFmpeg decodes (through PyAV): it knows all formats, and reads streams without a length, joined and damaged files.
 libsndfile reads uncompressed files, of which it knows more kinds, and faster. All sound that is there is read, whatever
-length the header gives; `Loss` says what is not there.
+length the header gives; `MissingSound` says what is not there.
 """
 
 import math
@@ -25,7 +25,7 @@ BLOCK_SAMPLES = 2**20  # samples of all channels together: 4 MiB
 MAX_FRAMES = 2**62  # libsndfile gives more if it does not know the length
 MIN_RATE, MAX_RATE = 1000, 768_000  # Hz; another rate means a broken header
 MAX_GAP_SECONDS = 0.05  # timestamps are rounded, and players skip a bad frame; a longer gap means that sound is lost
-MIN_LOSS_SECONDS = 0.15
+MIN_MISSING_SECONDS = 0.15
 MAX_HEADER_BYTES = 2**16  # of a file without samples
 MAX_OVERHEAD = 4096  # bytes from one packet to the next; more are damaged
 
@@ -35,10 +35,10 @@ FORMATS = (
     "shn,mpeg,mpegts,flv,oma,nistsphere,ircam,epaf,avr,xwma,truehd,mlp,dtshd"
 )
 # In these, the header gives the length, so a file that holds less was cut off.
-PROMISING = {"caf", "flac", "mov", "matroska", "asf", "avi", "flv", "rm", "wv", "ape", "tta", "mpc8", "dsf", "tak",
+WITH_LENGTH = {"caf", "flac", "mov", "matroska", "asf", "avi", "flv", "rm", "wv", "ape", "tta", "mpc8", "dsf", "tak",
              "iff"}  # fmt: skip
 # In these, a gap between timestamps may be a pause; in others, sound is lost there.
-PAUSING = {"mov", "matroska", "asf", "avi", "flv", "mpegts", "mpeg", "rm"}
+WITH_PAUSES = {"mov", "matroska", "asf", "avi", "flv", "mpegts", "mpeg", "rm"}
 # Frames without timestamps, one after the other: decoders skip what is no frame.
 STREAMS = {"mp3", "aac", "ac3", "eac3", "dts"}
 WITH_CHECKSUMS = {"flac", "tta", "wavpack", "ape", "tak"}
@@ -59,7 +59,7 @@ class UndecodableError(Exception):
 
 
 @dataclass(frozen=True)
-class Loss:
+class MissingSound:
     """Sound that should follow the last sample: its seconds, and what is wrong.
 
     The seconds are an estimate if only bytes are known, and NaN if nothing is.
@@ -72,7 +72,7 @@ class Loss:
 class Recording:
     """An open file with sound: `rate` in Hz, `channels`, and `seconds`, its likely length (None: unknown).
 
-    `samples` per channel were read so far. After all blocks, `loss` says whether sound is missing.
+    `samples` per channel were read so far. After all blocks, `missing` says whether sound is missing.
 
     UndecodableError with the reason "unreadable" (missing, no permission, not a regular file), "empty" (no bytes, or no
     samples) or "undecodable".
@@ -81,7 +81,7 @@ class Recording:
     def __init__(self, path: Path) -> None:
         self._path = path
         self.samples = 0
-        self.loss: Loss | None = None
+        self.missing: MissingSound | None = None
         self._break: str | None = None  # why the sound ends early
         self._has_gap = False  # the break is a gap, so `seconds` is known from the timestamps after it
         self._error: Exception | None = None  # of the last packet that could not be decoded
@@ -161,7 +161,7 @@ class Recording:
         self._close()
 
     def blocks(self) -> Iterator[np.ndarray]:
-        """Decode all samples and mix them to mono: (n,) float32 blocks, n > 0. At the end, set `loss`.
+        """Decode all samples and mix them to mono: (n,) float32 blocks, n > 0. At the end, set `missing`.
 
         Samples may lie outside [-1, 1], be NaN or infinite (see `scale.limit`). UndecodableError with the reason
         "changed" if the file was written to meanwhile.
@@ -172,7 +172,7 @@ class Recording:
         try:
             if _state(self._path) != self._state:
                 raise UndecodableError("changed", "the file was written to while it was read")
-            self.loss = self._find_loss()
+            self.missing = self._find_missing()
         except OSError as error:
             raise UndecodableError("unreadable", _message(error)) from error
 
@@ -223,7 +223,7 @@ class Recording:
                     return
                 time = end if frame.pts is None or self._format in STREAMS else frame.time
                 gap = 0.0 if time is None or end is None else time - end
-                if gap > MAX_GAP_SECONDS and (is_damaged or self._format not in PAUSING):
+                if gap > MAX_GAP_SECONDS and (is_damaged or self._format not in WITH_PAUSES):
                     self._break, self._has_gap = f"has a gap of {gap:.2f} s", True
                     return
                 end = None if time is None else time + frame.samples / frame.sample_rate
@@ -260,22 +260,22 @@ class Recording:
             elif packet.pts is not None and packet.time_base:
                 self._other_end = max(self._other_end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
 
-    def _find_loss(self) -> Loss | None:
+    def _find_missing(self) -> MissingSound | None:
         """The sound that was not read: up to the length that the header gives, or in bytes that follow."""
         seconds, size = self.samples / self.rate, self._state[0]
-        promised = self._promised_seconds(seconds)
+        in_header = self._header_seconds(seconds)
         if self._break:
-            ends = [promised, self.seconds if self._has_gap else seconds * size / self._end if self._end else None]
+            ends = [in_header, self.seconds if self._has_gap else seconds * size / self._end if self._end else None]
             known = [end - seconds for end in ends if end is not None]
-            return Loss(max(0.0, *known) if known else math.nan, f"{self._break} after {seconds:.2f} s")
-        if promised is not None and promised - seconds > MIN_LOSS_SECONDS:
-            return Loss(promised - seconds, f"ends after {seconds:.2f} s, its header says {promised:.2f} s")
-        unread = self._unread_bytes(has_length=promised is not None)
-        lost = seconds * unread / max(1, size - unread)
+            return MissingSound(max(0.0, *known) if known else math.nan, f"{self._break} after {seconds:.2f} s")
+        if in_header is not None and in_header - seconds > MIN_MISSING_SECONDS:
+            return MissingSound(in_header - seconds, f"ends after {seconds:.2f} s, its header says {in_header:.2f} s")
+        unread = self._unread_bytes(has_length=in_header is not None)
+        missing = seconds * unread / max(1, size - unread)
         detail = f"{unread:,} bytes more than the {seconds:.2f} s that can be read"
-        return Loss(lost, detail) if lost > MIN_LOSS_SECONDS else None
+        return MissingSound(missing, detail) if missing > MIN_MISSING_SECONDS else None
 
-    def _promised_seconds(self, seconds: float) -> float | None:
+    def _header_seconds(self, seconds: float) -> float | None:
         """The length that the header gives; None if it gives none. `seconds` were read."""
         if self._stored and self._format != "caf":
             end, size = self._stored.end or 0, self._state[0]
@@ -283,19 +283,19 @@ class Recording:
         if self._format == "mp3":
             samples = mp3_samples(self._path)
             return samples and samples / self.rate
-        if self._format not in PROMISING or not self.seconds:
+        if self._format not in WITH_LENGTH or not self.seconds:
             return None
         duration, time_base = self._stream.duration, self._stream.time_base
-        promised = float(duration * time_base) if duration and time_base else self.seconds
+        in_header = float(duration * time_base) if duration and time_base else self.seconds
         if self._format == "asf":
-            promised = max(promised, asf_seconds(self._path))
+            in_header = max(in_header, asf_seconds(self._path))
         elif self._format == "avi":
-            promised = max(promised, seconds * avi_bytes(self._path) / self._state[0])
+            in_header = max(in_header, seconds * avi_bytes(self._path) / self._state[0])
         elif self._stored and self._stored.end:  # FFmpeg does not see that a CAF was cut off
             start = self._stored.start
-            promised = max(promised, seconds * (self._stored.end - start) / (self._state[0] - start))
+            in_header = max(in_header, seconds * (self._stored.end - start) / (self._state[0] - start))
         # Pictures may last longer than the sound: then only they can show that a file was cut off.
-        return promised if self._other_end < promised - MIN_LOSS_SECONDS else min(promised, seconds)
+        return in_header if self._other_end < in_header - MIN_MISSING_SECONDS else min(in_header, seconds)
 
     def _unread_bytes(self, has_length: bool) -> int:
         """Bytes of sound that belong to no packet. With a length in the header, damage shows in the length."""

@@ -31,13 +31,10 @@ def load_exported(path: Path) -> "Callable[[Tensor], Tensor]":
         try:
             y = network(x)
         except (RuntimeError, AssertionError, ValueError, TypeError) as error:
-            raise DataError(f"{path}: it does not take {tuple(x.shape)} float32 ({_reason(error)})") from error
+            reason = " ".join(str(error).split())[:200]
+            raise DataError(f"{path}: it does not take {tuple(x.shape)} float32 ({reason})") from error
         if not isinstance(y, torch.Tensor):
             raise DataError(f"{path}: it gives a {type(y).__name__}, not a tensor")
         return y
 
     return call
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]

@@ -14,26 +14,21 @@ import sys
 import threading
 import time
 import traceback
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
 from types import FrameType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from pipeline.core.errors import MelismaError
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 GC_THRESHOLDS = (10_000, 50, 100)
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 POLL_SECONDS = 1.0
-PENDING_PER_CORE = 4  # bounds the memory of `map_ordered`
 
 
 class WorkerDiedError(MelismaError):
@@ -226,15 +221,3 @@ def worker_pool(workers: int | None) -> Iterator[Executor]:
         ) from error
     finally:
         executor.shutdown(cancel_futures=True)
-
-
-def map_ordered(executor: Executor, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """Results in the order of `items`; only a bounded number of tasks is pending at any time."""
-    max_pending = PENDING_PER_CORE * cores()
-    pending: deque[Future[Result]] = deque()
-    for item in items:
-        pending.append(executor.submit(function, item))
-        if len(pending) >= max_pending:
-            yield pending.popleft().result()
-    while pending:
-        yield pending.popleft().result()

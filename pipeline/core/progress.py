@@ -1,15 +1,26 @@
-"""Progress of a long transfer of bytes."""
+"""Progress of long work."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
 from pipeline.core import workspace
 
-LINE_SECONDS = 60.0  # between two lines if there is no terminal
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+LINE_SECONDS = 60.0  # between two lines of `byte_progress` if there is no terminal
+
+
+def map_with_progress(
+    executor: Executor, function: Callable[[Item], Result], items: Sequence[Item], action: str
+) -> list[Result]:
+    """The results of the executor in the order of `items`, with a bar if there is a terminal."""
+    return list(tqdm(executor.map(function, items), total=len(items), desc=action, unit="file", disable=None))
 
 
 def format_bytes(number: float) -> str:

@@ -25,12 +25,7 @@ class WindowLoader(ABC):
     """The windows of a split, in batches on a device.
 
     A row may hold a span of several windows. Then `batch` and `batches` give evenly spaced windows of it, and `epoch`
-    gives as many at random places. A subclass decides where the rows are, and crops them:
-
-        class MyLoader(WindowLoader):
-            def _stored_batches(self, row, start, batch_size):
-                for rows, starts in zip(row.split(batch_size), start.split(batch_size), strict=True):
-                    yield ...  # (B, *shape) as stored, on self.device
+    gives as many at random places. A subclass decides where the rows are, and crops them in `_stored_batches`.
 
     A batch's label indices point into `labels`; an unknown label has the index len(labels). `sampler`, a key of
     SAMPLERS, orders an epoch.

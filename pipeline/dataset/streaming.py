@@ -25,11 +25,9 @@ class StreamingLoader(WindowLoader):
     Batches are the same as from `ResidentLoader` with the sampler "streamed", bit for bit for any number of threads.
     """
 
-    def __init__(
-        self, split: Split, device: torch.device, labels: Sequence[str] = (), workers: int | None = None
-    ) -> None:
+    def __init__(self, split: Split, device: torch.device, labels: Sequence[str] = ()) -> None:
         super().__init__(split, device, labels, "streamed")
-        self.split, self.workers = split, workers or WORKERS
+        self.split = split
         sizes = torch.tensor(split.groups)
         self.row_in_group = torch.arange(len(self.group)) - (sizes.cumsum(0) - sizes)[self.group]
 
@@ -44,7 +42,7 @@ class StreamingLoader(WindowLoader):
             rows, starts = self.row_in_group[row[indices]].tolist(), start[indices].tolist()
             fill(batch, zip(indices.tolist(), repeat(self.split.read(number)), rows, starts, strict=False))
 
-        with ThreadPoolExecutor(self.workers) as pool:
+        with ThreadPoolExecutor(WORKERS) as pool:
             list(pool.map(read, group.unique().tolist()))
         return Batch(self._scaled(batch.to(self.device)), self.label[row].to(self.device))
 
@@ -57,7 +55,7 @@ class StreamingLoader(WindowLoader):
         prefetch = min(max(PREFETCH_BYTES // batch_bytes, MIN_PREFETCH), MAX_PREFETCH)
         open_reads: dict[int, Future[np.ndarray]] = {}  # row groups in memory, or on the way
         pending: deque[Future[Tensor]] = deque()
-        pool = ThreadPoolExecutor(self.workers)
+        pool = ThreadPoolExecutor(WORKERS)
         try:
             for number, reads in enumerate(part.tolist() for part in torch.from_numpy(read).split(batch_size)):
                 # Tasks start in the order of submission, so a task that waits for a read cannot block it.

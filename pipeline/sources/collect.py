@@ -1,15 +1,14 @@
 """Collect the recordings of the source in params.yaml."""
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import pandas as pd
-from tqdm import tqdm
 
 from pipeline.core import workspace
-from pipeline.core.process import Item, Result, map_ordered, worker_pool
+from pipeline.core.process import worker_pool
+from pipeline.core.progress import map_with_progress
 from pipeline.sources import folder, gtzan, musicnet, synth
 from pipeline.sources.config import SourceConfig
 from pipeline.sources.tracks import AudioFile, audio_folder, read_track, tracks_table
@@ -29,15 +28,10 @@ def collect(source: SourceConfig, out: Path, workers: int | None) -> pd.DataFram
     with worker_pool(workers) as executor:
         if source.name == "synth":
             render = partial(synth.render_file, config=source.synth, folder=audio)
-            _map(executor, render, synth.plan(source.synth), "rendering")
+            map_with_progress(executor, render, synth.plan(source.synth), "rendering")
         read = partial(read_track, folder=audio if audio.exists() else audio_folder(source))
-        tracks = tracks_table(_map(executor, read, files, "reading files"))
+        tracks = tracks_table(map_with_progress(executor, read, files, "reading"))
     workspace.say(f"{len(tracks)} recordings with {tracks['label'].nunique()} labels from source {source.name}")
     for reason, count in tracks["excluded"].value_counts().items():
         workspace.say(f"  excluded: {count}, {reason}")
     return tracks
-
-
-def _map(executor: Executor, function: Callable[[Item], Result], items: Sequence[Item], action: str) -> list[Result]:
-    results = map_ordered(executor, function, items)
-    return list(tqdm(results, total=len(items), desc=action, disable=None))

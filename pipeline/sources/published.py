@@ -5,10 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from tqdm import tqdm
+
 from pipeline.core import workspace
 from pipeline.core.errors import DataError, ParamsError
 from pipeline.core.params import PARAMS_FILE
-from pipeline.core.progress import byte_progress, format_bytes
 from pipeline.sources.config import PublishedConfig
 from pipeline.sources.fetch import fetch
 from pipeline.sources.unpack import unpack
@@ -56,16 +57,9 @@ def _download_from_kaggle(handle: str, name: str) -> Path:
 
 def _copy(folder: Path, audio: Path, is_needed: Callable[[str], bool]) -> None:
     """Copy the needed files of `folder` to the same paths below `audio`."""
-    paths = [path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file()]
-    paths = [path for path in paths if is_needed(path.as_posix())]
-    total = sum((folder / path).stat().st_size for path in paths)
-    audio.mkdir(parents=True)
-    free = shutil.disk_usage(audio).free
-    if total > free:
-        raise DataError(f"{audio}: needs {format_bytes(total)}, but {format_bytes(free)} are free; free disk space")
-    with byte_progress(f"copying {folder.name}", total) as advance:
-        for path in paths:
-            (audio / path).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(folder / path, audio / path)
-            advance((audio / path).stat().st_size)
+    files = (path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file())
+    paths = [path for path in files if is_needed(path.as_posix())]
+    for path in tqdm(paths, desc="copying", unit="file", disable=None):
+        (audio / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(folder / path, audio / path)
     workspace.say(f"{len(paths)} files from {folder}, which you may delete")

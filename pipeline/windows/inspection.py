@@ -98,12 +98,12 @@ def _inspect(path: str, recording: Recording, config: WindowsConfig) -> Inspecti
         else:
             windows.append(Window(number * config.hop, _repair(samples, length)))
         number, end = number + 1, start + length
-    seconds, loss = recording.samples / rate, recording.loss
-    expected_samples = recording.samples + round(loss.seconds * rate) if loss and isfinite(loss.seconds) else None
-    if loss and (expected_samples is None or _has_window(start_of(number), end, expected_samples, length, config)):
-        lost_seconds = loss.seconds if isfinite(loss.seconds) else None
-        first_lost = number * config.hop if number else None
-        rejections.append(Rejection(path, first_lost, "truncated", loss.detail, lost_seconds))
+    seconds, missing = recording.samples / rate, recording.missing
+    missing_seconds = missing.seconds if missing and isfinite(missing.seconds) else None
+    expected_samples = None if missing_seconds is None else recording.samples + round(missing_seconds * rate)
+    if missing and (expected_samples is None or _has_window(start_of(number), end, expected_samples, length, config)):
+        first_missing = number * config.hop if number else None
+        rejections.append(Rejection(path, first_missing, "truncated", missing.detail, missing_seconds))
     elif not number:
         detail = f"{seconds:.2f} s, a window takes {config.seconds:g} s"
         rejections.append(Rejection(path, None, "too_short", detail, seconds))

@@ -65,31 +65,9 @@ def test_griffin_lim_equals_librosa(n_fft: int, hop: int, length: int) -> None:
         np.testing.assert_allclose(audio, expected, atol=1e-3 * np.abs(expected).max())
 
 
-def test_griffin_lim_converges_as_well_as_librosa() -> None:
-    settings = {"n_fft": 2048, "hop_length": 512, "pad_mode": "constant"}
-    target = np.abs(librosa.stft(notes(220, 330, 3000), **settings)).astype(np.float32)
-    theirs = librosa.griffinlim(target, n_iter=32, momentum=0.99, length=SAMPLES, random_state=0, **settings)
-    ours = griffin_lim(target, 2048, 512, SAMPLES, 32)
-    error, their_error = (np.linalg.norm(np.abs(librosa.stft(a, **settings)) - target) for a in (ours, theirs))
-    assert error == pytest.approx(their_error, rel=0.02) and error < 0.3 * np.linalg.norm(target)
-
-
 def test_a_tone_keeps_its_frequency_and_loudness() -> None:
     tone = 0.3 * np.sin(2 * np.pi * 1000 * np.arange(SAMPLES) / MEL.sample_rate)
     audio = mel_to_audio(*to_mel(tone), MEL, SAMPLES, 32)
     strongest = np.fft.rfftfreq(SAMPLES, 1 / MEL.sample_rate)[np.abs(np.fft.rfft(audio)).argmax()]
     assert strongest == pytest.approx(1000, abs=20)
     assert 20 * np.log10(audio.std() / tone.std()) == pytest.approx(0, abs=1.5)
-
-
-def test_the_peak_sets_the_loudness_and_the_result_is_deterministic() -> None:
-    mel, peak = to_mel(notes(440))
-    loud, again, quiet = (mel_to_audio(mel, p, MEL, SAMPLES, 4) for p in (peak, peak, peak - 20))
-    assert loud.tobytes() == again.tobytes()
-    assert loud.std() / quiet.std() == pytest.approx(10, rel=0.01)
-
-
-def test_other_settings_and_a_length_between_frames() -> None:
-    config = MelConfig(sample_rate=8000, n_fft=512, hop_length=160, bands=40)
-    mel, peak = to_mel(notes(440)[:12345], config)
-    assert mel_to_audio(mel, peak, config, 12345, 2).shape == (12345,)

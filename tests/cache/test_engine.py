@@ -35,8 +35,3 @@ def test_a_missing_dask_names_the_extra_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(MelismaError, match="make setup EXTRAS=cluster"):
         open_cluster(tmp_path)
-
-
-def test_the_local_engine_runs_functions(tmp_path):
-    with engine.open_executor(CacheConfig(), RuntimeConfig(workers=1), tmp_path) as workers:
-        assert workers.submit(abs, -3).result() == 3

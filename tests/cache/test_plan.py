@@ -24,13 +24,10 @@ def joined(starts: list[float], limit: float | None, hop: float = 5.0) -> list[t
     return [(row.window_id, row.start, row.seconds, row.windows) for row in rows]
 
 
-def test_without_a_limit_every_window_is_a_row():
-    assert joined([0, 5, 10], None) == [(0, 0, 5, 1), (1, 5, 5, 1), (2, 10, 5, 1)]
-
-
 @pytest.mark.parametrize(
     ("starts", "hop", "limit", "expected"),
     [
+        ([0, 5, 10], 5, None, [(0, 0, 5, 1), (1, 5, 5, 1), (2, 10, 5, 1)]),
         ([0, 5, 10, 15], 5, 60, [(0, 0, 20, 4)]),
         ([0, 5, 10, 15], 5, 10, [(0, 0, 10, 2), (2, 10, 10, 2)]),
         ([0, 5, 10, 15], 5, 14.9, [(0, 0, 10, 2), (2, 10, 10, 2)]),

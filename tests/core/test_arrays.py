@@ -26,11 +26,6 @@ def test_a_slice_may_span_row_groups(tmp_path):
     np.testing.assert_array_equal(arrays.unpack(table, "x"), values[100:160])
 
 
-def test_one_chunk_is_not_copied():
-    values = np.arange(12, dtype=np.float32).reshape(4, 3)
-    assert np.shares_memory(arrays.unpack(arrays.table({}, {"x": values}), "x"), values)
-
-
 def test_a_plain_or_missing_column_is_no_array(tmp_path):
     arrays.write(tmp_path / "a.parquet", {"id": [1]}, {"x": np.zeros((1, 2), np.float32)})
     for name in ("id", "gone"):

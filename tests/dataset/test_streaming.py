@@ -15,6 +15,7 @@ import torch
 
 from pipeline.core import arrays, workspace
 from pipeline.core.errors import DataError, TrainingError
+from pipeline.dataset import streaming
 from pipeline.dataset.batches import Batch, WindowLoader
 from pipeline.dataset.loader import ResidentLoader, window_loader
 from pipeline.dataset.sampler import LANES
@@ -34,10 +35,11 @@ def equal(a: list[Batch], b: list[Batch]) -> bool:
 @pytest.mark.parametrize("workers", [1, 5])
 @pytest.mark.parametrize("spans", [False, True])
 @pytest.mark.parametrize("kind", ["mel", "waveform"])
-def test_batches_from_disk_equal_those_from_memory(tmp_path, kind, spans, workers):
+def test_batches_from_disk_equal_those_from_memory(tmp_path, monkeypatch, kind, spans, workers):
+    monkeypatch.setattr(streaming, "WORKERS", workers)
     split = write(tmp_path, kind, [40, 31, 1, 25], 6, spans)
     memory = ResidentLoader(split, CPU, ("b",), "streamed")
-    disk = StreamingLoader(split, CPU, ("b",), workers)
+    disk = StreamingLoader(split, CPU, ("b",))
     assert len(disk) == len(memory) > 97 - (not spans)
     assert equal(list(memory.batches(7)), list(disk.batches(7)))
     index = torch.randperm(len(memory))[:20]

@@ -3,10 +3,10 @@
 import pandas as pd
 import pytest
 
-from pipeline.core.errors import DataError, ParamsError
+from pipeline.core.errors import DataError
 from pipeline.windows.config import WindowsConfig
 from pipeline.windows.inspection import Inspection, Rejection, Window
-from pipeline.windows.table import build_tables, drop_excluded, rejection_table, select_labels, summary
+from pipeline.windows.table import build_tables, drop_excluded, rejection_table, summary
 
 
 def tracks(number: int) -> pd.DataFrame:
@@ -99,12 +99,6 @@ def test_excluded_recordings_are_set_apart_with_the_reason():
 def test_an_empty_rejection_table_has_its_types():
     assert rejection_table([]).dtypes.astype(str).to_dict()["start_seconds"] == "float64"
     assert len(rejection_table([])) == 0
-
-
-def test_an_unknown_label_is_named():
-    with pytest.raises(ParamsError, match=r"source\.labels.*'jaz'"):
-        select_labels(tracks(2), ["jaz"])
-    assert len(select_labels(tracks(2), ["a"])) == 2
 
 
 def test_the_summary_lists_labels_that_are_in_train_alone():
