@@ -60,7 +60,7 @@ def resumable_trainings(params: Params, references: References) -> set[str]:
 def _trainings(references: References, resumable: set[str]) -> Iterator[UnusedItem]:
     reasons = {
         "seeds": "no result here or in Git comes from this training",
-        "checkpoints": f"no missing result here needs it, and it is over {CHECKPOINT_DAYS} days old",
+        "checkpoints": f"no result that is missing here needs it, and it is over {CHECKPOINT_DAYS} days old",
     }
     for kind, why in reasons.items():
         for folder in _folders(kind):
@@ -76,7 +76,7 @@ def _partial_caches(params: Params) -> Iterator[UnusedItem]:
         name = folder.name.rpartition("-")[0]
         is_needed = name in params.representations and not (workspace.CACHE / name).is_dir()
         if not is_needed and not _is_locked(folder.with_name(f".{folder.name}.lock")):
-            yield unused_path("cache", folder.name, "shards of a stage that was stopped", folder)
+            yield unused_path("cache", folder.name, "an unfinished cache, whose stage was stopped", folder)
 
 
 def _downloads(references: References) -> Iterator[UnusedItem]:
