@@ -61,14 +61,21 @@ def ui(
 
 
 def choose_port(port: int | None) -> int:
-    """`port`, or MelismaError if it cannot be used; without it the default port, or a free one."""
-    for candidate in [port] if port else [DEFAULT_PORT, 0]:
-        try:
-            with socket.create_server((HOST, candidate)) as server:
-                return int(server.getsockname()[1])
-        except OSError as error:
-            reason = error.strerror
-    raise MelismaError(f"port {port} of {HOST}: {reason}; choose another one with --port")
+    """`port` (MelismaError if it is taken), or else the default port, or a free one if the default port is taken."""
+    if not is_open(port or DEFAULT_PORT):
+        return port or DEFAULT_PORT
+    if port:
+        raise MelismaError(f"port {port} of {HOST} is taken by another program; choose another one with --port")
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def is_open(port: int) -> bool:
+    """Whether a program listens on the port."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex((HOST, port)) == 0
 
 
 def start_server(port: int, uri: str, artifacts: str, log: Path) -> subprocess.Popen[bytes]:
