@@ -5,7 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pipeline.core import workspace
-from pipeline.core.artefacts import read_json, read_table
+from pipeline.core.artefacts import read_json
 from pipeline.core.params import read_params, read_section
 from pipeline.figures.config import FiguresConfig
 from pipeline.figures.draw import draw_variant
@@ -28,7 +28,7 @@ def main(variant: str) -> None:
         with TemporaryDirectory() as images, record(tracking, "figures", result, result["evaluation"]) as tracking_run:
             if not tracking_run.has_results:
                 tracking_run.log_training(model)
-                tracking_run.log_evaluation(result, read_table(evaluation / "windows.parquet"))
+                tracking_run.log_evaluation(result)
             entries = draw_variant(variant, workspace.DATA, out, config)
             tracking_run.log_files(out, "artifacts/figures")
             if tracking.enabled and write_epoch_images(model, Path(images), config.dpi):

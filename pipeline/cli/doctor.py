@@ -83,11 +83,7 @@ def torch_pair() -> str:
     import torch
     import torchaudio
 
-    pair = f"torch {torch.__version__}, torchaudio {torchaudio.__version__}"
-    major, minor = map(int, torch.__version__.split(".")[:2])
-    if not ((2, 11) <= (major, minor) < (2, 14) and torchaudio.__version__.startswith("2.11.")):
-        raise CheckError(f"{pair}; torch 2.11 to 2.13 with torchaudio 2.11 is needed", REINSTALL)
-    return pair
+    return f"torch {torch.__version__}, torchaudio {torchaudio.__version__}"
 
 
 def device() -> str:

@@ -9,6 +9,7 @@ import typer
 
 from pipeline.cli.base import AsJson, app
 from pipeline.core import workspace
+from pipeline.core.text import align
 
 
 @app.command()
@@ -36,10 +37,8 @@ def gc(
         values = {"removed": yes, "bytes": total, "unused": rows, "notes": notes, "dvc": library.DVC_COMMAND}
         typer.echo(json.dumps(values, indent=2))
         return
-    kind_width = max((len(item.kind) for item in items), default=0)
-    name_width = max((len(item.name) for item in items), default=0)
-    for item in items:
-        typer.echo(f"{item.kind:{kind_width}}  {item.name:{name_width}}  {format_bytes(item.bytes):>7}  {item.why}")
+    for line in align([(item.kind, item.name, format_bytes(item.bytes), item.why) for item in items], right=[2]):
+        typer.echo(line)
     number = f"{len(items)} item{'s' * (len(items) != 1)}, {format_bytes(total)}"
     action = "removed" if yes else "can be removed: `melisma gc --yes`"
     typer.echo(f"{number}: {action}" if items else "nothing is unused")

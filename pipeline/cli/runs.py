@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 from collections.abc import Iterator
 from dataclasses import asdict
 from math import isfinite
@@ -14,6 +13,7 @@ import typer
 from pipeline.cli.base import AsJson, app
 from pipeline.core import workspace
 from pipeline.core.errors import MelismaError
+from pipeline.core.text import align
 
 if TYPE_CHECKING:
     from pipeline.tracking.search import RunInfo
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 DEFAULT_COLUMNS = "test/mse,test/mel_mse,test/kl,test/cosine_similarity"
 FIXED_COLUMNS = "name", "status", "started"  # every table has them
 EXAMPLE = "test/mse < 0.02 and tags.seed = '0'"
-NUMBER = re.compile(r"$|-?\d[\d.e+-]*( (min|s|h)( \d+ (s|min))?)?$|-?inf|nan")
 HIDDEN_TAGS = "variant", "seed", "error"  # shown elsewhere
 
 
@@ -68,9 +67,7 @@ def runs(
         typer.echo(f"runs that are not completely in MLflow: {number} (`melisma runs --send`)", err=True)
     if run is not None:
         info = search.find_run(run)
-        artifacts = search.artifact_names(info)
-        values = _to_json(info) | {"artifacts_inside": artifacts}
-        typer.echo(json.dumps(values, indent=2) if as_json else "\n".join(_run_lines(info, artifacts)))
+        typer.echo(json.dumps(_to_json(info), indent=2) if as_json else "\n".join(_run_lines(info)))
         return
     conditions = search.build_filter(variant, experiment, study, status, where)
     infos = search.find_runs(conditions, search.build_order(sort), limit + 1)
@@ -106,17 +103,13 @@ def _row(info: "RunInfo", keys: list[str]) -> dict[str, str]:
     }
 
 
-def _table_lines(rows: list[dict[str, str]]) -> Iterator[str]:
-    """Aligned columns, with numbers to the right; a column without any value is left out."""
+def _table_lines(rows: list[dict[str, str]]) -> list[str]:
+    """Aligned columns; a column without any value is left out."""
     names = [name for name in rows[0] if any(row[name] for row in rows)]
-    widths = {name: max(len(name), *(len(row[name]) for row in rows)) for name in names}
-    numeric = {name for name in names[3:] if all(NUMBER.match(row[name]) for row in rows)}
-    for row in [dict(zip(names, names, strict=True)), *rows]:
-        cells = (f"{row[name]:{'>' if name in numeric else '<'}{widths[name]}}" for name in names)
-        yield "  ".join(cells).rstrip()
+    return align([names, *([row[name] for name in names] for row in rows)])
 
 
-def _run_lines(info: "RunInfo", artifacts: list[str]) -> Iterator[str]:
+def _run_lines(info: "RunInfo") -> Iterator[str]:
     """All about one run."""
     yield f"{info.name}: {info.status.lower()}"
     yield f"  id         {info.id}"
@@ -125,7 +118,7 @@ def _run_lines(info: "RunInfo", artifacts: list[str]) -> Iterator[str]:
     yield f"  model      {info.model or 'none'}"
     if error := info.tags.get("error"):
         yield f"  error      {error} (the traceback is its artifact error.txt)"
-    yield f"  artifacts  {info.artifacts}: {', '.join(artifacts) or 'none'}"
+    yield f"  artifacts  {info.artifacts}"
     tags = {key: value for key, value in info.tags.items() if value and key not in HIDDEN_TAGS}
     bounds = {f"{key}{end}" for key in info.metrics for end in ("_low", "_high") if f"{key}_low" in info.metrics}
     metrics = {key: _format_metric(key, info.metrics) for key in info.metrics if key not in bounds}

@@ -3,12 +3,11 @@
 import json
 import os
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.cli.study import Name, status_display, study
+from pipeline.cli.study import Name, status_display, study, suggest_command, write_csv
 from pipeline.core import process, workspace
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ def search_study(
             "stops the trial",
             130,
         )
-    _write(run)
+    write_search(run)
     if states["best"].status != "done":
         process.exit_with_error(f"{best.full_name}: {states['best'].status}: {states['best'].detail}", 1)
 
@@ -66,24 +65,7 @@ def show_search(name: str, as_json: bool) -> None:
     typer.echo(f"search of {run.search.metric} of {run.variant}: {len(found)} of {wanted} trials")
     for trial in found:
         typer.echo(_format(run, trial))
-    if len(found) < wanted:
-        typer.echo(f"`melisma study search {name}` runs the others", err=True)
-
-
-def print_search(name: str, as_json: bool, csv: Path | None) -> None:
-    """Print the results of a search, or write its trials to the file `csv`."""
-    from pipeline.studies import commit
-    from pipeline.studies.search import SearchRun
-
-    run = SearchRun(name, commit.snapshot())
-    if as_json:
-        typer.echo(json.dumps([trial.flat() for trial in run.trials()], indent=2))
-    elif csv:
-        _write_csv(run.trials(), csv)
-    elif run.trials():
-        _write(run)
-    else:
-        typer.echo(f"no trial of this search has ended; `melisma study search {name}` runs it", err=True)
+    suggest_command(name, "search", len(found) == wanted)
 
 
 def _format(run: "SearchRun", trial: "Trial") -> str:
@@ -102,15 +84,19 @@ def _format(run: "SearchRun", trial: "Trial") -> str:
     )
 
 
-def _write(run: "SearchRun") -> None:
+def write_search(run: "SearchRun") -> None:
     """Write the files of a search, and print its best trial, with the results of its experiment if it has any."""
     from pipeline.studies import results, runner, search_figure, table
 
-    found, best = run.trials(), run.best_experiment()
+    found = run.trials()
+    if not found:
+        suggest_command(run.name, "search", False)
+        return
+    best = run.best_experiment()
     rows = results.read_rows([best], runner.find_results([best], run.base), run.base)
     folder = workspace.DATA / "studies" / run.name
     with workspace.output(folder) as out:
-        _write_csv(found, out / "search.csv")
+        write_csv([trial.flat() for trial in found], out / "search.csv")
         search_figure.draw(run.search, run.short_keys, found, out / "search.png")
     if rows:
         typer.echo(table.format_text(rows), nl=False)
@@ -121,10 +107,3 @@ def _write(run: "SearchRun") -> None:
     ]
     typer.echo(f"to apply it: dvc exp run {' '.join(changes)}")
     typer.echo(", ".join(str(path) for path in sorted(folder.iterdir())))
-
-
-def _write_csv(trials: "list[Trial]", path: Path) -> None:
-    """A line for each trial."""
-    import pandas as pd
-
-    pd.DataFrame([trial.flat() for trial in trials], dtype=object).to_csv(path, index=False, lineterminator="\n")

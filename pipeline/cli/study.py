@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pipeline.cli.base import AsJson, app
 from pipeline.core import process, workspace
 from pipeline.core.errors import ParamsError
+from pipeline.core.text import align
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -32,25 +33,25 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="A file of studies/, w
 
 @study.command("list")
 def list_(as_json: AsJson = False) -> None:
-    """List the studies, with the first sentence of each file."""
+    """List the studies: the number of experiments, or of trials of a search, and the first sentence of each file."""
+    from pipeline.report.formatting import plural
     from pipeline.studies import study as files
 
     os.chdir(workspace.root())
-    rows = []
+    rows, lines = [], []
     for name in files.study_names():
+        kind, number = "experiment", 0
         try:
-            search = files.load_study(name).search and files.load_search(name)[1]
-            number = search.trials if search else len(files.load_experiments(name))
+            if files.load_study(name).search:
+                kind, number = "trial", files.load_search(name)[1].trials
+            else:
+                number = len(files.load_experiments(name))
             about = _first_sentence(files.FOLDER / f"{name}.yaml")
-        except ParamsError as error:  # it does not fit the present params.yaml; the others may
-            number, about = 0, f"does not fit: {error}"
-        rows.append({"study": name, "experiments": number, "about": about})
-    if as_json:
-        typer.echo(json.dumps(rows, indent=2))
-        return
-    width = max((len(str(row["study"])) for row in rows), default=0)
-    for row in rows:
-        typer.echo(f"{row['study']:{width}}  {row['experiments']:3}  {row['about']}")
+        except ParamsError as error:  # of the present params.yaml; others may be right
+            about = f"error: {error}"
+        rows.append({"study": name, f"{kind}s": number, "about": about})
+        lines.append([name, plural(number, kind), about])
+    typer.echo(json.dumps(rows, indent=2) if as_json else "\n".join(align(lines)))
 
 
 @study.command()
@@ -71,13 +72,15 @@ def show(name: Name, as_json: AsJson = False) -> None:
         typer.echo(json.dumps(rows, indent=2))
         return
     typer.echo(f"variants: {', '.join(experiments[0].raw['models'])}")
-    width = max(len(experiment.name) for experiment in experiments)
+    lines = []
     for experiment in experiments:
-        status = states[experiment.name].status or "not run"
         settings = ", ".join(f"{key}: {value}" for key, value in experiment.settings.items())
-        typer.echo(f"{experiment.name:{width}}  {status:7}  {settings}".rstrip())
-    if any(state.status == "done" for state in states.values()):
+        lines.append([experiment.name, states[experiment.name].status or "not run", settings])
+    typer.echo("\n".join(align(lines)))
+    are_done = [state.status == "done" for state in states.values()]
+    if any(are_done):
         typer.echo("done: with these params and this code; changes of the recordings are not checked", err=True)
+    suggest_command(name, "run", all(are_done))
 
 
 @study.command("run")
@@ -133,23 +136,32 @@ def table_(
     csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write all numbers to this file.")] = None,
 ) -> None:
     """Print the results of a study, which DVC keeps with its experiments."""
-    from pipeline.cli.search import print_search
+    from pipeline.cli.search import write_search
     from pipeline.studies import commit
+    from pipeline.studies.search import SearchRun
     from pipeline.studies.study import load_experiments, load_study
 
     csv = csv.absolute() if csv else None
     os.chdir(workspace.root())
-    if load_study(name).search:
-        print_search(name, as_json, csv)
-        return
+    search = SearchRun(name, commit.snapshot()) if load_study(name).search else None
     experiments = load_experiments(name)
-    rows = _read_rows(experiments, commit.snapshot())
+    trials = search.trials() if search else []
+    rows = [] if search else _read_rows(experiments, commit.snapshot())
+    values = [trial.flat() for trial in trials] + [row.flat() for row in rows]
     if as_json:
-        typer.echo(json.dumps([row.flat() for row in rows], indent=2))
+        typer.echo(json.dumps(values, indent=2))
     elif csv:
-        _write_csv(rows, csv)
+        write_csv(values, csv)
+    elif search:
+        write_search(search)
     else:
         _write_results(name, experiments, rows)
+
+
+def suggest_command(name: str, command: str, is_done: bool) -> None:
+    """Name the next command on standard error: `command` if something is missing, else `table`."""
+    command, action = ("table", "shows the results") if is_done else (command, "runs what is missing")
+    typer.echo(f"`melisma study {command} {name}` {action}", err=True)
 
 
 def _first_sentence(file: Path) -> str:
@@ -176,7 +188,7 @@ def _write_results(name: str, experiments: "list[Experiment]", rows: "list[Row]"
     if rows:
         folder = workspace.DATA / "studies" / name
         with workspace.output(folder) as out:
-            _write_csv(rows, out / "table.csv")
+            write_csv([row.flat() for row in rows], out / "table.csv")
             (out / "table.md").write_text(table.format_text(rows, is_markdown=True), encoding="utf-8")
             figure.draw(rows, out / "figure.png")
             figure.draw_rates(rows, out / "rates.png")
@@ -187,13 +199,12 @@ def _write_results(name: str, experiments: "list[Experiment]", rows: "list[Row]"
         typer.echo(f"without a result: {', '.join(missing)}; `melisma study run {name}` runs them", err=True)
 
 
-def _write_csv(rows: "list[Row]", path: Path) -> None:
+def write_csv(rows: list[dict[str, Any]], path: Path) -> None:
     """A line for each row with all its numbers, unrounded."""
     import pandas as pd
 
-    columns = list(rows[0].flat()) if rows else ["experiment"]
-    frame = pd.DataFrame([row.flat() for row in rows], columns=columns, dtype=object)
-    frame.to_csv(path, index=False, lineterminator="\n")
+    columns = None if rows else ["experiment"]
+    pd.DataFrame(rows, columns=columns, dtype=object).to_csv(path, index=False, lineterminator="\n")
 
 
 @contextmanager

@@ -83,10 +83,27 @@ def suggest(name: str, known: Any) -> str:
     return f"did you mean '{match}'?"
 
 
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that occurs twice in one mapping; PyYAML would silently take its last value."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        lines: dict[tuple[str, str], int] = {}
+        for key, _ in node.value:
+            if first := lines.get(name := (key.tag, str(key.value))):
+                problem = f"the key '{key.value}' occurs twice in one section, first in line {first}"
+                raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
+            lines[name] = key.start_mark.line + 1
+        return node
+
+
 def read_params(path: Path = PARAMS_FILE) -> dict[str, Any]:
-    """The content of a YAML file; ParamsError if it is missing, not UTF-8, not YAML, or not a mapping."""
+    """The content of a YAML file.
+
+    ParamsError if it is missing, not UTF-8, not YAML, not a mapping, or has a key twice in one mapping.
+    """
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except UnicodeDecodeError as error:
         raise ParamsError(f"{path}: not UTF-8 text (byte {error.start}); save it as UTF-8") from error
     except OSError as error:

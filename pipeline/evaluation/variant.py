@@ -84,8 +84,8 @@ class SeedScores:
 class RunRecorder(Protocol):
     """Records the evaluation of one seed, in the run of its training."""
 
-    def log_evaluation(self, result: dict[str, Any], windows: pd.DataFrame) -> None:
-        """Log an element of seeds.json, and the seed's rows of windows.parquet."""
+    def log_evaluation(self, result: dict[str, Any]) -> None:
+        """Log an element of seeds.json."""
 
 
 # Opens the run of the model in a folder, <variant>/seed-<n>. True for the first seed: its model stands for the variant.
@@ -118,7 +118,7 @@ def evaluate_variant(name: str, raw: Mapping[str, Any], open_run: OpenRun) -> No
                     | {"evaluation": setup.fingerprint, "settings": setup.config.model_dump(exclude_defaults=True)}
                     | {"metrics": combined_metrics([seed_scores], setup)}
                 )
-                run.log_evaluation(results[-1], seed_scores.windows)
+                run.log_evaluation(results[-1])
             scores.append(seed_scores)
         metrics = combined_metrics(scores, setup)
         write_tables(out, scores, setup)

@@ -34,8 +34,6 @@ def find_unused(params: Params, references: References, resumable: set[str]) -> 
     yield from _partial_caches(params)
     yield from _downloads(references)
     yield from _results(params)
-    if (outbox := workspace.state_folder() / "outbox").is_dir():
-        yield unused_path("data", ".melisma/outbox", "only earlier versions read it", outbox)
 
 
 def unused_path(kind: str, name: str, why: str, path: Path) -> UnusedItem:
@@ -62,7 +60,7 @@ def resumable_trainings(params: Params, references: References) -> set[str]:
 def _trainings(references: References, resumable: set[str]) -> Iterator[UnusedItem]:
     reasons = {
         "seeds": "no result here or in Git comes from this training",
-        "checkpoints": f"no missing result here needs it, and it is over {CHECKPOINT_DAYS} days old",
+        "checkpoints": f"no result that is missing here needs it, and it is over {CHECKPOINT_DAYS} days old",
     }
     for kind, why in reasons.items():
         for folder in _folders(kind):
@@ -78,7 +76,7 @@ def _partial_caches(params: Params) -> Iterator[UnusedItem]:
         name = folder.name.rpartition("-")[0]
         is_needed = name in params.representations and not (workspace.CACHE / name).is_dir()
         if not is_needed and not _is_locked(folder.with_name(f".{folder.name}.lock")):
-            yield unused_path("cache", folder.name, "shards of a stage that was stopped", folder)
+            yield unused_path("cache", folder.name, "an unfinished cache, whose stage was stopped", folder)
 
 
 def _downloads(references: References) -> Iterator[UnusedItem]:
@@ -94,18 +92,15 @@ def _downloads(references: References) -> Iterator[UnusedItem]:
 
 
 def _results(params: Params) -> Iterator[UnusedItem]:
-    """Results of variants and representations that params.yaml lacks, and partial results of killed stages."""
+    """Results, also partial ones, of variants and representations that params.yaml lacks."""
     models, representations = ("models", set(params.models)), ("representations", set(params.representations))
     sections = {workspace.CACHE: representations, workspace.VOCODERS: representations, workspace.MODELS: models}
     sections |= {workspace.EVALUATION: models, workspace.FIGURES: models}
     for parent, (section, names) in sections.items():
         for folder in sorted(path for path in parent.glob("*") if path.is_dir()):
-            final = parent / folder.name.removeprefix(".").removesuffix(".partial")
-            if folder == final and folder.name not in names:
+            name = folder.name.removeprefix(".").removesuffix(".partial")  # left by a stage that was killed
+            if name not in names:
                 yield unused_path("data", str(folder), f"not under `{section}` in params.yaml", folder)
-            lock = Path("locks") / workspace.fingerprint(str(final.absolute()))
-            if folder.name == f".{final.name}.partial" and not _is_locked(lock):
-                yield unused_path("data", str(folder), "partial result of a stage that was killed", folder)
 
 
 def _folders(kind: str) -> list[Path]:

@@ -49,16 +49,15 @@ def collect_references(cache: Path) -> References:
         DataError: a config.json in data/models is damaged.
     """
     references = References(has_queued=any(git("for-each-ref", ref) for ref in QUEUE_REFS))
-    files = [*workspace.MODELS.glob("*/seed-*/*.json"), *workspace.VOCODERS.glob("*/training/*.json")]
+    files = [*workspace.MODELS.glob("*/seed-*/config.json"), *workspace.VOCODERS.glob("*/training/config.json")]
     contents = [artefacts.read_json(file) for file in files]
     locks = [*_versions(LOCK_FILE), Path(LOCK_FILE).read_text(encoding="utf-8") if Path(LOCK_FILE).is_file() else ""]
     for kind, name, digest in {model for text in locks for model in MODEL.findall(text)}:
         try:
-            entries = [entry for entry in _read_json(cache, digest) if entry["relpath"].endswith(".json")]
+            entries = [entry for entry in _read_json(cache, digest) if entry["relpath"].endswith("config.json")]
             contents += [_read_json(cache, entry["md5"]) for entry in entries]
         except FileNotFoundError:
             references.incomplete_variants.add(name if kind == "model" else f"vocoder-{name}")
-    # Models of earlier versions have the fingerprint in run.json.
     references.fingerprints |= {content["fingerprint"] for content in contents if "fingerprint" in content}
     for text in [*_versions(str(PARAMS_FILE)), PARAMS_FILE.read_text(encoding="utf-8")]:
         with contextlib.suppress(yaml.YAMLError, ParamsError, AttributeError):  # a commit may have any content

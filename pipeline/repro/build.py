@@ -10,19 +10,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from graphlib import TopologicalSorter
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import Protocol
 
 import psutil  # type: ignore[import-untyped]
 
 from pipeline.core.process import DeferredSignals, cores
 from pipeline.repro.child import signal_stage
 from pipeline.repro.graph import Stage
+from pipeline.repro.view import Lines
 from pipeline.training.config import TrainConfig
 
 EPOCH_LINE = re.compile(r"epoch (\d+) of (\d+)")
@@ -94,26 +94,13 @@ class Job:
         return max(0, self.memory - used)
 
 
-class View(Protocol):
-    """Shows a build."""
-
-    def on_line(self, job: Job, line: str) -> None:
-        """A stage has printed a line."""
-
-    def on_end(self, job: Job) -> None:
-        """A stage has ended."""
-
-    def on_poll(self, jobs: Iterable[Job]) -> None:
-        """The running stages, several times a second."""
-
-
 class Build:
     """Runs stages, at most `jobs` at once.
 
     Stages at the start of a long chain come first, so that short ones are left to fill the cores at the end.
     """
 
-    def __init__(self, stages: Sequence[Stage], jobs: int, view: View) -> None:
+    def __init__(self, stages: Sequence[Stage], jobs: int, view: Lines) -> None:
         self.stages, self.jobs, self.view = {stage.name: stage for stage in stages}, jobs, view
         self.depths = depths(stages)
         self.running: dict[str, Job] = {}

@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 
 from pipeline.core.errors import ParamsError
 from pipeline.core.params import PARAMS_FILE, read_params
+from pipeline.core.text import align
 from pipeline.schema.schema import Params, load
 from pipeline.training.config import TrainConfig
 
@@ -94,8 +95,7 @@ def _section_lines(section: dict[str, Any]) -> Iterator[str]:
         text = value if len(value) <= MAX_VALUE_LENGTH else f"{value[: MAX_VALUE_LENGTH - 3]}..."
         meaning = entry["choices"].get(value, entry["meaning"]) + types
         rows.append((entry["key"].removeprefix(f"{section['key']}."), text, meaning))
-    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
-    yield from (f"  {name:{widths[0]}}  {text:{widths[1]}}  {meaning}" for name, text, meaning in rows)
+    yield from (f"  {line}" for line in align(rows))
 
 
 def read_keys() -> tuple[list[Key], str]:

@@ -1,6 +1,5 @@
 """The figure of a study: error, KL, label accuracy and perplexity of each experiment."""
 
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -126,17 +125,13 @@ def _values(rows: list[Row], key: str) -> list[Any]:
 
 
 def _group(rows: list[Row], curve_key: str | None) -> dict[str, list[Row]]:
-    """Name in the legend -> rows: curves of a variant with equal other settings; dots of a variant, or of a setting."""
-    keys = [key for key in rows[0].settings if key != curve_key and len(_values(rows, key)) > 1]
-    if not curve_key:  # the setting that splits the rows of a single variant most evenly
-        keys = [key for key in keys if len(_values(rows, key)) < len(rows) and len({row.variant for row in rows}) == 1]
-        keys = sorted(keys, key=lambda key: max(Counter(repr(row.settings[key]) for row in rows).values()))[:1]
+    """Name in the legend -> rows: curves of a variant with equal other settings; dots of a variant."""
+    keys = [key for key in rows[0].settings if curve_key not in (None, key) and len(_values(rows, key)) > 1]
     groups: dict[str, list[Row]] = {}
     for row in rows:
         if not curve_key or row.settings[curve_key] is not None:
             settings = [f"{key} {format_setting(row.settings[key])}" for key in keys]
-            names = [row.variant, *settings] if curve_key or not settings else settings
-            groups.setdefault(", ".join(names), []).append(row)
+            groups.setdefault(", ".join([row.variant, *settings]), []).append(row)
     return groups
 
 

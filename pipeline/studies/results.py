@@ -28,8 +28,6 @@ from pipeline.studies.study import Experiment
 from pipeline.tracking.config import TrackingConfig
 from pipeline.tracking.run_folder import folder_for, run_folders
 
-BOUNDED = ("mse", "mel_mse", "kl", "cosine_similarity", "probe_accuracy")  # metrics with a 95 % interval
-METRICS = [*(f"{name}{end}" for name in BOUNDED for end in ("", "_low", "_high")), "perplexity"]
 ERRORS = ("mse", "mel_mse")  # compared recording by recording
 TOLERANCE = 0.005  # relative; the same error measured twice differs by rounding
 RESAMPLES = 2000  # bootstrap resamples
@@ -63,9 +61,10 @@ class Row:
         return f"all {count}" if count == self.study_size else f"{count} of {self.study_size}"
 
     def flat(self) -> dict[str, Any]:
-        """Column -> value."""
+        """Column -> value, with all numbers of metrics.json."""
         values = {"experiment": ", ".join(self.experiments), "variant": self.variant, **self.settings}
-        values |= {name: self.metrics[name] for name in METRICS} | {"pca_ratio": self.pca_ratio}
+        values |= {name: value for name, value in self.metrics.items() if type(value) in (int, float)}
+        values["pca_ratio"] = self.pca_ratio
         values["against"] = self.compared_with
         for error in ERRORS:
             for end, key in {"": "difference", "_low": "low", "_high": "high"}.items():
@@ -113,12 +112,15 @@ def is_common_scale(rows: list[Row]) -> bool:
     return all(isclose(row.metrics["mse"] or 0, row.metrics["mel_mse"] or 0, rel_tol=TOLERANCE) for row in rows)
 
 
-def short_keys(experiments: list[Experiment]) -> dict[str, str]:
-    """The keys that a study changes, without the variant -> the last part of the key if no other key ends like it."""
-    variant = r"^models\.[^.]+\."  # also `models.*.`
-    keys = dict.fromkeys(re.sub(variant, "", key) for experiment in experiments for key in experiment.settings)
-    last = {key: key.rpartition(".")[2] for key in keys}
-    return {key: last[key] if list(last.values()).count(last[key]) == 1 else key for key in keys}
+def without_variant(key: str) -> str:
+    """The key in the section of a variant; other keys stay."""
+    return re.sub(r"^models\.[^.]+\.", "", key)  # also `models.*.`
+
+
+def short_keys(keys: Iterable[str]) -> dict[str, str]:
+    """The keys `without_variant` -> the last part of the key if no other key ends like it."""
+    last = {key: key.rpartition(".")[2] for key in map(without_variant, keys)}
+    return {key: end if list(last.values()).count(end) == 1 else key for key, end in last.items()}
 
 
 def format_setting(value: Any) -> str:
@@ -139,7 +141,7 @@ def setting(params: dict[str, Any], variant: str, key: str) -> Any:
 
 def _read_experiment(experiment: Experiment, revision: str, experiments: list[Experiment]) -> Iterator[Row]:
     """A row for each variant of an experiment, which names no experiment yet."""
-    keys, params = short_keys(experiments), experiment.params
+    keys, params = short_keys(key for e in experiments for key in e.settings), experiment.params
     try:
         with queue.files_at(revision) as files:
             pca = _pca_errors(files, params["models"])

@@ -61,9 +61,8 @@ class SearchRun:
     @property
     def short_keys(self) -> dict[str, str]:
         """Key as in the file -> its name in tables."""
-        keys = [*self.search.space]
-        names = results.short_keys([with_settings(self.start, self.name, dict.fromkeys(keys))])
-        return {key: names[_without_variant(key)] for key in keys}
+        names = results.short_keys(self.search.space)
+        return {key: names[results.without_variant(key)] for key in self.search.space}
 
     def trials(self) -> list[Trial]:
         """The trials that have ended; none before the first run."""
@@ -111,10 +110,10 @@ class SearchRun:
         pruner = optuna.pruners.MedianPruner(STARTUP_TRIALS, n_warmup_steps=FIRST_PRUNED_EPOCH)
         study = optuna.create_study(study_name=self.identity, storage=self.storage, pruner=pruner, load_if_exists=True)
         if not study.get_trials(deepcopy=False):
-            keys = self.search.space
-            values = {key: results.setting(self.start.params, self.variant, _without_variant(key)) for key in keys}
-            if all(_contains(dimension, values[key]) for key, dimension in keys.items()):
-                study.enqueue_trial({key: _to_optuna(keys[key], value) for key, value in values.items()})
+            space, params = self.search.space, self.start.params
+            values = {key: results.setting(params, self.variant, results.without_variant(key)) for key in space}
+            if all(_contains(dimension, values[key]) for key, dimension in space.items()):
+                study.enqueue_trial({key: _to_optuna(space[key], value) for key, value in values.items()})
         return study
 
     def _run_trial(self, study: optuna.Study, trial: optuna.Trial, say: Callable[[str], None]) -> None:
@@ -235,7 +234,3 @@ def _contains(dimension: Dimension, value: Any) -> bool:
     if dimension.low is None or dimension.high is None or not isinstance(value, int | float):
         return False
     return dimension.low <= value <= dimension.high
-
-
-def _without_variant(key: str) -> str:
-    return key.split(".", 2)[2] if key.startswith("models.") else key

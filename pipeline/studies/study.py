@@ -99,7 +99,7 @@ class Study(Section):
     @model_validator(mode="after")
     def _changes_something(self) -> "Study":
         if not (self.overrides or self.models or self.experiments or self.grid or self.search):
-            raise ValueError("a study has `overrides`, `models`, `experiments` or `grid`")
+            raise ValueError("a study needs `overrides`, `models`, `experiments`, `grid` or `search`")
         if self.search and (self.experiments or self.grid):
             raise ValueError("a study with `search` has neither `experiments` nor `grid`")
         return self
@@ -270,7 +270,7 @@ def override(raw: dict[str, Any], key: str, value: Any) -> None:
             section[step] = {}
         section = section[step]
         if not isinstance(section, Mapping):
-            raise ParamsError(f"{key}: {'.'.join(path[: depth + 1])} holds no keys (it is {section!r})")
+            raise ParamsError(f"{key}: {'.'.join(path[: depth + 1])} is no section with keys (it is {section!r})")
     section[last] = copy.deepcopy(value)
 
 

@@ -1,5 +1,6 @@
 """The results of a study as a table."""
 
+from pipeline.core.text import align
 from pipeline.report.formatting import DASH, digits, duration, factor, interval, percent
 from pipeline.studies.results import Row, format_setting, is_common_scale
 
@@ -17,12 +18,7 @@ def format_text(rows: list[Row], is_markdown: bool = False) -> str:
     if is_markdown:
         lines.insert(1, ["---"] * 2 + ["---:"] * (len(titles) - 2))
         return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    text = ""
-    for line in lines:
-        cells = zip(line, widths, "<<" + ">" * len(line), strict=False)
-        text += "  ".join(f"{cell:{side}{width}}" for cell, width, side in cells).rstrip() + "\n"
-    return text
+    return "".join(f"{line}\n" for line in align(lines, range(2, len(titles))))
 
 
 def _cells(row: Row, reference: str, has_common_scale: bool) -> dict[str, str]:

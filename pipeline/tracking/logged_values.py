@@ -1,11 +1,8 @@
 """Metrics and params as MLflow gets them. Its pages group names by the part before a slash or dot."""
 
-import json
 from collections.abc import Mapping
 from math import isfinite
 from typing import Any
-
-import pandas as pd
 
 from pipeline.core.params import flatten
 
@@ -36,13 +33,6 @@ def evaluation_metrics(results: Mapping[str, Any]) -> dict[str, float]:
     return {f"test/{key}": float(value) for key, value in results.items() if isinstance(value, int | float)}
 
 
-def format_track_scores(windows: pd.DataFrame) -> str:
-    """The errors of each recording as JSON, from rows of windows.parquet: lists track_id, group, mse and mel_mse."""
-    tracks = windows.groupby("track_id", as_index=False).agg({"group": "first", "mse": "mean", "mel_mse": "mean"})
-    columns = tracks.astype(object).where(tracks.notna(), None)  # NaN is no valid JSON
-    return json.dumps({name: columns[name].tolist() for name in columns})
-
-
 def format_params(values: Mapping[str, Any]) -> dict[str, str]:
     """Nested settings as texts under dotted keys, without None and empty lists.
 
@@ -56,19 +46,10 @@ def format_params(values: Mapping[str, Any]) -> dict[str, str]:
 
 
 def variant_params(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings in a model's config.json, under the keys of params.yaml, without settings that have no effect."""
-    train = {key: value for key, value in (config["train"] or {}).items() if key not in MACHINE}
-    if train.get("schedule") != "plateau":
-        train.pop("plateau", None)
-    loss = dict(config["loss"] or {})
-    kl = dict(loss.get("kl") or {})
-    for key, has_effect in (("cycles", kl.get("schedule") == "cyclical"), ("free_nats_per", kl.get("free_nats"))):
-        if not has_effect:
-            kl.pop(key, None)
+    """The settings in a model's config.json, under the keys of params.yaml, without those of the machine."""
     return {
         **{key: value for key, value in config.items() if key not in NOT_PARAMS},
-        "loss": {**loss, "kl": kl},
-        "train": train,
+        "train": {key: value for key, value in (config["train"] or {}).items() if key not in MACHINE},
         "representation": {"name": config["input"], **config["representation"]},
         "windows": {"seconds": config["seconds"]},
     }

@@ -4,8 +4,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -107,12 +106,12 @@ def register_model(run_id: str, variant: str, tags: dict[str, str]) -> None:
     assert model_id, "the run has a model"
     with suppress(MlflowException):  # it exists
         client.create_registered_model(variant, description=f"Variant `{variant}`: a version for each training.")
-    source_run = client.get_logged_model(model_id).source_run_id  # another run than `run_id` if that only evaluates
+    model = client.get_logged_model(model_id)
+    source_run = model.source_run_id  # another run than `run_id` if that only evaluates
     versions = {version.run_id: version for version in client.search_model_versions(f"name = '{variant}'")}
     current = versions.get(source_run)
     if current is None:
-        with _tracking_uri(client.tracking_uri):  # for models:/
-            current = client.create_model_version(variant, f"models:/{model_id}", source_run, model_id=model_id)
+        current = client.create_model_version(variant, model.artifact_location, source_run, model_id=model_id)
         link = json.dumps([{"name": variant, "version": current.version}])
         client.set_logged_model_tags(model_id, {"mlflow.modelVersions": link})  # shown on the model's page
     for key, value in tags.items():
@@ -131,20 +130,6 @@ def register_model(run_id: str, variant: str, tags: dict[str, str]) -> None:
 def model_id_of(run_id: str) -> str | None:
     """The id of the model that the run logged or evaluated, or None."""
     return search.model_id(store.client().get_run(run_id))
-
-
-@contextmanager
-def _tracking_uri(uri: str) -> Iterator[None]:
-    """Set MLflow's global address, which is an environment variable too, in the block."""
-    import mlflow
-
-    earlier = os.environ.get("MLFLOW_TRACKING_URI")
-    mlflow.set_tracking_uri(uri)
-    try:
-        yield
-    finally:
-        if earlier is None:
-            os.environ.pop("MLFLOW_TRACKING_URI", None)
 
 
 def copy_code(package: Path) -> None:

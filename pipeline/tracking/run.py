@@ -15,7 +15,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Concatenate, ParamSpec
 
-import pandas as pd
 from filelock import FileLock
 
 from pipeline.core import workspace
@@ -27,9 +26,8 @@ from pipeline.tracking.run_folder import ARTIFACTS, MODEL, RunFolder, SeriesWrit
 from pipeline.tracking.run_tags import Identity
 
 STEP_TERMS = ("loss", "reconstruction", "kl", "grad_norm")
-CHECK_SECONDS = 60.0  # between two looks at the publisher
 TIMING = ("seconds", "windows_per_second", "first_step_seconds")  # None in epochs that another process trained
-ERROR_FILE, TRACKS_FILE = f"{ARTIFACTS}/error.txt", f"{ARTIFACTS}/test/tracks.json"
+ERROR_FILE = f"{ARTIFACTS}/error.txt"
 MAX_ERROR = 500  # characters
 
 Arguments = ParamSpec("Arguments")
@@ -58,8 +56,6 @@ class Run:
         self.folder, self.name = folder, name
         self.has_results = True  # False if no evaluation is recorded: DVC restored it, or it comes from another machine
         self._series: dict[str, SeriesWriter] = {}
-        self._checked = time.monotonic()
-        self._has_warned = False
 
     @_recording
     def log_params(self, folder: RunFolder, values: Mapping[str, Any]) -> None:
@@ -76,7 +72,6 @@ class Run:
         """Add an epoch: a row of history.csv, and its timing."""
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e3 if sys.platform == "linux" else 1e6)
         self._append(folder, "epoch", [{**dict.fromkeys(TIMING), **row, "peak_memory_megabytes": peak}])
-        self._check(folder)
 
     @_recording
     def log_steps(self, folder: RunFolder, first: int, rows: list[dict[str, float]]) -> None:
@@ -99,10 +94,9 @@ class Run:
         self._append(folder, "epoch", rows)
 
     @_recording
-    def log_evaluation(self, folder: RunFolder, result: dict[str, Any], windows: pd.DataFrame) -> None:
-        """Add an element of seeds.json, and the errors of each recording, from rows of windows.parquet."""
-        metrics, windows = result["metrics"], windows[windows["seed"] == result["seed"]]
-        _write_text(folder.path / TRACKS_FILE, logged_values.format_track_scores(windows))
+    def log_evaluation(self, folder: RunFolder, result: dict[str, Any]) -> None:
+        """Add an element of seeds.json."""
+        metrics = result["metrics"]
         self.log_params({"evaluate": result["settings"]})
         tags = {"collapsed": metrics["collapse_reason"] or "no", "samples_flat": metrics["samples_flat_reason"] or "no"}
         folder.update(metrics=logged_values.evaluation_metrics(metrics), evaluated=_now(), tags=tags)
@@ -147,7 +141,8 @@ class Run:
     def _close(self, folder: RunFolder, status: str, error: BaseException | None = None) -> None:
         if error:
             trace = "".join(traceback.format_exception(error))
-            _write_text(folder.path / ERROR_FILE, _clean(trace))
+            (folder.path / ARTIFACTS).mkdir(exist_ok=True)
+            (folder.path / ERROR_FILE).write_text(_clean(trace), encoding="utf-8")
         message = _clean(str(error))[:MAX_ERROR] if error else None
         folder.update(status=status, ended=_now(), error=message)
 
@@ -155,16 +150,6 @@ class Run:
         if series not in self._series:
             self._series[series] = SeriesWriter(folder, series)
         self._series[series].append(rows)
-
-    def _check(self, folder: RunFolder) -> None:
-        """Now and then, replace a publisher that was killed, and warn once if the store fails."""
-        if time.monotonic() - self._checked > CHECK_SECONDS:
-            self._checked = time.monotonic()
-            publisher.start()
-            reason = folder.sent.get("error")
-            if reason and not self._has_warned:
-                print(f"warning: {reason}; the training goes on, and its files are kept", file=sys.stderr)
-                self._has_warned = True
 
 
 @contextmanager
@@ -211,11 +196,6 @@ def _clean(text: str) -> str:
     """Replace a temporary workspace's path by the project's, since DVC deletes the workspace."""
     text = text.encode(errors="backslashreplace").decode()  # a file name that is not UTF-8
     return text.replace(str(Path.cwd()), str(workspace.project())) if "DVC_ROOT" in os.environ else text
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
 
 
 def _now() -> int:

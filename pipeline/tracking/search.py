@@ -55,24 +55,21 @@ def build_filter(
     status: str | None = None,
     where: str | None = None,
 ) -> str:
-    """An MLflow filter. In `where`, a name with a slash, such as test/mse, is a metric; raises as `_quote`."""
-    parts = [f"tags.variant = {_quote(variant)}"] if variant else []
-    parts += [f'tags."dvc.exp_name" = {_quote(experiment)}'] if experiment else []
-    parts += [f"tags.{_quote(f'study.{study}', '`')} != ''"] if study else []
-    parts += [f"attributes.status = {_quote(status.upper())}"] if status else []
+    """An MLflow filter. In `where`, a name with a slash, such as test/mse, is a metric."""
+    parts = [f"tags.variant = '{variant}'"] if variant else []
+    parts += [f"tags.`dvc.exp_name` = '{experiment}'"] if experiment else []
+    parts += [f"tags.`study.{study}` != ''"] if study else []
+    parts += [f"attributes.status = '{status.upper()}'"] if status else []
     parts += [SLASHED.sub(lambda match: f"{match[1] or 'metrics'}.`{match[2]}`", where)] if where else []
     return " and ".join(parts)
 
 
 def build_order(key: str) -> list[str]:
-    """An MLflow order by name, status, started, or a metric, param or tag; -KEY puts the largest first.
-
-    Raises as `_quote`.
-    """
+    """An MLflow order by name, status, started, or a metric, param or tag; -KEY puts the largest first."""
     name, direction = key.removeprefix("-"), "DESC" if key.startswith("-") else "ASC"
     kind, _, rest = name.partition(".")
     kind, rest = (kind, rest) if kind in KINDS else ("metrics", name)
-    column = ATTRIBUTES.get(name) or f"{kind}.{_quote(rest, '`')}"
+    column = ATTRIBUTES.get(name) or f"{kind}.`{rest}`"
     return [f"{column} {direction}"] if name == "started" else [f"{column} {direction}", *NEWEST_FIRST]
 
 
@@ -112,12 +109,6 @@ def find_run(key: str) -> RunInfo:
             if matches:
                 raise ParamsError(f"{len(matches)} runs have an id that begins with {key}; give more of it")
     raise ParamsError(f"no run has the id or name '{key}'; `melisma runs` lists them")
-
-
-def artifact_names(run: RunInfo) -> list[str]:
-    """Files and folders at the top of a run's artifacts; folders end with a slash."""
-    with connected() as client:
-        return [f"{item.path}{'/' * item.is_dir}" for item in client.list_artifacts(run.id)]
 
 
 @contextmanager
@@ -200,11 +191,3 @@ def _is_missing() -> bool:
     """Whether the store is a database that does not exist; a client would create it, which takes seconds."""
     file = store.database_file()
     return file is not None and not file.exists()
-
-
-def _quote(text: str, marks: str = "'\"") -> str:
-    """`text` in the first of the quotation marks that it does not have; ParamsError if it has all of them."""
-    mark = next((mark for mark in marks if mark not in text), "")
-    if not mark or (mark == "`" and '"' in text):  # which MLflow would take for the beginning of a text
-        raise ParamsError(f"MLflow cannot search for {text}, because of its quotation marks; leave it out")
-    return f"{mark}{text}{mark}"

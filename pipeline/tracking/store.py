@@ -37,6 +37,16 @@ OTHER_EXPERIMENT = "or set tracking.experiment to another name, for later runs"
 # What a person can do: regular expressions of an error's text, and commands. The first one that matches counts.
 REMEDIES = (
     (
+        "found version|revision identified by",
+        "if an earlier MLflow has written it: copy the database, then `mlflow db upgrade {uri}`; if a later one has: "
+        "install that version, or set {address} to another store",
+    ),
+    (
+        "mlflow migrate-filestore",
+        "MLflow keeps no runs in folders any more: unset {address}; or copy them to a database, `mlflow "
+        "migrate-filestore --source FOLDER --target sqlite:////FOLDER/mlflow.db`, and set {address} to it",
+    ),
+    (
         "not a database|malformed",
         "move it away: `mkdir -p {damaged} && mv {file}* {damaged}`; then `melisma runs --send` fills a new one from "
         ".melisma/runs",
@@ -54,6 +64,10 @@ REMEDIES = (
     (
         "authentication failed|no password supplied|Access denied for user|(role|database) .* does not exist",
         "correct the user, the password or the database in {address}",
+    ),
+    (
+        "readonly database|unable to open database|Permission denied",
+        "give this user the right to write to it, and to the folder {folder}",
     ),
     ("No module named '?psycopg", "run `make setup EXTRAS=postgres`"),
     ("No module named", "install this package in .venv, or set {address} to another store"),
@@ -146,19 +160,14 @@ def remedy(error: Exception) -> str:
         return error.remedy
     chain = _causes(error)
     text = " ".join(f"{error_code(cause)} {type(cause).__name__}: {cause}" for cause in chain)
-    if revision := re.search(r"found version (\w+)|revision identified by '(\w+)'", text):
-        return _schema_remedy(revision[1] or revision[2])
-    if "mlflow migrate-filestore" in text:
-        return _file_store_remedy()
     file = database_file()
     text = "not a database" if file and file.is_dir() else text
-    names = {"file": file, "damaged": workspace.project() / ".melisma" / "damaged"}
+    folder = file.parent if file else workspace.project()
+    names = {"file": file, "folder": folder, "damaged": workspace.project() / ".melisma" / "damaged"}
     for words, advice in REMEDIES:
         if re.search(words, text):
-            return advice.format(address=ADDRESS, **{name: shlex.quote(str(path)) for name, path in names.items()})
-    denied = next((cause for cause in chain if isinstance(cause, PermissionError)), None)
-    if denied or (file and re.search("readonly database|unable to open database", text)):
-        return _permission_remedy(Path(denied.filename) if denied and denied.filename else file or workspace.project())
+            quoted = {name: shlex.quote(str(path)) for name, path in names.items()}
+            return advice.format(address=ADDRESS, uri=_address(), **quoted)
     if file is None:
         return f"start that server, or unset {ADDRESS}"
     return "`melisma runs --send` tries again"
@@ -170,44 +179,6 @@ def _causes(error: BaseException) -> list[BaseException]:
     while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None:
         chain.append(cause)
     return chain
-
-
-def _schema_remedy(revision: str) -> str:
-    import mlflow
-
-    file, migrations = database_file(), Path(mlflow.__file__).parent / "store/db_migrations/versions"
-    if revision != "None" and not any(migrations.glob(f"{revision}_*")):
-        other = f"set {ADDRESS} to another store"
-        return f"a later MLflow than {mlflow.__version__} has written it: install that version, or {other}"
-    copy = f"`cp {shlex.quote(str(file))} {shlex.quote(f'{file}.backup')}`" if file else "make a copy of the database"
-    return f"{copy}, then `mlflow db upgrade {_address()}`"
-
-
-def _file_store_remedy() -> str:
-    """MLflow has given up its store of files."""
-    source = workspace.project() / unquote(re.sub("^file:(//[^/]*)?", "", tracking_uri()))
-    if not source.is_dir():
-        return f"MLflow keeps no runs in folders any more: unset {ADDRESS}, or set it to sqlite:////FOLDER/mlflow.db"
-    target = shlex.quote(f"sqlite:///{source}.db")
-    migrate = f"mlflow migrate-filestore --source {shlex.quote(str(source))} --target {target}"
-    return f"copy its runs to a database: `{migrate}`, then `export {ADDRESS}={target}`"
-
-
-def _permission_remedy(path: Path) -> str:
-    path = next(p for p in (path, *path.parents) if _exists(p))
-    if path == database_file() and os.access(path, os.R_OK | os.W_OK):
-        path = path.parent  # where SQLite writes a journal
-    is_own = path.stat().st_uid == os.getuid()
-    command = "chmod u+rwX" if is_own else 'sudo chown "$USER"'
-    return f"let this user write: `{command} {shlex.quote(str(path))}`"
-
-
-def _exists(path: Path) -> bool:
-    """Also False in a folder that this user may not search."""
-    try:
-        return path.exists()
-    except PermissionError:
-        return False
 
 
 def _address() -> str:
@@ -311,7 +282,7 @@ def _check_location(experiment: "Experiment") -> None:
     """Refuse a project's folder that does not exist: MLflow would make it, and put artifacts where nobody looks."""
     folder, _, rest = experiment.artifact_location.removeprefix("file://").partition("/mlartifacts/")
     project = Path(unquote(folder))
-    if rest and not is_server() and not _exists(project):
+    if rest and not is_server() and not project.exists():
         old, new = shlex.quote(str(project)), shlex.quote(str(workspace.project()))
         link = f"`mkdir -p {shlex.quote(str(project.parent))} && ln -s {new} {old}`"
         reason = f"the artifacts of the experiment '{experiment.name}' belong into {project}, which does not exist"

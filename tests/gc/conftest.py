@@ -39,18 +39,18 @@ class Project:
         file.write_text(content)
         return digest
 
-    def write_lock(self, training, file="config.json", path="data/models/mel_conv"):
+    def write_lock(self, training, path="data/models/mel_conv"):
         """Write a dvc.lock with the model of a training; return the model's digest."""
         content = json.dumps({"variant": "mel_conv", "seed": 0, "fingerprint": training})
-        folder = [{"md5": self.add_to_cache(content), "relpath": f"seed-0/{file}"}]
+        folder = [{"md5": self.add_to_cache(content), "relpath": "seed-0/config.json"}]
         digest = self.add_to_cache(json.dumps(folder), ".dir")
         out = {"path": path, "hash": "md5", "md5": digest, "size": 1, "nfiles": 1}
         lock = {"schema": "2.0", "stages": {"train@mel_conv": {"cmd": "python", "outs": [out]}}}
         (self.path / "dvc.lock").write_text(yaml.safe_dump(lock, sort_keys=False))
         return digest
 
-    def commit(self, training, file="config.json"):
-        digest = self.write_lock(training, file)
+    def commit(self, training):
+        digest = self.write_lock(training)
         self.git("add", ".")
         self.git("commit", "-qm", training)
         return digest

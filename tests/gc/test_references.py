@@ -31,7 +31,7 @@ def test_all_trainings_stay_if_the_cache_lacks_a_result(project):
 
 
 def test_stashes_and_worktrees_refer_to_results(project):
-    project.commit("main", file="run.json")  # of an earlier version
+    project.commit("main")
     for number in range(2):
         project.write_lock(f"stash-{number}")
         project.git("stash")

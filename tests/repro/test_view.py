@@ -8,9 +8,9 @@ import pytest
 from rich.console import Console
 from rich.live import Live
 
-from pipeline.cli.repro import Lines, Table
 from pipeline.repro.build import Job
 from pipeline.repro.graph import Stage
+from pipeline.repro.view import Lines, Table
 
 NAMES = ["train@mel_conv", "report"]
 

@@ -201,6 +201,7 @@ def test_errors_name_the_key(key, value, message):
     [
         ("é".encode("latin-1"), "not UTF-8"),
         ("a: [1", r"line \d: not valid YAML.*correct it"),
+        ("a:\n  b: 1\n  c: {b: 2}\n  b: 3\n", "params.yaml line 4: .*the key 'b' occurs twice .* first in line 2"),
         ("- 1\n", "sections such as 'source:'"),
         (None, "No such file"),
     ],

@@ -12,10 +12,11 @@ import pytest
 import yaml
 
 from pipeline.studies import queue
-from pipeline.studies.results import METRICS
 from pipeline.studies.study import load_experiments
 
 ROOT = Path(__file__).parents[2]
+BOUNDED = ("mse", "mel_mse", "kl", "cosine_similarity", "probe_accuracy")  # metrics with a 95 % interval
+METRICS = [*(f"{name}{end}" for name in BOUNDED for end in ("", "_low", "_high")), "perplexity"]
 TRAIN = {
     "cmd": "python stand_in.py ${key}",
     "deps": ["stand_in.py", "pipeline"],

@@ -65,10 +65,12 @@ def test_names_of_experiments_may_have_spaces_between_them(project, study_run):
 
 def test_show_warns_that_recordings_are_not_checked(project):
     project.write("mine", overrides={"train.epochs": 7}, models=["mean"])
-    assert CliRunner().invoke(app, ["study", "show", "mine"]).stderr == ""
+    next_step = "`melisma study run mine` runs what is missing\n"
+    assert CliRunner().invoke(app, ["study", "show", "mine"]).stderr == next_step
     complete(project, "mine", commit.snapshot())
     result = CliRunner().invoke(app, ["study", "show", "mine"])
     assert "changes of the recordings are not checked" in result.stderr
+    assert result.stderr.endswith("`melisma study table mine` shows the results\n")
 
 
 @pytest.fixture

@@ -45,17 +45,17 @@ def write(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("study", "message"),
     [
-        ({}, "a study has `overrides`, `models`, `experiments` or `grid`"),
+        ({}, "a study needs `overrides`, `models`, `experiments`, `grid` or `search`"),
         ({"overrides": {"train.epoch": 3}}, "train: unknown key 'epoch'; did you mean 'epochs'?"),
         ({"overrides": {"trian.epochs": 3}}, "unknown key 'trian'; did you mean 'train'?"),
         ({"overrides": {"models.mel_con.network": 3}}, "models.mel_con: no such entry; did you mean 'mel_conv'?"),
         ({"overrides": {"models.mel_conv.bottleneck.latnt": 3}}, "models.mel_conv.bottleneck: unknown key 'latnt'"),
-        ({"overrides": {"train.epochs.most": 3}}, "train.epochs.most: train.epochs holds no keys"),
+        ({"overrides": {"train.epochs.most": 3}}, "train.epochs.most: train.epochs is no section"),
         ({"models": {"long": {"from": "mel_con"}}}, "models.long.from: no such entry; did you mean 'mel_conv'?"),
         ({"models": {"long": {}}}, "models.long.from: no such entry"),
         ({"models": {"a.b": {"from": "mel_conv"}}}, "models.a.b"),
         ({"models": {"long": {"from": "mel_conv", "los.kl.beta": 1}}}, "models.long: unknown key 'los'"),
-        ({"models": {"mel_conv": {"representation.kind": 1}}}, "models.mel_conv.representation.kind: .*holds no keys"),
+        ({"models": {"mel_conv": {"representation.kind": 1}}}, "models.mel_conv.representation.kind: .*is no section"),
         ({"models": ["mel_con"]}, "models.mel_con.from: no such entry; did you mean 'mel_conv'?"),
         ({"experiments": {"a": {"train.epoch": 1}}}, "a: train: unknown key 'epoch'"),
         ({"experiments": {"a b": {"train.epochs": 1}}}, "experiments.a b"),
@@ -169,6 +169,6 @@ def test_the_list_has_a_sentence_on_each_study_or_its_error(write):
     (studies.FOLDER / "wrong.yaml").write_text("overrides: {trian.epochs: 3}\n")
     result = CliRunner().invoke(app, ["study", "list", "--json"])
     assert json.loads(result.stdout)[0] == {"study": "mine", "experiments": 2, "about": "Two lengths of training"}
-    assert json.loads(result.stdout)[1]["about"].startswith("does not fit: studies/wrong.yaml: unknown key 'trian'")
+    assert json.loads(result.stdout)[1]["about"].startswith("error: studies/wrong.yaml: unknown key 'trian'")
     lines = CliRunner().invoke(app, ["study", "list"]).stdout.splitlines()
-    assert lines[0].split() == ["mine", "2", "Two", "lengths", "of", "training"]
+    assert lines[0].split() == ["mine", "2", "experiments", "Two", "lengths", "of", "training"]

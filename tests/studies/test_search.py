@@ -70,9 +70,11 @@ def test_a_search_and_a_study_name_each_other_s_command(project):
     assert "it is a search; `melisma study search mine` runs it" in invoke("run", "mine").stderr
     project.write("other", grid={"train.epochs": [2, 3]})
     assert "it has no `search`; `melisma study run other` runs it" in invoke("search", "other").stderr
-    assert invoke("list").stdout.splitlines()[0].split()[:2] == ["mine", "3"]
-    assert "`melisma study search mine` runs it" in invoke("table", "mine").stderr
-    assert invoke("show", "mine").stdout == "search of valid_loss of mel_conv: 0 of 3 trials\n"
+    assert invoke("list").stdout.splitlines()[0].split()[:3] == ["mine", "3", "trials"]
+    assert invoke("table", "mine").stderr == "`melisma study search mine` runs what is missing\n"
+    shown = invoke("show", "mine")
+    assert shown.stdout == "search of valid_loss of mel_conv: 0 of 3 trials\n"
+    assert shown.stderr == "`melisma study search mine` runs what is missing\n"
 
 
 @pytest.fixture

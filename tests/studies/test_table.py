@@ -19,7 +19,7 @@ from pipeline.studies import commit, figure, queue, results, runner, table
 from pipeline.studies.study import load_experiments
 from pipeline.tracking import publisher
 from pipeline.tracking.run_folder import folder_for
-from tests.studies.conftest import build, complete
+from tests.studies.conftest import METRICS, build, complete
 
 EPOCHS = [5, 10, 20]
 
@@ -58,7 +58,7 @@ def write(folder, variant, fingerprint, errors, **changes):
     out = folder / "data" / "evaluation" / variant
     out.mkdir(parents=True)
     mse = sum(errors) / len(errors)
-    metrics = dict.fromkeys(results.METRICS) | {"mse": mse, "mel_mse": mse, "baseline": False, "collapsed": False}
+    metrics = dict.fromkeys(METRICS) | {"mse": mse, "mel_mse": mse, "baseline": False, "collapsed": False}
     (out / "metrics.json").write_text(json.dumps(metrics | {"collapse_reason": None} | changes))
     seeds = [{"seed": n, "fingerprint": f"{fingerprint}{n}", "evaluation": "e"} for n in range(len(errors))]
     (out / "seeds.json").write_text(json.dumps(seeds))
@@ -121,6 +121,7 @@ def test_the_command_table_prints_rows_and_missing_experiments_and_writes_files(
     CliRunner().invoke(app, ["study", "table", "scan", "--csv", "numbers.csv"])
     records = pd.read_csv("numbers.csv")
     assert records["mse"][0] == pytest.approx(0.025) and records["collapsed"][1] == "1 of 64 units"
+    assert records["latent_dims"][0] == 64  # all numbers of metrics.json
     printed = json.loads(CliRunner().invoke(app, ["study", "table", "scan", "--json"]).stdout)
     assert [row["variant"] for row in printed] == ["mel_conv", "mel_conv", "mean"]
 

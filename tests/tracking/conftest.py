@@ -3,7 +3,6 @@
 import shutil
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from pipeline.tracking import publisher, store
@@ -14,15 +13,6 @@ from pipeline.tracking.run_folder import folder_for
 
 CONFIG = TrackingConfig(experiment="tests")
 IDENTITY = {"variant": "mel_conv", "seed": 3, "fingerprint": "abc", "data": "def"}
-WINDOWS = pd.DataFrame(
-    {
-        "seed": [3, 3, 4],
-        "track_id": ["a", "a", "a"],
-        "group": ["g", "g", "g"],
-        "mse": [0.4, 0.6, 9.0],
-        "mel_mse": [0.2] * 3,
-    }
-)
 
 
 @pytest.fixture(scope="session")

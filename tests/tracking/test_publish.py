@@ -19,7 +19,7 @@ from pipeline.tracking import publish, publisher, store
 from pipeline.tracking.publish import Mirror, send_pending
 from pipeline.tracking.run import record
 from pipeline.tracking.run_folder import folder_for, run_folders
-from tests.tracking.conftest import CONFIG, IDENTITY, WINDOWS, artifacts, epoch, get, history, result, run_stage, runs
+from tests.tracking.conftest import CONFIG, IDENTITY, artifacts, epoch, get, history, result, run_stage, runs
 
 EPOCHS = 30
 DOWN = "http://bob:s3cret@127.0.0.1:9"
@@ -224,7 +224,7 @@ def record_slowly(figures):
         for number in range(1, EPOCHS + 1):
             run.log_epoch(epoch(number))
             time.sleep(0.005)
-        run.log_evaluation(result(), WINDOWS)
+        run.log_evaluation(result())
         run.log_files(figures, "artifacts/figures")
 
 

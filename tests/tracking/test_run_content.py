@@ -24,7 +24,7 @@ from pipeline.tracking.run import record
 from pipeline.tracking.run_folder import folder_for
 from pipeline.training.history import Snapshots, save_snapshots
 from tests.apply import variants
-from tests.tracking.conftest import CONFIG, IDENTITY, WINDOWS, artifacts, experiment_id, get, history, result, runs
+from tests.tracking.conftest import CONFIG, IDENTITY, artifacts, experiment_id, get, history, result, runs
 
 NETWORK = {"type": "conv2d", "channels": [4, 8]}
 BOTTLENECK = {"type": "gaussian", "latent": 2, "layout": "vector"}
@@ -73,7 +73,7 @@ def run(database, trained, tmp_path_factory):
                 opened.log_training(trained)
                 opened.log_datasets(datasets)
                 opened.log_model("mel_conv", trained, is_registered=True)
-                opened.log_evaluation(result(), WINDOWS)
+                opened.log_evaluation(result())
                 opened.log_files(images, "images/reconstructions")
         return get("content", "e1")
 
@@ -152,7 +152,7 @@ def test_the_model_is_registered_once_and_a_worse_one_is_not_the_best(project, r
     with record(CONFIG, "evaluate", IDENTITY | {"fingerprint": "worse"}, "e1") as worse:
         worse.log_datasets(folder_for("content", "e1").meta["datasets"])
         worse.log_model("mel_conv", trained, is_registered=True)
-        worse.log_evaluation(result(mel_mse=0.5), WINDOWS)
+        worse.log_evaluation(result(mel_mse=0.5))
     assert client.get_model_version_by_alias("mel_conv", "newest").run_id == get("worse", "e1").info.run_id
     assert client.get_model_version_by_alias("mel_conv", "best").run_id == run.info.run_id
 
@@ -171,7 +171,7 @@ def test_a_registration_that_fails_is_tried_again(project, trained, monkeypatch)
         patch.setattr(MlflowClient, "create_model_version", Mock(side_effect=OSError("no")))
         with record(CONFIG, "evaluate", IDENTITY | {"fingerprint": "again"}, "e1") as opened:
             opened.log_model("mel_fc", trained, is_registered=True)
-            opened.log_evaluation(result(), WINDOWS)
+            opened.log_evaluation(result())
     assert folder_for("again").sent["error"] and store.store_name() == "mlflow.db"
     assert Mirror(folder_for("again")).publish() is None
     assert len(store.client().search_model_versions("name = 'mel_fc'")) == 1

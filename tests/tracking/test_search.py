@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import string
 from pathlib import Path
 
 import pytest
@@ -97,9 +96,8 @@ def test_an_unknown_key_gets_a_suggestion(project):
         (["--sort", "test/mse", "--variant", "mel_conv"], [1, 0]),
         (["--sort", "-test/mse", "--variant", "mel_conv"], [0, 1]),
         (["--sort", "name", "--limit", "2"], [0, 1]),
-        (["--variant", "o'hara"], []),
-        *((["--exp", f"a{mark}b"], []) for mark in string.punctuation),
-        *((["--study", f"a{mark}b"], []) for mark in string.punctuation if mark not in '`"'),
+        (["--exp", "a-b_c.d"], []),
+        (["--study", "a-b_c"], []),
         (["--where", EXAMPLE], [1, 0]),
     ],
 )
@@ -130,9 +128,8 @@ def test_wrong_names_and_filters_give_one_line(project):
     for arguments, message in [
         (["nobody"], "no run has the id or name 'nobody'"),
         (["--where", "test/mse <"], "MLflow does"),
-        (["--exp", "a'b\"c"], "because of its quotation marks"),
-        (["--study", "a`b"], "because of its quotation marks"),
-        (["--sort", 'a"b'], "because of its quotation marks"),
+        (["--exp", "a'b"], "MLflow does not understand this"),
+        (["--sort", "a`b"], "MLflow does not understand this"),
     ]:
         result = melisma("runs", *arguments)
         assert result.exit_code == 2 and result.stderr.count("\n") == 1 and message in result.stderr

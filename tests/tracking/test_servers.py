@@ -17,7 +17,7 @@ from pipeline.tracking import store
 from pipeline.tracking.publish import Mirror
 from pipeline.tracking.run import record
 from pipeline.tracking.run_folder import folder_for
-from tests.tracking.conftest import CONFIG, IDENTITY, WINDOWS, artifacts, epoch, get, history, result
+from tests.tracking.conftest import CONFIG, IDENTITY, artifacts, epoch, get, history, result
 
 pytestmark = pytest.mark.e2e
 PROCESSES, EPOCHS = 6, 100
@@ -100,7 +100,7 @@ def test_runs_are_sent_when_a_server_is_up_again(address, request, project, monk
     assert "Connection refused" in folder_for("up").sent["error"]
     request.getfixturevalue("server")
     with record(CONFIG, "evaluate", IDENTITY | {"fingerprint": "up"}, "e1") as run:
-        run.log_evaluation(result(), WINDOWS)
+        run.log_evaluation(result())
     run = get("up")
     assert history(run, "train/loss") == [(1, 1.0)] and run.data.metrics["test/mse"] == 0.5
     assert run.info.artifact_uri.startswith("mlflow-artifacts:") and folder_for("up").is_complete
