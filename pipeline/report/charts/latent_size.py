@@ -1,7 +1,5 @@
 """latent_size.png: the error of PCA for every number of components, and of each variant at the size of its latent."""
 
-import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pipeline.figures import style
@@ -26,16 +24,13 @@ def draw(rows: list[Row]) -> Figure | None:
     figure, panels = marks.input_panels(groups)
     styles = marks.point_styles(groups.values())
     for ax, (representation, group) in zip(panels, groups.items(), strict=True):
-        _draw_panel(ax, group, styles, baselines[representation][1])
+        sizes = baselines[representation][1]
+        latents = [row["latent_dims"] or 1.0 for row in group]
+        first, last = max(min(latents) / MIN_RANGE, 1), max(latents) * MIN_RANGE
+        curve = sizes[sizes["latent"].between(first, last)]
+        ax.fill_between(curve["latent"], curve["mse_low"], curve["mse_high"], color=style.GRID, linewidth=0)
+        ax.plot(curve["latent"], curve["mse"], color=style.INK, label="PCA")
+        marks.draw_errors(ax, group, styles, "latent_dims", "mse", (first, last), curve["mse"])
+        ax.set_ylabel("mean squared error")
+        ax.set_xlabel("numbers in the latent")
     return figure
-
-
-def _draw_panel(ax: Axes, group: list[Row], styles: dict[str, tuple[str, str]], sizes: pd.DataFrame) -> None:
-    latents = [row["latent_dims"] or 1.0 for row in group]
-    first, last = max(min(latents) / MIN_RANGE, 1), max(latents) * MIN_RANGE
-    curve = sizes[sizes["latent"].between(first, last)]
-    ax.fill_between(curve["latent"], curve["mse_low"], curve["mse_high"], color=style.GRID, linewidth=0)
-    ax.plot(curve["latent"], curve["mse"], color=style.INK, label="PCA")
-    marks.draw_errors(ax, group, styles, "latent_dims", "mse", (first, last), curve["mse"])
-    ax.set_ylabel("mean squared error")
-    ax.set_xlabel("numbers in the latent")

@@ -1,26 +1,27 @@
 """Colours, line styles, intervals and ticks that the charts share."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import cycle
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.rcsetup import cycler
 from matplotlib.ticker import LogLocator
 
 from pipeline.figures import style
 from pipeline.report.table import Row
 
-LineStyle = Literal["-", "--", "-.", ":"]
-LINES: tuple[LineStyle, ...] = ("-", "--", "-.", ":")
+# Colours and line styles of lines; they differ for up to 28.
+LINES: list[dict[str, Any]] = [*(cycler(linestyle=["-", "--", "-.", ":"]) * cycler(color=style.OKABE_ITO))]
 PANELS_PER_ROW = 2
 
 
-def line_styles(rows: list[Row]) -> list[tuple[str, LineStyle]]:
-    """(colour, line style) of each row; the pairs differ for up to 28 rows."""
-    colours = style.OKABE_ITO
-    return [(colours[i % len(colours)], LINES[i // len(colours) % len(LINES)]) for i in range(len(rows))]
+def with_lines(rows: list[Row]) -> Iterator[tuple[Row, dict[str, Any]]]:
+    """Each row with its colour and line style, from `LINES`."""
+    return zip(rows, cycle(LINES), strict=False)
 
 
 def colour(row: Row) -> str:
@@ -33,7 +34,7 @@ def add_legend(ax: Axes, rows: list[Row], others: Sequence[Line2D] = ()) -> None
 
     Matplotlib's own choice of lines leaves out names that begin with "_".
     """
-    lines = [*others, *(Line2D([], [], color=color, linestyle=line) for color, line in line_styles(rows))]
+    lines = [*others, *(Line2D([], [], **line) for _, line in with_lines(rows))]
     names = [*(str(line.get_label()) for line in others), *(style.shorten(row.variant, 22) for row in rows)]
     ax.legend(lines, names, loc="center left", bbox_to_anchor=(1.0, 0.5))
 
@@ -65,7 +66,7 @@ def input_panels(groups: dict[str, list[Row]]) -> tuple[Figure, list[Axes]]:
     """A figure with a panel for each input, at most `PANELS_PER_ROW` side by side."""
     columns = min(len(groups), PANELS_PER_ROW)
     rows = -(-len(groups) // columns)
-    figure = style.figure(0.4 + 5.2 * columns, 4.0 * rows)
+    figure = Figure(figsize=(0.4 + 5.2 * columns, 4.0 * rows))
     axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for ax in axes[len(groups) :]:
         ax.set_visible(False)
