@@ -79,20 +79,15 @@ def paper_style(texts: Iterable[str] = ()) -> Iterator[None]:
         yield
 
 
-def figure(width: float, height: float) -> Figure:
-    """An empty figure in inches, without a window system."""
-    return Figure(figsize=(width, height))
-
-
-def save(figure: Figure, path: Path, dpi: int, use_palette: bool = False) -> None:
+def save(figure: Figure, path: Path, dpi: int) -> None:
     """Write a PNG without the version of any software, so equal figures have equal bytes.
 
-    `use_palette` reduces spectrograms to 256 colours (see `to_palette`), which halves the file.
+    A figure with a spectrogram or a matrix has 256 colours (see `to_palette`), which halves the file.
     """
     figure.set_dpi(dpi)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    image = to_palette(canvas) if use_palette else _to_rgb(canvas)
+    image = to_palette(canvas) if any(ax.images for ax in figure.axes) else _to_rgb(canvas)
     content = io.BytesIO()
     image.save(content, "PNG", compress_level=PNG_COMPRESSION, dpi=(dpi, dpi))
     path.write_bytes(content.getvalue())
