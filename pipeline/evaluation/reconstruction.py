@@ -30,8 +30,7 @@ class ReconstructionScores:
     windows: dict[str, np.ndarray]  # metric -> (windows,)
     latents: np.ndarray  # (windows, latent_dims) float32 posterior means
     numbers: dict[str, float | None]  # usage of the latent, see `LatentUsage.metrics` and `variance_numbers`
-    tables: dict[str, pd.DataFrame]  # file name -> table: dimensions, or codes for a codebook
-    band_errors: np.ndarray  # (windows, bands) squared errors on the common log-mel
+    tables: dict[str, pd.DataFrame]  # file name -> table: bands, and dimensions or codes
     audio: np.ndarray  # (H, samples) float32 at the common rate, the reconstructions that are scored on audio
 
 
@@ -86,13 +85,13 @@ def score(
     means = torch.cat(latents).cpu().numpy()
     whitened = latent_space.whitened_means(usage, means)
     dimensions = latent_space.dimensions_table(model.bottleneck, whitened, dimension_kl.mean())
-    tables = {"dimensions": dimensions, "codes": latent_space.codes_table(usage.counts)}
+    codes = latent_space.codes_table(usage.counts)
+    tables = {"bands": common_scores.bands, "dimensions": dimensions, "codes": codes}
     return ReconstructionScores(
         windows=windows | common_scores.windows,
         latents=means,
         numbers={**usage.metrics(), **latent_space.variance_numbers(whitened)},
         tables={name: table for name, table in tables.items() if table is not None},
-        band_errors=common_scores.errors,
         audio=common_scores.audio,
     )
 

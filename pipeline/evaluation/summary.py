@@ -75,14 +75,6 @@ def summary_line(metrics: Mapping[str, Any]) -> str:
     ]
     if metrics["kl"] is not None:
         parts.append(f"kl {metrics['kl']:.1f} nats")
-    if metrics["perplexity"] is not None:
-        parts.append(f"perplexity {metrics['perplexity_share']:.0%} of the codebook")
-    elif metrics["active_units"] is not None:
-        parts.append(f"{metrics['active_units']:g} of {metrics['latent_dims']} units active")
-    if metrics["probe_accuracy"] is not None:
-        parts.append(f"probe {metrics['probe_accuracy']:.0%} (chance {metrics['chance']:.0%})")
-    if metrics["transfer_accuracy"] is not None:
-        parts.append(f"transfer {metrics['transfer_accuracy']:.0%} (chance {metrics['transfer_chance']:.0%})")
     collapsed = f"; COLLAPSED: {metrics['collapse_reason']}" if metrics["collapsed"] else ""
     flat = f"; SAMPLES FLAT: {metrics['samples_flat_reason']}" if metrics["samples_flat"] else ""
     return ", ".join(parts) + collapsed + flat

@@ -31,7 +31,7 @@ from pipeline.metrics.pca import pca_errors, pca_sizes_table
 from pipeline.metrics.probe import FACTS, Rows
 from pipeline.models import store
 from pipeline.models.vae import VAE
-from pipeline.reference.common_scores import AudioMeasures, CommonScorer, load_audio_measures
+from pipeline.reference.common_scores import CommonScorer
 from pipeline.reference.read import Reference, read_reference
 from pipeline.training.config import check_trained, read_seeds, read_variant, settings_that_decide_weights
 from pipeline.vocoder.read import read_inversion
@@ -52,8 +52,6 @@ class EvaluationSetup:
     reference: Reference
     predictors: dict[str, np.ndarray]  # (windows,) errors of each constant predictor
     to_mel: ToMel
-    audio_measures: AudioMeasures
-    embed: embedding.Embed | None
     device: torch.device
 
     @property
@@ -152,8 +150,6 @@ def read_setup(name: str, representation: str, raw: Mapping[str, Any]) -> Evalua
         reference=reference,
         predictors=reconstruction.constant_predictors(splits["train"], splits["test"], config.batch_size),
         to_mel=peak_normalised_mel(reference.mel_config, representation_config),
-        audio_measures=load_audio_measures(config),
-        embed=embedding.load(config.embedding, reference.mel_config.sample_rate),
         device=pick_device(read_section(RuntimeConfig, "runtime", raw=raw).device),
     )
 
@@ -167,7 +163,7 @@ def score_seed(seed: int, model: VAE, description: dict[str, Any], setup: Evalua
     config, reference, device = setup.config, setup.reference, setup.device
     train, valid, test = (setup.splits[name] for name in ("train", "valid", "test"))
     seconds = setup.stats["seconds"]
-    scorer = CommonScorer(reference, setup.representation, seconds, setup.inversion, setup.audio_measures)
+    scorer = CommonScorer(reference, setup.representation, seconds, setup.inversion, config)
     model, batch_size = model.to(device), config.batch_size
     sets = FrechetSets(len(test), setup.to_mel)
     reconstructed = reconstruction.score(model, test, valid, scorer, sets, batch_size, device)
@@ -186,19 +182,17 @@ def score_seed(seed: int, model: VAE, description: dict[str, Any], setup: Evalua
         "seed": seed,
         **reconstructed.numbers,
         **probe_scores.numbers,
-        **embedding.score(setup.embed, reconstructed.audio, reference.audio),
+        **embedding.score(config.embedding, reference.mel_config.sample_rate, reconstructed.audio, reference.audio),
         **interpolation.score(model, test, setup.to_mel, config.walk_steps, device),
         **prior_samples.score(model, test, sets, batch_size, device),
         **sets.score(train, batch_size, device),
         **transferred.numbers,
     }
-    track_ids = reference.windows["track_id"].to_numpy()
-    bands = scorer.bands.table(reconstructed.band_errors, reference.mean_error, track_ids)
     return SeedScores(
         seed=seed,
         windows=pd.DataFrame(windows),
         numbers=numbers,
-        tables={"bands": bands, **reconstructed.tables},
+        tables=reconstructed.tables,
         latents=reconstructed.latents,
         probed=probed,
         audio=reconstructed.audio,

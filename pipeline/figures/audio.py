@@ -17,45 +17,9 @@ from pipeline.figures.registry import Entry
 from pipeline.figures.variant_data import Representation, VariantData, Window
 from pipeline.figures.window_rows import interpolation_name
 
-EQUAL_TOLERANCE = 1e-3  # largest difference of two equal mels in [0, 1]: 0.08 dB
-
 Audio = tuple[np.ndarray, int]  # samples and rate
-AudioClip = tuple[Entry, "Future[Audio]"]
-
-
-class Renderer:
-    """Renders clips in the threads of a pool."""
-
-    def __init__(self, pool: Executor, data: VariantData) -> None:
-        self._pool, self._data = pool, data
-
-    def common(self, samples: np.ndarray) -> "Future[Audio]":
-        """Samples that are already at the common rate."""
-        return self._pool.submit(lambda: (samples, self._data.rate))
-
-    def window(self, window: Window) -> "Future[Audio]":
-        """A window as audio. The mel of an example's reconstruction has been inverted by stage evaluate."""
-        for _, reconstruction in self._data.pairs:
-            if reconstruction.index in self._data.audio and _is_same_mel(window, reconstruction):
-                return self.common(self._data.audio[window.index].reconstruction)
-        return self._pool.submit(self._render, window)
-
-    def interpolation(self, steps: list[Window]) -> "Future[Audio]":
-        """An interpolation as one window that changes over time."""
-        return self._pool.submit(self._render, morph(steps, self._data.representation))
-
-    def _render(self, window: Window) -> Audio:
-        rate, audio = self._data.representation.sample_rate, window.array
-        if self._data.inversion is not None:
-            audio = self._data.inversion(audio, window.peak_db, sample_count(self._data.seconds, rate))
-        return raise_rate(audio, rate)
-
-
-def _is_same_mel(window: Window, reconstruction: Window) -> bool:
-    if reconstruction.array.ndim != 2 or reconstruction.index != window.index:
-        return False
-    is_same_peak = reconstruction.peak_db == window.peak_db
-    return is_same_peak and np.allclose(window.array, reconstruction.array, rtol=0, atol=EQUAL_TOLERANCE)
+Clip = tuple[Entry, Window | np.ndarray]  # of a window, or of samples at the common rate
+RenderedClip = tuple[Entry, "Future[Audio]"]
 
 
 def morph(steps: Sequence[Window], config: Representation) -> Window:
@@ -81,19 +45,27 @@ def morph(steps: Sequence[Window], config: Representation) -> Window:
     return Window(steps[0].kind, steps[0].index, np.ascontiguousarray(mixed, np.float32), peak_db=peak_db)
 
 
-def start_clips(data: VariantData, pool: Executor) -> list[list[AudioClip]]:
+def start_clips(data: VariantData, pool: Executor) -> list[list[RenderedClip]]:
     """Start to render all clips, set by set."""
-    renderer = Renderer(pool, data)
-    sets = [_example_clips(index, data, renderer) for index in data.audio]
-    sets += [[_window_clip(window, renderer)] for window in data.select("sample")]
-    sets += [_interpolation_clips(index, data, renderer) for index in data.indices("linear")]
-    sets += [[_window_clip(window, renderer) for window in data.select("perturbed")]]
+    sets = [_example_clips(index, data) for index in data.audio]
+    sets += [[_window_clip(window)] for window in data.select("sample")]
+    sets += [_interpolation_clips(index, data) for index in data.indices("linear")]
+    sets += [[_window_clip(window) for window in data.select("perturbed")]]
     for index in data.indices("transfer"):
-        sets.append([_window_clip(window, renderer) for window in data.select("transfer", index)])
-    return [clips for clips in sets if clips]
+        sets.append([_window_clip(window) for window in data.select("transfer", index)])
+    return [[(entry, pool.submit(_render, sound, data)) for entry, sound in clips] for clips in sets if clips]
 
 
-def write_clips(sets: list[list[AudioClip]], out: Path) -> list[Entry]:
+def _render(sound: Window | np.ndarray, data: VariantData) -> Audio:
+    if isinstance(sound, np.ndarray):
+        return sound, data.rate
+    rate, audio = data.representation.sample_rate, sound.array
+    if data.inversion is not None:
+        audio = data.inversion(audio, sound.peak_db, sample_count(data.seconds, rate))
+    return raise_rate(audio, rate)
+
+
+def write_clips(sets: list[list[RenderedClip]], out: Path) -> list[Entry]:
     """Write the WAV files below the folder `out`; return their entries."""
     (out / "audio").mkdir(exist_ok=True)
     entries = []
@@ -107,7 +79,7 @@ def write_clips(sets: list[list[AudioClip]], out: Path) -> list[Entry]:
     return entries
 
 
-def _example_clips(index: int, data: VariantData, renderer: Renderer) -> list[AudioClip]:
+def _example_clips(index: int, data: VariantData) -> list[Clip]:
     """The original track, the original through the representation, and the reconstruction."""
     pair = next((pair for pair in data.pairs if pair[0].index == index), None)
     name, label = (style.isolate(pair[0].track_id), pair[0].label) if pair else (f"Example {index + 1}", "")
@@ -125,33 +97,34 @@ def _example_clips(index: int, data: VariantData, renderer: Renderer) -> list[Au
         "ceiling": (f"{name}, {ceiling}", f"{ceiling_caption}: no reconstruction can sound better."),
         "reconstruction": (f"{name}, reconstruction{error}", f"The reconstruction{through}."),
     }
-    clips = []
+    clips: list[Clip] = []
     for role, (title, caption) in texts.items():
         entry = Entry(f"audio/example-{index}-{role}.wav", title, caption, "audio", index, role, label=label or None)
-        clips.append((entry, renderer.common(getattr(data.audio[index], role))))
+        clips.append((entry, getattr(data.audio[index], role)))
     return clips
 
 
-def _interpolation_clips(index: int, data: VariantData, renderer: Renderer) -> list[AudioClip]:
-    clips = []
+def _interpolation_clips(index: int, data: VariantData) -> list[Clip]:
+    """Each interpolation as one window that changes over time."""
+    clips: list[Clip] = []
     for kind, path in (("linear", "on a straight line"), ("slerp", "along an arc")):
         steps = data.select(kind, index)
         if steps:
             title = f"{interpolation_name(steps)}, {kind}"
             caption = f"From one window's latent to another's {path}, in the time of a single window."
             entry = Entry(f"audio/walk-{index}-{kind}.wav", title, caption, "audio", index, kind)
-            clips.append((entry, renderer.interpolation(steps)))
+            clips.append((entry, morph(steps, data.representation)))
     return clips
 
 
-def _window_clip(window: Window, renderer: Renderer) -> AudioClip:
+def _window_clip(window: Window) -> Clip:
     """The clip of a sample, a perturbed window or a transfer."""
     index, step, label, text = window.index, window.step, window.label, style.isolate(window.label)
     if window.kind == "sample":
         file = f"audio/sample-{index}.wav"
         title = f"Sample {index + 1}" + (f", {text}" if label else "")
         caption = "Decoded from a latent that was drawn from the prior" + (f", as {text}." if label else ".")
-        return Entry(file, title, caption, "audio", index, "sample", label=label or None), renderer.window(window)
+        return Entry(file, title, caption, "audio", index, "sample", label=label or None), window
     if window.kind == "perturbed":
         file = f"audio/perturbed-{step}.wav"
         title = f"Moved by {window.scale:g} × std" if window.scale else "Not moved"
@@ -159,4 +132,4 @@ def _window_clip(window: Window, renderer: Renderer) -> AudioClip:
     else:
         file, title = f"audio/transfer-{index}-{step}.wav", f"{style.isolate(window.track_id)} as {text}"
         caption = "Encoded with its own label, decoded with the label in the title."
-    return Entry(file, title, caption, "audio", index, window.kind, step, label or None), renderer.window(window)
+    return Entry(file, title, caption, "audio", index, window.kind, step, label or None), window

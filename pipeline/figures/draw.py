@@ -12,7 +12,7 @@ from pipeline.core.workspace import write_json
 from pipeline.figures import style
 from pipeline.figures.audio import start_clips, write_clips
 from pipeline.figures.config import FiguresConfig
-from pipeline.figures.registry import Entry, Picture, variant_figures
+from pipeline.figures.registry import Entry, variant_figures
 from pipeline.figures.variant_data import read_variant_data
 
 
@@ -36,11 +36,8 @@ def draw_variant(variant: str, data: Path, out: Path, config: FiguresConfig) -> 
         clips = start_clips(variant_data, pool)
         with style.paper_style(variant_data.texts):
             for figure in variant_figures(variant_data):
-                if isinstance(figure, Picture):
-                    style.save(figure.draw(), out / figure.file, config.dpi, figure.use_palette)
-                else:
-                    figure.write(out / figure.file, config.dpi)
-                kind = "image" if isinstance(figure, Picture) else "animation"
+                figure.write(out / figure.file, config.dpi)
+                kind = "animation" if figure.file.endswith(".gif") else "image"
                 entries.append(Entry(figure.file, figure.title, figure.caption, kind))
         entries += write_clips(clips, out)
     write_json(out / "figures.json", [asdict(entry) for entry in entries])

@@ -16,11 +16,6 @@ from matplotlib.ft2font import FT2Font, LoadFlags
 from pipeline.core.workspace import say
 
 FAMILY = "DejaVu Sans"  # ships with matplotlib, so text is the same on every machine
-# Families for Han characters, whose shapes differ by language; all other scripts take any family that has them.
-JAPANESE = ("Noto Sans CJK JP", "Noto Sans JP", "Source Han Sans", "Source Han Sans JP", "IPAexGothic", "Hiragino Sans")
-KOREAN = ("Noto Sans CJK KR", "Noto Sans KR", "Source Han Sans KR", "NanumGothic", "Apple SD Gothic Neo")
-CHINESE = ("Noto Sans CJK SC", "Noto Sans SC", "Source Han Sans SC", "WenQuanYi Micro Hei", "WenQuanYi Zen Hei",
-           "PingFang SC", "Hiragino Sans GB", "Droid Sans Fallback", *JAPANESE, *KOREAN)  # fmt: skip
 SCRIPTS = {  # first word of a letter's name in Unicode -> name for people
     **dict.fromkeys(("CJK", "BOPOMOFO", "IDEOGRAPHIC", "KANGXI", "FULLWIDTH"), "Chinese"),
     **dict.fromkeys(("HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA", "HALFWIDTH"), "Japanese"),
@@ -44,7 +39,9 @@ def choose_families(texts: Iterable[str]) -> tuple[list[str], str]:
     families = [FAMILY]
     if missing:
         logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # else a line for a family without bold
-        for font in _installed_fonts(_order(letters)):
+        scripts = {script(letter) for letter in letters}
+        language = "JP" if "Japanese" in scripts else "KR" if "Korean" in scripts else "SC"
+        for font in _installed_fonts(f"Noto Sans CJK {language}"):  # the shapes of Han characters differ by language
             if drawn := _drawn(font.fname, missing):
                 families.append(font.name)
                 missing -= drawn
@@ -83,18 +80,11 @@ def _own_letters() -> frozenset[str]:
     return frozenset(map(chr, FT2Font(findfont(FontProperties(family=FAMILY))).get_charmap()))
 
 
-def _order(letters: Iterable[str]) -> tuple[str, ...]:
-    """The families to try first: kana are Japanese, hangul is Korean."""
-    scripts = {script(letter) for letter in letters}
-    return (*(JAPANESE if "Japanese" in scripts else ()), *(KOREAN if "Korean" in scripts else ()), *CHINESE)
+def _installed_fonts(first: str) -> Iterator[FontEntry]:
+    """Regular fonts: the family `first`, Noto Sans, all others; then those that are newer than matplotlib's cache."""
 
-
-def _installed_fonts(first: tuple[str, ...]) -> Iterator[FontEntry]:
-    """Regular fonts: families of `first`, Noto Sans, all others; then those that are newer than matplotlib's cache."""
-
-    def rank(font: FontEntry) -> tuple[int, bool, int, str]:
-        place = first.index(font.name) if font.name in first else len(first)
-        return place, not font.name.startswith("Noto Sans"), abs(int(font.weight) - 400), font.name
+    def rank(font: FontEntry) -> tuple[bool, bool, int, str]:
+        return font.name != first, not font.name.startswith("Noto Sans"), abs(int(font.weight) - 400), font.name
 
     def regular(fonts: Iterable[FontEntry]) -> list[FontEntry]:
         upright = (font for font in fonts if (font.style, font.stretch) == ("normal", "normal"))

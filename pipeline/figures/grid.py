@@ -14,6 +14,7 @@ from pipeline.figures import style
 
 COLORBAR_WIDTH = 0.11  # inches
 TITLE_SIZE = 9.5  # points
+HEADING_HEIGHT = 0.34  # inches from the axes of a row to its heading
 
 
 class FigureGrid:
@@ -39,12 +40,10 @@ class FigureGrid:
         self.figure = Figure(figsize=(self.width, self.height))
         self.figure.set_layout_engine("none")
 
-    def axes(self, row: int, column: int, rows: int = 1, columns: int = 1) -> Axes:
-        """New axes that start in a cell and cover `rows` x `columns` cells."""
-        x, y = self._x[column], self._y[row]
-        width = self._x[column + columns - 1] + self.widths[column + columns - 1] - x
-        height = self._y[row + rows - 1] + self._heights[row + rows - 1] - y
-        return self._add(x, y, width, height)
+    def axes(self, row: int, column: int, rows: int = 1) -> Axes:
+        """New axes that start in a cell and cover `rows` cells of its column."""
+        y, last = self._y[row], row + rows - 1
+        return self._add(self._x[column], y, self.widths[column], self._y[last] + self._heights[last] - y)
 
     def colorbar(
         self, image: Any, column: int, text: str, extend: str = "neither", offset: float = COLORBAR_WIDTH
@@ -57,9 +56,9 @@ class FigureGrid:
         bar.set_label(text)
         bar.outline.set_visible(False)
 
-    def heading(self, row: int, text: str, above: float = 0.34) -> None:
-        """Add bold text over a whole row, `above` inches higher."""
-        y = 1 - (self._y[row] - above) / self.height
+    def heading(self, row: int, text: str) -> None:
+        """Add bold text over a whole row."""
+        y = 1 - (self._y[row] - HEADING_HEIGHT) / self.height
         self.figure.text(self._x[0] / self.width, y, text, va="baseline", fontsize=TITLE_SIZE, fontweight="bold")
 
     def _add(self, x: float, y: float, width: float, height: float) -> Axes:

@@ -5,7 +5,7 @@ the generators below, if the variant has its data:
 
     if samples:
         caption = "The loudest frame of each sample of the prior."
-        yield Picture("peaks.png", "Peaks of the samples", caption, lambda: draw_peaks(samples, config))
+        yield picture("peaks.png", "Peaks of the samples", caption, lambda: draw_peaks(samples, config))
 
 Stage figures then writes it, and the report shows it.
 """
@@ -13,23 +13,16 @@ Stage figures then writes it, and the report shows it.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 from matplotlib.figure import Figure
 
 from pipeline.audio.representation import MelConfig
-from pipeline.figures import training_progress
+from pipeline.figures import style, training_progress
 from pipeline.figures.comparisons import draw_audio, draw_reconstructions, window_name
-from pipeline.figures.curves import draw_component_curve, draw_training_curves
+from pipeline.figures.curves import draw_training_curves
 from pipeline.figures.latent_space import draw_code_counts, draw_dimension_kl, draw_label_distances, draw_latent_pca
 from pipeline.figures.variant_data import VariantData
-from pipeline.figures.window_rows import (
-    draw_interpolations,
-    draw_perturbations,
-    draw_progress,
-    draw_samples,
-    draw_transfers,
-)
+from pipeline.figures.window_rows import draw_interpolations, draw_perturbations, draw_samples, draw_transfers
 
 
 @dataclass(frozen=True)
@@ -47,25 +40,8 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A PNG file, and the function that draws it."""
-
-    file: str
-    title: str
-    caption: str
-    draw: Callable[[], Figure]
-    use_palette: ClassVar[bool] = False
-
-
-class WindowPicture(Picture):
-    """A picture of windows: `style.to_palette` has all its colours."""
-
-    use_palette = True
-
-
-@dataclass(frozen=True)
-class Animation:
-    """A GIF file, and the function that writes it at a resolution in dots per inch."""
+class Drawing:
+    """A PNG or GIF file, and the function that writes it at a resolution in dots per inch."""
 
     file: str
     title: str
@@ -73,19 +49,18 @@ class Animation:
     write: Callable[[Path, int], None]
 
 
-def variant_figures(data: VariantData) -> Iterator[Picture | Animation]:
+def picture(file: str, title: str, caption: str, draw: Callable[[], Figure]) -> Drawing:
+    """A PNG file of the figure that `draw` returns."""
+    return Drawing(file, title, caption, lambda path, dpi: style.save(draw(), path, dpi))
+
+
+def variant_figures(data: VariantData) -> Iterator[Drawing]:
     """All pictures and animations of a variant, in the order of the report."""
     yield from _reconstructions(data)
     if not data.is_baseline:
         yield from _training(data)
     yield from _latent_space(data)
     yield from _decoder(data)
-    sizes = data.tables.get("sizes")
-    if sizes is not None and len(sizes) >= 3:
-        caption = "Error of the test windows by number of principal components, with its 95 % interval over recordings."
-        mean_mse = float(data.metrics["mse_mean"])
-        title = "Error by number of components"
-        yield Picture("components.png", title, caption, lambda: draw_component_curve(sizes, mean_mse))
 
 
 def _seed_note(data: VariantData) -> str:
@@ -101,7 +76,7 @@ def _source_note(data: VariantData) -> str:
     return f" Each is a sum of {data.latents.shape[1]} principal components of the training windows."
 
 
-def _reconstructions(data: VariantData) -> Iterator[Picture]:
+def _reconstructions(data: VariantData) -> Iterator[Drawing]:
     config, pairs, extremes, note = data.representation, data.pairs, data.extremes, _seed_note(data)
     is_mel = isinstance(config, MelConfig)
     if is_mel:
@@ -114,12 +89,12 @@ def _reconstructions(data: VariantData) -> Iterator[Picture]:
             "right, both waveforms where the original is loudest."
         )
     caption += _source_note(data) + note
-    yield WindowPicture("reconstructions.png", "Reconstructions", caption, lambda: draw_reconstructions(pairs, config))
+    yield picture("reconstructions.png", "Reconstructions", caption, lambda: draw_reconstructions(pairs, config))
     if extremes:
         errors = " to ".join(f"{window.scale:#.3g}" for window in (extremes[0][0], extremes[-1][0]))
         caption = f"The test windows with the lowest, the median and the highest error (MSE {errors})." + note
         title = "Best, median and worst"
-        yield WindowPicture("extremes.png", title, caption, lambda: draw_reconstructions(extremes, config, True))
+        yield picture("extremes.png", title, caption, lambda: draw_reconstructions(extremes, config, True))
     if is_mel:
         names = {original.index: window_name(original) for original, _ in pairs}
         caption = (
@@ -127,10 +102,10 @@ def _reconstructions(data: VariantData) -> Iterator[Picture]:
             "scale. The second shows the loss without any model." + note
         )
         title = "Waveforms as heard"
-        yield WindowPicture("waveforms.png", title, caption, lambda: draw_audio(data.audio, names, data.rate))
+        yield picture("waveforms.png", title, caption, lambda: draw_audio(data.audio, names, data.rate))
 
 
-def _training(data: VariantData) -> Iterator[Picture | Animation]:
+def _training(data: VariantData) -> Iterator[Drawing]:
     seeds, config, snapshots, note = len(data.histories), data.representation, data.snapshots, _seed_note(data)
     samples = len({w.index for w in snapshots if w.kind == "sample"})
     caption = (
@@ -138,20 +113,16 @@ def _training(data: VariantData) -> Iterator[Picture | Animation]:
         "objective always has the final weight of the KL term."
     )
     caption += f" One line for each of {seeds} seeds." if seeds > 1 else ""
-    yield Picture("training_curves.png", "Training curves", caption, lambda: draw_training_curves(data.histories))
-    caption = "One fixed window and its reconstruction as training goes on"
-    caption += "; below it, the decoding of one fixed latent from the prior." if samples else "."
-    title = "Progress over the epochs"
-    yield WindowPicture("progress.png", title, caption + note, lambda: draw_progress(snapshots, config))
-    yield Animation(
+    yield picture("training_curves.png", "Training curves", caption, lambda: draw_training_curves(data.histories))
+    yield Drawing(
         "progress.gif",
-        "One window over the epochs",
-        "A fixed window beside its reconstruction after each kept epoch." + note,
+        "Progress over the epochs",
+        "Fixed windows, each above its reconstruction, after each kept epoch." + note,
         lambda path, dpi: training_progress.write_reconstruction_gif(snapshots, config, path, dpi),
     )
     if samples:
         number = min(samples, training_progress.SAMPLES)
-        yield Animation(
+        yield Drawing(
             "generation.gif",
             "Generation over the epochs",
             f"The decoding of {number} fixed latents from the prior after each kept epoch." + note,
@@ -159,7 +130,7 @@ def _training(data: VariantData) -> Iterator[Picture | Animation]:
         )
 
 
-def _latent_space(data: VariantData) -> Iterator[Picture]:
+def _latent_space(data: VariantData) -> Iterator[Drawing]:
     metrics, latents, labels, note = data.metrics, data.latents, data.labels, _seed_note(data)
     dimensions, codes = data.tables.get("dimensions"), data.tables.get("codes")
     if latents.shape[1]:
@@ -171,30 +142,30 @@ def _latent_space(data: VariantData) -> Iterator[Picture]:
         if metrics.get("probe_accuracy") is not None and metrics.get("chance") is not None:
             accuracy, chance = 100 * metrics["probe_accuracy"], 100 * metrics["chance"]
             caption += f" A linear probe names the label of {accuracy:.0f} % of the windows; chance is {chance:.0f} %."
-        yield Picture("latent_pca.png", "Latent space", caption + note, lambda: draw_latent_pca(latents, labels))
+        yield picture("latent_pca.png", "Latent space", caption + note, lambda: draw_latent_pca(latents, labels))
         if len(set(labels)) > 1:
             caption = (
                 "How far apart the labels' mean latents lie, each dimension divided by its standard deviation: 1 is "
                 "one standard deviation in every dimension. In the order of the dendrogram (average linkage)." + note
             )
             title = "Distances between labels"
-            yield Picture("genre_distances.png", title, caption, lambda: draw_label_distances(latents, labels))
+            yield picture("genre_distances.png", title, caption, lambda: draw_label_distances(latents, labels))
     if dimensions is not None and len(dimensions):
         caption = (
             "KL of each latent dimension, mean over the test windows, in order; a dimension is active when its "
             "posterior mean has a variance above 0.01 over the windows." + note
         )
-        yield Picture("latent_use.png", "Use of the latent", caption, lambda: draw_dimension_kl(dimensions))
+        yield picture("latent_use.png", "Use of the latent", caption, lambda: draw_dimension_kl(dimensions))
     elif codes is not None and len(codes):
         caption = (
             "How often each code is chosen for the test windows, in order. The perplexity is the number of codes that, "
             "chosen equally often, would be as varied." + note
         )
         perplexity = metrics.get("perplexity")
-        yield Picture("latent_use.png", "Use of the codebook", caption, lambda: draw_code_counts(codes, perplexity))
+        yield picture("latent_use.png", "Use of the codebook", caption, lambda: draw_code_counts(codes, perplexity))
 
 
-def _decoder(data: VariantData) -> Iterator[Picture]:
+def _decoder(data: VariantData) -> Iterator[Drawing]:
     config, note = data.representation, _seed_note(data)
     steps = data.select("linear") + data.select("slerp")
     perturbed, samples, transfers = data.select("perturbed"), data.select("sample"), data.select("transfer")
@@ -205,20 +176,20 @@ def _decoder(data: VariantData) -> Iterator[Picture]:
         )
         caption += (" The label changes half-way." if transfers else "") + note
         title = "Walks through latent space"
-        yield WindowPicture("walks.png", title, caption, lambda: draw_interpolations(steps, config))
+        yield picture("walks.png", title, caption, lambda: draw_interpolations(steps, config))
     if perturbed:
         caption = (
             "A test window whose latent is moved in a random direction by growing distances, in standard deviations of "
             "the latents over the data." + note
         )
         title = "Perturbed latents"
-        yield WindowPicture("perturbations.png", title, caption, lambda: draw_perturbations(perturbed, config))
+        yield picture("perturbations.png", title, caption, lambda: draw_perturbations(perturbed, config))
     if samples:
         given = ", with the label above each" if any(w.label for w in samples) else ""
         caption = f"Windows decoded from latents drawn from the prior{given}: generated without an input." + note
-        yield WindowPicture("samples.png", "Samples of the prior", caption, lambda: draw_samples(samples, config))
+        yield picture("samples.png", "Samples of the prior", caption, lambda: draw_samples(samples, config))
     if transfers:
         originals = [original for original, _ in data.pairs]
         caption = "Test windows, encoded with their own label and decoded with the label in the title." + note
         title = "Transfer to another label"
-        yield WindowPicture("transfer.png", title, caption, lambda: draw_transfers(originals, transfers, config))
+        yield picture("transfer.png", title, caption, lambda: draw_transfers(originals, transfers, config))

@@ -28,12 +28,10 @@ OKABE_ITO = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "
 MARKERS = ["o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "p", "h"]
 DB_COLORS = "magma"  # bright is loud
 AMOUNT_COLORS = "YlGnBu"  # errors and distances: dark is large
-REGIONAL, SKIN_TONES = "\U0001f1e6\U0001f1ff", "\U0001f3fb\U0001f3ff"  # first and last; two regional letters are a flag
-JOINER, ISOLATE, END_ISOLATE = "\u200d", "\u2068", "\u2069"
+ISOLATE, END_ISOLATE = "\u2068", "\u2069"
 PNG_COMPRESSION = 4  # a higher level takes three times as long and saves 2 %
 
 RC: dict[str, Any] = {
-    "font.family": fonts.FAMILY,
     "font.size": 9,
     "axes.titlesize": 9.5,
     "axes.titleweight": "bold",
@@ -44,7 +42,6 @@ RC: dict[str, Any] = {
     "axes.linewidth": 0.6,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.grid": False,
     "axes.formatter.useoffset": False,
     "text.color": INK,
     "xtick.color": MUTED,
@@ -60,7 +57,6 @@ RC: dict[str, Any] = {
     "legend.fontsize": 8,
     "grid.color": GRID,
     "grid.linewidth": 0.6,
-    "figure.facecolor": "white",
     "figure.constrained_layout.use": True,
     "figure.constrained_layout.h_pad": 0.07,
     "figure.constrained_layout.w_pad": 0.07,
@@ -83,20 +79,15 @@ def paper_style(texts: Iterable[str] = ()) -> Iterator[None]:
         yield
 
 
-def figure(width: float, height: float) -> Figure:
-    """An empty figure in inches, without a window system."""
-    return Figure(figsize=(width, height))
-
-
-def save(figure: Figure, path: Path, dpi: int, use_palette: bool = False) -> None:
+def save(figure: Figure, path: Path, dpi: int) -> None:
     """Write a PNG without the version of any software, so equal figures have equal bytes.
 
-    `use_palette` reduces spectrograms to 256 colours (see `to_palette`), which halves the file.
+    A figure with a spectrogram or a matrix has 256 colours (see `to_palette`), which halves the file.
     """
     figure.set_dpi(dpi)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    image = to_palette(canvas) if use_palette else _to_rgb(canvas)
+    image = to_palette(canvas) if any(ax.images for ax in figure.axes) else _to_rgb(canvas)
     content = io.BytesIO()
     image.save(content, "PNG", compress_level=PNG_COMPRESSION, dpi=(dpi, dpi))
     path.write_bytes(content.getvalue())
@@ -127,14 +118,14 @@ def _palette() -> Image.Image:
 
 def shorten(text: str, limit: int = 44) -> str:
     """Text of a user for a figure: at most `limit` characters, without the middle if longer; `$` starts no math."""
-    return _without_middle(_characters(text), limit).replace("$", r"\$")
+    return _without_middle(_one_line(text), limit).replace("$", r"\$")
 
 
 def fit_width(text: str, inches: float, size: float, is_bold: bool = False) -> str:
     """`shorten` to a width in inches at a font size in points."""
-    characters = _characters(text)
-    limit = len(characters)
-    while limit > 1 and text_width(_without_middle(characters, limit), size, is_bold) > inches:
+    line = _one_line(text)
+    limit = len(line)
+    while limit > 1 and text_width(_without_middle(line, limit), size, is_bold) > inches:
         limit -= 1
     return shorten(text, limit)
 
@@ -153,26 +144,15 @@ def _font(families: tuple[str, ...], is_bold: bool) -> FT2Font:
     return get_font([findfont(FontProperties(family=family, weight=weight)) for family in families])
 
 
-def _characters(text: str) -> list[str]:
-    """What a reader sees as one character, in one line: a letter with its marks, a joined emoji, a flag."""
-    characters: list[str] = []
+def _one_line(text: str) -> str:
+    """A text without line breaks and control characters."""
     printable = "".join(letter for letter in text if letter.isspace() or unicodedata.category(letter) != "Cc")
-    for letter in " ".join(printable.split()):
-        last = characters[-1] if characters else ""
-        is_flag = len(last) == 1 and REGIONAL[0] <= last <= REGIONAL[1] and REGIONAL[0] <= letter <= REGIONAL[1]
-        is_mark = unicodedata.category(letter) in ("Mn", "Mc", "Me") or SKIN_TONES[0] <= letter <= SKIN_TONES[1]
-        if last and (is_mark or is_flag or letter == JOINER or last.endswith(JOINER)):
-            characters[-1] += letter
-        else:
-            characters.append(letter)
-    return characters
+    return " ".join(printable.split())
 
 
-def _without_middle(characters: list[str], limit: int) -> str:
-    if len(characters) > limit:
-        half = (limit - 1) // 2
-        characters = [*characters[: limit - 1 - half], "…", *characters[len(characters) - half :]]
-    return "".join(characters)
+def _without_middle(text: str, limit: int) -> str:
+    half = (limit - 1) // 2
+    return f"{text[: limit - 1 - half]}…{text[len(text) - half :]}" if len(text) > limit else text
 
 
 def isolate(text: str) -> str:

@@ -1,12 +1,11 @@
 """Training progress: GIF animations of a reconstruction and of samples, and an image of the fixed windows per epoch."""
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from matplotlib.artist import Artist
-from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 from PIL.Image import Image
@@ -17,7 +16,6 @@ from pipeline.figures import style, window_plots
 from pipeline.figures.comparisons import window_name
 from pipeline.figures.grid import FigureGrid, set_title
 from pipeline.figures.variant_data import Representation, Window, read_representation, read_windows, user_texts
-from pipeline.figures.window_rows import first_window
 
 MAX_DPI = 80
 FRAME_MS, LAST_FRAME_MS = 450, 1800
@@ -27,21 +25,6 @@ EPOCH_COLUMNS = 2
 EPOCH_WIDTH, EPOCH_HEIGHT = 2.6, 1.15  # inches, of a window in an epoch image
 
 Frame = tuple[str, list[np.ndarray]]  # a text, and an array for each updated artist
-
-
-def write_reconstruction_gif(snapshots: Sequence[Window], config: Representation, path: Path, dpi: int) -> None:
-    """Write the first fixed window beside its reconstruction after each kept epoch."""
-    original, reconstructions = first_window(snapshots)
-    is_mel = isinstance(config, MelConfig)
-    grid = FigureGrid([3.2] * 2, [1.7] if is_mel else [0.9, 1.4], right=0.8, top=0.3, row_gaps=0.12)
-    limit = window_plots.amplitude_limit(original.array, *(w.array for w in reconstructions))
-    left, right = ([grid.axes(row, column) for row in range(1 if is_mel else 2)] for column in range(2))
-    window_plots.window(left, original.array, config, limit, style.INK, "xy")
-    artists, updates = window_plots.window(right, reconstructions[0].array, config, limit, style.ACCENT, "x")
-    left[0].set_title("original", fontweight="bold")
-    grid.colorbar(artists[-1], 1, window_plots.PEAK_DB_LABEL if is_mel else window_plots.FULL_SCALE_LABEL)
-    frames = [(f"reconstruction after epoch {w.epoch}", [w.array] * len(updates)) for w in reconstructions]
-    _write_gif(grid, artists, updates, frames, right[0], path, dpi)
 
 
 def write_samples_gif(snapshots: Sequence[Window], config: Representation, path: Path, dpi: int) -> None:
@@ -59,30 +42,22 @@ def write_samples_gif(snapshots: Sequence[Window], config: Representation, path:
         row, column = divmod(i, SAMPLE_COLUMNS)
         sides = ("" if i + SAMPLE_COLUMNS < len(indices) else "x") + ("" if column else "y")
         array, axes = samples[epochs[0], index], [grid.axes(row, column)]
-        [artist], [update] = window_plots.window(axes, array, config, limit, style.ACCENT, sides)
+        artist, update = window_plots.window(axes, array, config, limit, style.ACCENT, sides)
         artists.append(artist)
         updates.append(update)
     if is_mel:
         grid.colorbar(artists[0], columns - 1, window_plots.PEAK_DB_LABEL)
     frames = [(f"samples after epoch {epoch}", [samples[epoch, i] for i in indices]) for epoch in epochs]
-    _write_gif(grid, artists, updates, frames, grid.figure.axes[0], path, dpi)
+    heading = grid.figure.axes[0].set_title("", fontweight="bold")
+    _write_gif(_draw_frames(grid, artists, updates, frames, heading, dpi), path)
 
 
-def _write_gif(
-    grid: FigureGrid,
-    artists: Sequence[Artist],
-    updates: Sequence[window_plots.Update],
-    frames: Sequence[Frame],
-    title_axes: Axes,
-    path: Path,
-    dpi: int,
-) -> None:
-    """Write an endless GIF of `_draw_frames`, with the text as the title of `title_axes`."""
-    title = title_axes.set_title("", fontweight="bold")
-    images = list(_draw_frames(grid, artists, updates, frames, title, dpi))
-    durations = [FRAME_MS] * (len(images) - 1) + [LAST_FRAME_MS]
+def _write_gif(frames: Iterable[Image], path: Path) -> None:
+    """Write an endless GIF."""
+    first, *others = frames
+    durations = [FRAME_MS] * len(others) + [LAST_FRAME_MS]
     content = io.BytesIO()
-    images[0].save(content, "GIF", save_all=True, append_images=images[1:], duration=durations, loop=0)
+    first.save(content, "GIF", save_all=True, append_images=others, duration=durations, loop=0)
     path.write_bytes(content.getvalue())
 
 
@@ -112,6 +87,11 @@ def _draw_frames(
         yield style.to_palette(canvas)
 
 
+def write_reconstruction_gif(snapshots: Sequence[Window], config: Representation, path: Path, dpi: int) -> None:
+    """Write the fixed windows, each above its reconstruction, after each kept epoch."""
+    _write_gif([image for epoch, image in _draw_epochs(snapshots, config, dpi) if epoch], path)
+
+
 def write_epoch_images(model: Path, out: Path, dpi: int) -> int:
     """Write images of the fixed windows for MLflow alone: <epoch>.png for each kept epoch; return their number.
 
@@ -134,6 +114,14 @@ def write_epoch_images(model: Path, out: Path, dpi: int) -> int:
 
 def draw_epoch_images(snapshots: Sequence[Window], config: Representation, out: Path, dpi: int) -> int:
     """Draw the images of `write_epoch_images`; return their number."""
+    images = list(_draw_epochs(snapshots, config, dpi))
+    for epoch, image in images:
+        image.save(out / f"{epoch}.png", "PNG", compress_level=style.PNG_COMPRESSION)
+    return len(images)
+
+
+def _draw_epochs(snapshots: Sequence[Window], config: Representation, dpi: int) -> Iterator[tuple[int, Image]]:
+    """0 and the fixed windows alone, then each kept epoch and the windows above their reconstructions."""
     originals = sorted((w for w in snapshots if w.kind == "original"), key=lambda w: w.index)
     reconstructions = {(w.epoch, w.index): w.array for w in snapshots if w.kind == "reconstruction"}
     epochs = sorted({epoch for epoch, _ in reconstructions})
@@ -150,13 +138,11 @@ def draw_epoch_images(snapshots: Sequence[Window], config: Representation, out: 
         window_plots.window([above], window.array, config, limit, style.INK, y)
         set_title(above, window_name(window), EPOCH_WIDTH, is_bold=True)
         first = reconstructions[epochs[0], window.index]
-        images, [update] = window_plots.window([below], first, config, limit, style.ACCENT, x + y)
-        artists += [*images, *below.spines.values()]  # the frame of the axes is above the window
+        image, update = window_plots.window([below], first, config, limit, style.ACCENT, x + y)
+        artists += [image, *below.spines.values()]  # the frame of the axes is above the window
         updates.append(update)
     heading = grid.figure.text(0.02, 0.985, "", va="top", fontsize=15, fontweight="bold")
     frames = [("Before training", [np.zeros_like(window.array) for window in originals])]
     for epoch in epochs:
         frames.append((f"Rebuilt after epoch {epoch}", [reconstructions[epoch, w.index] for w in originals]))
-    for epoch, image in zip([0, *epochs], _draw_frames(grid, artists, updates, frames, heading, dpi), strict=True):
-        image.save(out / f"{epoch}.png", "PNG", compress_level=style.PNG_COMPRESSION)
-    return len(frames)
+    yield from zip([0, *epochs], _draw_frames(grid, artists, updates, frames, heading, dpi), strict=True)

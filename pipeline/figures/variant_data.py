@@ -17,7 +17,7 @@ from pipeline.core.errors import DataError
 from pipeline.vocoder.read import read_inversion
 
 Representation = MelConfig | WaveformConfig
-OPTIONAL_TABLES = ("sizes", "dimensions", "codes")
+OPTIONAL_TABLES = ("dimensions", "codes")
 
 
 @dataclass(frozen=True)
@@ -178,9 +178,8 @@ def user_texts(windows: Iterable[Window]) -> set[str]:
 
 
 def _read_seed(path: Path, seed: int) -> pd.DataFrame:
-    """The rows of a seed; all rows of a table without seeds."""
     table = read_table(path)
-    return table if "seed" not in table else table[table["seed"] == seed].reset_index(drop=True)
+    return table[table["seed"] == seed].reset_index(drop=True)
 
 
 def _read_audio(*paths: Path) -> dict[int, ExampleAudio]:

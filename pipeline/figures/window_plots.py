@@ -39,25 +39,21 @@ Update = Callable[[np.ndarray], None]  # shows another window in the same axes
 
 def window(
     axes: Sequence[Axes], array: np.ndarray, config: Representation, limit: float, color: str, sides: str
-) -> tuple[list[Artist], list[Update]]:
+) -> tuple[Artist, Update]:
     """Plot a mel, or a waveform and, if there are two axes, below it its spectrogram.
 
     Returns:
-        For each axes the artist, and a function that makes it show another window.
+        The artist of the last axes, and a function that makes the first axes show another window.
     """
     if isinstance(config, MelConfig):
         image = mel(axes[0], array, config, sides)
-        return [image], [lambda values: image.set_data(to_db(values))]
+        return image, lambda values: image.set_data(to_db(values))
     rate, has_spectrogram = config.sample_rate, len(axes) > 1
     waveform(axes[0], array, rate, limit, color, sides.replace("x", "") if has_spectrogram else sides)
     line = axes[0].lines[0]
-    artists: list[Artist] = [line]
-    updates: list[Update] = [lambda values: line.set_data(*outline(values, rate))]
     if has_spectrogram:
         spectrum = spectrogram(axes[1], spectrum_db(array, config), config, len(array) / rate, sides)
-        artists.append(spectrum)
-        updates.append(lambda values: spectrum.set_data(spectrum_db(values, config)))
-    return artists, updates
+    return spectrum if has_spectrogram else line, lambda values: line.set_data(*outline(values, rate))
 
 
 def mel(ax: Axes, array: np.ndarray, config: MelConfig, sides: str = "xy", is_difference: bool = False) -> AxesImage:
@@ -143,13 +139,11 @@ def amplitude_limit(*arrays: np.ndarray) -> float:
     return max(1.05 * max(float(np.abs(array).max(initial=0)) for array in arrays), 1e-3)
 
 
-def outline(
-    array: np.ndarray, rate: int, start: int = 0, columns: int = OUTLINE_COLUMNS
-) -> tuple[np.ndarray, np.ndarray]:
-    """Seconds and values of a line for (samples,); for a long array, the minimum and maximum of `columns` parts."""
-    if len(array) <= 4 * columns:
+def outline(array: np.ndarray, rate: int, start: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Seconds and values of a line for (samples,); for a long array, the minimum and maximum of its parts."""
+    if len(array) <= 4 * OUTLINE_COLUMNS:
         return (start + np.arange(len(array))) / rate, array
-    edges = np.linspace(0, len(array), columns + 1).astype(int)[:-1]
+    edges = np.linspace(0, len(array), OUTLINE_COLUMNS + 1).astype(int)[:-1]
     extremes = np.stack([np.minimum.reduceat(array, edges), np.maximum.reduceat(array, edges)], axis=1)
     return np.repeat((start + edges) / rate, 2), extremes.reshape(-1)
 

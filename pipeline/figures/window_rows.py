@@ -1,10 +1,9 @@
-"""Rows of windows: interpolations, perturbations, samples, transfers, and one window over the epochs."""
+"""Rows of windows: interpolations, perturbations, samples and transfers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
 from pipeline.audio.representation import MelConfig
@@ -28,8 +27,7 @@ class Cell:
     is_original: bool = False
 
 
-Cells = list[Cell | None]  # None leaves a gap
-Group = tuple[str, Cells]  # a heading and its cells
+Group = tuple[str, list[Cell]]  # a heading and its cells
 
 
 def draw_interpolations(windows: Sequence[Window], config: Representation) -> Figure:
@@ -40,7 +38,7 @@ def draw_interpolations(windows: Sequence[Window], config: Representation) -> Fi
             steps = sorted((w for w in windows if (w.kind, w.index) == (kind, index)), key=lambda w: w.step)
             if steps:
                 selected = select_evenly(steps, MAX_STEPS)
-                cells: Cells = [Cell(f"{100 * w.scale:.0f} %", w.array) for w in selected]
+                cells = [Cell(f"{100 * w.scale:.0f} %", w.array) for w in selected]
                 groups.append((f"{interpolation_name(steps)}, {kind}", cells))
     return draw_groups(groups, config, MAX_STEPS)
 
@@ -54,20 +52,20 @@ def interpolation_name(steps: Sequence[Window]) -> str:
 def draw_perturbations(windows: Sequence[Window], config: Representation) -> Figure:
     """One window whose latent moves in a random direction by growing distances."""
     titles = [f"{w.scale:g} × std" if w.scale else "reconstruction" for w in windows]
-    cells: Cells = [Cell(title, w.array) for title, w in zip(titles, windows, strict=True)]
+    cells = [Cell(title, w.array) for title, w in zip(titles, windows, strict=True)]
     return draw_groups([(window_name(windows[0]), cells)], config)
 
 
 def draw_samples(windows: Sequence[Window], config: Representation) -> Figure:
     """Samples of the prior, under their label, in rows of similar length."""
     rows = -(-len(windows) // MAX_COLUMNS)
-    cells: Cells = [Cell(w.label or f"sample {i + 1}", w.array) for i, w in enumerate(windows)]
+    cells = [Cell(w.label or f"sample {i + 1}", w.array) for i, w in enumerate(windows)]
     return draw_groups([("", cells)], config, -(-len(windows) // rows))
 
 
 def draw_transfers(originals: Sequence[Window], transfers: Sequence[Window], config: Representation) -> Figure:
     """The first original and its transfers to every label, then each other original and its transfer."""
-    rows: list[Cells] = []
+    rows: list[list[Cell]] = []
     for original in originals:
         targets = [w for w in transfers if w.index == original.index]
         if targets:
@@ -77,32 +75,6 @@ def draw_transfers(originals: Sequence[Window], transfers: Sequence[Window], con
     if len(rows) > 1:
         groups.append(("others under another label", [cell for row in rows[1:] for cell in row]))
     return draw_groups(groups, config, 2 * (MAX_COLUMNS // 2))
-
-
-def draw_progress(snapshots: Sequence[Window], config: Representation) -> Figure:
-    """The first fixed window and its reconstructions over the epochs; below, the first sample of the prior.
-
-    If not all epochs fit, evenly spaced ones are shown, with the last.
-    """
-    original, reconstructions = first_window(snapshots)
-    selected = select_evenly(reconstructions, MAX_COLUMNS - 1)
-    cells: Cells = [Cell("original", original.array, is_original=True)]
-    cells += [Cell(f"epoch {w.epoch}", w.array) for w in selected]
-    label = f" of label {style.isolate(original.label)}" if original.label else ""
-    groups = [(f"A window{label}", cells)]
-    samples = {w.epoch: w.array for w in snapshots if w.kind == "sample" and w.index == 0}
-    if samples:
-        sample_cells: Cells = [None]
-        sample_cells += [Cell(f"epoch {w.epoch}", samples[w.epoch]) if w.epoch in samples else None for w in selected]
-        groups.append(("A sample of the prior", sample_cells))
-    return draw_groups(groups, config)
-
-
-def first_window(snapshots: Sequence[Window]) -> tuple[Window, list[Window]]:
-    """The first fixed window, and its reconstructions by epoch."""
-    original = min((w for w in snapshots if w.kind == "original"), key=lambda w: w.index)
-    reconstructions = [w for w in snapshots if w.kind == "reconstruction" and w.index == original.index]
-    return original, sorted(reconstructions, key=lambda w: w.epoch)
 
 
 def select_evenly(windows: Sequence[Window], number: int) -> list[Window]:
@@ -125,22 +97,18 @@ def draw_groups(groups: Sequence[Group], config: Representation, columns: int = 
     width = min(2.3, (MAX_WIDTH - COLUMN_GAP * (columns - 1)) / columns)
     top = 0.6 if rows[0][0] else 0.3
     grid = FigureGrid([width] * columns, heights * len(rows), right=0.8, top=top, row_gaps=row_gaps)
-    limit = window_plots.amplitude_limit(*(cell.array for _, cells in rows for cell in cells if cell))
-    artists: list[Artist] = []
+    limit = window_plots.amplitude_limit(*(cell.array for _, cells in rows for cell in cells))
     for row, (heading, cells) in enumerate(rows):
         top_row = len(heights) * row
         if heading:
             fitted = style.fit_width(heading, grid.width - 1.4, TITLE_SIZE, is_bold=True)
             grid.heading(top_row, fitted)
         for column, cell in enumerate(cells):
-            if cell is None:
-                continue
-            y = "y" if column == 0 or cells[column - 1] is None else ""
-            sides = ("x" if row + 1 == len(rows) else "") + y
+            sides = ("x" if row + 1 == len(rows) else "") + ("" if column else "y")
             axes = [grid.axes(top_row + i, column) for i in range(len(heights))]
             set_title(axes[0], cell.title, width, is_bold=cell.is_original)
             color = style.INK if cell.is_original else style.ACCENT
-            artists, _ = window_plots.window(axes, cell.array, config, limit, color, sides)
+            image, _ = window_plots.window(axes, cell.array, config, limit, color, sides)
     label = window_plots.PEAK_DB_LABEL if is_mel else window_plots.FULL_SCALE_LABEL
-    grid.colorbar(artists[-1], columns - 1, label)
+    grid.colorbar(image, columns - 1, label)
     return grid.figure

@@ -16,15 +16,13 @@ from pipeline.metrics.measures import kernel_distance
 Embed = Callable[[np.ndarray], np.ndarray]  # (B, samples) at the common rate to (N, D)
 
 
-def load(config: EmbeddingConfig | None, rate: int) -> Embed | None:
-    """A function from audio at `rate` Hz to embeddings of windows or of their frames; None without a config.
+def load(config: EmbeddingConfig, rate: int) -> Embed:
+    """A function from audio at `rate` Hz to embeddings of windows or of their frames.
 
     Raises:
         ParamsError: the file is missing.
         DataError: the file is no exported program. The function raises it if the network does not take the audio.
     """
-    if config is None:
-        return None
     path = workspace.project() / config.path  # not in a temporary workspace of DVC
     if not path.is_file():
         raise ParamsError(
@@ -43,9 +41,14 @@ def load(config: EmbeddingConfig | None, rate: int) -> Embed | None:
     return embed
 
 
-def score(embed: Embed | None, audio: np.ndarray, original: np.ndarray) -> dict[str, float | None]:
+def score(
+    config: EmbeddingConfig | None, rate: int, audio: np.ndarray, original: np.ndarray
+) -> dict[str, float | None]:
     """kernel_audio_distance of the embeddings of reconstructions from those of originals, see `kernel_distance`.
 
-    Compare it only for the same network. Audio is (H, samples) at the common rate; `embed` None gives None.
+    Compare it only for the same network. Audio is (H, samples) at `rate` Hz; None without a config. Errors as `load`.
     """
-    return {"kernel_audio_distance": None if embed is None else kernel_distance(embed(audio), embed(original))}
+    if config is None:
+        return {"kernel_audio_distance": None}
+    embed = load(config, rate)
+    return {"kernel_audio_distance": kernel_distance(embed(audio), embed(original))}

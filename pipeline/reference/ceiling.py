@@ -12,9 +12,9 @@ from pipeline.audio.scale import to_unit
 from pipeline.dataset.split import read_split, read_stats
 from pipeline.metrics.config import EvaluateConfig
 from pipeline.metrics.probe import MAX_TRAIN_WINDOWS, probe, read_rows, statistics
-from pipeline.reference.common_scores import CommonScorer, load_audio_measures
+from pipeline.reference.common_scores import CommonScorer
 from pipeline.reference.read import read_reference
-from pipeline.reference.row import write_bands, write_row
+from pipeline.reference.row import write_row
 
 BATCH_SIZE = 64
 
@@ -39,7 +39,7 @@ def write_ceiling(
     test = read_split(cache, "test")
     reference = read_reference(folder, test.window_ids)
     seconds = read_stats(cache)["seconds"]
-    scorer = CommonScorer(reference, representation, seconds, inversion, load_audio_measures(settings))
+    scorer = CommonScorer(reference, representation, seconds, inversion, settings)
     for rows in np.array_split(np.arange(len(test)), -(-len(test) // BATCH_SIZE)):
         stored = torch.from_numpy(test.values[rows]).float()
         scorer.add(to_unit(stored, test.kind), None if test.peak_db is None else test.peak_db[rows])
@@ -49,5 +49,5 @@ def write_ceiling(
     probed = probe(train_rows, read_rows(test, tracks, statistics, settings.batch_size, cpu))
     numbers = probed.numbers | {"ceiling": True, "reach_hz": scorer.bands.reach_hz}
     write_row(out, reference, scores.windows | probed.windows, scores.audio, settings, **numbers)
-    write_bands(out, scorer.bands, scores, reference)
+    scores.bands.to_parquet(out / "bands.parquet", index=False)
     reference.write_examples(out / "examples.parquet", scores.audio)

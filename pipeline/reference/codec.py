@@ -12,7 +12,7 @@ from pipeline.audio.cut import pad
 from pipeline.audio.resample import resample
 from pipeline.core.process import cores
 from pipeline.metrics.config import EvaluateConfig
-from pipeline.reference.common_scores import load_audio_measures, score_audio
+from pipeline.reference.common_scores import score_audio
 from pipeline.reference.config import CodecName
 from pipeline.reference.read import Reference
 from pipeline.reference.row import write_clips, write_row
@@ -60,6 +60,6 @@ def write_codec(out: Path, reference: Reference, settings: EvaluateConfig, codec
     with ThreadPoolExecutor(cores()) as executor:
         coded = list(executor.map(lambda audio: through_codec(audio, rate, codec, kbps), reference.audio))
     audio = np.stack([samples for samples, _ in coded])
-    windows = score_audio(audio, reference, load_audio_measures(settings))
+    windows = score_audio(audio, reference, settings)
     write_row(out, reference, windows, audio, settings, kbps=float(np.mean([bit_rate for _, bit_rate in coded])))
     write_clips(out, reference, audio)

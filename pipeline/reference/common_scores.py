@@ -1,9 +1,9 @@
 """Score mel and waveform variants on the same ground: the common log-mel, and audio at the common rate."""
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -16,16 +16,10 @@ from pipeline.metrics.common_mel import CommonMel
 from pipeline.metrics.config import EvaluateConfig
 from pipeline.reference.read import Reference
 
-AudioMeasures = Mapping[str, Callable[[Tensor, Tensor, int], Tensor]]
 
-
-def load_audio_measures(settings: EvaluateConfig) -> AudioMeasures:
-    """The metrics of audio."""
-    return measures.AUDIO | ({"audio_visqol": visqol.load()} if settings.visqol else {})
-
-
-def score_audio(audio: np.ndarray, reference: Reference, audio_measures: AudioMeasures) -> dict[str, np.ndarray]:
+def score_audio(audio: np.ndarray, reference: Reference, settings: EvaluateConfig) -> dict[str, np.ndarray]:
     """(windows,) of each metric; NaN for windows that are not scored on audio. `audio` is (H, samples)."""
+    audio_measures = measures.AUDIO | ({"audio_visqol": visqol.load()} if settings.visqol else {})
     # One window at a time fits the CPU cache.
     pairs = list(zip(*(torch.from_numpy(rows).split(1) for rows in (audio, reference.audio)), strict=True))
     scores = {}
@@ -40,7 +34,7 @@ class CommonScores:
     """Scores of all test windows."""
 
     windows: dict[str, np.ndarray]  # (windows,) by metric; audio_* are NaN for windows that are not scored on audio
-    errors: np.ndarray  # (windows, bands) squared errors on the common log-mel
+    bands: pd.DataFrame  # bands.parquet, see `Bands.table`
     audio: np.ndarray  # (H, samples) float32, the windows that are scored on audio
 
 
@@ -53,9 +47,9 @@ class CommonScorer:
         representation: RepresentationConfig,
         seconds: float,
         inversion: Inversion | None,
-        audio_measures: AudioMeasures,
+        settings: EvaluateConfig,
     ) -> None:
-        self.reference, self.audio_measures = reference, audio_measures
+        self.reference, self.settings = reference, settings
         self.common = CommonMel(reference.mel_config, representation, seconds, inversion)
         self.bands = Bands(reference.mel_config, representation.sample_rate)
         self._count = 0
@@ -88,5 +82,6 @@ class CommonScorer:
         """The scores of all added windows."""
         windows = {name: torch.cat(parts).double().cpu().numpy() for name, parts in self._metrics.items()}
         audio = np.concatenate(self._audio)
-        windows |= score_audio(audio, self.reference, self.audio_measures)
-        return CommonScores(windows, torch.cat(self._errors).cpu().numpy(), audio)
+        windows |= score_audio(audio, self.reference, self.settings)
+        track_ids, errors = self.reference.windows["track_id"].to_numpy(), torch.cat(self._errors).cpu().numpy()
+        return CommonScores(windows, self.bands.table(errors, self.reference.mean_error, track_ids), audio)

@@ -14,9 +14,9 @@ from pipeline.audio.resample import resample
 from pipeline.audio.wav import write_wav
 from pipeline.core.errors import DataError
 from pipeline.metrics.config import EvaluateConfig
-from pipeline.reference.common_scores import CommonScorer, load_audio_measures
+from pipeline.reference.common_scores import CommonScorer
 from pipeline.reference.read import Reference
-from pipeline.reference.row import write_bands, write_clips, write_row
+from pipeline.reference.row import write_clips, write_row
 from pipeline.reference.write import decode_windows
 
 BATCH_SIZE = 64
@@ -49,12 +49,12 @@ def write_external(
     """
     rate = reference.mel_config.sample_rate
     config = WaveformConfig(sample_rate=rate)
-    scorer = CommonScorer(reference, config, seconds, None, load_audio_measures(settings))
+    scorer = CommonScorer(reference, config, seconds, None, settings)
     for batch in _batches(folder, reference.windows["window_id"].tolist(), rate, seconds):
         scorer.add(torch.from_numpy(batch), None)
     scores = scorer.finish()
     write_row(out, reference, scores.windows, scores.audio, settings, kbps=kbps)
-    write_bands(out, scorer.bands, scores, reference)
+    scores.bands.to_parquet(out / "bands.parquet", index=False)
     write_clips(out, reference, scores.audio)
 
 

@@ -4,16 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from pipeline.audio.clip import GAIN, common_gain, raise_rate
 from pipeline.audio.wav import write_wav
 from pipeline.core import workspace
 from pipeline.metrics import embedding
 from pipeline.metrics.aggregate import aggregate
-from pipeline.metrics.bands import Bands
 from pipeline.metrics.config import EvaluateConfig
-from pipeline.reference.common_scores import CommonScores
 from pipeline.reference.read import Reference
 
 
@@ -34,10 +31,9 @@ def write_row(
     table = reference.score_table().assign(**windows)
     table.to_parquet(out / "windows.parquet", index=False)
     scored = table.dropna(subset=list(windows), how="all")
-    embed = embedding.load(settings.embedding, reference.mel_config.sample_rate)
     metrics = {
         **aggregate(table.assign(seed=0), settings.bootstrap),
-        **embedding.score(embed, audio, reference.audio),
+        **embedding.score(settings.embedding, reference.mel_config.sample_rate, audio, reference.audio),
         **numbers,
         "tracks": scored["track_id"].nunique(),
         "groups": scored["group"].nunique(),
@@ -54,10 +50,3 @@ def write_clips(out: Path, reference: Reference, audio: np.ndarray) -> None:
             gain, rate = np.float32(GAIN * common_gain(list(clips.values()))), reference.mel_config.sample_rate
             for role, samples in clips.items():
                 write_wav(out / f"example-{example}-{role}.wav", *raise_rate(gain * samples, rate))
-
-
-def write_bands(out: Path, bands: Bands, scores: CommonScores, reference: Reference) -> None:
-    """Write bands.parquet into the folder `out`."""
-    track_ids = reference.windows["track_id"].to_numpy()
-    table: pd.DataFrame = bands.table(scores.errors, reference.mean_error, track_ids)
-    table.to_parquet(out / "bands.parquet", index=False)

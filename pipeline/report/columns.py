@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pipeline.report.formatting import DASH, NBSP, count, decibels, digits, factor, hertz, interval, percent, size
+from pipeline.report.formatting import DASH, NBSP, count, decibels, digits, factor, hertz, percent, size
 from pipeline.report.table import Row
 
 SETS = {
@@ -67,8 +67,8 @@ class Column:
         if self.write_detail:
             return self.write_detail(row)
         low, high = row[f"{self.key}_low"], row[f"{self.key}_high"]
-        if self.write is digits or low is None or high is None or low == high:
-            return interval(low, high)
+        if low is None or high is None or low == high:
+            return ""
         return f"{self.write(low).split(NBSP)[0]}–{self.write(high).split(NBSP)[0]}"
 
     def is_best(self, row: Row, rows: list[Row]) -> bool:
@@ -155,3 +155,8 @@ COLUMNS = (
 def columns_with_values(rows: list[Row]) -> list[Column]:
     """The columns in which at least one row has a value."""
     return [column for column in COLUMNS if any(column.value(row) is not None for row in rows)]
+
+
+def find_roles(rows: list[Row]) -> list[str]:
+    """What the table can hide: the roles of the rows, other than variants, and collapsed variants."""
+    return sorted({row.role for row in rows} - {"variant"}) + ["collapsed"] * any(row.collapsed for row in rows)

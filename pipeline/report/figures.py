@@ -16,7 +16,7 @@ ROLES_BELOW = {  # the roles of the sounds below each picture
     "samples.png": ("sample",),
     "transfer.png": ("transfer",),
 }
-SMALL = {"latent_pca.png", "components.png", "genre_distances.png"}
+SMALL = {"latent_pca.png", "genre_distances.png"}
 
 
 @dataclass(frozen=True)

@@ -24,11 +24,11 @@ MAX_WIDTH = 1400  # pixels; the page shows pictures at most 1,100 wide
 
 
 class Picture(NamedTuple):
-    """An image; `uri` gives its data URI when it is encoded."""
+    """An image as a data URI, and its size in pixels."""
 
     width: int
     height: int
-    uri: Future[str]
+    uri: str
 
 
 class Sound(NamedTuple):
@@ -60,13 +60,9 @@ class MediaEncoder(AbstractContextManager["MediaEncoder"]):
             self.sounds[key] = Sound(f"sound-{len(self.sounds)}", media_type, encoded)
         return self.sounds[key].name
 
-    def picture(self, path: Path, last_frame: bool = False) -> Picture:
+    def picture(self, path: Path, last_frame: bool = False) -> Future[Picture]:
         """A PNG, or a GIF with all its frames or only the last one."""
-        with Image.open(path) as image:
-            width, height = image.size
-        scale = 1.0 if last_frame else min(1.0, MAX_WIDTH / width, MAX_WEBP_SIDE / height)
-        size = round(width * scale), round(height * scale)
-        return Picture(*size, self._pool.submit(_encode_picture, path, size, last_frame))
+        return self._pool.submit(_encode_picture, path, last_frame)
 
 
 def _encode_sound(content: bytes, lossless: bool) -> str:
@@ -79,9 +75,10 @@ def _encode_sound(content: bytes, lossless: bool) -> str:
     return _to_base64(encoded)
 
 
-def _encode_picture(path: Path, size: tuple[int, int], last_frame: bool) -> str:
+def _encode_picture(path: Path, last_frame: bool) -> Picture:
     encoded = io.BytesIO()
     with Image.open(path) as image:
+        width, height = image.size
         frames = getattr(image, "n_frames", 1)
         bytes_per_pixel = path.stat().st_size / (frames * image.width * image.height)
         if frames > 1 and not last_frame:
@@ -93,10 +90,10 @@ def _encode_picture(path: Path, size: tuple[int, int], last_frame: bool) -> str:
             lossless = frames == 1 and bytes_per_pixel < LINE_ART_BYTES
             quality = LOSSLESS_EFFORT if lossless else WEBP_QUALITY
             picture = image.convert("RGB")
-            if picture.size != size:
-                picture = picture.resize(size, Image.Resampling.LANCZOS)
+            picture.thumbnail((MAX_WIDTH, MAX_WEBP_SIDE), Image.Resampling.LANCZOS)
+            width, height = picture.size
             picture.save(encoded, "WEBP", lossless=lossless, quality=quality, method=2)
-    return f"data:image/webp;base64,{_to_base64(encoded)}"
+    return Picture(width, height, f"data:image/webp;base64,{_to_base64(encoded)}")
 
 
 def _to_base64(encoded: io.BytesIO) -> str:

@@ -5,10 +5,10 @@ import pandas as pd
 from pipeline.core import arrays
 from pipeline.core.artefacts import read_json, read_table, readable
 from pipeline.metrics.pca import pca_errors
-from pipeline.report.formatting import NBSP, plural
+from pipeline.report.formatting import NBSP
 from pipeline.report.knows import PROBES
 from pipeline.report.paired import paired_difference
-from pipeline.report.table import Row, finite, ratio
+from pipeline.report.table import Row, finite, rank, ratio
 
 BETTER, WORSE, UNCLEAR, NO_INTERVAL = "better", "worse", "not significant", "no interval"
 
@@ -106,21 +106,13 @@ def pca_difference(row: Row) -> str:
 
 def pca_sentence(rows: list[Row]) -> str:
     """How many variants are better than PCA of their size, and the best of them; "" if none can be compared."""
-    compared = sorted(
-        (row for row in rows if row.competes and row["pca_ratio"] is not None), key=lambda row: row["pca_ratio"] or 0.0
-    )
+    compared = rank([row for row in rows if row.competes], "pca_ratio")
     if not compared:
         return ""
     verdicts = [pca_verdict(row) for row in compared]
-    better = verdicts.count(BETTER)
-    parts = [f"{plural(better, 'variant') if better else 'no variant'} {'are' if better > 1 else 'is'} better"]
-    for verdict, one, more in (
-        (UNCLEAR, "does not differ significantly", "do not differ significantly"),
-        (WORSE, "is worse", "are worse"),
-        (NO_INTERVAL, "has no interval", "have no interval"),
-    ):
-        if n := verdicts.count(verdict):
-            parts.append(f"{n} {one if n == 1 else more}")
-    best, components = compared[0], f"{compared[0]['latent_dims']:,.0f} components"
-    text = f"Compared with PCA of the same size, {', '.join(parts)}."
-    return f"{text} The best is {best.variant}, {pca_difference(best)} PCA with {components}."
+    counts = [f"{verdicts.count(name)} {name}" for name in (BETTER, WORSE, UNCLEAR, NO_INTERVAL) if name in verdicts]
+    best = compared[0]
+    return (
+        f"Variants compared with PCA of the same size: {', '.join(counts)}. The best is {best.variant}, "
+        f"{pca_difference(best)} PCA with {best['latent_dims']:,.0f} components."
+    )

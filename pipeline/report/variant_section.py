@@ -11,7 +11,7 @@ from jinja2 import Template
 
 from pipeline.core.artefacts import read_json
 from pipeline.report.columns import COLUMNS, SETS
-from pipeline.report.formatting import count, digits, factor, hertz, interval, percent, size
+from pipeline.report.formatting import digits, factor, hertz, percent, size
 from pipeline.report.histories import History, describe_training
 from pipeline.report.knows import read_out
 from pipeline.report.pca import WORSE, pca_difference, pca_verdict
@@ -31,7 +31,6 @@ def make_section(row: Row, figures: list[Any], history: History, params: dict[st
     return {
         "row": row,
         "summary": _summary(row),  # visible while the section is closed
-        "facts": _facts(row),
         "knows": read_out(row),
         "metrics": _metrics(row),
         "settings": settings,
@@ -54,33 +53,12 @@ def _summary(row: Row) -> list[tuple[str, str]]:
     return [(name, text) for name, text, value in facts if value is not None]
 
 
-def _facts(row: Row) -> list[tuple[str, str, str]]:
-    """Name, value and detail."""
-
-    def bounds(metric: str) -> str:
-        return interval(row[f"{metric}_low"], row[f"{metric}_high"])
-
-    facts = [
-        ("mel_mse", "MSE, common log-mel", digits(row["mel_mse"]), bounds("mel_mse")),
-        ("mse", "MSE, own scale", digits(row["mse"]), bounds("mse")),
-        ("mse_relative", "MSE vs. mean predictor", percent(row["mse_relative"]), ""),
-        ("pca_ratio", "MSE vs. PCA, same size", factor(row["pca_ratio"]), pca_verdict(row)),
-        ("kl", "KL in nats", digits(row["kl"]), bounds("kl")),
-        ("active_units", "Active units", f"{count(row['active_units'])} of {count(row['latent_dims'])}", ""),
-        ("perplexity", "Perplexity", digits(row["perplexity"]), f"{percent(row['perplexity_share'])} of the codes"),
-        ("probe_accuracy", "Probe accuracy", percent(row["probe_accuracy"]), f"chance {percent(row['chance'])}"),
-        ("reach_hz", "Frequency range", f"to {hertz(row['reach_hz'])}", ""),
-        ("windows", "Evaluated on", f"{count(row['windows'])} windows", f"of {count(row['tracks'])} recordings"),
-    ]
-    return [(name, text, detail) for metric, name, text, detail in facts if row[metric] is not None]
-
-
 def _metrics(row: Row) -> list[tuple[str, list[tuple[str, str, str]]]]:
     """Every metric of the row, in the last of the column sets that show it."""
     groups: dict[str, list[tuple[str, str, str]]] = {}
     for column in COLUMNS:
         if column.value(row) is not None:
-            name = f"{column.name}, {column.unit}" if column.unit else column.name
+            name = f"{column.name}, {column.unit}"
             groups.setdefault(SETS[column.sets.split()[-1]], []).append((name, column.text(row), column.detail(row)))
     return list(groups.items())
 

@@ -50,7 +50,7 @@ def rates_figure(rows: list[Row]) -> Figure | None:
     panels = [panel for scale in scales if _families(panel := [row for row in rated if row.scale == scale])]
     if not panels:
         return None
-    figure = style.figure(5.0 * len(panels), 4.0)
+    figure = Figure(figsize=(5.0 * len(panels), 4.0))
     for ax, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         _draw_rates(ax, panel)
     return figure
@@ -91,7 +91,7 @@ def draw_figure(rows: list[Row]) -> Figure:
     if is_common_scale(rows):
         metrics.remove("mse")
     width, height = (3.1, 2.7 + 0.2 * ((len(groups) - 1) // 2)) if key else (4.1, 1.2 + 0.27 * len(rows))
-    figure = style.figure(width + (2.7 if key else 2.5) * (len(metrics) - 1), height)
+    figure = Figure(figsize=(width + (2.7 if key else 2.5) * (len(metrics) - 1), height))
     axes = figure.subplots(1, len(metrics), squeeze=False, sharey=not key)[0]
     for ax, metric in zip(axes, metrics, strict=True):
         ax.set_title(PANELS[metric])

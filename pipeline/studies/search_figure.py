@@ -32,7 +32,7 @@ def draw_figure(search: Search, short_keys: dict[str, str], trials: list[Trial])
     values = [trial.value for trial in done if trial.value is not None]
     margin = MARGIN * (max(values) - min(values)) or MARGIN * abs(values[0]) or MARGIN
     top = max(values) + margin
-    figure = style.figure(2.6 * (1 + len(search.space)), 2.9)
+    figure = Figure(figsize=(2.6 * (1 + len(search.space)), 2.9))
     axes: Sequence[Axes] = figure.subplots(1, 1 + len(search.space), sharey=True)
     axes[0].step([t.number for t in done], list(accumulate(values, min)), where="post", color=style.REFERENCE,
                  label="best so far")  # fmt: skip

@@ -18,7 +18,7 @@ from pipeline.dataset.split import Split
 from pipeline.evaluation import reconstruction
 from pipeline.evaluation.frechet import FrechetSets
 from pipeline.evaluation.reconstruction import ReconstructionScores, constant_predictors, score
-from pipeline.metrics import measures
+from pipeline.metrics.config import EvaluateConfig
 from pipeline.models.vae import VAE
 from pipeline.reference.common_scores import CommonScorer
 from pipeline.reference.read import Reference
@@ -61,7 +61,7 @@ def common_scorer(representation: MelConfig | WaveformConfig = MEL) -> CommonSco
     error = np.zeros((len(TEST), MEL.bands), np.float32)
     reference = Reference(MEL, windows, TEST.values, error, np.array(AUDIO_ROWS), np.array([0, -1, 1]), audio)
     inversion = Inversion(representation, 1) if isinstance(representation, MelConfig) else None
-    return CommonScorer(reference, representation, SECONDS, inversion, measures.AUDIO)
+    return CommonScorer(reference, representation, SECONDS, inversion, EvaluateConfig())
 
 
 def score_model(model, batch_size: int = 4) -> ReconstructionScores:
@@ -122,7 +122,7 @@ def test_mel_with_the_common_settings_is_scored_directly(model):
         x = torch.tensor(unit(TEST), dtype=torch.float32)
         y = model(x.unsqueeze(1))[0].squeeze(1).clamp_min(0)
     errors = ((x - y) ** 2).mean(2)
-    np.testing.assert_allclose(scores.band_errors, errors, rtol=1e-4)
+    np.testing.assert_allclose(scores.tables["bands"]["mse"], errors.mean(0), rtol=1e-4)
     np.testing.assert_allclose(scores.windows["mel_mse"], errors.mean(1), rtol=1e-4)
     assert np.flatnonzero(~np.isnan(scores.windows["audio_stft_distance"])).tolist() == AUDIO_ROWS
     assert scores.audio.shape == (3, 360) and scores.audio.any(1).all()

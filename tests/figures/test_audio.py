@@ -118,13 +118,6 @@ def test_interpolation_clip_begins_and_ends_as_its_windows(data: Path) -> None:
     assert samples[-2 * part : -part] == pytest.approx(0.5 * last[-2 * part : -part], abs=0.03)
 
 
-def test_reconstruction_of_an_example_is_not_inverted_again(data: Path) -> None:
-    folder = data / "figures" / "mel_fake" / "audio"
-    assert read_variant_data("mel_fake", data).select("perturbed")[0].scale == 0
-    assert (folder / "perturbed-0.wav").read_bytes() == (folder / "example-0-reconstruction.wav").read_bytes()
-    assert (folder / "perturbed-1.wav").read_bytes() != (folder / "perturbed-0.wav").read_bytes()
-
-
 def test_low_rate_is_raised_for_browsers() -> None:
     tone = np.sin(2 * np.pi * 100 * np.arange(3000) / 3000).astype(np.float32)
     samples, rate = audio.raise_rate(tone, 3000)

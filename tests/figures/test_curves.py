@@ -1,7 +1,5 @@
 """Training curves: which terms have a plot, and what is marked."""
 
-import pandas as pd
-
 from pipeline.figures import curves
 from tests import artefacts
 
@@ -38,22 +36,11 @@ def test_only_terms_that_vary_have_a_plot() -> None:
     history["perplexity"], history["variance_ratio"] = 17.0, 0.8
     axes = curves.draw_training_curves({0: history}).axes
     titles = [ax.get_title(loc="left") for ax in axes]
-    assert {"Spectral", "Reconstruction distance", "KL by level, validation", "Perplexity"} <= set(titles)
+    assert {"Spectral", "Reconstruction distance", "KL z1", "KL z2", "Perplexity"} <= set(titles)
     assert not {"Range", "Active units", "Variance ratio"} & set(titles)
     assert all(len(line.get_xdata()) for ax in axes[1:] for line in ax.lines) and all(ax.lines for ax in axes)
-    by_level = axes[titles.index("KL by level, validation")]
-    assert [text.get_text() for text in by_level.get_legend().get_texts()] == ["z1", "z2"]
 
 
 def test_one_epoch_is_a_dot() -> None:
     axes = curves.draw_training_curves({0: artefacts.history(1, 0)}).axes
     assert all(line.get_marker() in (".", "o") for ax in axes for line in ax.lines)
-
-
-def test_component_curve_has_logarithmic_axes_and_the_mean_predictor() -> None:
-    sizes = pd.DataFrame({"latent": range(9), "mse": [0.5**i for i in range(9)]})
-    sizes["mse_low"], sizes["mse_high"] = 0.9 * sizes["mse"], 1.1 * sizes["mse"]
-    ax = curves.draw_component_curve(sizes, 1.5).axes[0]
-    assert list(ax.lines[0].get_ydata()) == list(sizes["mse"][1:])  # a logarithmic axis has no 0
-    assert (ax.get_xlabel(), ax.get_xscale(), ax.get_yscale()) == ("components", "log", "log")
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["mean predictor"]

@@ -8,6 +8,7 @@ import pytest
 from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
 
 from pipeline.figures import fonts, style
@@ -66,7 +67,7 @@ def test_font_that_was_installed_after_matplotlib_listed_all_is_used(
     with style.paper_style([DRAWN]), warnings.catch_warnings():
         warnings.simplefilter("error")
         assert style.text_width(DRAWN, 72) == pytest.approx(1, abs=0.01)  # inches: 1 em of 72 points
-        figure = style.figure(2, 2)
+        figure = Figure(figsize=(2, 2))
         figure.text(0, 0, DRAWN, fontsize=72, fontweight="bold", color="black")
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
@@ -89,21 +90,13 @@ def test_letters_without_a_font_give_one_line_and_no_warning(
         warnings.simplefilter("error")
         for _ in range(2):
             with style.paper_style([text]):
-                figure = style.figure(3, 1)
+                figure = Figure(figsize=(3, 1))
                 figure.text(0, 0.5, style.fit_width(text, 2, 9))
                 style.save(figure, tmp_path / "a.png", 50)
     [line] = capsys.readouterr().out.splitlines()
     assert line.startswith("warning: ")
     assert "letters of: Chinese, Devanagari, Japanese, Korean, Thai, emoji and symbols" in line
     assert line.count("fonts-noto-cjk") == line.count("fonts-noto-core") == line.count("fonts-symbola") == 1
-
-
-@pytest.mark.parametrize("character", ["e\u0301\u0323", "👩‍🎤", "🇯🇵", "👍🏽", "क्", "❤\ufe0f"])
-def test_text_is_not_cut_within_a_character(character: str) -> None:
-    for limit in range(1, 12):
-        parts = style.shorten(character * 12, limit).split("…")
-        assert len(parts) == 2 and all(part == character * (len(part) // len(character)) for part in parts)
-    assert style.shorten(character * 12, 12) == character * 12
 
 
 def test_texts_are_one_line_without_control_characters() -> None:

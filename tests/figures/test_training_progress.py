@@ -32,12 +32,8 @@ def test_each_kept_epoch_has_its_own_frame(data: Path, variant: str, name: str) 
         assert file.info["loop"] == 0  # for ever
 
 
-def test_original_does_not_change_and_the_last_frame_is_longest(data: Path) -> None:
-    path = data / "figures" / "mel_fake" / "progress.gif"
-    frames = read_frames(path)
-    half = frames[0].shape[1] // 2 - 30  # only the original is left of it
-    assert all((frame[:, :half] == frames[0][:, :half]).all() for frame in frames)
-    with Image.open(path) as file:
+def test_the_last_frame_is_longest(data: Path) -> None:
+    with Image.open(data / "figures" / "mel_fake" / "progress.gif") as file:
         durations = [frame.info["duration"] for frame in ImageSequence.Iterator(file)]
     assert durations == [training_progress.FRAME_MS] * 2 + [training_progress.LAST_FRAME_MS]
 

@@ -35,12 +35,13 @@ def saved(tmp_path: Path) -> Path:
 
 
 def test_frames_are_embedded_at_the_networks_rate(saved):
-    embed = embedding.load(EmbeddingConfig(path=saved, sample_rate=RATE // 2), RATE)
+    config = EmbeddingConfig(path=saved, sample_rate=RATE // 2)
+    embed = embedding.load(config, RATE)
     assert embed(AUDIO).shape == (12 * 10, 2)
     blurred = (AUDIO + np.roll(AUDIO, 1, axis=1)) / 2
-    distance = embedding.score(embed, blurred, AUDIO)["kernel_audio_distance"]
+    distance = embedding.score(config, RATE, blurred, AUDIO)["kernel_audio_distance"]
     assert distance == pytest.approx(kernel_distance(embed(blurred), embed(AUDIO))) and distance > 1
-    assert embedding.score(embed, AUDIO, AUDIO)["kernel_audio_distance"] == pytest.approx(0, abs=1e-9)
+    assert embedding.score(config, RATE, AUDIO, AUDIO)["kernel_audio_distance"] == pytest.approx(0, abs=1e-9)
 
 
 def test_settings_with_a_network_have_a_fingerprint(saved):
@@ -49,7 +50,7 @@ def test_settings_with_a_network_have_a_fingerprint(saved):
 
 
 def test_without_a_network_there_is_no_number():
-    assert embedding.score(embedding.load(None, RATE), AUDIO, AUDIO) == {"kernel_audio_distance": None}
+    assert embedding.score(None, RATE, AUDIO, AUDIO) == {"kernel_audio_distance": None}
 
 
 def test_an_unusable_file_is_an_error(saved, tmp_path):

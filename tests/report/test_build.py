@@ -186,7 +186,7 @@ def test_the_page_states_how_to_reproduce_it(page: Page) -> None:
     for name in NAMES:
         assert f"dvc repro evaluate@{name}" in page.text
     assert "seed 0: 6 epochs, selected epoch" in page.text
-    assert "The MLflow run of seed 1 has the tag fingerprint = trained-1 ." in page.text
+    assert "The MLflow run of seed 1 has the tag `fingerprint` = `trained-1`." in page.text
 
 
 def test_skip_connections_are_stated(data: Path) -> None:

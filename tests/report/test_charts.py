@@ -79,10 +79,10 @@ def test_rates_are_drawn_beside_codecs_and_the_bound(tmp_path: Path) -> None:
     figure = rate_distortion.draw(read_rows(tmp_path, make_params("mel_pca", "mel_a")))
     assert figure is not None
     own, audio = figure.axes
-    names = [[text.get_text() for text in ax.texts] for ax in (own, audio)]
-    assert names[0] == ["mel_a"] and sorted(names[1]) == sorted(
-        ["mel_a", "MP3 at 32 kbit/s", "Opus at 8 kbit/s", "Opus at 24 kbit/s", "theirs"]
-    )
+    names = [[text.get_text() for text in ax.get_legend().get_texts()] for ax in (own, audio)]
+    assert names == [["mean predictor", "Gaussian bound", "mel_a"], ["mel_a", "MP3", "Opus", "theirs"]]
+    opus = next(line for line in audio.lines if len(line.get_xdata()) == 2)
+    assert list(opus.get_xdata()) == [8.0, 24.1]
     bound = next(line for line in own.lines if "Gaussian" in str(line.get_label()))
     assert (np.diff(bound.get_xdata()) >= 0).all() and (np.diff(bound.get_ydata()) <= 0).all()
     assert own.get_xlabel() == audio.get_xlabel() == "kbit/s"

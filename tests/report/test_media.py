@@ -57,9 +57,9 @@ def test_line_art_is_exact_and_a_spectrogram_is_close(tmp_path: Path) -> None:
     noise = np.clip(noise + 0.1 * np.random.default_rng(1).standard_normal(noise.shape), 0, 1)
     Image.fromarray((255 * noise).astype(np.uint8)).save(tmp_path / "spectrogram.png")
     with MediaEncoder() as encoder:
-        exact, close = (encoder.picture(tmp_path / f"{name}.png") for name in ("curves", "spectrogram"))
-        assert np.array_equal(np.asarray(decoded(exact.uri.result()).convert("RGB")), np.asarray(drawing))
-        pixels = np.asarray(decoded(close.uri.result()).convert("L"), float)
+        exact, close = (encoder.picture(tmp_path / f"{name}.png").result() for name in ("curves", "spectrogram"))
+    assert np.array_equal(np.asarray(decoded(exact.uri).convert("RGB")), np.asarray(drawing))
+    pixels = np.asarray(decoded(close.uri).convert("L"), float)
     assert (close.width, close.height) == (600, 300) and np.abs(pixels - 255 * noise).mean() < 12
 
 
@@ -68,9 +68,9 @@ def test_a_wide_picture_shrinks_and_an_animation_keeps_its_frames(tmp_path: Path
     frames = [Image.new("RGB", (80, 60), colour) for colour in ("red", "green", "blue")]
     frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:], duration=200)
     with MediaEncoder() as encoder:
-        wide, animation = encoder.picture(tmp_path / "wide.png"), encoder.picture(tmp_path / "moving.gif")
-        assert decoded(wide.uri.result()).size == (wide.width, wide.height) == (1400, 350)
-        assert getattr(decoded(animation.uri.result()), "n_frames", 1) == 3
-        last = decoded(encoder.picture(tmp_path / "moving.gif", last_frame=True).uri.result())
+        wide, animation = (encoder.picture(tmp_path / name).result() for name in ("wide.png", "moving.gif"))
+        last = decoded(encoder.picture(tmp_path / "moving.gif", last_frame=True).result().uri)
+    assert decoded(wide.uri).size == (wide.width, wide.height) == (1400, 350)
+    assert getattr(decoded(animation.uri), "n_frames", 1) == 3
     assert getattr(last, "n_frames", 1) == 1
     assert np.asarray(last.convert("RGB"))[30, 40] == pytest.approx([0, 0, 255], abs=6)

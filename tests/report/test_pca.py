@@ -74,22 +74,20 @@ def test_without_windows_there_is_a_ratio_but_no_interval(baseline: Row) -> None
     row = Row("a", "mel", True, numbers={"mse": 0.1, "latent_dims": 3.0})
     add_pca_ratios([baseline, row], {}, 500)
     assert row["pca_ratio"] is not None and row["pca_ratio_low"] is None and pca_verdict(row) == "no interval"
-    assert "no variant is better, 1 has no interval." in pca_sentence([row])
+    assert "PCA of the same size: 1 no interval." in pca_sentence([row])
 
 
 def test_the_sentence_counts_variants_and_names_the_best(baseline: Row) -> None:
     text = pca_sentence(compare(baseline, 0.9, 0.95, 1.2)).replace(NBSP, " ")
     assert text == (
-        "Compared with PCA of the same size, 2 variants are better, 1 is worse. "
+        "Variants compared with PCA of the same size: 2 better, 1 worse. "
         "The best is v0, 10 % below PCA with 3 components."
     )
     text = pca_sentence(compare(baseline, 1.05, 1.2)).replace(NBSP, " ")
     assert text == (
-        "Compared with PCA of the same size, no variant is better, 2 are worse. "
-        "The best is v0, 5.0 % above PCA with 3 components."
+        "Variants compared with PCA of the same size: 2 worse. The best is v0, 5.0 % above PCA with 3 components."
     )
-    assert "1 variant is better." in pca_sentence(compare(baseline, 0.9))
-    assert "1 does not differ significantly." in pca_sentence(compare(baseline, 1.0, noise=0.05))
+    assert "same size: 1 not significant." in pca_sentence(compare(baseline, 1.0, noise=0.05))
     assert pca_sentence([baseline]) == ""
 
 
@@ -156,7 +154,7 @@ def test_the_page_shows_each_comparison_and_what_has_none(tmp_path: Path) -> Non
     assert "mel_a 64 numbers mel +9.8 % worse 0.00400, PCA 0.00364" in section
     assert "mel_b 64 numbers mel -10.0 % better 0.00328, PCA 0.00364" in section
     assert "Without this comparison: wave_c (no PCA of wave)." in section
-    assert "Compared with PCA of the same size, 1 variant is better, 1 is worse." in page.text
+    assert "Variants compared with PCA of the same size: 1 better, 1 worse." in page.text
     assert "mel_pca baseline, 70 numbers" in page.text
     card = (tmp_path / "report" / "cards" / "mel_a.md").read_text().replace(NBSP, " ")
     assert "Its error is 9.8 % above that of PCA with as many components as its latent has numbers." in card

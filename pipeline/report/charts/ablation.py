@@ -60,7 +60,7 @@ def draw(ablations: list[Ablation]) -> Figure | None:
     if not ablations:
         return None
     heights = [len(group.rows) + 1.2 for group in ablations]
-    figure = style.figure(11, 0.4 + 0.46 * sum(heights))
+    figure = Figure(figsize=(11, 0.4 + 0.46 * sum(heights)))
     grid = figure.subplots(len(ablations), len(METRICS), squeeze=False, height_ratios=heights)
     for axes, group in zip(grid, ablations, strict=True):
         names = [f"{style.shorten(row.variant, 24)}\n{_loss_text(group, i)}" for i, row in enumerate(group.rows)]

@@ -1,6 +1,7 @@
 """bands.png: the error by frequency on the common log-mel, for each input."""
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from pipeline.figures import style
 from pipeline.report.charts import marks
@@ -10,7 +11,6 @@ CAPTION = (
     "Mean squared error of each mel band of the common log-mel, by the band's centre frequency. The dashed grey line "
     "is the mean predictor. An input contains nothing to the right of its dotted line, which is half its sample rate."
 )
-TICKS = [60, 125, 250, 500, 1000, 2000, 4000, 8000]
 
 
 def draw(rows: list[Row]) -> Figure | None:
@@ -20,16 +20,16 @@ def draw(rows: list[Row]) -> Figure | None:
     groups = by_input([row for row in rows if row.variant in bands])
     if not groups:
         return None
-    figure = style.figure(9.2, 0.4 + 3.1 * len(groups))
+    figure = Figure(figsize=(9.2, 0.4 + 3.1 * len(groups)))
     axes = figure.subplots(len(groups), 1, squeeze=False, sharex=True)[:, 0]
     for ax, (representation, group) in zip(axes, groups.items(), strict=True):
         means = bands[group[0].variant]["mse_mean"]
         others = []
         if means.notna().any():  # unknown if no input has the settings of the common log-mel
             others = ax.plot(means.index, means, color=style.REFERENCE, linestyle="--", label="mean predictor")
-        for row, (color, line) in zip(group, marks.line_styles(group), strict=True):
+        for row, line in marks.with_lines(group):
             errors = bands[row.variant]["mse"]
-            ax.plot(errors.index, errors, color=color, linestyle=line)
+            ax.plot(errors.index, errors, **line)
         if group[0]["reach_hz"] is not None:
             ax.axvline(group[0]["reach_hz"], color=style.INK, linewidth=1, linestyle=":")
         ax.set_xscale("log")
@@ -38,9 +38,7 @@ def draw(rows: list[Row]) -> Figure | None:
         ax.set_title(style.shorten(representation))
         ax.grid(True)
         marks.add_legend(ax, group, others)
-    limits = axes[0].dataLim
-    ticks = [tick for tick in TICKS if limits.x0 <= tick <= limits.x1]
-    axes[-1].set_xticks(ticks, [f"{tick:,}" for tick in ticks])
-    axes[-1].minorticks_off()
+    axes[-1].xaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+    marks.use_plain_numbers(axes[-1].xaxis)
     axes[-1].set_xlabel("Hz")
     return figure

@@ -29,13 +29,8 @@ def draw(rows: list[Row], windows: dict[str, pd.DataFrame]) -> Figure | None:
     low = max(-1.0, float(np.floor(20 * first_percentile) / 20))
     columns = min(MAX_COLUMNS, len(panels))
     lines = -(-len(panels) // columns)
-    width, height = 0.7 + 1.9 * columns, 0.8 + 1.2 * lines
-    figure = style.figure(width, height)
-    figure.set_layout_engine("none")  # the constrained layout would measure the labels of every panel twice
-    margins = {"left": 0.6 / width, "right": 1 - 0.15 / width, "bottom": 0.5 / height, "top": 1 - 0.3 / height}
-    grid = figure.subplots(
-        lines, columns, sharex=True, sharey=True, squeeze=False, gridspec_kw={**margins, "wspace": 0.16, "hspace": 0.42}
-    )
+    figure = Figure(figsize=(0.7 + 1.9 * columns, 0.8 + 1.2 * lines))
+    grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
     for ax, (row, similarity) in zip(grid.flat, panels, strict=False):
         counts, edges = np.histogram(np.clip(similarity, low, 1), BINS, (low, 1))
         ax.stairs(100 * counts / len(similarity), edges, fill=True, color=marks.colour(row))
@@ -49,6 +44,6 @@ def draw(rows: list[Row], windows: dict[str, pd.DataFrame]) -> Figure | None:
             ax.tick_params(labelbottom=True)
     font = {"fontsize": 8.5, "color": style.MUTED}
     scale = "on the common log-mel" if metric.startswith("mel") else "on the input's own scale"
-    figure.supxlabel(f"cosine similarity {scale}", y=0.08 / height, **font)
-    figure.supylabel("% of the windows", x=0.08 / width, **font)
+    figure.supxlabel(f"cosine similarity {scale}", **font)
+    figure.supylabel("% of the windows", **font)
     return figure

@@ -26,7 +26,7 @@ def draw(rows: list[Row], histories: dict[str, History]) -> Figure | None:
     groups = by_input([row for row in rows if histories.get(row.variant)])
     if not groups:
         return None
-    figure = style.figure(11, 0.3 + 3.0 * len(groups))
+    figure = Figure(figsize=(11, 0.3 + 3.0 * len(groups)))
     grid = figure.subplots(len(groups), len(PANELS), squeeze=False)
     for axes, (representation, group) in zip(grid, groups.items(), strict=True):
         for ax, (metric, (title, unit)) in zip(axes, PANELS.items(), strict=True):
@@ -41,14 +41,14 @@ def draw(rows: list[Row], histories: dict[str, History]) -> Figure | None:
 
 def _draw_panel(ax: Axes, metric: str, group: list[Row], histories: dict[str, History]) -> None:
     values: list[float] = []  # without the first tenth of the epochs, which may be far higher
-    for row, (color, line) in zip(group, marks.line_styles(group), strict=True):
+    for row, line in marks.with_lines(group):
         for number, epochs in enumerate(histories[row.variant].values()):
             if metric not in epochs:
                 continue
-            ax.plot(epochs["epoch"], epochs[metric], color=color, linestyle=line,
-                    linewidth=0.7 if number else 1.4, marker="." if len(epochs) == 1 else None)  # fmt: skip
+            width, marker = 0.7 if number else 1.4, "." if len(epochs) == 1 else None
+            ax.plot(epochs["epoch"], epochs[metric], linewidth=width, marker=marker, **line)
             selected = epochs.iloc[selected_row(epochs)]
-            ax.plot(selected["epoch"], selected[metric], "o", color=color, markersize=3.5)
+            ax.plot(selected["epoch"], selected[metric], "o", color=line["color"], markersize=3.5)
             values += epochs[metric].iloc[len(epochs) // 10 :].dropna().tolist()
     if values and metric == "valid_kl" and min(values) > 0:
         ax.set_yscale("log")

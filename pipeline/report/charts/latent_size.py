@@ -1,7 +1,5 @@
 """latent_size.png: the error of PCA for every number of components, and of each variant at the size of its latent."""
 
-import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pipeline.figures import style
@@ -12,7 +10,7 @@ from pipeline.report.table import Row, by_input
 CAPTION = (
     "Error on the input's own scale over the numbers in the latent, with 95 % intervals, on logarithmic axes. The "
     "curve is PCA with as many components: a variant below it is better than PCA of its size. The chart has only "
-    "variants that can be compared with PCA."
+    "variants that can be compared with PCA; hollow points have collapsed."
 )
 MIN_RANGE = 4.0  # how far the size axis goes beyond the smallest and largest latent, as a factor
 
@@ -24,19 +22,15 @@ def draw(rows: list[Row]) -> Figure | None:
     if not groups:
         return None
     figure, panels = marks.input_panels(groups)
+    styles = marks.point_styles(groups.values())
     for ax, (representation, group) in zip(panels, groups.items(), strict=True):
-        _draw_panel(ax, group, baselines[representation][1])
+        sizes = baselines[representation][1]
+        latents = [row["latent_dims"] or 1.0 for row in group]
+        first, last = max(min(latents) / MIN_RANGE, 1), max(latents) * MIN_RANGE
+        curve = sizes[sizes["latent"].between(first, last)]
+        ax.fill_between(curve["latent"], curve["mse_low"], curve["mse_high"], color=style.GRID, linewidth=0)
+        ax.plot(curve["latent"], curve["mse"], color=style.INK, label="PCA")
+        marks.draw_errors(ax, group, styles, "latent_dims", "mse", (first, last), curve["mse"])
+        ax.set_ylabel("mean squared error")
+        ax.set_xlabel("numbers in the latent")
     return figure
-
-
-def _draw_panel(ax: Axes, group: list[Row], sizes: pd.DataFrame) -> None:
-    latents = [row["latent_dims"] or 1.0 for row in group]
-    first, last = max(min(latents) / MIN_RANGE, 1), max(latents) * MIN_RANGE
-    curve = sizes[sizes["latent"].between(first, last)]
-    color = style.OKABE_ITO[1]
-    ax.fill_between(curve["latent"], curve["mse_low"], curve["mse_high"], color=color, alpha=0.15, linewidth=0)
-    ax.plot(curve["latent"], curve["mse"], color=color, label="PCA")
-    marks.draw_errors(ax, group, "latent_dims", "mse", (first, last), curve["mse"])
-    ax.set_ylabel("mean squared error")
-    ax.set_xlabel("numbers in the latent")
-    ax.legend(loc="lower left")

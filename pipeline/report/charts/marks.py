@@ -1,28 +1,27 @@
 """Colours, line styles, intervals and ticks that the charts share."""
 
-from collections.abc import Iterable, Sequence
-from math import log
-from typing import Any, Literal
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import cycle
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.rcsetup import cycler
 from matplotlib.ticker import LogLocator
 
 from pipeline.figures import style
 from pipeline.report.table import Row
 
-LineStyle = Literal["-", "--", "-.", ":"]
-LINES: tuple[LineStyle, ...] = ("-", "--", "-.", ":")
+# Colours and line styles of lines; they differ for up to 28.
+LINES: list[dict[str, Any]] = [*(cycler(linestyle=["-", "--", "-.", ":"]) * cycler(color=style.OKABE_ITO))]
 PANELS_PER_ROW = 2
-NAME_SPACING = 0.052  # between the names beside a panel, as a share of its height
 
 
-def line_styles(rows: list[Row]) -> list[tuple[str, LineStyle]]:
-    """(colour, line style) of each row; the pairs differ for up to 28 rows."""
-    colours = style.OKABE_ITO
-    return [(colours[i % len(colours)], LINES[i // len(colours) % len(LINES)]) for i in range(len(rows))]
+def with_lines(rows: list[Row]) -> Iterator[tuple[Row, dict[str, Any]]]:
+    """Each row with its colour and line style, from `LINES`."""
+    return zip(rows, cycle(LINES), strict=False)
 
 
 def colour(row: Row) -> str:
@@ -35,7 +34,7 @@ def add_legend(ax: Axes, rows: list[Row], others: Sequence[Line2D] = ()) -> None
 
     Matplotlib's own choice of lines leaves out names that begin with "_".
     """
-    lines = [*others, *(Line2D([], [], color=color, linestyle=line) for color, line in line_styles(rows))]
+    lines = [*others, *(Line2D([], [], **line) for _, line in with_lines(rows))]
     names = [*(str(line.get_label()) for line in others), *(style.shorten(row.variant, 22) for row in rows)]
     ax.legend(lines, names, loc="center left", bbox_to_anchor=(1.0, 0.5))
 
@@ -67,7 +66,7 @@ def input_panels(groups: dict[str, list[Row]]) -> tuple[Figure, list[Axes]]:
     """A figure with a panel for each input, at most `PANELS_PER_ROW` side by side."""
     columns = min(len(groups), PANELS_PER_ROW)
     rows = -(-len(groups) // columns)
-    figure = style.figure(0.4 + 5.2 * columns, 4.0 * rows)
+    figure = Figure(figsize=(0.4 + 5.2 * columns, 4.0 * rows))
     axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for ax in axes[len(groups) :]:
         ax.set_visible(False)
@@ -76,60 +75,69 @@ def input_panels(groups: dict[str, list[Row]]) -> tuple[Figure, list[Axes]]:
     return figure, axes[: len(groups)]
 
 
-def draw_errors(
-    ax: Axes, group: list[Row], x: str, y: str, x_limits: tuple[float, float], others: Iterable[float]
-) -> None:
-    """The error `y` of each row over its metric `x`, with intervals and names, on logarithmic axes.
+def point_name(row: Row) -> str:
+    """The name of a row's points in the legend; all bit rates of a codec have one."""
+    return row.variant.split()[0] if row.role == "codec" else row.variant
 
-    The y axis holds the errors `others` too.
+
+def point_styles(panels: Iterable[list[Row]]) -> dict[str, tuple[str, str]]:
+    """(colour, marker) of each `point_name`, the same in all panels of a figure."""
+    return style.label_styles(point_name(row) for group in panels for row in group)
+
+
+def draw_errors(
+    ax: Axes,
+    group: list[Row],
+    styles: dict[str, tuple[str, str]],
+    x: str,
+    y: str,
+    x_limits: tuple[float, float],
+    others: Iterable[float] = (),
+) -> None:
+    """The error `y` of each row over its metric `x`, with intervals, on logarithmic axes.
+
+    The y axis holds the errors `others` too. The legend is to the right: the lines that `ax` has already, then the
+    rows, in `point_styles`. Markers of rows that cannot be the best are hollow.
     """
-    for row in group:
-        ax.errorbar(row[x] or 0.0, row[y] or 0.0, xerr=_deviations(row, x), yerr=_deviations(row, y),
-                    fmt="o", color=colour(row), markersize=5.5, elinewidth=1)  # fmt: skip
+    lines: list[Any] = [*ax.lines]
+    names = [str(line.get_label()) for line in lines]
+    for name in dict.fromkeys(map(point_name, group)):
+        rows = [row for row in group if point_name(row) == name]
+        color, marker = styles[name]
+        lines.append(
+            ax.errorbar(
+                [row[x] or 0.0 for row in rows],
+                [row[y] or 0.0 for row in rows],
+                xerr=_deviations(rows, x),
+                yerr=_deviations(rows, y),
+                color=color,
+                marker=marker,
+                markersize=5.5,
+                markerfacecolor=color if rows[0].competes else "white",
+                elinewidth=1,
+            )
+        )
+        names.append(style.shorten(name, 22))
     errors = [*others, *(value for row in group for end in ("", "_low", "_high") if (value := row[f"{y}{end}"]))]
-    low, high = min(errors) / 1.12, max(errors) * 1.12
+    y_limits = min(errors) / 1.12, max(errors) * 1.12
     ax.set_xscale("log")
     ax.set_yscale("log")
     ax.set_xlim(x_limits)
-    ax.set_ylim(low, high)
-    for axis, (start, end) in ((ax.xaxis, x_limits), (ax.yaxis, (low, high))):
+    ax.set_ylim(y_limits)
+    for axis, (start, end) in ((ax.xaxis, x_limits), (ax.yaxis, y_limits)):
         use_plain_numbers(axis)
         if end > 5 * start:  # labels of all minor ticks would overlap
             axis.set_minor_locator(LogLocator(subs=(2, 5)))
     ax.tick_params(which="minor", labelsize=7)
     ax.grid(True, which="both")
     ax.set_axisbelow(True)
-    _write_names(ax, group, x, y, low, high)
+    ax.legend(lines, names, loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 
-def _deviations(row: Row, metric: str) -> list[list[float]]:
-    """The interval in matplotlib's form: the distances below and above the value."""
-    value = row[metric] or 0.0
-    low, high = row[f"{metric}_low"] or value, row[f"{metric}_high"] or value
-    return [[max(0.0, value - low)], [max(0.0, high - value)]]
-
-
-def _write_names(ax: Axes, group: list[Row], x: str, y: str, low: float, high: float) -> None:
-    """Write the names to the right of the panel without overlap, each with a thin line to its dot at (x, y).
-
-    The logarithmic y axis goes from `low` to `high`.
-    """
-    ordered = sorted(group, key=lambda row: row[y] or 0.0)
-    heights: list[float] = []
-    for row in ordered:
-        height = log((row[y] or low) / low) / log(high / low)
-        heights.append(max(height, heights[-1] + NAME_SPACING) if heights else height)
-    if heights[-1] > 1:  # push the names down into the panel
-        heights = [min(height, 1 - NAME_SPACING * i) for i, height in enumerate(reversed(heights))][::-1]
-    for row, height in zip(ordered, heights, strict=True):
-        ax.annotate(
-            style.shorten(row.variant, 22),
-            (row[x], row[y]),
-            (1.03, height),
-            xycoords="data",
-            textcoords="axes fraction",
-            va="center",
-            fontsize=8,
-            color=style.INK,
-            arrowprops={"arrowstyle": "-", "color": style.REFERENCE, "linewidth": 0.5, "shrinkA": 1, "shrinkB": 3},
-        )
+def _deviations(rows: list[Row], metric: str) -> list[list[float]]:
+    """The intervals in matplotlib's form: the distances below and above each value."""
+    values = [row[metric] or 0.0 for row in rows]
+    return [
+        [abs((row[f"{metric}{end}"] or value) - value) for row, value in zip(rows, values, strict=True)]
+        for end in ("_low", "_high")
+    ]

@@ -28,7 +28,7 @@ def draw(rows: list[Row]) -> Figure:
         unscored = [row for row in group if row["mse"] is None]
         panels.append((f"{representation}, own scale", "mse", rank(group, "mse") + unscored))
     heights = [len(group) + 1.9 for _, _, group in panels]
-    figure = style.figure(8.4, 0.3 + INCHES_PER_ROW * sum(heights))
+    figure = Figure(figsize=(8.4, 0.3 + INCHES_PER_ROW * sum(heights)))
     axes = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights)[:, 0]
     for ax, (title, metric, group) in zip(axes, panels, strict=True):
         _draw_panel(ax, title, metric, group)
