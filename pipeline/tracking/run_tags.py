@@ -31,6 +31,7 @@ def tags(identity: Identity, stage: str) -> dict[str, str | None]:
         **{tag: os.environ.get(name) or None for tag, name in DVC_TAGS.items()},
         "mlflow.source.name": f"stages/{stage}.py",
         **_git_tags(),
+        "mlflow.note.content": _description(identity),
     }
 
 
@@ -49,3 +50,15 @@ def _git_tags() -> dict[str, str]:
     except MelismaError:
         return {}
     return {"mlflow.source.git.commit": commit, "git.commit": commit, "git.dirty": str(is_dirty).lower()}
+
+
+def _description(identity: Identity) -> str:
+    """The text at the top of the run's page."""
+    if "variant" not in identity:
+        return "All variants of params.yaml side by side: open `report/index.html` below *Artifacts*."
+    if identity["variant"].startswith("vocoder-"):
+        return f"`{identity['variant']}` turns mels into audio. *Model metrics*: losses by step and epoch."
+    return (
+        f"Variant `{identity['variant']}`, seed {identity['seed']}. *Model metrics*: losses by step and epoch, results "
+        "on the test split, pictures over the epochs (in full screen). *Artifacts*: `figures/`, and audio to listen to."
+    )
