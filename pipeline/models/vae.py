@@ -17,6 +17,8 @@ from pipeline.models.probabilistic_pca import ProbabilisticPCA
 from pipeline.models.signal import Signal
 
 MIN_GAIN = 1e-3  # -60 dB of full scale: silence is not amplified
+STEP = 0.5  # of gradient descent; 1 would reach the minimum if the network added nothing
+TINY = 1e-12  # avoids a division by zero
 PEAK_STD = 0.25  # typical standard deviation of music with a peak of 1
 
 
@@ -188,28 +190,46 @@ class VAE(nn.Module):
         if self.components is None:
             features, *skips = self.encoder(x)
         else:
-            x = x - self._addition(x) if self.is_inverse else self.encoder(x)
-            features, skips = self.components.encode(x), []
+            features, skips = self._invert(x, label) if self.is_inverse else self.components.encode(self.encoder(x)), []
+        return replace(self._code(features, noise, label), gain=gain), skips
+
+    def _code(self, features: Tensor, noise: Tensor | None, label: Tensor | None) -> Code:
         features = features if self.condition is None else self.condition.after_encoder(features, label)
-        return replace(self.bottleneck.encode(features, noise), gain=gain), skips
+        return self.bottleneck.encode(features, noise)
 
-    def _addition(self, x: Tensor) -> Tensor:
-        """What the decoder's network adds to the components' reconstruction of windows (B, 1, *shape).
+    def _invert(self, x: Tensor, label: Tensor | None) -> Tensor:
+        """Features of windows (B, 1, *shape) by two steps towards the inverse of the decoder.
 
-        Without it, x is closer to what the components have to hold: a fixed-point step towards the inverse of the
-        decoder. Its gradient counts: without it, trainings diverged.
+        1. What its network adds to the reconstruction by components is subtracted: they need not hold it.
+           A training passes the gradient on; without it, trainings diverged.
+        2. Outside of training, a step of gradient descent on -log p(x, features) with the noise of probabilistic PCA,
+           divided by its curvature without the network (semi-amortised inference, Kim et al. 2018, arXiv 1802.02550).
         """
-        assert self.components is not None
-        linear = self.components.decode(self.components.encode(x))
-        return self.decoder(linear) - linear
+        components = self.components
+        assert components is not None
+        linear = components.decode(components.encode(x))
+        features = components.encode(x - (self.decoder(linear) - linear))
+        if self.training:
+            return features
+
+        def energy(features: Tensor) -> Tensor:
+            y = self._output(self._code(features, None, label).mean, [], label)
+            return 0.5 * ((y - x).square().sum() + components.noise_variance * features.square().sum())
+
+        curvature = components.variances.clamp_min(TINY).reshape(-1, *[1] * (features.dim() - 2))
+        return features - STEP * torch.func.grad(energy)(features) / curvature
 
     def _decode(self, z: Tensor, skips: list[Tensor], label: Tensor | None, gain: Tensor | None) -> Tensor:
-        features = self.bottleneck.decode(z)
-        features = features if self.condition is None else self.condition.before_decoder(features, label)
-        inputs = [features, *skips] if self.components is None else self.components.decode(features)
-        y: Tensor = self.decoder(inputs)
+        y = self._output(z, skips, label)
         y = y if self.condition is None else self.condition.after_decoder(y, label)
         return self.gain.undo(y, gain)
+
+    def _output(self, z: Tensor, skips: list[Tensor], label: Tensor | None) -> Tensor:
+        """The decoder's output, which corresponds to the encoder's input."""
+        features = self.bottleneck.decode(z)
+        features = features if self.condition is None else self.condition.before_decoder(features, label)
+        y: Tensor = self.decoder([features, *skips] if self.components is None else self.components.decode(features))
+        return y
 
 
 def interpolate_latents(a: Tensor, b: Tensor, steps: int, mode: str) -> Tensor:
