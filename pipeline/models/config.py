@@ -38,8 +38,8 @@ class _NetworkConfig(Section):
     )
     encoder: Literal["network", "inverse"] = Field(
         "network",
-        description="what is before the components: network: a second network, which corrects the window; inverse: no "
-        "weights, it subtracts what the decoder's network will add",
+        description="what is before the components, if there are any: network: a second network corrects the window; "
+        "inverse: no weights, two steps towards the features with the closest decoding",
     )
 
     @property

@@ -76,7 +76,7 @@ class VAE(nn.Module):
         encoder_class, decoder_class = (Refinement, Refinement) if network.components else NETWORKS[network.type]
         encoder = encoder_class(network, gain.signal)
         shape: tuple[int, ...] = encoder.shape  # type: ignore[assignment]
-        self.is_inverse = network.encoder == "inverse"
+        self.is_inverse = bool(network.components) and network.encoder == "inverse"
         self.encoder = nn.Identity() if self.is_inverse else encoder
         components = None
         if network.components:

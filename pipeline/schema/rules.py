@@ -38,8 +38,6 @@ def find_problems(
         yield f"condition: a label has its own loudness and range, so it needs network.head linear, not {network.head}"
     if network.components:
         yield from _components_problems(network.components, model)
-    elif network.encoder == "inverse":
-        yield "network.encoder: inverse needs components, for which the decoder's network works; set components, too"
     if getattr(network, "causal", False):
         yield from _causal_problems(model)
     if train.crop_seconds is not None and train.crop_seconds < seconds and model.loss is not None:

@@ -85,8 +85,8 @@ def test_a_saved_model_loads_bit_equal(name, tmp_path):
 
 
 def test_a_damaged_or_missing_file_of_a_model_is_named(tmp_path):
-    model, _ = shared_model("mel_conv")
-    store.save(tmp_path, model, description_of("mel_conv"))
+    model, _ = shared_model("mel_vqvae")
+    store.save(tmp_path, model, description_of("mel_vqvae"))
     (tmp_path / "decoder.safetensors").write_bytes(b"broken")
     with pytest.raises(DataError, match=r"decoder\.safetensors: damaged .*; run `dvc repro`"):
         store.load(tmp_path)

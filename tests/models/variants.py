@@ -28,8 +28,7 @@ def _own_forms() -> dict[str, VariantConfig]:
     for name, model in PARAMS.models.items():
         if model.network.components:
             first.setdefault(model.network.type, name)
-    update = {"components": None, "encoder": "network"}
-    networks = {name: PARAMS.models[name].network.model_copy(update=update) for name in first.values()}
+    networks = {name: PARAMS.models[name].network.model_copy(update={"components": None}) for name in first.values()}
     return {f"{name}_own": PARAMS.models[name].model_copy(update={"network": net}) for name, net in networks.items()}
 
 
