@@ -234,7 +234,7 @@ def test_another_package_called_pipeline_is_no_obstacle(tmp_path):
     assert "A reproducible bench" in done.stdout, done.stderr
     command = [sys.executable, "-m", "stages.train"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-    assert "main() missing 1 required positional argument: 'name'" in done.stderr
+    assert "main() missing" in done.stderr and "ModuleNotFoundError" not in done.stderr
 
 
 def test_the_overrides_in_the_docs_work_when_they_are_pasted(tmp_path):

@@ -63,7 +63,8 @@ def draw_training_curves(histories: dict[int, pd.DataFrame]) -> Figure:
     """A plot for each term over the epochs, with a line per seed; a dot marks each seed's selected epoch."""
     rows = pd.concat(histories.values())
     numbers = rows.select_dtypes("number")
-    varying = [str(name) for name, column in numbers.items() if column.fillna(0).ne(0).any()]
+    always = ("active_units", "perplexity")  # a collapsed run has 0 of them
+    varying = [str(name) for name, column in numbers.items() if name in always or column.fillna(0).ne(0).any()]
     panels = history_panels(varying)
     count = len(panels)
     columns = next((n for n in (3, 4) if count % n == 0), MAX_COLUMNS) if count > MAX_COLUMNS else max(1, count)

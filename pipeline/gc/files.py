@@ -99,7 +99,8 @@ def _results(params: Params) -> Iterator[UnusedItem]:
     for parent, (section, names) in sections.items():
         for folder in sorted(path for path in parent.glob("*") if path.is_dir()):
             name = folder.name.removeprefix(".").removesuffix(".partial")  # left by a stage that was killed
-            if name not in names:
+            lock = Path("locks") / workspace.fingerprint(str((parent / name).absolute()))
+            if name not in names and not _is_locked(lock):
                 yield unused_path("data", str(folder), f"not under `{section}` in params.yaml", folder)
 
 

@@ -17,7 +17,7 @@ from pipeline.models.probabilistic_pca import ProbabilisticPCA
 from pipeline.models.signal import Signal
 
 MIN_GAIN = 1e-3  # -60 dB of full scale: silence is not amplified
-STEP = 0.5  # of gradient descent; 1 would reach the minimum if the network added nothing
+STEP = 0.5  # of gradient descent; 1 reaches the minimum if the network adds nothing and the bottleneck is the identity
 TINY = 1e-12  # avoids a division by zero
 PEAK_STD = 0.25  # typical standard deviation of music with a peak of 1
 
@@ -200,8 +200,8 @@ class VAE(nn.Module):
     def _invert(self, x: Tensor, label: Tensor | None) -> Tensor:
         """Features of windows (B, 1, *shape) by two steps towards the inverse of the decoder.
 
-        1. What its network adds to the reconstruction by components is subtracted: they need not hold it.
-           A training passes the gradient on; without it, trainings diverged.
+        1. What its network adds to the components' reconstruction is subtracted from x: the components need not hold
+           it. In training, gradients pass through this step; without them, trainings diverged.
         2. Outside of training, a step of gradient descent on -log p(x, features) with the noise of probabilistic PCA,
            divided by its curvature without the network (semi-amortised inference, Kim et al. 2018, arXiv 1802.02550).
         """
@@ -216,7 +216,8 @@ class VAE(nn.Module):
             y = self._output(self._code(features, None, label).mean, [], label)
             return 0.5 * ((y - x).square().sum() + components.noise_variance * features.square().sum())
 
-        curvature = components.variances.clamp_min(TINY).reshape(-1, *[1] * (features.dim() - 2))
+        curvature = components.variances.maximum(components.noise_variance).clamp_min(TINY)
+        curvature = curvature.reshape(-1, *[1] * (features.dim() - 2))
         return features - STEP * torch.func.grad(energy)(features) / curvature
 
     def _decode(self, z: Tensor, skips: list[Tensor], label: Tensor | None, gain: Tensor | None) -> Tensor:

@@ -10,7 +10,7 @@ from pipeline.report.knows import PROBES
 from pipeline.report.paired import paired_difference
 from pipeline.report.table import Row, finite, rank, ratio
 
-BETTER, WORSE, UNCLEAR, NO_INTERVAL = "better", "worse", "not significant", "no interval"
+BETTER, WORSE, UNCLEAR, NO_INTERVAL = "better", "worse", "not significant", "without interval"
 
 
 def add_pca_ratios(rows: list[Row], windows: dict[str, pd.DataFrame], resamples: int) -> dict[str, list[str]]:

@@ -121,7 +121,7 @@ def _components_problems(components: int, model: VariantConfig) -> Iterator[str]
     else:
         needed, key = 0, ""
         if network.encoder == "inverse":
-            yield "network.encoder: what the decoder adds depends on the codes, so inverse does not fit; use network"
+            yield "network.encoder: codes decide what the decoder adds, so inverse cannot subtract it; use network"
     if components < needed:
         yield f"network.components: {components} are fewer than the {needed} of bottleneck.{key}; use at least as many"
 

@@ -62,7 +62,8 @@ class Row:
 
     def flat(self) -> dict[str, Any]:
         """Column -> value, with all numbers of metrics.json."""
-        values = {"experiment": ", ".join(self.experiments), "variant": self.variant, **self.settings}
+        values: dict[str, Any] = {"experiment": ", ".join(self.experiments), "variant": self.variant}
+        values |= {f"params.{key}" if key in self.metrics else key: value for key, value in self.settings.items()}
         values |= {name: value for name, value in self.metrics.items() if type(value) in (int, float)}
         values["pca_ratio"] = self.pca_ratio
         values["against"] = self.compared_with
@@ -70,7 +71,7 @@ class Row:
             for end, key in {"": "difference", "_low": "low", "_high": "high"}.items():
                 values[f"{error}_change{end}"] = getattr(self.changes.get(error), key, None)
         collapsed = self.metrics["collapse_reason"]
-        return values | {"collapsed": collapsed, "seconds": self.seconds, "seeds": len(self.seeds)}
+        return values | {"collapsed": collapsed, "training_seconds": self.seconds, "seeds": len(self.seeds)}
 
 
 def read_rows(experiments: list[Experiment], commits: dict[str, str], base: str) -> list[Row]:

@@ -67,7 +67,7 @@ REMEDIES = (
     ),
     (
         "readonly database|unable to open database|Permission denied",
-        "give this user the right to write to it, and to the folder {folder}",
+        "give this user the right to write to this file and to the folder {folder}",
     ),
     ("No module named '?psycopg", "run `make setup EXTRAS=postgres`"),
     ("No module named", "install this package in .venv, or set {address} to another store"),
@@ -282,11 +282,19 @@ def _check_location(experiment: "Experiment") -> None:
     """Refuse a project's folder that does not exist: MLflow would make it, and put artifacts where nobody looks."""
     folder, _, rest = experiment.artifact_location.removeprefix("file://").partition("/mlartifacts/")
     project = Path(unquote(folder))
-    if rest and not is_server() and not project.exists():
+    if rest and not is_server() and not _exists(project):
         old, new = shlex.quote(str(project)), shlex.quote(str(workspace.project()))
         link = f"`mkdir -p {shlex.quote(str(project.parent))} && ln -s {new} {old}`"
         reason = f"the artifacts of the experiment '{experiment.name}' belong into {project}, which does not exist"
         raise ExperimentError(reason, f"if this project was moved: {link}; {OTHER_EXPERIMENT}")
+
+
+def _exists(path: Path) -> bool:
+    """Also False in a folder that this user may not search."""
+    try:
+        return path.exists()
+    except PermissionError:
+        return False
 
 
 def artifact_folder(experiment: str) -> Path:

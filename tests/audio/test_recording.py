@@ -25,6 +25,14 @@ def decode_error(path) -> UndecodableError:
     return caught.value
 
 
+def write_wav_header(path, start: int, value: int) -> None:
+    """Write 2205 samples as a WAV with four other bytes in its header."""
+    soundfile.write(path, tone(0.1), RATE)
+    content = bytearray(path.read_bytes())
+    content[start : start + 4] = value.to_bytes(4, "little")
+    path.write_bytes(content)
+
+
 @pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3", "aiff", "au"])
 def test_every_format_decodes_to_the_same_tone(tmp_path, suffix):
     path = tmp_path / f"a.{suffix}"
@@ -67,6 +75,27 @@ def test_more_channels_than_samples_per_block(tmp_path, monkeypatch):
     np.testing.assert_allclose(decode(tmp_path / "a.wav"), np.linspace(-0.5, 0.5, 9), atol=1e-7)
 
 
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"", "empty"), (None, "empty"), (b"not audio at all" * 100, "undecodable"), (b"RIFF\0\0", "undecodable")],
+)
+def test_the_error_has_a_reason_but_no_path(tmp_path, content, reason):
+    if content is None:
+        soundfile.write(tmp_path / "a.wav", np.zeros(0, np.float32), RATE)
+    else:
+        (tmp_path / "a.wav").write_bytes(content)
+    error = decode_error(tmp_path / "a.wav")
+    assert error.reason == reason
+    assert str(tmp_path) not in error.detail  # rejects are compared between machines
+
+
+@pytest.mark.parametrize("rate", [1, 999, 768_001, 2_000_000_000])
+def test_an_impossible_sample_rate_is_a_broken_header(tmp_path, rate):
+    write_wav_header(tmp_path / "a.wav", 24, rate)
+    error = decode_error(tmp_path / "a.wav")
+    assert error.reason == "undecodable" and f"{rate} Hz" in error.detail
+
+
 def test_a_file_that_grows_while_it_is_read_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "BLOCK_SAMPLES", 1000)
     soundfile.write(tmp_path / "a.wav", tone(0.5), RATE)
@@ -90,6 +119,12 @@ def test_pipes_folders_and_broken_links_are_unreadable(tmp_path):
         "loop.wav": "unreadable: Too many levels of symbolic links",
         "pipe.wav": "unreadable: not a regular file",
     }
+
+
+def test_a_link_to_a_recording_is_read(tmp_path):
+    soundfile.write(tmp_path / "a.wav", tone(0.5), RATE)
+    (tmp_path / "b.wav").symlink_to("a.wav")
+    np.testing.assert_array_equal(decode(tmp_path / "b.wav"), decode(tmp_path / "a.wav"))
 
 
 @pytest.mark.filterwarnings("error")

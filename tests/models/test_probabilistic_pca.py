@@ -1,6 +1,7 @@
 """Principal components between network and bottleneck: probabilistic PCA, and variants that start as it."""
 
 import copy
+from typing import Any
 
 import numpy as np
 import pytest
@@ -156,22 +157,22 @@ NETWORKS = {
 
 
 def start(
-    network: str, bottleneck: dict, is_conditional: bool = False, encoder: str = "network"
+    network: str, bottleneck: dict, is_conditional: bool = False, number: int = 400, **changes: Any
 ) -> tuple[VAE, Tensor, Tensor]:
-    """A model in evaluation mode at the start of a training on 400 windows; the windows, and their labels."""
+    """A model in evaluation mode at the start of a training on `number` windows; the windows, and their labels."""
     config, shape = NETWORKS[network]
     description = {
         "kind": "mel" if len(shape) == 2 else "waveform",
         "shape": shape,
         "stats": {"mean": [0.7] * MEL[0], "std": [0.4] * MEL[0]} if len(shape) == 2 else {"mean": 0.7, "std": 0.4},
         "representation": {},
-        "network": config | {"encoder": encoder},
+        "network": config | changes,
         "bottleneck": bottleneck,
     }
     if is_conditional:
         description |= {"condition": {"type": "film"}, "labels": ["a", "b"]}
     torch.manual_seed(0)
-    model, x = VAE(description), correlated(shape)
+    model, x = VAE(description), correlated(shape, number)
     label = torch.arange(len(x)) % 2
     x[label == 1] = 1.5 * x[label == 1] - 0.3
     model.fit(lambda: zip(x.split(64), label.split(64), strict=True))
@@ -251,10 +252,20 @@ def test_an_inverse_encoder_descends_outside_of_training():
     assert second < 0.97 * first
 
 
+def test_an_inverse_encoder_does_not_use_components_that_the_windows_lack():
+    bottleneck = {"type": "gaussian", "latent": 20, "layout": "vector"}
+    model, x, _ = start("conv2d", bottleneck, number=10, components=20, encoder="inverse")
+    optimiser = torch.optim.Adam(model.train().parameters(), 1e-2)
+    noise = torch.randn(len(x), 20, generator=torch.Generator().manual_seed(0))
+    minimise(optimiser, lambda: (model(x, noise)[0] - x).square().mean(), 10)
+    first, second = ((model.train(mode).reconstruct(x) - x).square().mean() for mode in (True, False))
+    assert second < 2 * first
+
+
 def test_the_gradient_of_an_inverse_encoder_passes_through_the_decoder():
     model, x, _ = start("conv2d", BOTTLENECKS["sequence"][0], encoder="inverse")
     torch.nn.init.normal_(model.decoder.decoder.last.weight, std=0.1)
-    model.encode(x).mean.square().sum().backward()
+    model.train().encode(x).mean.square().sum().backward()
     assert [name for name, p in model.decoder.named_parameters() if not p.grad.abs().sum() > 0] == []
 
 

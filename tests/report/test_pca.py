@@ -73,8 +73,8 @@ def test_a_variant_is_better_or_worse_if_the_interval_excludes_one(baseline: Row
 def test_without_windows_there_is_a_ratio_but_no_interval(baseline: Row) -> None:
     row = Row("a", "mel", True, numbers={"mse": 0.1, "latent_dims": 3.0})
     add_pca_ratios([baseline, row], {}, 500)
-    assert row["pca_ratio"] is not None and row["pca_ratio_low"] is None and pca_verdict(row) == "no interval"
-    assert "PCA of the same size: 1 no interval." in pca_sentence([row])
+    assert row["pca_ratio"] is not None and row["pca_ratio_low"] is None and pca_verdict(row) == "without interval"
+    assert "PCA of the same size: 1 without interval." in pca_sentence([row])
 
 
 def test_the_sentence_counts_variants_and_names_the_best(baseline: Row) -> None:

@@ -99,6 +99,11 @@ def changed(key: str, value: object) -> dict:
             {"gain_db": 3.0},
             r"models\.mel_elbo\.train\.augment: only waveforms are augmented, not a mel",
         ),
+        (
+            "models.mel_vqvae.network.encoder",
+            "inverse",
+            "mel_vqvae.network.encoder: codes decide",
+        ),
         ("models.mel_conv.loss.kl.free_bits", 48, "loss.kl: unknown key 'free_bits'; did you mean 'free_nats'?"),
         ("models.mel_conv.scaling", "rms", "models.mel_conv.scaling: only a waveform is scaled"),
         ("models.mel_conv.loss.reconstruction.sigma", -1, "models.mel_conv.loss.reconstruction.sigma"),

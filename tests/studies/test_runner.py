@@ -71,7 +71,7 @@ def test_a_study_continues_after_a_failure_an_interrupt_and_a_killed_worker(tmp_
 
     # No experiment changes `mean`, so it has one row.
     with (project.path / "data" / "studies" / "length" / "table.csv").open(newline="") as file:
-        columns = ("experiment", "variant", "epochs", "mse", "seconds")
+        columns = ("experiment", "variant", "epochs", "mse", "training_seconds")
         rows = [[row[key] for key in columns] for row in csv.DictReader(file)]
     assert rows == [
         ["epochs-5", "mel_conv", "5", str(1 / 5), "4.0"],

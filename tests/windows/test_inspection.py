@@ -133,6 +133,21 @@ def test_a_file_that_is_shorter_than_its_header_says_is_truncated(tmp_path, suff
     assert rejections(inspect_recording(path.name, tmp_path, WindowsConfig())) == [(None, "truncated")]
 
 
+def test_a_file_that_changes_during_decoding_is_rejected(tmp_path, monkeypatch):
+    monkeypatch.setattr(recording, "BLOCK_SAMPLES", RATE)
+    soundfile.write(tmp_path / "a.wav", music(20), RATE)
+    problem = inspection.window_problem
+
+    def append_and_check(window, silence_db):
+        with (tmp_path / "a.wav").open("ab") as file:
+            file.write(b"\0\0")
+        return problem(window, silence_db)
+
+    monkeypatch.setattr(inspection, "window_problem", append_and_check)
+    result = inspect_recording("a.wav", tmp_path, WindowsConfig())
+    assert result.windows == [] and rejections(result) == [(None, "changed")]
+
+
 def test_reasons_and_details_of_unusable_files(tmp_path):
     (tmp_path / "empty.wav").write_bytes(b"")
     (tmp_path / "text.wav").write_bytes(b"junk" * 50)
