@@ -204,6 +204,7 @@ class VAE(nn.Module):
            it. In training, gradients pass through this step; without them, trainings diverged.
         2. Outside of training, a step of gradient descent on -log p(x, features) with the noise of probabilistic PCA,
            divided by its curvature without the network (semi-amortised inference, Kim et al. 2018, arXiv 1802.02550).
+           A window for which this is no descent keeps its features.
         """
         components = self.components
         assert components is not None
@@ -212,13 +213,19 @@ class VAE(nn.Module):
         if self.training:
             return features
 
-        def energy(features: Tensor) -> Tensor:
+        def energy(features: Tensor) -> tuple[Tensor, Tensor]:
             y = self._output(self._code(features, None, label).mean, [], label)
-            return 0.5 * ((y - x).square().sum() + components.noise_variance * features.square().sum())
+            squares = (y - x).square().flatten(1).sum(1) + components.noise_variance * features.square().flatten(1).sum(
+                1
+            )
+            return 0.5 * squares.sum(), squares
 
         curvature = components.variances.maximum(components.noise_variance).clamp_min(TINY)
         curvature = curvature.reshape(-1, *[1] * (features.dim() - 2))
-        return features - STEP * torch.func.grad(energy)(features) / curvature
+        gradient, before = torch.func.grad(energy, has_aux=True)(features)
+        descended = features - STEP * gradient / curvature
+        is_lower = energy(descended)[1] < before
+        return torch.where(is_lower.reshape(-1, *[1] * (features.dim() - 1)), descended, features)
 
     def _decode(self, z: Tensor, skips: list[Tensor], label: Tensor | None, gain: Tensor | None) -> Tensor:
         y = self._output(z, skips, label)

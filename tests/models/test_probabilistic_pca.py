@@ -252,14 +252,26 @@ def test_an_inverse_encoder_descends_outside_of_training():
     assert second < 0.97 * first
 
 
-def test_an_inverse_encoder_does_not_use_components_that_the_windows_lack():
+@pytest.mark.parametrize("network", [name for name in NETWORKS if name != "pooled"])  # it has one value per window
+def test_an_inverse_variant_learns_what_the_components_lack(network):
+    model, x, _ = start(network, BOTTLENECKS["sequence"][0], encoder="inverse")
+    x = x + x.square() / x.square().mean().sqrt()
+    model.fit(lambda: [(x, torch.zeros(len(x)))])
+    linear = (model.reconstruct(x) - x).square().mean()
+    optimiser = torch.optim.Adam(model.train().parameters(), 5e-3)
+    minimise(optimiser, lambda: (model.reconstruct(x) - x).square().mean(), 60)
+    assert (model.eval().reconstruct(x) - x).square().mean() < 0.92 * linear
+
+
+def test_the_descent_of_an_inverse_encoder_never_raises_the_error_much():
+    # Ten windows have no 20 components; after some steps the bottleneck mixes them with the others.
     bottleneck = {"type": "gaussian", "latent": 20, "layout": "vector"}
-    model, x, _ = start("conv2d", bottleneck, number=10, components=20, encoder="inverse")
-    optimiser = torch.optim.Adam(model.train().parameters(), 1e-2)
+    model, x, _ = start("conv2d", bottleneck, number=10, components=20, encoder="inverse", norm="none")
     noise = torch.randn(len(x), 20, generator=torch.Generator().manual_seed(0))
-    minimise(optimiser, lambda: (model(x, noise)[0] - x).square().mean(), 10)
+    optimiser = torch.optim.Adam(model.train().parameters(), 1e-2)
+    minimise(optimiser, lambda: (model(x, noise)[0] - x).square().mean(), 20)
     first, second = ((model.train(mode).reconstruct(x) - x).square().mean() for mode in (True, False))
-    assert second < 2 * first
+    assert second < 1.1 * first
 
 
 def test_the_gradient_of_an_inverse_encoder_passes_through_the_decoder():

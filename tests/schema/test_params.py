@@ -281,6 +281,7 @@ def test_a_variant_overrides_training_settings():
 @pytest.mark.parametrize("name", ["mel_conv", "mel_vqvae"])
 def test_bottlenecks_are_interchangeable(name, bottleneck):
     raw = changed(f"models.{name}.bottleneck", bottleneck)
+    raw["models"][name]["network"]["encoder"] = "network"
     raw["models"][name]["loss"].pop("codebook", None)
     model = schema.load(raw).models[name]
     assert model.bottleneck.type == bottleneck["type"]
