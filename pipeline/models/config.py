@@ -34,7 +34,7 @@ class _NetworkConfig(Section):
     components: Annotated[int, Field(ge=1, le=2048)] | None = Field(
         None,
         description="principal components between windows and bottleneck, fitted in closed form: the network corrects "
-        "what they make; null: none, the network itself makes the features (the systems' own form)",
+        "their reconstruction; null: none, the network itself makes the features (the systems' own form)",
     )
     encoder: Literal["network", "inverse"] = Field(
         "network",
