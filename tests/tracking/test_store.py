@@ -158,7 +158,7 @@ def test_what_this_user_may_not_write(project, monkeypatch):
         monkeypatch.setattr(os, "access", lambda path, mode, denied=denied: path != denied and access(path, mode))
         text = message()
         assert f"Permission denied: '{denied}'" in text.replace('"', "'")
-        assert text.endswith(f"give this user the right to write to this file and to the folder {shlex.quote(str(project))}")
+        assert text.endswith(f"right to write to this file and to the folder {shlex.quote(str(project))}")
 
 
 @pytest.mark.parametrize(
