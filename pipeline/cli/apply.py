@@ -5,6 +5,7 @@ the `Annotated` types below; Typer reads a command's options from its own signat
 """
 
 import json
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pipeline.apply.output import WrittenFile
     from pipeline.apply.variant import TrainedVariant
 
+PROGRESS_INTERVAL = 60.0  # seconds between two lines of progress without a terminal
 PROGRESS_BAR = "{desc}: {n:.0f} of {total:.0f} s |{bar}| {elapsed}<{remaining}"
 
 Input = Annotated[Path, typer.Argument(metavar="IN", help="Audio file of any sample rate, length and channels.")]
@@ -234,15 +236,22 @@ def convert_recording(
 
 @contextmanager
 def show_progress(quiet: bool) -> "Iterator[OnProgress]":
-    """A function that shows on a terminal how much of a file was read."""
+    """A function that shows how much of a file was read: a bar, or a line a minute without a terminal, on stderr."""
     from tqdm import tqdm
 
+    printed = time.monotonic()
     with tqdm(total=1.0, delay=1, leave=False, bar_format=PROGRESS_BAR, disable=True if quiet else None) as bar:
 
         def on_progress(path: Path, seconds_read: float, seconds: float | None) -> None:
-            bar.set_description_str(path.name, refresh=False)
-            bar.total, bar.n = max(seconds or 0, seconds_read), seconds_read
-            bar.refresh()
+            nonlocal printed
+            if not bar.disable:
+                bar.set_description_str(path.name, refresh=False)
+                bar.total, bar.n = max(seconds or 0, seconds_read), seconds_read
+                bar.refresh()
+            elif not quiet and time.monotonic() - printed >= PROGRESS_INTERVAL:
+                printed = time.monotonic()
+                total = f" of {seconds:.0f}" if seconds else ""
+                typer.echo(f"  {path.name}: {seconds_read:.0f}{total} s", err=True)
 
         yield on_progress
 

@@ -143,10 +143,15 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_progress_is_a_bar_on_a_terminal(monkeypatch, capsys):
+def test_progress_is_a_bar_on_a_terminal_and_lines_elsewhere(monkeypatch, capsys):
     with show_progress(False) as on_progress:
         on_progress(Path("song.wav"), 1.0, 2.0)
-    assert capsys.readouterr().err == ""
+    assert capsys.readouterr().err == ""  # a minute has not passed
+    monkeypatch.setattr("pipeline.cli.apply.PROGRESS_INTERVAL", 0.0)
+    for quiet, printed in ((False, "  song.wav: 1 of 2 s\n"), (True, "")):
+        with show_progress(quiet) as on_progress:
+            on_progress(Path("folder/song.wav"), 1.0, 2.0)
+        assert capsys.readouterr().err == printed
     monkeypatch.setattr("sys.stderr", Terminal())
     with show_progress(False) as on_progress:
         on_progress(Path("song.wav"), 1.0, 2.0)
