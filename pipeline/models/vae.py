@@ -13,12 +13,11 @@ from pipeline.models.condition import Condition
 from pipeline.models.config import BottleneckConfig, ConditionConfig, NetworkConfig
 from pipeline.models.networks import NETWORKS
 from pipeline.models.networks.refinement import Refinement
-from pipeline.models.probabilistic_pca import ProbabilisticPCA
+from pipeline.models.probabilistic_pca import TINY, ProbabilisticPCA
 from pipeline.models.signal import Signal
 
 MIN_GAIN = 1e-3  # -60 dB of full scale: silence is not amplified
 STEP = 0.5  # of gradient descent; 1 reaches the minimum if the network adds nothing and the bottleneck is the identity
-TINY = 1e-12  # avoids a division by zero
 PEAK_STD = 0.25  # typical standard deviation of music with a peak of 1
 
 
@@ -215,10 +214,9 @@ class VAE(nn.Module):
 
         def energy(features: Tensor) -> tuple[Tensor, Tensor]:
             y = self._output(self._code(features, None, label).mean, [], label)
-            squares = (y - x).square().flatten(1).sum(1) + components.noise_variance * features.square().flatten(1).sum(
-                1
-            )
-            return 0.5 * squares.sum(), squares
+            error, prior = ((values**2).flatten(1).sum(1) for values in (y - x, features))
+            energies = 0.5 * (error + components.noise_variance * prior)
+            return energies.sum(), energies
 
         curvature = components.variances.maximum(components.noise_variance).clamp_min(TINY)
         curvature = curvature.reshape(-1, *[1] * (features.dim() - 2))
