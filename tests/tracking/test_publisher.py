@@ -18,6 +18,7 @@ from tests.tracking.conftest import CONFIG, IDENTITY, epoch, get, history
 @pytest.fixture
 def project(tmp_path, monkeypatch, empty_store):
     """A project whose publisher is a process."""
+    publisher.forget()  # runs of other tests
     shutil.copy(empty_store, tmp_path)
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
