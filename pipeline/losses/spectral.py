@@ -52,7 +52,7 @@ class BandLevels(nn.Module):
     Multiplied by the variance of the data, it is on the scale of a squared error.
 
     Frames are about 93 ms long, as those of the common log-mel, with a Hann window and a hop of a half. Bands are 44 Hz
-    apart below 1 kHz; docs/variants.md compares other widths.
+    apart below 1 kHz; docs/variants.md has other widths.
     """
 
     def __init__(self, signal: Signal) -> None:

@@ -15,7 +15,7 @@ Latent = Annotated[int, Field(ge=1, le=8192)]  # a learned normal prior has its 
 Stride = Annotated[int, Field(ge=2, le=65_536)]
 Strides = Stride | list[Stride]
 Causal = Annotated[
-    bool, Field(description="an output sees only a fixed number of later samples, the latency (docs/variants.md)")
+    bool, Field(description="an output sees only a fixed number of later samples, the latency (docs/blocks.md)")
 ]
 
 

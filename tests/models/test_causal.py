@@ -13,7 +13,7 @@ CHANGED = 700  # of 1,000 samples
 
 
 def latency(network: dict) -> int:
-    """Samples by which an output may look ahead: the formula of docs/variants.md."""
+    """Samples by which an output may look ahead: the formula of docs/blocks.md."""
     strides = network["strides"]
     positions = math.prod(strides) if isinstance(strides, list) else strides ** len(network["channels"])
     bands = network.get("pqmf", 1)

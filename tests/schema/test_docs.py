@@ -1,4 +1,4 @@
-"""The blocks of docs/variants.md are valid in params.yaml."""
+"""The blocks of docs/variants.md and docs/blocks.md are valid in params.yaml."""
 
 import re
 
@@ -10,10 +10,8 @@ from pipeline.models.config import NetworkConfig
 from pipeline.schema import schema
 from tests.schema.test_params import changed
 
-TITLE = "### Networks of other projects as blocks\n"
-
-
-PAGE = (ROOT / "docs/variants.md").read_text(encoding="utf-8")
+TITLE = "## Networks of other projects as blocks\n"
+PAGE = "".join((ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("variants.md", "blocks.md"))
 
 
 def yaml_blocks(text: str) -> list[dict]:
