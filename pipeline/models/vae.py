@@ -203,7 +203,7 @@ class VAE(nn.Module):
            it. In training, gradients pass through this step; without them, trainings diverged.
         2. Outside of training, a step of gradient descent on -log p(x, features) with the noise of probabilistic PCA,
            divided by its curvature without the network (semi-amortised inference, Kim et al. 2018, arXiv 1802.02550).
-           A window for which this is no descent keeps its features.
+           A window for which this is no descent keeps its features. `torch.inference_mode` forbids the gradient.
         """
         components = self.components
         assert components is not None
@@ -212,18 +212,20 @@ class VAE(nn.Module):
         if self.training:
             return features
 
-        def energy(features: Tensor) -> tuple[Tensor, Tensor]:
+        def energy(features: Tensor) -> Tensor:
             y = self._output(self._code(features, None, label).mean, [], label)
-            error, prior = ((values**2).flatten(1).sum(1) for values in (y - x, features))
-            energies = 0.5 * (error + components.noise_variance * prior)
-            return energies.sum(), energies
+            error, prior = (values.square().flatten(1).sum(1) for values in (y - x, features))
+            return 0.5 * (error + components.noise_variance * prior)
 
+        with torch.enable_grad():
+            features = features.detach().requires_grad_()
+            before = energy(features)
+            (gradient,) = torch.autograd.grad(before.sum(), features)
         curvature = components.variances.maximum(components.noise_variance).clamp_min(TINY)
-        curvature = curvature.reshape(-1, *[1] * (features.dim() - 2))
-        gradient, before = torch.func.grad(energy, has_aux=True)(features)
-        descended = features - STEP * gradient / curvature
-        is_lower = energy(descended)[1] < before
-        return torch.where(is_lower.reshape(-1, *[1] * (features.dim() - 1)), descended, features)
+        with torch.no_grad():
+            descended = features - STEP * gradient / curvature.reshape(-1, *[1] * (features.dim() - 2))
+            is_lower = energy(descended) < before
+            return torch.where(is_lower.reshape(-1, *[1] * (features.dim() - 1)), descended, features)
 
     def _decode(self, z: Tensor, skips: list[Tensor], label: Tensor | None, gain: Tensor | None) -> Tensor:
         y = self._output(z, skips, label)

@@ -26,7 +26,7 @@ class Reconstructor:
         """
         x = torch.from_numpy(np.ascontiguousarray(windows, np.float32)).unsqueeze(1)
         label = torch.full((len(x),), len(self.model.labels))
-        with torch.inference_mode():
+        with torch.no_grad():
             y: np.ndarray = self.model.reconstruct(x, label).squeeze(1).numpy()
         return y
 
