@@ -3,11 +3,10 @@
 With several processes (`train.devices` above 1, or torchrun) every rank runs this, and rank 0 alone writes.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
@@ -30,12 +29,8 @@ from pipeline.training.seed_store import SeedStore
 OpenRun = Callable[[dict[str, Any], SeedSetup], AbstractContextManager[Recorder]]
 
 
-def train_variant(
-    name: str, raw: Mapping[str, Any], runtime: RuntimeConfig, open_run: OpenRun, ahead: Sequence[int] = ()
-) -> None:
+def train_variant(name: str, raw: Mapping[str, Any], runtime: RuntimeConfig, open_run: OpenRun) -> None:
     """Write data/models/<name>. On rank 0, `open_run` records each training.
-
-    With `ahead`, train only these seeds and write nothing: a process that needs them finds them in the `SeedStore`.
 
     ParamsError if a param is wrong, DataError if the cache is missing or damaged; else the errors of `loop.fit`.
     """
@@ -46,14 +41,11 @@ def train_variant(
         is_writer = distributed.rank() == 0
         if config.loss is None and not is_writer:  # one process fits a baseline
             return
-        target = TemporaryDirectory() if ahead else workspace.output(workspace.MODELS / name)
-        with target if is_writer else nullcontext() as out:
-            for seed in ahead or read_seeds(raw):
+        with workspace.output(workspace.MODELS / name) if is_writer else nullcontext() as out:
+            for seed in read_seeds(raw):
                 description = describe(name, seed, config, settings, folder, set(splits["train"].labels.tolist()))
                 setup = SeedSetup(description, config.loss, settings, folder, splits, device)
-                train_with_seed(
-                    setup, runtime.checkpoint_seconds, open_run, None if out is None else Path(out, f"seed-{seed}")
-                )
+                train_with_seed(setup, runtime.checkpoint_seconds, open_run, out and out / f"seed-{seed}")
 
 
 def describe(

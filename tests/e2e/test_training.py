@@ -124,33 +124,6 @@ def test_with_another_param_it_begins_anew(project):
     assert [status for _, status in found[-2:]] == ["KILLED", "FINISHED"]
 
 
-def test_two_seeds_train_at_once_and_end_together(project):
-    project.set({"seeds": [5, 6], "models": {"mel_conv": {"train": {"epochs": 10_000}}}})
-    checkpoints = project.path / ".melisma" / "checkpoints"
-    before = set(checkpoints.glob("*"))
-    environment = environ() | {"MELISMA_CORES": "2"}
-    stage = subprocess.Popen((*STAGE, "mel_conv"), cwd=project.path, env=environment, stdout=-1, stderr=-2)
-    while len(set(checkpoints.glob("*")) - before) < 2:
-        assert stage.poll() is None, stage.communicate()
-        time.sleep(0.05)
-    helpers = [c for c in psutil.Process(stage.pid).children() if c.cmdline()[-2:] == ["mel_conv", "6"]]
-    stage.terminate()
-    stage.communicate()
-    assert stage.returncode == 143 and len(helpers) == 1 and not helpers[0].is_running()
-    shutil.rmtree(checkpoints)
-
-
-def test_a_seed_that_was_trained_ahead_has_the_same_bytes(project):
-    project.set({"tracking": {"enabled": False}, "models": {"mel_conv": {"train": {"epochs": 2}}}})
-    project.run(*STAGE, "mel_conv", MELISMA_CORES="1")
-    expected = contents(project, "mel_conv")
-    shutil.rmtree(project.path / ".melisma" / "seeds")
-    project.run(*STAGE, "mel_conv", "6")
-    assert "seed 6: finished before" in project.run(*STAGE, "mel_conv", MELISMA_CORES="1")
-    assert contents(project, "mel_conv") == expected
-    project.set({"seeds": [0], "tracking": {"enabled": True}})
-
-
 def test_two_processes_train_one_model(project):
     before = len(runs(project)[0])
     project.set({"train": {"devices": 2}, "models": {"mel_conv": {"train": {"epochs": 2}}}})
