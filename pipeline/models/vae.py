@@ -203,7 +203,7 @@ class VAE(nn.Module):
            it. In training, gradients pass through this step; without them, trainings diverged.
         2. Outside of training, a step of gradient descent on -log p(x, features) with the noise of probabilistic PCA,
            divided by its curvature without the network (semi-amortised inference, Kim et al. 2018, arXiv 1802.02550).
-           A window for which this is no descent keeps its features. `torch.inference_mode` forbids the gradient.
+           A window for which this is no descent keeps its features. It fails in `torch.inference_mode`.
         """
         components = self.components
         assert components is not None
