@@ -61,10 +61,15 @@ def score(
     columns: dict[str, list[Tensor]] = {}
     latents: list[Tensor] = []
     usage, dimension_kl = LatentUsage(model.bottleneck), latent_space.DimensionKL(model.bottleneck)
+    noise = fixed_noise(len(loader), model.latent_dims).to(device).split(batch_size)
     start = 0
-    for x, label in loader.batches(batch_size):
-        y, code = model(x, None, label)
-        for name, values in own_scale_metrics(y.squeeze(1), x.squeeze(1), rate).items():
+    for (x, label), batch_noise in zip(loader.batches(batch_size), noise, strict=True):
+        noises = [None] if model.bottleneck.baseline else [None, batch_noise]
+        (y, code), *draws = model.reconstruct_draws(x, noises, label)
+        metrics = own_scale_metrics(y.squeeze(1), x.squeeze(1), rate)
+        for y_draw, draw in draws:
+            metrics |= {"mse_draw": measures.mse(y_draw, x), "kl": kl.divergence(draw).sum(1)}
+        for name, values in metrics.items():
             columns.setdefault(name, []).append(values)
         scorer.add(y.squeeze(1), None if test.peak_db is None else test.peak_db[start : start + len(x)])
         sets.add_reconstructions(x, y)
@@ -76,11 +81,9 @@ def score(
     if model.bottleneck.baseline:
         windows |= dict.fromkeys(("mse_draw", "kl", "elbo"), np.full(len(test), np.nan))
     else:
-        valid_errors, _ = _posterior_draws(model, window_loader(valid, device, model.labels), batch_size)
-        variance = valid_errors.mean().clamp_min(MIN_LIKELIHOOD_VARIANCE).item()
-        errors, nats = (values.cpu().double().numpy() for values in _posterior_draws(model, loader, batch_size))
-        windows |= {"mse_draw": errors, "kl": nats}
-        windows["elbo"] = -0.5 * prod(test.shape) * (errors / variance + log(2 * pi * variance)) - nats
+        variance = _likelihood_variance(model, window_loader(valid, device, model.labels), batch_size)
+        error = windows["mse_draw"] / variance + log(2 * pi * variance)
+        windows["elbo"] = -0.5 * prod(test.shape) * error - windows["kl"]
     common_scores = scorer.finish()
     means = torch.cat(latents).cpu().numpy()
     whitened = latent_space.whitened_means(usage, means)
@@ -107,15 +110,12 @@ def own_scale_metrics(y: Tensor, x: Tensor, rate: int) -> dict[str, Tensor]:
     return metrics
 
 
-def _posterior_draws(model: VAE, loader: WindowLoader, batch_size: int) -> tuple[Tensor, Tensor]:
-    """(windows,) mean squared error with one draw from each posterior, and (windows,) KL in nats."""
-    noise = fixed_noise(len(loader), model.latent_dims).to(loader.device).split(batch_size)
-    errors, nats = [], []
-    for (x, label), batch_noise in zip(loader.batches(batch_size), noise, strict=True):
-        y, code = model(x, batch_noise, label)
-        errors.append(measures.mse(y, x))
-        nats.append(kl.divergence(code).sum(1))
-    return torch.cat(errors), torch.cat(nats)
+def _likelihood_variance(model: VAE, valid: WindowLoader, batch_size: int) -> float:
+    """Mean squared error of the validation windows with one draw from each posterior."""
+    noise = fixed_noise(len(valid), model.latent_dims).to(valid.device).split(batch_size)
+    batches = zip(valid.batches(batch_size), noise, strict=True)
+    errors = [measures.mse(model(x, batch_noise, label)[0], x) for (x, label), batch_noise in batches]
+    return torch.cat(errors).mean().clamp_min(MIN_LIKELIHOOD_VARIANCE).item()
 
 
 def constant_predictors(train: Split, test: Split, batch_size: int) -> dict[str, np.ndarray]:

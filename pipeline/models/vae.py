@@ -118,8 +118,15 @@ class VAE(nn.Module):
 
     def forward(self, x: Tensor, noise: Tensor | None = None, label: Tensor | None = None) -> tuple[Tensor, Code]:
         """Reconstruction and code; see `encode`."""
-        code, skips = self._encode(x, noise, label)
-        return self._decode(code.z, skips, label, code.gain), code
+        return self.reconstruct_draws(x, [noise], label)[0]
+
+    def reconstruct_draws(
+        self, x: Tensor, noises: Iterable[Tensor | None], label: Tensor | None = None
+    ) -> list[tuple[Tensor, Code]]:
+        """`forward` with each noise; the encoder runs once."""
+        features, skips, gain = self._features(x, label)
+        codes = [replace(self._code(features, noise, label), gain=gain) for noise in noises]
+        return [(self._decode(code.z, skips, label, gain), code) for code in codes]
 
     def reconstruct(self, x: Tensor, label: Tensor | None = None) -> Tensor:
         """Reconstructions from the posterior mean."""
@@ -185,12 +192,16 @@ class VAE(nn.Module):
         return (x if self.condition is None else self.condition.before_encoder(x, label)), gain
 
     def _encode(self, x: Tensor, noise: Tensor | None, label: Tensor | None) -> tuple[Code, list[Tensor]]:
+        features, skips, gain = self._features(x, label)
+        return replace(self._code(features, noise, label), gain=gain), skips
+
+    def _features(self, x: Tensor, label: Tensor | None) -> tuple[Tensor, list[Tensor], Tensor | None]:
+        """The bottleneck's input, the skip connections, and the gain of each window."""
         x, gain = self._input(x, label)
         if self.components is None:
             features, *skips = self.encoder(x)
-        else:
-            features, skips = self._invert(x, label) if self.is_inverse else self.components.encode(self.encoder(x)), []
-        return replace(self._code(features, noise, label), gain=gain), skips
+            return features, skips, gain
+        return self._invert(x, label) if self.is_inverse else self.components.encode(self.encoder(x)), [], gain
 
     def _code(self, features: Tensor, noise: Tensor | None, label: Tensor | None) -> Code:
         features = features if self.condition is None else self.condition.after_encoder(features, label)
