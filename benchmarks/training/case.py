@@ -13,7 +13,7 @@ from torch import Tensor
 
 from benchmarks.measure import Row
 from pipeline.core import arrays, params
-from pipeline.core.distributed import pick_device
+from pipeline.core.device import pick_device
 from pipeline.dataset.split import Split
 from pipeline.losses.objective import Objective
 from pipeline.models.vae import VAE

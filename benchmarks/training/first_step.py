@@ -5,7 +5,7 @@ import sys
 
 from benchmarks.measure import Row, run_module
 from benchmarks.training.case import VARIANTS, Case, History
-from pipeline.core.distributed import pick_device
+from pipeline.core.device import pick_device
 from pipeline.training.loop import fit
 
 

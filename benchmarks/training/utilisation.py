@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.measure import Row
 from benchmarks.training.case import Case, History
-from pipeline.core.distributed import pick_device
+from pipeline.core.device import pick_device
 from pipeline.schema.schema import load
 from pipeline.training.device import numerics
 from pipeline.training.loop import fit

@@ -11,7 +11,7 @@ from torch import Tensor
 from pipeline.apply.arguments import suggest_names
 from pipeline.audio.inversion import Inversion
 from pipeline.audio.representation import MelConfig, RepresentationConfig, WaveformConfig, sample_count
-from pipeline.core.distributed import pick_device
+from pipeline.core.device import pick_device
 from pipeline.core.errors import DataError, ParamsError
 from pipeline.core.text import normalise
 from pipeline.dataset.split import read_split

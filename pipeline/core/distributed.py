@@ -120,17 +120,6 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
         gradient.copy_(mean.view_as(gradient))
 
 
-def pick_device(name: str) -> torch.device:
-    """The device that `runtime.device` names; auto prefers a GPU. ParamsError if this machine has no such device."""
-    is_available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if name == "auto":
-        return torch.device(next(kind for kind in is_available if is_available[kind]))
-    device = torch.device(name)
-    if not is_available[device.type] or (device.index or 0) >= max(1, torch.cuda.device_count()):
-        raise ParamsError(f"{PARAMS_FILE}: runtime.device: torch finds no {name} on this machine; use auto")
-    return device
-
-
 @contextmanager
 def process_group(device: torch.device) -> Iterator[torch.device]:
     """Join the process group of the ranks that torchrun or `training.launch` started; a single process needs none.

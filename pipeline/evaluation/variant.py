@@ -16,7 +16,7 @@ from pipeline.audio.inversion import Inversion
 from pipeline.audio.representation import RepresentationConfig
 from pipeline.core import arrays, workspace
 from pipeline.core.artefacts import read_table
-from pipeline.core.distributed import pick_device
+from pipeline.core.device import pick_device
 from pipeline.core.errors import DataError
 from pipeline.core.params import RuntimeConfig, read_section
 from pipeline.dataset.split import Split, read_split, read_stats

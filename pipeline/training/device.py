@@ -1,6 +1,5 @@
 """The numeric precision of a training on its device."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -39,8 +38,6 @@ def numerics(config: TrainConfig, device: torch.device) -> Iterator[None]:
         torch.get_num_threads(),
     )
     torch.set_num_threads(config.threads)
-    if config.deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is not reproducible without it
     torch.set_float32_matmul_precision("high" if tf32 else "highest")
     torch.backends.cudnn.allow_tf32 = tf32
     torch.backends.cudnn.benchmark = not config.deterministic  # tries the kernels of each convolution once

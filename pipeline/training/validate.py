@@ -33,8 +33,7 @@ def validate(model: VAE, data: WindowLoader, objective: Objective, batch_size: i
     penalty_parts: dict[str, list[Tensor]] = {}
     usage = collapse.LatentUsage(model.bottleneck)
     for (x, label), batch_noise in zip(data.batches(batch_size, *part), noise, strict=True):
-        y, code = model(x, batch_noise.to(x.device), label)
-        mean_y, mean_code = model(x, None, label)
+        (y, code), (mean_y, mean_code) = model.reconstruct_draws(x, [batch_noise.to(x.device), None], label)
         terms = objective.distances(y, x, code) | {"mse": mse(mean_y, x), "divergence": kl.divergence(code)}
         for name, values in terms.items():
             term_parts.setdefault(name, []).append(values)

@@ -13,6 +13,7 @@ import pandas as pd
 import torch
 
 from pipeline.core import distributed, workspace
+from pipeline.core.device import pick_device
 from pipeline.core.errors import ParamsError
 from pipeline.core.imports import deciding_files
 from pipeline.core.params import PARAMS_FILE, RuntimeConfig
@@ -20,6 +21,7 @@ from pipeline.dataset.split import read_split, read_stats
 from pipeline.models import store
 from pipeline.training.checkpoint import Checkpoints
 from pipeline.training.config import TrainConfig, VariantConfig, read_seeds, read_variant, settings_that_decide_weights
+from pipeline.training.device import precision
 from pipeline.training.history import save_snapshots
 from pipeline.training.progress import Recorder
 from pipeline.training.seed import SeedSetup, train_model
@@ -37,7 +39,7 @@ def train_variant(name: str, raw: Mapping[str, Any], runtime: RuntimeConfig, ope
     config, settings = read_variant(raw, name)
     folder = workspace.CACHE / config.representation
     splits = {split: read_split(folder, split) for split in ("train", "valid")}
-    with distributed.process_group(distributed.pick_device(runtime.device)) as device:
+    with distributed.process_group(pick_device(runtime.device)) as device:
         is_writer = distributed.rank() == 0
         if config.loss is None and not is_writer:  # one process fits a baseline
             return
@@ -94,10 +96,13 @@ def train_with_seed(setup: SeedSetup, checkpoint_seconds: float, open_run: OpenR
 
 
 def fingerprints(setup: SeedSetup) -> tuple[str, str]:
-    """Two fingerprints: of the data; of everything that decides the weights (description, data, code, machine)."""
+    """Two fingerprints: of the data; of everything that decides the weights (description, data, code, machine).
+
+    Of the machine, the precision counts too: `auto` may be another one on another GPU.
+    """
     shards = read_stats(setup.folder)["shards"]
     data = workspace.fingerprint({name: shards[name] for name in shards if not name.startswith("test-")})
     libraries = [torch.__version__, version("vector-quantize-pytorch")]
-    machine = [setup.device.type, distributed.world_size()]
+    machine = [setup.device.type, precision(setup.settings, setup.device), distributed.world_size()]
     code = deciding_files(__name__, setup.model_class.__module__)
     return data, workspace.fingerprint([setup.description, data, *libraries, *machine], code)

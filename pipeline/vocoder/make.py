@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 from pipeline.audio.inversion import Inversion
 from pipeline.audio.representation import MelConfig, RepresentationConfig
 from pipeline.core import distributed, workspace
+from pipeline.core.device import pick_device
 from pipeline.core.errors import ParamsError
 from pipeline.core.exported import load_exported
 from pipeline.core.params import PARAMS_FILE, RuntimeConfig, get_entry
@@ -43,7 +44,7 @@ def make_vocoder(name: str, raw: Mapping[str, Any], runtime: RuntimeConfig, open
     config = read_vocoder(raw, name)
     folder = workspace.CACHE / str(config.waveforms)
     with (
-        distributed.process_group(distributed.pick_device(runtime.device)) as device,
+        distributed.process_group(pick_device(runtime.device)) as device,
         workspace.output(workspace.VOCODERS / name) if distributed.rank() == 0 else nullcontext() as out,
     ):
         if representation.kind == "mel" and config.type == "trained":

@@ -71,6 +71,16 @@ def test_skips_reach_the_reconstruction_but_not_a_decoded_latent(pooling):
             assert torch.equal(model.reconstruct(x), decoded) != skip
 
 
+@pytest.mark.parametrize("head", ["sigmoid", "tanh"])
+def test_a_head_computes_in_32_bits_after_bf16_layers(head):
+    head = make_model(CONV | {"head": head}).decoder.head
+    x = torch.full((1, 1, 1000), 7.0, dtype=torch.bfloat16, requires_grad=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        y = head(x)
+    y.sum().backward()
+    assert y.dtype == torch.float32 and (y < 1).all() and (x.grad > 0).all()
+
+
 def test_global_pooling_removes_the_position_in_time():
     model = make_model(CONV | {"pooling": "global"}, 4000).eval()
     assert model.encoder.shape == (8, 1) and model.latent_dims == 4

@@ -171,6 +171,14 @@ def make_prior(places: int = 4) -> CodePrior:
 CODES = unit_vectors(12, 3, seed=5)
 
 
+def test_a_copy_of_the_prior_keeps_its_weights_in_one_piece(monkeypatch):
+    """On a CPU they may lie anywhere, so this sees only that torch is asked."""
+    asked = []
+    monkeypatch.setattr(torch.nn.LSTM, "flatten_parameters", lambda lstm: asked.append(lstm))
+    copied = copy.deepcopy(make_vq())
+    assert copied.code_prior.recurrent in asked
+
+
 @pytest.mark.parametrize("places", [1, 4])
 def test_the_prior_gives_the_same_in_one_pass_and_step_by_step(places):
     prior = make_prior(places)

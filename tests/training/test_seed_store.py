@@ -1,5 +1,12 @@
-"""Finished seeds are restored complete."""
+"""Finished seeds are restored complete, and only for the same training."""
 
+import json
+
+import torch
+
+from pipeline.training import variant
+from pipeline.training.config import TrainConfig
+from pipeline.training.seed import SeedSetup
 from pipeline.training.seed_store import SeedStore
 
 
@@ -16,3 +23,13 @@ def test_a_saved_seed_is_restored_and_others_are_not(tmp_path, monkeypatch):
     assert (tmp_path / "second" / "weights").read_text() == "w"
     assert not SeedStore("abd").restore(tmp_path / "third")
     assert not (tmp_path / "third").exists()
+
+
+def test_a_precision_that_another_gpu_chooses_is_another_training(tmp_path, monkeypatch):
+    (tmp_path / "stats.json").write_text(json.dumps({"shards": {}}))
+    setup = SeedSetup({"variant": "v", "seed": 0}, None, TrainConfig(), tmp_path, {}, torch.device("cuda"))
+    fingerprints = set()
+    for has_bf16 in (False, True, True):
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda has=has_bf16, **_: has)
+        fingerprints.add(variant.fingerprints(setup))
+    assert len(fingerprints) == 2

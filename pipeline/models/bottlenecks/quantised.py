@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -95,6 +96,11 @@ class CodePrior(nn.Module):
         self.recurrent = nn.LSTM(width, width, batch_first=True)
         self.logits = nn.Linear(width, codes)
         self.direction = nn.Linear(width, dim)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """For a copy: cuDNN wants the LSTM's weights in one piece of memory, or it gathers them at every call."""
+        super().__setstate__(state)
+        self.recurrent.flatten_parameters()
 
     def forward(self, indices: Tensor, codes: Tensor) -> Tensor:
         """(B, positions) nats: -log p of each code given the earlier ones, for indices (B, positions)."""

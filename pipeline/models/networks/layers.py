@@ -39,6 +39,7 @@ class Head(Standardise):
     """Brings a decoder's output (B, 1, *shape) to the scale of the data.
 
     `head` is linear (inverse standardisation) or a key of `ACTIVATIONS`. A sigmoid is stretched to the data's range.
+    After bf16 layers too it computes in 32 bits: in bf16, a sigmoid of 7 is 1, and has no gradient.
     """
 
     def __init__(self, head: str, signal: Signal) -> None:
@@ -47,6 +48,7 @@ class Head(Standardise):
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape unchanged."""
+        x = x.to(self.std.dtype)
         if self.head == "linear":
             return x * self.std + self.mean
         y = ACTIVATIONS[self.head](x)
