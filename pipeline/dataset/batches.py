@@ -32,7 +32,8 @@ class WindowLoader(ABC):
     """
 
     def __init__(self, split: Split, device: torch.device, labels: Sequence[str], sampler: str) -> None:
-        self.kind, self.shape, self.device, self.sampler = split.kind, split.shape, device, sampler
+        self.split, self.device, self.sampler = split, device, sampler
+        self.kind, self.shape = split.kind, split.shape
         self.has_spans = split.windows is not None
         self.dtype = torch.from_numpy(np.empty(0, split.stored.dtype)).dtype
         row = torch.arange(sum(split.groups))

@@ -5,9 +5,8 @@ import torch
 from torch import Tensor
 
 from pipeline.audio.scale import FLOOR_DB
-from pipeline.dataset.loader import window_loader
+from pipeline.dataset.batches import WindowLoader
 from pipeline.dataset.sampler import evenly_spaced
-from pipeline.dataset.split import Split
 from pipeline.metrics.common_mel import ToMel
 from pipeline.metrics.measures import squared_frechet_distance
 
@@ -58,7 +57,7 @@ class FrechetSets:
         self.add("test", x[rows])
         self.add("reconstructions", y[rows])
 
-    def score(self, train: Split, batch_size: int, device: torch.device) -> dict[str, float | None]:
+    def score(self, train: WindowLoader, batch_size: int) -> dict[str, float | None]:
         """Squared Frechet distances of the test windows to the other sets, by `features`, in dB^2.
 
         Returns:
@@ -66,9 +65,8 @@ class FrechetSets:
             frechet_samples: distance to samples of the prior; null without any.
             frechet_floor: distance to real train windows; even a perfect generator is not expected below it.
         """
-        loader = window_loader(train, device)
-        for rows in evenly_spaced(len(loader), len(self.rows)).split(batch_size):
-            self.add("floor", loader.batch(rows).x)
+        for rows in evenly_spaced(len(train), len(self.rows)).split(batch_size):
+            self.add("floor", train.batch(rows).x)
         sets = {name: np.concatenate(parts) for name, parts in self._sets.items() if parts}
         test = sets.pop("test")
         distances = {f"frechet_{name}": squared_frechet_distance(values, test) for name, values in sets.items()}

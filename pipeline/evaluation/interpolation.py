@@ -8,9 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.dataset.loader import window_loader
+from pipeline.dataset.batches import WindowLoader
 from pipeline.dataset.sampler import evenly_spaced
-from pipeline.dataset.split import Split
 from pipeline.metrics.common_mel import ToMel
 from pipeline.models.vae import VAE
 
@@ -46,11 +45,11 @@ def interpolation_unevenness(mel: Tensor) -> float | None:
 
 
 @torch.no_grad()
-def score(model: VAE, test: Split, to_mel: ToMel, steps: int, device: torch.device) -> dict[str, float | None]:
+def score(model: VAE, test: WindowLoader, to_mel: ToMel, steps: int) -> dict[str, float | None]:
     """Interpolate between eight pairs of evenly spaced test windows, with different labels if possible.
 
     A conditional model changes the label half-way, which adds a step. `steps` counts the windows of an
-    interpolation with both ends, at least 3. The model is on `device`.
+    interpolation with both ends, at least 3.
 
     Returns:
         interpolation_smoothness and interpolation_smoothness_slerp: mean `interpolation_unevenness` over the pairs, so
@@ -58,10 +57,9 @@ def score(model: VAE, test: Split, to_mel: ToMel, steps: int, device: torch.devi
     """
     values: dict[str, list[float]] = {mode: [] for mode in METRICS}
     if model.latent_dims:
-        loader = window_loader(test, device, model.labels)
-        rows = evenly_spaced(len(loader), 2 * SCORED_PAIRS)
-        x, label = loader.batch(rows)
-        for a, b in select_pairs(test.labels[rows.numpy()].tolist(), SCORED_PAIRS):
+        rows = evenly_spaced(len(test), 2 * SCORED_PAIRS)
+        x, label = test.batch(rows)
+        for a, b in select_pairs(test.split.labels[rows.numpy()].tolist(), SCORED_PAIRS):
             for mode in METRICS:
                 value = interpolation_unevenness(to_mel(model.interpolate(x[a], x[b], steps, mode, label[[a, b]])))
                 if value is not None:

@@ -6,8 +6,7 @@ from math import log10
 import torch
 from torch import Tensor
 
-from pipeline.dataset.loader import window_loader
-from pipeline.dataset.split import Split
+from pipeline.dataset.batches import WindowLoader
 from pipeline.evaluation.frechet import FrechetSets
 from pipeline.models.collapse import WindowVariance
 from pipeline.models.vae import VAE
@@ -17,10 +16,10 @@ MIN_VARIANCE = 1e-12  # avoids a division by zero
 
 
 @torch.no_grad()
-def score(model: VAE, test: Split, sets: FrechetSets, batch_size: int, device: torch.device) -> dict[str, float]:
+def score(model: VAE, test: WindowLoader, sets: FrechetSets, batch_size: int) -> dict[str, float]:
     """Draw windows from the prior, given the model's labels in turn, and compare the variance of 64 with the data's.
 
-    The model is on `device`. `sets` gets as many samples as it needs.
+    `sets` gets as many samples as it needs.
 
     Returns:
         sample_variance_ratio: variance over windows at each value, averaged over values, divided by the data's. Near 0
@@ -34,7 +33,7 @@ def score(model: VAE, test: Split, sets: FrechetSets, batch_size: int, device: t
     if not model.latent_dims:
         return {}
     generator = torch.Generator().manual_seed(0)
-    labels = torch.arange(max(SAMPLES, sets.missing("samples")), device=device) % max(1, len(model.labels))
+    labels = torch.arange(max(SAMPLES, sets.missing("samples")), device=test.device) % max(1, len(model.labels))
 
     def draw() -> Iterator[Tensor]:
         drawn = 0
@@ -46,7 +45,7 @@ def score(model: VAE, test: Split, sets: FrechetSets, batch_size: int, device: t
             drawn += len(part)
 
     variance, time_variance, power = moments(draw())
-    data = moments(x for x, _ in window_loader(test, device).batches(batch_size))
+    data = moments(x for x, _ in test.batches(batch_size))
     data_variance, data_time_variance, data_power = (max(moment, MIN_VARIANCE) for moment in data)
     metrics = {
         "sample_variance_ratio": variance / data_variance,

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from pipeline.dataset.split import Split
+from pipeline.dataset.batches import WindowLoader
 from pipeline.metrics.bootstrap import nan_mean, track_means
 from pipeline.metrics.probe import LINEAR_PROBES, MAX_TRAIN_WINDOWS, ProbeScores, Rows, known_facts, probe, read_rows
 from pipeline.models.bottlenecks import Bottleneck
@@ -13,11 +13,10 @@ from pipeline.models.vae import VAE
 
 def read_latents(
     model: VAE,
-    train: Split,
-    test: Split,
+    train: WindowLoader,
+    test: WindowLoader,
     tracks: pd.DataFrame,
     batch_size: int,
-    device: torch.device,
     test_means: np.ndarray,
 ) -> tuple[Rows, Rows]:
     """Posterior means of at most 4,000 windows of `train`, evenly spaced, and of all windows of `test`.
@@ -26,13 +25,13 @@ def read_latents(
     would subtract that label's statistics, and the latent of a window would show which ones. Otherwise the latents of
     the test windows are `test_means`.
 
-    The model is on `device`; `tracks` is the table tracks.parquet. DataError if it lacks a recording.
+    `tracks` is the table tracks.parquet. DataError if it lacks a recording.
     """
 
-    def read(split: Split, most: int | None) -> Rows:
-        return read_rows(split, tracks, lambda x: model.encode(x).mean, batch_size, device, most)
+    def read(loader: WindowLoader, most: int | None) -> Rows:
+        return read_rows(loader, tracks, lambda x: model.encode(x).mean, batch_size, most)
 
-    test_rows = Rows(test_means, known_facts(test, tracks)) if model.condition is None else read(test, None)
+    test_rows = Rows(test_means, known_facts(test.split, tracks)) if model.condition is None else read(test, None)
     return read(train, MAX_TRAIN_WINDOWS), test_rows
 
 

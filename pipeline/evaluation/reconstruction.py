@@ -37,12 +37,11 @@ class ReconstructionScores:
 @torch.no_grad()
 def score(
     model: VAE,
-    test: Split,
-    valid: Split,
+    test: WindowLoader,
+    valid: WindowLoader,
     scorer: CommonScorer,
     sets: FrechetSets,
     batch_size: int,
-    device: torch.device,
 ) -> ReconstructionScores:
     """Reconstruct and score every test window.
 
@@ -54,16 +53,15 @@ def score(
     on the validation split: the same rule for every variant with any loss. kl uses the draw if it has no closed form. A
     baseline has none of the three: they are NaN.
 
-    The model is on `device`; `scorer` and `sets` are new.
+    `scorer` and `sets` are new.
     """
-    loader = window_loader(test, device, model.labels)
     rate = scorer.common.representation.sample_rate
     columns: dict[str, list[Tensor]] = {}
     latents: list[Tensor] = []
     usage, dimension_kl = LatentUsage(model.bottleneck), latent_space.DimensionKL(model.bottleneck)
-    noise = fixed_noise(len(loader), model.latent_dims).to(device).split(batch_size)
-    start = 0
-    for (x, label), batch_noise in zip(loader.batches(batch_size), noise, strict=True):
+    noise = fixed_noise(len(test), model.latent_dims).to(test.device).split(batch_size)
+    start, peak_db = 0, test.split.peak_db
+    for (x, label), batch_noise in zip(test.batches(batch_size), noise, strict=True):
         noises = [None] if model.bottleneck.baseline else [None, batch_noise]
         (y, code), *draws = model.reconstruct_draws(x, noises, label)
         metrics = own_scale_metrics(y.squeeze(1), x.squeeze(1), rate)
@@ -71,7 +69,7 @@ def score(
             metrics |= {"mse_draw": measures.mse(y_draw, x), "kl": kl.divergence(draw).sum(1)}
         for name, values in metrics.items():
             columns.setdefault(name, []).append(values)
-        scorer.add(y.squeeze(1), None if test.peak_db is None else test.peak_db[start : start + len(x)])
+        scorer.add(y.squeeze(1), None if peak_db is None else peak_db[start : start + len(x)])
         sets.add_reconstructions(x, y)
         start += len(x)
         latents.append(code.mean)
@@ -81,7 +79,7 @@ def score(
     if model.bottleneck.baseline:
         windows |= dict.fromkeys(("mse_draw", "kl", "elbo"), np.full(len(test), np.nan))
     else:
-        variance = _likelihood_variance(model, window_loader(valid, device, model.labels), batch_size)
+        variance = _likelihood_variance(model, valid, batch_size)
         error = windows["mse_draw"] / variance + log(2 * pi * variance)
         windows["elbo"] = -0.5 * prod(test.shape) * error - windows["kl"]
     common_scores = scorer.finish()

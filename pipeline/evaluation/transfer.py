@@ -5,8 +5,6 @@ import torch
 from torch import Tensor
 
 from pipeline.dataset.batches import WindowLoader
-from pipeline.dataset.loader import window_loader
-from pipeline.dataset.split import Split
 from pipeline.metrics.classifiers import Predict, logistic_regression, standardiser
 from pipeline.metrics.probe import ProbeScores, statistics
 from pipeline.models.collapse import WindowVariance
@@ -41,8 +39,8 @@ def target_labels(label: Tensor, labels: int, start: int = 0) -> Tensor:
 
 
 @torch.no_grad()
-def score(model: VAE, train: Split, test: Split, batch_size: int, device: torch.device) -> ProbeScores:
-    """Transfer each test window to another label, and predict the label of the result. The model is on `device`.
+def score(model: VAE, train: WindowLoader, test: WindowLoader, batch_size: int) -> ProbeScores:
+    """Transfer each test window to another label, and predict the label of the result.
 
     Returns:
         windows: transfer_accuracy: the transferred window gets its new label.
@@ -59,11 +57,11 @@ def score(model: VAE, train: Split, test: Split, batch_size: int, device: torch.
     condition = model.condition
     if condition is None or len(model.labels) < 2:
         return ProbeScores({}, {})
-    probe = fit_probe(window_loader(train, device, model.labels), batch_size)
+    probe = fit_probe(train, batch_size)
     over_windows = WindowVariance()
     hits: dict[str, list[np.ndarray]] = {}
     change, count = 0.0, 0
-    for x, label in window_loader(test, device, model.labels).batches(batch_size):
+    for x, label in test.batches(batch_size):
         target = target_labels(label, len(model.labels), count)
         reconstructed, transferred = model.reconstruct(x, label), model.transfer(x, label, target)
         statistics_replaced = condition.after_decoder(condition.before_encoder(x, label), target)

@@ -19,6 +19,7 @@ from pipeline.core.artefacts import read_table
 from pipeline.core.device import pick_device
 from pipeline.core.errors import DataError
 from pipeline.core.params import RuntimeConfig, read_section
+from pipeline.dataset.loader import window_loader
 from pipeline.dataset.split import Split, read_split, read_stats
 from pipeline.evaluation import interpolation, prior_samples, probe, reconstruction, transfer
 from pipeline.evaluation.examples import save_examples
@@ -161,16 +162,17 @@ def score_seed(seed: int, model: VAE, description: dict[str, Any], setup: Evalua
     if each window has a value (list it in `aggregate.METRICS`), else in `numbers` (list it in `summary.SEED_NUMBERS`).
     """
     config, reference, device = setup.config, setup.reference, setup.device
-    train, valid, test = (setup.splits[name] for name in ("train", "valid", "test"))
     seconds = setup.stats["seconds"]
     scorer = CommonScorer(reference, setup.representation, seconds, setup.inversion, config)
     model = model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # faster
     batch_size = config.batch_size
+    loaders = {name: window_loader(split, device, model.labels) for name, split in setup.splits.items()}
+    train, valid, test = (loaders[name] for name in ("train", "valid", "test"))
     sets = FrechetSets(len(test), setup.to_mel)
-    reconstructed = reconstruction.score(model, test, valid, scorer, sets, batch_size, device)
-    probed = probe.read_latents(model, train, test, setup.tracks, batch_size, device, reconstructed.latents)
+    reconstructed = reconstruction.score(model, test, valid, scorer, sets, batch_size)
+    probed = probe.read_latents(model, train, test, setup.tracks, batch_size, reconstructed.latents)
     probe_scores = probe.score(model.bottleneck, *probed)
-    transferred = transfer.score(model, train, test, batch_size, device)
+    transferred = transfer.score(model, train, test, batch_size)
     windows = {
         "seed": seed,
         **reference.score_table(),
@@ -184,9 +186,9 @@ def score_seed(seed: int, model: VAE, description: dict[str, Any], setup: Evalua
         **reconstructed.numbers,
         **probe_scores.numbers,
         **embedding.score(config.embedding, reference.mel_config.sample_rate, reconstructed.audio, reference.audio),
-        **interpolation.score(model, test, setup.to_mel, config.walk_steps, device),
-        **prior_samples.score(model, test, sets, batch_size, device),
-        **sets.score(train, batch_size, device),
+        **interpolation.score(model, test, setup.to_mel, config.walk_steps),
+        **prior_samples.score(model, test, sets, batch_size),
+        **sets.score(train, batch_size),
         **transferred.numbers,
     }
     return SeedScores(

@@ -138,7 +138,7 @@ class Objective(nn.Module):
         commitment = weights.commitment * penalties["commitment"]
         if weights.adaptive:
             commitment = commitment / penalties["encoding_variance"].clamp_min(MIN_VARIANCE)
-        return commitment + weights.usage * penalties["usage"]
+        return commitment + weights.usage * penalties["usage"] if weights.usage else commitment
 
 
 def range_penalty(reconstruction: Tensor, low: float) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pipeline.core import workspace
 from pipeline.core.errors import DataError
-from pipeline.dataset.loader import window_loader
+from pipeline.dataset.batches import WindowLoader
 from pipeline.dataset.sampler import evenly_spaced
 from pipeline.dataset.split import Split
 from pipeline.metrics.classifiers import (
@@ -63,21 +63,19 @@ def known_facts(split: Split, tracks: pd.DataFrame) -> pd.DataFrame:
 
 @torch.no_grad()
 def read_rows(
-    split: Split,
+    loader: WindowLoader,
     tracks: pd.DataFrame,
     features: Callable[[Tensor], Tensor],
     batch_size: int,
-    device: torch.device,
     most: int | None = None,
 ) -> Rows:
-    """`features` (B, D) of windows (B, 1, *shape) on `device`: of all windows of `split`, or of `most`, evenly spaced.
+    """`features` (B, D) of windows (B, 1, *shape): of all windows of `loader`, or of `most`, evenly spaced.
 
     DataError if `tracks`, the table tracks.parquet, lacks a recording.
     """
-    loader = window_loader(split, device)
     index = evenly_spaced(len(loader), len(loader) if most is None else most)
     parts = [features(loader.batch(rows).x).cpu() for rows in index.split(batch_size)]
-    known = known_facts(split, tracks).iloc[loader.row[index].numpy()].reset_index(drop=True)
+    known = known_facts(loader.split, tracks).iloc[loader.row[index].numpy()].reset_index(drop=True)
     return Rows(torch.cat(parts).numpy(), known)
 
 

@@ -9,6 +9,7 @@ import torch
 from pipeline.audio.inversion import Inversion
 from pipeline.audio.representation import RepresentationConfig
 from pipeline.audio.scale import to_unit
+from pipeline.dataset.loader import window_loader
 from pipeline.dataset.split import read_split, read_stats
 from pipeline.metrics.config import EvaluateConfig
 from pipeline.metrics.probe import MAX_TRAIN_WINDOWS, probe, read_rows, statistics
@@ -44,9 +45,9 @@ def write_ceiling(
         stored = torch.from_numpy(test.values[rows]).float()
         scorer.add(to_unit(stored, test.kind), None if test.peak_db is None else test.peak_db[rows])
     scores = scorer.finish()
-    cpu = torch.device("cpu")
-    train_rows = read_rows(read_split(cache, "train"), tracks, statistics, settings.batch_size, cpu, MAX_TRAIN_WINDOWS)
-    probed = probe(train_rows, read_rows(test, tracks, statistics, settings.batch_size, cpu))
+    train_windows, test_windows = (window_loader(s, torch.device("cpu")) for s in (read_split(cache, "train"), test))
+    train_rows = read_rows(train_windows, tracks, statistics, settings.batch_size, MAX_TRAIN_WINDOWS)
+    probed = probe(train_rows, read_rows(test_windows, tracks, statistics, settings.batch_size))
     numbers = probed.numbers | {"ceiling": True, "reach_hz": scorer.bands.reach_hz}
     write_row(out, reference, scores.windows | probed.windows, scores.audio, settings, **numbers)
     scores.bands.to_parquet(out / "bands.parquet", index=False)

@@ -62,7 +62,7 @@ def copies_and_silence(test: Split, train: Split, to_mel, gain: float = 1.0) -> 
     for x, _ in window_loader(test, CPU).batches(7):
         sets.add_reconstructions(x, gain * x)
     sets.add("samples", torch.zeros(len(test), 1, *test.shape))
-    return sets.score(train, 7, CPU)
+    return sets.score(window_loader(train, CPU), 7)
 
 
 def test_copy_is_below_the_floor_and_silence_above():
@@ -83,14 +83,14 @@ def test_all_sets_have_the_same_size(monkeypatch, max_windows, size):
     assert sorted({row[0] for row in seen["test"]}) == frechet.evenly_spaced(30, max_windows).tolist()
     sets.add("samples", windows[:5])
     sets.add("samples", windows)
-    assert set(sets.score(split(0, 60), 4, CPU).values()) == {(size, size)}
+    assert set(sets.score(window_loader(split(0, 60), CPU), 4).values()) == {(size, size)}
 
 
 def test_no_samples_no_distance():
     sets = FrechetSets(30, lambda x: x.squeeze(1))
     for x, _ in window_loader(split(1), CPU).batches(8):
         sets.add_reconstructions(x, x)
-    assert sets.score(split(0), 7, CPU)["frechet_samples"] is None
+    assert sets.score(window_loader(split(0), CPU), 7)["frechet_samples"] is None
 
 
 def test_waveform_gain_does_not_matter():

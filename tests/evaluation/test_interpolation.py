@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.dataset.loader import window_loader
 from pipeline.evaluation.interpolation import interpolation_unevenness, score, select_pairs
 from tests.evaluation.small import CPU, TEST, build_model
 from tests.evaluation.test_transfer import fitted_model
@@ -14,7 +15,7 @@ def constant_mels(*values: float) -> torch.Tensor:
 
 
 def unevenness(model, steps: int = 5) -> dict[str, float | None]:
-    return score(model, TEST, lambda x: x.squeeze(1), steps, CPU)
+    return score(model, window_loader(TEST, CPU, model.labels), lambda x: x.squeeze(1), steps)
 
 
 def test_unevenness_of_known_interpolations():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.dataset.loader import window_loader
 from pipeline.dataset.split import Split
 from pipeline.evaluation.frechet import FrechetSets
 from pipeline.evaluation.prior_samples import SAMPLES, score
@@ -34,11 +35,11 @@ def sets(size: int = 0) -> FrechetSets:
 
 
 def score_mel(draw) -> dict[str, float]:
-    return score(Sampler((6, 20), draw), MEL, sets(), 16, CPU)
+    return score(Sampler((6, 20), draw), window_loader(MEL, CPU), sets(), 16)
 
 
 def score_waveform(draw) -> dict[str, float]:
-    return score(Sampler((50,), draw), WAVE, sets(), 16, CPU)
+    return score(Sampler((50,), draw), window_loader(WAVE, CPU), sets(), 16)
 
 
 def test_samples_like_the_data_are_not_flat():
@@ -84,10 +85,10 @@ def test_all_labels_are_given_in_batches():
             return super().sample(number, generator, label)
 
     few, many = sets(30), sets(100)
-    score(Conditional((6, 20), torch.sigmoid), MEL, few, 24, CPU)
+    score(Conditional((6, 20), torch.sigmoid), window_loader(MEL, CPU), few, 24)
     assert [len(part) for part in given] == [24, 24, SAMPLES - 48]
     assert torch.cat(given).bincount().tolist() == [22, 21, 21]
-    metrics = score(Conditional((6, 20), torch.sigmoid), MEL, many, 24, CPU)
+    metrics = score(Conditional((6, 20), torch.sigmoid), window_loader(MEL, CPU), many, 24)
     assert len(torch.cat(given)) == SAMPLES + 100
     assert few.missing("samples") == many.missing("samples") == 0
-    assert metrics == score(Conditional((6, 20), torch.sigmoid), MEL, few, 24, CPU)  # of the same 64
+    assert metrics == score(Conditional((6, 20), torch.sigmoid), window_loader(MEL, CPU), few, 24)  # of the same 64

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
-from pipeline.dataset.loader import ResidentLoader
+from pipeline.dataset.loader import window_loader
 from pipeline.dataset.split import Split
 from pipeline.evaluation import probe as module
 from pipeline.evaluation.probe import pooled, read_latents, score, score_sizes
@@ -36,7 +36,8 @@ def build(name: str) -> Bottleneck:
 def test_a_large_train_split_is_sampled_evenly(monkeypatch):
     monkeypatch.setattr(module, "MAX_TRAIN_WINDOWS", 9)
     tracks = make_tracks(*split(0).track_ids)
-    train, test = read_latents(build_model(False), split(0), split(1), tracks, 4, CPU, np.zeros((30, 3), np.float32))
+    loaders = [window_loader(split(seed), CPU) for seed in (0, 1)]
+    train, test = read_latents(build_model(False), *loaders, tracks, 4, np.zeros((30, 3), np.float32))
     assert train.known["label"].tolist() == ["a"] * 3 + ["b"] * 3 + ["c"] * 3
     assert train.features.shape == (9, 3) and test.known["label"].tolist() == split(1).labels.tolist()
 
@@ -114,13 +115,14 @@ def test_the_probe_of_a_conditional_model_does_not_see_the_label():
         return Split("mel", SHAPE, values, np.arange(120), np.arange(120).astype(str), np.resize(LABELS, 120))
 
     def with_label(split: Split) -> Rows:
-        x, label = ResidentLoader(split, CPU, LABELS).batch(torch.arange(120))
+        x, label = window_loader(split, CPU, LABELS).batch(torch.arange(120))
         with torch.no_grad():
             return Rows(model.encode(x, None, label).mean.numpy(), known_facts(split, tracks))
 
     train, test = noise(1), noise(2)
     leak = probe(with_label(train), with_label(test))
     assert leak.windows["probe_accuracy"].mean() > 0.65  # so there is something to leak
-    latents = read_latents(model, train, test, tracks, 16, CPU, test_means=with_label(test).features)
+    loaders = [window_loader(windows, CPU, LABELS) for windows in (train, test)]
+    latents = read_latents(model, *loaders, tracks, 16, test_means=with_label(test).features)
     scores = score(model.bottleneck, *latents).windows
     assert scores["probe_accuracy"].mean() < 0.5 and scores["knn_accuracy"].mean() < 0.5

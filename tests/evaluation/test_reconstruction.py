@@ -13,6 +13,7 @@ from pipeline.audio.inversion import Inversion
 from pipeline.audio.mel import LogMel
 from pipeline.audio.representation import MelConfig, WaveformConfig
 from pipeline.audio.resample import resample
+from pipeline.dataset.loader import window_loader
 from pipeline.dataset.sampler import fixed_noise
 from pipeline.dataset.split import Split
 from pipeline.evaluation import reconstruction
@@ -65,7 +66,8 @@ def common_scorer(representation: MelConfig | WaveformConfig = MEL) -> CommonSco
 
 
 def score_model(model, batch_size: int = 4) -> ReconstructionScores:
-    return score(model, TEST, VALID, common_scorer(), frechet_sets(TEST), batch_size, CPU)
+    test, valid = (window_loader(split, CPU, model.labels) for split in (TEST, VALID))
+    return score(model, test, valid, common_scorer(), frechet_sets(TEST), batch_size)
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +146,8 @@ def test_waveform_is_scored_on_its_own_scale_and_on_the_common_log_mel():
     }
     model = VAE(DESCRIPTION | description).eval()
     scorer = common_scorer(config)
-    scores = score(model, test, test, scorer, frechet_sets(test), 4, CPU)
+    loader = window_loader(test, CPU)
+    scores = score(model, loader, loader, scorer, frechet_sets(test), 4)
     with torch.no_grad():
         x = torch.from_numpy(values / 32767).float()
         y = model(x.unsqueeze(1))[0].squeeze(1)

@@ -4,20 +4,26 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.dataset.loader import ResidentLoader
+from pipeline.dataset.batches import WindowLoader
+from pipeline.dataset.loader import window_loader
+from pipeline.dataset.split import Split
 from pipeline.evaluation.transfer import score, target_labels
 from tests.evaluation.small import CPU, LABELS, TEST, TRAIN, build_model, split
+
+
+def loaders(*splits: Split) -> list[WindowLoader]:
+    return [window_loader(split, CPU, LABELS) for split in splits]
 
 
 def fitted_model():
     """The network is untrained, so the condition's statistics alone change a window."""
     model = build_model()
-    model.fit(lambda: ResidentLoader(TRAIN, CPU, LABELS).batches(8))
+    model.fit(lambda: loaders(TRAIN)[0].batches(8))
     return model
 
 
 def mean_scores(model, test=TEST, batch_size: int = 7) -> dict[str, float]:
-    scores = score(model, TRAIN, test, batch_size, CPU)
+    scores = score(model, *loaders(TRAIN, test), batch_size)
     assert {len(hits) for hits in scores.windows.values()} == {len(test)}
     return {name: float(hits.mean()) for name, hits in scores.windows.items()} | scores.numbers
 
@@ -39,7 +45,7 @@ def test_model_that_ignores_the_label_keeps_the_source():
 
 
 def test_model_without_condition_has_no_scores():
-    assert score(build_model(condition=False), TRAIN, TEST, 7, CPU) == ({}, {})
+    assert score(build_model(condition=False), *loaders(TRAIN, TEST), 7) == ({}, {})
 
 
 def test_window_with_a_label_unknown_to_training_is_transferred():
@@ -59,5 +65,5 @@ def test_target_labels_rotate_whatever_the_batches():
 def test_windows_that_are_not_finite_have_no_score():
     model = build_model()
     model.reconstruct = lambda x, label=None: torch.full_like(x, torch.nan)
-    windows = score(model, TRAIN, TEST, 7, CPU).windows
+    windows = score(model, *loaders(TRAIN, TEST), 7).windows
     assert np.isnan(windows["transfer_reconstruction"]).all() and np.isfinite(windows["transfer_real"]).all()

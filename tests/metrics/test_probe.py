@@ -13,6 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from pipeline.core.errors import DataError
+from pipeline.dataset.loader import window_loader
 from pipeline.metrics.classifiers import ridge_regression
 from pipeline.metrics.probe import (
     FACTS,
@@ -171,15 +172,16 @@ def test_a_tempo_that_all_recordings_share_has_no_r2():
 def test_windows_of_spans_get_what_is_known_of_their_recording():
     windows, tracks = split(0, 6), make_tracks("x", "y", "z")
     windows.values[:, 0, 0] = 0  # the peak, so that a crop of a span has the same one
-    read = read_rows(spans(windows), tracks, lambda x: x.flatten(1), 4, CPU)
-    unit = read_rows(windows, make_tracks(*windows.track_ids), lambda x: x.flatten(1), 4, CPU)
+    read = read_rows(window_loader(spans(windows), CPU), tracks, lambda x: x.flatten(1), 4)
+    unit = read_rows(window_loader(windows, CPU), make_tracks(*windows.track_ids), lambda x: x.flatten(1), 4)
     np.testing.assert_array_equal(read.features, unit.features)
     assert read.known["track_id"].tolist() == list("xxyyzz") and read.known["label"].tolist() == list("aabbcc")
     assert read.known["key"].tolist() == [key for key in tracks["key"] for _ in range(2)]
 
 
 def test_most_windows_are_evenly_spaced():
-    read = read_rows(split(0), make_tracks(*split(0).track_ids), lambda x: x.flatten(1), 4, CPU, most=9)
+    tracks = make_tracks(*split(0).track_ids)
+    read = read_rows(window_loader(split(0), CPU), tracks, lambda x: x.flatten(1), 4, most=9)
     assert read.known["label"].tolist() == ["a"] * 3 + ["b"] * 3 + ["c"] * 3 and read.features.shape == (9, 72)
 
 
