@@ -214,7 +214,7 @@ class VAE(nn.Module):
            it. In training, gradients pass through this step; without them, trainings diverged.
         2. Outside of training, a step of gradient descent on -log p(x, features) with the noise of probabilistic PCA,
            divided by its curvature without the network (semi-amortised inference, Kim et al. 2018, arXiv 1802.02550).
-           A window for which this is no descent keeps its features. It fails in `torch.inference_mode`.
+           A window for which this is no descent keeps its features.
         """
         components = self.components
         assert components is not None
@@ -228,8 +228,9 @@ class VAE(nn.Module):
             error, prior = (values.square().flatten(1).sum(1) for values in (y - x, features))
             return 0.5 * (error + components.noise_variance * prior)
 
-        with torch.enable_grad():
-            features = features.detach().requires_grad_()
+        with torch.inference_mode(False), torch.enable_grad():
+            # Copies, since autograd refuses tensors of an inference mode around this.
+            features, label = features.detach().clone().requires_grad_(), None if label is None else label.clone()
             before = energy(features)
             (gradient,) = torch.autograd.grad(before.sum(), features)
         curvature = components.variances.maximum(components.noise_variance).clamp_min(TINY)

@@ -51,6 +51,15 @@ def test_shapes(name, seconds):
     assert torch.isfinite(nll + objective.regulariser(divergence, code, 0.5))
 
 
+@pytest.mark.parametrize("name", VARIANTS)
+def test_inference_mode_changes_nothing(name):
+    model, x = shared_model(name)
+    with torch.no_grad():
+        expected = model.reconstruct(x, LABELS)
+    with torch.inference_mode():
+        assert torch.equal(model.reconstruct(x.clone(), LABELS.clone()), expected)
+
+
 @pytest.mark.parametrize("name", LEARNED)
 def test_every_parameter_gets_a_gradient_after_three_steps(name):
     model, shape, kind = make_model(name)
