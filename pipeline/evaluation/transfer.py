@@ -1,12 +1,13 @@
 """Transfer to another label, by a conditional variant. A probe that learnt real windows predicts the result's label."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from pipeline.dataset.batches import WindowLoader
-from pipeline.metrics.classifiers import Predict, logistic_regression, standardiser
-from pipeline.metrics.probe import ProbeScores, statistics
+from pipeline.metrics.probe import MAX_ITERATIONS, ProbeScores, statistics
 from pipeline.models.collapse import WindowVariance
 from pipeline.models.vae import VAE
 
@@ -15,17 +16,19 @@ MIN_VARIANCE = 1e-12  # avoids a division by zero
 
 def features(x: Tensor) -> np.ndarray:
     """`statistics` of windows (B, 1, *shape), for the probe."""
-    rows: np.ndarray = statistics(x.cpu()).numpy()
+    rows: np.ndarray = statistics(x.cpu()).double().numpy()
     return rows
 
 
-def fit_probe(train: WindowLoader, batch_size: int) -> Predict:
+def fit_probe(train: WindowLoader, batch_size: int) -> Any:
     """A linear probe from `features` of windows to the index of their label; it learns the real windows of `train`."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     parts = [(features(x), label.cpu().numpy()) for x, label in train.batches(batch_size)]
     rows, labels = (np.concatenate(side) for side in zip(*parts, strict=True))
-    standardise = standardiser(rows)
-    predict = logistic_regression(standardise(rows), labels)
-    return lambda inputs: predict(standardise(inputs))
+    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=MAX_ITERATIONS)).fit(rows, labels)
 
 
 def target_labels(label: Tensor, labels: int, start: int = 0) -> Tensor:
@@ -76,8 +79,9 @@ def score(model: VAE, train: WindowLoader, test: WindowLoader, batch_size: int) 
             ("transfer_real", features(x), label),
             ("transfer_reconstruction", features(reconstructed), label),
         ):
-            is_hit = np.where(probe(rows) == expected.cpu().numpy(), 1.0, 0.0)
-            hits.setdefault(name, []).append(np.where(np.isfinite(rows).all(axis=1), is_hit, np.nan))
+            is_finite = np.isfinite(rows).all(axis=1)
+            is_hit = probe.predict(np.where(is_finite[:, None], rows, 0)) == expected.cpu().numpy()
+            hits.setdefault(name, []).append(np.where(is_finite, is_hit, np.nan))
     windows = {name: np.concatenate(parts) for name, parts in hits.items()}
     relative_change = change / count / max(over_windows.variance(), MIN_VARIANCE)
     return ProbeScores(windows, {"transfer_chance": 1 / len(model.labels), "transfer_change": relative_change})

@@ -1,8 +1,7 @@
 """Read out of features of windows what the data know: label, key, instrument and tempo. Probes learn train windows."""
 
 from collections.abc import Callable, Collection
-from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,15 +13,6 @@ from pipeline.core.errors import DataError
 from pipeline.dataset.batches import WindowLoader
 from pipeline.dataset.sampler import evenly_spaced
 from pipeline.dataset.split import Split
-from pipeline.metrics.classifiers import (
-    RANK_TOLERANCE,
-    Predict,
-    logistic_regression,
-    nearest_neighbours,
-    ridge_regression,
-    silhouette,
-    standardiser,
-)
 
 FACTS = ("tempo", "key", "instrument")  # columns of tracks.parquet, null where the source does not know them
 CLASSES = {"label": "probe_accuracy", "key": "probe_key_accuracy", "instrument": "probe_instrument_accuracy"}
@@ -31,6 +21,9 @@ LINEAR_PROBES = (*CLASSES.values(), "probe_tempo_r2")
 SCORES = (*LINEAR_PROBES, "knn_accuracy", "silhouette")
 MAX_TRAIN_WINDOWS = 4000
 NEIGHBOURS = 5
+MAX_ITERATIONS = 1000  # of the logistic regression
+PENALTIES = (1.0, 10.0, 100.0, 1e3, 1e4, 1e5)  # of the ridge regression
+RANK_TOLERANCE = 1e-12  # relative to the largest variance; below it, rounding decides a direction
 FRAME = 256  # samples, of a waveform's spectra; the hop is half a frame
 MIN_POWER = 1e-6  # so that silence has a logarithm
 
@@ -119,19 +112,27 @@ def probe(train: Rows, test: Rows, scores: Collection[str] = SCORES) -> ProbeSco
         numbers[name] = _chance(train.known[column], test.known[column], test.known["track_id"])
     if not train.features.shape[1] or not all(np.isfinite(rows.features).all() for rows in (train, test)):
         return ProbeScores(windows, numbers)
-    standardise = standardiser(train.features)
-    a, b = standardise(train.features), standardise(test.features)
+    # Imported here: it takes a second, which other stages need not wait for.
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import silhouette_score
+    from sklearn.neighbors import KNeighborsClassifier
+    from sklearn.preprocessing import StandardScaler
+
+    scaler = StandardScaler().fit(train.features.astype(np.float64))
+    a, b = (scaler.transform(rows.features.astype(np.float64)) for rows in (train, test))
     if "silhouette" in scores and 2 <= test.known["label"].nunique() < len(test.known):
-        numbers["silhouette"] = silhouette(b, test.known["label"].to_numpy(str))
+        numbers["silhouette"] = float(silhouette_score(b, test.known["label"].to_numpy(str)))
     a, b = project_to_span(a, b)
     for column, name in CLASSES.items():
         if name in scores:
-            windows[name] = _hits(a, train.known[column], b, test.known[column], logistic_regression)
+            windows[name] = _hits(
+                LogisticRegression(max_iter=MAX_ITERATIONS), a, train.known[column], b, test.known[column]
+            )
     if "probe_tempo_r2" in scores:
         windows["probe_tempo_r2"] = _tempo_r2(a, train.known, b, test.known)
     if "knn_accuracy" in scores:
-        vote = partial(nearest_neighbours, number=NEIGHBOURS)
-        windows["knn_accuracy"] = _hits(a, train.known["label"], b, test.known["label"], vote)
+        vote = KNeighborsClassifier(min(NEIGHBOURS, len(a)))
+        windows["knn_accuracy"] = _hits(vote, a, train.known["label"], b, test.known["label"])
     return ProbeScores(windows, numbers)
 
 
@@ -158,29 +159,36 @@ def _chance(train: pd.Series, test: pd.Series, track_ids: pd.Series) -> float | 
     return float(classes.value_counts(normalize=True).max()) if len(classes) else None
 
 
-def _hits(
-    a: np.ndarray, train: pd.Series, b: np.ndarray, test: pd.Series, fit: Callable[[np.ndarray, np.ndarray], Predict]
-) -> np.ndarray:
+def _hits(classifier: Any, a: np.ndarray, train: pd.Series, b: np.ndarray, test: pd.Series) -> np.ndarray:
     """(test rows,) 1 if the class that is predicted from `b` is that of `test`, else 0; NaN if not scored.
 
-    It is learnt from the rows `a` of the classes `train`.
+    The classifier of scikit-learn learns from the rows `a` of the classes `train`.
     """
     hits = np.full(len(b), np.nan)
     known, scored = train.notna().to_numpy(), test.isin(train.dropna()).to_numpy()
     if train.nunique() > 1 and scored.any():
-        predict = fit(a[known], train[known].to_numpy(str))
-        hits[scored] = predict(b[scored]) == test[scored].to_numpy(str)
+        classifier.fit(a[known], train[known].to_numpy(str))
+        hits[scored] = classifier.predict(b[scored]) == test[scored].to_numpy(str)
     return hits
 
 
 def _tempo_r2(a: np.ndarray, train: pd.DataFrame, b: np.ndarray, test: pd.DataFrame) -> np.ndarray:
-    """(test rows,) `probe_tempo_r2` of the rows `b`, learnt from the rows `a`."""
+    """(test rows,) `probe_tempo_r2` of the rows `b`, learnt from the rows `a`.
+
+    Of `PENALTIES`, the regression takes the one with the lowest error on the rows of each group after a fit to all
+    others. Rows of a group resemble each other: a penalty for left-out rows whose group stays would be too small.
+    """
+    from sklearn.linear_model import Ridge
+    from sklearn.model_selection import GridSearchCV, LeaveOneGroupOut
+
     result = np.full(len(b), np.nan)
     known, scored = train["tempo"].notna().to_numpy(), test["tempo"].notna().to_numpy()
     train, test = train[known], test[scored]
     variance = np.log2(test.drop_duplicates("track_id")["tempo"]).var(ddof=0)
     if train["tempo"].nunique() > 1 and train["group"].nunique() > 1 and variance > 0:
         tempo, groups = np.log2(train["tempo"].to_numpy(float)), train["group"].to_numpy(str)
-        predicted = ridge_regression(a[known], tempo, groups)(b[scored])
+        penalties = {"alpha": PENALTIES}
+        search = GridSearchCV(Ridge(), penalties, cv=LeaveOneGroupOut(), scoring="neg_mean_squared_error")
+        predicted = search.fit(a[known], tempo, groups=groups).predict(b[scored])
         result[scored] = 1 - np.square(predicted - np.log2(test["tempo"])) / variance
     return result
