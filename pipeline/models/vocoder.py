@@ -1,5 +1,6 @@
 """A vocoder: log-mel spectrograms to waveforms."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -110,12 +111,14 @@ class Vocoder(VAE):
         self.bottleneck = Linear(LinearConfig(type="linear", latent=0), (1,))
         self.gain, self.labels, self.condition, self.components = WindowGain("none", signal), (), None, None
 
-    def forward(self, x: Tensor, noise: Tensor | None = None, label: Tensor | None = None) -> tuple[Tensor, Code]:
-        """Waveforms (B, 1, samples) from the mels of `x`, and an empty code; noise and label are not used."""
+    def reconstruct_draws(
+        self, x: Tensor, noises: Iterable[Tensor | None], label: Tensor | None = None
+    ) -> list[tuple[Tensor, Code]]:
+        """For each noise the same: waveforms (B, 1, samples) from the mels of `x`, and an empty code."""
         mel, peak_db = self.to_mel(x.squeeze(1))
         y = self.network(mel)[:, : x.shape[-1]] * 10 ** (peak_db / 20)
         nothing = x.new_zeros(len(x), 0)
-        return y.unsqueeze(1), Code(nothing, nothing, kl=x.new_zeros(len(x), 1))
+        return [(y.unsqueeze(1), Code(nothing, nothing, kl=x.new_zeros(len(x), 1))) for _ in noises]
 
     def to_mel(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
         """Mels (B, bands, frames) in [0, 1] of waveforms (B, samples), as the cache has them; peaks (B, 1) in dB."""

@@ -80,7 +80,7 @@ class Progress:
             self._print(f"  the first step took {timing['first_step_seconds']:.1f} s")
         if row["skipped_steps"]:
             steps = f"{row['skipped_steps']:.0f} steps of epoch {self.epoch}"
-            self._print(f"  {steps} were not finite or exploded: skipped; if this continues, lower train.learning_rate")
+            self._print(f"  {steps} were not finite: skipped; if this continues, lower train.learning_rate")
         is_due = self.epoch == 1 or self.epoch % LINE_EPOCHS == 0 or self._is_line_due()
         if self.epoch == self.epochs or (self.bar.disable and is_due):
             rate = f"{timing['windows_per_second']:.0f} windows/s"

@@ -187,8 +187,8 @@ class Trainer:
         skipped = train_terms["skipped_steps"]
         if skipped >= MAX_BROKEN_IN_A_ROW and skipped > self.steps_per_epoch / 2:
             raise TrainingError(
-                f"{skipped:.0f} of {self.steps_per_epoch} steps of epoch {epoch} were not finite or exploded, "
-                "and skipped; try a lower train.learning_rate"
+                f"{skipped:.0f} of {self.steps_per_epoch} steps of epoch {epoch} were not finite, and skipped; "
+                "try a lower train.learning_rate"
             )
         broken = [name for name, value in valid_terms.items() if not math.isfinite(value)]
         if broken:

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from pipeline.core.errors import TrainingError
-from pipeline.training.bad_steps import MAX_BROKEN_IN_A_ROW, SETTLING_STEPS, StepGuard
+from pipeline.training.bad_steps import MAX_BROKEN_IN_A_ROW, StepGuard
 
 CPU = torch.device("cpu")
 NAMES = ["distance", "kl", "loss", "grad_norm"]
@@ -21,37 +21,20 @@ def update(guard, step, norm=1.0, **broken):
 
 @pytest.fixture
 def guard():
-    """After enough steps to know the typical norm, 1."""
+    """After 50 good steps."""
     guard = new_guard()
-    assert all(update(guard, step) for step in range(SETTLING_STEPS))
+    assert all(update(guard, step) for step in range(50))
     return guard
 
 
-@pytest.mark.parametrize("norm", [float("nan"), float("inf"), 1e6])
+@pytest.mark.parametrize("norm", [float("nan"), float("inf")])
 def test_a_bad_norm_is_skipped_and_the_next_step_is_not(guard, norm):
-    assert not update(guard, 50, norm) and update(guard, 51)
-    assert float(guard.state["skipped"]) == 1
+    assert not update(guard, 50, norm) and not guard.is_last_accepted()
+    assert update(guard, 51, 1e6) and guard.is_last_accepted()
 
 
 def test_a_bad_term_is_skipped_though_the_norm_is_fine():
     assert not update(new_guard(), 0, kl=float("nan"))
-
-
-def test_large_norms_of_the_first_steps_are_accepted():
-    guard = new_guard()
-    assert all(update(guard, step, norm) for step, norm in enumerate([1.0, 500.0, 1.0]))
-
-
-def test_a_norm_that_stays_high_is_accepted_after_a_while(guard):
-    results = [update(guard, 50 + step, 1e4) for step in range(12)]
-    assert not results[0] and results[-1] and results == sorted(results)
-
-
-def test_a_spike_among_the_first_steps_does_not_raise_the_limit_much():
-    guard = new_guard()
-    for step in range(SETTLING_STEPS):
-        update(guard, step, 1e6 if step == 10 else 1.0)
-    assert not update(guard, SETTLING_STEPS, 1e5)
 
 
 def test_statistics_of_a_skipped_step_are_restored():
@@ -84,5 +67,8 @@ def test_a_restored_guard_continues(guard):
     restored = new_guard()
     update(guard, 50, float("nan"))
     restored.load_state_dict(guard.state_dict())
-    assert [update(guard, 51, 150.0), update(restored, 51, 150.0)] == [True, True]  # the limit has doubled
-    assert guard.state == restored.state
+    for step in range(51, 50 + MAX_BROKEN_IN_A_ROW):
+        assert not update(guard, step, float("nan")) and not update(restored, step, float("nan"))
+    for each in (guard, restored):
+        with pytest.raises(TrainingError, match=r"^grad_norm not finite since step 51 .*, 20 steps"):
+            each.raise_if_broken(NAMES, 100)
