@@ -13,12 +13,12 @@ from matplotlib.font_manager import fontManager
 
 from pipeline.figures import fonts, style
 
-DRAWN, EMPTY = "\U000f1234", "\U000f1235"  # private letters, which no font of the system has
+DRAWN, MISSING = "\u4e8c", "\u4e09"
 
 
-def write_font(path: Path, family: str, drawn: str, empty: str = "") -> Path:
-    """A font in which each letter of `drawn` is a square of 0.8 em, and each of `empty` has no outline."""
-    names = {letter: f"u{ord(letter):X}" for letter in drawn + empty}
+def write_font(path: Path, family: str, drawn: str) -> Path:
+    """A font in which each letter of `drawn` is a square of 0.8 em."""
+    names = {letter: f"u{ord(letter):X}" for letter in drawn}
     pen = TTGlyphPen(None)
     pen.moveTo((0, 0))
     for point in ((0, 800), (800, 800), (800, 0)):
@@ -28,7 +28,7 @@ def write_font(path: Path, family: str, drawn: str, empty: str = "") -> Path:
     builder = FontBuilder(1000)
     builder.setupGlyphOrder([".notdef", *names.values()])
     builder.setupCharacterMap({ord(letter): name for letter, name in names.items()})
-    builder.setupGlyf({".notdef": nothing, **{n: square if c in drawn else nothing for c, n in names.items()}})
+    builder.setupGlyf({".notdef": nothing, **dict.fromkeys(names.values(), square)})
     builder.setupHorizontalMetrics(dict.fromkeys([".notdef", *names.values()], (1000, 0)))
     builder.setupHorizontalHeader(ascent=800, descent=-200)
     builder.setupNameTable({"familyName": family, "styleName": "Regular"})
@@ -57,13 +57,13 @@ def test_known_letters_need_no_other_font(monkeypatch: pytest.MonkeyPatch) -> No
     assert fonts.choose_families([]) == ([fonts.FAMILY], "")
 
 
-def test_font_that_was_installed_after_matplotlib_listed_all_is_used(
+def test_a_font_that_was_installed_after_matplotlib_listed_all_is_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "broken.ttf").write_bytes(b"no font")
-    installed = [tmp_path / "broken.ttf", write_font(tmp_path / "a.ttf", "Melisma Test", DRAWN, EMPTY)]
+    installed = [tmp_path / "broken.ttf", write_font(tmp_path / "a.ttf", "Noto Sans Test", DRAWN)]
     monkeypatch.setattr(fonts, "findSystemFonts", lambda: list(map(str, installed)))
-    assert fonts.choose_families([f"rock {DRAWN}{EMPTY}"]) == ([fonts.FAMILY, "Melisma Test"], EMPTY)
+    assert fonts.choose_families([f"rock {DRAWN}{MISSING}"]) == ([fonts.FAMILY, "Noto Sans Test"], MISSING)
     with style.paper_style([DRAWN]), warnings.catch_warnings():
         warnings.simplefilter("error")
         assert style.text_width(DRAWN, 72) == pytest.approx(1, abs=0.01)  # inches: 1 em of 72 points
@@ -75,17 +75,10 @@ def test_font_that_was_installed_after_matplotlib_listed_all_is_used(
     assert black == pytest.approx((0.8 * figure.dpi) ** 2, rel=0.1)
 
 
-def test_han_characters_have_the_shapes_of_the_language(tmp_path: Path) -> None:
-    for name in ("Noto Sans CJK JP", "Noto Sans CJK KR", "Noto Sans CJK SC", "Aaa"):
-        fontManager.addfont(write_font(tmp_path / f"{name}.ttf", name, "古ジ가"))
-    families = {text: fonts.choose_families([text])[0][1:] for text in ("古", "古ジ", "古가")}
-    assert families == {"古": ["Noto Sans CJK SC"], "古ジ": ["Noto Sans CJK JP"], "古가": ["Noto Sans CJK KR"]}
-
-
 def test_letters_without_a_font_give_one_line_and_no_warning(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text = "古典 ジャズ 가요 शास्त्रीय ลูกทุ่ง 🎸"
+    text = "古典 ลูกทุ่ง 🎸"
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for _ in range(2):
@@ -94,9 +87,7 @@ def test_letters_without_a_font_give_one_line_and_no_warning(
                 figure.text(0, 0.5, style.fit_width(text, 2, 9))
                 style.save(figure, tmp_path / "a.png", 50)
     [line] = capsys.readouterr().out.splitlines()
-    assert line.startswith("warning: ")
-    assert "letters of: Chinese, Devanagari, Japanese, Korean, Thai, emoji and symbols" in line
-    assert line.count("fonts-noto-cjk") == line.count("fonts-noto-core") == line.count("fonts-symbola") == 1
+    assert line.startswith("warning: figures show boxes") and all(letter in line for letter in "古典ล🎸")
 
 
 def test_texts_are_one_line_without_control_characters() -> None:
