@@ -50,7 +50,7 @@ def main() -> None:
         for name, config in others.external.items():
             files = workspace.EXTERNAL / name
             write_external(out / "external" / name, files, reference, description["seconds"], settings, config.kbps)
-    audio = f"{len(description['heard'])} of them with audio at {mel.sample_rate} Hz"
+    audio = f"{len(description['audio_windows'])} of them with audio at {mel.sample_rate} Hz"
     workspace.say(f"reference: {len(test_ids)} test windows on {settings.mel}, {audio}")
 
 

@@ -282,9 +282,9 @@ def _metrics(amount: float, seeds: tuple[int, ...]) -> dict[str, Any]:
         **{"active_units": 58.5, "latent_dims": 64, "parameters": 1_234_567, "variance_ratio": 0.8},
         **{"collapsed": False, "collapse_reason": None},
         **{"mse_mean": 0.0256, "mse_zero": 0.19, "mel_mse_mean": 0.0307},
-        **{"mel_mse": 1.2 * mse, "mel_mse_low": 1.1 * mse, "mel_mse_high": 1.3 * mse, "mel_mse_reach": mse},
+        **{"mel_mse": 1.2 * mse, "mel_mse_low": 1.1 * mse, "mel_mse_high": 1.3 * mse, "mel_mse_bandwidth": mse},
         "mel_cosine_similarity": 0.98 - amount / 10,
-        **{"probe_accuracy": 0.62, "chance": 0.25, "reach_hz": None},
+        **{"probe_accuracy": 0.62, "chance": 0.25, "bandwidth_hz": None},
         **{"tracks": 18, "windows": 108, "seeds": list(seeds)},
     }
 

@@ -28,7 +28,7 @@ class WrittenFile:
     path: str
     seconds: float
     rate: int  # Hz
-    reach_hz: float  # the highest frequency that it and the variant's representation can hold
+    bandwidth_hz: float  # the highest frequency that it and the variant's representation can hold
     gain_db: float  # below 0 if it was turned down so that it does not clip
     notes: tuple[str, ...] = ()  # further messages for the user
 
@@ -88,7 +88,7 @@ def write_audio(
         path=str(target),
         seconds=count_samples() / rate,
         rate=rate,
-        reach_hz=min(rate, variant.rate) / 2,
+        bandwidth_hz=min(rate, variant.rate) / 2,
         gain_db=float(20 * np.log10(gain)),
     )
 

@@ -11,7 +11,7 @@ from pipeline.report import table
 from pipeline.report.results import Result, Results
 from pipeline.report.table import Row
 
-SHARED = ("mel_mse_shared", "shared_hz")  # they follow from the lowest reach of all rows of a build
+SHARED = ("mel_mse_shared", "shared_hz")  # they follow from the lowest bandwidth of all rows of a build
 SAME_DIGITS = 6  # rows that agree in so many digits of every number are one: machines differ in the last ones
 
 

@@ -264,8 +264,8 @@ def print_files(
     number = f"{len(files)} files of " if len(files) > 1 else ""
     way = f", audio by {variant.inversion.name}" if variant.inversion else ""
     lines = [f"{output}: {number}{first.seconds:.2f} s at {first.rate} Hz ({describe(variant)}{way})"]
-    if first.reach_hz < first.rate / 2:
-        lines.append(f"nothing above {first.reach_hz:.0f} Hz: the input of {variant.name} has {variant.rate} Hz")
+    if first.bandwidth_hz < first.rate / 2:
+        lines.append(f"nothing above {first.bandwidth_hz:.0f} Hz: the input of {variant.name} has {variant.rate} Hz")
     gains = [f"{file.gain_db:.1f} dB" for file in files if file.gain_db < 0]
     if gains:
         lines.append(f"turned down so that nothing clips: {', '.join(gains)}")

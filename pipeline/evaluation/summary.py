@@ -31,8 +31,8 @@ def variant_metrics(
     Args:
         windows: rows of windows.parquet of all seeds, with the columns of `aggregate.PREDICTORS`.
         seeds: "seed" and any of `SEED_NUMBERS`; the result has the mean over seeds, or None if one seed has none.
-        model: latent_dims, parameters, probe_pooled, reach_hz, seconds (of a window) and baseline. A baseline has null
-            for collapsed.
+        model: latent_dims, parameters, probe_pooled, bandwidth_hz, seconds (of a window) and baseline. A baseline has
+            null for collapsed.
         resamples: of the bootstrap.
     """
     metrics: dict[str, Any] = aggregate(windows, resamples) | dict.fromkeys(SEED_NUMBERS)

@@ -77,7 +77,7 @@ class SeedScores:
     latents: np.ndarray  # (windows, latent_dims) posterior means
     probed: tuple[Rows, Rows]  # the latents of train and test windows that the probes get
     audio: np.ndarray  # (H, samples) reconstructions at the common rate
-    model: dict[str, Any]  # latent_dims, parameters, baseline, probe_pooled, seconds (of a window), reach_hz
+    model: dict[str, Any]  # latent_dims, parameters, baseline, probe_pooled, seconds (of a window), bandwidth_hz
 
 
 class RunRecorder(Protocol):
@@ -204,7 +204,7 @@ def score_seed(seed: int, model: VAE, description: dict[str, Any], setup: Evalua
             "baseline": model.bottleneck.baseline,
             "probe_pooled": model.bottleneck.frames > 1,
             "seconds": seconds,
-            "reach_hz": scorer.bands.reach_hz,
+            "bandwidth_hz": scorer.bands.bandwidth_hz,
         },
     )
 

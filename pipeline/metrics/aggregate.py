@@ -9,7 +9,7 @@ from pipeline.metrics.probe import LINEAR_PROBES
 
 _NAMES = (
     *("mse", "mse_draw", "cosine_similarity", "kl", "elbo", *measures.OWN_SCALE, *measures.WAVEFORM),
-    *("mel_mse", *measures.COMMON_MEL, "mel_mse_bass", "mel_mse_middle", "mel_mse_treble", "mel_mse_reach"),
+    *("mel_mse", *measures.COMMON_MEL, "mel_mse_bass", "mel_mse_middle", "mel_mse_treble", "mel_mse_bandwidth"),
     *(*measures.AUDIO, "audio_visqol", *LINEAR_PROBES, "probe_flat_accuracy", "knn_accuracy"),
     *("transfer_accuracy", "transfer_source", "transfer_statistics", "transfer_real", "transfer_reconstruction"),
 )

@@ -18,21 +18,21 @@ class Bands:
 
     Attributes:
         hertz: (bands,) centre frequencies.
-        reach_hz: the representation's Nyquist frequency if a band of `mel` lies above it, else None.
-        groups: for bass, middle, treble and reach, (bands,) whether a band belongs to it. The first three depend on a
-            band's centre. A band is in reach if its upper edge is not above `reach_hz`.
+        bandwidth_hz: the representation's Nyquist frequency if a band of `mel` lies above it, else None.
+        groups: for bass, middle, treble and bandwidth, (bands,) whether a band belongs to it. The first three depend on
+            a band's centre; a band is within the bandwidth if its upper edge is not above `bandwidth_hz`.
     """
 
     def __init__(self, mel: MelConfig, sample_rate: int) -> None:
         edges = band_edges(mel.sample_rate, mel.bands)
         self.hertz = edges[1:-1]
         nyquist = sample_rate / 2
-        self.reach_hz = None if sample_rate >= mel.sample_rate else nyquist
+        self.bandwidth_hz = None if sample_rate >= mel.sample_rate else nyquist
         self.groups = {
             "bass": self.hertz < BASS_HZ,
             "middle": (self.hertz >= BASS_HZ) & (self.hertz < TREBLE_HZ),
             "treble": self.hertz >= TREBLE_HZ,
-            "reach": edges[2:] <= nyquist if self.reach_hz else np.full(mel.bands, True),
+            "bandwidth": edges[2:] <= nyquist if self.bandwidth_hz else np.full(mel.bands, True),
         }
 
     def score(self, y: Tensor, x: Tensor) -> tuple[dict[str, Tensor], Tensor]:

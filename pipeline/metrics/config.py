@@ -23,7 +23,7 @@ class EvaluateConfig(Section):
 
     mel: str = Field("mel128", description="representation of kind mel, the common log-mel that compares all variants")
     examples: int = Field(4, ge=1, le=1000, description="test windows to show and play, of as many labels as possible")
-    heard: int = Field(
+    audio_windows: int = Field(
         12, ge=1, le=100_000, description="test windows scored on audio, of many recordings; includes the examples"
     )
     samples: int = Field(4, ge=1, le=1000, description="windows sampled from the prior; at least one of each label")
@@ -38,7 +38,8 @@ class EvaluateConfig(Section):
     batch_size: Width = Field(64, description="windows per forward pass")
 
     @model_validator(mode="after")
-    def _examples_are_heard(self) -> Self:
-        if self.heard < self.examples:
-            raise ValueError(f"heard: {self.heard} windows cannot hold the {self.examples} examples; raise it")
+    def _examples_have_audio(self) -> Self:
+        if self.audio_windows < self.examples:
+            number = f"{self.audio_windows} windows cannot hold the {self.examples} examples"
+            raise ValueError(f"audio_windows: {number}; raise it")
         return self

@@ -48,7 +48,7 @@ def write_ceiling(
     train_windows, test_windows = (window_loader(s, torch.device("cpu")) for s in (read_split(cache, "train"), test))
     train_rows = read_rows(train_windows, tracks, statistics, settings.batch_size, MAX_TRAIN_WINDOWS)
     probed = probe(train_rows, read_rows(test_windows, tracks, statistics, settings.batch_size))
-    numbers = probed.numbers | {"ceiling": True, "reach_hz": scorer.bands.reach_hz}
+    numbers = probed.numbers | {"ceiling": True, "bandwidth_hz": scorer.bands.bandwidth_hz}
     write_row(out, reference, scores.windows | probed.windows, scores.audio, settings, **numbers)
     scores.bands.to_parquet(out / "bands.parquet", index=False)
     reference.write_examples(out / "examples.parquet", scores.audio)

@@ -59,7 +59,7 @@ def write_reference(
             plain = {"window_id": row.window_id, "track_id": row.track_id, "label": row.label, "group": row.group}
             writer.add({**plain, "peak_db": peak_db, "mel": values, "mean_error": error})
     example_rows = select_rows(table["label"].to_numpy(), settings.examples)
-    audio_rows = select_rows(table["track_id"].to_numpy(), settings.heard, example_rows.tolist())
+    audio_rows = select_rows(table["track_id"].to_numpy(), settings.audio_windows, example_rows.tolist())
     ids = table["window_id"].to_numpy()
     examples, scored_on_audio = ids[example_rows].tolist(), ids[audio_rows].tolist()
     indices = dict.fromkeys(scored_on_audio, -1) | {window_id: index for index, window_id in enumerate(examples)}
@@ -74,7 +74,7 @@ def write_reference(
         "mel": mel.model_dump(include={"sample_rate", "n_fft", "hop_length", "bands"}),
         "seconds": float(table["seconds"].iloc[0]),
         "examples": examples,
-        "heard": scored_on_audio,
+        "audio_windows": scored_on_audio,
         "labels": sorted(table["label"].unique()),
     }
     workspace.write_json(out / "reference.json", description)

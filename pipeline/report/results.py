@@ -142,19 +142,19 @@ def _embedding(config: EmbeddingConfig) -> str:
 
 
 def _read_windows(data: Path, source: SourceConfig) -> tuple[Windows, Windows]:
-    """The test windows with what is heard of them, and all others."""
+    """The test windows, by whether they are scored on audio and are examples, and all others."""
     tracks = read_table(data / "raw" / "tracks.parquet", ["track_id", "sha256"]).set_index("track_id")["sha256"]
     windows = read_table(
         data / "windows" / "windows.parquet",
         ["window_id", "track_id", "label", "group", "split", "start_seconds", "seconds"],
     )
-    heard = read_table(data / "reference" / "examples.parquet", ["window_id", "example"])
+    examples = read_table(data / "reference" / "examples.parquet", ["window_id", "example"])
     # Its last bits depend on the processor, so the music of `synth` is known by its settings and not by its bytes.
     settings = workspace.fingerprint(source.synth.model_dump())
     windows["recording"] = settings + windows["track_id"] if source.name == "synth" else windows["track_id"].map(tracks)
-    windows["heard"] = windows["window_id"].map(heard.set_index("window_id")["example"]).fillna(-2).astype(int)
+    windows["example"] = windows["window_id"].map(examples.set_index("window_id")["example"]).fillna(-2).astype(int)
     is_test = windows["split"] == "test"
-    return _describe(windows[is_test], "heard"), _describe(windows[~is_test], "split")
+    return _describe(windows[is_test], "example"), _describe(windows[~is_test], "split")
 
 
 def _describe(windows: pd.DataFrame, column: str) -> Windows:

@@ -14,8 +14,8 @@ from pipeline.report.formatting import percent
 
 # The metrics that comparison.csv starts with; all others follow in alphabetical order.
 FIRST_METRICS = (
-    *("mel_mse", "mel_mse_low", "mel_mse_high", "mel_mse_relative", "mel_cosine_similarity", "mel_mse_reach"),
-    *("reach_hz", "mse", "mse_low", "mse_high", "mse_relative", "mse_pca"),
+    *("mel_mse", "mel_mse_low", "mel_mse_high", "mel_mse_relative", "mel_cosine_similarity", "mel_mse_bandwidth"),
+    *("bandwidth_hz", "mse", "mse_low", "mse_high", "mse_relative", "mse_pca"),
     *("pca_ratio", "pca_ratio_low", "pca_ratio_high", "cosine_similarity", "kl", "elbo", "latent_dims", "in_use"),
     *("probe_accuracy", "chance", "frechet_samples", "parameters", "baseline", "collapsed"),
 )
@@ -150,16 +150,16 @@ def _generation(metrics: dict[str, Any], config: dict[str, Any]) -> list[str]:
 
 
 def _add_shared_bands(rows: list[Row]) -> None:
-    """Set mel_mse_shared, the error in the mel bands below shared_hz, the lowest reach of all rows."""
-    reach = min((row["reach_hz"] for row in rows if row["reach_hz"] is not None), default=None)
-    if reach is None:
+    """Set mel_mse_shared, the error in the mel bands below shared_hz, the lowest bandwidth of all rows."""
+    bandwidth = min((row["bandwidth_hz"] for row in rows if row["bandwidth_hz"] is not None), default=None)
+    if bandwidth is None:
         return
     for row in rows:
         path = row.folder / "bands.parquet"
         if row["mel_mse"] is not None and path.is_file():  # not Griffin-Lim beside a vocoder, which has only audio
             errors = read_bands(path)["mse"]
             ends = np.append(errors.index[1:], np.inf)  # a band ends at the centre of the next one
-            row.numbers.update(mel_mse_shared=finite(float(errors[ends <= reach].mean())), shared_hz=reach)
+            row.numbers.update(mel_mse_shared=finite(float(errors[ends <= bandwidth].mean())), shared_hz=bandwidth)
 
 
 def read_bands(path: Path) -> pd.DataFrame:

@@ -92,8 +92,8 @@ def find_limits(row: Row, ceiling: Row | None) -> list[str]:
     limits = []
     if row.collapsed:
         limits.append(f"It has collapsed: {row.collapse_reason or 'the evaluation gives no reason'}.")
-    if row["reach_hz"] is not None:
-        limits.append(f"Its output has no frequencies above {hertz(row['reach_hz'])}, because its input has none.")
+    if row["bandwidth_hz"] is not None:
+        limits.append(f"Its output has no frequencies above {hertz(row['bandwidth_hz'])}, because its input has none.")
     if ceiling is not None and round(ceiling["mel_mse"] or 0.0, 6):  # below is rounding
         error = digits(ceiling["mel_mse"])
         limits.append(f"Its input loses information: the true windows have an MSE of {error} on the common log-mel.")

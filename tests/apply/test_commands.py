@@ -65,7 +65,7 @@ def test_reconstruct(melisma):
 def test_json_and_quiet(melisma):
     values = json.loads(melisma("reconstruct a.wav --variant mel -o out.wav --json").stdout)
     assert (values["variant"], values["seed"], values["device"]) == ("mel", 0, "cpu")
-    expected = {"path": "out.wav", "seconds": 1.2, "rate": 8000, "reach_hz": 2000, "notes": []}
+    expected = {"path": "out.wav", "seconds": 1.2, "rate": 8000, "bandwidth_hz": 2000, "notes": []}
     assert values["files"] == [expected | {"gain_db": values["files"][0]["gain_db"]}]
     assert melisma("encode a.wav --variant mel -o o.parquet --quiet").output == ""
 

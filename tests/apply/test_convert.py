@@ -130,7 +130,7 @@ def test_the_result_has_the_length_and_rate_of_the_recording(tmp_path, kind, rat
     file, result = reconstruct_file(tmp_path, np.stack([audio] * channels, axis=1), Identity(), CONFIGS[kind], rate)
     info = soundfile.info(tmp_path / "out.wav")
     assert (len(result), info.samplerate, info.subtype) == (len(audio), rate, "PCM_16")
-    assert (file.seconds, file.rate, file.reach_hz) == (len(audio) / rate, rate, 2000)
+    assert (file.seconds, file.rate, file.bandwidth_hz) == (len(audio) / rate, rate, 2000)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.wav", "out.wav"]
     if kind == "waveform":  # equal below the highest frequency of the representation
         spectra = [np.fft.rfft(signal)[: int(0.85 * 2000 * seconds)] for signal in (audio, result)]

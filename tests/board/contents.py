@@ -12,7 +12,7 @@ FILE: dict[str, Any] = {
     "commit": "0123abc",
     "source": "gtzan",
     "seeds": [0],
-    "protocol": {"version": 1, "windows.seconds": 5.0, "common log-mel.bands": 128, "evaluate.heard": 12},
+    "protocol": {"version": 1, "windows.seconds": 5.0, "common log-mel.bands": 128, "evaluate.audio_windows": 12},
     "test": {"fingerprint": "t", "windows": 108, "recordings": 18},
     "training": {"fingerprint": "v", "windows": 612, "recordings": 102},
     "representations": {
@@ -40,7 +40,7 @@ def row(variant: str, error: float | None, role: str = "variant", **numbers: flo
 
 
 def content(*rows: dict[str, Any], **changes: Any) -> dict[str, Any]:
-    """A file with these rows; a change such as `protocol={"evaluate.heard": 24}` is merged into the section."""
+    """A file with these rows; a change such as `protocol={"evaluate.audio_windows": 24}` is merged into the section."""
     values = copy.deepcopy(FILE) | {"rows": list(rows)}
     for name, value in changes.items():
         values[name] = values[name] | value if isinstance(value, dict) else value

@@ -39,7 +39,7 @@ def test_a_page_and_a_table_of_all_rows(files: list[Path], tmp_path: Path) -> No
     text = page(out).text
     assert "mel_b from bob has the lowest error of 3 trained variants." in text
     assert "108 windows of 18 recordings" in text and "alice, bob" in text
-    assert "network.type conv2d" in text and "evaluate.heard 12" in text
+    assert "network.type conv2d" in text and "evaluate.audio_windows 12" in text
     assert "trained on different recordings" not in text
 
 
@@ -84,9 +84,9 @@ def test_an_error_is_one_line_and_leaves_the_earlier_page(files: list[Path], tmp
     out = tmp_path / "out"
     board(files[0], "--out", out)
     before = (out / "index.html").read_bytes()
-    other = write(tmp_path / "other.json", protocol={"evaluate.heard": 24})
+    other = write(tmp_path / "other.json", protocol={"evaluate.audio_windows": 24})
     for arguments, code, message in (
-        ([files[0], other], 1, "evaluate.heard: 12 and 24"),
+        ([files[0], other], 1, "evaluate.audio_windows: 12 and 24"),
         ([tmp_path / "none.json"], 2, "no such file"),
         ([*files, "--out", files[0]], 2, "alice.json: a file; name a folder"),
         ([], 2, "Missing argument"),

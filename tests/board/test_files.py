@@ -22,11 +22,17 @@ def test_a_file_goes_by_its_stem_or_by_its_path_if_another_has_this_stem(tmp_pat
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"protocol": {"evaluate.heard": 24}}, "evaluate.heard: 12 and 24; leave it out, or set"),
-        ({"protocol": {"evaluate.heard": 24, "windows.seconds": 1.0}}, "evaluate.heard: 12 and 24, windows.seconds: "),
+        ({"protocol": {"evaluate.audio_windows": 24}}, "evaluate.audio_windows: 12 and 24; leave it out, or set"),
+        (
+            {"protocol": {"evaluate.audio_windows": 24, "windows.seconds": 1.0}},
+            "evaluate.audio_windows: 12 and 24, windows.seconds: ",
+        ),
         ({"protocol": {"common log-mel.bands": 64}}, "common log-mel.bands: 128 and 64;"),
         ({"protocol": {"evaluate.new": None, "evaluate.more": 1}}, "evaluate.more: none and 1;"),
-        ({"protocol": {"version": 2, "evaluate.heard": 24}}, "version of the protocol: 1 and 2; leave it out, or run"),
+        (
+            {"protocol": {"version": 2, "evaluate.audio_windows": 24}},
+            "version of the protocol: 1 and 2; leave it out, or run",
+        ),
         (
             {"test": {"fingerprint": "other", "windows": 90, "recordings": 15}, "source": "synth"},
             "test windows: t (108 of 18 recordings of gtzan) and other (90 of 15 recordings of synth); leave it",

@@ -32,7 +32,7 @@ TINY: dict[str, Any] = {
         "pca": {},
     },
     "train": {"epochs": 2, "warmup_steps": 2, "snapshots": 2},
-    "evaluate": {"examples": 2, "heard": 2, "samples": 1, "bootstrap": 20},
+    "evaluate": {"examples": 2, "audio_windows": 2, "samples": 1, "bootstrap": 20},
     "figures": {"dpi": 50},
     "runtime": {"device": "cpu", "workers": 1},  # starting a second one takes longer than it saves
     "tracking": {"enabled": False},  # importing MLflow takes longer than a stage's own work

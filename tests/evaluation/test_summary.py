@@ -12,7 +12,7 @@ from pipeline.evaluation import variant
 from pipeline.evaluation.summary import summary_line, variant_metrics
 from pipeline.metrics.aggregate import METRICS, PREDICTORS, aggregate
 
-MODEL = {"latent_dims": 8, "parameters": 10, "baseline": False, "reach_hz": None, "seconds": 5.0}
+MODEL = {"latent_dims": 8, "parameters": 10, "baseline": False, "bandwidth_hz": None, "seconds": 5.0}
 
 
 def windows(seeds=(0,), tracks=(("a", 3), ("b", 1))) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from pipeline.reference.write import write_reference
 from tests.cache.make import make_cache
 from tests.reference.test_reference import MEL, make_inputs
 
-SETTINGS = EvaluateConfig(mel="common", examples=2, heard=6, bootstrap=200)
+SETTINGS = EvaluateConfig(mel="common", examples=2, audio_windows=6, bootstrap=200)
 
 
 @pytest.fixture(scope="module")

@@ -33,7 +33,7 @@ REPRESENTATIONS = {
     "low": WaveformConfig(sample_rate=3000),
     "full": WaveformConfig(sample_rate=8000),
 }
-SETTINGS = EvaluateConfig(mel="common", examples=2, heard=4, bootstrap=50)
+SETTINGS = EvaluateConfig(mel="common", examples=2, audio_windows=4, bootstrap=50)
 
 
 def make_inputs(root):
@@ -88,7 +88,7 @@ def test_the_audio_of_a_test_window_is_the_recording(project):
     description = read_json(project, "reference.json")
     table = arrays.read(root / "out" / "examples.parquet")
     frame, audio = table.drop_columns(["audio"]).to_pandas(), arrays.unpack(table, "audio")
-    assert frame["window_id"].tolist() == description["heard"] and len(description["heard"]) == 4
+    assert frame["window_id"].tolist() == description["audio_windows"] and len(description["audio_windows"]) == 4
     examples = frame.loc[frame["example"] >= 0].sort_values("example")
     assert examples["window_id"].tolist() == description["examples"]
     assert frame["track_id"].nunique() == min(4, windows.loc[windows["split"] == "test", "track_id"].nunique())
@@ -112,9 +112,9 @@ def test_ceilings_show_the_loss_of_each_representation(project):
     assert common["mel_mse"] == 0 and common["mel_cosine_similarity"] == 1  # it is the common log-mel
     assert full["mel_mse"] < 1e-6  # 16 bits
     assert 0 < fine["mel_mse"] < 0.01  # inverted to audio, then to the common log-mel
-    assert low["mel_mse_bass"] < 1e-4 < 0.01 < low["mel_mse"] and low["reach_hz"] == 1500
-    assert low["mel_mse_reach"] < 0.1 * low["mel_mse"]
-    assert common["reach_hz"] is full["reach_hz"] is None and full["mel_mse_reach"] == full["mel_mse"]
+    assert low["mel_mse_bass"] < 1e-4 < 0.01 < low["mel_mse"] and low["bandwidth_hz"] == 1500
+    assert low["mel_mse_bandwidth"] < 0.1 * low["mel_mse"]
+    assert common["bandwidth_hz"] is full["bandwidth_hz"] is None and full["mel_mse_bandwidth"] == full["mel_mse"]
     assert full["audio_stft_distance"] < 0.05 < common["audio_stft_distance"]
     for metrics in ceilings:
         assert metrics["ceiling"] and metrics["mse"] is metrics["kl"] is metrics["mel_mse_treble"] is None

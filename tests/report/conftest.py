@@ -29,7 +29,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     artefacts.make_variant(data, "mel_b", "mel", amount=0.15, epochs=100)
     collapsed = {"collapsed": True, "collapse_reason": "active units under 5 %", "elbo": None, "kl": None}
     artefacts.make_variant(data, LONG_NAME, "waveform", amount=0.9, metrics=collapsed)
-    artefacts.make_variant(data, "wave_c", "waveform", metrics={"reach_hz": 1500.0, "probe_accuracy": 0.3})
+    artefacts.make_variant(data, "wave_c", "waveform", metrics={"bandwidth_hz": 1500.0, "probe_accuracy": 0.3})
     for name, error in (("mel_a", 0.006), ("mel_b", 0.014), (LONG_NAME, 0.03), ("wave_c", 0.02)):
         inputs.make_windows(data, name, error)
     for name in ("mel_a", LONG_NAME, "wave_c"):

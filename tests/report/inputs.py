@@ -71,7 +71,7 @@ def make_reference(root: Path, **probes: float) -> None:
         folder = root / "reference" / "ceiling" / name
         folder.mkdir(parents=True, exist_ok=True)
         reach = 1500.0 if name == "wave" else None
-        metrics = {"mel_mse": error, "mel_mse_low": 0.9 * error, "mel_mse_high": 1.1 * error, "reach_hz": reach}
+        metrics = {"mel_mse": error, "mel_mse_low": 0.9 * error, "mel_mse_high": 1.1 * error, "bandwidth_hz": reach}
         write_json(folder / "metrics.json", {**metrics, "ceiling": True, "mse": None, **probes})
         _write_bands(folder, error)
     table = {"example": [0, 1, -1], "window_id": [0, 1, 2], "track_id": ["a/0", "b/0", "c/0"]}
@@ -99,7 +99,7 @@ def make_others(root: Path) -> None:
         folder.mkdir(parents=True)
         metrics = {"kbps": kbps, "audio_mel_distance": distance, "mse": None, "mel_mse": None}
         if name.startswith("external"):
-            metrics |= {"mel_mse": 0.004, "mel_mse_low": 0.003, "mel_mse_high": 0.005, "reach_hz": None}
+            metrics |= {"mel_mse": 0.004, "mel_mse_low": 0.003, "mel_mse_high": 0.005, "bandwidth_hz": None}
             _write_bands(folder, 0.004)
         write_json(folder / "metrics.json", metrics)
         for example in (0, 1):

@@ -19,7 +19,7 @@ WINDOWS, TRACKS, EXAMPLES = "windows/windows.parquet", "raw/tracks.parquet", "re
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """Tracks, windows and the reference; the window 18 is heard and an example."""
+    """Tracks, windows and the reference; the window 18 is an example."""
     artefacts.make_data(tmp_path, [], ["jig", "waltz"])
     (tmp_path / "reference").mkdir()
     pd.DataFrame({"window_id": [18, 42], "example": [0, -1]}).to_parquet(tmp_path / EXAMPLES)
@@ -65,7 +65,9 @@ def test_without_a_reference_there_is_no_file(data: Path) -> None:
 
 def test_the_protocol_leaves_out_speed_and_pictures(data: Path) -> None:
     protocol = written(data).protocol
-    assert protocol.items() >= {"windows.seconds": 5.0, "common log-mel.bands": 128, "evaluate.heard": 12}.items()
+    assert (
+        protocol.items() >= {"windows.seconds": 5.0, "common log-mel.bands": 128, "evaluate.audio_windows": 12}.items()
+    )
     assert written(data, evaluate={"batch_size": 7, "walks": 0, "perturbations": [1.0]}).protocol == protocol
     assert written(data, evaluate={"bootstrap": 100}).protocol == protocol | {"evaluate.bootstrap": 100}
 

@@ -49,7 +49,7 @@ def test_roles_codes_and_inputs_of_the_decoder_are_on_the_page(tmp_path: Path) -
 
 
 def test_ceilings_are_rows_that_do_not_compete(tmp_path: Path) -> None:
-    artefacts.make_variant(tmp_path, "wave_a", "waveform", metrics={"reach_hz": 1500.0})
+    artefacts.make_variant(tmp_path, "wave_a", "waveform", metrics={"bandwidth_hz": 1500.0})
     inputs.make_reference(tmp_path)
     rows = read_rows(tmp_path, "wave_a")
     assert list(rows) == ["wave_a", "true wave"]
@@ -63,7 +63,7 @@ def test_ceilings_are_rows_that_do_not_compete(tmp_path: Path) -> None:
 
 def test_griffin_lim_is_a_row_of_audio_before_the_ceiling(tmp_path: Path) -> None:
     for name, kind, reach in (("mel_a", "mel", None), ("wave_a", "waveform", 1500.0)):
-        artefacts.make_variant(tmp_path, name, kind, metrics={"reach_hz": reach})
+        artefacts.make_variant(tmp_path, name, kind, metrics={"bandwidth_hz": reach})
     inputs.make_reference(tmp_path, audio_stft_distance=0.4)
     inputs.make_griffin_lim(tmp_path, audio_stft_distance=0.7, audio_log_spectral_distance=9.0)
     rows = read_rows(tmp_path, "mel_a", "wave_a")
@@ -96,7 +96,7 @@ def test_codecs_and_models_from_elsewhere_are_rows_that_do_not_compete(tmp_path:
 
 def test_shared_bands_are_below_the_lowest_reach(tmp_path: Path) -> None:
     for name, kind, reach in (("mel_a", "mel", None), ("wave_a", "waveform", 1500.0)):
-        artefacts.make_variant(tmp_path, name, kind, metrics={"reach_hz": reach})
+        artefacts.make_variant(tmp_path, name, kind, metrics={"bandwidth_hz": reach})
         inputs.make_windows(tmp_path, name, 0.02)
     inputs.make_reference(tmp_path)
     rows = read_rows(tmp_path, "mel_a", "wave_a")

@@ -171,7 +171,7 @@ def changed(key: str, value: object) -> dict:
         ("representations.mel128.bands", 1500, "representations.mel128: .*n_fft of at least 3000"),
         ("evaluate.mel", "mel12", "evaluate.mel: there is no 'mel12'; did you mean 'mel128'?"),
         ("evaluate.mel", "wave3k", "evaluate.mel: wave3k is a waveform; name a representation of kind mel"),
-        ("evaluate.heard", 3, "evaluate.heard: 3 windows cannot hold the 4 examples; raise it"),
+        ("evaluate.audio_windows", 3, "evaluate.audio_windows: 3 windows cannot hold the 4 examples; raise it"),
         ("seeds", [0, 0], "seeds: a seed occurs twice in"),
         ("seeds", [], "seeds"),
         ("seeds", [0, -1], r"seeds\.1: .*greater than or equal to 0 \(it is -1\)"),

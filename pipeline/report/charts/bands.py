@@ -30,8 +30,8 @@ def draw(rows: list[Row]) -> Figure | None:
         for row, line in marks.with_lines(group):
             errors = bands[row.variant]["mse"]
             ax.plot(errors.index, errors, **line)
-        if group[0]["reach_hz"] is not None:
-            ax.axvline(group[0]["reach_hz"], color=style.INK, linewidth=1, linestyle=":")
+        if group[0]["bandwidth_hz"] is not None:
+            ax.axvline(group[0]["bandwidth_hz"], color=style.INK, linewidth=1, linestyle=":")
         ax.set_xscale("log")
         ax.set_ylim(bottom=0)
         ax.set_ylabel("mean squared error")
