@@ -13,7 +13,7 @@ STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages
 FOLDERS = (
     *("core", "audio", "sources", "windows", "cache", "dataset"),
     *("models", "losses", "training", "metrics", "vocoder", "reference", "evaluation", "figures", "report", "board"),
-    *("apply", "tracking", "schema", "repro", "studies", "gc", "cli"),
+    *("apply", "tracking", "schema", "repro", "studies", "cli"),
 )
 
 

@@ -142,7 +142,7 @@ def disk() -> str:
     free = shutil.disk_usage(workspace.project()).free / 2**30
     if free < MIN_FREE_GIB:
         detail = f"{free:.1f} GiB free, {MIN_FREE_GIB:.0f} are needed"
-        raise CheckError(detail, "free some space, or run `dvc gc --workspace`")
+        raise CheckError(detail, "free some space; `melisma gc` lists what you can delete")
     return f"{free:.1f} GiB free"
 
 

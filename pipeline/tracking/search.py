@@ -19,7 +19,6 @@ KINDS = "metrics", "params", "tags", "attributes"
 # A name with a slash, such as test/mse or metrics.test/mse, before an operator.
 SLASHED = re.compile(rf"(?<![\w.`\"'/])(?:({'|'.join(KINDS)})\.)?([\w-]+/[\w/-]+)(?=\s*(?:[<>!=]|I?LIKE\b|IN\b))", re.I)
 ATTRIBUTES = {"name": "attributes.run_name", "status": "attributes.status", "started": "attributes.start_time"}
-ACTIVE, WITH_DELETED = 1, 3  # values of MLflow's ViewType
 PAGE_SIZE = 1000
 NEWEST_FIRST = ["attributes.start_time DESC"]
 
@@ -143,13 +142,12 @@ def iterate_runs(
     filter_text: str = "",
     order: list[str] | None = None,
     limit: int | None = None,
-    view: int = ACTIVE,
 ) -> Iterator[Any]:
     """MLflow's runs of the experiments with these ids, newest first by default."""
     if not experiments:
         return iter(())
     size, order = min(PAGE_SIZE, limit or PAGE_SIZE), order or NEWEST_FIRST
-    return islice(pages(client.search_runs, experiments, filter_text, view, size, order), limit)
+    return islice(pages(client.search_runs, experiments, filter_text, max_results=size, order_by=order), limit)
 
 
 def pages(search: Callable[..., Any], *arguments: Any, **options: Any) -> Iterator[Any]:
