@@ -1,10 +1,10 @@
 """Check a command's arguments without torch, so that a wrong one is reported at once: importing torch takes seconds."""
 
-import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
 from pipeline.core.errors import ParamsError
+from pipeline.core.params import suggest
 
 
 def check_input(path: Path) -> None:
@@ -41,15 +41,7 @@ def find_variant(models: Path, name: str, seed: int | None = None) -> Path:
     if not seeds:
         raise ParamsError(f"{models}: no trained variant; `dvc repro` trains the variants of params.yaml")
     if name not in seeds:
-        names = suggest_names(name, sorted(seeds), "trained variants")
-        raise ParamsError(f"--variant {name}: not trained in {models}; {names}")
+        raise ParamsError(f"--variant {name}: not trained in {models}; {suggest(name, seeds)}")
     if seed is not None and seed not in seeds[name]:
         raise ParamsError(f"--seed {seed}: {models / name} has the seeds {', '.join(map(str, sorted(seeds[name])))}")
     return models / name / f"seed-{min(seeds[name]) if seed is None else seed}"
-
-
-def suggest_names(wrong: str, names: list[str], noun: str) -> str:
-    """Half a sentence that helps after a wrong name: the nearest one, and all of them."""
-    nearest = difflib.get_close_matches(wrong, names, n=1)
-    hint = f"did you mean '{nearest[0]}'? " if nearest else ""
-    return f"{hint}{noun}: {', '.join(names)}"

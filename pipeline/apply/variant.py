@@ -5,14 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from pydantic import TypeAdapter
 from torch import Tensor
 
-from pipeline.apply.arguments import suggest_names
 from pipeline.audio.inversion import Inversion
-from pipeline.audio.representation import MelConfig, RepresentationConfig, WaveformConfig, sample_count
+from pipeline.audio.representation import MelConfig, WaveformConfig, parse_representation, sample_count
 from pipeline.core.device import pick_device
 from pipeline.core.errors import DataError, ParamsError
+from pipeline.core.params import suggest
 from pipeline.core.text import normalise
 from pipeline.dataset.split import read_split
 from pipeline.models import store
@@ -69,8 +68,7 @@ class TrainedVariant:
         if label is not None and self.model.condition is None:
             raise ParamsError(f"{option} {label}: variant {self.name} has no labels; use a variant with a `condition`")
         if label is not None and normalise(label) not in labels:
-            names = suggest_names(label, labels, "its labels")
-            raise ParamsError(f"{option} {label}: no label of variant {self.name}; {names}")
+            raise ParamsError(f"{option} {label}: no label of variant {self.name}; {suggest(label, labels)}")
         return torch.tensor([len(labels) if label is None else labels.index(normalise(label))], device=self.device)
 
     def require_latent(self, command: str) -> None:
@@ -101,9 +99,7 @@ def load(folder: Path, device: str = "auto") -> TrainedVariant:
     except (ParamsError, RuntimeError) as error:
         raise ParamsError(f"--device {device}: torch has no such device here; auto picks one") from error
     model, description = store.load(folder)
-    representation = TypeAdapter[MelConfig | WaveformConfig](RepresentationConfig).validate_python(
-        description["representation"]
-    )
+    representation = parse_representation(description["representation"])
     data, name = folder.parents[2], str(description["input"])
     return TrainedVariant(
         name=folder.parent.name,

@@ -1,8 +1,8 @@
 """Schema of the section `representations`: the inputs of the models."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, TypeAdapter, model_validator
 
 from pipeline.core.params import Section
 
@@ -53,6 +53,11 @@ class WaveformConfig(_Representation):
 
 
 RepresentationConfig = Annotated[MelConfig | WaveformConfig, Field(discriminator="kind")]
+
+
+def parse_representation(block: Any) -> MelConfig | WaveformConfig:
+    """A block of `representations` as its config; pydantic's ValidationError if it is none."""
+    return TypeAdapter[MelConfig | WaveformConfig](RepresentationConfig).validate_python(block)
 
 
 def sample_count(seconds: float, rate: int) -> int:

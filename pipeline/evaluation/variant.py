@@ -10,10 +10,9 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 import torch
-from pydantic import TypeAdapter
 
 from pipeline.audio.inversion import Inversion
-from pipeline.audio.representation import RepresentationConfig
+from pipeline.audio.representation import RepresentationConfig, parse_representation
 from pipeline.core import arrays, workspace
 from pipeline.core.artefacts import read_table
 from pipeline.core.device import pick_device
@@ -137,7 +136,7 @@ def read_setup(name: str, representation: str, raw: Mapping[str, Any]) -> Evalua
     folder = workspace.CACHE / representation
     splits = {split: read_split(folder, split) for split in ("train", "valid", "test")}
     stats = read_stats(folder)
-    representation_config = TypeAdapter(RepresentationConfig).validate_python(stats["representation"])
+    representation_config = parse_representation(stats["representation"])
     reference = read_reference(workspace.REFERENCE, splits["test"].window_ids)
     return EvaluationSetup(
         variant=name,

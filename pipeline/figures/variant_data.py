@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import TypeAdapter
 
 from pipeline.audio.inversion import Inversion
-from pipeline.audio.representation import MelConfig, RepresentationConfig, WaveformConfig
+from pipeline.audio.representation import MelConfig, WaveformConfig, parse_representation
 from pipeline.core import arrays
 from pipeline.core.artefacts import read_csv, read_json, read_table, readable
 from pipeline.core.errors import DataError
@@ -142,7 +141,7 @@ def read_variant_data(variant: str, data: Path) -> VariantData:
 
 def read_representation(config: dict[str, Any]) -> Representation:
     """The representation of a model's config.json."""
-    representation: Representation = TypeAdapter(RepresentationConfig).validate_python(config["representation"])
+    representation: Representation = parse_representation(config["representation"])
     return representation
 
 

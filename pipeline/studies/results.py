@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import TypeAdapter
 
-from pipeline.audio.representation import RepresentationConfig
+from pipeline.audio.representation import parse_representation
 from pipeline.core import workspace
 from pipeline.core.errors import MelismaError
 from pipeline.core.params import flatten, read_section
@@ -184,7 +183,7 @@ def _pca_errors(files: Any, models: dict[str, Any]) -> dict[str, dict[int, float
 
 def _bound(params: dict[str, Any], representation: str, errors: list[float]) -> tuple[Any, Any]:
     """The least kbit/s of a Gaussian source for each error, from those of PCA with 0, 1, ... components."""
-    config = TypeAdapter(RepresentationConfig).validate_python(params["representations"][representation])
+    config = parse_representation(params["representations"][representation])
     seconds = params["windows"]["seconds"]
     nats, mse = rate_distortion_bound(np.array(errors), prod(config.shape(seconds)))
     return kbps(nats, seconds), mse

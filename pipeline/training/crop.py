@@ -1,8 +1,6 @@
 """Training on windows that are shorter than those of validation and test."""
 
-from pydantic import TypeAdapter
-
-from pipeline.audio.representation import RepresentationConfig
+from pipeline.audio.representation import parse_representation
 from pipeline.core.errors import ParamsError
 from pipeline.core.params import PARAMS_FILE
 from pipeline.dataset.split import Split
@@ -14,7 +12,7 @@ def crop(model: VAE, train: Split, seconds: float) -> tuple[VAE, Split]:
 
     Windows that are not longer than this stay whole. ParamsError if the weights depend on the length of a window.
     """
-    representation = TypeAdapter(RepresentationConfig).validate_python(model.description["representation"])
+    representation = parse_representation(model.description["representation"])
     length = representation.shape(seconds)[-1]
     if length >= train.shape[-1]:
         return model, train

@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from pydantic import TypeAdapter
 
 from pipeline.audio.inversion import Inversion
-from pipeline.audio.representation import MelConfig, RepresentationConfig
+from pipeline.audio.representation import MelConfig, parse_representation
 from pipeline.core import distributed, workspace
 from pipeline.core.device import pick_device
 from pipeline.core.errors import ParamsError
@@ -40,7 +39,7 @@ def make_vocoder(name: str, raw: Mapping[str, Any], runtime: RuntimeConfig, open
         ParamsError: a param is wrong, or a file that it names is missing.
         DataError: a cache is missing or damaged; else the errors of `loop.fit`.
     """
-    representation = TypeAdapter(RepresentationConfig).validate_python(get_entry(raw, "representations", name))
+    representation = parse_representation(get_entry(raw, "representations", name))
     config = read_vocoder(raw, name)
     folder = workspace.CACHE / str(config.waveforms)
     with (

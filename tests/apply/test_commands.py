@@ -167,7 +167,7 @@ def test_the_lowest_seed_is_the_default(melisma):
 @pytest.mark.parametrize(
     ("command", "code", "reason"),
     [
-        ("reconstruct a.wav --variant wav", 2, "did you mean 'wave'? trained variants: labelled, mean, mel, same"),
+        ("reconstruct a.wav --variant wav", 2, "did you mean 'wave'?"),
         ("reconstruct a.wav --variant ../models/mel", 2, "not trained in"),
         ("reconstruct a.wav --variant several --seed 4", 2, "has the seeds 3, 12"),
         ("reconstruct a.wav --variant mel --label jazz", 2, "variant mel has no labels"),
@@ -176,7 +176,7 @@ def test_the_lowest_seed_is_the_default(melisma):
         ("reconstruct broken.wav --variant mel", 1, "broken.wav: undecodable: Invalid data found"),
         ("perturb a.wav --variant mean --scale 1", 2, "variant mean has no latent"),
         ("perturb a.wav --variant mel --scale nan", 2, "--scale"),
-        ("transfer a.wav --variant labelled --to jaz", 2, "did you mean 'jazz'? its labels: jazz, rock"),
+        ("transfer a.wav --variant labelled --to jaz", 2, "did you mean 'jazz'?"),
         ("transfer a.wav --variant labelled --to rock --from x", 2, "--from x: no label of"),
         ("interpolate a.wav b.wav --variant mel --at 0 9", 2, "b.wav ends after 1.20 s"),
         ("interpolate a.wav b.wav --variant mel --mode cubic", 2, "--mode"),
