@@ -14,7 +14,7 @@ from pipeline.core.errors import DataError
 from pipeline.core.progress import byte_progress, format_bytes
 
 RETRIES = Retry(
-    6,
+    5,
     other=2,  # the host is unknown or refuses the connection
     status_forcelist=(408, 429, 500, 502, 503, 504),
     raise_on_status=False,
@@ -95,10 +95,10 @@ def _download(session: requests.Session, url: str, part: Path) -> None:
                         file.flush()  # a killed process keeps what it has
                         advance(len(chunk))
                 return
-        except HTTPError as error:
+        except HTTPError:
             if _size(part) <= size:
                 raise
-            workspace.say(f"  the connection was lost ({error}); resuming after {format_bytes(_size(part))}")
+            workspace.say(f"  the connection was lost; resuming after {format_bytes(_size(part))}")
 
 
 def _size(part: Path) -> int:

@@ -113,10 +113,10 @@ def test_a_server_that_asks_for_a_pause_gets_it(project, server, pauses, asked, 
 def test_a_server_with_a_fault_is_asked_again(project, server):
     server.files["/x"] = ServedFile(BODY, refuse=[408, 500, 502])
     get(server, "/x")
-    server.files["/y"] = ServedFile(b"y", refuse=[503] * 7)
+    server.files["/y"] = ServedFile(b"y", refuse=[503] * 6)
     with pytest.raises(DataError, match="/y: HTTP 503 Service Unavailable;"):
         get(server, "/y", checksum=checksum(b"y"))
-    assert [path for path, _ in server.requests] == ["/x"] * 4 + ["/y"] * 7
+    assert [path for path, _ in server.requests] == ["/x"] * 4 + ["/y"] * 6
 
 
 def test_mirrors_that_fail_are_asked_once_and_then_the_next_is_used(project, server, pauses):
