@@ -15,12 +15,12 @@ def server(monkeypatch):
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """An empty project as the current folder, and short pauses between tries."""
+    """An empty project as the current folder, and no pauses between tries."""
     folder = tmp_path / "project"
     folder.mkdir()
     (folder / "params.yaml").touch()
     (folder / "dvc.yaml").touch()
     monkeypatch.delenv("DVC_ROOT", raising=False)
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(fetch, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(fetch, "RETRIES", fetch.RETRIES.new(backoff_factor=0))
     return folder

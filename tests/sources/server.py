@@ -17,7 +17,6 @@ class ServedFile:
 
     body: bytes
     ranges: bool = True  # support Range
-    shift: int = 0  # bytes by which a range starts too late
     length: bool = True  # send Content-Length
     refuse: list[int] = field(default_factory=list)  # statuses of the first responses
     drop: list[int] = field(default_factory=list)  # bytes of the body after which the next responses end
@@ -68,7 +67,6 @@ def serve() -> Iterator[Server]:
             if is_partial and start >= total:
                 self.respond(416, {"Content-Range": f"bytes */{total}", "Content-Length": "0"})
                 return
-            start += file.shift if is_partial else 0
             body = file.body[start:]
             headers = {"Content-Range": f"bytes {start}-{total - 1}/{total}"} if is_partial else {}
             headers |= file.headers | ({"Content-Length": str(len(body))} if file.length else {})

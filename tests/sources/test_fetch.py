@@ -3,13 +3,11 @@
 import gzip
 import os
 import resource
-import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections import namedtuple
 
 import numpy as np
 import pytest
@@ -17,7 +15,6 @@ import pytest
 from pipeline.core import progress
 from pipeline.core.errors import DataError
 from pipeline.core.imports import ROOT
-from pipeline.sources import fetch as module
 from pipeline.sources.fetch import fetch
 from tests.sources.datasets import checksum
 from tests.sources.server import ServedFile
@@ -53,7 +50,7 @@ def offsets(server) -> list[int]:
 @pytest.fixture
 def pauses(monkeypatch):
     pauses: list[float] = []
-    monkeypatch.setattr(module.time, "sleep", pauses.append)
+    monkeypatch.setattr(time, "sleep", pauses.append)
     return pauses
 
 
@@ -82,18 +79,16 @@ def test_a_damaged_download_is_repeated(project, server, capsys):
     ("size", "file", "expected"),  # size of the partial download, faults of the server, first byte of each request
     [
         (0, {"drop": [200_000, 150_000]}, [0, 200_000, 350_000]),
-        (50_000, {"drop": [100_000], "length": False}, [50_000, 150_000]),  # Content-Range tells the size of the file
+        (50_000, {"drop": [100_000]}, [50_000, 150_000]),
         (0, {"drop": [300_000], "ranges": False}, [0, 300_000]),  # the second response has the whole file
-        (0, {"drop": [300_000], "shift": 1000}, [0, 300_000, 0]),  # a range with another start is not appended
     ],
 )
 def test_a_dropped_transfer_resumes_if_the_server_can(project, server, size, file, expected):
     server.files["/x"] = ServedFile(BODY, **file)
     part_file(project, BODY[:size])
     assert get(server, "/x").read_bytes() == BODY
-    tolerance = 0 if "length" in file else 70_000  # the last chunk before an unexpected end may be lost
-    assert offsets(server) == pytest.approx(expected, abs=tolerance)
-    assert [offset == 0 for offset in offsets(server)] == [offset == 0 for offset in expected]
+    # The last chunk before the end may be lost.
+    assert offsets(server) == pytest.approx(expected, abs=130_000) and offsets(server)[0] == size
 
 
 def test_the_next_run_resumes_also_from_another_mirror(project, server):
@@ -108,16 +103,20 @@ def test_the_next_run_resumes_also_from_another_mirror(project, server):
     assert size > 100_000 and server.requests == [("/gone", f"bytes={size}-"), ("/y", f"bytes={size}-")]
 
 
-def test_pauses_grow_without_new_bytes_and_restart_after_progress(project, server, pauses):
-    server.files["/x"] = ServedFile(BODY, refuse=[500, 503, 408], drop=[200_000, 0])
-    assert get(server, "/x").read_bytes() == BODY
-    assert np.array(pauses) / module.FIRST_PAUSE == pytest.approx([1, 2, 4, 1, 2])
-
-
-def test_a_server_that_asks_for_a_pause_gets_it(project, server, pauses):
-    server.files["/x"] = ServedFile(BODY, refuse=[429, 429], headers={"Retry-After": "7"})
+@pytest.mark.parametrize(("asked", "expected"), [(7, 7), (9999, 120)])
+def test_a_server_that_asks_for_a_pause_gets_it(project, server, pauses, asked, expected):
+    server.files["/x"] = ServedFile(BODY, refuse=[429, 503], headers={"Retry-After": str(asked)})
     get(server, "/x")
-    assert pauses == [7, 7]
+    assert pauses == [expected, expected]
+
+
+def test_a_server_with_a_fault_is_asked_again(project, server):
+    server.files["/x"] = ServedFile(BODY, refuse=[408, 500, 502])
+    get(server, "/x")
+    server.files["/y"] = ServedFile(b"y", refuse=[503] * 6)
+    with pytest.raises(DataError, match="/y: HTTP 503 Service Unavailable;"):
+        get(server, "/y", checksum=checksum(b"y"))
+    assert [path for path, _ in server.requests] == ["/x"] * 4 + ["/y"] * 6
 
 
 def test_mirrors_that_fail_are_asked_once_and_then_the_next_is_used(project, server, pauses):
@@ -128,19 +127,11 @@ def test_mirrors_that_fail_are_asked_once_and_then_the_next_is_used(project, ser
     assert server.requests == [(path, None) for path in server.files] and pauses == []
 
 
-def test_an_html_page_does_not_replace_a_partial_download(project, server):
-    part = part_file(project, BODY[:50_000])
-    server.files["/x"] = ServedFile(b"<html>Log in</html>", ranges=False, headers={"Content-Type": "text/html"})
-    with pytest.raises(DataError, match="it sends a page, not the file"):
-        get(server, "/x")
-    assert part.read_bytes() == BODY[:50_000]
-
-
 def test_a_server_without_range_that_always_drops_is_given_up(project, server):
     server.files["/x"] = ServedFile(BODY, ranges=False, drop_always=300_000)
-    with pytest.raises(DataError, match=f"{module.MAX_TRIES} times in a row"):
+    with pytest.raises(DataError, match="IncompleteRead"):
         get(server, "/x")
-    assert len(server.requests) <= 2 * module.MAX_TRIES
+    assert len(server.requests) == 2
 
 
 @pytest.mark.parametrize(("content", "requests"), [(BODY, 1), (BODY + b"more", 2), (b"?" * len(BODY), 2)])
@@ -165,30 +156,22 @@ def test_the_error_names_the_failure_of_each_mirror(project, server):
     with pytest.raises(DataError) as caught:
         fetch(urls, CHECKSUM, "x.tar", "source.x.archive")
     expected = [f"its checksum is {checksum(body)}, expected {CHECKSUM}" for body in bodies.values()]
-    expected += ["/gone: HTTP 404", "http://127.0.0.1:9/x: Connection refused", "nonsense: Invalid URL"]
+    expected += ["/gone: HTTP 404 Not Found", "Connection refused", "nonsense: Invalid URL"]
     assert all(part in str(caught.value) for part in expected) and "\n" not in str(caught.value)
     assert downloads(project) == []
 
 
-def test_the_free_space_is_checked_before_the_first_byte(project, server, monkeypatch):
-    usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(1e9, 1e9, 123_000))
-    server.files["/x"] = ServedFile(BODY)
-    with pytest.raises(DataError, match=r"needs 500kB more, but 123kB are free"):
-        get(server, "/x")
-    assert downloads(project) == []
-
-
-def test_an_error_of_the_disk_is_not_a_lost_connection(project, server, pauses):
+def test_an_error_of_the_disk_is_not_a_lost_connection(project, server, capsys):
     server.files["/x"] = ServedFile(BODY)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, before[1]))
     try:
-        with pytest.raises(DataError, match=r"File too large after 200kB; the next run resumes here"):
+        with pytest.raises(OSError, match="File too large"):
             get(server, "/x")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert pauses == [] and part_file(project).stat().st_size == 200_000
+    assert "kept 200kB; the next run resumes here" in capsys.readouterr().out
+    assert len(server.requests) == 1 and part_file(project).stat().st_size == 200_000
 
 
 def test_without_a_terminal_progress_is_printed_in_lines(project, server, monkeypatch, capsys):
