@@ -73,8 +73,8 @@ def run_checks() -> Iterator[Check]:
 def python() -> str:
     """The pinned packages exist for this Python."""
     version = ".".join(map(str, sys.version_info[:3]))
-    if not (3, 11, 4) <= sys.version_info < (3, 14):
-        raise CheckError(f"{version} at {sys.executable}; 3.11 (3.11.4 or later), 3.12 or 3.13 is needed", REINSTALL)
+    if not (3, 11) <= sys.version_info < (3, 14):
+        raise CheckError(f"{version} at {sys.executable}; 3.11, 3.12 or 3.13 is needed", REINSTALL)
     return f"{version} at {sys.executable}"
 
 

@@ -1,5 +1,6 @@
 """Unpack the needed files of an archive."""
 
+import shutil
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -30,7 +31,12 @@ def unpack(archive: Path, folder: Path, is_needed: Callable[[str], bool]) -> int
                 with tarfile.open(fileobj=stream) as tar:
                     for member in tar:
                         if member.isreg() and is_needed(member.name):
-                            tar.extract(member, folder, filter="data")
+                            target = (folder / member.name.lstrip("/")).resolve()
+                            if not target.is_relative_to(folder.resolve()):
+                                raise ValueError(f"{member.name!r} leads out of the folder")
+                            target.parent.mkdir(parents=True, exist_ok=True)
+                            with target.open("wb") as output:
+                                shutil.copyfileobj(tar.extractfile(member), output)  # type: ignore[arg-type]
                             count += 1
                     while tar.fileobj and tar.fileobj.read(1 << 20):
                         pass  # gzip has its checksum at the end
