@@ -7,7 +7,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,14 +44,13 @@ def compare(
     return Row(what, statistics.median(times[0]), reference, statistics.median(times[1]))
 
 
-def table(rows: list[Row]) -> str:
-    """A Markdown table."""
-    lines = ["| what | ours | reference | its value | ratio |", "|---|---:|---|---:|---:|"]
+def table(rows: Iterable[Row]) -> Iterator[str]:
+    """The lines of a Markdown table, each as soon as its row comes."""
+    yield from ("| what | ours | reference | its value | ratio |", "|---|---:|---|---:|---:|")
     for row in rows:
         digits = 3 if row.unit == "s" else 0
         ours, theirs = (f"{value:,.{digits}f} {row.unit}" for value in (row.ours, row.theirs))
-        lines.append(f"| {row.what} | {ours} | {row.reference} | {theirs} | {row.ratio:.2f} |")
-    return "\n".join(lines)
+        yield f"| {row.what} | {ours} | {row.reference} | {theirs} | {row.ratio:.2f} |"
 
 
 def project_environment(folder: Path) -> dict[str, str]:

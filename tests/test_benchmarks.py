@@ -6,9 +6,9 @@ from functools import partial
 import pytest
 import torch
 
-from benchmarks import build, caching, length, reading, startup, tracking
+from benchmarks import build, caching, gpu, length, reading, startup, tracking
 from benchmarks.measure import ROOT, compare, table
-from benchmarks.training import bare_step, case, conventional, data_wait, first_step, utilisation
+from benchmarks.training import bare_step, case, conventional, data_wait, first_step
 from benchmarks.training.case import Case, on_disk
 from pipeline.core import params
 from tests.e2e.conftest import TINY, clone, merged
@@ -20,7 +20,7 @@ def test_caching_and_reading_run_on_little_data(monkeypatch):
     for module in (caching, reading):
         monkeypatch.setattr(module, "compare", partial(compare, rounds=1))
     rows = [*caching.rows(), *reading.rows()]
-    assert all(row.ours > 0 and row.theirs > 0 for row in rows) and len(table(rows).splitlines()) == 2 + len(rows)
+    assert all(row.ours > 0 and row.theirs > 0 for row in rows) and len(list(table(rows))) == 2 + len(rows)
 
 
 def test_the_transformer_trains_on_five_seconds_at_the_full_rate_in_8_gb():
@@ -68,18 +68,41 @@ def test_the_first_step_is_timed_separately():
     assert min(first_step.measure("wave_fc")) > 0
 
 
-def test_utilisation_is_measured_at_the_best_batch_size():
-    speed = utilisation.best_speed("wave_fc", CPU, (2, 4))
+@pytest.mark.slow
+def test_speeds_of_a_gpu_are_measured_in_the_order_of_their_importance(monkeypatch, capsys):
+    raw = merged(params.read_params(), {"windows": {"seconds": 1.0}})
+    raw["models"] = {name: raw["models"][name] for name in ("wave_fc", "wave_vqvae")}
+    monkeypatch.setattr(gpu, "read_params", lambda: raw)
+    sizes = {"STEPS": 1, "WARMUP_STEPS": 1, "LARGE_BATCH": 4, "MATRIX": 64, "WINDOWS": 16, "SECONDS": 0.1}
+    names = {"STUDIES": (), "KINDS": ("wave_fc",), "EVALUATED": ("wave_fc",), "PROCESSES": (2,)}
+    for name, value in (sizes | names).items():
+        monkeypatch.setattr(gpu, name, value)
+    monkeypatch.setattr(gpu, "processes_row", lambda *_: 1 / 0)
+    rows = list(gpu.rows(CPU))
+    assert [row.what.split(",")[0] for row in rows][:2] == ["step of wave_fc", "step of wave_vqvae"]
+    assert len(rows) == 9 and all(row.ours > 0 for row in rows)
+    assert "2 processes: ZeroDivisionError" in capsys.readouterr().err
+    monkeypatch.setattr(gpu, "LIMIT", 0)
+    assert list(gpu.rows(CPU)) == [] and "are over, before wave_fc" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_several_trainings_run_at_once(monkeypatch):
+    assert gpu.rate_together("wave_fc", CPU, 2) > 0
+
+
+def test_flop_of_a_step_are_counted(monkeypatch):
+    monkeypatch.setattr(gpu, "STEPS", 1)
+    speed = gpu.measure(Case.of("wave_fc", 1, CPU, batch_size=4))
     model, _ = Case.of("wave_fc", 1, CPU).untrained()
     # Forward and backward pass of linear layers: at least six operations for each weight and window.
     weights = sum(p.numel() for p in model.parameters() if p.dim() == 2)
-    assert speed.flop > 6 * weights * speed.batch_size and speed.flops > 0
-    assert utilisation.epoch_seconds("wave_fc", CPU, 4, windows=8) > 0 and utilisation.peak_flops(CPU, 64, 2) > 0
+    assert speed.flop > 6 * weights * speed.windows and speed.rate > 0
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_without_a_gpu_utilisation_is_skipped_with_a_line(capsys):
-    assert utilisation.rows() == [] and "no CUDA device" in capsys.readouterr().err
+def test_without_a_gpu_its_use_is_skipped_with_a_line(capsys):
+    assert list(gpu.rows()) == [] and "no CUDA device" in capsys.readouterr().err
 
 
 @pytest.mark.e2e

@@ -12,13 +12,15 @@ import torch
 from torch import Tensor
 
 from benchmarks.measure import Row
-from pipeline.core import arrays, params
+from pipeline.core import arrays
 from pipeline.core.device import pick_device
+from pipeline.core.params import read_params
 from pipeline.dataset.split import Split
 from pipeline.losses.objective import Objective
 from pipeline.models.vae import VAE
 from pipeline.schema import schema
 from pipeline.training.config import TrainConfig, read_variant
+from pipeline.training.crop import crop
 from pipeline.training.trainer import Trainer
 
 VARIANTS = ("mel_conv", "wave_conv", "wave_fc")  # both representations, and the shortest step
@@ -30,6 +32,7 @@ TURN_STEPS = 20  # before the other side takes its turn
 class Case:
     """What a `Trainer` takes."""
 
+    params: schema.Params
     variant: str
     settings: TrainConfig
     train: Split
@@ -37,31 +40,45 @@ class Case:
     device: torch.device
 
     @classmethod
-    def of(cls, name: str, steps: int = EPOCH_STEPS, device: torch.device | None = None, **overrides: Any) -> "Case":
-        """So many steps per epoch, and one batch to validate on; `overrides` are settings of the training."""
-        raw = params.read_params()
-        _, settings = read_variant(raw, name)
+    def of(
+        cls,
+        name: str,
+        steps: int = EPOCH_STEPS,
+        device: torch.device | None = None,
+        raw: dict[str, Any] | None = None,
+        **overrides: Any,
+    ) -> "Case":
+        """So many steps per epoch, and one batch to validate on; `overrides` are settings of the training.
+
+        `raw` has the params of the variant, by default params.yaml.
+        """
+        raw = read_params() if raw is None else raw
+        params, (_, settings) = schema.load(raw), read_variant(raw, name)
         changes = {"epochs": EPOCHS, "snapshots": 2, "patience": None} | overrides
         settings = TrainConfig(**(settings.model_dump() | changes))
-        train = split(schema.load(raw), name, steps * settings.batch_size, spans=True)
-        valid = split(schema.load(raw), name, settings.batch_size, seed=1)
-        return cls(name, settings, train, valid, device or pick_device("auto"))
+        train = split(params, name, steps * settings.batch_size, spans=True)
+        valid = split(params, name, settings.batch_size, seed=1)
+        return cls(params, name, settings, train, valid, device or pick_device("auto"))
 
     def untrained(self) -> tuple[VAE, Objective]:
         """A new model and its losses, on the device.
 
         Its components are zero until `loop.fit` fits them, which does not change the time of a step.
         """
-        config = schema.load().models[self.variant]
+        config = self.params.models[self.variant]
         assert config.loss is not None, f"{self.variant} is a baseline, which is not trained"
         torch.manual_seed(0)
-        model = VAE(describe(schema.load(), self.variant))
+        model = VAE(describe(self.params, self.variant))
         return model.to(self.device), Objective(config.loss, model.gain.signal).to(self.device)
 
     def trainer(self) -> Trainer:
         """A trainer of a new model."""
         model, objective = self.untrained()
-        return Trainer(model, self.train, self.valid, self.settings, objective, 0, self.device)
+        step_model, train = model, self.train
+        if self.settings.crop_seconds is not None:
+            step_model, train = crop(model, train, self.settings.crop_seconds)
+            objective = Objective(objective.config, step_model.gain.signal)
+        return Trainer(model, train, self.valid, self.settings, objective, 0, self.device, step_model)
 
     def __str__(self) -> str:
         return f"{self.variant}, batches of {self.settings.batch_size}, {self.device}"

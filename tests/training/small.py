@@ -115,8 +115,9 @@ class Recording:
         self.step_terms |= dict(enumerate(rows, first))
 
 
-def train(model, objective, seed=0, callback=None, folder=None, **settings):
+def train(model, objective, seed=0, callback=None, folder=None, device=CPU, **settings):
     """History and snapshots of a training, with checkpoints in `folder`; of a waveform model with the same losses."""
+    model = model.to(device)
     config = TrainConfig(**{"batch_size": 16, "warmup_steps": 4, **settings})
     windows, valid, step_model = TRAIN, VALID, model
     if model.gain.signal.kind == "waveform":
@@ -124,5 +125,5 @@ def train(model, objective, seed=0, callback=None, folder=None, **settings):
         if config.crop_seconds is not None:
             step_model, windows = crop(model, windows, config.crop_seconds)
         objective = Objective(objective.config, step_model.gain.signal)
-    trainer = Trainer(model, windows, valid, config, objective, seed, CPU, step_model)
+    trainer = Trainer(model, windows, valid, config, objective, seed, device, step_model)
     return fit(trainer, callback or Recording(), folder and Checkpoints(folder, 0))
