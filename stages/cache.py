@@ -3,9 +3,7 @@
 import sys
 from functools import partial
 
-from pydantic import TypeAdapter
-
-from pipeline.audio.representation import RepresentationConfig
+from pipeline.audio.representation import parse_representation
 from pipeline.cache import build
 from pipeline.cache.config import CacheConfig
 from pipeline.cache.engine import open_executor
@@ -20,7 +18,7 @@ from stages import run
 
 def main(name: str) -> None:
     """Write data/cache/<name>."""
-    config = TypeAdapter(RepresentationConfig).validate_python(get_entry(read_params(), "representations", name))
+    config = parse_representation(get_entry(read_params(), "representations", name))
     engine, runtime = read_section(CacheConfig, "cache"), read_section(RuntimeConfig, "runtime")
     recordings = audio_folder(read_section(SourceConfig, "source")).absolute()
     windows, tracks = read_table(workspace.WINDOWS / "windows.parquet"), read_table(workspace.RAW / "tracks.parquet")

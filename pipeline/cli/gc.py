@@ -49,6 +49,8 @@ def gc(
                 continue
             if yes:
                 _delete(path)
+        except FileNotFoundError:  # a running stage uses it
+            continue
         except OSError as error:
             typer.echo(f"error: {error.filename or path}: {error.strerror}", err=True)
             is_failed = True
@@ -69,7 +71,8 @@ def _in_state_folder(params: "Params", days: float) -> Iterator[Candidate]:
     source = getattr(params.source, params.source.name)
     checksums = [getattr(source, key, "") for key in ("checksum", "metadata_checksum")]
     kept = {checksum.partition(":")[2][:8] for checksum in checksums}  # the names of downloads begin like this
-    for file in [*workspace.MODELS.glob("*/seed-*/config.json"), *workspace.VOCODERS.glob("*/training/config.json")]:
+    models = chain(workspace.MODELS.glob("[!.]*/seed-*"), workspace.VOCODERS.glob("[!.]*/training"))
+    for file in (folder / "config.json" for folder in models if (folder / "config.json").exists()):
         with artefacts.readable(file):
             kept.add(workspace.read_json(file)["fingerprint"])
     state = workspace.state_folder()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 # Files of pipeline/core that decide a result. The others serve errors, params, processes and paths.
-DECIDING_CORE = {"arrays.py", "distributed.py"}
+DECIDING_CORE = {"arrays.py", "device.py", "distributed.py"}
 
 
 def source_files(*modules: str) -> list[Path]:

@@ -27,7 +27,6 @@ class StreamingLoader(WindowLoader):
 
     def __init__(self, split: Split, device: torch.device, labels: Sequence[str] = ()) -> None:
         super().__init__(split, device, labels, "streamed")
-        self.split = split
         sizes = torch.tensor(split.groups)
         self.row_in_group = torch.arange(len(self.group)) - (sizes.cumsum(0) - sizes)[self.group]
 

@@ -20,7 +20,7 @@ PACKAGES = "fonts-noto-cjk, fonts-noto-core and fonts-symbola"  # of Debian
 
 
 def choose_families(texts: Iterable[str]) -> tuple[list[str], str]:
-    """Families that have the letters of `texts` together, `FAMILY` first; and the letters that no family has."""
+    """Families that have the letters of `texts` together, `FAMILY` first; and the letters that none of them has."""
     letters = {letter for text in texts for letter in text if letter.isprintable()}
     missing = letters - _letters(findfont(FontProperties(family=FAMILY)))
     families = [FAMILY]
@@ -42,11 +42,13 @@ def warn(letters: str) -> None:
     """Print one line, once per process, that names the letters and fonts for them."""
     shown = letters if len(letters) <= 20 else f"{letters[:20]}…"
     say(
-        f"warning: figures show boxes, since no installed font has these letters: {shown}; install fonts such as those "
-        f"of {PACKAGES} (Debian), then draw the figures again: `dvc repro -f -s figures` and `dvc repro`"
+        f"warning: figures show boxes, since neither Noto Sans nor Symbola is installed with these letters: {shown}; "
+        f"install {PACKAGES} (Debian), then draw the figures again: `dvc repro -f -s figures` and `dvc repro`"
     )
 
 
 @cache
 def _letters(file: str) -> frozenset[str]:
-    return frozenset(map(chr, FT2Font(file).get_charmap()))
+    with suppress(OSError, RuntimeError):  # deleted since matplotlib listed it, or not usable
+        return frozenset(map(chr, FT2Font(file).get_charmap()))
+    return frozenset()

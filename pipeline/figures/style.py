@@ -67,7 +67,7 @@ RC: dict[str, Any] = {
 def paper_style(texts: Iterable[str] = ()) -> Iterator[None]:
     """A context in which matplotlib uses this style and no settings of the user.
 
-    Letters of `texts`, the user's texts in the figures, may come from other installed fonts. If no font has a letter,
+    Letters of `texts`, the user's texts in the figures, may come from other installed fonts. If none has a letter,
     one line says so instead of matplotlib's warning for each text.
     """
     families, missing = fonts.choose_families(texts)

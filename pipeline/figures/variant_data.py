@@ -141,8 +141,7 @@ def read_variant_data(variant: str, data: Path) -> VariantData:
 
 def read_representation(config: dict[str, Any]) -> Representation:
     """The representation of a model's config.json."""
-    representation: Representation = parse_representation(config["representation"])
-    return representation
+    return parse_representation(config["representation"])
 
 
 def read_windows(path: Path, index: str, seed: int | None = None) -> list[Window]:

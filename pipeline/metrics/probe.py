@@ -22,6 +22,7 @@ SCORES = (*LINEAR_PROBES, "knn_accuracy", "silhouette")
 MAX_TRAIN_WINDOWS = 4000
 NEIGHBOURS = 5
 MAX_ITERATIONS = 1000  # of the logistic regression
+FOLDS = 10
 PENALTIES = (1.0, 10.0, 100.0, 1e3, 1e4, 1e5)  # of the ridge regression
 RANK_TOLERANCE = 1e-12  # relative to the largest variance; below it, rounding decides a direction
 FRAME = 256  # samples, of a waveform's spectra; the hop is half a frame
@@ -175,11 +176,11 @@ def _hits(classifier: Any, a: np.ndarray, train: pd.Series, b: np.ndarray, test:
 def _tempo_r2(a: np.ndarray, train: pd.DataFrame, b: np.ndarray, test: pd.DataFrame) -> np.ndarray:
     """(test rows,) `probe_tempo_r2` of the rows `b`, learnt from the rows `a`.
 
-    Of `PENALTIES`, the regression takes the one with the lowest error on the rows of each group after a fit to all
-    others. Rows of a group resemble each other: a penalty for left-out rows whose group stays would be too small.
+    Of `PENALTIES`, the regression takes the one with the lowest error on left-out groups, in ten folds. Rows of a group
+    resemble each other: a penalty for left-out rows whose group stays would be too small.
     """
     from sklearn.linear_model import Ridge
-    from sklearn.model_selection import GridSearchCV, LeaveOneGroupOut
+    from sklearn.model_selection import GridSearchCV, GroupKFold
 
     result = np.full(len(b), np.nan)
     known, scored = train["tempo"].notna().to_numpy(), test["tempo"].notna().to_numpy()
@@ -187,8 +188,8 @@ def _tempo_r2(a: np.ndarray, train: pd.DataFrame, b: np.ndarray, test: pd.DataFr
     variance = np.log2(test.drop_duplicates("track_id")["tempo"]).var(ddof=0)
     if train["tempo"].nunique() > 1 and train["group"].nunique() > 1 and variance > 0:
         tempo, groups = np.log2(train["tempo"].to_numpy(float)), train["group"].to_numpy(str)
-        penalties = {"alpha": PENALTIES}
-        search = GridSearchCV(Ridge(), penalties, cv=LeaveOneGroupOut(), scoring="neg_mean_squared_error")
+        folds = GroupKFold(min(FOLDS, len(np.unique(groups))))
+        search = GridSearchCV(Ridge(), {"alpha": PENALTIES}, cv=folds, scoring="neg_mean_squared_error")
         predicted = search.fit(a[known], tempo, groups=groups).predict(b[scored])
         result[scored] = 1 - np.square(predicted - np.log2(test["tempo"])) / variance
     return result

@@ -20,7 +20,7 @@ from pipeline.report.variant_section import BLOCKS
 from pipeline.sources.config import SourceConfig
 
 FORMAT = 1  # raise it when older code would misread the file
-PROTOCOL = 1  # raise it when a metric's definition or the music of source.synth changes: older results do not compare
+PROTOCOL = 2  # raise it when a metric's definition or the music of source.synth changes: older results do not compare
 # Keys of `evaluate` that change no other number, but for rounding. The config of `mel` and the embedding are added.
 NO_PROTOCOL = {"mel", "embedding", "visqol", "samples", "walks", "perturbations", "batch_size"}
 

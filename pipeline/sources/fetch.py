@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -13,9 +14,19 @@ from pipeline.core import workspace
 from pipeline.core.errors import DataError
 from pipeline.core.progress import byte_progress, format_bytes
 
-RETRIES = Retry(
+
+class _Retry(Retry):
+    """Says that it waits, which may take minutes."""
+
+    def sleep(self, response: Any = None) -> None:
+        workspace.say("  the server failed; asking it again")
+        super().sleep(response)
+
+
+RETRIES = _Retry(
     5,
-    other=2,  # the host is unknown or refuses the connection
+    connect=2,  # the host is unknown or does not answer
+    other=2,  # such as errors of TLS
     status_forcelist=(408, 429, 500, 502, 503, 504),
     raise_on_status=False,
     backoff_factor=1,  # seconds; doubles with each retry
@@ -32,8 +43,7 @@ def fetch(urls: Sequence[str], checksum: str, name: str, key: str) -> Path:
     `checksum` is "sha256:" or "md5:" and the hex digest; `key` of params.yaml can name a local copy.
 
     Raises:
-        DataError: all mirrors failed; the message gives the reasons.
-        OSError: the disk is full, or the folder cannot be written.
+        DataError: all mirrors failed, for the reasons in the message; or the disk is full.
     """
     folder = workspace.state_folder() / "downloads"
     folder.mkdir(exist_ok=True)
@@ -56,8 +66,11 @@ def fetch(urls: Sequence[str], checksum: str, name: str, key: str) -> Path:
                 _download(session, url, part)
                 actual = _compute_checksum(part, checksum)
             except (requests.RequestException, HTTPError) as error:
-                failure = str(error)
-            except (OSError, KeyboardInterrupt, SystemExit):
+                failure = _first_cause(error)
+            except OSError as error:
+                kept = f"kept {format_bytes(_size(part))}; the next run resumes here"
+                raise DataError(f"{part}: {error.strerror or error}; {kept}") from error
+            except (KeyboardInterrupt, SystemExit):
                 workspace.say(f"{part}: kept {format_bytes(_size(part))}; the next run resumes here")
                 raise
             else:
@@ -84,6 +97,8 @@ def _download(session: requests.Session, url: str, part: Path) -> None:
                     return  # nothing is missing, or `part` is too long: the checksum shows which
                 if not response.ok:
                     raise requests.HTTPError(f"HTTP {response.status_code} {response.reason}")
+                if response.headers.get("Content-Type", "").startswith("text/html"):
+                    raise requests.HTTPError("it sends a page, not the file")  # perhaps a login page: `part` stays
                 start, missing = size if response.status_code == 206 else 0, response.raw.length_remaining
                 total = None if missing is None else start + missing
                 with (
@@ -99,6 +114,13 @@ def _download(session: requests.Session, url: str, part: Path) -> None:
             if _size(part) <= size:
                 raise
             workspace.say(f"  the connection was lost; resuming after {format_bytes(_size(part))}")
+
+
+def _first_cause(error: BaseException) -> str:
+    """The message of the first error in the chain of causes, which names the reason."""
+    while cause := error.__cause__ or error.__context__:
+        error = cause
+    return str(error) or type(error).__name__
 
 
 def _size(part: Path) -> int:

@@ -38,6 +38,10 @@ def unpack(archive: Path, folder: Path, is_needed: Callable[[str], bool]) -> int
                             with target.open("wb") as output:
                                 shutil.copyfileobj(tar.extractfile(member), output)  # type: ignore[arg-type]
                             count += 1
+                    if tar.fileobj is stream:  # without compression, nothing else shows that the end is missing
+                        stream.seek(tar.offset)
+                        if stream.read(512) != bytes(512):
+                            raise tarfile.ReadError("it ends early")
                     while tar.fileobj and tar.fileobj.read(1 << 20):
                         pass  # gzip has its checksum at the end
             else:

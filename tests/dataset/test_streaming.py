@@ -204,7 +204,8 @@ def test_a_split_above_the_limit_is_streamed(tmp_path):
 @pytest.mark.parametrize("kind", ["mel", "waveform"])
 def test_batches_on_a_gpu_equal_those_on_a_cpu(tmp_path, kind, spans):
     split = write(tmp_path, kind, [40, 31, 1, 25], 6, spans)
-    gpu = torch.device("cuda" if torch.cuda.is_available() else "cpu")  # the latter keeps the test alive
+    # Without a GPU this only checks that the test runs.
+    gpu = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     expected = [list(batches) for batches in _all_batches(ResidentLoader(split, CPU, ("b",), "streamed"))]
     for loader in (ResidentLoader(split, gpu, ("b",), "streamed"), StreamingLoader(split, gpu, ("b",))):
         for gpu_batches, cpu_batches in zip(_all_batches(loader), expected, strict=True):

@@ -156,11 +156,11 @@ def test_waveform_is_scored_on_its_own_scale_and_on_the_common_log_mel():
     assert {"si_sdr", "stft_distance", "log_spectral_distance", "mel_mse", "kl"} <= set(scores.windows)
     audio = np.stack([resample(window, 1000, 2000) for window in y.numpy()])
     log_mel = LogMel(MEL)
-    reach = scorer.bands.groups["bandwidth"]
+    in_bandwidth = scorer.bands.groups["bandwidth"]
     for row in range(len(test)):
         db = log_mel(audio[row]).numpy() - TEST.peak_db[row]
         errors = np.square(np.maximum(db / 80 + 1, 0) - unit(TEST)[row])
         assert scores.windows["mel_mse"][row] == pytest.approx(errors.mean(), rel=1e-3)
-        assert scores.windows["mel_mse_bandwidth"][row] == pytest.approx(errors[reach].mean(), rel=1e-3)
+        assert scores.windows["mel_mse_bandwidth"][row] == pytest.approx(errors[in_bandwidth].mean(), rel=1e-3)
     np.testing.assert_allclose(scores.audio, audio[AUDIO_ROWS], atol=1e-6)
-    assert scorer.bands.bandwidth_hz == 500 and 3 <= reach.sum() <= 5
+    assert scorer.bands.bandwidth_hz == 500 and 3 <= in_bandwidth.sum() <= 5

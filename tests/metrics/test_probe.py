@@ -8,6 +8,7 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import r2_score, silhouette_score
+from sklearn.model_selection import GroupKFold
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -16,6 +17,7 @@ from pipeline.core.errors import DataError
 from pipeline.dataset.loader import window_loader
 from pipeline.metrics.probe import (
     FACTS,
+    FOLDS,
     LINEAR_PROBES,
     PENALTIES,
     Rows,
@@ -46,9 +48,10 @@ def ridge(train: np.ndarray, values: np.ndarray, groups: np.ndarray, test: np.nd
         return (inputs - train[rows].mean(axis=0)) @ weights + values[rows].mean()
 
     def error(penalty: float) -> float:
-        left_out = [groups == group for group in np.unique(groups)]
+        left_out = [np.isin(np.arange(len(train)), rows) for _, rows in folds.split(train, groups=groups)]
         return np.mean([np.square(fit(~rows, penalty, train[rows]) - values[rows]).mean() for rows in left_out])
 
+    folds = GroupKFold(min(FOLDS, len(np.unique(groups))))
     return fit(np.full(len(train), True), min(PENALTIES, key=error), test)
 
 

@@ -70,8 +70,8 @@ def make_reference(root: Path, **probes: float) -> None:
     for name, error in (("mel", 0.002), ("wave", 0.03)):
         folder = root / "reference" / "ceiling" / name
         folder.mkdir(parents=True, exist_ok=True)
-        reach = 1500.0 if name == "wave" else None
-        metrics = {"mel_mse": error, "mel_mse_low": 0.9 * error, "mel_mse_high": 1.1 * error, "bandwidth_hz": reach}
+        bandwidth = 1500.0 if name == "wave" else None
+        metrics = {"mel_mse": error, "mel_mse_low": 0.9 * error, "mel_mse_high": 1.1 * error, "bandwidth_hz": bandwidth}
         write_json(folder / "metrics.json", {**metrics, "ceiling": True, "mse": None, **probes})
         _write_bands(folder, error)
     table = {"example": [0, 1, -1], "window_id": [0, 1, 2], "track_id": ["a/0", "b/0", "c/0"]}

@@ -62,8 +62,8 @@ def test_ceilings_are_rows_that_do_not_compete(tmp_path: Path) -> None:
 
 
 def test_griffin_lim_is_a_row_of_audio_before_the_ceiling(tmp_path: Path) -> None:
-    for name, kind, reach in (("mel_a", "mel", None), ("wave_a", "waveform", 1500.0)):
-        artefacts.make_variant(tmp_path, name, kind, metrics={"bandwidth_hz": reach})
+    for name, kind, bandwidth in (("mel_a", "mel", None), ("wave_a", "waveform", 1500.0)):
+        artefacts.make_variant(tmp_path, name, kind, metrics={"bandwidth_hz": bandwidth})
     inputs.make_reference(tmp_path, audio_stft_distance=0.4)
     inputs.make_griffin_lim(tmp_path, audio_stft_distance=0.7, audio_log_spectral_distance=9.0)
     rows = read_rows(tmp_path, "mel_a", "wave_a")
@@ -94,9 +94,9 @@ def test_codecs_and_models_from_elsewhere_are_rows_that_do_not_compete(tmp_path:
     assert lines["Opus at 8 kbit/s"]["mel_mse"] == "" and lines["Opus at 8 kbit/s"]["audio_mel_distance"] == "3.2"
 
 
-def test_shared_bands_are_below_the_lowest_reach(tmp_path: Path) -> None:
-    for name, kind, reach in (("mel_a", "mel", None), ("wave_a", "waveform", 1500.0)):
-        artefacts.make_variant(tmp_path, name, kind, metrics={"bandwidth_hz": reach})
+def test_shared_bands_are_below_the_lowest_bandwidth(tmp_path: Path) -> None:
+    for name, kind, bandwidth in (("mel_a", "mel", None), ("wave_a", "waveform", 1500.0)):
+        artefacts.make_variant(tmp_path, name, kind, metrics={"bandwidth_hz": bandwidth})
         inputs.make_windows(tmp_path, name, 0.02)
     inputs.make_reference(tmp_path)
     rows = read_rows(tmp_path, "mel_a", "wave_a")

@@ -11,11 +11,12 @@ import time
 
 import numpy as np
 import pytest
+from urllib3.exceptions import MaxRetryError, NewConnectionError
 
 from pipeline.core import progress
 from pipeline.core.errors import DataError
 from pipeline.core.imports import ROOT
-from pipeline.sources.fetch import fetch
+from pipeline.sources.fetch import RETRIES, fetch
 from tests.sources.datasets import checksum
 from tests.sources.server import ServedFile
 
@@ -119,12 +120,31 @@ def test_a_server_with_a_fault_is_asked_again(project, server):
     assert [path for path, _ in server.requests] == ["/x"] * 4 + ["/y"] * 6
 
 
-def test_mirrors_that_fail_are_asked_once_and_then_the_next_is_used(project, server, pauses):
+def test_mirrors_that_fail_are_asked_once_and_then_the_next_is_used(project, server):
     gone = {f"/{status}": ServedFile(b"", refuse=[status]) for status in (403, 404, 410)}
     server.files |= gone | {"/old": ServedFile(b"old edition" * 10_000), "/x": ServedFile(BODY)}
     urls = ["http://no-such-host.invalid/x", *map(server.url, server.files)]
     assert fetch(urls, CHECKSUM, "x.tar", "source.x.archive").read_bytes() == BODY
-    assert server.requests == [(path, None) for path in server.files] and pauses == []
+    assert server.requests == [(path, None) for path in server.files]
+
+
+def test_an_unknown_host_is_given_up_soon(pauses):
+    retry = RETRIES
+    with pytest.raises(MaxRetryError):
+        while True:
+            retry = retry.increment("GET", "/x", error=NewConnectionError(None, "x"))
+            retry.sleep()
+    assert pauses == [2]
+
+
+@pytest.mark.parametrize("ranges", [False, True])
+def test_a_page_does_not_replace_a_partial_download(project, server, ranges):
+    part = part_file(project, BODY[:50_000])
+    page = b"<html>Log in</html>" * 10_000
+    server.files["/x"] = ServedFile(page, ranges=ranges, headers={"Content-Type": "text/html; charset=utf-8"})
+    with pytest.raises(DataError, match="it sends a page, not the file"):
+        get(server, "/x")
+    assert part.read_bytes() == BODY[:50_000]
 
 
 def test_a_server_without_range_that_always_drops_is_given_up(project, server):
@@ -161,16 +181,15 @@ def test_the_error_names_the_failure_of_each_mirror(project, server):
     assert downloads(project) == []
 
 
-def test_an_error_of_the_disk_is_not_a_lost_connection(project, server, capsys):
+def test_an_error_of_the_disk_is_not_a_lost_connection(project, server):
     server.files["/x"] = ServedFile(BODY)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, before[1]))
     try:
-        with pytest.raises(OSError, match="File too large"):
+        with pytest.raises(DataError, match="File too large; kept 200kB; the next run resumes here"):
             get(server, "/x")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert "kept 200kB; the next run resumes here" in capsys.readouterr().out
     assert len(server.requests) == 1 and part_file(project).stat().st_size == 200_000
 
 

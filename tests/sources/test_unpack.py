@@ -106,6 +106,15 @@ def test_a_truncated_archive_is_refused(tmp_path, mode, share):
     assert "cannot be unpacked (" in refusal(archive, tmp_path)
 
 
+def test_a_tar_without_its_end_is_refused(tmp_path):
+    archive = make(tmp_path / "a", "w")
+    with tarfile.open(archive) as tar:
+        *_, last = tar
+    for size in (last.offset, last.offset + 100):  # before and within the header of the last file
+        archive.write_bytes(archive.read_bytes()[:size])
+        assert "cannot be unpacked (it ends early)" in refusal(archive, tmp_path)
+
+
 @pytest.mark.parametrize("mode", MODES[1:])
 def test_a_flipped_bit_is_refused(tmp_path, mode):
     archive = make(tmp_path / "a", mode)
