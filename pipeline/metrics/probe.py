@@ -22,7 +22,7 @@ SCORES = (*LINEAR_PROBES, "knn_accuracy", "silhouette")
 MAX_TRAIN_WINDOWS = 4000
 NEIGHBOURS = 5
 MAX_ITERATIONS = 1000  # of the logistic regression
-FOLDS = 10
+FOLDS = 50  # of the groups; more groups share folds
 PENALTIES = (1.0, 10.0, 100.0, 1e3, 1e4, 1e5)  # of the ridge regression
 RANK_TOLERANCE = 1e-12  # relative to the largest variance; below it, rounding decides a direction
 FRAME = 256  # samples, of a waveform's spectra; the hop is half a frame
@@ -176,8 +176,8 @@ def _hits(classifier: Any, a: np.ndarray, train: pd.Series, b: np.ndarray, test:
 def _tempo_r2(a: np.ndarray, train: pd.DataFrame, b: np.ndarray, test: pd.DataFrame) -> np.ndarray:
     """(test rows,) `probe_tempo_r2` of the rows `b`, learnt from the rows `a`.
 
-    Of `PENALTIES`, the regression takes the one with the lowest error on left-out groups, in ten folds. Rows of a group
-    resemble each other: a penalty for left-out rows whose group stays would be too small.
+    Of `PENALTIES`, the regression takes the one with the lowest error on left-out groups. Rows of a group resemble each
+    other: a penalty for left-out rows whose group stays would be too small.
     """
     from sklearn.linear_model import Ridge
     from sklearn.model_selection import GridSearchCV, GroupKFold
