@@ -24,7 +24,7 @@ repro: $(NEEDS_UV) ## set up, then build everything that is out of date, up to t
 	$(RUN) melisma repro
 	@echo
 	@echo "Report: $(CURDIR)/data/report/index.html"
-	@echo "Runs:   'make ui' opens MLflow and prints its address"
+	@echo "Runs:   'make ui' serves MLflow's UI and prints its address"
 
 # Without the hashes of code and data: they say little and fill the screen.
 compare: $(NEEDS_UV) ## what differs between the experiments of this commit: params and metrics
@@ -42,7 +42,7 @@ lint: $(NEEDS_UV) ## check style, format and types
 bench: $(NEEDS_UV) ## measure speed and memory against named references
 	$(RUN) python -m benchmarks
 
-ui: $(NEEDS_UV) ## open the MLflow UI on this machine, until Ctrl-C
+ui: $(NEEDS_UV) ## serve MLflow's UI on this machine and print its address, until Ctrl-C
 	@$(RUN) melisma ui
 
 .uv/bin/uv:

@@ -22,7 +22,7 @@ def main(name: str) -> None:
     if config.loss and settings.devices > 1 and not is_rank:
         launch(main, (name,), settings.devices)
         return
-    open_run = partial(record_training, read_section(TrackingConfig, "tracking", raw=raw))
+    open_run = partial(record_training, read_section(TrackingConfig, "tracking", raw=raw), "train")
     try:
         train_variant(name, raw, read_section(RuntimeConfig, "runtime", raw=raw), open_run)
     finally:

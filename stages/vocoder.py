@@ -21,7 +21,7 @@ def main(representation: str) -> None:
     if config.type == "trained" and config.train.devices > 1 and "RANK" not in os.environ:
         launch(main, (representation,), config.train.devices)
         return
-    open_run = partial(record_training, read_section(TrackingConfig, "tracking", raw=raw))
+    open_run = partial(record_training, read_section(TrackingConfig, "tracking", raw=raw), "vocoder")
     try:
         make_vocoder(representation, raw, read_section(RuntimeConfig, "runtime", raw=raw), open_run)
     finally:

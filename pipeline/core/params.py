@@ -70,13 +70,17 @@ MESSAGES = {  # by pydantic's type of an error
 }
 
 
+MAX_NAMES = 20  # that an error message lists
+
+
 def suggest(name: str, known: Any) -> str:
-    """The end of an error message about an unknown name: the closest known name, or all known names."""
+    """The end of an error message about an unknown name: the closest known name, or the known names."""
     names = sorted(map(str, known))
     by_form = {normalise(other).casefold(): other for other in names}
     matches = difflib.get_close_matches(normalise(name).casefold(), by_form, n=1)
     if not matches:
-        return f"known are: {', '.join(names) or 'none'}"
+        more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+        return f"known are: {', '.join(names[:MAX_NAMES]) or 'none'}{more}"
     match = by_form[matches[0]]
     if normalise(match) == normalise(name):
         return f"'{match}' only looks the same: copy its characters"

@@ -24,7 +24,10 @@ class EvaluateConfig(Section):
     mel: str = Field("mel128", description="representation of kind mel, the common log-mel that compares all variants")
     examples: int = Field(4, ge=1, le=1000, description="test windows to show and play, of as many labels as possible")
     audio_windows: int = Field(
-        12, ge=1, le=100_000, description="test windows scored on audio, of many recordings; includes the examples"
+        12,
+        ge=1,
+        le=100_000,
+        description="test windows scored on audio, of many recordings; they include the `examples`",
     )
     samples: int = Field(4, ge=1, le=1000, description="windows sampled from the prior; at least one of each label")
     walks: int = Field(2, ge=0, le=1000, description="pairs of examples between which the latent is interpolated")

@@ -116,10 +116,10 @@ class Run:
 
     @_recording
     def _open(self, folder: RunFolder, experiment: str, stage: str, identity: Identity, evaluation: str | None) -> None:
-        """Begin or continue the run; stage train replaces the tags of an earlier attempt."""
+        """Begin or continue the run; stages train and vocoder replace the tags of an earlier attempt."""
         meta = folder.meta
         self.has_results = "metrics" in meta
-        is_owner = stage == "train" or not meta
+        is_owner = stage in ("train", "vocoder") or not meta
         tags = (run_tags.tags(identity, stage) if is_owner else {}) | {"dvc.stage": stage}
         folder.update(
             name=run_tags.run_name(identity, tags) if is_owner else meta["name"],

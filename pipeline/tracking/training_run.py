@@ -1,4 +1,4 @@
-"""Record one training; stage train passes this to `training.variant`."""
+"""Record one training; stages train and vocoder pass this to `training.variant`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,9 +13,9 @@ from pipeline.training.seed import SeedSetup
 
 
 @contextmanager
-def record_training(config: TrackingConfig, identity: Identity, setup: SeedSetup) -> Iterator[Run]:
-    """The run of `identity`, with the params and datasets of the training."""
-    with record(config, "train", identity) as run:
+def record_training(config: TrackingConfig, stage: str, identity: Identity, setup: SeedSetup) -> Iterator[Run]:
+    """The run of `identity`, with the params and datasets of the training; `stage` is train or vocoder."""
+    with record(config, stage, identity) as run:
         run.log_params(variant_params(setup.description))
         run.log_datasets(describe_datasets(setup.folder, read_stats(setup.folder), setup.splits))
         yield run
