@@ -107,7 +107,7 @@ class _Problems:
     def _check(self, window: np.ndarray) -> None:
         problem = window_problem(window, self._config.silence_db)
         is_quiet_end = self._windows > 0 and len(window) < FULL_SHARE * self._config.seconds * self._rate
-        if problem and not (is_quiet_end and problem[0] in ("silent", "constant") and not self._starts):
+        if problem and not (is_quiet_end and problem[0] in ("silent", "constant") and problem[0] not in self._starts):
             reason, detail = problem
             self._starts.setdefault(reason, []).append(self._windows)
             self._details.setdefault(reason, detail)

@@ -16,10 +16,10 @@ from pipeline.core.progress import byte_progress, format_bytes
 
 
 class _Retry(Retry):
-    """Says that it waits, which may take minutes."""
+    """Prints a line before each pause, which may take minutes."""
 
     def sleep(self, response: Any = None) -> None:
-        workspace.say("  the server failed; asking it again")
+        workspace.say("  that failed; trying again")
         super().sleep(response)
 
 

@@ -123,6 +123,9 @@ def test_what_stage_windows_would_reject_is_reported_in_its_words(melisma, folde
             result = melisma(f"{command} --variant wave -o {output}")
             assert result.exit_code == 0
             assert f"a.wav: {words}" in result.stdout, result.stdout
+    soundfile.write("a.wav", np.zeros(9600), 8000)
+    printed = melisma("reconstruct a.wav --variant wave -o out.wav").stdout
+    assert "a.wav: 3 of 3 windows of 0.5 s are silent" in printed  # also the short one at the end
     soundfile.write("a.wav", opposite[:2000], 8000)
     printed = melisma("interpolate a.wav b.wav --variant wave -o o.wav").stdout
     assert "a.wav: 1 of 1 windows of 0.5 s are silent" in printed

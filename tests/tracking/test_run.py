@@ -48,6 +48,13 @@ def test_train_evaluate_and_figures_share_a_run(project, tmp_path, monkeypatch):
     assert folder_for("abc").training_seconds() == 4.0
 
 
+def test_the_run_of_a_vocoder_names_its_stage_and_is_continued(project):
+    first = run_stage("vocoder", "again")
+    second = run_stage("vocoder", "again")
+    assert first.info.run_id == second.info.run_id and second.data.tags["dvc.stage"] == "vocoder"
+    assert second.data.tags["mlflow.source.name"] == "stages/vocoder.py"
+
+
 def test_another_evaluation_gets_its_own_run_and_a_repeated_one_does_not(project):
     trained = run_stage("train", "twice").info.run_id
     assert run_stage("evaluate", "twice", "e1").info.run_id == trained
