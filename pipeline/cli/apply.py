@@ -76,7 +76,10 @@ def perturb(
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Move a recording's latents in a random direction, the same for all of its windows, and decode them."""
+    """Move the latents in a random direction and decode them.
+
+    The direction is the same for all windows of the recording.
+    """
     variant = load_variant(models, name, seed, device, [recording], output)
     from pipeline.apply import convert
 
@@ -98,7 +101,10 @@ def transfer(
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Encode a recording with one label and decode it with another; the variant must have a `condition`."""
+    """Encode a recording with one label, decode it with another.
+
+    The variant must have a `condition`.
+    """
     variant = load_variant(models, name, seed, device, [recording], output)
     from pipeline.apply import convert
 
@@ -121,7 +127,7 @@ def encode(
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write the latent of every window of some recordings to a Parquet table.
+    """Write the latents of recordings to a Parquet table.
 
     A row per window: path, start_seconds, seconds, latent, and codes if the variant has a codebook.
     pipeline.core.arrays.read and unpack give the arrays back.
@@ -160,7 +166,7 @@ def interpolate(
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Interpolate in the latent space from a window of A to a window of B.
+    """Interpolate between a window of A and a window of B.
 
     The steps follow one another: the first is the reconstruction of A's window, the last of B's.
     """

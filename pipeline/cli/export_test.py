@@ -17,7 +17,7 @@ def export_test(
         int | None, typer.Option(min=1000, max=192_000, help="Hz; by default that of the common log-mel.")
     ] = None,
 ) -> None:
-    """Write the test windows as WAV files, for a model from elsewhere to reconstruct.
+    """Write the test windows as WAV files, for another model.
 
     Its results, under the same names in data/external/<name>, become a row of the report: docs/external.md.
     """

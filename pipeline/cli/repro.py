@@ -22,9 +22,10 @@ def repro(
         typer.Option("--jobs", "-j", min=1, help="Stages at once; by default by cores, memory and memory of a GPU."),
     ] = None,
 ) -> None:
-    """Build what is out of date, as `dvc repro` does, but independent stages side by side.
+    """Build what is out of date, several stages at once.
 
-    The results are the same. If a stage fails, the stages that do not need it run all the same; the exit code is 1.
+    The results are those of `dvc repro`. If a stage fails, the stages that do not need it run all the same; the exit
+    code is 1.
     """
     from pipeline.core.params import PARAMS_FILE
     from pipeline.repro.build import Build, default_jobs

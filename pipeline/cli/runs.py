@@ -46,7 +46,7 @@ def runs(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List the runs of this project in MLflow, newest first, or show one.
+    """List the runs in MLflow, newest first, or show one.
 
     `trained` is the time of all epochs. Names of metrics begin with step/, train/, valid/, epoch/ or test/.
     """

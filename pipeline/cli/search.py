@@ -21,10 +21,10 @@ def search_study(
         int | None, typer.Option(min=1, help="Number of trials, finished ones included; by default that of the file.")
     ] = None,
 ) -> None:
-    """Search for the values of params that give the lowest validation error, then build everything with the best.
+    """Search for the params with the lowest validation error.
 
-    Optuna proposes the values of each trial, which DVC's queue trains; bad trials end early. The same command continues
-    a search that was stopped.
+    Then build everything with them. Optuna proposes the values of each trial, which DVC's queue trains; bad trials end
+    early. The same command continues a search that was stopped.
     """
     from pipeline.studies import commit, runner
     from pipeline.studies.search import SearchRun

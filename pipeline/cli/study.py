@@ -33,7 +33,10 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="A file of studies/, w
 
 @study.command("list")
 def list_(as_json: AsJson = False) -> None:
-    """List the studies: the number of experiments, or of trials of a search, and the first sentence of each file."""
+    """List the studies.
+
+    For each: its experiments, or trials if it is a search, and the first sentence of its file.
+    """
     from pipeline.report.formatting import plural
     from pipeline.studies import study as files
 
@@ -56,7 +59,7 @@ def list_(as_json: AsJson = False) -> None:
 
 @study.command()
 def show(name: Name, as_json: AsJson = False) -> None:
-    """List the experiments of a study: what each one changes, and its status."""
+    """List the experiments of a study, their changes and status."""
     from pipeline.cli.search import show_search
     from pipeline.studies import commit, queue, runner
     from pipeline.studies.study import load_experiments, load_study
@@ -92,10 +95,10 @@ def run_study(
     ] = None,
     only: Annotated[str | None, typer.Option(metavar="A,B", help="Names of experiments; by default all.")] = None,
 ) -> None:
-    """Run the unfinished experiments of a study through DVC's queue, show their status, and write the results.
+    """Run the unfinished experiments of a study, and write the results.
 
-    Ctrl-C stops this display, not the experiments; the same command shows them again. Exit code 1 if an experiment
-    failed; the others run all the same.
+    They run in DVC's queue. Ctrl-C stops this display, not the experiments; the same command shows them again. If an
+    experiment fails, the others run all the same; the exit code is 1.
     """
     from pipeline.repro.build import default_jobs
     from pipeline.schema.schema import load
@@ -135,7 +138,10 @@ def table_(
     as_json: AsJson = False,
     csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write all numbers to this file.")] = None,
 ) -> None:
-    """Print the results of a study, which DVC keeps with its experiments."""
+    """Print the results of a study.
+
+    DVC keeps them with the experiments.
+    """
     from pipeline.cli.search import write_search
     from pipeline.studies import commit
     from pipeline.studies.search import SearchRun

@@ -8,6 +8,7 @@ from pathlib import Path
 from pipeline.core import workspace
 from pipeline.core.errors import MelismaError
 from pipeline.core.git import INIT_HINT
+from pipeline.core.params import suggest
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ def outdated_stages(targets: Iterable[str] = ()) -> list[Stage]:
     from dvc.repo import Repo
     from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
     from dvc.scm import SCMError
+    from dvc.stage.exceptions import StageNotFound
 
     logging.getLogger("dvc").setLevel(logging.CRITICAL)  # else a terminal shows its progress bars
     targets = list(targets)
@@ -46,6 +48,11 @@ def outdated_stages(targets: Iterable[str] = ()) -> list[Stage]:
     except UnicodeError as error:
         problem = "a file in source.path has a name that is not UTF-8, which DVC cannot store"
         raise MelismaError(f"{problem}; rename it: `find FOLDER | LC_ALL=C.UTF-8 grep -avx '.*'` shows it") from error
+    except StageNotFound as error:
+        names = {stage.addressing for stage in repo.index.stages}
+        if "@" not in error.name:
+            names = {name.partition("@")[0] for name in names}  # train: all of train@...
+        raise MelismaError(f"{error}; {suggest(error.name, names)}") from error
     except DvcException as error:
         raise MelismaError(str(error)) from error
     stages: dict[str, Stage] = {}

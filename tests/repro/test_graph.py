@@ -90,8 +90,12 @@ def test_another_command_of_dvc_is_named(project):
         outdated_stages()
 
 
-def test_an_unknown_target_is_refused_in_the_words_of_dvc(project):
-    with pytest.raises(MelismaError, match="nosuch"):
+def test_an_unknown_target_is_refused_with_the_closest_name(project):
+    with pytest.raises(MelismaError, match=r"did you mean 'other@x'"):
+        outdated_stages(["other@y"])
+    with pytest.raises(MelismaError, match=r"did you mean 'other'"):
+        outdated_stages(["othr"])
+    with pytest.raises(MelismaError, match=r"'nosuch' not found .* known are: first, last, other, second"):
         outdated_stages(["nosuch"])
 
 
