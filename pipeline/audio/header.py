@@ -13,9 +13,7 @@ UNKNOWN_SIZES = (range(1), range(0x7F000000, 2**31 + 2**16), range(2**32 - 2**16
 LARGE_SIZE, MAX_RATIO = 2**30, 16
 APE_TAG = b"APETAGEX"
 TAGS = (b"ID3", b"TAG", APE_TAG, b"LYRICSBEGIN", b"3DI")
-ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 W64_HEADER_BYTES = 104
-MAX_PAGE_BYTES = 65_307  # of Ogg
 MP3_DELAY = 2304  # samples that an encoder adds at both ends, at most
 
 Order = Literal["little", "big"]
@@ -130,49 +128,3 @@ def mp3_samples(path: Path) -> int | None:
         return None
     is_mpeg1 = match[1][0] & 0x18 == 0x18
     return int.from_bytes(match[3], "big") * (1152 if is_mpeg1 else 576) - MP3_DELAY
-
-
-def asf_seconds(path: Path) -> float:
-    """The length that the header of a WMA or ASF file gives, 0 if none: FFmpeg replaces it if the file was cut off."""
-    with path.open("rb") as file:
-        head = file.read(HEAD_BYTES)
-    if (start := head.find(ASF_PROPERTIES)) < 0:
-        return 0.0
-    duration, preroll = (int.from_bytes(head[start + at : start + at + 8], "little") for at in (64, 80))
-    return max(0.0, duration / 1e7 - preroll / 1e3)
-
-
-def avi_bytes(path: Path) -> int:
-    """The size of the whole file that an AVI gives."""
-    with path.open("rb") as file:
-        return int.from_bytes(file.read(8)[4:], "little") + 8
-
-
-def second_mp4(path: Path) -> int | None:
-    """Where a second MP4 file begins, which was appended; None if there is none."""
-    position, size = 0, path.stat().st_size
-    with path.open("rb") as file:
-        while position + 16 <= size:
-            file.seek(position)
-            head = file.read(16)
-            if position and head[4:8] == b"ftyp":
-                return position
-            length = int.from_bytes(head[:4], "big")
-            length = int.from_bytes(head[8:], "big") if length == 1 else length
-            if length < 8:
-                return None
-            position += length
-    return None
-
-
-def ogg_page_end(path: Path, position: int) -> int:
-    """Where the page ends that begins last before `position`; the file's size if none does."""
-    first = max(0, position - MAX_PAGE_BYTES)
-    with path.open("rb") as file:
-        file.seek(first)
-        part = file.read(2 * MAX_PAGE_BYTES)
-    start = part.rfind(b"OggS", 0, position - first)
-    if start < 0 or start + 27 > len(part):
-        return path.stat().st_size
-    segments = part[start + 26]
-    return first + start + 27 + segments + sum(part[start + 27 : start + 27 + segments])

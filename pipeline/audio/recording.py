@@ -19,7 +19,7 @@ import numpy as np
 import soundfile
 from av.audio.frame import AudioFrame
 
-from pipeline.audio.header import asf_seconds, avi_bytes, is_tag, locate_samples, mp3_samples, ogg_page_end, second_mp4
+from pipeline.audio.header import is_tag, locate_samples, mp3_samples
 
 BLOCK_SAMPLES = 2**20  # samples of all channels together: 4 MiB
 MAX_FRAMES = 2**62  # libsndfile gives more if it does not know the length
@@ -28,6 +28,7 @@ MAX_GAP_SECONDS = 0.05  # timestamps are rounded, and players skip a bad frame; 
 MIN_MISSING_SECONDS = 0.15
 MAX_HEADER_BYTES = 2**16  # of a file without samples
 MAX_OVERHEAD = 4096  # bytes from one packet to the next; more are damaged
+MAX_OGG_PAGE = 65_307  # bytes of a page, whose packets all have its position
 
 # FFmpeg's readers of files with sound. Others read playlists, which name further files.
 FORMATS = (
@@ -287,11 +288,7 @@ class Recording:
             return None
         duration, time_base = self._stream.duration, self._stream.time_base
         in_header = float(duration * time_base) if duration and time_base else self.seconds
-        if self._format == "asf":
-            in_header = max(in_header, asf_seconds(self._path))
-        elif self._format == "avi":
-            in_header = max(in_header, seconds * avi_bytes(self._path) / self._state[0])
-        elif self._stored and self._stored.end:  # FFmpeg does not see that a CAF was cut off
+        if self._stored and self._stored.end:  # FFmpeg does not see that a CAF was cut off
             start = self._stored.start
             in_header = max(in_header, seconds * (self._stored.end - start) / (self._state[0] - start))
         # Pictures may last longer than the sound: then only they can show that a file was cut off.
@@ -302,11 +299,8 @@ class Recording:
         size = self._state[0]
         if self._stored:
             return size - max(self._stored.rest or size, self._end)
-        if self._format == "mov":
-            return size - (second_mp4(self._path) or size)
         if self._format == "ogg" and not self._other_end:
-            unread = size - ogg_page_end(self._path, self._end)
-            return unread if unread > MAX_OVERHEAD else 0
+            return size - self._end if size - self._end > MAX_OGG_PAGE else 0
         if has_length or self._format not in (*STREAMS, "flac", "mpegts"):
             return 0
         self._skip(size)

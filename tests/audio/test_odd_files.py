@@ -261,26 +261,15 @@ def test_a_pause_between_timestamps_is_not_missing(tmp_path):
         assert len(audio) >= len(samples) and (recording.missing is None or recording.missing.seconds < 1.1)
 
 
-@pytest.mark.parametrize(("suffix", "codec"), [("m4a", "aac"), ("mp4", "aac")])
-def test_a_second_mp4_is_missing(tmp_path, suffix, codec):
-    second = encode_with_ffmpeg(suffix, codec, chord(1, 4.0, 16000), 16000)
-    content = encode_with_ffmpeg(suffix, codec, chord(0, 2.0, 16000), 16000) + second
-    seconds, missing = read(tmp_path / f"a.{suffix}", content)
-    assert seconds == pytest.approx(2.0, abs=0.15) and missing.seconds == pytest.approx(4.0, abs=0.8)
-    assert missing.detail.startswith(f"{len(second):,} bytes more than")
-
-
-@pytest.mark.parametrize("suffix", ["avi", "wma", "mka"])
-def test_a_container_that_was_cut_off_loses_the_rest(tmp_path, suffix):
-    codec, rate = {"avi": ("mp2", 16000), "wma": ("wmav2", 44100), "mka": ("libopus", 48000)}[suffix]
-    content = encode_with_ffmpeg(suffix, codec, chord(0, 20.0, rate), rate)
-    seconds, missing = read(tmp_path / f"a.{suffix}", content[: len(content) // 2])
+def test_a_matroska_that_was_cut_off_loses_the_rest(tmp_path):
+    content = encode_with_ffmpeg("mka", "libopus", chord(0, 20.0, 48000), 48000)
+    seconds, missing = read(tmp_path / "a.mka", content[: len(content) // 2])
     assert seconds == pytest.approx(10.0, abs=1.0) and missing.seconds == pytest.approx(20.0 - seconds, abs=0.5)
 
 
 @pytest.mark.parametrize("filler", [0, 255])
 def test_the_last_pages_of_an_ogg_are_missed(tmp_path, filler):
-    content = encode("OGG", "VORBIS", 30.0, 8000)
+    content = encode_with_ffmpeg("ogg", "libopus", chord(0, 30.0, 48000), 48000)
     half = len(content) // 2
     seconds, missing = read(tmp_path / "a.ogg", content[:half] + bytes([filler]) * (len(content) - half))
     assert seconds == pytest.approx(15.0, abs=2.0) and missing.seconds == pytest.approx(30.0 - seconds, abs=3.0)

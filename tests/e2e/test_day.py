@@ -22,8 +22,8 @@ pytestmark = pytest.mark.e2e
 ALL = [
     "download",
     "windows",
-    *(f"cache@{r}" for r in ("mel128", "wave3k", "wave22k")),
-    *(f"vocoder@{name}" for name in ("mel128", "wave22k", "wave3k")),
+    "cache@mel128",
+    "vocoder@mel128",
     "reference",
     *(f"{stage}@{v}" for stage in ("train", "evaluate", "figures") for v in ("mel_conv", "pca")),
     "report",
@@ -112,7 +112,7 @@ def test_the_queue_goes_on_past_a_failure(project):
     assert printed.count("Queued experiment") == 2
     project.run("sh", "-c", "dvc queue start -j 2 >/dev/null 2>&1")  # the workers would hold a pipe open
     while {"Queued", "Running"} & set((states := queued(project)).values()):
-        time.sleep(1)
+        time.sleep(3)  # each question takes some seconds of a core
     assert states == {"broken": "Failed", "beta-1": "Success", "beta-2": "Success"}
     assert "error: mel_conv seed 0: " in project.run("dvc", "queue", "logs", "broken")
     assert project.run("git", "status", "--porcelain") == ""

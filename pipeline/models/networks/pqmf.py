@@ -9,7 +9,6 @@ from functools import cache
 
 import numpy as np
 import torch
-from scipy import optimize
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -22,6 +21,8 @@ BETA = 8.08  # of the Kaiser window: other bands are 82 dB down; with 12 blocks 
 @cache
 def lowpass(bands: int) -> np.ndarray:
     """(BLOCKS * bands,) lowpass with a cutoff near 1 / (2 * bands) of half the sample rate; its squares sum to 1."""
+    from scipy import optimize  # slow to import, and few networks have bands
+
     taps = BLOCKS * bands
     time = np.arange(taps) - (taps - 1) / 2
 
