@@ -42,38 +42,17 @@ REMEDIES = (
         "install that version, or set {address} to another store",
     ),
     (
-        "mlflow migrate-filestore",
-        "MLflow keeps no runs in folders any more: unset {address}; or copy them to a database, `mlflow "
-        "migrate-filestore --source FOLDER --target sqlite:////FOLDER/mlflow.db`, and set {address} to it",
-    ),
-    (
         "not a database|malformed",
         "move it away: `mkdir -p {damaged} && mv {file}* {damaged}`; then `melisma runs --send` fills a new one from "
         ".melisma/runs",
     ),
     ("database is locked", "end the program that holds {file}: `fuser {file}` shows its number"),
     ("is full|No space left|quota exceeded", "free some space"),
-    ("Read-only file system", "mount it for writing, or set {address} to another store"),
-    ("Invalid Host", "start that server with --allowed-hosts and the host of {address}"),
     (
-        "UNAUTHENTICATED",
-        "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, as on that server",
-    ),
-    ("PERMISSION_DENIED", "that server does not let this user write: ask its administrator for the permission to edit"),
-    ("[Cc]redential|AccessDenied", "set the credentials that this store needs"),
-    (
-        "authentication failed|no password supplied|Access denied for user|(role|database) .* does not exist",
-        "correct the user, the password or the database in {address}",
-    ),
-    (
-        "readonly database|unable to open database|Permission denied",
+        r"readonly database|unable to open database|\[Errno (13|30)\]",
         "give this user the right to write to this file and to the folder {folder}",
     ),
-    ("No module named '?psycopg", "run `make setup EXTRAS=postgres`"),
-    ("No module named", "install this package in .venv, or set {address} to another store"),
-    ("SSL|certificate", "correct http or https in {address}, or set MLFLOW_TRACKING_SERVER_CERT_PATH"),
-    ("too many [0-9]+ error responses", "look into the log of that server"),
-    ("Name or service not known|nodename nor servname|resolve", "correct the host in {address}"),
+    ("No module named", "install it in .venv (for PostgreSQL: `make setup EXTRAS=postgres`)"),
     (
         "unsupported URI|Invalid SQLite URL|[Pp]arse|load plugin|Invalid ?URL|ENDPOINT_NOT_FOUND|not in a valid JSON",
         "correct {address}, such as http://HOST:5000 or sqlite:////FOLDER/mlflow.db; or unset it",
@@ -169,7 +148,7 @@ def remedy(error: Exception) -> str:
             quoted = {name: shlex.quote(str(path)) for name, path in names.items()}
             return advice.format(address=ADDRESS, uri=_address(), **quoted)
     if file is None:
-        return f"start that server, or unset {ADDRESS}"
+        return f"check {ADDRESS}, that server, and your rights there; or unset {ADDRESS}"
     return "`melisma runs --send` tries again"
 
 
