@@ -28,8 +28,9 @@ def logarithmic(spectrum: Tensor) -> Tensor:
     Magnitudes of music span several powers of ten: a linear layer of the complex numbers sees only the loudest. Half:
     so that magnitude and phase vary by about as much.
     """
-    magnitude = (spectrum.square().sum(-1, keepdim=True) + FLOOR**2).sqrt()
-    return torch.cat((0.5 * magnitude.log(), spectrum / magnitude), -1)
+    real, imaginary = spectrum.unbind(-1)
+    magnitude = (real.square() + imaginary.square() + FLOOR**2).sqrt()
+    return torch.stack((0.5 * magnitude.log(), real / magnitude, imaginary / magnitude), -1)
 
 
 class Frames(nn.Module):
@@ -70,8 +71,8 @@ class Frames(nn.Module):
         """(B, samples) from (B, frames, n_fft). Parts of a hop each: the parts k of all frames follow each other."""
         parts = frames.unflatten(2, (-1, self.hop)).unbind(2)
         last = len(parts) - 1
-        rows = [functional.pad(part, (0, 0, k, last - k)) for k, part in enumerate(parts)]
-        return torch.stack(rows).sum(0).flatten(1)[:, self.before : self.before + samples]
+        first, *others = [functional.pad(part, (0, 0, k, last - k)) for k, part in enumerate(parts)]
+        return sum(others, start=first).flatten(1)[:, self.before : self.before + samples]
 
 
 class Block(nn.Module):
