@@ -109,7 +109,7 @@ def make_variant(
     folder.mkdir(parents=True)
     dims = 64 if components is None else components
     files = VariantArrays(representation, labels, amount)
-    files.write_examples(folder, seeds[0], bool(dims), conditional)
+    files.write_examples(folder, bool(dims), conditional)
     files.write_reference(root / "reference", INPUTS[kind])
     _write_latents(folder / "latents.parquet", seeds, labels, dims)
     if codebook:
@@ -122,7 +122,7 @@ def make_variant(
     write_json(folder / "config.json", description | (config or {}))
     all_metrics = _metrics(amount, seeds)
     if components is not None:
-        undefined = ("kl", "kbps", "mse_draw", "elbo", "active_units", "collapsed")
+        undefined = ("kl", "kbps", "mse_draw", "elbo", "active_", "collapsed")
         all_metrics |= {name: None for name in all_metrics if name.startswith(undefined)}
         all_metrics |= {"baseline": True, "latent_dims": components, "parameters": 0}
         size = np.arange(components + 1)
@@ -188,7 +188,7 @@ class VariantArrays:
             return np.stack([mel_to_audio(a, p, self.config, samples, 1) for a, p in zip(arrays, peaks, strict=True)])
         return np.stack([resample(array, self.config.sample_rate, COMMON.sample_rate) for array in arrays])
 
-    def write_examples(self, folder: Path, seed: int, has_latent: bool, conditional: bool) -> None:
+    def write_examples(self, folder: Path, has_latent: bool, conditional: bool) -> None:
         """Write examples.parquet and audio.parquet."""
         rows: list[dict[str, Any]] = []
         stack: list[np.ndarray] = []
@@ -224,8 +224,7 @@ class VariantArrays:
                 add("transfer", blur(self.arrays[0], 0.1 * step % 1), 0, step=step, label=label)
             for i in range(1, self.count):
                 add("transfer", blur(self.arrays[i], 0.5), i, example=i, label=self.labels[0])
-        table = pd.DataFrame(rows).assign(seed=seed)
-        arrays.write(folder / "examples.parquet", table.to_dict("list"), {"array": np.stack(stack)})
+        arrays.write(folder / "examples.parquet", pd.DataFrame(rows).to_dict("list"), {"array": np.stack(stack)})
         ids = [*range(self.count)]
         columns = {"example": ids, "kind": ["reconstruction"] * self.count, "window_id": ids}
         arrays.write(folder / "audio.parquet", columns, {"audio": self.audio(self.reconstructions)})
@@ -279,7 +278,13 @@ def _metrics(amount: float, seeds: tuple[int, ...]) -> dict[str, Any]:
         **{"kbps": 0.0526, "kbps_low": 0.0508, "kbps_high": 0.0548, "mse_draw": 1.1 * mse, "seconds": SECONDS},
         **{"audio_mel_distance": 2 + amount, "audio_mel_distance_low": 1.9, "audio_mel_distance_high": 2.3 + amount},
         **{"elbo": 51234.5, "elbo_low": 50000.0, "elbo_high": 52000.0},
-        **{"active_units": 58.5, "latent_dims": 64, "parameters": 1_234_567, "variance_ratio": 0.8},
+        **{
+            "active_units": 58.5,
+            "active_share": 58.5 / 64,
+            "latent_dims": 64,
+            "parameters": 1_234_567,
+            "variance_ratio": 0.8,
+        },
         **{"collapsed": False, "collapse_reason": None},
         **{"mse_mean": 0.0256, "mse_zero": 0.19, "mel_mse_mean": 0.0307},
         **{"mel_mse": 1.2 * mse, "mel_mse_low": 1.1 * mse, "mel_mse_high": 1.3 * mse, "mel_mse_bandwidth": mse},

@@ -234,7 +234,7 @@ def test_doctor_reports_a_library_that_does_not_load(monkeypatch):
 
 def test_doctor_reports_a_missing_device(project, monkeypatch):
     edit(project, "device: auto", "device: cuda:99")
-    with pytest.raises(doctor.CheckError, match="asks for cuda:99"):
+    with pytest.raises(doctor.CheckError, match="torch finds no cuda:99"):
         doctor.device()
 
 

@@ -11,9 +11,9 @@ from pipeline.apply.input import InputRecording
 from pipeline.apply.output import WrittenFile
 from pipeline.apply.variant import TrainedVariant
 from pipeline.apply.windows import BATCH_SIZE, represent, restore
+from pipeline.audio.clip import MIN_RATE
 
 FADE_SECONDS = 0.1  # between the steps of an interpolation
-MIN_SAMPLE_RATE = 8000  # Hz; some players refuse less
 
 
 @torch.no_grad()
@@ -75,7 +75,7 @@ def sample(
     variant.require_latent("sample")
     index = variant.label_index(label, "--label")
     generator = torch.Generator().manual_seed(random_seed)
-    rate = max(MIN_SAMPLE_RATE, variant.rate)
+    rate = max(MIN_RATE, variant.rate)
     files: list[WrittenFile] = []
     with output.new_files(folder) as partial:
         while len(files) < number:

@@ -8,7 +8,7 @@ from pipeline.audio.resample import resample
 
 GAIN = 0.5  # of all clips: phases from Griffin-Lim can add up to twice the track's peak
 MAX_PEAK = 0.999
-MIN_RATE = 8000  # Hz; browsers need not play a lower one
+MIN_RATE = 8000  # Hz; browsers and some players refuse a lower one
 
 
 def common_gain(clips: Sequence[np.ndarray]) -> float:

@@ -31,7 +31,7 @@ Name = Annotated[str, typer.Option("--variant", help="Key of `models` in params.
 Output = Annotated[Path, typer.Option("--output", "-o", metavar="OUT.wav", help="WAV file to write, 16-bit mono.")]
 Seed = Annotated[int | None, typer.Option("--seed", help="Seed of the training; by default the lowest trained one.")]
 Label = Annotated[
-    str | None, typer.Option("--label", metavar="GENRE", help="The recording's, for a variant with `condition`.")
+    str | None, typer.Option("--label", metavar="LABEL", help="The recording's, for a variant with `condition`.")
 ]
 RandomSeed = Annotated[int, typer.Option("--random-seed", min=0, help="Seed of the random draw.")]
 Models = Annotated[Path | None, typer.Option("--models", help="Folder of trained variants; by default the project's.")]
@@ -91,9 +91,9 @@ def transfer(
     recording: Input,
     name: Name,
     output: Output,
-    target: Annotated[str, typer.Option("--to", metavar="GENRE", help="Label to decode with.")],
+    target: Annotated[str, typer.Option("--to", metavar="LABEL", help="Label to decode with.")],
     source: Annotated[
-        str | None, typer.Option("--from", metavar="GENRE", help="Label to encode with; by default not known.")
+        str | None, typer.Option("--from", metavar="LABEL", help="Label to encode with; by default not known.")
     ] = None,
     seed: Seed = None,
     models: Models = None,
@@ -155,10 +155,10 @@ def interpolate(
         tuple[float, float], typer.Option(min=0, max=1e6, help="Start of the windows in A and B, in seconds.")
     ] = (0.0, 0.0),
     source: Annotated[
-        str | None, typer.Option("--from", metavar="GENRE", help="Label of A, for a variant with `condition`.")
+        str | None, typer.Option("--from", metavar="LABEL", help="Label of A, for a variant with `condition`.")
     ] = None,
     target: Annotated[
-        str | None, typer.Option("--to", metavar="GENRE", help="Label of B, for a variant with `condition`.")
+        str | None, typer.Option("--to", metavar="LABEL", help="Label of B, for a variant with `condition`.")
     ] = None,
     seed: Seed = None,
     models: Models = None,
@@ -183,7 +183,7 @@ def sample(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Created if missing.")],
     number: Annotated[int, typer.Option("-n", min=1, help="How many.")] = 8,
     label: Annotated[
-        str | None, typer.Option("--label", metavar="GENRE", help="Label to draw, for a variant with `condition`.")
+        str | None, typer.Option("--label", metavar="LABEL", help="Label to draw, for a variant with `condition`.")
     ] = None,
     random_seed: RandomSeed = 0,
     peak_db: Annotated[

@@ -13,7 +13,7 @@ import typer
 
 from pipeline.cli.base import AsJson, app
 from pipeline.core import workspace
-from pipeline.core.errors import MelismaError
+from pipeline.core.errors import MelismaError, ParamsError
 from pipeline.core.git import INIT_HINT
 
 MIN_FREE_GIB = 2.0  # the default build takes less
@@ -90,6 +90,7 @@ def device() -> str:
     """The device of `runtime.device` exists and adds two numbers, and torch can use a GPU that is there."""
     import torch
 
+    from pipeline.core.device import pick_device
     from pipeline.core.params import RuntimeConfig, read_section
 
     setting = read_section(RuntimeConfig, "runtime").device
@@ -99,14 +100,13 @@ def device() -> str:
     if not has_cuda and Path("/dev/nvidia0").exists() and "CUDA_VISIBLE_DEVICES" not in os.environ:
         reason = str(caught[0].message).splitlines()[0] if caught else "no reason given"
         raise CheckError(f"there is an NVIDIA GPU, but torch cannot use it: {reason}", "update the NVIDIA driver")
-    best = "cuda" if has_cuda else "mps" if torch.backends.mps.is_available() else "cpu"
-    name = best if setting == "auto" else setting
-    kind, _, index = name.partition(":")
-    if kind not in ("cpu", best) or (index and int(index) >= torch.cuda.device_count()):
-        raise CheckError(f"params.yaml asks for {setting}, but this machine has none", "set runtime.device to auto")
-    torch.ones(1, device=name).add(1).item()
-    detail = torch.cuda.get_device_name(name) if kind == "cuda" else f"{torch.get_num_threads()} threads"
-    return f"{name} ({detail}), runtime.device is {setting}"
+    try:
+        found = pick_device(setting)
+    except ParamsError as error:
+        raise CheckError(str(error), "set runtime.device to auto") from error
+    torch.ones(1, device=found).add(1).item()
+    detail = torch.cuda.get_device_name(found) if found.type == "cuda" else f"{torch.get_num_threads()} threads"
+    return f"{found} ({detail}), runtime.device is {setting}"
 
 
 def dvc_cache() -> str:

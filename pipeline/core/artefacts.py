@@ -20,6 +20,7 @@ STAGES = {
     "raw": ("download", False),
     "windows": ("windows", False),
     "cache": ("cache", True),
+    "vocoders": ("vocoder", True),
     "reference": ("reference", False),
     "models": ("train", True),
     "evaluation": ("evaluate", True),

@@ -33,11 +33,10 @@ def save_examples(
     mse: np.ndarray,
     sample_peak_db: float | None,
     config: EvaluateConfig,
-    seed: int,
 ) -> None:
     """Write examples.parquet.
 
-    Columns: kind, example, step, scale, seed, window_id, track_id, label, peak_db (dB of a mel's peak, null for a
+    Columns: kind, example, step, scale, window_id, track_id, label, peak_db (dB of a mel's peak, null for a
     waveform), array. A row that is no single test window has window_id -1 and no track_id. A column without a meaning
     for a kind is 0, or null for scale. Kinds:
 
@@ -67,7 +66,6 @@ def save_examples(
         examples.add_transfers()
     columns: dict[str, Any] = {name: [row[name] for row in examples.rows] for name in examples.rows[0]}
     columns |= {name: pa.array(columns[name], pa.float64()) for name in ("scale", "peak_db")}
-    columns["seed"] = [seed] * len(examples.rows)
     arrays.write(path, columns, {"array": torch.cat(examples.arrays).squeeze(1).numpy().astype(np.float32)})
 
 

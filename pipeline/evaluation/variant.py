@@ -56,7 +56,7 @@ class EvaluationSetup:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of all settings that decide the scores."""
+        """Hash of all settings of the evaluation that decide the scores."""
         settings = self.config.model_dump() | {"mel": self.reference.mel_config.model_dump()}
         if self.inversion is None:
             return workspace.fingerprint(settings)
@@ -228,10 +228,8 @@ def write_examples(out: Path, model: VAE, scores: SeedScores, setup: EvaluationS
     valid_peak_db = setup.splits["valid"].peak_db
     sample_peak_db = None if valid_peak_db is None else float(np.median(valid_peak_db))
     mse = scores.windows["mse"].to_numpy()
-    save_examples(
-        out / "examples.parquet", model.cpu(), test, reference.example_rows, mse, sample_peak_db, config, scores.seed
-    )
-    reference.write_examples(out / "audio.parquet", scores.audio, kind="reconstruction")
+    save_examples(out / "examples.parquet", model.cpu(), test, reference.example_rows, mse, sample_peak_db, config)
+    reference.write_examples(out / "audio.parquet", scores.audio)
     if model.bottleneck.baseline:
         errors = pca_errors(mse, scores.latents, test.shape)
         track_ids, groups = (scores.windows[name].to_numpy() for name in ("track_id", "group"))

@@ -99,7 +99,7 @@ def _example_clips(index: int, data: VariantData) -> list[Clip]:
     }
     clips: list[Clip] = []
     for role, (title, caption) in texts.items():
-        entry = Entry(f"audio/example-{index}-{role}.wav", title, caption, "audio", index, role, label=label or None)
+        entry = Entry(f"audio/example-{index}-{role}.wav", title, caption, "audio", index, role, label or None)
         clips.append((entry, getattr(data.audio[index], role)))
     return clips
 
@@ -124,7 +124,7 @@ def _window_clip(window: Window) -> Clip:
         file = f"audio/sample-{index}.wav"
         title = f"Sample {index + 1}" + (f", {text}" if label else "")
         caption = "Decoded from a latent that was drawn from the prior" + (f", as {text}." if label else ".")
-        return Entry(file, title, caption, "audio", index, "sample", label=label or None), window
+        return Entry(file, title, caption, "audio", index, "sample", label or None), window
     if window.kind == "perturbed":
         file = f"audio/perturbed-{step}.wav"
         title = f"Moved by {window.scale:g} × std" if window.scale else "Not moved"
@@ -132,4 +132,4 @@ def _window_clip(window: Window) -> Clip:
     else:
         file, title = f"audio/transfer-{index}-{step}.wav", f"{style.isolate(window.track_id)} as {text}"
         caption = "Encoded with its own label, decoded with the label in the title."
-    return Entry(file, title, caption, "audio", index, window.kind, step, label or None), window
+    return Entry(file, title, caption, "audio", index, window.kind, label or None), window

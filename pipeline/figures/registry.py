@@ -27,7 +27,7 @@ from pipeline.figures.window_rows import draw_interpolations, draw_perturbations
 
 @dataclass(frozen=True)
 class Entry:
-    """A file in figures.json. Only audio has an example, a role, a step and a label."""
+    """A file in figures.json. Only audio has an example, a role and a label."""
 
     file: str  # path below the folder of figures.json
     title: str
@@ -35,7 +35,6 @@ class Entry:
     kind: str  # image, animation or audio
     example: int | None = None  # index of the example, interpolation or sample
     role: str | None = None  # original, ceiling, reconstruction, sample, linear, slerp, perturbed or transfer
-    step: int | None = None  # perturbed: the step; transfer: the index of the target label
     label: str | None = None  # the window's label, or the label given to a sample or transfer
 
 

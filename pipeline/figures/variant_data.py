@@ -127,7 +127,7 @@ def read_variant_data(variant: str, data: Path) -> VariantData:
         metrics=metrics,
         histories={s: read_csv(models / f"seed-{s}" / "history.csv") for s in seeds},
         snapshots=read_windows(models / f"seed-{seed}" / "snapshots.parquet", "index"),
-        examples=read_windows(folder / "examples.parquet", "example", seed),
+        examples=read_windows(folder / "examples.parquet", "example"),
         audio=_read_audio(reference / "examples.parquet", ceiling / "examples.parquet", folder / "audio.parquet"),
         latents=_finite(arrays.unpack(latents, "latent"), folder / "latents.parquet")[is_seed],
         labels=latents.filter(is_seed)["label"].to_pylist(),
@@ -144,8 +144,8 @@ def read_representation(config: dict[str, Any]) -> Representation:
     return parse_representation(config["representation"])
 
 
-def read_windows(path: Path, index: str, seed: int | None = None) -> list[Window]:
-    """The windows of a table; `index` is the column of their index. With a seed, only the windows of that seed.
+def read_windows(path: Path, index: str) -> list[Window]:
+    """The windows of a table; `index` is the column of their index.
 
     Raises:
         DataError: the table is missing or damaged, or has values that are not finite.
@@ -166,7 +166,6 @@ def read_windows(path: Path, index: str, seed: int | None = None) -> list[Window
             peak_db=row.get("peak_db") or 0.0,
         )
         for row, value in zip(rows, values, strict=True)
-        if seed is None or row["seed"] == seed
     ]
 
 

@@ -1,6 +1,7 @@
 """Kernel audio distance by an embedding network of the user, such as VGGish or CLAP; Melisma brings no weights."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -23,12 +24,7 @@ def load(config: EmbeddingConfig, rate: int) -> Embed:
         ParamsError: the file is missing.
         DataError: the file is no exported program. The function raises it if the network does not take the audio.
     """
-    path = workspace.project() / config.path  # not in a temporary workspace of DVC
-    if not path.is_file():
-        raise ParamsError(
-            f"{PARAMS_FILE}: evaluate.embedding.path: no file {path}; save a network there with torch.export.save, "
-            "or set evaluate.embedding to null"
-        )
+    path = _file(config)
     network = load_exported(path)
 
     def embed(audio: np.ndarray) -> np.ndarray:
@@ -39,6 +35,21 @@ def load(config: EmbeddingConfig, rate: int) -> Embed:
         return embeddings.flatten(0, -2).double().numpy()
 
     return embed
+
+
+def digest(config: EmbeddingConfig | None) -> str | None:
+    """A hash of the network; None without a config. ParamsError if the file is missing."""
+    return config and workspace.sha256(_file(config))[:16]
+
+
+def _file(config: EmbeddingConfig) -> Path:
+    path = workspace.project() / config.path  # not in a temporary workspace of DVC
+    if not path.is_file():
+        raise ParamsError(
+            f"{PARAMS_FILE}: evaluate.embedding.path: no file {path}; save a network there with torch.export.save, "
+            "or set evaluate.embedding to null"
+        )
+    return path
 
 
 def score(

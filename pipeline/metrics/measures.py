@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from pipeline.audio.scale import FLOOR_DB
-from pipeline.losses.spectral import MultiMel
+from pipeline.losses.spectral import FRAME_SECONDS, MultiMel
 from pipeline.models.signal import Signal
 
 MIN_AMPLITUDE = 1e-6  # -120 dB of full scale: about the rounding error of 16 bits in a bin
@@ -32,7 +32,6 @@ STFT_FLOOR = 1e-5  # of magnitudes that are not scaled by the window
 SILENCE_LUFS = -70.0
 MIN_LOUDNESS_RATE = 3000  # Hz; below it, the filters of the loudness are unstable
 MAX_ROWS = 4000  # of the kernel distance, whose memory grows by the square
-FRAME_SECONDS = 0.093  # frame of the log-spectral distance: 2,048 samples at 22,050 Hz
 
 
 def to_double(values: Tensor) -> Tensor:

@@ -39,12 +39,11 @@ class Reference:
         """Indices of the examples in `audio_rows`, in order of their index."""
         return np.argsort(self.examples)[np.count_nonzero(self.examples < 0) :]
 
-    def write_examples(self, path: Path, audio: np.ndarray, **columns: str) -> None:
-        """Write the examples of `audio` (H, samples) with example, window_id and constant `columns`."""
+    def write_examples(self, path: Path, audio: np.ndarray) -> None:
+        """Write the examples of `audio` (H, samples) with example and window_id."""
         index = self._example_order
         plain = {"example": self.examples[index], "window_id": self.windows["window_id"].to_numpy()[self.example_rows]}
-        constant = {name: [value] * len(index) for name, value in columns.items()}
-        arrays.write(path, plain | constant, {"audio": audio[index]})
+        arrays.write(path, plain, {"audio": audio[index]})
 
 
 def read_reference(folder: Path, window_ids: np.ndarray) -> Reference:

@@ -17,6 +17,7 @@ from pipeline.core.errors import DataError
 from pipeline.core.process import cores
 from pipeline.dataset.loader import mean_window
 from pipeline.dataset.split import read_split
+from pipeline.metrics import embedding
 from pipeline.metrics.config import EvaluateConfig
 
 
@@ -75,7 +76,7 @@ def write_reference(
         "seconds": float(table["seconds"].iloc[0]),
         "examples": examples,
         "audio_windows": scored_on_audio,
-        "labels": sorted(table["label"].unique()),
+        "embedding": embedding.digest(settings.embedding),  # so that evaluations with another network are out of date
     }
     workspace.write_json(out / "reference.json", description)
     return description

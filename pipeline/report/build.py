@@ -19,10 +19,10 @@ from pipeline.report.data_card import make_data_card
 from pipeline.report.environment import make_environment
 from pipeline.report.figures import read_clips, read_figures
 from pipeline.report.histories import read_history, write_curves
-from pipeline.report.knows import add_probes
 from pipeline.report.listen import describe_inversions, find_examples
 from pipeline.report.media import MediaEncoder
 from pipeline.report.pca import add_pca_ratios, find_baselines, pca_sentence, pca_verdict
+from pipeline.report.probes import add_probes
 from pipeline.report.results import write_results
 from pipeline.report.table import Row
 from pipeline.report.variant_section import make_section, write_model_cards

@@ -6,8 +6,8 @@ from pipeline.core import arrays
 from pipeline.core.artefacts import read_json, read_table, readable
 from pipeline.metrics.pca import pca_errors
 from pipeline.report.formatting import NBSP
-from pipeline.report.knows import PROBES
 from pipeline.report.paired import paired_difference
+from pipeline.report.probes import PROBES
 from pipeline.report.table import Row, finite, rank, ratio
 
 BETTER, WORSE, UNCLEAR, NO_INTERVAL = "better", "worse", "not significant", "without interval"

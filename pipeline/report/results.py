@@ -14,7 +14,7 @@ from pipeline.audio.representation import RepresentationConfig
 from pipeline.core import workspace
 from pipeline.core.artefacts import read_json, read_table
 from pipeline.core.params import flatten
-from pipeline.metrics.config import EmbeddingConfig, EvaluateConfig
+from pipeline.metrics.config import EvaluateConfig
 from pipeline.report.table import Row
 from pipeline.report.variant_section import BLOCKS
 from pipeline.sources.config import SourceConfig
@@ -118,7 +118,7 @@ def _protocol(data: Path, params: dict[str, Any]) -> dict[str, Scalar]:
         "windows.seconds": reference["seconds"],
         **_scalars({"common log-mel": reference["mel"]}),
         **_evaluate(evaluate),
-        "evaluate.embedding": evaluate.embedding and _embedding(evaluate.embedding),
+        "evaluate.embedding": evaluate.embedding and f"{reference['embedding']} at {evaluate.embedding.sample_rate} Hz",
     }
 
 
@@ -132,13 +132,6 @@ def _scalars(values: dict[str, Any]) -> dict[str, Scalar]:
 
 
 DEFAULTS = _evaluate(EvaluateConfig())  # of protocols that were written before `evaluate` had a key
-
-
-def _embedding(config: EmbeddingConfig) -> str:
-    """The network, whatever the name of its file."""
-    path = workspace.project() / config.path
-    content = workspace.sha256(path)[:16] if path.is_file() else "missing"
-    return f"{content} at {config.sample_rate} Hz"
 
 
 def _read_windows(data: Path, source: SourceConfig) -> tuple[Windows, Windows]:

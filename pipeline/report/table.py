@@ -119,10 +119,8 @@ def _numbers(metrics: dict[str, Any]) -> dict[str, float | None]:
     """The numbers in metrics.json, and the shares that follow from them."""
     numbers = {name: finite(value) for name, value in metrics.items() if not isinstance(value, str | list | dict)}
     numbers["mse_relative"] = ratio(numbers.get("mse"), numbers.get("mse_mean"))
-    if numbers.get("active_share") is None:
-        numbers["active_share"] = ratio(numbers.get("active_units"), numbers.get("latent_dims"))
     share = numbers.get("perplexity_share")
-    numbers["in_use"] = share if share is not None else numbers["active_share"]
+    numbers["in_use"] = share if share is not None else numbers.get("active_share")
     return numbers
 
 

@@ -13,8 +13,8 @@ from pipeline.core.artefacts import read_json
 from pipeline.report.columns import COLUMNS, SETS
 from pipeline.report.formatting import digits, factor, hertz, percent, size
 from pipeline.report.histories import History, describe_training
-from pipeline.report.knows import read_out
 from pipeline.report.pca import WORSE, pca_difference, pca_verdict
+from pipeline.report.probes import read_out
 from pipeline.report.table import Row
 
 BLOCKS = ("network", "bottleneck", "condition", "loss", "train")  # blocks of a variant in params.yaml

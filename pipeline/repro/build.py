@@ -248,6 +248,9 @@ def default_jobs(device: str, train: TrainConfig) -> int:
     if device in ("auto", "cuda") or device.startswith("cuda:"):
         with contextlib.suppress(pynvml.NVMLError):  # no GPU of NVIDIA
             pynvml.nvmlInit()
-            gpu = pynvml.nvmlDeviceGetHandleByIndex(int(device.partition(":")[2] or 0))
+            index, visible = int(device.partition(":")[2] or 0), os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+            if index < len(visible) and visible[index].isdigit():  # NVML also counts the GPUs that this hides
+                index = int(visible[index])
+            gpu = pynvml.nvmlDeviceGetHandleByIndex(index)
             jobs = min(jobs, pynvml.nvmlDeviceGetMemoryInfo(gpu).free // (6 * GIB))
     return max(1, jobs)

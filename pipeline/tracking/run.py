@@ -70,7 +70,8 @@ class Run:
     @_recording
     def log_epoch(self, folder: RunFolder, row: dict[str, float]) -> None:
         """Add an epoch: a row of history.csv, and its timing."""
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e3 if sys.platform == "linux" else 1e6)
+        unit = 1024 if sys.platform == "linux" else 1  # bytes
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
         self._append(folder, "epoch", [{**dict.fromkeys(TIMING), **row, "peak_memory_megabytes": peak}])
 
     @_recording

@@ -15,7 +15,7 @@ from pipeline.models.config import BottleneckConfig, ConditionConfig, NetworkCon
 class PlateauConfig(Section):
     """When and by how much the schedule `plateau` lowers the learning rate."""
 
-    patience: Count = Field(5, description="epochs without a lower validation loss")
+    patience: Count = Field(5, description="epochs without a lower validation loss; one more changes the rate")
     factor: float = Field(0.5, gt=0, lt=1, description="the learning rate is then multiplied by it")
 
 
@@ -159,4 +159,6 @@ def check_trained(folder: Path, description: Mapping[str, Any], settings: Mappin
     for key in sorted(current.keys() | trained.keys()):
         if current.get(key) != trained.get(key):
             difference = f"trained with {key} {trained.get(key)}, where {PARAMS_FILE} has {current.get(key)}"
-            raise DataError(f"{folder}: {difference}; run `dvc repro --force train@{description['variant']}`")
+            raise DataError(
+                f"{folder}: {difference}; run `dvc repro --single-item --force train@{description['variant']}`"
+            )

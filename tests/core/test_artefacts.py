@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 
-from pipeline.core.artefacts import read_csv, read_json, read_table, stage_of
+from pipeline.core.artefacts import STAGES, read_csv, read_json, read_table, stage_of
 from pipeline.core.errors import DataError
 
 
@@ -17,11 +18,19 @@ from pipeline.core.errors import DataError
         ("data/windows/windows.parquet", "windows"),
         ("data/cache/mel128/stats.json", "cache@mel128"),
         ("data/cache", "cache"),
+        ("data/vocoders/mel128/vocoder.json", "vocoder@mel128"),
         ("elsewhere/file.json", ""),
     ],
 )
 def test_the_path_gives_the_stage(path, stage):
     assert stage_of(Path(path)) == stage
+
+
+def test_each_folder_of_results_has_its_stage_and_may_not_be_a_link():
+    stages = yaml.safe_load(Path("dvc.yaml").read_text())["stages"]
+    folders = {"/".join(out.split("/")[:2]) for stage in stages.values() for out in stage.get("do", stage)["outs"]}
+    assert folders == {f"data/{name}" for name in STAGES}
+    assert folders <= set(Path("stages/python").read_text().replace(";", " ").split())
 
 
 @pytest.mark.parametrize("read", [read_json, read_csv, read_table])

@@ -93,7 +93,10 @@ def test_an_edited_loss_trains_that_variant_alone(project):
     project.run("git", "commit", "-qam", "as it stands")
     project.set({"models": {"mel_conv": {"loss": {"reconstruction": {"type": "l1"}}}}})
     refused = project.run("python", "-m", "stages.evaluate", "mel_conv", expect=1)
-    assert "trained with loss.reconstruction.type gaussian, where params.yaml has l1; run `dvc repro --force" in refused
+    assert (
+        "trained with loss.reconstruction.type gaussian, where params.yaml has l1; run `dvc repro --single-item --force"
+        in refused
+    )
     printed = project.run("dvc", "exp", "run", "-n", "l1")
     ran = [line.split("'")[1] for line in printed.splitlines() if line.startswith("Running stage '")]
     assert ran == ["train@mel_conv", "evaluate@mel_conv", "figures@mel_conv", "report"]

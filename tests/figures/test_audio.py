@@ -30,8 +30,7 @@ def test_each_role_has_its_files(data: Path, variant: str) -> None:
     if variant == "wave_fake":
         names |= {f"transfer-0-{step}" for step in range(4)} | {f"transfer-{n}-0" for n in (1, 2, 3)}
         transfers = [e for e in entries if e["role"] == "transfer" and e["example"] == 0]
-        targets = [(e["step"], e["label"]) for e in transfers]
-        assert targets == [(0, "$cash$"), (1, "_hidden"), (2, "<b>"), (3, "waltz")]
+        assert [e["label"] for e in transfers] == ["$cash$", "_hidden", "<b>", "waltz"]
     assert {e["file"] for e in entries} == {f"audio/{name}.wav" for name in names}
 
 

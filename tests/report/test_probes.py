@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from pipeline.report import table
-from pipeline.report.knows import add_probes
 from pipeline.report.pca import find_baselines
+from pipeline.report.probes import add_probes
 from tests import artefacts
 from tests.report import inputs
 from tests.report.inputs import make_params
