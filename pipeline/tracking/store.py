@@ -188,7 +188,6 @@ def prepare() -> None:
 
 def check() -> None:
     """Raise the error that a stage would get."""
-    prepare()
     client().set_experiment_tag(ensure_experiment(client(), _experiment()), VIEW_TAG, json.dumps(VIEW))
     file = database_file()
     folders = [] if is_server() else [workspace.project() / "mlartifacts"]

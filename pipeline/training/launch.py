@@ -2,16 +2,15 @@
 
 import multiprocessing
 import os
-import pickle
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing import connection, resource_tracker
-from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
+from multiprocessing.queues import SimpleQueue
 from traceback import format_exc
+from typing import Any
 
 from pipeline.core.errors import MelismaError, TrainingError
 from pipeline.core.process import DeferredSignals, exit_with_parent
@@ -21,40 +20,13 @@ TERMINATE_SECONDS = 5.0  # after SIGTERM, before SIGKILL
 SAVE_SECONDS = 60.0  # time to save and end after Ctrl-C or SIGTERM
 POLL_SECONDS = 0.1
 
-
-@dataclass
-class Rank:
-    """One of the processes and its state."""
-
-    process: SpawnProcess
-    pipe: Connection
-    handles_signals: bool = False  # it has imported its modules
-    is_stopped: bool = False  # the parent has sent it a signal
-    failed_at: float | None = None  # seconds of a clock that all ranks share
-    error: Exception | None = None
-
-    def receive(self) -> None:
-        """Take its messages: None at the start, (time, error) after a failure."""
-        try:
-            while not self.pipe.closed and self.pipe.poll():
-                message = self.pipe.recv()
-                self.handles_signals = True
-                if message is not None:
-                    self.failed_at, self.error = message
-        except EOFError:
-            self.pipe.close()
-
-    def send_signal(self, number: int) -> None:
-        """Send a signal; SIGTERM if it is still importing."""
-        if self.process.is_alive() and self.process.pid is not None:
-            self.is_stopped = True
-            os.kill(self.process.pid, number if self.handles_signals else signal.SIGTERM)
+Failure = tuple[float, int, Exception]  # its time by a clock that all ranks share, the rank, the error
 
 
 def launch(main: Callable[..., None], arguments: Sequence[str], devices: int) -> None:
     """Run main(*arguments) in `devices` processes, with torchrun's environment variables, and wait for them.
 
-    Ctrl-C and SIGTERM are passed on to all ranks, which have a minute to save and end; a second signal kills them. If a
+    After Ctrl-C or SIGTERM all ranks get SIGTERM and have a minute to save and end; a second signal kills them. If a
     rank fails, the others end within seconds. No rank outlives this process. Each rank imports the module of `main`.
 
     Raises:
@@ -71,119 +43,89 @@ def launch(main: Callable[..., None], arguments: Sequence[str], devices: int) ->
         "MASTER_PORT": store.port,
         "TORCHELASTIC_USE_AGENT_STORE": True,  # ranks meet at the store above and open none
     }
+    context = multiprocessing.get_context("spawn")
+    failures: SimpleQueue[Failure] = context.SimpleQueue()
+    ranks = []
+    for number in range(devices):
+        environment = {**variables, "RANK": number, "LOCAL_RANK": number}
+        ranks.append(context.Process(target=_run, args=(os.getpid(), failures, environment, main, arguments)))
     with DeferredSignals() as signals:
-        ranks: list[Rank] = []
         try:
-            for number in range(devices):
-                all_variables = {**variables, "RANK": number, "LOCAL_RANK": number}
-                environment = {key: str(value) for key, value in all_variables.items()}
-                ranks.append(_start(main, arguments, environment))
-            _wait(ranks, signals)
+            _start(ranks)
+            _wait(ranks, failures, signals)
         finally:
             for rank in ranks:
-                rank.process.kill()
-                rank.process.join()
-    if not signals.received:
-        _raise_first_error(ranks)
-        return
-    for rank in ranks:
-        if isinstance(rank.error, MelismaError | OSError):
-            raise rank.error
+                if rank.pid is not None:
+                    rank.kill()
+                    rank.join()
     if signals.received == signal.SIGINT:
         raise KeyboardInterrupt
-    sys.exit(143)
+    if signals.received:
+        sys.exit(143)
 
 
-def _start(main: Callable[..., None], arguments: Sequence[str], environment: dict[str, str]) -> Rank:
-    context = multiprocessing.get_context("spawn")
-    pipe, child_end = context.Pipe(duplex=False)
-    process = context.Process(target=_run, args=(os.getpid(), child_end, environment, main, arguments))
-    resource_tracker.ensure_running()  # else `process.start` starts it, and unblocks the signal that is blocked here
-    # The process inherits the block: without it, Ctrl-C during its imports would print a traceback.
+def _start(ranks: Sequence[SpawnProcess]) -> None:
+    resource_tracker.ensure_running()  # else `start` starts it, and unblocks the signal that is blocked here
+    # The ranks inherit the block: without it, Ctrl-C in a terminal, which reaches them too, would print tracebacks.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        process.start()
+        for rank in ranks:
+            rank.start()
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    child_end.close()
-    return Rank(process, pipe)
 
 
 def _run(
-    parent: int, pipe: Connection, environment: dict[str, str], main: Callable[..., None], arguments: Sequence[str]
+    parent: int,
+    failures: "SimpleQueue[Failure]",
+    environment: Mapping[str, Any],
+    main: Callable[..., None],
+    arguments: Sequence[str],
 ) -> None:
     """Run `main` in a rank. Send an error to the parent before this process ends."""
     exit_with_parent(parent)
-    os.setpgrp()  # a terminal sends Ctrl-C to the whole group: now only the parent passes it on
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # drops a pending one
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    os.environ.update(environment)
+    os.environ.update({key: str(value) for key, value in environment.items()})
     try:
-        pipe.send(None)  # from now on a signal may come
         main(*arguments)
-    except KeyboardInterrupt:
-        sys.exit(130)
     except Exception as error:
         if os.environ.get("MELISMA_DEBUG"):
             print(f"rank {environment['RANK']}:\n{format_exc()}", file=sys.stderr, flush=True)
-        pipe.send((time.monotonic(), _picklable(error)))
+        is_known = isinstance(error, MelismaError | OSError)
+        sent = error if is_known else RuntimeError(f"{type(error).__name__}: {error}")  # others may not be picklable
+        failures.put((time.monotonic(), environment["RANK"], sent))
         sys.exit(1)
 
 
-def _picklable(error: Exception) -> Exception:
-    """The error itself if it is for the user and can be pickled; else a RuntimeError with its text."""
-    if isinstance(error, MelismaError | OSError):
-        try:
-            pickle.loads(pickle.dumps(error))
-            return error
-        except Exception:
-            pass
-    return RuntimeError(f"{type(error).__name__}: {error}")
-
-
-def _wait(ranks: list[Rank], signals: DeferredSignals) -> None:
-    """Wait until all ranks have ended; after a signal or a failure only for a limited time."""
-    is_stopping = False
-    deadline, is_final = float("inf"), False
-    while any(rank.process.is_alive() for rank in ranks):
-        pipes = [rank.pipe for rank in ranks if not rank.pipe.closed]
-        connection.wait([*pipes, *(r.process.sentinel for r in ranks if r.process.is_alive())], POLL_SECONDS)
-        for rank in ranks:
-            rank.receive()
-        if signals.received and not is_stopping:
-            is_stopping, deadline, is_final = True, time.monotonic() + SAVE_SECONDS, True
-            for rank in ranks:
-                rank.send_signal(signals.received)
-        elif deadline == float("inf") and any(rank.failed_at or rank.process.exitcode for rank in ranks):
-            deadline = time.monotonic() + NOTICE_SECONDS
-        elif time.monotonic() > deadline:
-            if is_final:
-                return  # the caller kills them
-            deadline, is_final = time.monotonic() + TERMINATE_SECONDS, True
-            for rank in ranks:
-                rank.send_signal(signal.SIGTERM)
+def _wait(ranks: Sequence[SpawnProcess], failures: "SimpleQueue[Failure]", signals: DeferredSignals) -> None:
+    """Wait until all ranks have ended; after a signal or a failure only for a limited time. Raise the first error."""
+    while not signals.received and not any(rank.exitcode for rank in ranks):
+        alive = [rank.sentinel for rank in ranks if rank.is_alive()]
+        if not alive:
+            return
+        connection.wait(alive, POLL_SECONDS)
+    killed = None
+    if not signals.received:
+        time.sleep(NOTICE_SECONDS)
+        # A killed rank sends no error, and the others only see their connection to it closed.
+        killed = next((number for number, rank in enumerate(ranks) if (rank.exitcode or 0) < 0), None)
+    end = time.monotonic() + (SAVE_SECONDS if signals.received else TERMINATE_SECONDS)
     for rank in ranks:
-        rank.receive()
-
-
-def _raise_first_error(ranks: list[Rank]) -> None:
-    """Raise the error of the rank that failed first, if one did.
-
-    A killed rank comes first: it sends no error, and the others only see their connection to it closed.
-    """
-    for number, rank in enumerate(ranks):
-        code = rank.process.exitcode
-        if code and not rank.is_stopped and rank.error is None:
-            how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-            hint = ", perhaps for lack of memory; try a lower train.batch_size" if code == -signal.SIGKILL else ""
-            raise TrainingError(f"rank {number} of {len(ranks)} {how}{hint}")
-    failed = [(rank.failed_at, number) for number, rank in enumerate(ranks) if rank.failed_at]
-    if not failed:
-        return
-    number = min(failed)[1]
-    error = ranks[number].error
-    if isinstance(error, MelismaError | OSError):
-        raise error
-    raise TrainingError(f"rank {number} of {len(ranks)}: {error}; MELISMA_DEBUG=1 shows where")
+        rank.terminate()
+    for rank in ranks:
+        rank.join(max(0.0, end - time.monotonic()))
+    if killed is not None:
+        number = -(ranks[killed].exitcode or 0)
+        hint = ", perhaps for lack of memory; try a lower train.batch_size" if number == signal.SIGKILL else ""
+        raise TrainingError(f"rank {killed} of {len(ranks)} was killed by {signal.Signals(number).name}{hint}")
+    received = []
+    while not failures.empty():
+        received.append(failures.get())
+    for _, number, error in sorted(received, key=lambda failure: failure[0]):
+        if isinstance(error, MelismaError | OSError):
+            raise error
+        if not signals.received:
+            raise TrainingError(f"rank {number} of {len(ranks)}: {error}; MELISMA_DEBUG=1 shows where")
+    if not signals.received:
+        number = next(number for number, rank in enumerate(ranks) if rank.exitcode)
+        raise TrainingError(f"rank {number} of {len(ranks)} ended with exit code {ranks[number].exitcode}")
