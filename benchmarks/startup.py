@@ -1,4 +1,4 @@
-"""Time to start and end a stage, apart from its work: a study of fifteen variants starts some fifty processes."""
+"""Time to start and end a stage, apart from its work: the default build starts 58 stages."""
 
 import os
 import subprocess
