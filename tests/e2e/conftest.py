@@ -125,6 +125,6 @@ def clone(
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Project:
     """Built once from end to end."""
-    made = clone(tmp_path_factory.mktemp("project"), {}, representations=["mel128"])
+    made = clone(tmp_path_factory.mktemp("project"), {}, representations=["mel128", "wave22k"])
     made.ran_first = made.repro()  # type: ignore[attr-defined]
     return made

@@ -22,8 +22,7 @@ pytestmark = pytest.mark.e2e
 ALL = [
     "download",
     "windows",
-    "cache@mel128",
-    "vocoder@mel128",
+    *(f"{stage}@{name}" for stage in ("cache", "vocoder") for name in ("mel128", "wave22k")),
     "reference",
     *(f"{stage}@{v}" for stage in ("train", "evaluate", "figures") for v in ("mel_conv", "pca")),
     "report",
