@@ -72,11 +72,11 @@ class Project:
         file = self.path / "params.yaml"
         file.write_text(yaml.safe_dump(merged(yaml.safe_load(file.read_text()), changes), sort_keys=False))
 
-    def keep(self, section: str, names: Iterable[str]) -> None:
-        """Take all other entries of a section out of params.yaml."""
+    def keep(self, variants: Iterable[str]) -> None:
+        """Take all other variants out of params.yaml."""
         file = self.path / "params.yaml"
         params = yaml.safe_load(file.read_text())
-        params[section] = {name: block for name, block in params[section].items() if name in names}
+        params["models"] = {name: block for name, block in params["models"].items() if name in variants}
         file.write_text(yaml.safe_dump(params, sort_keys=False))
 
 
@@ -93,13 +93,8 @@ def contents(project: Project, variant: str) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def clone(
-    folder: Path,
-    changes: dict[str, Any],
-    variants: Iterable[str] = TINY["models"],
-    representations: Iterable[str] = TINY["representations"],
-) -> Project:
-    """The working tree as it stands, with small variants and representations, committed as a repository of its own."""
+def clone(folder: Path, changes: dict[str, Any], variants: Iterable[str] = TINY["models"]) -> Project:
+    """The working tree as it stands with small variants, all or those named, committed as a repository of its own."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -112,8 +107,7 @@ def clone(
         shutil.copy2(ROOT / name, folder / name)
     project = Project(folder)
     project.set(merged(TINY, changes))
-    project.keep("models", variants)
-    project.keep("representations", representations)
+    project.keep(variants)
     project.run("git", "init", "-q")
     project.run("git", "config", "user.name", "test")
     project.run("git", "config", "user.email", "test@example.org")
@@ -125,6 +119,6 @@ def clone(
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Project:
     """Built once from end to end."""
-    made = clone(tmp_path_factory.mktemp("project"), {}, representations=["mel128", "wave22k"])
+    made = clone(tmp_path_factory.mktemp("project"), {})
     made.ran_first = made.repro()  # type: ignore[attr-defined]
     return made

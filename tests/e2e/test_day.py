@@ -22,7 +22,8 @@ pytestmark = pytest.mark.e2e
 ALL = [
     "download",
     "windows",
-    *(f"{stage}@{name}" for stage in ("cache", "vocoder") for name in ("mel128", "wave22k")),
+    *(f"cache@{r}" for r in ("mel128", "wave3k", "wave22k")),
+    *(f"vocoder@{name}" for name in ("mel128", "wave22k", "wave3k")),
     "reference",
     *(f"{stage}@{v}" for stage in ("train", "evaluate", "figures") for v in ("mel_conv", "pca")),
     "report",
