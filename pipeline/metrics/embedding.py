@@ -39,7 +39,7 @@ def load(config: EmbeddingConfig, rate: int) -> Embed:
 
 def digest(config: EmbeddingConfig | None) -> str | None:
     """A hash of the network; None without a config. ParamsError if the file is missing."""
-    return config and workspace.sha256(_file(config))[:16]
+    return None if config is None else workspace.sha256(_file(config))[:16]
 
 
 def _file(config: EmbeddingConfig) -> Path:
