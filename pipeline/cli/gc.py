@@ -31,7 +31,7 @@ def gc(
     days: Annotated[float, typer.Option(min=0, help="Keep what changed in .melisma within so many days.")] = 14,
     yes: Annotated[bool, typer.Option("--yes", help="Delete it.")] = False,
 ) -> None:
-    """List, or with --yes delete, what may go to free disk space.
+    """List what you can delete to free disk space; --yes deletes it.
 
     In .melisma: old trainings, checkpoints, unfinished caches, downloads, and files of runs that MLflow has. What
     belongs to a model in data/, to the source in params.yaml or to a running stage stays. In data/: results of variants

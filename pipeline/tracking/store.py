@@ -52,7 +52,7 @@ REMEDIES = (
         r"readonly database|unable to open database|\[Errno (13|30)\]",
         "give this user the right to write to this file and to the folder {folder}",
     ),
-    ("No module named", "install it in .venv (for PostgreSQL: `make setup EXTRAS=postgres`)"),
+    ("No module named", "install this package in .venv (for PostgreSQL: `make setup EXTRAS=postgres`)"),
     (
         "unsupported URI|Invalid SQLite URL|[Pp]arse|load plugin|Invalid ?URL|ENDPOINT_NOT_FOUND|not in a valid JSON",
         "correct {address}, such as http://HOST:5000 or sqlite:////FOLDER/mlflow.db; or unset it",

@@ -15,7 +15,7 @@ from pipeline.models.config import BottleneckConfig, ConditionConfig, NetworkCon
 class PlateauConfig(Section):
     """When and by how much the schedule `plateau` lowers the learning rate."""
 
-    patience: Count = Field(5, description="epochs without a lower validation loss; one more changes the rate")
+    patience: Count = Field(5, description="epochs to wait for a lower validation loss; the next one lowers the rate")
     factor: float = Field(0.5, gt=0, lt=1, description="the learning rate is then multiplied by it")
 
 

@@ -84,6 +84,7 @@ def _run(
 ) -> None:
     """Run `main` in a rank. Send an error to the parent before this process ends."""
     exit_with_parent(parent)
+    os.setpgrp()  # a signal to the whole group reaches only the parent, which passes it on once: a second one kills
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     os.environ.update({key: str(value) for key, value in environment.items()})
     try:

@@ -96,7 +96,7 @@ def test_the_schema_of_another_mlflow(project):
         ("localhost:5000", "correct MLFLOW_TRACKING_URI"),
         ("nonsense://here", "correct MLFLOW_TRACKING_URI"),
         ("sqlite://here/mlflow.db", "correct MLFLOW_TRACKING_URI"),
-        ("mysql://me:secret@127.0.0.1:9/a", "install it in .venv"),
+        ("mysql://me:secret@127.0.0.1:9/a", "install this package"),
         ("postgresql://me:secret@127.0.0.1:9/a", "check MLFLOW_TRACKING_URI"),
         ("http://me:secret@127.0.0.1:9", "check MLFLOW_TRACKING_URI"),
         ("http://me:secret@nobody.invalid", "check MLFLOW_TRACKING_URI"),

@@ -51,7 +51,7 @@ def start_two_ranks(folder) -> tuple[subprocess.Popen, list[psutil.Process]]:
 
 @pytest.mark.parametrize(
     ("number", "code", "to_group"),
-    [(signal.SIGINT, 130, True), (signal.SIGTERM, 143, False)],
+    [(signal.SIGINT, 130, True), (signal.SIGTERM, 143, False), (signal.SIGTERM, 143, True)],
 )
 def test_a_signal_reaches_all_ranks_once_and_they_save(tmp_path, number, code, to_group):
     """Also if a terminal sends it to the whole process group."""
