@@ -4,9 +4,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from pipeline.report.formatting import percent
 from pipeline.report.paired import PairedDifference, paired_difference
-from pipeline.report.pca import NO_INTERVAL, UNCLEAR, pca_difference, pca_verdict
 from pipeline.report.table import Row, by_input, rank
 
 
@@ -25,8 +23,7 @@ class Lead:
 def find_verdict(rows: list[Row], windows: dict[str, pd.DataFrame], resamples: int) -> tuple[str, list[Lead]]:
     """The headline, and the lead of all variants on the common log-mel and of each input on its own scale.
 
-    The rows have their `pca_ratio`, if there is one. `windows` holds windows.parquet of each variant; `resamples` is
-    the number of bootstrap resamples.
+    `windows` holds windows.parquet of each variant; `resamples` is the number of bootstrap resamples.
     """
     competing = [row for row in rows if row.competes]
     groups = [("common log-mel", "all inputs", "mel_mse", competing)]
@@ -47,15 +44,8 @@ def find_verdict(rows: list[Row], windows: dict[str, pd.DataFrame], resamples: i
     relative = best[f"{leads[0].metric}_relative"]
     if relative is not None and relative >= 1:
         return f"No variant is better than predicting the training mean; {best.variant} is the closest.", leads
-    numbers = None if best.has_skips else best["latent_dims"]  # errors of latents of other sizes do not compare
-    size = f" ({numbers:,.0f} numbers per window)" if numbers else ""
-    headline = f"{best.variant}{size} has the lowest error of all trained variants"
+    headline = f"{best.variant} has the lowest error of all trained variants"
     difference, second = leads[0].difference, leads[0].second
     if difference and second and not difference.significant:
         headline += f", not significantly below {second.variant}"
-    if relative is not None:
-        headline += f": {percent(relative)} of the error of predicting the training mean"
-    if verdict := pca_verdict(best):
-        headline += f"; on its own scale {pca_difference(best)} PCA of the same size"
-        headline += f" ({verdict})" if verdict in (UNCLEAR, NO_INTERVAL) else ""
     return f"{headline}.", leads

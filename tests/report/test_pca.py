@@ -14,7 +14,6 @@ from pipeline.report.charts import latent_size
 from pipeline.report.formatting import NBSP
 from pipeline.report.pca import add_pca_ratios, pca_sentence, pca_verdict, read_pca_windows
 from pipeline.report.table import Row
-from pipeline.report.verdict import find_verdict
 from tests import artefacts
 from tests.report import inputs
 from tests.report.inputs import make_params
@@ -89,17 +88,6 @@ def test_the_sentence_counts_variants_and_names_the_best(baseline: Row) -> None:
     )
     assert "same size: 1 not significant." in pca_sentence(compare(baseline, 1.0, noise=0.05))
     assert pca_sentence([baseline]) == ""
-
-
-def test_the_headline_puts_the_best_variant_beside_pca_of_its_size(baseline: Row) -> None:
-    def headline(rows: list[Row]) -> str:
-        return find_verdict(rows, {}, 200)[0].replace(NBSP, " ")
-
-    start = "v0 (3 numbers per window) has the lowest error of all trained variants: "
-    start += "50.0 % of the error of predicting the training mean"
-    assert headline(compare(baseline, 0.9)) == f"{start}; on its own scale 10 % below PCA of the same size."
-    assert headline(compare(baseline, 1.2)) == f"{start}; on its own scale 20 % above PCA of the same size."
-    assert headline(compare(baseline, 1.0, noise=0.05)).endswith(" PCA of the same size (not significant).")
 
 
 def test_what_cannot_be_compared_has_a_reason(baseline: Row) -> None:
