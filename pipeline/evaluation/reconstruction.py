@@ -48,6 +48,7 @@ def score(
     Distances compare the reconstruction from the posterior mean with the original: on the variant's own scale
     (`own_scale_metrics`), on the common log-mel and on audio (`scorer`).
 
+    mse_components is the mean squared error of `VAE.project`, NaN without it.
     mse_draw is the mean squared error with one draw from the posterior, with a fixed seed. kl and elbo are in nats per
     window, summed over the latent. elbo uses that draw and a Gaussian likelihood. The likelihood's variance is mse_draw
     on the validation split: the same rule for every variant with any loss. kl uses the draw if it has no closed form. A
@@ -65,6 +66,8 @@ def score(
         noises = [None] if model.bottleneck.baseline else [None, batch_noise]
         (y, code), *draws = model.reconstruct_draws(x, noises, label)
         metrics = own_scale_metrics(y.squeeze(1), x.squeeze(1), rate)
+        if (projected := model.project(x, label)) is not None:
+            metrics["mse_components"] = measures.mse(projected, x)
         for y_draw, draw in draws:
             metrics |= {"mse_draw": measures.mse(y_draw, x), "kl": kl.divergence(draw).sum(1)}
         for name, values in metrics.items():

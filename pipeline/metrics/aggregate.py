@@ -8,7 +8,7 @@ from pipeline.metrics.bootstrap import mean_over_seeds, nan_mean, track_means
 from pipeline.metrics.probe import LINEAR_PROBES
 
 _NAMES = (
-    *("mse", "mse_draw", "cosine_similarity", "kl", "elbo", *measures.OWN_SCALE, *measures.WAVEFORM),
+    *("mse", "mse_draw", "mse_components", "cosine_similarity", "kl", "elbo", *measures.OWN_SCALE, *measures.WAVEFORM),
     *("mel_mse", *measures.COMMON_MEL, "mel_mse_bass", "mel_mse_middle", "mel_mse_treble", "mel_mse_bandwidth"),
     *(*measures.AUDIO, "audio_visqol", *LINEAR_PROBES, "probe_flat_accuracy", "knn_accuracy"),
     *("transfer_accuracy", "transfer_source", "transfer_statistics", "transfer_real", "transfer_reconstruction"),

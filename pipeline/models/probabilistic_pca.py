@@ -122,6 +122,12 @@ class ProbabilisticPCA(nn.Module):
             coordinates = features.float().movedim(1, -1) * self._scale()
             return self._window(coordinates @ self.components) + self.mean
 
+    def project(self, x: Tensor) -> Tensor:
+        """The closest windows (B, 1, *window) to windows x that the components can make."""
+        with torch.autocast(x.device.type, enabled=False):
+            patches = self._patches(x.float() - self.mean)
+            return self._window(patches @ self.components.T @ self.components) + self.mean
+
     def _scale(self) -> Tensor:
         return (self.variances - self.noise_variance).clamp_min(0).sqrt()
 

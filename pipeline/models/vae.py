@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from math import prod
 from typing import Any, Self
 
 import torch
@@ -131,6 +132,15 @@ class VAE(nn.Module):
     def reconstruct(self, x: Tensor, label: Tensor | None = None) -> Tensor:
         """Reconstructions from the posterior mean."""
         return self(x, None, label)[0]
+
+    def project(self, x: Tensor, label: Tensor | None = None) -> Tensor | None:
+        """Reconstructions by the components alone; None unless the latent has as many numbers as there are of them."""
+        if self.components is None or prod(self.components.shape) != self.latent_dims:
+            return None
+        x, gain = self._input(x, label)
+        y = self.components.project(x)
+        y = y if self.condition is None else self.condition.after_decoder(y, label)
+        return self.gain.undo(y, gain)
 
     def sample(self, number: int, generator: torch.Generator, label: Tensor | None = None) -> Tensor:
         """`number` windows from the prior. The generator alone determines the latents, on any device."""

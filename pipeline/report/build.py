@@ -31,7 +31,7 @@ from pipeline.sources.config import SPLITS
 
 OTHER_ROLES = ("codec", "external")
 WINDOW_KEYS = ("seed", "window_id", "track_id", "group")
-WINDOW_METRICS = ("mse", "mel_mse", "cosine_similarity", "mel_cosine_similarity")
+WINDOW_METRICS = ("mse", "mse_components", "mel_mse", "cosine_similarity", "mel_cosine_similarity")
 PACKAGES = ("melisma", "torch", "torchaudio", "numpy", "scipy", "librosa", "soxr", "av",
             "matplotlib", "pyarrow", "dvc", "mlflow")  # fmt: skip
 

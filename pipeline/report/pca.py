@@ -16,6 +16,7 @@ BETTER, WORSE, UNCLEAR, NO_INTERVAL = "better", "worse", "not significant", "wit
 def add_pca_ratios(rows: list[Row], windows: dict[str, pd.DataFrame], resamples: int) -> dict[str, list[str]]:
     """Set mse_pca, the error of PCA of the same size, and pca_ratio with its interval, in the rows that have them.
 
+    PCA is the baseline of the same input if it has enough components, else the components of the variant itself.
     `windows` holds windows.parquet of each row; `resamples` is the number of bootstrap resamples.
 
     Returns:
@@ -31,15 +32,17 @@ def add_pca_ratios(rows: list[Row], windows: dict[str, pd.DataFrame], resamples:
         reason = why_not_compared(row.numbers, row.has_skips, row.representation, max(errors, default=0))
         if reason:
             reasons.setdefault(reason, []).append(row.variant)
-        elif baseline:
-            size = int(row["latent_dims"] or 0)
-            error = finite(errors.get(size))
-            row.numbers.update(mse_pca=error, pca_ratio=ratio(row["mse"], error))
-            pca_windows = read_pca_windows(baseline, windows.get(baseline.variant), size)
-            difference = paired_difference(windows.get(row.variant), pca_windows, "mse", resamples)
-            if difference and error:
-                low, high = 1 + difference.low / error, 1 + difference.high / error
-                row.numbers.update(pca_ratio_low=low, pca_ratio_high=high)
+            continue
+        own, size = windows.get(row.variant), int(row["latent_dims"] or 0)
+        if baseline and size in errors:
+            error, pca_windows = finite(errors[size]), read_pca_windows(baseline, windows.get(baseline.variant), size)
+        else:
+            error = row["mse_components"]
+            pca_windows = own if own is None else own.drop(columns="mse").rename(columns={"mse_components": "mse"})
+        row.numbers.update(mse_pca=error, pca_ratio=ratio(row["mse"], error))
+        difference = paired_difference(own, pca_windows, "mse", resamples)
+        if difference and error:
+            row.numbers.update(pca_ratio_low=1 + difference.low / error, pca_ratio_high=1 + difference.high / error)
     return reasons
 
 
@@ -64,13 +67,15 @@ def why_not_compared(
 ) -> str | None:
     """Why a variant with these metrics has no PCA of the same size; None if it has.
 
-    `components` is the number that PCA of the representation has, 0 without such a baseline.
+    `components` is the number that the baseline of the representation has, 0 without one.
     """
     size = metrics.get("latent_dims")
     if metrics.get("perplexity") is not None:
         return "codes are not coordinates"
     if has_skips:
         return "skip connections pass more than the latent"
+    if metrics.get("mse_components") is not None:
+        return None
     if components < 1 or size is None:
         return f"no PCA of {representation}"
     return f"{size:,.0f} numbers, more than the {components:,} components of PCA" if size > components else None
@@ -114,5 +119,5 @@ def pca_sentence(rows: list[Row]) -> str:
     best = compared[0]
     return (
         f"Variants compared with PCA of the same size: {', '.join(counts)}. The best is {best.variant}, "
-        f"{pca_difference(best)} PCA with {best['latent_dims']:,.0f} components."
+        f"{pca_difference(best)} PCA with {best['latent_dims']:,.0f} numbers."
     )

@@ -190,12 +190,12 @@ def _bound(params: dict[str, Any], representation: str, errors: list[float]) -> 
 
 
 def _pca_ratio(metrics: dict[str, Any], model: dict[str, Any], pca: dict[str, dict[int, float]]) -> float | None:
-    """The variant's MSE divided by that of PCA with as many components as its latent has numbers."""
+    """The variant's MSE divided by that of PCA of the same size, as in the report."""
     name, skip = model["representation"], bool(model["network"].get("skip"))
     errors = pca.get(name, {})
     if metrics["baseline"] or why_not_compared(metrics, skip, name, max(errors, default=0)):
         return None
-    return ratio(metrics["mse"], errors.get(int(metrics["latent_dims"])))
+    return ratio(metrics["mse"], errors.get(int(metrics["latent_dims"]), metrics.get("mse_components")))
 
 
 def _compare(row: Row, experiment: str | None, rows: Iterable[Row]) -> Row:

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 from scipy import stats
+from sklearn.decomposition import PCA
 from sklearn.metrics.pairwise import cosine_similarity
 
 from pipeline.audio.inversion import Inversion
@@ -95,6 +96,20 @@ def test_scores_agree_with_numpy_scikit_learn_and_scipy(model):
     np.testing.assert_allclose(scores.windows["elbo"], likelihood - scores.windows["kl"], rtol=1e-4)
     np.testing.assert_allclose(scores.latents, code.mean.numpy(), atol=1e-6)
     assert scores.numbers["variance_ratio"] == pytest.approx(flat_y.var(0).mean() / flat_x.var(0).mean(), rel=1e-4)
+
+
+def test_the_error_of_the_components_alone_is_that_of_pca(model):
+    assert "mse_components" not in score_model(model).windows
+    network = {"type": "conv2d", "components": 3, "encoder": "network", "channels": [4]}
+    with_components = VAE(DESCRIPTION | {"network": network}).eval()
+    train = torch.tensor(unit(TRAIN), dtype=torch.float32).unsqueeze(1)
+    with_components.fit(lambda: [(train, torch.zeros(len(train)))])
+    pca = PCA(3).fit(unit(TRAIN).reshape(len(TRAIN), -1))
+    x = unit(TEST).reshape(len(TEST), -1)
+    expected = ((pca.inverse_transform(pca.transform(x)) - x) ** 2).mean(1)
+    np.testing.assert_allclose(score_model(with_components).windows["mse_components"], expected, rtol=1e-4)
+    two = DESCRIPTION["bottleneck"] | {"latent": 2}
+    assert "mse_components" not in score_model(VAE(DESCRIPTION | {"network": network, "bottleneck": two})).windows
 
 
 def test_streamed_windows_have_the_scores_of_resident_ones(model, monkeypatch):

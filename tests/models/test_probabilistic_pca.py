@@ -102,6 +102,18 @@ def test_the_components_are_those_of_probabilistic_pca_in_scikit_learn():
     np.testing.assert_allclose(components.decode(components.encode(x)).flatten(1), expected, atol=1e-4)
 
 
+@pytest.mark.parametrize(("window", "patch"), [((60,), (60,)), ((60,), (20,)), ((6, 8), (2, 4))])
+def test_a_projection_is_the_closest_window_that_the_components_can_make(window, patch):
+    x = correlated(window)
+    components = fitted(5, x, patch)
+    y = components.project(x)
+    torch.testing.assert_close(components.project(y), y, atol=1e-4, rtol=1e-4)
+    coordinates = components._patches(x - y) @ components.components.T
+    torch.testing.assert_close(coordinates, torch.zeros_like(coordinates), atol=1e-4, rtol=0)
+    shrunken = components.decode(components.encode(x))
+    assert 0 < (y - x).square().mean() < (shrunken - x).square().mean()
+
+
 def test_components_beyond_the_rank_are_zero_and_finite():
     x = correlated((5, 7), 4)
     components = fitted(60, x, (5, 7))  # more than windows, and than values of a window

@@ -79,15 +79,27 @@ def test_without_windows_there_is_a_ratio_but_no_interval(baseline: Row) -> None
 def test_the_sentence_counts_variants_and_names_the_best(baseline: Row) -> None:
     text = pca_sentence(compare(baseline, 0.9, 0.95, 1.2)).replace(NBSP, " ")
     assert text == (
-        "Variants compared with PCA of the same size: 2 better, 1 worse. "
-        "The best is v0, 10 % below PCA with 3 components."
+        "Variants compared with PCA of the same size: 2 better, 1 worse. The best is v0, 10 % below PCA with 3 numbers."
     )
     text = pca_sentence(compare(baseline, 1.05, 1.2)).replace(NBSP, " ")
     assert text == (
-        "Variants compared with PCA of the same size: 2 worse. The best is v0, 5.0 % above PCA with 3 components."
+        "Variants compared with PCA of the same size: 2 worse. The best is v0, 5.0 % above PCA with 3 numbers."
     )
     assert "same size: 1 not significant." in pca_sentence(compare(baseline, 1.0, noise=0.05))
     assert pca_sentence([baseline]) == ""
+
+
+def test_without_a_baseline_of_its_size_a_variant_is_compared_with_its_own_components(baseline: Row) -> None:
+    numbers: dict[str, float | None] = {"mse": 0.19, "mse_components": 0.2, "latent_dims": 9.0}
+    for representation in ("mel", "wave"):
+        row = Row("own", representation, True, numbers=dict(numbers))
+        own = windows_of(0.19 + np.linspace(-0.001, 0.001, 24)).assign(mse_components=0.2)
+        assert add_pca_ratios([baseline, row], {"own": own}, 500) == {}
+        assert row["mse_pca"] == 0.2 and row["pca_ratio"] == pytest.approx(0.95) and pca_verdict(row) == "better"
+    assert latent_size.draw([baseline, row]) is None  # no curve of PCA for this input
+    small = Row("small", "mel", True, numbers={"mse": 0.1, "mse_components": 9.0, "latent_dims": float(SIZE)})
+    add_pca_ratios([baseline, small], {}, 500)
+    assert small["mse_pca"] == pytest.approx(pd.read_parquet(baseline.folder / "sizes.parquet")["mse"][SIZE])
 
 
 def test_what_cannot_be_compared_has_a_reason(baseline: Row) -> None:

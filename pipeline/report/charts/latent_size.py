@@ -10,7 +10,7 @@ from pipeline.report.table import Row, by_input
 CAPTION = (
     "Error on the input's own scale over the numbers in the latent, with 95 % intervals, on logarithmic axes. The "
     "curve is PCA with as many components: a variant below it is better than PCA of its size. The chart has only "
-    "variants that can be compared with PCA; hollow points have collapsed."
+    "inputs with a PCA baseline; hollow points have collapsed."
 )
 MIN_RANGE = 4.0  # how far the size axis goes beyond the smallest and largest latent, as a factor
 
@@ -18,7 +18,9 @@ MIN_RANGE = 4.0  # how far the size axis goes beyond the smallest and largest la
 def draw(rows: list[Row]) -> Figure | None:
     """A panel for each input with PCA and a variant to compare; None without one."""
     baselines = find_baselines(rows)
-    groups = by_input([row for row in rows if row["pca_ratio"] is not None])
+    has_size = {name: set(sizes["latent"]) for name, (_, sizes) in baselines.items()}
+    compared = [row for row in rows if row["pca_ratio"] is not None]
+    groups = by_input([row for row in compared if row["latent_dims"] in has_size.get(row.representation, ())])
     if not groups:
         return None
     figure, panels = marks.input_panels(groups)
