@@ -1,6 +1,7 @@
 """A folder with every defect goes through the real pipeline, and the report lists what was not used, and why."""
 
 import re
+import sys
 from html.parser import HTMLParser
 
 import pandas as pd
@@ -20,6 +21,16 @@ CHANGES = {
     "train": {"epochs": 1},
 }
 
+CACHES = ("cache@mel128", "cache@wave3k")
+# In one process, and without DVC: they read none of the files.
+LATER_STAGES = """
+from stages import evaluate, figures, reference, report, train
+reference.main()
+for stage in (train, evaluate, figures):
+    stage.main("mel_conv")
+report.main()
+"""
+
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
@@ -27,7 +38,8 @@ def project(tmp_path_factory):
     made.fates = make_defects(made.path / "data" / "music")
     with (made.path / ".dvcignore").open("a") as file:
         file.writelines(f"/data/music/**/{pattern}\n" for pattern in UNREADABLE_BY_DVC)
-    assert set(made.repro("report", "cache@wave3k")) > {"report", "cache@wave3k"}
+    assert set(made.repro(*CACHES)) == {"download", "windows", *CACHES}
+    made.run(sys.executable, "-c", LATER_STAGES)
     return made
 
 
@@ -123,4 +135,4 @@ def test_the_report_lists_every_rejected_file_with_its_reason(project, rejected)
 
 
 def test_nothing_is_run_again_because_of_them(project):
-    assert project.repro("report") == []
+    assert project.repro(*CACHES) == []
