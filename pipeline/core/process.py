@@ -54,7 +54,7 @@ def use_one_thread() -> None:
     Their results depend on the number of threads in the last bits, and their threads wait for each other actively,
     which takes many times as long if other programs run. Worker processes and Python's threads use all `cores`.
     """
-    for library in ("OMP", "MKL", "OPENBLAS"):
+    for library in ("OMP", "MKL", "OPENBLAS", "NUMBA"):
         os.environ[f"{library}_NUM_THREADS"] = "1"
 
 

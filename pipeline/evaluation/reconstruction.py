@@ -48,7 +48,7 @@ def score(
     Distances compare the reconstruction from the posterior mean with the original: on the variant's own scale
     (`own_scale_metrics`), on the common log-mel and on audio (`scorer`).
 
-    mse_components is the mean squared error of `VAE.project`, NaN without it.
+    mse_components is the mean squared error of `VAE.project`, absent if that is None.
     mse_draw is the mean squared error with one draw from the posterior, with a fixed seed. kl and elbo are in nats per
     window, summed over the latent. elbo uses that draw and a Gaussian likelihood. The likelihood's variance is mse_draw
     on the validation split: the same rule for every variant with any loss. kl uses the draw if it has no closed form. A

@@ -18,10 +18,8 @@ def load() -> Callable[[Tensor, Tensor, int], Tensor]:
 
     It is visqol-python, whose model is in the package. Silence gets the lowest score; NaN if the original is silent.
     """
-    import numba
     from visqol import VisqolApi  # the check of params.yaml has found it
 
-    numba.config.THREADING_LAYER = "workqueue"  # type: ignore[attr-defined]  # OpenMP's changes torch's threads
     api = VisqolApi()
     api.create(mode="audio")
 

@@ -11,6 +11,7 @@ SHARES = (0.25, 0.25, 1.0, 1.0)  # of the rows, in each iteration: the first one
 OVERSAMPLING = 64  # further directions that are followed, so that the last components converge too
 MIN_VARIANCE = 1e-9  # share of the first component's; below it, a component is rounding error
 MIN_NOISE = 0.01  # share of the mean variance of a value: else few windows would leave no noise, and a huge KL
+GRADIENT_STEPS = 30
 TINY = 1e-12  # avoids a division by zero
 
 
@@ -71,6 +72,7 @@ class ProbabilisticPCA(nn.Module):
         self.window, self.patch = window, patch
         self.grid = tuple(-(-size // length) for size, length in zip(window, patch, strict=True))
         self.shape = (number, *self.grid)
+        self.is_whole = all(size % length == 0 for size, length in zip(window, patch, strict=True))
         self.has_frames = self.grid[-1] > 1  # patches along time: then nothing depends on the length of a window
         self.register_buffer("mean", torch.zeros(*window[:-1], 1 if self.has_frames else window[-1]))
         self.register_buffer("components", torch.zeros(number, prod(patch)))
@@ -123,10 +125,24 @@ class ProbabilisticPCA(nn.Module):
             return self._window(coordinates @ self.components) + self.mean
 
     def project(self, x: Tensor) -> Tensor:
-        """The closest windows (B, 1, *window) to windows x that the components can make."""
+        """The closest windows (B, 1, *window) to windows x that the components can make.
+
+        If patches go beyond the window, this takes a few steps of conjugate gradients on the squared error.
+        """
+
+        def dot(a: Tensor, b: Tensor) -> Tensor:
+            return (a * b).flatten(1).sum(1).reshape(-1, *[1] * (a.dim() - 1)).clamp_min(TINY)
+
         with torch.autocast(x.device.type, enabled=False):
-            patches = self._patches(x.float() - self.mean)
-            return self._window(patches @ self.components.T @ self.components) + self.mean
+            rest = self._patches(x.float() - self.mean) @ self.components.T
+            coordinates, direction = torch.zeros_like(rest), rest
+            for _ in range(1 if self.is_whole else GRADIENT_STEPS):
+                image = self._patches(self._window(direction @ self.components)) @ self.components.T
+                square = dot(rest, rest)
+                step = square / dot(direction, image)
+                coordinates, rest = coordinates + step * direction, rest - step * image
+                direction = rest + dot(rest, rest) / square * direction
+            return self._window(coordinates @ self.components) + self.mean
 
     def _scale(self) -> Tensor:
         return (self.variances - self.noise_variance).clamp_min(0).sqrt()

@@ -134,7 +134,7 @@ class VAE(nn.Module):
         return self(x, None, label)[0]
 
     def project(self, x: Tensor, label: Tensor | None = None) -> Tensor | None:
-        """Reconstructions by the components alone; None unless the latent has as many numbers as there are of them."""
+        """The closest windows by the components alone; None unless the latent has one number for each coordinate."""
         if self.components is None or prod(self.components.shape) != self.latent_dims:
             return None
         x, gain = self._input(x, label)

@@ -20,16 +20,15 @@ SET_NOTES = {
     "inputs. A waveform contains nothing above half its sample rate; the missing bands count as error. “Shared bands” "
     "are the mel bands that all inputs contain.",
     "own": "On the scale of the variant's own input: compare only rows with the same input. “vs. mean” and “vs. PCA” "
-    "are the MSE divided by the MSE of the mean predictor, or of PCA with as many components as the latent has "
-    "numbers. The row of a PCA baseline has the error of all its components.",
+    "are the MSE divided by the MSE of the mean predictor, or of PCA with as many numbers as the latent. "
+    "The row of a PCA baseline has the error of all its components.",
     "latent": "The content of the latent. KL and ELBO are in nats per window. Interpolation: the largest step divided "
     "by the mean step. Probe: a linear classifier of the label.",
     "knows": "What probes read out of the latent of a test window. They learn the latents of training windows: linear "
     "classifiers of the label and, where the source knows them, of key and instrument, and a linear regression of the "
     "tempo (R²: 1 is exact, 0 no better than the mean). A latent that is a sequence is pooled first, to mean and "
     "deviation over its frames; “flat” is a probe of the whole sequence. In the rows of the true windows, the probes "
-    "read mean and deviation over time of each band of the input. PCA: of as many components as the latent has "
-    "numbers.",
+    "read mean and deviation over time of each band of the input. PCA: with as many numbers as the latent.",
     "samples": "Windows decoded from the prior, and windows transferred to another label. The Fréchet distance "
     "compares Gaussian fits of mel statistics; the floor is the distance between training and test windows. Both are "
     "computed on the variant's own input: an input with fewer frequencies is easier.",

@@ -1,4 +1,6 @@
-"""Each variant beside PCA of its own size: PCA with as many components as the variant's latent has numbers."""
+"""Each variant beside PCA of its own size: PCA with as many numbers per window as the variant's latent."""
+
+from math import nan
 
 import pandas as pd
 
@@ -38,7 +40,7 @@ def add_pca_ratios(rows: list[Row], windows: dict[str, pd.DataFrame], resamples:
             error, pca_windows = finite(errors[size]), read_pca_windows(baseline, windows.get(baseline.variant), size)
         else:
             error = row["mse_components"]
-            pca_windows = own if own is None else own.drop(columns="mse").rename(columns={"mse_components": "mse"})
+            pca_windows = None if own is None else own.assign(mse=own.get("mse_components", nan))
         row.numbers.update(mse_pca=error, pca_ratio=ratio(row["mse"], error))
         difference = paired_difference(own, pca_windows, "mse", resamples)
         if difference and error:

@@ -14,7 +14,7 @@ PROBES = {  # metric -> its chance, and what it reads out
 
 
 def add_probes(rows: list[Row], baselines: dict[str, tuple[Row, pd.DataFrame]]) -> None:
-    """Set <probe>_pca, of PCA with as many components as the latent has numbers, and <probe>_statistics, of the input.
+    """Set <probe>_pca, of PCA with as many numbers as the latent, and <probe>_statistics, of the input.
 
     `baselines` are from `pca.find_baselines`; only some sizes have probes, see `evaluation.probe.score_sizes`.
     """

@@ -106,9 +106,7 @@ def find_limits(row: Row, ceiling: Row | None) -> list[str]:
     if row["mel_mse_relative"] is not None and row["mel_mse_relative"] >= 1:
         limits.append("It is not better than predicting the mean of the training windows.")
     if pca_verdict(row) == WORSE:
-        limits.append(
-            f"Its error is {pca_difference(row)} that of PCA with as many components as its latent has numbers."
-        )
+        limits.append(f"Its error is {pca_difference(row)} that of PCA with as many numbers.")
     accuracy, chance = row["probe_accuracy"], row["chance"]
     if accuracy is not None and chance is not None and accuracy < 2 * chance:
         limits.append(

@@ -133,6 +133,7 @@ def test_wrong_params_stop_it_before_anything_runs(copy):
     params.write_text(text)
     assert printed.startswith("error: params.yaml: seeds")
     assert "nosuch" in copy.run("melisma", "repro", "nosuch", expect=1)
+    copy.run("melisma", "repro")
 
 
 def test_comparison_and_metrics_agree(project):

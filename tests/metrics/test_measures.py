@@ -132,7 +132,7 @@ def test_visqol_is_high_for_equal_and_lower_for_noisy_audio():
     equal, noisy = (float(score(music + noise * torch.randn_like(music), music, 22050)) for noise in (0.0, 0.05))
     assert 4.5 < equal <= 5 and 1 <= noisy < equal - 0.5
     assert score(0 * music, music, 22050).tolist() == [1] and score(music, 0 * music, 22050).isnan().all()
-    assert torch.get_num_threads() == threads  # else every later operation may wait for busy cores
+    assert torch.get_num_threads() == threads  # numba may set OpenMP's; then all that follows waits for busy cores
 
 
 def test_mel_log_spectral_distance_is_in_decibels():

@@ -144,18 +144,20 @@ def test_the_page_shows_each_comparison_and_what_has_none(tmp_path: Path) -> Non
     pca_error = 0.0256 * 0.97**64
     artefacts.make_variant(tmp_path, "mel_b", "mel", metrics={"mse": 0.9 * pca_error})
     artefacts.make_variant(tmp_path, "wave_c", "waveform")
+    artefacts.make_variant(tmp_path, "wave_d", "waveform", metrics={"mse": 0.004, "mse_components": 0.005})
     for name, error in (("mel_pca", pca_error), ("mel_a", 0.004), ("mel_b", 0.9 * pca_error)):
         inputs.make_windows(tmp_path, name, error)
     latents = np.zeros((24, 70), np.float32)  # no coordinate: all sizes have the same errors
     folder = tmp_path / "evaluation" / "mel_pca"
     arrays.write(folder / "latents.parquet", {"window_id": range(24)}, {"latent": latents})
-    page = write(tmp_path, make_params("mel_pca", "mel_a", "mel_b", "wave_c"))
+    page = write(tmp_path, make_params("mel_pca", "mel_a", "mel_b", "wave_c", "wave_d"))
     section = page.text[page.text.index("Beside PCA of the same size") : page.text.index("Error on the common log-mel")]
     assert "mel_a 64 numbers mel +9.8 % worse 0.00400, PCA 0.00364" in section
     assert "mel_b 64 numbers mel -10.0 % better 0.00328, PCA 0.00364" in section
+    assert "wave_d 64 numbers waveform -20.0 % without interval 0.00400, PCA 0.00500" in section
     assert "Without this comparison: wave_c (no PCA of wave)." in section
-    assert "Variants compared with PCA of the same size: 1 better, 1 worse." in page.text
+    assert "Variants compared with PCA of the same size: 1 better, 1 worse, 1 without interval." in page.text
     assert "mel_pca baseline, 70 numbers" in page.text
     card = (tmp_path / "report" / "cards" / "mel_a.md").read_text().replace(NBSP, " ")
-    assert "Its error is 9.8 % above that of PCA with as many components as its latent has numbers." in card
+    assert "Its error is 9.8 % above that of PCA with as many numbers." in card
     assert (tmp_path / "report" / "latent_size.png").is_file()

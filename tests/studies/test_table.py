@@ -41,7 +41,16 @@ def project(tmp_path_factory):
         )
         sizes = pd.DataFrame({"latent": [0, 64], "mse": [0.03, 0.02]})  # as if the baseline of the first were PCA
         sizes.to_parquet(folders[commits[0]] / "data" / "evaluation" / "mean" / "sizes.parquet")
-        write(folders[commits[1]], "mel_conv", "b", [0.005, 0.015], collapsed=True, collapse_reason="1 of 64 units")
+        write(
+            folders[commits[1]],
+            "mel_conv",
+            "b",
+            [0.005, 0.015],
+            collapsed=True,
+            collapse_reason="1 of 64 units",
+            latent_dims=9,
+            mse_components=0.02,
+        )
         for fingerprint, epochs in {"a0": "1,20\n2,10\n", "a1": "1,40\n", "b0": ""}.items():
             run = folder_for(fingerprint)
             run.path.mkdir(parents=True)
@@ -86,7 +95,7 @@ def test_rows_have_the_metrics_of_all_seeds(rows):
     assert second.changes["mse"] == difference and second.reference.name == "epochs-5"
     assert first.metrics["mse"] == pytest.approx(0.025) and first.metrics["mse_low"] == pytest.approx(0.023)
     assert [row.settings for row in rows] == [{"epochs": 5}, {"epochs": 10}, {"epochs": None}]
-    assert [row.pca_ratio for row in rows] == [pytest.approx(0.025 / 0.02), None, None]
+    assert [row.pca_ratio for row in rows] == [pytest.approx(0.025 / 0.02), pytest.approx(0.01 / 0.02), None]
     assert [row.seconds for row in rows] == [70.0, None, None]  # this machine trained all seeds of the first alone
 
 

@@ -9,8 +9,8 @@ from pipeline.report.table import Row, by_input
 
 CAPTION = (
     "Error on the input's own scale over the numbers in the latent, with 95 % intervals, on logarithmic axes. The "
-    "curve is PCA with as many components: a variant below it is better than PCA of its size. The chart has only "
-    "inputs with a PCA baseline; hollow points have collapsed."
+    "curve is PCA with as many components: a variant below it is better than PCA of its size. Variants "
+    "without a PCA baseline of their size are left out; hollow points have collapsed."
 )
 MIN_RANGE = 4.0  # how far the size axis goes beyond the smallest and largest latent, as a factor
 

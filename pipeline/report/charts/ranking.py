@@ -15,8 +15,8 @@ CAPTION = (
     "Mean squared error with its 95 % interval, lowest first. The first panel shows all rows on the common log-mel; "
     "each other panel shows one input on its own scale and cannot be compared with the others. Hollow dots are "
     "no variants; the error of a PCA baseline is that of all its components. The dashed line is the mean "
-    "predictor. A vertical stroke is PCA with as many components as the latent has numbers: a variant is better if its "
-    "dot is to the left of it."
+    "predictor. A vertical stroke is PCA with as many numbers as the latent: a variant is better if its dot is left of "
+    "it."
 )
 
 
