@@ -48,8 +48,10 @@ def hertz(value: float | None) -> str:
 
 
 def interval(low: float | None, high: float | None) -> str:
-    """0.0054–0.0070; empty if there is no interval."""
-    return "" if low is None or high is None or low == high else f"{digits(low)}–{digits(high)}"
+    """0.0054–0.0070, or -3.2 to 1.5; empty if there is no interval."""
+    if low is None or high is None or low == high:
+        return ""
+    return f"{digits(low)}{' to ' if low < 0 else '–'}{digits(high)}"
 
 
 def duration(seconds: float | None) -> str:

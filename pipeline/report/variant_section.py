@@ -104,9 +104,9 @@ def find_limits(row: Row, ceiling: Row | None) -> list[str]:
             limits[-1] += f" The audio of the true spectrograms has a mel distance of {digits(distance)}."
     limits += [f"{note}." for note in row.generation]
     if row["mel_mse_relative"] is not None and row["mel_mse_relative"] >= 1:
-        limits.append("It is not better than predicting the mean of the training windows.")
+        limits.append("On the common log-mel it is not better than predicting the mean of the training windows.")
     if pca_verdict(row) == WORSE:
-        limits.append(f"Its error is {pca_difference(row)} that of PCA with as many numbers.")
+        limits.append(f"On its own scale its error is {pca_difference(row)} that of PCA with as many numbers.")
     accuracy, chance = row["probe_accuracy"], row["chance"]
     if accuracy is not None and chance is not None and accuracy < 2 * chance:
         limits.append(

@@ -1,5 +1,8 @@
 """latent_size.png: the error of PCA for every number of components, and of each variant at the size of its latent."""
 
+from collections import Counter
+from dataclasses import replace
+
 from matplotlib.figure import Figure
 
 from pipeline.figures import style
@@ -9,9 +12,10 @@ from pipeline.report.table import Row, by_input
 
 CAPTION = (
     "Error on the input's own scale over the numbers in the latent, with 95 % intervals, on logarithmic axes. The "
-    "curve is PCA with as many components: a variant below it is better than PCA of its size. Variants "
-    "without a PCA baseline of their size are left out; hollow points have collapsed."
+    "curve is PCA with as many components: a variant below it is better than PCA of its size. Variants of one size "
+    "stand side by side. Those without a PCA baseline of their size are left out; hollow points have collapsed."
 )
+SPACING = 1.04  # between variants of the same size, as a factor
 MIN_RANGE = 4.0  # how far the size axis goes beyond the smallest and largest latent, as a factor
 
 
@@ -24,7 +28,7 @@ def draw(rows: list[Row]) -> Figure | None:
     if not groups:
         return None
     figure, panels = marks.input_panels(groups)
-    styles = marks.point_styles(groups.values())
+    styles = marks.point_styles(rows)
     for ax, (representation, group) in zip(panels, groups.items(), strict=True):
         sizes = baselines[representation][1]
         latents = [row["latent_dims"] or 1.0 for row in group]
@@ -32,7 +36,21 @@ def draw(rows: list[Row]) -> Figure | None:
         curve = sizes[sizes["latent"].between(first, last)]
         ax.fill_between(curve["latent"], curve["mse_low"], curve["mse_high"], color=style.GRID, linewidth=0)
         ax.plot(curve["latent"], curve["mse"], color=style.INK, label="PCA")
-        marks.draw_errors(ax, group, styles, "latent_dims", "mse", (first, last), curve["mse"])
+        band = [*curve["mse_low"], *curve["mse_high"]]
+        marks.draw_errors(ax, _side_by_side(group), styles, "latent_dims", "mse", (first, last), band)
         ax.set_ylabel("mean squared error")
         ax.set_xlabel("numbers in the latent")
     return figure
+
+
+def _side_by_side(group: list[Row]) -> list[Row]:
+    """Rows of the same latent_dims a little apart, so that one sees each."""
+    counts = Counter(row["latent_dims"] for row in group)
+    drawn: Counter[float | None] = Counter()
+    moved = []
+    for row in group:
+        size = row["latent_dims"]
+        place = drawn[size] - (counts[size] - 1) / 2
+        moved.append(replace(row, numbers=row.numbers | {"latent_dims": (size or 1.0) * SPACING**place}))
+        drawn[size] += 1
+    return moved

@@ -80,9 +80,9 @@ def point_name(row: Row) -> str:
     return row.variant.split()[0] if row.role == "codec" else row.variant
 
 
-def point_styles(panels: Iterable[list[Row]]) -> dict[str, tuple[str, str]]:
-    """(colour, marker) of each `point_name`, the same in all panels of a figure."""
-    return style.label_styles(point_name(row) for group in panels for row in group)
+def point_styles(rows: list[Row]) -> dict[str, tuple[str, str]]:
+    """(colour, marker) of each `point_name` of the comparison, the same in all charts."""
+    return style.label_styles(point_name(row) for row in rows if row.role in ("variant", "codec", "external"))
 
 
 def draw_errors(

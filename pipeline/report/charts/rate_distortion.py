@@ -36,7 +36,7 @@ def draw(rows: list[Row]) -> Figure | None:
     if audio := [row for row in (*variants, *outside) if row["audio_mel_distance"]]:
         panels[AUDIO] = audio
     figure, axes = marks.input_panels(panels)
-    styles = marks.point_styles(panels.values())
+    styles = marks.point_styles(rows)
     baselines = find_baselines(rows)
     for ax, (name, group) in zip(axes, panels.items(), strict=True):
         rates = [row["kbps"] or 1.0 for row in group]
