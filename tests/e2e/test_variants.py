@@ -56,6 +56,7 @@ def test_it_is_trained_scored_and_drawn(project, name):
     assert metrics["frechet_reconstructions"] >= 0 and metrics["frechet_floor"] > 0
     kinds = set(arrays.read(data / "evaluation" / name / "examples.parquet")["kind"].to_pylist())
     bottleneck = MODELS[name]["bottleneck"]["type"]
+    assert (metrics["mse_components"] is not None) == (bottleneck in ("gaussian", "hierarchical"))
     tables = {table for table in ("dimensions", "codes") if (data / "evaluation" / name / f"{table}.parquet").exists()}
     assert tables == {"linear": set(), "vq": {"codes"}, "fsq": {"codes"}}.get(bottleneck, {"dimensions"})
     if metrics["latent_dims"]:
