@@ -11,7 +11,7 @@ SHARES = (0.25, 0.25, 1.0, 1.0)  # of the rows, in each iteration: the first one
 OVERSAMPLING = 64  # further directions that are followed, so that the last components converge too
 MIN_VARIANCE = 1e-9  # share of the first component's; below it, a component is rounding error
 MIN_NOISE = 0.01  # share of the mean variance of a value: else few windows would leave no noise, and a huge KL
-GRADIENT_STEPS = 30
+GRADIENT_STEPS = 30  # of `project`
 TINY = 1e-12  # avoids a division by zero
 
 
