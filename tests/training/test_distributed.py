@@ -134,12 +134,11 @@ def discriminators(signal: Signal, *types: str) -> Results:
     net = objective.adversary.discriminators
     for step in range(5):
         terms = objective.discriminator_step(share(y), share(x), Code(none, none), 0.0)
-        if step == 0:  # later ones differ by rounding errors, which Adam amplifies
-            results = {name: p.grad.clone() for name, p in net.named_parameters()}
-            results |= {name: distributed.all_reduce_mean(term.detach().mean()) for name, term in terms.items()}
+        if step == 0:  # later gradients are rounding errors, which Adam amplifies
+            gradients = {name: p.grad.clone() for name, p in net.named_parameters()}
     weights = nn.utils.parameters_to_vector(net.parameters()).detach()
     assert all(torch.equal(weights, other) for other in distributed.all_gather_object(weights))
-    return results
+    return {**gradients, **{name: distributed.all_reduce_mean(term.detach().mean()) for name, term in terms.items()}}
 
 
 def step_of_a_model() -> Results:
