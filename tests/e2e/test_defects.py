@@ -1,7 +1,6 @@
 """A folder with every defect goes through the real pipeline, and the report lists what was not used, and why."""
 
 import re
-import sys
 from html.parser import HTMLParser
 
 import pandas as pd
@@ -21,16 +20,6 @@ CHANGES = {
     "train": {"epochs": 1},
 }
 
-CACHES = ("cache@mel128", "cache@wave3k", "cache@wave22k")
-# In one process, and without DVC: what the other stages read is not the folder itself.
-LATER_STAGES = """
-from stages import evaluate, figures, reference, report, train
-reference.main()
-for stage in (train, evaluate, figures):
-    stage.main("mel_conv")
-report.main()
-"""
-
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
@@ -38,8 +27,7 @@ def project(tmp_path_factory):
     made.fates = make_defects(made.path / "data" / "music")
     with (made.path / ".dvcignore").open("a") as file:
         file.writelines(f"/data/music/**/{pattern}\n" for pattern in UNREADABLE_BY_DVC)
-    assert set(made.repro(*CACHES)) == {"download", "windows", *CACHES}
-    made.run(sys.executable, "-c", LATER_STAGES)
+    assert set(made.repro("report", "cache@wave3k")) > {"report", "cache@wave3k"}
     return made
 
 
@@ -135,4 +123,4 @@ def test_the_report_lists_every_rejected_file_with_its_reason(project, rejected)
 
 
 def test_nothing_is_run_again_because_of_them(project):
-    assert project.repro(*CACHES) == []
+    assert project.repro("report") == []
